@@ -1,0 +1,44 @@
+"""Errors, named by what the caller does next."""
+
+
+class BatchdropError(Exception):
+    """The root of ours. Its message never holds a prompt or a key."""
+
+
+class ConfigError(BatchdropError):
+    """The deployment's or the folder's settings are wrong: say so and stop; the message names the key."""
+
+
+class NotMyTurn(BatchdropError):  # noqa: N818 - it is an outcome, not a fault
+    """Another worker moved the row first, or holds it: there is nothing to do, and the message is done."""
+
+
+class Transient(BatchdropError):  # noqa: N818 - named by what the caller does next
+    """Nothing is lost: leave the state as it is and try again later."""
+
+
+class AccountRefused(BatchdropError):  # noqa: N818 - named by what the caller does next
+    """The provider refuses the account (no key, a bad key, no credit): pause the provider; no line is at fault."""
+
+
+class Refused(BatchdropError):  # noqa: N818 - named by what the caller does next
+    """The provider definitely refused this call (a 4xx): nothing was created, and repeating it will not help.
+
+    Args:
+        message: What the provider said.
+        status: Its HTTP status.
+        code: Its error code, or None.
+    """
+
+    def __init__(self, message: str, *, status: int | None, code: str | None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class OutcomeUnknown(BatchdropError):  # noqa: N818 - named by what the caller does next
+    """A create may or may not have happened: leave the batch SUBMITTING; only the provider's listing can tell."""
+
+
+class Unprocessable(BatchdropError):  # noqa: N818 - named by what the caller does next
+    """The job cannot be processed at all: it ends FAILED with this message as its reason; nothing was paid."""

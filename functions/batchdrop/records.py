@@ -1,0 +1,145 @@
+"""The rows of the table as values: frozen, whole seconds since 1970 for times, bytes for sizes."""
+
+from typing import Self
+
+import msgspec
+
+from batchdrop.states import BatchState, JobState, SplitState
+
+
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `batchdrop.toml` and the object's metadata may set; resolved at intake and frozen in the job's row."""
+
+    max_attempts: int = 1
+    on_invalid: str = "skip"
+    priority: int = 0
+    expected_by: str | None = None
+    max_age: str = "30d"
+    part_bytes: int | None = None
+    anthropic_version: str | None = None
+    betas: tuple[str, ...] = ()
+    drop_params: tuple[str, ...] = ()
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every row with a state has.
+
+    Attributes:
+        epoch: Raised by every move and claim; a worker that lost its claim holds an old one and cannot write.
+        claimed_until: A worker holds the row until then (seconds); 0 when nobody does.
+        due_at: When sweep looks at the row if nothing else does; None when it need not.
+    """
+
+    job: str
+    epoch: int = 1
+    claimed_until: int = 0
+    due_at: int | None = None
+    sends: int = 0
+
+    def with_(self, **changes: object) -> Self:
+        return msgspec.structs.replace(self, **changes)
+
+
+class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
+    """One dropped version of a file. `job` is its id: the drop's time and a hash of bucket, key and version."""
+
+    state: JobState
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    dropped_at: int
+    settings: JobSettings
+    retry_of: str | None = None
+    splits: int = 0
+    split_bytes: int = 0
+    unplanned: int = 0
+    unassembled: int = 0
+    failed_splits: int = 0
+    opened_key: str | None = None
+    outcome: JobState | None = None
+    reason: str | None = None
+    first_submitted_at: int | None = None
+    last_ended_at: int | None = None
+    published_at: int | None = None
+    manifest_key: str | None = None
+
+    @property
+    def id(self) -> str:
+        return self.job
+
+
+class Split(Row, frozen=True, kw_only=True, omit_defaults=True):
+    """A byte range of the file, from the first line that begins in it to the end of the last line that does.
+
+    `start` and `end` are offsets in the object, `end` exclusive. After plan: its counts of lines, and `plan_key`.
+    """
+
+    state: SplitState
+    index: int
+    start: int
+    end: int
+    round: int = 0
+    open: int = 0
+    lines: int = 0
+    blank_lines: int = 0
+    invalid: int = 0
+    plan_key: str | None = None
+    part_key: str | None = None
+    reason: str | None = None
+
+
+class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
+    """Requests that are sent together. `id` is `<split>-<round>-<n>`; `token` begins each of its custom_ids.
+
+    `requests_key` holds the request lines, `members_key` the split's line index of each (uint32, little-endian).
+    `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one.
+    """
+
+    state: BatchState
+    id: str
+    split: int
+    round: int
+    token: str
+    provider: str
+    endpoint: str
+    model: str | None
+    requests: int
+    bytes: int
+    tokens: int
+    cost: int
+    ledger: str
+    requests_key: str
+    members_key: str
+    priority: int = 0
+    api_version: str | None = None
+    betas: tuple[str, ...] = ()
+    secret_version: str | None = None
+    input_file_id: str | None = None
+    create_by: int | None = None
+    batch_id: str | None = None
+    submitted_at: int | None = None
+    ended_at: int | None = None
+    ended_as: str | None = None
+    failure: str | None = None
+    failure_code: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    collected_key: str | None = None
+    waits_for: str | None = None
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Written before a create: what, how many, since when, and the last moment at which it may still arrive."""
+
+    job: str
+    batch: str
+    token: str
+    provider: str
+    requests: int
+    started_at: int
+    create_by: int
+    secret_version: str | None
+    input_file_id: str | None
+    expires_at: int

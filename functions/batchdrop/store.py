@@ -1,0 +1,481 @@
+"""The state of every job in DynamoDB. No other module knows the table.
+
+One table: `pk`, `sk`; the index `due` holds the rows that somebody must look at, by state and time; the index `days`
+lists jobs. Every write of a row with a state is conditional on the state and the epoch that were read.
+"""
+
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import batched
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import stamina
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from batchdrop.errors import NotMyTurn, Transient
+from batchdrop.records import Batch, Intent, Job, Row, Split
+from batchdrop.states import MOVES, JobState, State, may_move
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+R = TypeVar("R", Job, Split, Batch)
+Item = dict[str, Any]
+
+DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit a partition); so four thousand a state
+_TRANSACTION_ITEMS = 100  # DynamoDB's limit
+_ROWS_OUTLIVE_QUEUES = 90 * 86_400  # SQS keeps a message 14 days at most; a late event still finds its job
+
+
+class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
+    """A transaction was refused because of another row than the one it moves (a counter, a ledger, the job)."""
+
+
+class _Conflict(Exception):  # noqa: N818 - it never leaves this module
+    """Two transactions met on one row: the same write may go through in a moment."""
+
+
+class _Numbers(TypeDeserializer):
+    def _deserialize_n(self, value: str) -> int:  # type: ignore[override]
+        return int(value)
+
+
+_from_item = _Numbers()
+_to_item = TypeSerializer()
+
+
+def _encode(values: Mapping[str, Any]) -> Item:
+    return {name: _to_item.serialize(value) for name, value in values.items()}
+
+
+def _decode(item: Mapping[str, Any]) -> Item:
+    return {name: _from_item.deserialize(value) for name, value in item.items()}
+
+
+def _key(row: Row) -> tuple[str, str]:
+    match row:
+        case Job():
+            return f"JOB#{row.job}", "JOB"
+        case Split():
+            return f"JOB#{row.job}", f"SPLIT#{row.index:05}"
+        case Batch():
+            return f"JOB#{row.job}", f"BATCH#{row.id}"
+        case _:
+            raise TypeError(type(row).__name__)
+
+
+def _due_key(state: State, provider: str | None, shard: int) -> str:
+    kind = type(state).__name__.removesuffix("State").upper()
+    return f"{kind}.{state}#{provider or '-'}#{shard}"
+
+
+def _values(row: Job | Split | Batch) -> Item:
+    """All attributes of a row, the indexes' among them; what is None or default is left out."""
+    pk, sk = _key(row)
+    values: Item = {"pk": pk, "sk": sk, **msgspec.to_builtins(row)}
+    values["epoch"] = row.epoch
+    if row.due_at is not None:
+        shard = zlib.crc32(f"{pk}{sk}".encode()) % DUE_SHARDS
+        values["due_key"] = _due_key(row.state, getattr(row, "provider", None), shard)
+    if isinstance(row, Job):
+        values["day"] = row.job[:8]
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _key_item(pk: str, sk: str) -> Item:
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+class _Update:
+    """Builds one Update: what to set, what to remove, on which condition."""
+
+    def __init__(self, pk: str, sk: str) -> None:
+        self._key = _key_item(pk, sk)
+        self._names: dict[str, str] = {}
+        self._values: Item = {}
+        self._sets: list[str] = []
+        self._removes: list[str] = []
+        self._conditions: list[str] = []
+
+    def name(self, attribute: str) -> str:
+        self._names[f"#{attribute}"] = attribute
+        return f"#{attribute}"
+
+    def value(self, value: object) -> str:
+        placeholder = f":v{len(self._values)}"
+        self._values[placeholder] = _to_item.serialize(value)
+        return placeholder
+
+    def set(self, attribute: str, value: object) -> None:
+        self._sets.append(f"{self.name(attribute)} = {self.value(value)}")
+
+    def set_to(self, attribute: str, expression: str) -> None:
+        self._sets.append(f"{self.name(attribute)} = {expression}")
+
+    def remove(self, attribute: str) -> None:
+        self._removes.append(self.name(attribute))
+
+    def when(self, attribute: str, operator: str, value: object) -> None:
+        self._conditions.append(f"{self.name(attribute)} {operator} {self.value(value)}")
+
+    def when_expression(self, expression: str) -> None:
+        self._conditions.append(expression)
+
+    def request(self, table: str) -> Item:
+        parts = []
+        if self._sets:
+            parts.append("SET " + ", ".join(self._sets))
+        if self._removes:
+            parts.append("REMOVE " + ", ".join(self._removes))
+        request: Item = {"TableName": table, "Key": self._key, "ExpressionAttributeNames": self._names}
+        if parts:
+            request["UpdateExpression"] = " ".join(parts)
+        if self._conditions:
+            request["ConditionExpression"] = " AND ".join(self._conditions)
+            request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        if self._values:
+            request["ExpressionAttributeValues"] = self._values
+        return request
+
+
+Write = Callable[[str], Item]
+"""One item of a transaction, given the table's name."""
+
+
+def update_counter(row: Job | Split, counter: str, value: int, *, to: int, **changes: object) -> Write:
+    """Set a counter that was read as `value`; refused when it has changed. Never conditioned on the epoch."""
+    update = _Update(*_key(row))
+    update.when(counter, "=", value)
+    update.set(counter, to)
+    for name, change in changes.items():
+        update.set(name, change)
+    if changes.get("due_at") is not None:
+        update.set("due_key", _values(row.with_(due_at=0))["due_key"])
+    return lambda table: {"Update": update.request(table)}
+
+
+def require_state(row: Job, state: JobState) -> Write:
+    """Refused unless the job is in this state."""
+    update = _Update(*_key(row))
+    update.when("state", "=", state)
+    return lambda table: {"ConditionCheck": update.request(table)}
+
+
+def add_row(row: Job | Split | Batch) -> Write:
+    """Refused when the row exists."""
+    return lambda table: {
+        "Put": {"TableName": table, "Item": _encode(_values(row)), "ConditionExpression": "attribute_not_exists(pk)"}
+    }
+
+
+def add_intent(intent: Intent) -> Write:
+    values = {"pk": f"JOB#{intent.job}", "sk": f"INTENT#{intent.batch}#{intent.started_at}"}
+    values |= {name: value for name, value in msgspec.to_builtins(intent).items() if value is not None}
+    return lambda table: {"Put": {"TableName": table, "Item": _encode(values)}}
+
+
+def own_batch_id(batch: Batch, batch_id: str, expires_at: int) -> Write:
+    """The one row that says whose a provider's batch is; refused when any batch has it already."""
+    values = {
+        "pk": f"PROVIDER#{batch.provider}",
+        "sk": f"BATCH#{batch_id}",
+        "job": batch.job,
+        "batch": batch.id,
+        "expires_at": expires_at,
+    }
+    return lambda table: {
+        "Put": {"TableName": table, "Item": _encode(values), "ConditionExpression": "attribute_not_exists(pk)"}
+    }
+
+
+def reserve(ledger: str, cost: int, *, limit: int) -> Write:
+    """Take `cost` of a ledger whose sum stays within `limit`; refused when it does not fit."""
+    update = _Update(f"LEDGER#{ledger}", "LEDGER")
+    reserved = update.name("reserved")
+    update.when_expression(f"(attribute_not_exists({reserved}) OR {reserved} <= {update.value(limit - cost)})")
+    update.set_to("reserved", f"if_not_exists({reserved}, {update.value(0)}) + {update.value(cost)}")
+    return lambda table: {"Update": update.request(table)}
+
+
+def release(ledger: str, cost: int) -> Write:
+    """Give back what `reserve` took; in the same transaction as the move that ends the need for it."""
+    update = _Update(f"LEDGER#{ledger}", "LEDGER")
+    reserved = update.name("reserved")
+    update.set_to("reserved", f"{reserved} - {update.value(cost)}")
+    return lambda table: {"Update": update.request(table)}
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the index `due`: which row, and when it is due."""
+
+    job: str
+    sk: str
+    due_at: int
+    batch_id: str | None = None
+    submitted_at: int | None = None
+
+    @property
+    def split(self) -> int:
+        return int(self.sk.removeprefix("SPLIT#"))
+
+    @property
+    def batch(self) -> str:
+        return self.sk.removeprefix("BATCH#")
+
+
+class Store:
+    """Reads are consistent; writes raise `NotMyTurn` when the row was moved by another since it was read."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
+        self._client = client
+        self._table = table
+        self._now = now
+
+    # Reading
+
+    def job(self, job: str) -> Job | None:
+        return self._get(f"JOB#{job}", "JOB", Job)
+
+    def split(self, job: str, index: int) -> Split | None:
+        return self._get(f"JOB#{job}", f"SPLIT#{index:05}", Split)
+
+    def batch(self, job: str, batch: str) -> Batch | None:
+        return self._get(f"JOB#{job}", f"BATCH#{batch}", Batch)
+
+    def splits(self, job: str) -> Iterator[Split]:
+        return self._rows(f"JOB#{job}", "SPLIT#", Split)
+
+    def batches(self, job: str, split: int | None = None) -> Iterator[Batch]:
+        """The batches of a job, or of one of its splits, in the order of split, round and number."""
+        return self._rows(f"JOB#{job}", "BATCH#" if split is None else f"BATCH#{split:05}-", Batch)
+
+    def recent_jobs(self, days: Sequence[str]) -> Iterator[Job]:
+        """The jobs dropped on these days (`YYYYMMDD`), the newest first within each."""
+        for day in days:
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="days",
+                KeyConditionExpression="#day = :day",
+                ExpressionAttributeNames={"#day": "day"},
+                ExpressionAttributeValues={":day": {"S": day}},
+                ScanIndexForward=False,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    job = self.job(item["pk"]["S"].removeprefix("JOB#"))
+                    if job is not None:
+                        yield job
+
+    def due(self, state: State, *, provider: str | None = None, by: int | None = None) -> Iterator[Due]:
+        """Rows in this state that are due, the longest due first within each shard; all of them with `by=None`."""
+        for shard in range(DUE_SHARDS):
+            condition, values = "due_key = :key", {":key": {"S": _due_key(state, provider, shard)}}
+            if by is not None:
+                condition, values = condition + " AND due_at <= :by", values | {":by": {"N": str(by)}}
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="due",
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,  # type: ignore[arg-type]  # the stub wants its own union
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    row = _decode(item)
+                    yield msgspec.convert({**row, "job": row["pk"].removeprefix("JOB#")}, Due)
+
+    def owner(self, provider: str, batch_id: str) -> tuple[str, str] | None:
+        """The job and batch that own a provider's batch id, or None."""
+        item = self._item(f"PROVIDER#{provider}", f"BATCH#{batch_id}")
+        return (item["job"], item["batch"]) if item else None
+
+    def reserved(self, ledger: str) -> int:
+        item = self._item(f"LEDGER#{ledger}", "LEDGER")
+        return int(item["reserved"]) if item else 0
+
+    def pause(self, provider: str) -> tuple[str, int] | None:
+        """Why nothing is submitted to a provider, and until when; None when it is open."""
+        item = self._item(f"PROVIDER#{provider}", "PAUSE")
+        return (item["reason"], item["until"]) if item and item["until"] > self._now() else None
+
+    # Writing
+
+    def add(self, row: Job | Split | Batch) -> bool:
+        """Put a row that does not exist; False when it does (the first one stays)."""
+        try:
+            self._client.put_item(
+                TableName=self._table, Item=_encode(_values(row)), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def add_all(self, rows: Iterable[Split] | Iterable[Batch]) -> None:
+        """Put rows whose values are the same whoever writes them; those that exist stay as they are."""
+        for row in rows:
+            self.add(row)
+
+    def move(self, row: R, state: State, *, also: Sequence[Write] = (), **changes: object) -> R:
+        """Move a row to a state, with other writes in the same transaction: all happen or none.
+
+        Args:
+            row: As it was read; the move is refused when its state or epoch has changed since.
+            state: The new state, or the same one for a claim.
+            also: Other rows' writes.
+            changes: Attributes of the row; None removes one.
+
+        Raises:
+            NotMyTurn: Another moved the row first.
+            Changed: Another row's condition was refused: read it again.
+            Transient: DynamoDB does not take the write now.
+        """
+        if not may_move(row.state, state):
+            raise ValueError(f"{row.state} does not move to {state}")
+        new = row.with_(epoch=row.epoch + 1, state=state, **{"claimed_until": 0, "sends": 0, **changes})
+        move_id = uuid.uuid4().hex
+        self._write(self._moved(row, new, move_id), also, move_id)
+        return new
+
+    def claim(self, row: R, lease: int, **changes: object) -> R:
+        """Hold a row for `lease` seconds: nobody else's claim succeeds meanwhile, and older holders cannot write.
+
+        Raises:
+            NotMyTurn: Another holds it, or moved it first.
+        """
+        now = self._now()
+        if row.claimed_until > now:
+            raise NotMyTurn
+        until = now + lease
+        return self.move(row, row.state, claimed_until=until, due_at=until, sends=row.sends, **changes)
+
+    def let_go(self, row: R, due_at: int, **changes: object) -> R:
+        """Give a claim back; sweep sends the row again from `due_at` on."""
+        return self.move(row, row.state, due_at=due_at, sends=row.sends, **changes)
+
+    def sending(self, row: Job | Split | Batch, due_at: int) -> bool:
+        """Note that a message for this row is about to be sent: sweep leaves it alone until `due_at`.
+
+        Not a claim: the epoch stays. False when another sender or worker was faster, who then sees to it.
+        """
+        update = _Update(*_key(row))
+        update.when("state", "=", row.state)
+        update.when("epoch", "=", row.epoch)
+        update.when("sends", "=", row.sends) if row.sends else update.when_expression(
+            f"attribute_not_exists({update.name('sends')})"
+        )
+        update.set("due_at", due_at)
+        update.set("due_key", _values(row.with_(due_at=due_at))["due_key"])
+        update.set("sends", row.sends + 1)
+        try:
+            self._client.update_item(**update.request(self._table))
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def set_pause(self, provider: str, reason: str, until: int) -> bool:
+        """Stop submitting to a provider until then. True when it was not paused before."""
+        update = _Update(f"PROVIDER#{provider}", "PAUSE")
+        update.set("reason", reason)
+        update.set("until", until)
+        request = {**update.request(self._table), "ReturnValues": "ALL_OLD"}
+        old = _decode(self._client.update_item(**request).get("Attributes", {}))
+        return not old
+
+    def clear_pause(self, provider: str) -> bool:
+        """True when there was one."""
+        old = self._client.delete_item(
+            TableName=self._table,
+            Key=_key_item(f"PROVIDER#{provider}", "PAUSE"),
+            ReturnValues="ALL_OLD",
+        )
+        return bool(old.get("Attributes"))
+
+    def lease(self, name: str, seconds: int) -> bool:
+        """True when nobody else holds this lease; it ends by itself."""
+        now = self._now()
+        update = _Update(f"LEASE#{name}", "LEASE")
+        until = update.name("until")
+        update.when_expression(f"(attribute_not_exists({until}) OR {until} <= {update.value(now)})")
+        update.set("until", now + seconds)
+        try:
+            self._client.update_item(**update.request(self._table))
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def end_lease(self, name: str) -> None:
+        self._client.delete_item(TableName=self._table, Key=_key_item(f"LEASE#{name}", "LEASE"))
+
+    # Inside
+
+    def _item(self, pk: str, sk: str) -> Item | None:
+        answer = self._client.get_item(TableName=self._table, Key=_key_item(pk, sk), ConsistentRead=True)
+        return _decode(answer["Item"]) if "Item" in answer else None
+
+    def _get(self, pk: str, sk: str, kind: type[R]) -> R | None:
+        item = self._item(pk, sk)
+        return msgspec.convert(item, kind) if item else None
+
+    def _rows(self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": pk}, ":prefix": {"S": prefix}},
+            ConsistentRead=True,
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield msgspec.convert(_decode(item), kind)
+
+    def _moved(self, old: R, new: R, move_id: str) -> Write:
+        update = _Update(*_key(old))
+        update.when("state", "=", old.state)
+        update.when("epoch", "=", old.epoch)
+        before, after = _values(old), _values(new)
+        for name in sorted(after.keys() | before.keys()):
+            if name not in after:
+                update.remove(name)
+            elif before.get(name) != after[name]:
+                update.set(name, after[name])
+        update.set("moved_by", move_id)
+        if isinstance(new, Job) and not MOVES[new.state]:
+            update.set("expires_at", self._now() + _ROWS_OUTLIVE_QUEUES)
+        return lambda table: {"Update": update.request(table)}
+
+    @stamina.retry(on=_Conflict, attempts=8, wait_initial=0.02, wait_max=0.5, wait_jitter=0.05)
+    def _transact_once(self, items: list[Item]) -> list[Item]:
+        """The reasons why the transaction was refused, one an item; empty when it went through."""
+        try:
+            self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons: list[Item] = error.response["CancellationReasons"]  # type: ignore[typeddict-item,assignment]
+            codes = {reason.get("Code") for reason in reasons}
+            if "ConditionalCheckFailed" not in codes:
+                raise _Conflict(", ".join(sorted(str(code) for code in codes))) from error
+            return reasons
+        except self._client.exceptions.TransactionInProgressException as error:
+            raise _Conflict from error
+        return []
+
+    def _update_one(self, request: Item) -> list[Item]:
+        try:
+            self._client.update_item(**request)
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return [{"Code": "ConditionalCheckFailed", "Item": error.response.get("Item")}]
+        return []
+
+    def _write(self, own: Write, also: Sequence[Write], move_id: str) -> None:
+        items = [write(self._table) for write in (own, *also)]
+        try:
+            reasons = self._transact_once(items) if also else self._update_one(items[0]["Update"])
+        except _Conflict as error:
+            raise Transient(f"DynamoDB refused a transaction for now: {error}") from error
+        if not reasons:
+            return
+        found = _decode(reasons[0].get("Item") or {})
+        if found.get("moved_by") == move_id:
+            return  # the reply to our own write was lost, and its repetition found it
+        if reasons[0].get("Code") == "ConditionalCheckFailed":
+            raise NotMyTurn
+        raise Changed
