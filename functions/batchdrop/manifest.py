@@ -1,0 +1,136 @@
+"""The manifest and the events: what a consumer reads when a job is over."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from batchdrop.states import JobState
+
+SCHEMA = "batchdrop.manifest/1"
+EVENT_SCHEMA = "batchdrop.event/1"
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens as the provider counted them. `input_tokens` includes those read from and written to its cache."""
+
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    lines: int | None
+    blank_lines: int | None
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """`total` = `answered` + `failed` = the input's lines that are not blank."""
+
+    total: int
+    answered: int
+    failed: int
+    errors: dict[str, int]
+    finish_reasons: dict[str, int]
+
+
+class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
+    provider: str
+    model: str
+    endpoint: str
+    requests: int
+    answered: int
+    failed: int
+    batches: int
+    usage: Usage
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    dropped_at: str
+    first_submitted_at: str | None
+    last_ended_at: str | None
+    published_at: str
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    lines: int
+
+
+class ResultsFile(File, frozen=True, kw_only=True):
+    """A part of the results: the input's lines from `first_line` to `last_line`; null when it has none."""
+
+    first_line: int | None
+    last_line: int | None
+
+
+class Files(msgspec.Struct, frozen=True, kw_only=True):
+    results: list[ResultsFile]
+    errors: File | None
+    failed: File | None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Written last: when it is there, every file it names is whole."""
+
+    schema: str = SCHEMA
+    job: str
+    status: JobState
+    reason: str | None
+    retry_of: str | None
+    input: Input
+    counts: Counts | None
+    models: list[ModelCounts]
+    times: Times
+    files: Files
+    versions: dict[str, str]
+
+
+class ManifestAt(msgspec.Struct, frozen=True, kw_only=True):
+    bucket: str
+    key: str
+    version_id: str | None
+
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The detail of `Job Completed`, `Job Failed`, `Job Cancelled` and `Job Late`."""
+
+    schema: str = EVENT_SCHEMA
+    job: str
+    status: JobState
+    reason: str | None
+    retry_of: str | None
+    input: Input
+    counts: Counts | None
+    manifest: ManifestAt | None
+
+
+class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The detail of `Provider Paused` and `Provider Resumed`."""
+
+    schema: str = EVENT_SCHEMA
+    provider: str
+    reason: str
+
+
+def timestamp(seconds: int) -> str:
+    """Seconds since 1970 as `2026-11-05T09:14:12Z`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,63 @@
+"""The result lines: their shape, and our own error codes."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class ErrorCode(StrEnum):
+    """Our own codes: a closed list. The providers' codes pass through beside them."""
+
+    INVALID_JSON = "invalid_json"
+    INVALID_UTF8 = "invalid_utf8"
+    LINE_TOO_LONG = "line_too_long"
+    TOO_DEEP = "too_deep"
+    NOT_A_REQUEST = "not_a_request"
+    NO_MODEL = "no_model"
+    UNKNOWN_MODEL = "unknown_model"
+    UNKNOWN_PROVIDER = "unknown_provider"
+    UNKNOWN_ENDPOINT = "unknown_endpoint"
+    AMBIGUOUS_ENDPOINT = "ambiguous_endpoint"
+    UNSUPPORTED_PARAMETER = "unsupported_parameter"
+    MISSING_PARAMETER = "missing_parameter"
+    INVALID_PARAMETER = "invalid_parameter"
+    UNTRANSLATABLE = "untranslatable"
+    BATCH_EXPIRED = "batch_expired"
+    REQUEST_LOST = "request_lost"
+    PROVIDER_STUCK = "provider_stuck"
+    PROVIDER_FAILED = "provider_failed"
+    CANCELLED = "cancelled"
+    TOO_MANY_GROUPS = "too_many_groups"
+
+
+class ResultError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a line has no answer. `source` says whose fault; `retryable`, whether sending it again may help."""
+
+    code: str
+    message: str
+    source: Literal["input", "provider", "batchdrop"]
+    retryable: bool
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider sent for a line; `body` is its own, byte for byte."""
+
+    status_code: int | None
+    request_id: str | None
+    body: msgspec.Raw
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One line on its way back. `error` is null exactly when there is an answer."""
+
+    id: str | None
+    custom_id: msgspec.Raw  # the user's own, any JSON value; null where there is none
+    response: Response | None
+    error: ResultError | None
+    line: int
+    provider: str | None
+    model: str | None
+    endpoint: str | None
+    batch_id: str | None
+    attempts: int

@@ -1,0 +1,56 @@
+"""What a function's environment says, read once."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from batchdrop.errors import ConfigError
+
+_PREFIX = "BATCHDROP_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Each field is the variable `BATCHDROP_<FIELD>`.
+
+    Attributes:
+        deployment: Names this deployment at the providers and begins each custom_id: up to 12 of [a-z0-9].
+        lease_seconds: How long a claim holds; longer than any function's time limit.
+        tick_seconds: The shortest polling interval, and the pace of sweep.
+    """
+
+    bucket: str
+    table: str
+    deployment: str
+    lease_seconds: int
+    tick_seconds: int = 60
+    split_bytes: int = 64 * 1024 * 1024
+    event_bus: str = "default"
+    plan_queue: str | None = None
+    submit_queue: str | None = None
+    collect_queue: str | None = None
+    assemble_queue: str | None = None
+    publish_queue: str | None = None
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this function.
+
+    Raises:
+        ConfigError: A variable is missing or has no sense.
+    """
+    values = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(_PREFIX) and value
+    }
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"environment {_PREFIX}*: {error}") from error
+
+
+def providers_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """`providers.toml` lies at the root of the deployed code."""
+    return Path(environment["LAMBDA_TASK_ROOT"]) / "providers.toml"
