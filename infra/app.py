@@ -1,0 +1,20 @@
+"""The CDK app, also for tests that give it their own context."""
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+
+from infra.context import Context
+from infra.stack import BatchdropStack
+
+
+def build(*, account: str | None, region: str | None, context: Mapping[str, object] | None = None) -> cdk.App:
+    """Make the app. Without `context` it is the one that the CDK's command passes on.
+
+    Raises:
+        ContextError: A context value is missing or cannot be used.
+    """
+    app = cdk.App(context=context)
+    values = Context.read(app.node)
+    BatchdropStack(app, values.stack_name, context=values, account=account, region=region)
+    return app

@@ -1,0 +1,134 @@
+"""The functions' code asset, built without Docker: dependencies for Lambda's platform, our code, bytecode."""
+
+import compileall
+import hashlib
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_lambda as lambda_
+
+from infra.context import ROOT
+
+FUNCTIONS = ROOT / "functions"
+REQUIREMENTS = ROOT / "requirements.txt"
+PYTHON_VERSION = (3, 13)
+RUNTIME = lambda_.Runtime.PYTHON_3_13
+# The last glibc of which every wheel here has a build, and older than the one of Lambda's Amazon Linux 2023.
+PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+# Found by its imports alone; commands, their records and installers' notes only change the asset's bytes.
+UNUSED = ("bin", ".lock", "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "**/__pycache__")
+
+
+class BundlingError(Exception):
+    """The asset could not be built; the message says what to do."""
+
+
+def code_asset(*, architecture: lambda_.Architecture, providers_file: Path) -> lambda_.AssetCode:
+    """Give all functions' code, named by what goes into it, so that an unchanged asset is built once."""
+    return lambda_.Code.from_asset(
+        str(FUNCTIONS),
+        asset_hash_type=cdk.AssetHashType.CUSTOM,
+        asset_hash=asset_hash(architecture=architecture, providers_file=providers_file),
+        bundling=cdk.BundlingOptions(
+            image=RUNTIME.bundling_image,  # the interface asks for one; it is never used
+            local=LocalBundling(architecture=architecture, providers_file=providers_file),
+        ),
+    )
+
+
+def asset_hash(*, architecture: lambda_.Architecture, providers_file: Path) -> str:
+    digest = hashlib.sha256(architecture.name.encode())
+    for name, path in sorted(_inputs(providers_file)):
+        digest.update(f"\0{name}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _inputs(providers_file: Path) -> Iterator[tuple[str, Path]]:
+    yield "bundling", Path(__file__)
+    yield "requirements", REQUIREMENTS
+    yield "providers", providers_file
+    for path in FUNCTIONS.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(FUNCTIONS).as_posix(), path
+
+
+@jsii.implements(cdk.ILocalBundling)
+class LocalBundling:
+    def __init__(self, *, architecture: lambda_.Architecture, providers_file: Path) -> None:
+        self._architecture = architecture.name
+        self._providers_file = providers_file
+
+    def try_bundle(self, output_dir: str, *_args: object, **_options: object) -> bool:
+        build(Path(output_dir), architecture=self._architecture, providers_file=self._providers_file)
+        return True
+
+
+def build(target: Path, *, architecture: str, providers_file: Path) -> None:
+    """Fill `target` with what lies in /var/task.
+
+    Raises:
+        BundlingError: The interpreter, uv or a dependency is not there.
+    """
+    if sys.version_info[:2] != PYTHON_VERSION:
+        raise BundlingError(
+            f"bytecode for Lambda needs Python {PYTHON_VERSION}, not {sys.version_info[:2]}: `make setup`"
+        )
+    _install(target, platform=PLATFORMS[architecture])
+    for pattern in UNUSED:
+        for path in list(target.glob(pattern)):
+            _remove(path)
+    shutil.copytree(FUNCTIONS, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(providers_file, target / "providers.toml")
+    _compile(target)
+
+
+def _install(target: Path, *, platform: str) -> None:
+    command = [
+        _uv(),
+        "pip",
+        "install",
+        "--quiet",
+        "--no-config",
+        "--require-hashes",
+        "--requirements",
+        str(REQUIREMENTS),
+    ]
+    command += ["--target", str(target), "--python", sys.executable, "--only-binary", ":all:", "--link-mode", "copy"]
+    command += ["--python-platform", platform, "--python-version", ".".join(map(str, PYTHON_VERSION))]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 the project's own uv
+    if done.returncode != 0:
+        raise BundlingError(f"uv could not install the functions' dependencies for {platform}:\n{done.stderr}")
+
+
+def _uv() -> str:
+    found = shutil.which("uv", path=os.pathsep.join([str(ROOT / ".uv" / "bin"), os.environ.get("PATH", "")]))
+    if found is None:
+        raise BundlingError("uv was not found: `make setup` installs it")
+    return found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _compile(target: Path) -> None:
+    """Write bytecode that is never checked against its source: /var/task does not change."""
+    compileall.compile_dir(
+        target,
+        quiet=2,  # a dependency's file for another Python may not compile; nothing imports it
+        stripdir=str(target),
+        prependdir="/var/task",
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        workers=os.cpu_count() or 1,
+    )

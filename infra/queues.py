@@ -1,0 +1,42 @@
+"""A queue for each step that one message starts."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+MAX_RECEIVES = 20  # throttling counts as a receive, and a new account runs only 10 functions at once
+QUEUE_DAYS = 4
+DEAD_LETTER_DAYS = 14  # counted from when the message was first sent, so it must be longer than the queue's
+
+
+class StepQueue(Construct):
+    """A queue and the dead-letter queue behind it."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, step: str, visibility_seconds: int) -> None:
+        super().__init__(scope, construct_id)
+        self.step = step
+        self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,  # EventBridge cannot write to a queue under `aws/sqs`
+            enforce_ssl=True,
+            retention_period=cdk.Duration.days(QUEUE_DAYS),
+            visibility_timeout=cdk.Duration.seconds(visibility_seconds),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=MAX_RECEIVES),
+        )
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that tells a sender the queue's address."""
+        return f"BATCHDROP_{self.step.upper()}_QUEUE"
+
+
+def dead_letter_queue(scope: Construct, construct_id: str) -> sqs.Queue:
+    return sqs.Queue(
+        scope,
+        construct_id,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
+    )

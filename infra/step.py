@@ -1,0 +1,111 @@
+"""One step's function, its log group and its role, which allows nothing until it is told to."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secrets
+from constructs import Construct
+
+from infra.bundling import RUNTIME
+from infra.context import Context
+from infra.queues import StepQueue
+from infra.storage import Storage
+
+EVERY_MINUTE = cdk.Duration.minutes(1)  # EventBridge's shortest; a run that is missed is made up for by the next
+NO_RETRIES = 0
+EVENT_AGE = cdk.Duration.seconds(60)  # the least that Lambda and EventBridge accept
+
+
+class Step(Construct):
+    def __init__(  # noqa: PLR0913 what differs between steps has no default
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        code: lambda_.Code,
+        context: Context,
+        environment: dict[str, str],
+        memory_mib: int,
+        limit_seconds: int,
+        tmp_mib: int,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        name = construct_id.lower()
+        log_group = logs.LogGroup(
+            self, "Logs", retention=context.log_retention, removal_policy=cdk.RemovalPolicy.DESTROY
+        )
+        # Lambda's managed policy would let it write to every log group of the account.
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=f"batchdrop: {name}",
+            runtime=RUNTIME,
+            architecture=context.architecture,
+            code=code,
+            handler=f"handlers.{name}.handler",
+            role=role,
+            memory_size=memory_mib,
+            ephemeral_storage_size=cdk.Size.mebibytes(tmp_mib),
+            timeout=cdk.Duration.seconds(min(limit_seconds, context.function_seconds)),
+            environment=environment | {"POWERTOOLS_SERVICE_NAME": name},
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+        )
+
+    def started_by(self, queue: StepQueue, *, batch_size: int, max_concurrency: int) -> None:
+        self.function.add_event_source(
+            sources.SqsEventSource(
+                queue.queue,
+                batch_size=batch_size,
+                max_concurrency=max_concurrency,
+                report_batch_item_failures=True,
+            )
+        )
+
+    def started_every_minute(self, rules: dict[str, dict[str, str]]) -> None:
+        """One rule for each input. A run that fails is not repeated: the next minute brings another."""
+        self.function.configure_async_invoke(retry_attempts=NO_RETRIES, max_event_age=EVENT_AGE)
+        for rule, payload in rules.items():
+            events.Rule(
+                self,
+                rule,
+                schedule=events.Schedule.rate(EVERY_MINUTE),
+                targets=[
+                    targets.LambdaFunction(
+                        self.function,
+                        event=events.RuleTargetInput.from_object(payload),
+                        retry_attempts=NO_RETRIES,
+                        max_event_age=EVENT_AGE,
+                    )
+                ],
+            )
+
+    def may_read(self, storage: Storage, *folders: str) -> None:
+        storage.allow_reading(self.function, *folders)
+
+    def may_write(self, storage: Storage, *folders: str) -> None:
+        storage.allow_writing(self.function, *folders)
+
+    def may_delete(self, storage: Storage, *folders: str) -> None:
+        storage.allow_deleting(self.function, *folders)
+
+    def may_use_rows(self, storage: Storage) -> None:
+        storage.allow_rows(self.function)
+
+    def may_send_to(self, *queues: StepQueue) -> None:
+        for queue in queues:
+            queue.queue.grant_send_messages(self.function)
+            self.function.add_environment(queue.variable, queue.queue.queue_url)
+
+    def may_read_keys(self, keys: list[secrets.ISecret]) -> None:
+        for key in keys:
+            key.grant_read(self.function)
+
+    def may_put_events(self, bus: events.IEventBus) -> None:
+        bus.grant_put_events_to(self.function)

@@ -1,0 +1,128 @@
+"""What is kept: the bucket with its three folders, and the table."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+DUE_INDEX = "due"
+DAYS_INDEX = "days"
+DUE_ATTRIBUTES = ["state", "epoch", "provider", "batch_id", "kind", "requests", "in_flight_since", "deadline"]
+
+# No scan and no unconditional batch write: every write is conditional on what was read.
+ROW_ACTIONS = [
+    "dynamodb:GetItem",
+    "dynamodb:BatchGetItem",
+    "dynamodb:Query",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:ConditionCheckItem",
+]
+READ_ACTIONS = ["s3:GetObject", "s3:GetObjectVersion"]
+# Without these a missing key answers 403 instead of 404. A condition on the prefix would not hold: HEAD sends none.
+LIST_ACTIONS = ["s3:ListBucket", "s3:ListBucketVersions"]
+WRITE_ACTIONS = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+DELETE_ACTIONS = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+
+
+class Storage(Construct):
+    """The bucket and the table. Both outlive the stack: they hold paid answers."""
+
+    def __init__(self, scope: Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        self.bucket = _bucket(self)
+        self.table = _table(self)
+
+    def allow_reading(self, grantee: iam.IGrantable, *folders: str) -> None:
+        self._allow(grantee, READ_ACTIONS, *self._objects(folders))
+        self._allow(grantee, LIST_ACTIONS, self.bucket.bucket_arn)
+
+    def allow_writing(self, grantee: iam.IGrantable, *folders: str) -> None:
+        self._allow(grantee, WRITE_ACTIONS, *self._objects(folders))
+
+    def allow_deleting(self, grantee: iam.IGrantable, *folders: str) -> None:
+        self._allow(grantee, DELETE_ACTIONS, *self._objects(folders))
+
+    def allow_rows(self, grantee: iam.IGrantable) -> None:
+        indexes = [f"{self.table.table_arn}/index/{index}" for index in (DUE_INDEX, DAYS_INDEX)]
+        self._allow(grantee, ROW_ACTIONS, self.table.table_arn, *indexes)
+
+    def _objects(self, folders: tuple[str, ...]) -> list[str]:
+        return [self.bucket.arn_for_objects(f"{folder}/*") for folder in folders]
+
+    def _allow(self, grantee: iam.IGrantable, actions: list[str], *resources: str) -> None:
+        iam.Grant.add_to_principal(grantee=grantee, actions=actions, resource_arns=list(resources))
+
+
+def _bucket(scope: Construct) -> s3.Bucket:
+    bucket = s3.Bucket(
+        scope,
+        "Bucket",
+        versioned=True,
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        enforce_ssl=True,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        removal_policy=cdk.RemovalPolicy.RETAIN,
+        lifecycle_rules=[
+            # Only the backstop: publish and sweep delete what a job leaves here.
+            s3.LifecycleRule(
+                id="work",
+                prefix="work/",
+                expiration=cdk.Duration.days(90),
+                noncurrent_version_expiration=cdk.Duration.days(1),
+                abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
+            ),
+            # A job reads the version that was dropped, also after it was overwritten or deleted. 90 days are three
+            # times the greatest age a job has by default.
+            s3.LifecycleRule(
+                id="replaced",
+                noncurrent_version_expiration=cdk.Duration.days(90),
+                expired_object_delete_marker=True,
+                abort_incomplete_multipart_upload_after=cdk.Duration.days(7),
+            ),
+        ],
+    )
+    resource = bucket.node.default_child
+    if not isinstance(resource, s3.CfnBucket):
+        raise TypeError("a bucket's resource is an AWS::S3::Bucket")
+    # `event_bridge_enabled=True` would bring a custom resource with a function of its own.
+    resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+        event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+    )
+    return bucket
+
+
+def _table(scope: Construct) -> dynamodb.Table:
+    table = dynamodb.Table(
+        scope,
+        "Table",
+        partition_key=_text("pk"),
+        sort_key=_text("sk"),
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        time_to_live_attribute="expires_at",
+        removal_policy=cdk.RemovalPolicy.RETAIN,
+    )
+    table.add_global_secondary_index(
+        index_name=DUE_INDEX,
+        partition_key=_text("due_key"),
+        sort_key=dynamodb.Attribute(name="due_at", type=dynamodb.AttributeType.NUMBER),
+        projection_type=dynamodb.ProjectionType.INCLUDE,
+        non_key_attributes=DUE_ATTRIBUTES,
+    )
+    table.add_global_secondary_index(
+        index_name=DAYS_INDEX,
+        partition_key=_text("day"),
+        sort_key=_text("pk"),
+        projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+    )
+    return table
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
