@@ -9,6 +9,7 @@ from constructs import Construct
 from infra.alarms import Alarms
 from infra.context import Context
 from infra.pipeline import Pipeline
+from infra.rules import acknowledge_rules
 from infra.storage import Storage
 
 DEPLOYMENT_LENGTH = 12  # it stands in every custom_id, which has 64 characters
@@ -37,6 +38,7 @@ class BatchdropStack(cdk.Stack):
             self, "Pipeline", storage=storage, context=context, deployment=deployment, provider_secrets=keys
         )
         Alarms(self, "Alarms", pipeline=pipeline, email=context.alarm_email)
+        acknowledge_rules(self, storage=storage, pipeline=pipeline)
         outputs = {
             "Bucket": storage.bucket.bucket_name,
             "Table": storage.table.table_name,

@@ -1,0 +1,32 @@
+"""Rules of AwsSolutions (cdk-nag) that are not followed, each with its reason."""
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from infra.pipeline import Pipeline
+from infra.storage import Storage
+
+FOLDERS = ("input", "work", "output")
+
+
+def acknowledge_rules(stack: cdk.Stack, *, storage: Storage, pipeline: Pipeline) -> None:
+    _acknowledge(stack, "L1", "Python 3.13 is what the project is tested on; tests and functions run the same.")
+    _acknowledge(
+        storage.bucket,
+        "S1",
+        "Access logs need a second bucket that grows for ever; who needs them turns on CloudTrail's data events.",
+    )
+    _acknowledge(pipeline.undelivered, "SQS3", "It is itself the dead-letter queue, of an EventBridge rule.")
+    bucket = storage.bucket.node.default_child
+    if not isinstance(bucket, cdk.CfnElement):
+        raise TypeError("a bucket's resource has a logical id")
+    for folder in FOLDERS:
+        _acknowledge(
+            pipeline,
+            f"IAM5[Resource::<{stack.get_logical_id(bucket)}.Arn>/{folder}/*]",
+            f"All objects under {folder}/ and nothing else: their keys are not known before they are dropped.",
+        )
+
+
+def _acknowledge(scope: Construct, rule: str, reason: str) -> None:
+    cdk.Validations.of(scope).acknowledge(cdk.Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason))

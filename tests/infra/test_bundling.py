@@ -1,0 +1,81 @@
+import marshal
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aws_cdk import aws_lambda as lambda_
+
+from infra.bundling import asset_hash, build
+from infra.context import ROOT
+
+PROVIDERS = ROOT / "providers.toml"
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}  # as Lambda says it, as wheels say it
+HOST = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+Bundles = dict[str, Path]
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+    made = {architecture: tmp_path_factory.mktemp(architecture) for architecture in MACHINES}
+    for architecture, target in made.items():
+        build(target, architecture=architecture, providers_file=PROVIDERS)
+    return made
+
+
+@pytest.mark.e2e
+def test_a_bundle_is_built_for_the_functions_platform(bundles: Bundles) -> None:
+    machines = {
+        architecture: {path.name.split("-")[2] for path in target.rglob("*.cpython-313-*.so")}
+        for architecture, target in bundles.items()
+    }
+    assert machines == {"arm64": {"aarch64"}, "x86_64": {"x86_64"}}
+
+
+@pytest.mark.e2e
+def test_a_bundle_holds_both_sdks_our_code_and_the_providers(bundles: Bundles) -> None:
+    expected = ["openai", "anthropic", "msgspec", "aws_lambda_powertools", "batchdrop", "handlers"]
+    for target in bundles.values():
+        assert [name for name in expected if not (target / name / "__init__.py").is_file()] == []
+        assert (target / "providers.toml").read_bytes() == PROVIDERS.read_bytes()
+        assert not (target / "boto3").exists()  # Lambda brings it
+
+
+@pytest.mark.e2e
+def test_a_bundles_bytecode_is_never_checked_against_its_source(bundles: Bundles) -> None:
+    for module in ("openai/__init__.py", "anthropic/__init__.py", "batchdrop/__init__.py"):
+        source = bundles["arm64"] / module
+        cached = (source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc").read_bytes()
+        assert cached[4:8] == (1).to_bytes(4, "little"), module  # PEP 552: by hash, not checked
+        assert marshal.loads(cached[16:]).co_filename == f"/var/task/{module}"  # noqa: S302 - written a moment ago
+
+
+@pytest.mark.e2e
+def test_the_same_inputs_give_the_same_bytes(bundles: Bundles, tmp_path: Path) -> None:
+    build(tmp_path, architecture=HOST, providers_file=PROVIDERS)
+    assert contents(tmp_path) == contents(bundles[HOST])
+
+
+@pytest.mark.e2e
+def test_a_bundle_imports_with_nothing_else_beside_it(bundles: Bundles) -> None:
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import openai, anthropic, msgspec, aws_lambda_powertools"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program, str(bundles[HOST])], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_asset_is_named_by_all_that_goes_into_it(tmp_path: Path) -> None:
+    other = tmp_path / "providers.toml"
+    other.write_text(PROVIDERS.read_text() + "\n")
+    arm, x86 = lambda_.Architecture.ARM_64, lambda_.Architecture.X86_64
+    given = [(arm, PROVIDERS), (x86, PROVIDERS), (arm, other), (arm, PROVIDERS)]
+    hashes = [asset_hash(architecture=architecture, providers_file=file) for architecture, file in given]
+    assert hashes[0] == hashes[3]
+    assert len(set(hashes)) == 3
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}

@@ -1,0 +1,403 @@
+"""What the stack promises, asserted on the synthesised template."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.app import build
+from infra.context import ROOT
+
+Resource = Mapping[str, Any]
+NO_BUNDLING: Mapping[str, object] = {"aws:cdk:bundling-stacks": []}
+
+
+def default_context() -> dict[str, object]:
+    return dict(json.loads((ROOT / "cdk.json").read_text())["context"])
+
+
+class Template:
+    """A synthesised template, asked in the words of the design."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = document
+
+    def of_type(self, kind: str) -> dict[str, Resource]:
+        resources: dict[str, Resource] = self.document["Resources"]
+        return {
+            name: resource.get("Properties", {}) for name, resource in resources.items() if resource["Type"] == kind
+        }
+
+    def functions(self) -> dict[str, Resource]:
+        """Each step's function by the step's name."""
+        found = self.of_type("AWS::Lambda::Function").values()
+        return {function["Handler"].split(".")[1]: function for function in found}
+
+    def function_ids(self) -> dict[str, str]:
+        """The step's name by its function's logical id."""
+        found = self.of_type("AWS::Lambda::Function").items()
+        return {name: function["Handler"].split(".")[1] for name, function in found}
+
+    def statements(self) -> dict[str, list[Resource]]:
+        """What each step's role allows."""
+        steps = {function["Role"]["Fn::GetAtt"][0]: step for step, function in self.functions().items()}
+        return {
+            steps[policy["Roles"][0]["Ref"]]: policy["PolicyDocument"]["Statement"]
+            for policy in self.of_type("AWS::IAM::Policy").values()
+        }
+
+    def steps_that_may(self, action: str, resource: str) -> set[str]:
+        """The steps whose role allows an action on a resource whose written form contains `resource`."""
+        return {
+            step
+            for step, statements in self.statements().items()
+            for statement in statements
+            if action in as_list(statement["Action"])
+            and any(resource in json.dumps(one) for one in as_list(statement["Resource"]))
+        }
+
+
+def as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def synthesise(directory: Path, **context: object) -> Template:
+    values = default_context() | NO_BUNDLING | context
+    assembly = build(account=None, region=None, context=values, directory=directory).synth()
+    return Template(assembly.get_stack_by_name(str(values["stack_name"])).template)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    return synthesise(tmp_path_factory.mktemp("cdk.out"))
+
+
+STEPS = {"intake", "plan", "submit", "poll", "collect", "assemble", "publish", "sweep"}
+
+
+def test_every_step_of_the_flow_has_its_function(template: Template) -> None:
+    assert set(template.functions()) == STEPS
+
+
+def test_only_publish_writes_output(template: Template) -> None:
+    assert template.steps_that_may("s3:PutObject", "/output/*") == {"publish"}
+
+
+def test_nobody_writes_or_deletes_input(template: Template) -> None:
+    assert template.steps_that_may("s3:PutObject", "/input/*") == set()
+    assert template.steps_that_may("s3:DeleteObjectVersion", "/input/*") == set()
+
+
+def test_a_finished_output_is_never_deleted(template: Template) -> None:
+    assert template.steps_that_may("s3:DeleteObject", "/output/*") == set()
+    assert template.steps_that_may("s3:DeleteObjectVersion", "/output/*") == set()
+
+
+def test_only_the_steps_that_need_a_folder_read_it(template: Template) -> None:
+    assert {folder: template.steps_that_may("s3:GetObjectVersion", f"/{folder}/*") for folder in ("input", "work")} == {
+        "input": {"intake", "plan", "assemble", "sweep"},
+        "work": {"plan", "submit", "collect", "assemble", "publish", "sweep"},
+    }
+
+
+def test_only_submit_poll_collect_and_sweep_read_keys(template: Template) -> None:
+    assert template.steps_that_may("secretsmanager:GetSecretValue", "") == {"submit", "poll", "collect", "sweep"}
+
+
+def test_keys_are_granted_by_name_and_created_by_nobody(template: Template) -> None:
+    granted = json.dumps(template.document["Resources"])
+    assert {name: f":secret:batchdrop/{name}-??????" in granted for name in ("openai", "anthropic")} == {
+        "openai": True,
+        "anthropic": True,
+    }
+    assert template.of_type("AWS::SecretsManager::Secret") == {}
+
+
+def test_no_role_may_do_everything(template: Template) -> None:
+    actions = {
+        action
+        for statements in template.statements().values()
+        for statement in statements
+        for action in as_list(statement["Action"])
+    }
+    assert {action for action in actions if "*" in action} == set()
+    assert "dynamodb:Scan" not in actions
+
+
+def test_each_step_sends_only_where_the_flow_goes(template: Template) -> None:
+    sent = {
+        step: {name for name in function["Environment"]["Variables"] if name.endswith("_QUEUE")}
+        for step, function in template.functions().items()
+    }
+    assert sent == {
+        "intake": {"BATCHDROP_PLAN_QUEUE", "BATCHDROP_PUBLISH_QUEUE"},
+        "plan": {
+            "BATCHDROP_PLAN_QUEUE",
+            "BATCHDROP_SUBMIT_QUEUE",
+            "BATCHDROP_ASSEMBLE_QUEUE",
+            "BATCHDROP_PUBLISH_QUEUE",
+        },
+        "submit": {"BATCHDROP_SUBMIT_QUEUE"},
+        "poll": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE"},
+        "collect": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
+        "assemble": {"BATCHDROP_PUBLISH_QUEUE"},
+        "publish": set(),
+        "sweep": {
+            "BATCHDROP_PLAN_QUEUE",
+            "BATCHDROP_SUBMIT_QUEUE",
+            "BATCHDROP_COLLECT_QUEUE",
+            "BATCHDROP_ASSEMBLE_QUEUE",
+            "BATCHDROP_PUBLISH_QUEUE",
+        },
+    }
+
+
+def test_every_function_knows_its_deployment_and_its_numbers(template: Template) -> None:
+    for step, function in template.functions().items():
+        variables = function["Environment"]["Variables"]
+        assert {name: value for name, value in variables.items() if isinstance(value, str)} == {
+            "BATCHDROP_DEPLOYMENT": variables["BATCHDROP_DEPLOYMENT"],
+            "BATCHDROP_EVENT_BUS": "default",
+            "BATCHDROP_LEASE_SECONDS": "1200",
+            "BATCHDROP_TICK_SECONDS": "60",
+            "BATCHDROP_SPLIT_BYTES": "67108864",
+            "POWERTOOLS_SERVICE_NAME": step,
+            "POWERTOOLS_METRICS_NAMESPACE": "batchdrop",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        assert variables["BATCHDROP_DEPLOYMENT"].isalnum()
+        assert len(variables["BATCHDROP_DEPLOYMENT"]) <= 12
+
+
+def test_every_queue_has_a_dead_letter_queue_with_an_alarm(template: Template) -> None:
+    queues = template.of_type("AWS::SQS::Queue")
+    behind = {
+        queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        for queue in queues.values()
+        if "RedrivePolicy" in queue
+    }
+    of_rules = {
+        target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        for rule in template.of_type("AWS::Events::Rule").values()
+        for target in rule["Targets"]
+        if "DeadLetterConfig" in target
+    }
+    alarmed = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+        if dimension["Name"] == "QueueName"
+    }
+    assert {name for name, queue in queues.items() if "RedrivePolicy" not in queue} == behind | of_rules == alarmed
+    assert len(behind) == 6
+    assert all(queue["RedrivePolicy"]["maxReceiveCount"] >= 10 for queue in queues.values() if "RedrivePolicy" in queue)
+
+
+def test_a_dead_letter_outlives_its_queue(template: Template) -> None:
+    queues = template.of_type("AWS::SQS::Queue").values()
+    kept = {("RedrivePolicy" in queue, queue["MessageRetentionPeriod"]) for queue in queues}
+    assert kept == {(True, 4 * 86400), (False, 14 * 86400)}
+
+
+def test_every_function_has_an_alarm_on_its_errors(template: Template) -> None:
+    names = template.function_ids()
+    alarmed = {
+        names[alarm["Dimensions"][0]["Value"]["Ref"]]
+        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "Errors"
+    }
+    assert alarmed == STEPS
+
+
+def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
+    (topic,) = template.of_type("AWS::SNS::Topic")
+    told = [alarm["AlarmActions"] for alarm in template.of_type("AWS::CloudWatch::Alarm").values()]
+    assert told == [[{"Ref": topic}]] * (7 + len(STEPS))
+    (policy,) = template.of_type("AWS::SNS::TopicPolicy").values()
+    allowed = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
+    assert [one["Principal"] for one in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
+
+
+def test_only_a_given_address_is_subscribed(template: Template, tmp_path: Path) -> None:
+    assert template.of_type("AWS::SNS::Subscription") == {}
+    (subscription,) = synthesise(tmp_path, alarm_email="me@example.org").of_type("AWS::SNS::Subscription").values()
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "me@example.org")
+
+
+def test_a_lease_outlasts_the_message_and_the_message_outlasts_the_function(template: Template) -> None:
+    functions = template.functions()
+    names = template.function_ids()
+    queues = template.of_type("AWS::SQS::Queue")
+    started = {}
+    for mapping in template.of_type("AWS::Lambda::EventSourceMapping").values():
+        step = names[mapping["FunctionName"]["Ref"]]
+        visibility = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["VisibilityTimeout"]
+        lease = int(functions[step]["Environment"]["Variables"]["BATCHDROP_LEASE_SECONDS"])
+        assert functions[step]["Timeout"] < visibility < lease, step
+        started[step] = (mapping["BatchSize"], mapping["FunctionResponseTypes"], mapping["ScalingConfig"])
+    one_at_a_time = (1, ["ReportBatchItemFailures"], {"MaximumConcurrency": 5})
+    assert started == {
+        "intake": (10, ["ReportBatchItemFailures"], {"MaximumConcurrency": 5}),
+        "plan": one_at_a_time,
+        "submit": one_at_a_time,
+        "collect": one_at_a_time,
+        "assemble": one_at_a_time,
+        "publish": one_at_a_time,
+    }
+
+
+def test_no_function_reserves_concurrency(template: Template) -> None:
+    assert [one for one in template.functions().values() if "ReservedConcurrentExecutions" in one] == []
+
+
+def test_poll_runs_every_minute_for_each_provider_and_sweep_once(template: Template) -> None:
+    names = template.function_ids()
+    scheduled = sorted(
+        (rule["ScheduleExpression"], names[target["Arn"]["Fn::GetAtt"][0]], target["Input"])
+        for rule in template.of_type("AWS::Events::Rule").values()
+        for target in rule["Targets"]
+        if "ScheduleExpression" in rule
+    )
+    assert scheduled == [
+        ("rate(1 minute)", "poll", '{"provider":"anthropic"}'),
+        ("rate(1 minute)", "poll", '{"provider":"openai"}'),
+        ("rate(1 minute)", "sweep", "{}"),
+    ]
+
+
+def test_a_missed_minute_is_never_repeated(template: Template) -> None:
+    policies = [
+        target["RetryPolicy"]
+        for rule in template.of_type("AWS::Events::Rule").values()
+        for target in rule["Targets"]
+        if "ScheduleExpression" in rule
+    ]
+    assert policies == [{"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}] * 3
+    names = template.function_ids()
+    invoked = {
+        names[config["FunctionName"]["Ref"]]: (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"])
+        for config in template.of_type("AWS::Lambda::EventInvokeConfig").values()
+    }
+    assert invoked == {"poll": (0, 60), "sweep": (0, 60)}
+
+
+def test_a_dropped_file_is_delivered_for_a_day_and_then_kept(template: Template) -> None:
+    (rule,) = [rule for rule in template.of_type("AWS::Events::Rule").values() if "EventPattern" in rule]
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "input/"}]}
+    (target,) = rule["Targets"]
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+    assert "DeadLetterConfig" in target
+
+
+def test_everything_is_encrypted_and_speaks_tls_only(template: Template) -> None:
+    queues = template.of_type("AWS::SQS::Queue")
+    assert {queue["SqsManagedSseEnabled"] for queue in queues.values()} == {True}
+    guarded = {queue["Ref"] for one in template.of_type("AWS::SQS::QueuePolicy").values() for queue in one["Queues"]}
+    assert guarded == set(queues)
+    documents = [
+        policy["PolicyDocument"]
+        for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy")
+        for policy in template.of_type(kind).values()
+    ]
+    refused = {"Bool": {"aws:SecureTransport": "false"}}
+    assert all(
+        [one.get("Condition") for one in document["Statement"] if one["Effect"] == "Deny"] == [refused]
+        for document in documents
+    )
+
+
+def test_the_bucket_is_private_versioned_and_speaks_to_eventbridge(template: Template) -> None:
+    (bucket,) = template.of_type("AWS::S3::Bucket").values()
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    (encryption,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+
+
+def test_work_is_cleaned_and_a_dropped_version_stays_readable(template: Template) -> None:
+    (bucket,) = template.of_type("AWS::S3::Bucket").values()
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert (rules["work"]["Prefix"], rules["work"]["ExpirationInDays"]) == ("work/", 90)
+    assert rules["work"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert rules["replaced"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 90}
+    assert "ExpirationInDays" not in rules["replaced"]
+
+
+def test_paid_answers_outlive_the_stack(template: Template) -> None:
+    resources = template.document["Resources"].values()
+    kept = {one["Type"] for one in resources if one.get("DeletionPolicy") == "Retain"}
+    assert kept == {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}
+
+
+def test_the_table_has_the_sparse_index_of_what_is_due(template: Template) -> None:
+    (table,) = template.of_type("AWS::DynamoDB::Table").values()
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    projected = {index["IndexName"]: index["Projection"] for index in table["GlobalSecondaryIndexes"]}
+    assert projected == {
+        "due": {
+            "ProjectionType": "INCLUDE",
+            "NonKeyAttributes": [
+                "state",
+                "epoch",
+                "provider",
+                "batch_id",
+                "kind",
+                "requests",
+                "in_flight_since",
+                "deadline",
+            ],
+        },
+        "days": {"ProjectionType": "KEYS_ONLY"},
+    }
+
+
+def test_what_a_step_spools_fits_its_tmp(template: Template) -> None:
+    sizes = {
+        step: (function["MemorySize"], function["Timeout"], function["EphemeralStorage"]["Size"])
+        for step, function in template.functions().items()
+    }
+    assert sizes == {
+        "intake": (256, 30, 512),
+        "plan": (1024, 900, 10240),
+        "submit": (1024, 900, 1024),
+        "poll": (512, 60, 512),
+        "collect": (1024, 900, 10240),
+        "assemble": (1024, 900, 10240),
+        "publish": (512, 900, 512),
+        "sweep": (512, 60, 512),
+    }
+
+
+def test_logs_are_json_and_do_not_stay_for_ever(template: Template) -> None:
+    groups = template.of_type("AWS::Logs::LogGroup")
+    assert [group["RetentionInDays"] for group in groups.values()] == [90] * len(STEPS)
+    formats = {function["LoggingConfig"]["LogFormat"] for function in template.functions().values()}
+    assert formats == {"JSON"}
+
+
+def test_all_functions_are_one_code_asset_for_arm(template: Template) -> None:
+    functions = template.functions().values()
+    assert len({function["Code"]["S3Key"] for function in functions}) == 1
+    assert {(function["Runtime"], *function["Architectures"]) for function in functions} == {("python3.13", "arm64")}
+
+
+def test_the_command_finds_the_stack_by_its_outputs(template: Template) -> None:
+    outputs = template.document["Outputs"]
+    assert set(outputs) == {"Bucket", "Table", "Deployment", "PollFunction", "SweepFunction", "Providers", "Region"}
+    assert outputs["Providers"]["Value"] == "openai,anthropic"
+
+
+def test_a_short_deployment_is_short_everywhere(tmp_path: Path) -> None:
+    short = synthesise(tmp_path, function_seconds="20", lease_seconds="30", tick_seconds="2", arch="x86_64")
+    functions = short.functions()
+    assert {function["Timeout"] for function in functions.values()} == {20}
+    assert {
+        queue["VisibilityTimeout"] for queue in short.of_type("AWS::SQS::Queue").values() if "RedrivePolicy" in queue
+    } == {25}
+    assert {function["Environment"]["Variables"]["BATCHDROP_TICK_SECONDS"] for function in functions.values()} == {"2"}
+    assert {architecture for function in functions.values() for architecture in function["Architectures"]} == {"x86_64"}
