@@ -1,0 +1,79 @@
+# `make demo` shows it all on this machine, `make test` checks it all. Both set up what they need, in this folder only.
+
+PYTHON := 3.13
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+BIN := .venv/bin
+CDK := $(BIN)/npx --no-install cdk
+COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --generate-hashes --no-emit-index-url
+
+# jsii, npm and the CDK's command find the project's own Node here; no system Node is needed.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport VIRTUAL_ENV
+
+ARGS ?=
+
+.PHONY: setup demo test test-unit lock bootstrap deploy smoke-paid clean
+
+setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
+
+# The first Python that has pip fetches uv; where none has, a uv that is already there will do.
+$(UV):
+	@echo "Fetching uv $(UV_VERSION) into .uv/"
+	@for python in python3 /usr/bin/python3 python; do \
+	  $$python -m pip install --quiet --disable-pip-version-check --target .uv uv==$(UV_VERSION) && exit 0; \
+	done; \
+	mkdir -p .uv/bin && ln -s "$$(command -v uv)" $(UV) && $(UV) --version \
+	  || { rm -rf .uv; echo "Neither pip nor uv was found: install one of them." >&2; exit 1; }
+
+.venv/.set-up: requirements-dev.txt pyproject.toml .python-version | $(UV)
+	@echo "Python $(PYTHON) and its packages into .venv/"
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.txt
+	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+# Functions run on the interpreter that runs the emulator, so it is the same one.
+.emulator/.set-up: requirements-emulator.txt .venv/.set-up
+	@echo "AWS on this machine into .emulator/"
+	@test -x .emulator/bin/python || $(UV) venv --quiet --python $(BIN)/python .emulator
+	@$(UV) pip sync --quiet --require-hashes --python .emulator/bin/python requirements-emulator.txt
+	@touch $@
+
+node_modules/.set-up: package.json package-lock.json .venv/.set-up
+	@echo "The CDK's command into node_modules/"
+	@$(BIN)/npm ci --silent
+	@touch $@
+
+demo: setup
+	@$(BIN)/batchdrop demo
+
+test: setup
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pytest
+
+test-unit: setup
+	@$(BIN)/pytest -m "not e2e"
+
+# Newer versions of everything; the result is committed.
+lock: $(UV)
+	@$(COMPILE) --upgrade pyproject.toml -o requirements.txt
+	@$(COMPILE) --upgrade pyproject.toml --group dev -o requirements-dev.txt
+	@$(COMPILE) --upgrade --group pyproject.toml:emulator -o requirements-emulator.txt
+
+# Once per account and region.
+bootstrap: setup
+	@$(CDK) bootstrap $(ARGS)
+
+# For example: make deploy ARGS="-c alarm_email=me@example.org"
+deploy: setup
+	@$(CDK) deploy $(ARGS)
+
+# Six requests to the real providers, with your keys. It asks first.
+smoke-paid: setup
+	@$(BIN)/batchdrop smoke-paid
+
+clean:
+	@rm -rf .venv .emulator .uv node_modules cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis
