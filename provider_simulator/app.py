@@ -1,0 +1,271 @@
+"""The simulator: one WSGI application over one engine, and the same controls as methods and as `/control/…`."""
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Response
+
+from provider_simulator import anthropic_api, charges, openai_api
+from provider_simulator.engine import Engine, ShapeRule
+from provider_simulator.errors import Refused
+from provider_simulator.facts import Json, Limits, ProviderName, Shape
+from provider_simulator.faults import Fault, Faults
+from provider_simulator.store import Store
+from provider_simulator.wire import Call, DroppedError, SpooledRequest, answer, cut
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+CONTROLS = ("faults", "shape", "enqueued_limit", "limits", "charges", "batches", "advance", "reset", "state")
+PROVIDERS: dict[str, Any] = {"openai": openai_api, "anthropic": anthropic_api}
+PREFIXES = {"openai": "/openai/v1", "anthropic": "/anthropic"}
+
+
+def _rules() -> list[Rule]:
+    rules = [Rule(f"/control/{name}", endpoint=("control", name)) for name in CONTROLS]
+    for provider, api in PROVIDERS.items():
+        for path, method, operation in api.ROUTES:
+            rules.append(Rule(PREFIXES[provider] + path, methods=[method], endpoint=(provider, operation)))
+    return rules
+
+
+class Simulator:
+    """Both providers in one object: call it as a WSGI application, and control it by its methods.
+
+    Args:
+        data: Folder that holds everything; a second simulator on the same folder goes on where the first stopped.
+            Without it, a temporary folder that goes with the simulator.
+        clock: Seconds since the epoch; `advance` adds to it.
+        seconds_to_complete: How long a batch takes unless a shape says otherwise.
+    """
+
+    def __init__(
+        self, *, data: Path | None = None, clock: Callable[[], float] = time.time, seconds_to_complete: float = 0.0
+    ) -> None:
+        self._temporary = None if data else tempfile.TemporaryDirectory(prefix="provider-simulator-")
+        self._store = Store(data or Path(self._temporary.name if self._temporary else ""))
+        self._routes = Map(_rules())
+        self.engine = Engine(self._store, clock=clock, seconds_to_complete=seconds_to_complete)
+        self._faults = Faults(self._store)
+
+    def close(self) -> None:
+        self._store.close()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- controls ---
+
+    def fault(self, fault: str, **settings: Any) -> None:  # noqa: ANN401 - the fields of Fault
+        """Let calls go wrong: `fault("reply_lost", provider="openai", operation="create", times=1)`."""
+        self._faults.add(msgspec.convert({"fault": fault, **settings}, Fault))
+
+    def shape(
+        self,
+        *,
+        provider: ProviderName | None = None,
+        model: str | None = None,
+        times: int | None = None,
+        **settings: Any,  # noqa: ANN401 - the fields of Shape
+    ) -> None:
+        """Let the batches to come go another way: `shape(model="gpt-*", expire_fraction=0.5, times=1)`."""
+        failing = settings.get("failing")
+        if isinstance(failing, dict):
+            settings["failing"] = [failing]
+        if unknown := settings.keys() - set(Shape.__struct_fields__):
+            raise msgspec.ValidationError(f"Unknown settings of a shape: {', '.join(sorted(unknown))}")
+        msgspec.convert(settings, Shape)
+        self.engine.add_shape(ShapeRule(provider=provider, model=model, times=times, shape=settings))
+
+    def clear_faults(self) -> None:
+        """No faults, no shapes, no limits but the vendors'."""
+        self._faults.clear()
+        for name, empty in (("shapes", []), ("enqueued_limits", {}), ("limits", Limits())):
+            self._store.set(name, empty)
+
+    def enqueued_limit(self, model: str, tokens: int | None) -> None:
+        """The enqueued tokens that OpenAI allows for a model (a pattern); None: no limit."""
+        limits: dict[str, int] = self._store.setting("enqueued_limits", dict[str, int], {})
+        limits.pop(model, None)
+        self._store.set("enqueued_limits", limits if tokens is None else {model: tokens, **limits})
+
+    def limits(self, **changes: int | None) -> None:
+        """Lower the vendors' limits: `limits(openai_requests=10)`."""
+        self._store.set("limits", msgspec.convert(msgspec.structs.asdict(self.engine.limits) | changes, Limits))
+
+    def advance(self, seconds: float) -> float:
+        """Move the clock forward; returns the new time."""
+        return self.engine.advance(seconds)
+
+    def reset(self) -> None:
+        """As new."""
+        self.engine.reset()
+
+    def charges(self) -> Json:
+        """What would be on the bill, and what should not be (see `charges`)."""
+        return charges.charges(self.engine)
+
+    def batches(self) -> list[Json]:
+        """Every batch there was, oldest first, as an operator of the provider would see it."""
+        return charges.batches(self.engine)
+
+    def state(self) -> Json:
+        """The clock and the controls that are set."""
+        return {
+            "now": self.engine.now(),
+            "seconds_to_complete": self.engine.seconds_to_complete,
+            "faults": msgspec.to_builtins(self._faults.pending()),
+            "shapes": self._store.setting("shapes", list[Json], []),
+            "enqueued_limits": self._store.setting("enqueued_limits", dict[str, int], {}),
+            "limits": msgspec.to_builtins(self.engine.limits),
+        }
+
+    # --- the wire ---
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        request = SpooledRequest(environ)
+        request.spool = self._store.spool()
+        try:
+            response = self._respond(request)
+            return response(environ, start_response)
+        finally:
+            self._forget_uploads(request)
+
+    def _forget_uploads(self, request: SpooledRequest) -> None:
+        """What was spooled and not taken."""
+        for sent in request.__dict__.get("files", {}).values():
+            sent.close()
+            Path(sent.stream.name).unlink(missing_ok=True)
+
+    def _respond(self, request: SpooledRequest) -> Response:
+        try:
+            (provider, operation), values = self._routes.bind_to_environ(request.environ).match()
+        except HTTPException as error:
+            request.drain()
+            return self._unknown(request, error)
+        if provider == "control":
+            return self._control(request, operation)
+        number = self._store.count(f"{provider}.{operation}")
+        request_id = "req_" + hashlib.sha256(f"{provider}.{operation}.{number}".encode()).hexdigest()[:24]
+        fault = self._faults.strike(provider, operation)
+        if fault is not None and fault.fault == "connection_reset":
+            raise DroppedError("before anything was done")
+        response = self._faulty(provider, operation, request, values.get("id", ""), request_id, fault)
+        response.headers["x-request-id" if provider == "openai" else "request-id"] = request_id
+        return response
+
+    def _faulty(
+        self,
+        provider: ProviderName,
+        operation: str,
+        request: SpooledRequest,
+        object_id: str,
+        request_id: str,
+        fault: Fault | None,
+    ) -> Response:
+        if fault is None:
+            return self._served(provider, operation, request, object_id, request_id)
+        match fault.fault:
+            case "status":
+                request.drain()
+                return _refusal(provider, _refused_by(fault), request_id)
+            case "garbage":
+                request.drain()
+                return Response("<html><body>This is not what you asked for.</body></html>", content_type="text/html")
+            case "late":
+                if operation == "create":
+                    self._served(provider, operation, request, object_id, request_id, delay=fault.seconds)
+                raise DroppedError("late")
+            case "slow":
+                time.sleep(fault.seconds)
+        response = self._served(provider, operation, request, object_id, request_id)
+        if fault.fault == "reply_lost":
+            response.close()
+            raise DroppedError("after everything was done")
+        return cut(response, fault.bytes) if fault.fault == "cut" else response
+
+    def _served(
+        self,
+        provider: ProviderName,
+        operation: str,
+        request: SpooledRequest,
+        object_id: str,
+        request_id: str,
+        delay: float = 0.0,
+    ) -> Response:
+        api = PROVIDERS[provider]
+        try:
+            call = Call(self.engine, request, _organization(api.key_of(request)), object_id, delay)
+            response: Response = api.OPERATIONS[operation](call)
+        except Refused as refused:
+            request.drain()
+            return _refusal(provider, refused, request_id)
+        request.drain()
+        return response
+
+    def _unknown(self, request: SpooledRequest, error: HTTPException) -> Response:
+        provider: ProviderName = "anthropic" if request.path.startswith(PREFIXES["anthropic"]) else "openai"
+        status = 405 if isinstance(error, MethodNotAllowed) else 404
+        message = f"Unknown request URL: {request.method} {request.path}."
+        return _refusal(provider, Refused(status, message, code="unknown_url"), "req_unknown")
+
+    def _control(self, request: SpooledRequest, name: str) -> Response:
+        try:
+            return self._controlled(request, name)
+        except (msgspec.ValidationError, Refused, TypeError) as error:
+            return answer({"error": str(error)}, 400)
+
+    def _controlled(self, request: SpooledRequest, name: str) -> Response:
+        settings = request.json() if request.get_data() else {}
+        match request.method, name:
+            case "POST", "faults":
+                self.fault(**settings)
+            case "DELETE", "faults":
+                self.clear_faults()
+            case "POST", "shape":
+                self.shape(**settings)
+            case "POST", "enqueued_limit":
+                self.enqueued_limit(**settings)
+            case "POST", "limits":
+                self.limits(**settings)
+            case "POST", "advance":
+                self.advance(**settings)
+            case "POST", "reset":
+                self.reset()
+            case "GET", "charges":
+                return answer(self.charges())
+            case "GET", "batches":
+                return answer(self.batches())
+            case "GET", _:
+                return answer(self.state())
+            case _:
+                return answer({"error": f"{request.method} is nothing here"}, 405)
+        return answer(self.state())
+
+
+def _organization(key: str) -> str:
+    return "org-" + hashlib.sha256(key.encode()).hexdigest()[:24]
+
+
+def _refused_by(fault: Fault) -> Refused:
+    headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
+    message = fault.message or f"This call was made to fail with {fault.code}."
+    return Refused(fault.code, message, kind=fault.type, code=fault.error_code, headers=headers)
+
+
+def _refusal(provider: ProviderName, refused: Refused, request_id: str) -> Response:
+    response = answer(refused.body(provider, request_id), refused.status)
+    response.headers.update(refused.headers)
+    return response

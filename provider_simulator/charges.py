@@ -1,0 +1,154 @@
+"""What the providers would bill, and what tells that something was paid twice. Counted when asked, from the indexes."""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from provider_simulator import lifecycle
+from provider_simulator.engine import Engine
+from provider_simulator.facts import Batch, Json
+from provider_simulator.scan import FIELDS, Index
+
+MOST_NAMED = 100  # requests that are named; all are counted
+
+
+class _Twice(NamedTuple):
+    requests: int
+    most: int
+    keys: set[int]
+
+
+def charges(engine: Engine) -> Json:
+    """Per provider, over all keys.
+
+    `requests`: answered, each a charge. `max_charged_per_request` and `charged_more_than_once` tell requests apart by
+    body and `custom_id`; `max_charged_per_body` and `bodies_charged_more_than_once` by body alone, so that they also
+    see a request that was sent again under another `custom_id`. `live_duplicates` are the `custom_id`s that are in two
+    live batches now, `ever_live_duplicates` those (with the same body) whose batches were live at the same time once.
+    """
+    calls = engine.store.calls()
+    files = sum(file.exists(engine.now()) for file in engine.store.files())
+    every = [engine.look(batch.id) for batch in engine.store.batches() if batch.created_at <= engine.now()]
+    return {
+        provider: {
+            **_charged(engine, [batch for batch in every if batch.provider == provider]),
+            "files": files if provider == "openai" else 0,
+            "calls": {name.partition(".")[2]: n for name, n in calls.items() if name.startswith(provider)},
+        }
+        for provider in ("openai", "anthropic")
+    }
+
+
+def _charged(engine: Engine, batches: list[Batch]) -> Json:
+    now = engine.now()
+    live = [batch for batch in batches if lifecycle.is_live(batch, now)]
+    by_request = _twice(_answered_keys(engine, batches, field=3))
+    by_body = _twice(_answered_keys(engine, batches, field=2))
+    return {
+        "requests": sum(batch.outcome.succeeded for batch in batches if batch.outcome),
+        "input_tokens": sum(batch.outcome.input_tokens for batch in batches if batch.outcome),
+        "output_tokens": sum(batch.outcome.output_tokens for batch in batches if batch.outcome),
+        "batches": len(batches),
+        "live_batches": len(live),
+        "batches_stored": sum(batch.deleted_at is None for batch in batches),
+        "max_charged_per_request": by_request.most,
+        "requests_charged_more_than_once": by_request.requests,
+        "charged_more_than_once": _names(engine, batches, by_request.keys),
+        "max_charged_per_body": by_body.most,
+        "bodies_charged_more_than_once": by_body.requests,
+        "live_duplicates": _names_in_two(engine, live),
+        "ever_live_duplicates": _names(engine, batches, _overlapping(engine, batches)),
+    }
+
+
+def _twice(keys: Iterable[int]) -> _Twice:
+    """How often keys repeat; sorting keeps a million of them small."""
+    most, run, previous = 0, 0, None
+    repeated: set[int] = set()
+    for key in sorted(keys):
+        run = run + 1 if key == previous else 1
+        previous = key
+        most = max(most, run)
+        if run > 1:
+            repeated.add(key)
+    return _Twice(len(repeated), most, repeated)
+
+
+def _keys(engine: Engine, batch: Batch, field: int) -> "array[int]":
+    return Index.read(engine.store.batch_folder(batch.id)).numbers[field::FIELDS]
+
+
+def _answered_keys(engine: Engine, batches: list[Batch], field: int) -> "array[int]":
+    keys = array("Q")
+    for batch in batches:
+        if batch.outcome:
+            answered = (engine.store.batch_folder(batch.id) / "answered").read_bytes()
+            keys.extend(key for key, paid in zip(_keys(engine, batch, field), answered, strict=True) if paid)
+    return keys
+
+
+def _overlapping(engine: Engine, batches: list[Batch]) -> set[int]:
+    """Requests in two batches of which one began before the other ended."""
+    valid = [batch for batch in batches if batch.scan and not batch.scan.errors]
+    repeated = _twice(key for batch in valid for key in _keys(engine, batch, 3)).keys
+    if not repeated:
+        return set()
+    lives: dict[int, list[tuple[float, float]]] = {}
+    for batch in valid:
+        for key in repeated.intersection(_keys(engine, batch, 3)):
+            lives.setdefault(key, []).append((batch.created_at, lifecycle.ends_at(batch)))
+    return {key for key, spans in lives.items() if _overlap(sorted(spans))}
+
+
+def _overlap(spans: list[tuple[float, float]]) -> bool:
+    return any(later[0] < earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
+
+
+def _custom_ids(engine: Engine, batch: Batch) -> list[str]:
+    path = engine.store.batch_folder(batch.id) / "custom_ids"
+    return [line[1:-1] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _names(engine: Engine, batches: list[Batch], keys: set[int]) -> list[str]:
+    """The `custom_id`s of these requests."""
+    return sorted(set(_named(engine, batches, keys)))[:MOST_NAMED] if keys else []
+
+
+def _named(engine: Engine, batches: list[Batch], keys: set[int]) -> Iterator[str]:
+    for batch in batches:
+        for key, name in zip(_keys(engine, batch, 3), _custom_ids(engine, batch), strict=True):
+            if key in keys:
+                yield name
+
+
+def _names_in_two(engine: Engine, live: list[Batch]) -> list[str]:
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for batch in live:
+        names = set(_custom_ids(engine, batch))
+        twice |= seen & names
+        seen |= names
+    return sorted(twice)[:MOST_NAMED]
+
+
+def batches(engine: Engine) -> list[Json]:
+    now = engine.now()
+    shown = []
+    for known in engine.store.batches():
+        batch = engine.look(known.id) if known.created_at <= now else known
+        shown.append(
+            {
+                "id": batch.id,
+                "provider": batch.provider,
+                "organization": batch.org,
+                "endpoint": batch.endpoint,
+                "status": lifecycle.phase(batch, now).value if batch.created_at <= now else "arriving",
+                "created_at": batch.created_at,
+                "requests": batch.total,
+                "answered": batch.outcome.succeeded if batch.outcome else 0,
+                "errors": [error.code for error in batch.scan.errors] if batch.scan else [],
+                "deleted": batch.deleted_at is not None,
+                "metadata": batch.metadata,
+            }
+        )
+    return shown

@@ -1,0 +1,117 @@
+"""What is stored: one row of facts per file and per batch, never one per request. Times are seconds since the epoch."""
+
+from typing import Any, Literal
+
+import msgspec
+
+DAY = 86_400.0
+
+type ProviderName = Literal["openai", "anthropic"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The vendors' limits; tests lower them to reach them cheaply."""
+
+    openai_requests: int = 50_000
+    openai_batch_bytes: int = 200 * 1024 * 1024
+    openai_upload_bytes: int = 512 * 1024 * 1024
+    openai_embedding_inputs: int = 50_000
+    anthropic_requests: int = 100_000
+    anthropic_bytes: int = 256 * 1024 * 1024
+    anthropic_queue: int | None = None
+    """Requests in processing per organisation; a create that would pass it gets a 429."""
+
+
+class Failing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which requests fail, and how. `match` is looked for in the request body's bytes."""
+
+    match: str | None = None
+    fraction: float | None = None
+    status: int | None = 400
+    """None: no HTTP answer at all, as for `request_timeout`."""
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """How one batch will go; fixed when it is created."""
+
+    seconds_to_complete: float = 0.0
+    seconds_to_cancel: float | None = None
+    expire_fraction: float | None = None
+    failing: tuple[Failing, ...] = ()
+    fail_batch: str | None = None
+    fail_message: str | None = None
+    lose: int = 0
+    stuck: bool | Literal["always"] = False
+    not_found_after_create: float = 0.0
+
+
+class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    org: str
+    created_at: float
+    filename: str
+    purpose: str
+    bytes: int
+    expires_at: float | None
+    deleted_at: float | None = None
+
+    def exists(self, at: float) -> bool:
+        gone = min(t for t in (self.deleted_at, self.expires_at, float("inf")) if t is not None)
+        return self.created_at <= at < gone
+
+
+class LineError(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of an OpenAI batch's `errors.data`."""
+
+    code: str
+    message: str
+    line: int | None = None
+    param: str | None = None
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading the input once has told."""
+
+    total: int
+    input_tokens: int
+    model: str | None
+    errors: tuple[LineError, ...] = ()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How the requests of an ended batch went."""
+
+    succeeded: int
+    errored: int
+    canceled: int
+    expired: int
+    lost: int
+    input_tokens: int
+    output_tokens: int
+    output_bytes: int
+    error_bytes: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    provider: ProviderName
+    org: str
+    created_at: float
+    shape: Shape
+    total: int = 0
+    endpoint: str = "/v1/messages"
+    input_file_id: str | None = None
+    metadata: dict[str, str] | None = None
+    output_seconds: float = 30 * DAY
+    api_version: str = ""
+    betas: bool = False
+    cancel_at: float | None = None
+    deleted_at: float | None = None
+    scan: Scan | None = None
+    outcome: Outcome | None = None
+
+
+type Json = dict[str, Any]

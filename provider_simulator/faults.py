@@ -1,0 +1,78 @@
+"""Faults on the wire: which calls go wrong, and how. What goes wrong inside a batch is a shape (`engine.ShapeRule`)."""
+
+import threading
+from typing import Literal
+
+import msgspec
+
+from provider_simulator.facts import ProviderName
+from provider_simulator.store import Store
+
+type FaultName = Literal["reply_lost", "connection_reset", "late", "status", "cut", "garbage", "slow"]
+type Operation = Literal[
+    "upload", "create", "retrieve", "list", "results", "cancel", "delete", "file_retrieve", "file_list", "*"
+]
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`times` calls go wrong (None: all) once `after` calls that fit have passed."""
+
+    provider: ProviderName | Literal["*"] = "*"
+    operation: Operation = "*"
+    fault: FaultName
+    times: int | None = 1
+    after: int = 0
+    code: int = 500
+    """Status of `status`."""
+    retry_after: float | None = None
+    type: str | None = None
+    error_code: str | None = None
+    message: str | None = None
+    bytes: int = 1000
+    """How much of a download arrives before `cut`."""
+    seconds: float = 0.0
+    """Of `late` (on the simulator's clock) and `slow` (really waited)."""
+
+
+class Faults:
+    """The faults to come, kept in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._store.set("faults", [*self.pending(), fault])
+
+    def clear(self) -> None:
+        with self._lock:
+            self._store.set("faults", [])
+
+    def pending(self) -> list[Fault]:
+        return self._store.setting("faults", list[Fault], [])
+
+    def strike(self, provider: ProviderName, operation: str) -> Fault | None:
+        """The fault of this call, if it has one. A call that only passes (`after`) counts for every fault it fits."""
+        with self._lock:
+            faults = self.pending()
+            struck: Fault | None = None
+            left = []
+            for fault in faults:
+                fits = fault.provider in {"*", provider} and fault.operation in {"*", operation}
+                if not fits or struck is not None:
+                    left.append(fault)
+                elif fault.after:
+                    left.append(msgspec.structs.replace(fault, after=fault.after - 1))
+                else:
+                    struck = fault
+                    left.extend(_rest(fault))
+            if left != faults:
+                self._store.set("faults", left)
+            return struck
+
+
+def _rest(fault: Fault) -> list[Fault]:
+    if fault.times is None:
+        return [fault]
+    return [msgspec.structs.replace(fault, times=fault.times - 1)] if fault.times > 1 else []

@@ -1,0 +1,196 @@
+"""The results of a batch that has ended: each request looked at once, the lines streamed to disk in shuffled order."""
+
+import mmap
+import random
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import msgspec
+
+from provider_simulator import answers, lifecycle, scan
+from provider_simulator.errors import anthropic_error, openai_error
+from provider_simulator.facts import Batch, Failing, Json, Outcome
+from provider_simulator.lifecycle import Phase
+from provider_simulator.vendor_schemas import Violation, first_violation
+
+type End = Literal["succeeded", "errored", "canceled", "expired"]
+
+NO_SAMPLING_SINCE = "2026-10-21"  # Anthropic's API version that refuses temperature, top_p and top_k
+SAMPLING = ("temperature", "top_p", "top_k")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _FailedError(Exception):
+    """One request's failure. `status` None: there was no HTTP answer."""
+
+    def __init__(self, status: int | None, error: Json) -> None:
+        super().__init__(error.get("message"))
+        self.status = status
+        self.error = error
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.ends = {"succeeded": 0, "errored": 0, "canceled": 0, "expired": 0}
+        self.input_tokens = self.output_tokens = self.lost = 0
+
+
+def produce(batch: Batch, folder: Path) -> Outcome:
+    """Write `output`, `errors` (OpenAI only) and `answered` (a byte a request) into the batch's folder."""
+    index = scan.Index.read(folder)
+    order = list(range(len(index)))
+    random.Random(batch.id).shuffle(order)  # noqa: S311 - a shuffle that repeats is what is wanted
+    cut = int(lifecycle.answered_share(batch) * len(order) + 1e-9)
+    rest: End = "expired" if lifecycle.phase(batch, float("inf")) is Phase.EXPIRED else "canceled"
+    tally, answered = _Tally(), bytearray(len(order))
+    line_of = _openai_line if batch.provider == "openai" else _anthropic_line
+    source = scan.mapped(folder / "input.jsonl")
+    with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
+        for rank, position in enumerate(order):
+            if cut - batch.shape.lose <= rank < cut:
+                tally.lost += 1
+                continue
+            entry = index[position]
+            end: End = "succeeded" if rank < cut else rest
+            line = source[entry.offset : entry.offset + entry.length]
+            end, result = line_of(batch, entry, line, end, tally)
+            tally.ends[end] += 1
+            answered[position] = end == "succeeded"
+            _write(errors if batch.provider == "openai" and end != "succeeded" else output, result)
+        sizes = output.tell(), errors.tell()
+    (folder / "answered").write_bytes(answered)
+    if isinstance(source, mmap.mmap):
+        source.close()
+    return Outcome(
+        **tally.ends,
+        lost=tally.lost,
+        input_tokens=tally.input_tokens,
+        output_tokens=tally.output_tokens,
+        output_bytes=sizes[0],
+        error_bytes=sizes[1],
+    )
+
+
+def _write(file: BinaryIO, result: Json) -> None:
+    file.write(_encode(result))
+    file.write(b"\n")
+
+
+def _answer(batch: Batch, entry: scan.Entry, line: bytes, body: Json, tally: _Tally) -> Json:
+    """The provider's answer to one request, paid for.
+
+    Raises:
+        _FailedError: the provider refuses this request.
+    """
+    for failing in batch.shape.failing:
+        _fail_as_shaped(batch, failing, entry, line)
+    _refuse(batch, body)
+    answer = answers.respond(
+        batch.endpoint, body, answers.digest(body), request_bytes=entry.length, created=int(batch.created_at)
+    )
+    spent = answers.usage_of(answer)
+    tally.input_tokens += spent[0]
+    tally.output_tokens += spent[1]
+    return answer
+
+
+def _fail_as_shaped(batch: Batch, failing: Failing, entry: scan.Entry, line: bytes) -> None:
+    if failing.match is not None and failing.match.encode() not in line:
+        return
+    if failing.fraction is not None and entry.body_key >= failing.fraction * 2**64:
+        return
+    message = failing.message or "This request was made to fail."
+    if batch.provider == "openai":
+        error = openai_error(failing.status, message, kind=failing.type, code=failing.code)
+    else:
+        error = anthropic_error(failing.status, message, kind=failing.type)
+    raise _FailedError(failing.status, error)
+
+
+def _refuse(batch: Batch, body: Json) -> None:
+    endpoint = batch.endpoint
+    if batch.provider == "anthropic":
+        _refuse_in_anthropic_batches(batch, body)
+        endpoint = f"beta:{endpoint}" if batch.betas else endpoint
+    violation = first_violation(endpoint, body)
+    if violation is None:
+        return
+    if batch.provider == "openai":
+        raise _FailedError(400, _openai_violation(violation))
+    message = "Extra inputs are not permitted" if violation.unknown else violation.message
+    raise _FailedError(400, anthropic_error(400, f"{violation.at}: {message}" if violation.at else message))
+
+
+def _openai_violation(violation: Violation) -> Json:
+    param = violation.at or None
+    if violation.unknown:
+        return openai_error(400, f"Unknown parameter: '{param}'.", code="unknown_parameter", param=param)
+    return openai_error(400, f"Invalid value for '{param}': {violation.message}", code="invalid_value", param=param)
+
+
+def _refuse_in_anthropic_batches(batch: Batch, params: Json) -> None:
+    model = params.get("model")
+    if isinstance(model, str) and model.endswith("-does-not-exist"):
+        raise _FailedError(404, anthropic_error(404, f"model: {model}"))
+    if params.get("stream"):
+        raise _FailedError(400, anthropic_error(400, "stream: streaming is not supported in batches"))
+    if "speed" in params:
+        raise _FailedError(400, anthropic_error(400, "speed: not supported in batches"))
+    if "max_tokens" not in params:
+        raise _FailedError(400, anthropic_error(400, "max_tokens: Field required"))
+    if params["max_tokens"] == 0:
+        raise _FailedError(400, anthropic_error(400, "max_tokens: must be greater than 0 in batches"))
+    sampling = next((name for name in SAMPLING if name in params), None)
+    if sampling and batch.api_version >= NO_SAMPLING_SINCE:
+        raise _FailedError(400, anthropic_error(400, f"{sampling}: not supported since {NO_SAMPLING_SINCE}"))
+
+
+def _openai_line(batch: Batch, entry: scan.Entry, line: bytes, end: End, tally: _Tally) -> tuple[End, Json]:
+    request = scan.decode(line)
+    result: Json = {
+        "id": f"batch_req_{entry.request_key:016x}",
+        "custom_id": request["custom_id"],
+        "response": None,
+        "error": None,
+    }
+    if end != "succeeded":
+        result["error"] = NOT_ANSWERED[end]
+        return end, result
+    request_id = f"req_{entry.request_key:016x}"
+    try:
+        answer = _answer(batch, entry, line, request["body"], tally)
+    except _FailedError as failed:
+        if failed.status is None:
+            result["error"] = {"code": failed.error["code"], "message": failed.error["message"]}
+        else:
+            body = {"error": failed.error}
+            result["response"] = {"status_code": failed.status, "request_id": request_id, "body": body}
+        return "errored", result
+    result["response"] = {"status_code": 200, "request_id": request_id, "body": answer}
+    return end, result
+
+
+NOT_ANSWERED = {
+    "expired": {
+        "code": "batch_expired",
+        "message": "This request was not executed before the completion window expired.",
+    },
+    "canceled": {
+        "code": "batch_cancelled",
+        "message": "This request was not executed: the batch was cancelled.",
+    },
+}
+
+
+def _anthropic_line(batch: Batch, entry: scan.Entry, line: bytes, end: End, tally: _Tally) -> tuple[End, Json]:
+    request = scan.decode(line)
+    result: Json = {"type": end}
+    if end == "succeeded":
+        try:
+            result["message"] = _answer(batch, entry, line, request["params"], tally)
+        except _FailedError as failed:
+            end = "errored"
+            error = {"type": "error", "error": failed.error, "request_id": f"req_{entry.request_key:016x}"}
+            result = {"type": end, "error": error}
+    return end, {"custom_id": request["custom_id"], "result": result}

@@ -1,0 +1,123 @@
+"""What both vendors' HTTP surfaces share: requests spooled to disk, answers as JSON or as streamed files."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import msgspec
+from werkzeug.wrappers import Request, Response
+
+from provider_simulator import scan
+from provider_simulator.engine import Engine
+from provider_simulator.errors import Refused
+from provider_simulator.facts import Json
+
+CHUNK = 256 * 1024
+
+
+class DroppedError(ConnectionResetError):
+    """The connection ends here, with no answer or in the middle of one."""
+
+
+class SpooledRequest(Request):
+    """A request whose uploads go to files in the data folder, at any size."""
+
+    spool: Path
+    max_form_parts = 100
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,  # noqa: ARG002 - Werkzeug's signature
+        content_type: str | None,  # noqa: ARG002
+        filename: str | None = None,  # noqa: ARG002
+        content_length: int | None = None,  # noqa: ARG002
+    ) -> IO[bytes]:
+        return spooled(self.spool)
+
+    def drain(self) -> None:
+        """Read what is left, so that the client gets to see the answer."""
+        while self.stream.read(CHUNK):
+            pass
+
+    def json(self) -> Json:
+        """The body as an object.
+
+        Raises:
+            Refused: 400, it is not one.
+        """
+        try:
+            body = scan.decode(self.get_data(cache=False))
+        except ValueError:
+            raise Refused(400, "We could not parse the JSON body of your request.") from None
+        if not isinstance(body, dict):
+            raise Refused(400, "The body must be a JSON object.")
+        return body
+
+    def bounded(self, name: str, default: int, most: int) -> int:
+        """A number in the query, from 1 to `most`.
+
+        Raises:
+            Refused: 400.
+        """
+        given = self.args.get(name, str(default))
+        if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= most:
+            raise Refused(400, f"{name}: must be an integer from 1 to {most}, not '{given}'", param=name)
+        return int(given)
+
+
+class Call(NamedTuple):
+    """One authenticated call of an operation. What it creates arrives `delay` seconds from now."""
+
+    engine: Engine
+    request: SpooledRequest
+    org: str
+    id: str
+    delay: float
+
+
+def spooled(folder: Path) -> IO[bytes]:
+    return cast("IO[bytes]", tempfile.NamedTemporaryFile(dir=folder, delete=False))
+
+
+def answer(body: Any, status: int = 200) -> Response:  # noqa: ANN401 - any JSON
+    return Response(msgspec.json.encode(body), status=status, content_type="application/json")
+
+
+def file_answer(request: Request, path: Path, *, content_type: str) -> Response:
+    """A file, streamed; a part of it (206) when one is asked for."""
+    size = path.stat().st_size
+    wanted = request.range.range_for_length(size) if request.range else None
+    if request.range and wanted is None:
+        return Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+    start, stop = wanted or (0, size)
+    headers = {"Content-Length": str(stop - start), "Accept-Ranges": "bytes"}
+    if wanted:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    body = _pieces(path, start, stop)
+    return Response(body, status=206 if wanted else 200, headers=headers, content_type=content_type)
+
+
+def _pieces(path: Path, start: int, stop: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while start < stop and (piece := file.read(min(CHUNK, stop - start))):
+            start += len(piece)
+            yield piece
+
+
+def cut(response: Response, limit: int) -> Response:
+    """The same answer, but the connection drops within its body, after `limit` bytes at most."""
+    promised = int(response.headers.get("Content-Length") or len(response.get_data()))
+    response.headers["Content-Length"] = str(promised)
+    response.response = _cut_pieces(response.iter_encoded(), min(limit, max(0, promised - 1)))
+    return response
+
+
+def _cut_pieces(pieces: Iterator[bytes], left: int) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece[:left]
+        left -= len(piece)
+        if left <= 0:
+            break
+    raise DroppedError("cut")
