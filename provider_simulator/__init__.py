@@ -14,7 +14,7 @@ In process, behind the real SDKs:
         simulator.advance(600)
         simulator.charges()["openai"]["requests"]
 
-Over real HTTP: `with serve(simulator) as url` (`provider_simulator.server`), or `python -m provider_simulator`; then the
-same controls are at `<url>/control/…`. Did a line get its own answer? `provider_simulator.answers.expected(endpoint,
-request_body) == content(endpoint, answer_body)`.
+Over real HTTP: `with serve(simulator) as url` (`provider_simulator.server`), or `python -m provider_simulator`; then
+the same controls are at `<url>/control/…`. Did a line get its own answer? With `provider_simulator.answers`:
+`expected(endpoint, request_body) == content(endpoint, answer_body)`.
 """

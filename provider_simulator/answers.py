@@ -55,8 +55,7 @@ def expected(endpoint: str, body: Json) -> Any:  # noqa: ANN401 - text, vectors 
     `endpoint` is a path such as `/v1/embeddings`, or the protocol: `anthropic`, or `openai` for chat completions.
     """
     endpoint = _endpoint(endpoint)
-    answer = respond(endpoint, body, digest(body), request_bytes=0, created=0)
-    return content(endpoint, answer)
+    return content(endpoint, respond(endpoint, body, created=0))
 
 
 def content(endpoint: str, answer: Json) -> Any:  # noqa: ANN401 - as above
@@ -64,10 +63,10 @@ def content(endpoint: str, answer: Json) -> Any:  # noqa: ANN401 - as above
     return _CONTENT.get(_endpoint(endpoint), _generic_content)(answer)
 
 
-def respond(endpoint: str, body: Json, sha: bytes, *, request_bytes: int, created: int) -> Json:
-    """The provider's body of an answer. `sha` is `digest(body)`, handed in because the caller has it."""
-    respond_to = _RESPOND.get(endpoint, _generic)
-    return respond_to(body, sha.hex(), tokens(request_bytes), created)
+def respond(endpoint: str, body: Json, *, created: int) -> Json:
+    """The provider's body of an answer; but for `created` it depends on the request alone."""
+    form = canonical(body)
+    return _RESPOND.get(endpoint, _generic)(body, hashlib.sha256(form).hexdigest(), tokens(len(form)), created)
 
 
 def _endpoint(endpoint: str) -> str:

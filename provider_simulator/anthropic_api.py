@@ -10,7 +10,7 @@ import msgspec
 from werkzeug.wrappers import Response
 
 from provider_simulator import lifecycle, scan
-from provider_simulator.errors import Refused
+from provider_simulator.errors import RefusedError
 from provider_simulator.facts import DAY, Batch, Json
 from provider_simulator.lifecycle import Phase
 from provider_simulator.wire import CHUNK, Call, SpooledRequest, answer, file_answer, spooled
@@ -38,18 +38,18 @@ class _Create(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def key_of(request: SpooledRequest) -> str:
-    """Raises: Refused(401), or 400 for a missing version."""
+    """Raises: RefusedError(401), or 400 for a missing version."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     key = request.headers.get("x-api-key") or (bearer if scheme.lower() == "bearer" else "")
     if not key:
-        raise Refused(401, "x-api-key header is required")
+        raise RefusedError(401, "x-api-key header is required")
     if not key.startswith("sk-"):
-        raise Refused(401, "invalid x-api-key")
+        raise RefusedError(401, "invalid x-api-key")
     version = request.headers.get("anthropic-version")
     if version is None:
-        raise Refused(400, "anthropic-version: header is required")
+        raise RefusedError(400, "anthropic-version: header is required")
     if not VERSION.fullmatch(version):
-        raise Refused(400, f'anthropic-version: "{version}" is not a valid version')
+        raise RefusedError(400, f'anthropic-version: "{version}" is not a valid version')
     return key
 
 
@@ -61,17 +61,17 @@ def create(call: Call) -> Response:
         queued = call.engine.queued_requests(call.org) + len(requests)
         if queued > limits.anthropic_queue:
             message = f"This would exceed your organization's limit of {limits.anthropic_queue} queued batch requests"
-            raise Refused(429, message, headers={"retry-after": "60"})
+            raise RefusedError(429, message).after(60)
     model = scan.decode(bytes(requests[0].params)).get("model")
-    batch = call.engine.create_anthropic(
-        call.org,
-        _spool_lines(call.request.spool, requests),
+    wanted = Batch(
+        provider="anthropic",
+        org=call.org,
         total=len(requests),
-        model=model if isinstance(model, str) else "",
         api_version=call.request.headers["anthropic-version"],
         betas="anthropic-beta" in call.request.headers,
-        delay=call.delay,
     )
+    source = _spool_lines(call.request.spool, requests)
+    batch = call.engine.create(wanted, delay=call.delay, model=model if isinstance(model, str) else "", source=source)
     return answer(_batch_object(call, batch, new=True))
 
 
@@ -86,7 +86,7 @@ def _spool_body(request: SpooledRequest, most: int) -> Path:
     path = Path(file.name)
     if size > most:
         path.unlink()
-        raise Refused(413, "Request exceeds the maximum size")
+        raise RefusedError(413, "Request exceeds the maximum size")
     return path
 
 
@@ -97,13 +97,15 @@ def _requests(path: Path, most: int) -> list[_Request]:
     try:
         requests = msgspec.json.decode(body, type=_Create).requests
     except msgspec.ValidationError as error:
-        raise Refused(400, _in_vendors_words(error)) from None
+        raise RefusedError(400, _in_vendors_words(error)) from None
     except ValueError as error:
-        raise Refused(400, f"The request body is not valid JSON: {error}") from None
+        raise RefusedError(400, f"The request body is not valid JSON: {error}") from None
     if not requests:
-        raise Refused(400, "requests: List should have at least 1 item after validation, not 0")
+        raise RefusedError(400, "requests: List should have at least 1 item after validation, not 0")
     if len(requests) > most:
-        raise Refused(413, f"requests: List should have at most {most} items after validation, not {len(requests)}")
+        raise RefusedError(
+            413, f"requests: List should have at most {most} items after validation, not {len(requests)}"
+        )
     _check_custom_ids(requests)
     return requests
 
@@ -119,11 +121,11 @@ def _check_custom_ids(requests: list[_Request]) -> None:
     for number, request in enumerate(requests):
         if not CUSTOM_ID.fullmatch(request.custom_id):
             message = f"requests.{number}.custom_id: String should match pattern '^[a-zA-Z0-9_-]{{1,64}}$'"
-            raise Refused(400, message)
+            raise RefusedError(400, message)
         if request.custom_id in seen:
-            raise Refused(400, f"requests.{number}.custom_id: '{request.custom_id}' is not unique in the batch")
+            raise RefusedError(400, f"requests.{number}.custom_id: '{request.custom_id}' is not unique in the batch")
         if bytes(request.params).lstrip()[:1] != b"{":
-            raise Refused(400, f"requests.{number}.params: Input should be a valid dictionary")
+            raise RefusedError(400, f"requests.{number}.params: Input should be a valid dictionary")
         seen.add(request.custom_id)
 
 
@@ -143,7 +145,7 @@ def list_batches(call: Call) -> Response:
     limit = call.request.bounded("limit", 20, 1000)
     after, before = call.request.args.get("after_id"), call.request.args.get("before_id")
     if after and before:
-        raise Refused(400, "Only one of before_id and after_id may be given")
+        raise RefusedError(400, "Only one of before_id and after_id may be given")
     ids = call.engine.batches("anthropic", call.org)
     page, more = _page_before(ids, before, limit) if before else _page_after(ids, after, limit)
     data = [_batch_object(call, call.engine.look(batch_id)) for batch_id in page]
@@ -164,7 +166,7 @@ def _page_before(ids: list[str], before: str, limit: int) -> tuple[list[str], bo
 
 def _position(ids: list[str], batch_id: str, param: str) -> int:
     if batch_id not in ids:
-        raise Refused(400, f"{param}: no batch found with id '{batch_id}'")
+        raise RefusedError(400, f"{param}: no batch found with id '{batch_id}'")
     return ids.index(batch_id)
 
 
@@ -181,9 +183,9 @@ def results(call: Call) -> Response:
     batch = call.engine.batch("anthropic", call.org, call.id)
     now = call.engine.now()
     if lifecycle.phase(batch, now) not in lifecycle.ENDED:
-        raise Refused(404, f"Batch {batch.id} has no results yet: it has not ended")
+        raise RefusedError(404, f"Batch {batch.id} has no results yet: it has not ended")
     if now >= batch.created_at + KEPT:
-        raise Refused(404, f"The results of batch {batch.id} are no longer available")
+        raise RefusedError(404, f"The results of batch {batch.id} are no longer available")
     return file_answer(call.request, call.engine.results_path(batch.id), content_type="application/binary")
 
 

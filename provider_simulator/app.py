@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from provider_simulator import anthropic_api, charges, openai_api
 from provider_simulator.engine import Engine, ShapeRule
-from provider_simulator.errors import Refused
+from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Json, Limits, ProviderName, Shape
 from provider_simulator.faults import Fault, Faults
 from provider_simulator.store import Store
@@ -23,13 +23,12 @@ from provider_simulator.wire import Call, DroppedError, SpooledRequest, answer, 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-CONTROLS = ("faults", "shape", "enqueued_limit", "limits", "charges", "batches", "advance", "reset", "state")
 PROVIDERS: dict[str, Any] = {"openai": openai_api, "anthropic": anthropic_api}
 PREFIXES = {"openai": "/openai/v1", "anthropic": "/anthropic"}
 
 
 def _rules() -> list[Rule]:
-    rules = [Rule(f"/control/{name}", endpoint=("control", name)) for name in CONTROLS]
+    rules = [Rule("/control/<name>", endpoint=("control", ""))]
     for provider, api in PROVIDERS.items():
         for path, method, operation in api.ROUTES:
             rules.append(Rule(PREFIXES[provider] + path, methods=[method], endpoint=(provider, operation)))
@@ -54,6 +53,18 @@ class Simulator:
         self._routes = Map(_rules())
         self.engine = Engine(self._store, clock=clock, seconds_to_complete=seconds_to_complete)
         self._faults = Faults(self._store)
+        self._controls: dict[tuple[str, str], Callable[..., Any]] = {
+            ("POST", "faults"): self.fault,
+            ("DELETE", "faults"): self.clear_faults,
+            ("POST", "shape"): self.shape,
+            ("POST", "enqueued_limit"): self.enqueued_limit,
+            ("POST", "limits"): self.limits,
+            ("POST", "advance"): self.advance,
+            ("POST", "reset"): self.reset,
+            ("GET", "charges"): self.charges,
+            ("GET", "batches"): self.batches,
+            ("GET", "state"): self.state,
+        }
 
     def close(self) -> None:
         self._store.close()
@@ -154,118 +165,79 @@ class Simulator:
             (provider, operation), values = self._routes.bind_to_environ(request.environ).match()
         except HTTPException as error:
             request.drain()
-            return self._unknown(request, error)
+            return _unknown(request, error)
         if provider == "control":
-            return self._control(request, operation)
+            return self._control(request, values["name"])
         number = self._store.count(f"{provider}.{operation}")
         request_id = "req_" + hashlib.sha256(f"{provider}.{operation}.{number}".encode()).hexdigest()[:24]
-        fault = self._faults.strike(provider, operation)
-        if fault is not None and fault.fault == "connection_reset":
-            raise DroppedError("before anything was done")
-        response = self._faulty(provider, operation, request, values.get("id", ""), request_id, fault)
+        call = Call(self.engine, request, provider, operation, request_id, values.get("id", ""))
+        response = self._struck(call, self._faults.strike(provider, operation))
         response.headers["x-request-id" if provider == "openai" else "request-id"] = request_id
         return response
 
-    def _faulty(
-        self,
-        provider: ProviderName,
-        operation: str,
-        request: SpooledRequest,
-        object_id: str,
-        request_id: str,
-        fault: Fault | None,
-    ) -> Response:
+    def _struck(self, call: Call, fault: Fault | None) -> Response:
+        """The answer, or what the fault makes of it."""
         if fault is None:
-            return self._served(provider, operation, request, object_id, request_id)
+            return _served(call)
         match fault.fault:
+            case "connection_reset":
+                raise DroppedError("before anything was done")
             case "status":
-                request.drain()
-                return _refusal(provider, _refused_by(fault), request_id)
+                call.request.drain()
+                return _refusal(call, _refused_by(fault))
             case "garbage":
-                request.drain()
+                call.request.drain()
                 return Response("<html><body>This is not what you asked for.</body></html>", content_type="text/html")
             case "late":
-                if operation == "create":
-                    self._served(provider, operation, request, object_id, request_id, delay=fault.seconds)
-                raise DroppedError("late")
+                if call.operation == "create":
+                    _served(call._replace(delay=fault.seconds))
+                raise DroppedError("long before it arrived")
+            case "reply_lost":
+                _served(call).close()
+                raise DroppedError("after everything was done")
+            case "cut":
+                return cut(_served(call), fault.bytes)
             case "slow":
                 time.sleep(fault.seconds)
-        response = self._served(provider, operation, request, object_id, request_id)
-        if fault.fault == "reply_lost":
-            response.close()
-            raise DroppedError("after everything was done")
-        return cut(response, fault.bytes) if fault.fault == "cut" else response
-
-    def _served(
-        self,
-        provider: ProviderName,
-        operation: str,
-        request: SpooledRequest,
-        object_id: str,
-        request_id: str,
-        delay: float = 0.0,
-    ) -> Response:
-        api = PROVIDERS[provider]
-        try:
-            call = Call(self.engine, request, _organization(api.key_of(request)), object_id, delay)
-            response: Response = api.OPERATIONS[operation](call)
-        except Refused as refused:
-            request.drain()
-            return _refusal(provider, refused, request_id)
-        request.drain()
-        return response
-
-    def _unknown(self, request: SpooledRequest, error: HTTPException) -> Response:
-        provider: ProviderName = "anthropic" if request.path.startswith(PREFIXES["anthropic"]) else "openai"
-        status = 405 if isinstance(error, MethodNotAllowed) else 404
-        message = f"Unknown request URL: {request.method} {request.path}."
-        return _refusal(provider, Refused(status, message, code="unknown_url"), "req_unknown")
+                return _served(call)
 
     def _control(self, request: SpooledRequest, name: str) -> Response:
+        control = self._controls.get((request.method, name))
+        if control is None:
+            return answer({"error": f"{request.method} means nothing here."}, 405)
         try:
-            return self._controlled(request, name)
-        except (msgspec.ValidationError, Refused, TypeError) as error:
+            settings = request.json() if request.get_data() else {}
+            done = control(**settings)
+        except (msgspec.ValidationError, RefusedError, TypeError) as error:
             return answer({"error": str(error)}, 400)
-
-    def _controlled(self, request: SpooledRequest, name: str) -> Response:
-        settings = request.json() if request.get_data() else {}
-        match request.method, name:
-            case "POST", "faults":
-                self.fault(**settings)
-            case "DELETE", "faults":
-                self.clear_faults()
-            case "POST", "shape":
-                self.shape(**settings)
-            case "POST", "enqueued_limit":
-                self.enqueued_limit(**settings)
-            case "POST", "limits":
-                self.limits(**settings)
-            case "POST", "advance":
-                self.advance(**settings)
-            case "POST", "reset":
-                self.reset()
-            case "GET", "charges":
-                return answer(self.charges())
-            case "GET", "batches":
-                return answer(self.batches())
-            case "GET", _:
-                return answer(self.state())
-            case _:
-                return answer({"error": f"{request.method} is nothing here"}, 405)
-        return answer(self.state())
+        return answer(done if request.method == "GET" else self.state())
 
 
-def _organization(key: str) -> str:
-    return "org-" + hashlib.sha256(key.encode()).hexdigest()[:24]
-
-
-def _refused_by(fault: Fault) -> Refused:
-    headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
-    message = fault.message or f"This call was made to fail with {fault.code}."
-    return Refused(fault.code, message, kind=fault.type, code=fault.error_code, headers=headers)
-
-
-def _refusal(provider: ProviderName, refused: Refused, request_id: str) -> Response:
-    response = answer(refused.body(provider, request_id), refused.status)
-    response.headers.update(refused.headers)
+def _served(call: Call) -> Response:
+    api = PROVIDERS[call.provider]
+    try:
+        org = "org-" + hashlib.sha256(api.key_of(call.request).encode()).hexdigest()[:24]
+        response: Response = api.OPERATIONS[call.operation](call._replace(org=org))
+    except RefusedError as refused:
+        response = _refusal(call, refused)
+    call.request.drain()
     return response
+
+
+def _refused_by(fault: Fault) -> RefusedError:
+    message = fault.message or f"This call was made to fail with {fault.code}."
+    return RefusedError(fault.code, message, kind=fault.type, code=fault.error_code).after(fault.retry_after)
+
+
+def _refusal(call: Call, refused: RefusedError) -> Response:
+    response = answer(refused.body(call.provider, call.request_id), refused.status)
+    if refused.retry_after is not None:
+        response.headers["retry-after"] = f"{refused.retry_after:g}"
+    return response
+
+
+def _unknown(request: SpooledRequest, error: HTTPException) -> Response:
+    provider: ProviderName = "anthropic" if request.path.startswith(PREFIXES["anthropic"]) else "openai"
+    status = 405 if isinstance(error, MethodNotAllowed) else 404
+    message = f"Unknown request URL: {request.method} {request.path}."
+    return answer(RefusedError(status, message, code="unknown_url").body(provider, "req_unknown"), status)

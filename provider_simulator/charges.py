@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from provider_simulator import lifecycle
@@ -101,7 +102,7 @@ def _overlapping(engine: Engine, batches: list[Batch]) -> set[int]:
 
 
 def _overlap(spans: list[tuple[float, float]]) -> bool:
-    return any(later[0] < earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
+    return any(later[0] < earlier[1] for earlier, later in pairwise(spans))
 
 
 def _custom_ids(engine: Engine, batch: Batch) -> list[str]:

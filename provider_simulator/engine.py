@@ -1,4 +1,4 @@
-"""Files and batches, and what becomes of them. It knows no HTTP; `openai_api` and `anthropic_api` put it on the wire."""
+"""Files and batches, and what becomes of them. It knows no HTTP: `openai_api` and `anthropic_api` do."""
 
 import contextlib
 import fnmatch
@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 
 from provider_simulator import lifecycle, scan
-from provider_simulator.errors import Refused
+from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Batch, Json, Limits, LineError, ProviderName, Scan, Shape, StoredFile
 from provider_simulator.produce import produce
 from provider_simulator.store import Store
 
+ID_PREFIXES = {"openai": "batch_", "anthropic": "msgbatch_"}
 OUTPUT_PREFIXES = {"output": "file-out-", "errors": "file-err-"}
 
 
@@ -106,10 +107,10 @@ class Engine:
         return file
 
     def file(self, org: str, file_id: str) -> StoredFile:
-        """Raises: Refused(404)."""
+        """Raises: RefusedError(404)."""
         file = self.store.file(file_id)
         if file is None or file.org != org or not file.exists(self.now()):
-            raise Refused(404, f"No such File object: {file_id}", param="id")
+            raise RefusedError(404, f"No such File object: {file_id}", param="id")
         return file
 
     def files(self, org: str) -> list[StoredFile]:
@@ -118,7 +119,7 @@ class Engine:
         return [file for file in self.store.files(org) if file.exists(self.now())]
 
     def delete_file(self, org: str, file_id: str) -> None:
-        """Raises: Refused(404)."""
+        """Raises: RefusedError(404)."""
         file = self.file(org, file_id)
         self._keep_input_of_batches(file)
         self.store.put_file(msgspec.structs.replace(file, deleted_at=self.now()))
@@ -132,9 +133,7 @@ class Engine:
 
     def _link_input(self, batch: Batch) -> Path | None:
         """The batch's own name for its input, or None if there was no such file when the batch was created."""
-        folder = self.store.batch_folder(batch.id)
-        folder.mkdir(exist_ok=True)
-        own = folder / "input.jsonl"
+        own = self.store.batch_folder(batch.id) / "input.jsonl"
         file = self.store.file(batch.input_file_id or "")
         if own.exists():
             return own
@@ -146,48 +145,27 @@ class Engine:
 
     # --- batches ---
 
-    def create_openai(
-        self,
-        org: str,
-        *,
-        input_file_id: str,
-        endpoint: str,
-        metadata: dict[str, str] | None,
-        output_seconds: float,
-        delay: float,
-    ) -> Batch:
-        """Accept a batch; whatever is wrong with its input shows later. It arrives `delay` seconds from now."""
-        path = self.store.file_path(input_file_id)
-        batch = Batch(
-            id=self.store.new_id("batch_", table="batches"),
-            provider="openai",
-            org=org,
-            created_at=self.now() + delay,
-            shape=self._shape("openai", _first_model(path)),
-            endpoint=endpoint,
-            input_file_id=input_file_id,
-            metadata=metadata,
-            output_seconds=output_seconds,
-        )
-        return self._put(batch)
+    def create(self, wanted: Batch, *, delay: float, model: str = "", source: Path | None = None) -> Batch:
+        """Accept a batch; what is wrong with its requests shows later.
 
-    def create_anthropic(
-        self, org: str, source: Path, *, total: int, model: str, api_version: str, betas: bool, delay: float
-    ) -> Batch:
-        """Accept a batch whose requests lie in `source`, one a line."""
-        batch = Batch(
-            id=self.store.new_id("msgbatch_", table="batches"),
-            provider="anthropic",
-            org=org,
+        Args:
+            wanted: The batch without what only the provider knows.
+            delay: It arrives so many seconds from now.
+            model: What shapes go by; without it the first line of the input file tells.
+            source: The requests, one a line, if they came with the call.
+        """
+        if wanted.input_file_id is not None:
+            model = _first_model(self.store.file_path(wanted.input_file_id))
+        batch = msgspec.structs.replace(
+            wanted,
+            id=self.store.new_id(ID_PREFIXES[wanted.provider], table="batches"),
             created_at=self.now() + delay,
-            shape=self._shape("anthropic", model),
-            total=total,
-            api_version=api_version,
-            betas=betas,
+            shape=self._shape(wanted.provider, model),
         )
         folder = self.store.batch_folder(batch.id)
         folder.mkdir()
-        source.rename(folder / "input.jsonl")
+        if source is not None:
+            source.rename(folder / "input.jsonl")
         return self._put(batch)
 
     def queued_requests(self, org: str) -> int:
@@ -199,13 +177,13 @@ class Engine:
         """The batch as it stands now.
 
         Raises:
-            Refused: 404, there is no such batch (yet).
+            RefusedError: 404, there is no such batch (yet).
         """
         batch = self.store.batch(batch_id)
         now = self.now()
         gone = batch is None or (batch.provider, batch.org) != (provider, org) or batch.deleted_at is not None
         if batch is None or gone or now < batch.created_at + batch.shape.not_found_after_create:
-            raise Refused(404, f"No batch found with id '{batch_id}'.")
+            raise RefusedError(404, f"No batch found with id '{batch_id}'.")
         return self._settle(batch_id)
 
     def batches(self, provider: ProviderName, org: str) -> list[str]:
@@ -220,23 +198,23 @@ class Engine:
         """Begin to cancel; again is no error while it lasts.
 
         Raises:
-            Refused: 404, or 409 if it has ended.
+            RefusedError: 404, or 409 if it has ended.
         """
         with self._locked(batch_id):
             batch = self.batch(provider, org, batch_id)
             phase = lifecycle.phase(batch, self.now())
             if phase in lifecycle.ENDED:
-                raise Refused(409, f"Cannot cancel a batch with status '{phase.value}'.")
+                raise RefusedError(409, f"Cannot cancel a batch with status '{phase.value}'.")
             if batch.cancel_at is None:
                 self._put(msgspec.structs.replace(batch, cancel_at=self.now()))
             return self._settle(batch_id)
 
     def delete_batch(self, provider: ProviderName, org: str, batch_id: str) -> None:
-        """Raises: Refused, 404, or 400 if it has not ended."""
+        """Raises: RefusedError, 404, or 400 if it has not ended."""
         with self._locked(batch_id):
             batch = self.batch(provider, org, batch_id)
             if lifecycle.phase(batch, self.now()) not in lifecycle.ENDED:
-                raise Refused(400, f"Batch {batch_id} is still being processed; cancel it before it is deleted.")
+                raise RefusedError(400, f"Batch {batch_id} is still being processed; cancel it before it is deleted.")
             self._put(msgspec.structs.replace(batch, deleted_at=self.now()))
             (self.store.batch_folder(batch_id) / "output").unlink(missing_ok=True)
 
@@ -264,7 +242,7 @@ class Engine:
         with self._locked(batch_id):
             batch = self.store.batch(batch_id)
             if batch is None:
-                raise Refused(404, f"No batch found with id '{batch_id}'.")
+                raise RefusedError(404, f"No batch found with id '{batch_id}'.")
             now = self.now()
             if batch.scan is None and now >= min(lifecycle.validated_at(batch), lifecycle.ends_at(batch)):
                 batch = self._put(self._scanned(batch))

@@ -1,6 +1,6 @@
 """Refusals in the words and shapes of each vendor."""
 
-from collections.abc import Mapping
+from typing import Self
 
 from provider_simulator.facts import Json, ProviderName
 
@@ -31,7 +31,7 @@ ANTHROPIC_TYPES = {
 }
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The provider answers with this status and error; nothing was done."""
 
     def __init__(
@@ -42,7 +42,6 @@ class Refused(Exception):
         kind: str | None = None,
         code: str | None = None,
         param: str | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -50,7 +49,12 @@ class Refused(Exception):
         self.kind = kind
         self.code = code
         self.param = param
-        self.headers = dict(headers or {})
+        self.retry_after: float | None = None
+
+    def after(self, seconds: float | None) -> Self:
+        """With the advice to come back after so long."""
+        self.retry_after = seconds
+        return self
 
     def body(self, provider: ProviderName, request_id: str) -> Json:
         if provider == "openai":

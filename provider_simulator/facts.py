@@ -96,11 +96,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
+    """Without id, time and shape it is a batch that is asked for and not created yet."""
+
+    id: str = ""
     provider: ProviderName
     org: str
-    created_at: float
-    shape: Shape
+    created_at: float = 0.0
+    shape: Shape = Shape()
     total: int = 0
     endpoint: str = "/v1/messages"
     input_file_id: str | None = None

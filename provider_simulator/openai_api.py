@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from provider_simulator import lifecycle
 from provider_simulator.engine import output_file_id
-from provider_simulator.errors import Refused
+from provider_simulator.errors import RefusedError
 from provider_simulator.facts import DAY, Batch, Json, Outcome, StoredFile
 from provider_simulator.lifecycle import Phase
 from provider_simulator.vendor_schemas import batch_create_violation
@@ -31,13 +31,13 @@ MOST_METADATA, LONGEST_KEY, LONGEST_VALUE = 16, 64, 512
 
 
 def key_of(request: SpooledRequest) -> str:
-    """Raises: Refused(401)."""
+    """Raises: RefusedError(401)."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
-        raise Refused(401, "You didn't provide an API key.", kind="invalid_request_error")
+        raise RefusedError(401, "You didn't provide an API key.", kind="invalid_request_error")
     if not key.startswith("sk-"):
         message = f"Incorrect API key provided: {key[:3]}***."
-        raise Refused(401, message, kind="invalid_request_error", code="invalid_api_key")
+        raise RefusedError(401, message, kind="invalid_request_error", code="invalid_api_key")
     return key
 
 
@@ -49,19 +49,19 @@ def upload(call: Call) -> Response:
     sent = request.files.get("file")
     purpose = request.form.get("purpose")
     if sent is None or not sent.filename:
-        raise Refused(400, "'file' is a required property", param="file")
+        raise RefusedError(400, "'file' is a required property", param="file")
     if not purpose:
-        raise Refused(400, "'purpose' is a required property", param="purpose")
+        raise RefusedError(400, "'purpose' is a required property", param="purpose")
     if purpose == "batch" and not sent.filename.endswith(".jsonl"):
         message = f"Invalid file format for Batch API. Must be .jsonl, not {sent.filename}"
-        raise Refused(400, message, param="file", code="invalid_file_format")
+        raise RefusedError(400, message, param="file", code="invalid_file_format")
     seconds = _expiry(request.form, purpose)
     sent.stream.flush()
     source = Path(str(sent.stream.name))
     if source.stat().st_size > call.engine.limits.openai_upload_bytes:
-        raise Refused(413, "The file is too large.", code="file_too_large")
+        raise RefusedError(413, "The file is too large.", code="file_too_large")
     if source.stat().st_size == 0:
-        raise Refused(400, "File is empty.", param="file", code="empty_file")
+        raise RefusedError(400, "File is empty.", param="file", code="empty_file")
     file = call.engine.add_file(call.org, source, filename=sent.filename, purpose=purpose, seconds=seconds)
     return answer(_file_object(file))
 
@@ -71,13 +71,13 @@ def _expiry(form: Mapping[str, str], purpose: str) -> float | None:
     if anchor is None and seconds is None:
         return DEFAULT_EXPIRY if purpose == "batch" else None
     if anchor != "created_at" or seconds is None or not seconds.isdigit():
-        raise Refused(400, "Invalid 'expires_after'.", param="expires_after")
+        raise RefusedError(400, "Invalid 'expires_after'.", param="expires_after")
     return _within_expiry(int(seconds), "expires_after.seconds")
 
 
 def _within_expiry(seconds: int, param: str) -> float:
     if not SHORTEST <= seconds <= LONGEST:
-        raise Refused(400, f"Invalid '{param}': must be from {SHORTEST} to {LONGEST}.", param=param)
+        raise RefusedError(400, f"Invalid '{param}': must be from {SHORTEST} to {LONGEST}.", param=param)
     return float(seconds)
 
 
@@ -126,30 +126,31 @@ def create(call: Call) -> Response:
     body = call.request.json()
     violation = batch_create_violation(body)
     if violation is not None:
-        raise Refused(400, f"Invalid '{violation.at}': {violation.message}", param=violation.at or None)
+        raise RefusedError(400, f"Invalid '{violation.at}': {violation.message}", param=violation.at or None)
     _check_metadata(body.get("metadata"))
     expiry = body.get("output_expires_after")
     seconds = DEFAULT_EXPIRY
     if expiry is not None:
         seconds = _within_expiry(expiry["seconds"], "output_expires_after.seconds")
-    batch = call.engine.create_openai(
-        call.org,
+    wanted = Batch(
+        provider="openai",
+        org=call.org,
         input_file_id=body["input_file_id"],
         endpoint=body["endpoint"],
         metadata=body.get("metadata"),
         output_seconds=seconds,
-        delay=call.delay,
     )
+    batch = call.engine.create(wanted, delay=call.delay)
     return answer(_batch_object(batch, batch.created_at, new=True))
 
 
 def _check_metadata(metadata: dict[str, Any] | None) -> None:
     pairs = metadata or {}
     if len(pairs) > MOST_METADATA:
-        raise Refused(400, f"Invalid 'metadata': too many properties, at most {MOST_METADATA}.", param="metadata")
+        raise RefusedError(400, f"Invalid 'metadata': too many properties, at most {MOST_METADATA}.", param="metadata")
     for key, value in pairs.items():
         if len(key) > LONGEST_KEY or len(value) > LONGEST_VALUE:
-            raise Refused(400, f"Invalid 'metadata': '{key[:64]}' or its value is too long.", param="metadata")
+            raise RefusedError(400, f"Invalid 'metadata': '{key[:64]}' or its value is too long.", param="metadata")
 
 
 def retrieve(call: Call) -> Response:
@@ -170,7 +171,7 @@ def cancel(call: Call) -> Response:
 def _page(ids: list[str], after: str | None, limit: int) -> tuple[list[str], bool]:
     if after is not None:
         if after not in ids:
-            raise Refused(404, f"No object found with id '{after}'.", param="after")
+            raise RefusedError(404, f"No object found with id '{after}'.", param="after")
         ids = ids[ids.index(after) + 1 :]
     return ids[:limit], len(ids) > limit
 

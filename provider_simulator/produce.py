@@ -77,26 +77,24 @@ def _write(file: BinaryIO, result: Json) -> None:
     file.write(b"\n")
 
 
-def _answer(batch: Batch, entry: scan.Entry, line: bytes, body: Json, tally: _Tally) -> Json:
+def _answer(batch: Batch, entry: scan.Entry, body: Json, tally: _Tally) -> Json:
     """The provider's answer to one request, paid for.
 
     Raises:
         _FailedError: the provider refuses this request.
     """
     for failing in batch.shape.failing:
-        _fail_as_shaped(batch, failing, entry, line)
+        _fail_as_shaped(batch, failing, entry, body)
     _refuse(batch, body)
-    answer = answers.respond(
-        batch.endpoint, body, answers.digest(body), request_bytes=entry.length, created=int(batch.created_at)
-    )
+    answer = answers.respond(batch.endpoint, body, created=int(batch.created_at))
     spent = answers.usage_of(answer)
     tally.input_tokens += spent[0]
     tally.output_tokens += spent[1]
     return answer
 
 
-def _fail_as_shaped(batch: Batch, failing: Failing, entry: scan.Entry, line: bytes) -> None:
-    if failing.match is not None and failing.match.encode() not in line:
+def _fail_as_shaped(batch: Batch, failing: Failing, entry: scan.Entry, body: Json) -> None:
+    if failing.match is not None and failing.match.encode() not in answers.canonical(body):
         return
     if failing.fraction is not None and entry.body_key >= failing.fraction * 2**64:
         return
@@ -159,7 +157,7 @@ def _openai_line(batch: Batch, entry: scan.Entry, line: bytes, end: End, tally: 
         return end, result
     request_id = f"req_{entry.request_key:016x}"
     try:
-        answer = _answer(batch, entry, line, request["body"], tally)
+        answer = _answer(batch, entry, request["body"], tally)
     except _FailedError as failed:
         if failed.status is None:
             result["error"] = {"code": failed.error["code"], "message": failed.error["message"]}
@@ -188,7 +186,7 @@ def _anthropic_line(batch: Batch, entry: scan.Entry, line: bytes, end: End, tall
     result: Json = {"type": end}
     if end == "succeeded":
         try:
-            result["message"] = _answer(batch, entry, line, request["params"], tally)
+            result["message"] = _answer(batch, entry, request["params"], tally)
         except _FailedError as failed:
             end = "errored"
             error = {"type": "error", "error": failed.error, "request_id": f"req_{entry.request_key:016x}"}

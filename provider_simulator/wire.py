@@ -10,8 +10,8 @@ from werkzeug.wrappers import Request, Response
 
 from provider_simulator import scan
 from provider_simulator.engine import Engine
-from provider_simulator.errors import Refused
-from provider_simulator.facts import Json
+from provider_simulator.errors import RefusedError
+from provider_simulator.facts import Json, ProviderName
 
 CHUNK = 256 * 1024
 
@@ -44,36 +44,42 @@ class SpooledRequest(Request):
         """The body as an object.
 
         Raises:
-            Refused: 400, it is not one.
+            RefusedError: 400, it is not one.
         """
         try:
             body = scan.decode(self.get_data(cache=False))
         except ValueError:
-            raise Refused(400, "We could not parse the JSON body of your request.") from None
+            raise RefusedError(400, "We could not parse the JSON body of your request.") from None
         if not isinstance(body, dict):
-            raise Refused(400, "The body must be a JSON object.")
+            raise RefusedError(400, "The body must be a JSON object.")
         return body
 
     def bounded(self, name: str, default: int, most: int) -> int:
         """A number in the query, from 1 to `most`.
 
         Raises:
-            Refused: 400.
+            RefusedError: 400.
         """
         given = self.args.get(name, str(default))
         if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= most:
-            raise Refused(400, f"{name}: must be an integer from 1 to {most}, not '{given}'", param=name)
+            raise RefusedError(400, f"{name}: must be an integer from 1 to {most}, not '{given}'", param=name)
         return int(given)
 
 
 class Call(NamedTuple):
-    """One authenticated call of an operation. What it creates arrives `delay` seconds from now."""
+    """One call of an operation."""
 
     engine: Engine
     request: SpooledRequest
-    org: str
+    provider: ProviderName
+    operation: str
+    request_id: str
     id: str
-    delay: float
+    """Of the file or batch that it is about; empty for none."""
+    org: str = ""
+    """Whose key it is; empty until the key was looked at."""
+    delay: float = 0.0
+    """What it creates arrives so many seconds later."""
 
 
 def spooled(folder: Path) -> IO[bytes]:
