@@ -28,6 +28,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         epoch: Raised by every move and claim; a worker that lost its claim holds an old one and cannot write.
         claimed_until: A worker holds the row until then (seconds); 0 when nobody does.
         due_at: When sweep looks at the row if nothing else does; None when it need not.
+        sends: Messages sent for it in this state.
+        expires_at: When DynamoDB may delete the row; only rows of what is over have it.
     """
 
     job: str
@@ -35,6 +37,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     claimed_until: int = 0
     due_at: int | None = None
     sends: int = 0
+    expires_at: int | None = None
 
     def with_(self, **changes: object) -> Self:
         return msgspec.structs.replace(self, **changes)
@@ -127,7 +130,6 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     output_file_id: str | None = None
     error_file_id: str | None = None
     collected_key: str | None = None
-    waits_for: str | None = None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -29,7 +29,7 @@ class BatchState(StrEnum):
     COLLECTED = "COLLECTED"
     REPLACED = "REPLACED"  # by smaller ones
     CANCELLED = "CANCELLED"  # never sent
-    FAILED = "FAILED"  # never became terminal at the provider
+    FAILED = "FAILED"  # the provider refused it outright, or it never became terminal there
 
 
 State = JobState | SplitState | BatchState
@@ -49,8 +49,8 @@ MOVES: dict[State, frozenset[State]] = {
     _S.ASSEMBLED: frozenset(),
     _S.FAILED: frozenset(),
     _B.WAITING: frozenset({_B.ADMITTED, _B.REPLACED, _B.CANCELLED}),
-    _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.CANCELLED}),
-    _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING}),
+    _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.CANCELLED, _B.FAILED}),
+    _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING, _B.FAILED}),
     _B.IN_FLIGHT: frozenset({_B.ENDED, _B.FAILED}),
     _B.ENDED: frozenset({_B.COLLECTED, _B.SUBMITTING}),
     _B.COLLECTED: frozenset(),

@@ -7,8 +7,7 @@ lists jobs. Every write of a row with a state is conditional on the state and th
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import batched
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import stamina
@@ -16,17 +15,17 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from batchdrop.errors import NotMyTurn, Transient
 from batchdrop.records import Batch, Intent, Job, Row, Split
-from batchdrop.states import MOVES, JobState, State, may_move
+from batchdrop.states import JobState, State, may_move
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-R = TypeVar("R", Job, Split, Batch)
 Item = dict[str, Any]
+Write = Callable[[str], Item]
+"""One item of a transaction, given the table's name."""
 
 DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit a partition); so four thousand a state
 _TRANSACTION_ITEMS = 100  # DynamoDB's limit
-_ROWS_OUTLIVE_QUEUES = 90 * 86_400  # SQS keeps a message 14 days at most; a late event still finds its job
 
 
 class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
@@ -38,7 +37,7 @@ class _Conflict(Exception):  # noqa: N818 - it never leaves this module
 
 
 class _Numbers(TypeDeserializer):
-    def _deserialize_n(self, value: str) -> int:  # type: ignore[override]
+    def _deserialize_n(self, value: str) -> int:
         return int(value)
 
 
@@ -86,6 +85,26 @@ def _values(row: Job | Split | Batch) -> Item:
 
 def _key_item(pk: str, sk: str) -> Item:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def _next[R: (Job, Split, Batch)](row: R, state: State, changes: Mapping[str, Any]) -> R:
+    if not may_move(row.state, state):
+        raise ValueError(f"{row.state} does not move to {state}")
+    return row.with_(epoch=row.epoch + 1, state=state, **{"claimed_until": 0, "sends": 0, **changes})
+
+
+def _moved[R: (Job, Split, Batch)](old: R, new: R, move_id: str) -> Write:
+    update = _Update(*_key(old))
+    update.when("state", "=", old.state)
+    update.when("epoch", "=", old.epoch)
+    before, after = _values(old), _values(new)
+    for name in sorted(after.keys() | before.keys()):
+        if name not in after:
+            update.remove(name)
+        elif before.get(name) != after[name]:
+            update.set(name, after[name])
+    update.set("moved_by", move_id)
+    return lambda table: {"Update": update.request(table)}
 
 
 class _Update:
@@ -140,11 +159,7 @@ class _Update:
         return request
 
 
-Write = Callable[[str], Item]
-"""One item of a transaction, given the table's name."""
-
-
-def update_counter(row: Job | Split, counter: str, value: int, *, to: int, **changes: object) -> Write:
+def update_counter(row: Job | Split, counter: str, value: int, *, to: int, **changes: Any) -> Write:
     """Set a counter that was read as `value`; refused when it has changed. Never conditioned on the epoch."""
     update = _Update(*_key(row))
     update.when(counter, "=", value)
@@ -207,6 +222,11 @@ def release(ledger: str, cost: int) -> Write:
     return lambda table: {"Update": update.request(table)}
 
 
+def move_too[R: (Job, Split, Batch)](row: R, state: State, **changes: Any) -> Write:
+    """Another row's move in a transaction: on the state and epoch that were read, as `Store.move` has it."""
+    return _moved(row, _next(row, state, changes), "")
+
+
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the index `due`: which row, and when it is due."""
 
@@ -215,6 +235,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     due_at: int
     batch_id: str | None = None
     submitted_at: int | None = None
+    requests: int = 0
+    priority: int = 0
 
     @property
     def split(self) -> int:
@@ -278,7 +300,7 @@ class Store:
                 TableName=self._table,
                 IndexName="due",
                 KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,  # type: ignore[arg-type]  # the stub wants its own union
+                ExpressionAttributeValues=values,
             )
             for page in pages:
                 for item in page["Items"]:
@@ -316,7 +338,7 @@ class Store:
         for row in rows:
             self.add(row)
 
-    def move(self, row: R, state: State, *, also: Sequence[Write] = (), **changes: object) -> R:
+    def move[R: (Job, Split, Batch)](self, row: R, state: State, *, also: Sequence[Write] = (), **changes: Any) -> R:
         """Move a row to a state, with other writes in the same transaction: all happen or none.
 
         Args:
@@ -330,14 +352,12 @@ class Store:
             Changed: Another row's condition was refused: read it again.
             Transient: DynamoDB does not take the write now.
         """
-        if not may_move(row.state, state):
-            raise ValueError(f"{row.state} does not move to {state}")
-        new = row.with_(epoch=row.epoch + 1, state=state, **{"claimed_until": 0, "sends": 0, **changes})
+        new = _next(row, state, changes)
         move_id = uuid.uuid4().hex
-        self._write(self._moved(row, new, move_id), also, move_id)
+        self._write(_moved(row, new, move_id), also, move_id)
         return new
 
-    def claim(self, row: R, lease: int, **changes: object) -> R:
+    def claim[R: (Job, Split, Batch)](self, row: R, lease: int, **changes: Any) -> R:
         """Hold a row for `lease` seconds: nobody else's claim succeeds meanwhile, and older holders cannot write.
 
         Raises:
@@ -349,7 +369,7 @@ class Store:
         until = now + lease
         return self.move(row, row.state, claimed_until=until, due_at=until, sends=row.sends, **changes)
 
-    def let_go(self, row: R, due_at: int, **changes: object) -> R:
+    def let_go[R: (Job, Split, Batch)](self, row: R, due_at: int, **changes: Any) -> R:
         """Give a claim back; sweep sends the row again from `due_at` on."""
         return self.move(row, row.state, due_at=due_at, sends=row.sends, **changes)
 
@@ -372,6 +392,20 @@ class Store:
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+    def not_due(self, row: Job | Batch) -> None:
+        """What was left to do for a row that is over is done: nobody looks at it again."""
+        update = _Update(*_key(row))
+        update.when("state", "=", row.state)
+        update.remove("due_at")
+        update.remove("due_key")
+        self._client.update_item(**update.request(self._table))
+
+    def forget_work(self, job: str) -> None:
+        """Delete the rows of a job's splits and batches; the job's own stays."""
+        for row in (*self.splits(job), *self.batches(job)):
+            pk, sk = _key(row)
+            self._client.delete_item(TableName=self._table, Key=_key_item(pk, sk))
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
         """Stop submitting to a provider until then. True when it was not paused before."""
@@ -413,11 +447,11 @@ class Store:
         answer = self._client.get_item(TableName=self._table, Key=_key_item(pk, sk), ConsistentRead=True)
         return _decode(answer["Item"]) if "Item" in answer else None
 
-    def _get(self, pk: str, sk: str, kind: type[R]) -> R | None:
+    def _get[R: (Job, Split, Batch)](self, pk: str, sk: str, kind: type[R]) -> R | None:
         item = self._item(pk, sk)
         return msgspec.convert(item, kind) if item else None
 
-    def _rows(self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
+    def _rows[R: (Job, Split, Batch)](self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -428,28 +462,13 @@ class Store:
             for item in page["Items"]:
                 yield msgspec.convert(_decode(item), kind)
 
-    def _moved(self, old: R, new: R, move_id: str) -> Write:
-        update = _Update(*_key(old))
-        update.when("state", "=", old.state)
-        update.when("epoch", "=", old.epoch)
-        before, after = _values(old), _values(new)
-        for name in sorted(after.keys() | before.keys()):
-            if name not in after:
-                update.remove(name)
-            elif before.get(name) != after[name]:
-                update.set(name, after[name])
-        update.set("moved_by", move_id)
-        if isinstance(new, Job) and not MOVES[new.state]:
-            update.set("expires_at", self._now() + _ROWS_OUTLIVE_QUEUES)
-        return lambda table: {"Update": update.request(table)}
-
     @stamina.retry(on=_Conflict, attempts=8, wait_initial=0.02, wait_max=0.5, wait_jitter=0.05)
     def _transact_once(self, items: list[Item]) -> list[Item]:
         """The reasons why the transaction was refused, one an item; empty when it went through."""
         try:
             self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons: list[Item] = error.response["CancellationReasons"]  # type: ignore[typeddict-item,assignment]
+            reasons: list[Item] = error.response["CancellationReasons"]  # type: ignore[typeddict-item]
             codes = {reason.get("Code") for reason in reasons}
             if "ConditionalCheckFailed" not in codes:
                 raise _Conflict(", ".join(sorted(str(code) for code in codes))) from error

@@ -1,0 +1,340 @@
+"""Assemble: one split's answers are joined to its lines, in input order, and sealed as its part of the outputs.
+
+The raw copies are spooled on disk and read by offset; memory holds a few numbers for each line of the split. The split
+that is assembled last lets the job be published.
+"""
+
+import os
+import tempfile
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop import files
+from batchdrop.collect import outcome_reader
+from batchdrop.collected import Collected, Found, raw_key, read_collected
+from batchdrop.errors import NotMyTurn
+from batchdrop.lines import MAX_LINE_BYTES
+from batchdrop.manifest import ModelCounts
+from batchdrop.parts import Part, RouteTally, Sealed, Tally
+from batchdrop.plan import read_plan
+from batchdrop.plans import IndexedLine, Opened, Plan, read_index, read_members
+from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.providers.config import Protocol
+from batchdrop.records import Batch, Job, Split
+from batchdrop.results import ErrorCode, Result, ResultError
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.store import Changed, move_too, update_counter
+
+logger = Logger(child=True)
+
+_WRITE_BUFFER = 256 * 1024
+_SENT = frozenset({BatchState.COLLECTED, BatchState.FAILED})
+_NEVER = 0xFFFF_FFFF  # the line was in no batch
+
+
+def assemble_split(job_id: str, index: int, services: Services) -> None:
+    """Assemble a split whose batches are all closed, unless it is assembled or another worker is at it."""
+    job, split = services.store.job(job_id), services.store.split(job_id, index)
+    if job is None or split is None or split.state is not SplitState.PLANNED or split.open:
+        return
+    if job.state not in {JobState.RUNNING, JobState.CANCELLING} or job.opened_key is None:
+        return
+    try:
+        claimed = services.store.claim(split, services.settings.lease_seconds)
+        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+            part = _Assembly(job, claimed, services, Path(folder), stack).run()
+        key = f"{files.attempt_prefix(claimed, 'assemble')}part.json"
+        services.files.put(key, msgspec.json.encode(part), content_type="application/json")
+        _settle(claimed, key, services)
+    except NotMyTurn:
+        return
+    logger.info("split assembled", job=job_id, split=index, answered=part.counts.answered, failed=part.counts.failed)
+
+
+def _settle(split: Split, key: str, services: Services) -> None:
+    """Move the split and lower the job's count in one transaction; the last one fixes outcome and times."""
+    while True:
+        job = services.store.job(split.job)
+        if job is None:
+            raise NotMyTurn
+        left = job.unassembled - 1
+        also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
+        try:
+            services.store.move(split, SplitState.ASSEMBLED, also=[also], part_key=key, due_at=None)
+        except Changed:
+            continue
+        if not left:
+            services.queues.publish(job.id)
+        return
+
+
+def _publishing(job: Job, services: Services) -> Callable[[str], dict[str, object]]:
+    now = services.now()
+    batches = list(services.store.batches(job.id))
+    submitted = [each.submitted_at for each in batches if each.submitted_at is not None]
+    ended = [each.ended_at for each in batches if each.ended_at is not None]
+    return move_too(
+        job,
+        JobState.PUBLISHING,
+        unassembled=0,
+        outcome=JobState.CANCELLED if job.state is JobState.CANCELLING else JobState.COMPLETED,
+        first_submitted_at=min(submitted, default=None),
+        last_ended_at=max(ended, default=None),
+        published_at=now,
+        due_at=now + services.settings.lease_seconds,
+    )
+
+
+class _Sent:
+    """A closed batch: who answered what, and its raw copies on disk, read by offset."""
+
+    def __init__(self, batch: Batch, services: Services, folder: Path, stack: ExitStack) -> None:
+        self.batch = batch
+        self.members = read_members(services.files, batch.members_key)
+        self.protocol = services.providers[batch.provider].protocol
+        self.read_outcome = outcome_reader(self.protocol)
+        self.collected = Collected.empty(batch.requests)
+        self._streams: list[int] = []
+        if batch.collected_key is not None:
+            self.collected = read_collected(services.files, batch.collected_key)
+            self._spool(batch.collected_key, services, folder, stack)
+
+    def _spool(self, prefix: str, services: Services, folder: Path, stack: ExitStack) -> None:
+        for number in range(max(self.collected.streams, default=-1) + 1):
+            path = folder / f"raw-{self.batch.id}-{number}"
+            services.files.download(raw_key(prefix, number), path)
+            self._streams.append(stack.enter_context(path.open("rb")).fileno())
+            path.unlink()
+
+    def outcome(self, position: int) -> Outcome | None:
+        """What the provider said of a request; None when it said nothing."""
+        if self.collected.found[position] == Found.NOTHING:
+            return None
+        stream = self._streams[self.collected.streams[position]]
+        return self.read_outcome(os.pread(stream, self.collected.lengths[position], self.collected.offsets[position]))
+
+    def silence(self) -> ResultError:
+        """Why a request of this batch has no line at all."""
+        batch = self.batch
+        if batch.failure_code or batch.failure:
+            return ResultError(
+                code=batch.failure_code or ErrorCode.PROVIDER_FAILED,
+                message=batch.failure or "The provider failed the whole batch.",
+                source="provider",
+                retryable=False,
+            )
+        if batch.state is BatchState.CANCELLED:
+            return ResultError(
+                code=ErrorCode.CANCELLED, message="The job was cancelled.", source="batchdrop", retryable=True
+            )
+        return ResultError(
+            code=ErrorCode.REQUEST_LOST,
+            message="The batch ended, and the provider gave neither an answer nor an error for this line.",
+            source="batchdrop",
+            retryable=True,
+        )
+
+
+class _Output:
+    """An output of the split in one or more sealed pieces, on disk until it is whole."""
+
+    def __init__(self, folder: Path, name: str, prefix: str, services: Services, part_bytes: int | None = None) -> None:
+        self._folder, self._name, self._prefix, self._services = folder, name, prefix, services
+        self._part_bytes = part_bytes
+        self.sealed: list[Sealed] = []
+        self._open()
+
+    def _open(self) -> None:
+        self._path = self._folder / f"{self._name}-{len(self.sealed)}"
+        self._file: BinaryIO = self._path.open("wb", buffering=_WRITE_BUFFER)
+        self._bytes = self._lines = self._first = self._last = 0
+
+    def write(self, line: bytes, number: int = 0) -> None:
+        if self._part_bytes is not None and self._bytes >= self._part_bytes:
+            self.seal()
+            self._open()
+        self._file.write(line)
+        self._bytes += len(line)
+        self._lines += 1
+        self._first = self._first or number
+        self._last = number
+
+    def seal(self) -> None:
+        self._file.close()
+        key = f"{self._prefix}{self._name}-{len(self.sealed):05}.jsonl"
+        self._services.files.put(key, self._path)
+        self._path.unlink()
+        self.sealed.append(
+            Sealed(key=key, bytes=self._bytes, lines=self._lines, first_line=self._first, last_line=self._last)
+        )
+
+
+class _Assembly:
+    def __init__(self, job: Job, split: Split, services: Services, folder: Path, stack: ExitStack) -> None:
+        self._job, self._split, self._services, self._folder = job, split, services, folder
+        self._plan: Plan = read_plan(split, services)
+        opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
+        self._lines_before = opened.lines_before[split.index]
+        self._sent = [_Sent(each, services, folder, stack) for each in services.store.batches(split.job, split.index)]
+        self._tally = Tally()
+        self._routes = [RouteTally() for _ in self._plan.routes]
+        prefix = files.attempt_prefix(split, "assemble")
+        self._results = _Output(folder, "results", prefix, services, job.settings.part_bytes)
+        self._errors = _Output(folder, "errors", prefix, services)
+        self._failed = _Output(folder, "failed", prefix, services)
+        self._failed_at: list[tuple[int, int]] = []
+
+    def run(self) -> Part:
+        encode = msgspec.json.Encoder().encode
+        for line, result in self._results_in_order():
+            text = encode(result) + b"\n"
+            self._results.write(text, result.line)
+            if result.error is not None:
+                self._errors.write(text)
+                self._failed_at.append((line.offset, line.length))
+        self._write_failed()
+        for output in (self._results, self._errors, self._failed):
+            output.seal()
+        return Part(
+            results=self._results.sealed,
+            errors=self._errors.sealed[0],
+            failed=self._failed.sealed[0],
+            counts=self._tally.counts(),
+            models=self._models(),
+            api_versions=sorted({sent.batch.api_version for sent in self._sent if sent.batch.api_version}),
+        )
+
+    def _results_in_order(self) -> Iterator[tuple[IndexedLine, Result]]:
+        total = self._plan.lines - self._plan.blank_lines
+        which, where, attempts = self._best(total)
+        for place, line in enumerate(read_index(self._services.files, self._plan)):
+            if line.error is not None or which[place] == _NEVER:
+                yield line, self._unsent(line)
+            else:
+                yield line, self._answer(line, self._sent[which[place]], where[place], attempts[place])
+
+    def _best(self, total: int) -> tuple[array[int], array[int], array[int]]:
+        """For each line: which batch speaks for it and at which position, and how often it was sent.
+
+        An answer speaks before an error; of several errors the last one does.
+        """
+        which, where, attempts = (array("I", bytes(4 * total)) for _ in range(3))
+        for place in range(total):
+            which[place] = _NEVER
+        for number, sent in enumerate(self._sent):
+            was_sent = sent.batch.state in _SENT and sent.batch.batch_id is not None
+            for position, place in enumerate(sent.members):
+                attempts[place] += was_sent
+                if which[place] == _NEVER or not self._is_answered(which[place], where[place]):
+                    which[place], where[place] = number, position
+        return which, where, attempts
+
+    def _is_answered(self, number: int, position: int) -> bool:
+        return self._sent[number].collected.found[position] == Found.ANSWERED
+
+    def _unsent(self, line: IndexedLine) -> Result:
+        number = self._lines_before + line.number
+        error = line.error
+        if error is None:
+            raise LookupError(f"{self._job.id}: line {number} is in no batch of its plan")
+        self._tally.errors[error.code] += 1
+        return Result(
+            id=None,
+            custom_id=line.custom_id,
+            response=None,
+            error=ResultError(
+                code=error.code, message=f"Line {number}: {error.message}.", source="input", retryable=False
+            ),
+            line=number,
+            provider=error.provider,
+            model=error.model,
+            endpoint=error.endpoint,
+            batch_id=None,
+            attempts=0,
+        )
+
+    def _answer(self, line: IndexedLine, sent: _Sent, position: int, attempts: int) -> Result:
+        route, counts = self._plan.routes[line.route], self._routes[line.route]
+        outcome = sent.outcome(position)
+        counts.requests += 1
+        error = sent.silence() if outcome is None else outcome.error
+        if error is not None:
+            self._tally.errors[error.code] += 1
+        elif outcome is not None and outcome.response is not None:
+            self._count_answer(counts, _read_answer(sent.protocol, outcome.response.body))
+        return Result(
+            id=None if outcome is None else outcome.id,
+            custom_id=line.custom_id,
+            response=None if outcome is None else outcome.response,
+            error=error,
+            line=self._lines_before + line.number,
+            provider=route.provider,
+            model=route.model,
+            endpoint=route.endpoint,
+            batch_id=sent.batch.batch_id,
+            attempts=attempts,
+        )
+
+    def _count_answer(self, counts: RouteTally, answer: Answer) -> None:
+        self._tally.answered += 1
+        counts.add(answer.usage)
+        if answer.finish_reason is not None:
+            self._tally.finish_reasons[answer.finish_reason] += 1
+
+    def _write_failed(self) -> None:
+        """The input lines of the errors, byte for byte; a line over the limit stands as an empty one."""
+        if not self._failed_at:
+            return
+        start, end = self._failed_at[0][0], sum(self._failed_at[-1])
+        path = self._folder / "input"
+        with path.open("wb+") as file:
+            for chunk in self._services.files.stream(
+                self._job.key, start=start, end=end, version_id=self._job.version_id
+            ):
+                file.write(chunk)
+            file.flush()
+            for offset, length in self._failed_at:
+                line = b"" if length > MAX_LINE_BYTES else os.pread(file.fileno(), length, offset - start)
+                self._failed.write(line + b"\n")
+        path.unlink()
+
+    def _models(self) -> list[ModelCounts]:
+        batches = self._batches_by_route()
+        models = [
+            ModelCounts(
+                provider=route.provider,
+                model=route.model,
+                endpoint=route.endpoint,
+                requests=counts.requests,
+                answered=counts.answered,
+                failed=counts.requests - counts.answered,
+                batches=batches[number],
+                usage=counts.usage(),
+            )
+            for number, (route, counts) in enumerate(zip(self._plan.routes, self._routes, strict=True))
+        ]
+        return [each for each in models if each.requests]
+
+    def _batches_by_route(self) -> list[int]:
+        """How many batches held requests of each route; Anthropic's mix models."""
+        total = self._plan.lines - self._plan.blank_lines
+        route_of = array("i", bytes(4 * total))
+        for place, line in enumerate(read_index(self._services.files, self._plan)):
+            route_of[place] = line.route
+        counts = [0] * len(self._plan.routes)
+        for sent in self._sent:
+            for route in {route_of[place] for place in sent.members}:
+                counts[route] += 1
+        return counts
+
+
+def _read_answer(protocol: Protocol, body: msgspec.Raw) -> Answer:
+    return anthropic.read_answer(body) if protocol is Protocol.ANTHROPIC else openai.read_answer(body)

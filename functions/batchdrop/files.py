@@ -1,0 +1,344 @@
+"""The bucket: every key is built here, and every byte passes here as a stream."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from batchdrop.errors import Transient
+from batchdrop.records import Batch, Job, Split
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+INPUT, OUTPUT, WORK = "input/", "output/", "work/"
+SETTINGS_FILE = "batchdrop.toml"
+MANIFEST = "manifest.json"
+MAX_KEY_BYTES = 1024  # S3's limit
+_LONGEST_NAME = len("results-00001.jsonl")
+_CHUNK = 1024 * 1024
+_READ_ATTEMPTS = 5
+_ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
+_GONE = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
+
+
+class Gone(Exception):  # noqa: N818 - a fact about an object
+    """The object, or this version of it, is not there."""
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    last_modified: int
+    metadata: dict[str, str]
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """An object as it was written."""
+
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+
+
+def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
+    """Sortable by the drop's time (`YYYYMMDDTHHMMSSZ`), and the same for the same version."""
+    digest = hashlib.sha256("\0".join((bucket, key, version_id or "null")).encode()).hexdigest()
+    return f"{last_modified}-{digest[:10]}"
+
+
+def output_prefix(job: Job) -> str:
+    """Where a job's answers lie: `output/<path>/<name>/<job>/`, or `output/<job>/` where keys would be too long."""
+    path = _ENDING.sub("", job.key.removeprefix(INPUT))
+    prefix = f"{OUTPUT}{path}/{job.id}/"
+    fits = len(prefix.encode()) + _LONGEST_NAME <= MAX_KEY_BYTES
+    return prefix if fits else f"{OUTPUT}{job.id}/"
+
+
+def settings_keys(key: str) -> list[str]:
+    """The settings files of a key's folders, the nearest last."""
+    folders = key.split("/")[:-1]
+    return ["/".join([*folders[:depth], SETTINGS_FILE]) for depth in range(1, len(folders) + 1)]
+
+
+def work_prefix(job: str) -> str:
+    return f"{WORK}{job}/"
+
+
+def attempt_prefix(split: Split, step: str) -> str:
+    """Where one attempt of a step writes: the epoch is in it, so that a late writer overwrites nothing."""
+    return f"{work_prefix(split.job)}{split.index:05}/{step}-{split.round}-{split.epoch}/"
+
+
+def plan_key(job: str, split: int, round_: int) -> str:
+    """One plan a round of a split; the first that is written wins."""
+    return f"{work_prefix(job)}{split:05}/plan-{round_}.json"
+
+
+def collected_prefix(batch: Batch) -> str:
+    return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-{batch.epoch}/"
+
+
+def opened_key(job: str) -> str:
+    return f"{work_prefix(job)}opened.json"
+
+
+class Files:
+    """One bucket. Reads raise `Gone` where there is nothing, `Transient` where S3 does not answer."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def head(self, key: str, version_id: str | None = None) -> Head:
+        try:
+            answer = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+        except ClientError as error:
+            raise _gone_or_same(error, key) from error
+        return Head(
+            version_id=answer.get("VersionId"),
+            etag=answer["ETag"].strip('"'),
+            bytes=answer["ContentLength"],
+            last_modified=int(answer["LastModified"].timestamp()),
+            metadata=answer.get("Metadata", {}),
+        )
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        """A small object, whole."""
+        return b"".join(self.stream(key, version_id=version_id))
+
+    def stream(
+        self, key: str, *, start: int = 0, end: int | None = None, version_id: str | None = None
+    ) -> Iterator[bytes]:
+        """The bytes of an object from `start` to `end` (exclusive; None for its end), in pieces.
+
+        A read that is cut goes on where it stopped.
+
+        Raises:
+            Gone: There is no such object.
+            Transient: It was cut again and again.
+        """
+        at = start
+        for _ in range(_READ_ATTEMPTS):
+            if end is not None and at >= end:
+                return
+            span: Any = {"Range": f"bytes={at}-{'' if end is None else end - 1}"} if at or end is not None else {}
+            try:
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, **span, **_version(version_id))
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    at += len(chunk)
+                    yield chunk
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "InvalidRange":
+                    return  # nothing lies behind `start`
+                raise _gone_or_same(error, key) from error
+            except (BotoCoreError, HTTPClientError):
+                continue
+            else:
+                return
+        raise Transient(f"reading s3://{self.bucket}/{key} was cut {_READ_ATTEMPTS} times")
+
+    def download(self, key: str, path: Path) -> None:
+        with path.open("wb") as out:
+            for chunk in self.stream(key):
+                out.write(chunk)
+
+    def put(self, key: str, body: bytes | Path, *, content_type: str = "application/jsonl") -> Stored:
+        """Write an object whose key nobody else uses."""
+        if isinstance(body, Path):
+            with body.open("rb") as file:
+                answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=content_type)
+            size = body.stat().st_size
+        else:
+            answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+            size = len(body)
+        return _stored(key, answer, size)
+
+    def put_first(self, key: str, body: bytes, *, content_type: str = "application/json") -> bytes:
+        """Write an object if there is none; what the first writer wrote is returned, and stays."""
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+        except ClientError as error:
+            if not _exists_already(error):
+                raise
+            return self.get(key)
+        return body
+
+    def concatenate(self, sources: list[tuple[str, int]], key: str) -> Stored:
+        """Join objects (key, bytes) into one that did not exist, copying server-side where S3's part sizes allow.
+
+        A second run finds the first one's object and leaves it.
+        """
+        return Concatenation(self._client, self.bucket, key).run(sources)
+
+    def delete_all(self, prefix: str) -> bool:
+        """Delete every version under a prefix. False when some are left."""
+        clean = True
+        for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            doomed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            objects: Any = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in doomed]
+            if objects:
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+                clean = clean and not answer.get("Errors")
+        for uploads in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
+            for upload in uploads.get("Uploads", []):
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return clean
+
+
+class Concatenation:
+    """One object out of many: sources of a part's size are copied by S3 itself, smaller ones pass through here."""
+
+    PART_MIN = 5 * 1024 * 1024  # S3's limits for a part, the last one aside
+    COPY_MAX = 5 * 1024 * 1024 * 1024
+
+    def __init__(self, client: "S3Client", bucket: str, key: str) -> None:
+        self._client, self._bucket, self._key = client, bucket, key
+        self._upload = ""
+        self._parts: list[Any] = []
+        self._buffer = bytearray()
+
+    def run(self, sources: list[tuple[str, int]]) -> Stored:
+        total = sum(size for _, size in sources)
+        try:
+            answer = self._small(sources) if total <= self.PART_MIN else self._large(sources)
+        except ClientError as error:
+            if not _exists_already(error):
+                raise
+            head = self._client.head_object(Bucket=self._bucket, Key=self._key)
+            if head["ContentLength"] != total:
+                raise ValueError(f"{self._key} exists and is another: {head['ContentLength']} bytes") from error
+            return _stored(self._key, head, total)
+        return _stored(self._key, answer, total)
+
+    def _small(self, sources: list[tuple[str, int]]) -> Any:
+        body = b"".join(self._read(key, 0, size) for key, size in sources if size)
+        return self._client.put_object(
+            Bucket=self._bucket, Key=self._key, Body=body, ContentType="application/jsonl", IfNoneMatch="*"
+        )
+
+    def _large(self, sources: list[tuple[str, int]]) -> Any:
+        started = self._client.create_multipart_upload(
+            Bucket=self._bucket, Key=self._key, ContentType="application/jsonl"
+        )
+        self._upload = started["UploadId"]
+        try:
+            for key, size in sources:
+                self._add(key, size)
+            if self._buffer:
+                self._flush()
+            return self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=self._key,
+                UploadId=self._upload,
+                MultipartUpload={"Parts": self._parts},
+                IfNoneMatch="*",
+            )
+        except BaseException:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload)
+            raise
+
+    def _add(self, key: str, size: int) -> None:
+        at = 0
+        if self._buffer:
+            at = min(size, self.PART_MIN - len(self._buffer))
+            self._buffer += self._read(key, 0, at)
+            if len(self._buffer) >= self.PART_MIN:
+                self._flush()
+        while size - at >= self.PART_MIN:
+            end = min(size, at + self.COPY_MAX)
+            self._copy(key, at, end)
+            at = end
+        if at < size:
+            self._buffer += self._read(key, at, size)
+
+    def _read(self, key: str, start: int, end: int) -> bytes:
+        if start == end:
+            return b""
+        answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}")
+        return answer["Body"].read()
+
+    def _flush(self) -> None:
+        answer = self._client.upload_part(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=self._upload,
+            PartNumber=len(self._parts) + 1,
+            Body=bytes(self._buffer),
+        )
+        self._parts.append({"PartNumber": len(self._parts) + 1, "ETag": answer["ETag"]})
+        self._buffer.clear()
+
+    def _copy(self, key: str, start: int, end: int) -> None:
+        answer = self._client.upload_part_copy(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=self._upload,
+            PartNumber=len(self._parts) + 1,
+            CopySource={"Bucket": self._bucket, "Key": key},
+            CopySourceRange=f"bytes={start}-{end - 1}",
+        )
+        self._parts.append({"PartNumber": len(self._parts) + 1, "ETag": answer["CopyPartResult"]["ETag"]})
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """A line where it lies: `offset` and `length` in the object, its line end aside; `bytes` None when too long."""
+
+    offset: int
+    length: int
+    bytes: "bytes | None"
+
+
+def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterator[Line]:
+    """Cut a stream at every `\\n`, and only there. `offset` is where the stream begins in the object.
+
+    The last line needs no line end. A line over `max_bytes` is passed over without being held in memory. A `\\r`
+    before the line end is not part of the line.
+    """
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        pieces = chunk.split(b"\n")
+        last = pieces.pop()
+        for piece in pieces:
+            length += len(piece)
+            if length > max_bytes:
+                yield Line(offset, length, None)
+            else:
+                whole = b"".join((*held, piece)) if held else piece
+                text = whole.removesuffix(b"\r")
+                yield Line(offset, len(text), text)
+            offset += length + 1
+            held, length = [], 0
+        length += len(last)
+        if length > max_bytes:
+            held = []
+        elif last:
+            held.append(last)
+    if length > max_bytes:
+        yield Line(offset, length, None)
+    elif length:
+        text = b"".join(held).removesuffix(b"\r")
+        yield Line(offset, len(text), text)
+
+
+def _version(version_id: str | None) -> dict[str, Any]:
+    return {"VersionId": version_id} if version_id else {}
+
+
+def _stored(key: str, answer: Any, size: int) -> Stored:  # noqa: ANN401 - one of several of boto3's answers
+    return Stored(key=key, version_id=answer.get("VersionId"), etag=answer["ETag"].strip('"'), bytes=size)
+
+
+def _gone_or_same(error: ClientError, key: str) -> Exception:
+    return Gone(key) if error.response["Error"]["Code"] in _GONE else error
+
+
+def _exists_already(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in {"PreconditionFailed", "412"}

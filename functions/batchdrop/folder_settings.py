@@ -1,0 +1,103 @@
+"""The settings of a job: `batchdrop.toml` of its folders, the nearest winning key by key, then the object's metadata."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from batchdrop.errors import Unprocessable
+from batchdrop.records import JobSettings
+
+MAX_ATTEMPTS = 10
+MIN_PART_BYTES = 5 * 1024 * 1024  # S3's smallest part of a multipart upload
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+_DURATION = re.compile(r"([1-9]\d{0,4})([mhd])")
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\dZ")
+_METADATA = "batchdrop-"
+_OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
+_LISTS = frozenset({"betas", "drop_params"})
+
+
+def resolve(files: list[tuple[str, str]], metadata: Mapping[str, str]) -> JobSettings:
+    """The settings of one job.
+
+    Args:
+        files: Key and text of each settings file, the nearest last.
+        metadata: The object's own; `batchdrop-<key>` counts, with `-` or `_` in the key.
+
+    Raises:
+        Unprocessable: A file is not TOML, a key is unknown or a value has no sense; the message names it.
+    """
+    found: dict[str, Any] = {}
+    for key, text in files:
+        found |= _checked(_table(key, text), key)
+    found |= _checked(_from_metadata(metadata), "the object's metadata")
+    return msgspec.convert(found, JobSettings)
+
+
+def seconds(duration: str) -> int:
+    """`"30d"`, `"6h"`, `"45m"` as seconds."""
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError(duration)
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _table(key: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Unprocessable(f"{key} is not TOML: {error}") from error
+
+
+def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    own = {
+        name.lower().removeprefix(_METADATA).replace("-", "_"): value
+        for name, value in metadata.items()
+        if name.lower().startswith(_METADATA)
+    }
+    return {
+        name: [each.strip() for each in value.split(",") if each.strip()] if name in _LISTS else value
+        for name, value in own.items()
+        if name not in _OTHER_METADATA
+    }
+
+
+def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    for name, value in values.items():
+        if name not in JobSettings.__struct_fields__:
+            known = ", ".join(JobSettings.__struct_fields__)
+            raise Unprocessable(f"{source}: unknown setting {name!r}; known are {known}")
+        problem = _problem(name, value)
+        if problem is not None:
+            raise Unprocessable(f"{source}: {name} = {value!r}: {problem}")
+    read = msgspec.convert(values, JobSettings, strict=False)
+    return {name: getattr(read, name) for name in values}
+
+
+def _problem(name: str, value: object) -> str | None:
+    try:
+        read = getattr(msgspec.convert({name: value}, JobSettings, strict=False), name)
+    except msgspec.ValidationError as error:
+        return str(error).partition(" - at ")[0]
+    check = _CHECKS.get(name)
+    return None if check is None or check[0](read) else check[1]
+
+
+def _is_duration(value: str) -> bool:
+    return _DURATION.fullmatch(value) is not None
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_attempts": (lambda value: 1 <= value <= MAX_ATTEMPTS, f"a number from 1 to {MAX_ATTEMPTS}"),
+    "on_invalid": (lambda value: value in {"skip", "reject"}, 'either "skip" or "reject"'),
+    "expected_by": (
+        lambda value: _is_duration(value) or _TIME_OF_DAY.fullmatch(value) is not None,
+        'a duration after the drop such as "6h", or a time of day such as "07:00Z"',
+    ),
+    "max_age": (_is_duration, 'a duration such as "30d" or "36h"'),
+    "part_bytes": (lambda value: value >= MIN_PART_BYTES, f"at least {MIN_PART_BYTES}"),
+    "anthropic_version": (lambda value: re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None, "a date"),
+}

@@ -1,0 +1,166 @@
+"""Intake: one dropped version of a file becomes a job with its splits; nothing of it is read."""
+
+from datetime import UTC, datetime
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop import files
+from batchdrop.errors import Unprocessable
+from batchdrop.files import Gone, Head
+from batchdrop.folder_settings import resolve
+from batchdrop.records import Job, JobSettings, Split
+from batchdrop.services import Services
+from batchdrop.states import JobState, SplitState
+
+logger = Logger(child=True)
+
+_CLOCK_SLACK = 5  # seconds between an object's LastModified and its event's time, at most
+
+
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event says of an object. `version_id` is None where the event does not tell."""
+
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    time: int
+
+
+def is_job(key: str) -> bool:
+    """Whether an object is one to process: all under `input/`, but folder markers and settings."""
+    return key.startswith(files.INPUT) and not key.endswith("/") and key.rpartition("/")[2] != files.SETTINGS_FILE
+
+
+def take_object(dropped: Dropped, services: Services) -> Job | None:
+    """Make the job of an object, or find the one that is there; None for what is no job.
+
+    The same event twice is the same job: its id is made of the version.
+    """
+    if not is_job(dropped.key):
+        return None
+    try:
+        head = services.files.head(dropped.key, dropped.version_id)
+    except Gone:
+        return _take_gone(dropped, services)
+    job = _new_job(dropped, head, services)
+    if not services.store.add(job):
+        found = services.store.job(job.id)
+        if found is None or found.state is not JobState.PLANNING:
+            return found
+        job = found
+    logger.info("job taken", job=job.id, bytes=job.bytes, splits=job.splits, state=job.state)
+    start_job(job, services)
+    return job
+
+
+def start_job(job: Job, services: Services) -> None:
+    """Send a job on its way: plan its splits, or publish its failure. Twice is as good as once."""
+    if job.state is JobState.PUBLISHING:
+        services.queues.publish(job.id)
+        return
+    for split in splits_of(job, due_at=services.now() + services.settings.lease_seconds):
+        services.store.add(split)
+        services.queues.plan(job.id, split.index)
+
+
+def splits_of(job: Job, *, due_at: int) -> list[Split]:
+    """The byte ranges of a job's file, by size alone."""
+    return [
+        Split(
+            job=job.id,
+            state=SplitState.PENDING,
+            index=index,
+            start=index * job.split_bytes,
+            end=min((index + 1) * job.split_bytes, job.bytes),
+            due_at=due_at,
+        )
+        for index in range(job.splits)
+    ]
+
+
+def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
+    stamp = datetime.fromtimestamp(head.last_modified, UTC).strftime("%Y%m%dT%H%M%SZ")
+    version_id = dropped.version_id or head.version_id
+    job = Job(
+        job=files.job_id(services.files.bucket, dropped.key, version_id, stamp),
+        state=JobState.PLANNING,
+        bucket=services.files.bucket,
+        key=dropped.key,
+        version_id=version_id,
+        etag=head.etag,
+        bytes=head.bytes,
+        dropped_at=head.last_modified,
+        settings=JobSettings(),
+        retry_of=head.metadata.get("batchdrop-retry-of"),
+        due_at=services.now() + services.settings.lease_seconds,
+    )
+    try:
+        return _accepted(job, head, services)
+    except Unprocessable as error:
+        return _refused(job, str(error), services)
+
+
+def _accepted(job: Job, head: Head, services: Services) -> Job:
+    _refuse_unreadable(job)
+    settings = resolve(_settings_files(job.key, services), head.metadata)
+    split_bytes = services.settings.split_bytes
+    splits = -(-job.bytes // split_bytes)
+    return job.with_(settings=settings, splits=splits, split_bytes=split_bytes, unplanned=splits, unassembled=splits)
+
+
+def _refuse_unreadable(job: Job) -> None:
+    if job.key.endswith((".jsonl.gz", ".jsonl.zst")):
+        raise Unprocessable("Compressed files are not read yet: drop the file as .jsonl.")
+    if not job.key.endswith(".jsonl"):
+        raise Unprocessable("Only .jsonl files are processed: one JSON object a line.")
+    if not job.bytes:
+        raise Unprocessable("The file is empty.")
+
+
+def _settings_files(key: str, services: Services) -> list[tuple[str, str]]:
+    found = []
+    for each in files.settings_keys(key):
+        try:
+            found.append((each, services.files.get(each).decode()))
+        except Gone:
+            continue
+        except UnicodeDecodeError:
+            raise Unprocessable(f"{each} is not UTF-8.") from None
+    return found
+
+
+def _refused(job: Job, reason: str, services: Services) -> Job:
+    return job.with_(state=JobState.PUBLISHING, outcome=JobState.FAILED, reason=reason, published_at=services.now())
+
+
+def _take_gone(dropped: Dropped, services: Services) -> Job | None:
+    """The version was deleted before it was looked at: unless it is a late repetition, the job fails."""
+    for time in range(dropped.time - _CLOCK_SLACK, dropped.time + _CLOCK_SLACK + 1):
+        found = services.store.job(_id_at(dropped, time, services))
+        if found is not None:
+            return found
+    job = Job(
+        job=_id_at(dropped, dropped.time, services),
+        state=JobState.PUBLISHING,
+        bucket=services.files.bucket,
+        key=dropped.key,
+        version_id=dropped.version_id,
+        etag=dropped.etag,
+        bytes=dropped.bytes,
+        dropped_at=dropped.time,
+        settings=JobSettings(),
+        outcome=JobState.FAILED,
+        reason="The file was deleted before it could be read.",
+        published_at=services.now(),
+        due_at=services.now() + services.settings.lease_seconds,
+    )
+    if services.store.add(job):
+        start_job(job, services)
+    return job
+
+
+def _id_at(dropped: Dropped, time: int, services: Services) -> str:
+    stamp = datetime.fromtimestamp(time, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return files.job_id(services.files.bucket, dropped.key, dropped.version_id, stamp)

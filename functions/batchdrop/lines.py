@@ -1,0 +1,218 @@
+"""What one input line asks for: which of the three forms it has, which provider and endpoint it goes to.
+
+Pure: bytes in, a `Request` or a `LineError` out. Bodies are never re-written, except that a provider's prefix is taken
+off the model and a bare body's `custom_id` is taken out.
+"""
+
+from enum import StrEnum
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols.rules import LineProblem
+from batchdrop.providers.config import Protocol, ProviderConfig, Providers
+from batchdrop.results import ErrorCode
+
+MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
+_NULL = Raw(b"null")
+
+
+class Form(StrEnum):
+    OPENAI = "openai"  # {"custom_id", "method", "url", "body"}
+    ANTHROPIC = "anthropic"  # {"custom_id", "params"}
+    BARE = "bare"  # {"model", ...}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line that can be sent. `model` is as written, `wire_model` without the provider's prefix.
+
+    `inputs` counts the texts of an embeddings request, since OpenAI limits them per batch; 0 for others.
+    """
+
+    provider: str
+    endpoint: str
+    model: str
+    wire_model: str
+    custom_id: Raw
+    body: Raw
+    inputs: int
+
+
+class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line that cannot be sent, and why, in words that begin with the line's number where it is known."""
+
+    code: ErrorCode
+    message: str
+    custom_id: Raw = _NULL
+    provider: str | None = None
+    model: str | None = None
+    endpoint: str | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    custom_id: Raw = _NULL
+    method: Raw | UnsetType = UNSET
+    url: Raw | UnsetType = UNSET
+    body: Raw | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    model: Raw | UnsetType = UNSET
+
+
+class _Model(msgspec.Struct, gc=False):
+    model: Raw | UnsetType = UNSET
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_model = msgspec.json.Decoder(_Model)
+_string = msgspec.json.Decoder(str)
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+def is_blank(line: bytes) -> bool:
+    return not line or line.isspace()
+
+
+def read_line(line: bytes, providers: Providers, *, api_version: str | None = None) -> Request | LineError:
+    """Read one line, without its line end.
+
+    Args:
+        line: At most `MAX_LINE_BYTES`; longer ones are refused where lines are cut.
+        providers: Where models go.
+        api_version: The Anthropic API version that this job's batches use; None for the provider's own.
+    """
+    try:
+        if not line.isascii():
+            line.decode()
+        envelope = _envelope.decode(line)
+    except UnicodeDecodeError as error:
+        return LineError(
+            code=ErrorCode.INVALID_UTF8, message=f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start}"
+        )
+    except RecursionError:
+        return LineError(code=ErrorCode.TOO_DEEP, message="nested too deeply to be read")
+    except msgspec.ValidationError:
+        return LineError(code=ErrorCode.NOT_A_REQUEST, message="not a JSON object")
+    except msgspec.DecodeError as error:
+        return LineError(code=ErrorCode.INVALID_JSON, message=f"not JSON: {_where(error)}")
+    try:
+        return _read(line, envelope, providers, api_version)
+    except LineProblem as problem:
+        return LineError(code=problem.code, message=problem.message, custom_id=envelope.custom_id, **problem.route)
+    except RecursionError:
+        return LineError(code=ErrorCode.TOO_DEEP, message="nested too deeply to be read", custom_id=envelope.custom_id)
+
+
+def _where(error: msgspec.DecodeError) -> str:
+    text = str(error).removeprefix("JSON is malformed: ")
+    return text.replace("(byte ", "at byte ").rstrip(")")
+
+
+def _read(line: bytes, envelope: _Envelope, providers: Providers, api_version: str | None) -> Request:
+    form, url, body = _open(line, envelope)
+    model = _model_of(body, form)
+    provider, wire_model = providers.route(model)
+    if provider is None:
+        raise _unknown(model, providers)
+    problem_route = {"provider": provider.name, "model": model}
+    try:
+        endpoint = _endpoint(form, url, body, provider, wire_model)
+        problem_route["endpoint"] = endpoint
+        inputs = _check(provider, endpoint, body, api_version)
+    except LineProblem as problem:
+        problem.route = problem_route
+        raise
+    if wire_model != model or (form is Form.BARE and envelope.custom_id is not _NULL):
+        body = _rewritten(body, wire_model, bare=form is Form.BARE)
+    return Request(
+        provider=provider.name,
+        endpoint=endpoint,
+        model=model,
+        wire_model=wire_model,
+        custom_id=envelope.custom_id,
+        body=body,
+        inputs=inputs,
+    )
+
+
+def _open(line: bytes, envelope: _Envelope) -> tuple[Form, str | None, Raw]:
+    """The form, the url of the first form, and the body."""
+    if envelope.params is not UNSET:
+        if envelope.body is not UNSET or envelope.url is not UNSET:
+            raise LineProblem(ErrorCode.NOT_A_REQUEST, 'has both "params" (Anthropic\'s form) and "body" or "url"')
+        return Form.ANTHROPIC, None, envelope.params
+    if envelope.body is not UNSET or envelope.url is not UNSET:
+        if envelope.body is UNSET:
+            raise LineProblem(ErrorCode.MISSING_PARAMETER, '"url" without "body"')
+        if envelope.url is UNSET:
+            raise LineProblem(ErrorCode.MISSING_PARAMETER, '"body" without "url"')
+        if envelope.method is not UNSET and bytes(envelope.method) != b'"POST"':
+            raise LineProblem(ErrorCode.INVALID_PARAMETER, '"method" must be "POST"')
+        return Form.OPENAI, _text(envelope.url, "url"), envelope.body
+    if envelope.model is UNSET:
+        raise LineProblem(
+            ErrorCode.NO_MODEL,
+            'no "model": a line is {"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body',
+        )
+    return Form.BARE, None, Raw(line)
+
+
+def _text(raw: Raw, name: str) -> str:
+    try:
+        return _string.decode(raw)
+    except msgspec.DecodeError:
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{name}" is not a string') from None
+
+
+def _model_of(body: Raw, form: Form) -> str:
+    name = {Form.OPENAI: '"body"', Form.ANTHROPIC: '"params"', Form.BARE: "the line"}[form]
+    try:
+        model = _model.decode(body).model
+    except msgspec.DecodeError:
+        raise LineProblem(ErrorCode.NOT_A_REQUEST, f"{name} is not a JSON object") from None
+    if model is UNSET:
+        raise LineProblem(ErrorCode.NO_MODEL, f'{name} has no "model"')
+    text = _text(model, "model")
+    if not text:
+        raise LineProblem(ErrorCode.NO_MODEL, f'{name} has an empty "model"')
+    return text
+
+
+def _unknown(model: str, providers: Providers) -> LineProblem:
+    shown = model if len(model) <= 100 else model[:100] + "…"  # noqa: PLR2004 - enough to recognise it by
+    prefix, slash, _ = model.partition("/")
+    known = ", ".join(providers)
+    if slash:
+        text = f'model "{shown}": no provider is named "{prefix[:50]}" and no pattern fits; configured: {known}'
+        return LineProblem(ErrorCode.UNKNOWN_PROVIDER, text, route={"model": model})
+    text = f'model "{shown}" fits no provider\'s patterns; write "<provider>/{shown}" (configured: {known})'
+    return LineProblem(ErrorCode.UNKNOWN_MODEL, text, route={"model": model})
+
+
+def _endpoint(form: Form, url: str | None, body: Raw, provider: ProviderConfig, model: str) -> str:
+    is_claude = provider.protocol is Protocol.ANTHROPIC
+    if form is Form.ANTHROPIC:
+        if not is_claude:
+            raise LineProblem(
+                ErrorCode.NOT_A_REQUEST, f'"params" is Anthropic\'s form, but this model goes to {provider.name}'
+            )
+        return anthropic.ENDPOINT
+    if form is Form.OPENAI:
+        assert url is not None  # noqa: S101 - `_open` gives this form its url
+        return anthropic.endpoint(url) if is_claude else openai.endpoint(url)
+    return anthropic.bare_endpoint(body) if is_claude else openai.bare_endpoint(body, model)
+
+
+def _check(provider: ProviderConfig, endpoint: str, body: Raw, api_version: str | None) -> int:
+    if provider.protocol is Protocol.ANTHROPIC:
+        anthropic.check(body, api_version=api_version or provider.api_version or anthropic.DEFAULT_VERSION)
+        return 0
+    return openai.check(body, endpoint)
+
+
+def _rewritten(body: Raw, wire_model: str, *, bare: bool) -> Raw:
+    fields = _object.decode(body)
+    fields["model"] = Raw(msgspec.json.encode(wire_model))
+    if bare:
+        fields.pop("custom_id", None)
+    return Raw(msgspec.json.encode(fields))

@@ -1,0 +1,110 @@
+"""How requests are put together into batches: by group, and within the provider's limits. Pure."""
+
+import math
+
+import msgspec
+
+from batchdrop.lines import Request
+from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
+from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
+
+BYTES_PER_TOKEN = 3.5  # an estimate on the safe side for prompts of text; usage that comes back corrects nothing yet
+MAX_GROUPS = 100  # open batches, each a file, while a split is planned
+_WIRE_BYTES = 120  # our custom_id and the envelope around a body
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """What may share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models."""
+
+    provider: str
+    endpoint: str
+    model: str | None
+
+
+class Bin(msgspec.Struct, kw_only=True):
+    """A batch that is being filled. `number` counts the batches of a plan from 0."""
+
+    number: int
+    group: Group
+    requests: int = 0
+    bytes: int = 0
+    tokens: int = 0
+    inputs: int = 0
+
+
+class TooManyGroups(Exception):  # noqa: N818 - a finding about a line
+    """The file asks for more models and endpoints at once than a plan keeps open."""
+
+
+def group_of(request: Request, provider: ProviderConfig) -> Group:
+    mixed = provider.protocol is Protocol.ANTHROPIC
+    return Group(provider=request.provider, endpoint=request.endpoint, model=None if mixed else request.wire_model)
+
+
+def tokens_of(size: int) -> int:
+    """The estimated prompt tokens of a body of this many bytes."""
+    return math.ceil(size / BYTES_PER_TOKEN)
+
+
+def ledger_of(group: Group) -> str:
+    """The ledger that a batch draws on: OpenAI counts tokens by model, Anthropic requests over all models."""
+    return group.provider if group.model is None else f"{group.provider}/{group.model}"
+
+
+def cost_of(filled: Bin, provider: ProviderConfig) -> int:
+    """What a batch takes of its ledger; never more than the whole, so that the largest can still go alone."""
+    if provider.protocol is Protocol.ANTHROPIC:
+        return filled.requests
+    return min(filled.tokens, provider.limits.enqueued_tokens)
+
+
+def capacity_of(provider: ProviderConfig) -> int:
+    """The whole of a ledger, in the units of `cost_of`."""
+    is_anthropic = provider.protocol is Protocol.ANTHROPIC
+    return provider.limits.queued_requests if is_anthropic else provider.limits.enqueued_tokens
+
+
+class Packer:
+    """Puts each request into the open batch of its group, and opens a new one where it does not fit."""
+
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+        self._open: dict[Group, Bin] = {}
+        self.count = 0
+
+    def place(self, request: Request) -> tuple[Bin, Bin | None]:
+        """The batch for a request, already counting it, and the one that was closed for it, if any.
+
+        Raises:
+            TooManyGroups: The request would open one group too many.
+        """
+        provider = self._providers[request.provider]
+        group = group_of(request, provider)
+        found = self._open.get(group)
+        size = len(bytes(request.body)) + _WIRE_BYTES
+        closed = None
+        if found is None or not _fits(found, size, request.inputs, provider):
+            if found is None and len(self._open) >= MAX_GROUPS:
+                raise TooManyGroups
+            closed, found = found, Bin(number=self.count, group=group)
+            self._open[group] = found
+            self.count += 1
+        found.requests += 1
+        found.bytes += size
+        found.tokens += tokens_of(size)
+        found.inputs += request.inputs
+        return found, closed
+
+    def rest(self) -> list[Bin]:
+        """The batches that are still open, in the order of their numbers."""
+        return sorted(self._open.values(), key=lambda each: each.number)
+
+
+def _fits(filled: Bin, size: int, inputs: int, provider: ProviderConfig) -> bool:
+    limits: Limits = provider.limits
+    return (
+        filled.requests < limits.requests_per_batch
+        and filled.bytes + size <= limits.bytes_per_batch
+        and filled.inputs + inputs <= MAX_EMBEDDING_INPUTS
+        and (provider.protocol is Protocol.ANTHROPIC or filled.tokens + tokens_of(size) <= limits.enqueued_tokens)
+    )

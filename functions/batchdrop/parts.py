@@ -1,0 +1,111 @@
+"""A split's sealed part: its share of the outputs, and what is counted of it. Objects in `work/`, written once."""
+
+from collections import Counter
+
+import msgspec
+
+from batchdrop.manifest import Counts, ModelCounts, Usage
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of an output file. `first_line` and `last_line` are line numbers of the input; 0 when it has none."""
+
+    key: str
+    bytes: int
+    lines: int
+    first_line: int = 0
+    last_line: int = 0
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    results: list[Sealed]
+    errors: Sealed
+    failed: Sealed
+    counts: Counts
+    models: list[ModelCounts]
+    api_versions: list[str]
+
+
+def add_counts(parts: list[Counts]) -> Counts:
+    """The sums over all parts."""
+    errors: Counter[str] = Counter()
+    finish_reasons: Counter[str] = Counter()
+    for each in parts:
+        errors.update(each.errors)
+        finish_reasons.update(each.finish_reasons)
+    return Counts(
+        total=sum(each.total for each in parts),
+        answered=sum(each.answered for each in parts),
+        failed=sum(each.failed for each in parts),
+        errors=dict(sorted(errors.items())),
+        finish_reasons=dict(sorted(finish_reasons.items())),
+    )
+
+
+def add_models(parts: list[list[ModelCounts]]) -> list[ModelCounts]:
+    """The sums over all parts, by provider, model and endpoint."""
+    sums: dict[tuple[str, str, str], ModelCounts] = {}
+    for each in (model for models in parts for model in models):
+        key = (each.provider, each.model, each.endpoint)
+        sums[key] = _added(sums[key], each) if key in sums else each
+    return [sums[key] for key in sorted(sums)]
+
+
+def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
+    return msgspec.structs.replace(
+        one,
+        requests=one.requests + other.requests,
+        answered=one.answered + other.answered,
+        failed=one.failed + other.failed,
+        batches=one.batches + other.batches,
+        usage=one.usage + other.usage,
+    )
+
+
+class Tally:
+    """Counts one split's lines while they are written."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.errors: Counter[str] = Counter()
+        self.finish_reasons: Counter[str] = Counter()
+
+    def counts(self) -> Counts:
+        failed = self.errors.total()
+        return Counts(
+            total=self.answered + failed,
+            answered=self.answered,
+            failed=failed,
+            errors=dict(sorted(self.errors.items())),
+            finish_reasons=dict(sorted(self.finish_reasons.items())),
+        )
+
+
+class RouteTally(msgspec.Struct, kw_only=True):
+    """Counts one route of a split: tokens as plain numbers, since this runs for every line."""
+
+    requests: int = 0
+    answered: int = 0
+    batches: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def add(self, usage: Usage) -> None:
+        self.answered += 1
+        self.input_tokens += usage.input_tokens
+        self.cached_input_tokens += usage.cached_input_tokens
+        self.cache_write_tokens += usage.cache_write_tokens
+        self.output_tokens += usage.output_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
+
+    def usage(self) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens,
+            cached_input_tokens=self.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            output_tokens=self.output_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+        )

@@ -1,0 +1,376 @@
+"""Plan: one split is read, its lines are checked and routed, and its batches are made; nothing is sent.
+
+Bytes first: request files, members and the line index, then the plan that names them (the first one written wins), then
+the rows, and last, in one transaction, PENDING → PLANNED. The split that is planned last opens the job.
+"""
+
+import hashlib
+import tempfile
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop import files
+from batchdrop.admit import admit_batches
+from batchdrop.errors import NotMyTurn
+from batchdrop.files import Gone, Line, cut_lines
+from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
+from batchdrop.packing import Bin, Packer, TooManyGroups, cost_of, ledger_of
+from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
+from batchdrop.providers.config import Providers
+from batchdrop.records import Batch, Job, Split
+from batchdrop.results import ErrorCode
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.store import Changed, update_counter
+
+logger = Logger(child=True)
+
+_BOM = b"\xef\xbb\xbf"
+_READ_AHEAD = 256 * 1024  # read beyond a split's end at first, for the rest of its last line
+_REASONS = 5  # sentences of a refused file's lines in its reason
+_WRITE_BUFFER = 256 * 1024
+
+
+def plan_split(job_id: str, index: int, services: Services) -> None:
+    """Plan a split, unless it is planned or another worker is at it."""
+    job, split = services.store.job(job_id), services.store.split(job_id, index)
+    if job is None or split is None or split.state is not SplitState.PENDING:
+        return
+    try:
+        split = services.store.claim(split, services.settings.lease_seconds)
+    except NotMyTurn:
+        return
+    try:
+        plan = _first_plan(job, split, services)
+    except Gone:
+        job = _settle(split, services, SplitState.FAILED, reason="The file was deleted before it was read.")
+    else:
+        services.store.add_all(batch_rows(job, split, plan.batches, services))
+        job = _settle_planned(split, plan, services)
+    if job.unplanned == 0:
+        open_job(job, services)
+
+
+def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Services) -> Iterator[Batch]:
+    """The rows of a plan's batches: the same whoever makes them, the time aside."""
+    for each in planned:
+        provider = services.providers[each.group.provider]
+        is_mixed = each.group.model is None
+        yield Batch(
+            job=job.id,
+            state=BatchState.WAITING,
+            due_at=services.now(),
+            id=each.id,
+            split=split.index,
+            round=int(each.id.split("-")[1]),
+            token=each.token,
+            provider=provider.name,
+            endpoint=each.group.endpoint,
+            model=each.group.model,
+            requests=each.requests,
+            bytes=each.bytes,
+            tokens=each.tokens,
+            cost=each.cost,
+            ledger=ledger_of(each.group),
+            requests_key=each.requests_key,
+            members_key=each.members_key,
+            priority=job.settings.priority,
+            api_version=(job.settings.anthropic_version or provider.api_version) if is_mixed else None,
+            betas=(job.settings.betas or provider.betas) if is_mixed else (),
+        )
+
+
+def open_job(job: Job, services: Services) -> None:
+    """Let the batches of a wholly planned job be sent; or refuse it, before anything is paid."""
+    if job.state is not JobState.PLANNING:
+        return
+    splits = list(services.store.splits(job.id))
+    reason = _refusal(job, splits, services)
+    try:
+        if reason is not None:
+            fail_job(job, reason, services)
+            return
+        key = files.opened_key(job.id)
+        services.files.put_first(key, msgspec.json.encode(_opened(splits)))
+        services.store.move(job, JobState.RUNNING, opened_key=key, due_at=None)
+    except NotMyTurn:
+        return
+    logger.info("job opened", job=job.id, batches=sum(split.open for split in splits))
+    for split in splits:
+        if not split.open:
+            services.queues.assemble(job.id, split.index)
+    for name in services.providers:
+        admit_batches(name, services)
+
+
+def fail_job(job: Job, reason: str, services: Services) -> None:
+    """End a job that cannot be processed; nothing of it was paid."""
+    now = services.now()
+    services.store.move(
+        job,
+        JobState.PUBLISHING,
+        outcome=JobState.FAILED,
+        reason=reason,
+        published_at=now,
+        due_at=now + services.settings.lease_seconds,
+    )
+    services.queues.publish(job.id)
+
+
+def _opened(splits: list[Split]) -> Opened:
+    before = [0]
+    for split in splits:
+        before.append(before[-1] + split.lines)
+    return Opened(lines_before=before[:-1], lines=before[-1], blank_lines=sum(split.blank_lines for split in splits))
+
+
+def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
+    failed = [split for split in splits if split.state is SplitState.FAILED]
+    if failed:
+        return failed[0].reason
+    invalid = sum(split.invalid for split in splits)
+    if not invalid or job.settings.on_invalid != "reject":
+        return None
+    sentences: list[str] = []
+    for split, before in zip(splits, _opened(splits).lines_before, strict=True):
+        if split.invalid and len(sentences) < _REASONS:
+            plan = read_plan(split, services)
+            sentences += [f"Line {before + number}: {text}." for number, text in plan.first_errors]
+    return f'{invalid} lines are invalid, and on_invalid is "reject". ' + " ".join(sentences[:_REASONS])
+
+
+def read_plan(split: Split, services: Services) -> Plan:
+    """The first plan of a planned split."""
+    return msgspec.json.decode(services.files.get(files.plan_key(split.job, split.index, 0)), type=Plan)
+
+
+def _settle_planned(split: Split, plan: Plan, services: Services) -> Job:
+    count = len(plan.batches)
+    return _settle(
+        split,
+        services,
+        SplitState.PLANNED,
+        open=count,
+        lines=plan.lines,
+        blank_lines=plan.blank_lines,
+        invalid=plan.invalid,
+        plan_key=files.plan_key(split.job, split.index, 0),
+        due_at=None if count else services.now(),
+    )
+
+
+def _settle(split: Split, services: Services, state: SplitState, **changes: Any) -> Job:
+    """Move the split and lower the job's count in one transaction; the last one makes the job due."""
+    while True:
+        job = services.store.job(split.job)
+        if job is None:
+            raise NotMyTurn
+        left = job.unplanned - 1
+        due = {} if left else {"due_at": services.now()}
+        count = update_counter(job, "unplanned", job.unplanned, to=left, **due)
+        try:
+            services.store.move(split, state, also=[count], **{"due_at": None, **changes})
+        except Changed:
+            continue
+        logger.info("split planned", job=job.id, split=split.index, state=state, left=left)
+        return job.with_(unplanned=left)
+
+
+def _first_plan(job: Job, split: Split, services: Services) -> Plan:
+    key = files.plan_key(split.job, split.index, 0)
+    try:
+        found = services.files.get(key)
+    except Gone:
+        with tempfile.TemporaryDirectory() as folder:
+            plan = _PlanWriter(job, split, services, Path(folder)).write()
+        found = services.files.put_first(key, msgspec.json.encode(plan))
+    return msgspec.json.decode(found, type=Plan)
+
+
+def split_lines(job: Job, split: Split, services: Services) -> Iterator[Line]:
+    """The lines that begin within a split's range, as Hadoop's input splits have them.
+
+    A line that begins before the range belongs to an earlier split; the last one is read to its end, wherever it is.
+    """
+    start = max(split.start - 1, 0)
+    chunks = _range(job, start, split.end, services)
+    lines = cut_lines(chunks, offset=start, max_bytes=MAX_LINE_BYTES)
+    if split.start:
+        next(lines, None)  # ends before the range, or began in an earlier one
+    for line in lines:
+        if line.offset >= split.end:
+            return
+        yield line
+
+
+def _range(job: Job, start: int, end: int, services: Services) -> Iterator[bytes]:
+    yield from services.files.stream(job.key, start=start, end=min(end, job.bytes), version_id=job.version_id)
+    ahead = _READ_AHEAD
+    while end < job.bytes:
+        stop = min(end + ahead, job.bytes)
+        yield from services.files.stream(job.key, start=end, end=stop, version_id=job.version_id)
+        end, ahead = stop, min(ahead * 2, MAX_LINE_BYTES)
+
+
+class _Spool:
+    """A batch's requests and members while the split is read."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / name
+        self.file: BinaryIO = self.path.open("wb", buffering=_WRITE_BUFFER)
+        self.members = array("I")
+
+
+class _PlanWriter:
+    """Reads a split once, writes its request files, members and line index, and tells the plan."""
+
+    def __init__(self, job: Job, split: Split, services: Services, folder: Path) -> None:
+        self._job, self._split, self._services, self._folder = job, split, services, folder
+        self._providers: Providers = services.providers
+        self._packer = Packer(services.providers)
+        self._prefix = files.attempt_prefix(split, "plan")
+        self._spools: dict[int, _Spool] = {}
+        self._custom_ids: dict[int, bytes] = {}
+        self._batches: list[PlannedBatch] = []
+        self._routes: dict[tuple[str, str, str], int] = {}
+        self._errors: list[tuple[int, str]] = []
+        self._invalid = 0
+        self._placed = 0
+
+    def write(self) -> Plan:
+        number = blank = 0
+        index_path = self._folder / "index"
+        encode = msgspec.json.Encoder().encode
+        with index_path.open("wb", buffering=_WRITE_BUFFER) as index:
+            for line in split_lines(self._job, self._split, self._services):
+                number += 1
+                text = line.bytes
+                offset, length = line.offset, line.length
+                if not offset and text is not None and text.startswith(_BOM):
+                    text, offset, length = text[len(_BOM) :], len(_BOM), length - len(_BOM)
+                if text is not None and is_blank(text):
+                    blank += 1
+                    continue
+                index.write(encode(self._place(number, offset, length, text)))
+                index.write(b"\n")
+        for filled in self._packer.rest():
+            self._close(filled)
+        index_key = f"{self._prefix}index.jsonl"
+        self._services.files.put(index_key, index_path)
+        return Plan(
+            lines=number,
+            blank_lines=blank,
+            invalid=self._invalid,
+            index_key=index_key,
+            routes=[Route(provider=p, model=m, endpoint=e) for p, m, e in self._routes],
+            batches=sorted(self._batches, key=lambda each: each.id),
+            first_errors=self._errors,
+        )
+
+    def _place(self, number: int, offset: int, length: int, text: bytes | None) -> IndexedLine:
+        read = self._read(offset, length, text)
+        if isinstance(read, Request):
+            try:
+                filled, closed = self._packer.place(read)
+            except TooManyGroups:
+                read = LineError(
+                    code=ErrorCode.TOO_MANY_GROUPS,
+                    message="too many models and endpoints are mixed in this part of the file",
+                    custom_id=read.custom_id,
+                    model=read.model,
+                )
+            else:
+                if closed is not None:
+                    self._close(closed)
+                self._spool(filled, read)
+                return IndexedLine(number, offset, length, self._route(read), read.custom_id)
+        return self._failed(number, offset, length, read)
+
+    def _read(self, offset: int, length: int, text: bytes | None) -> Request | LineError:
+        if text is None:
+            message = f"too long: {length:,} bytes from byte {offset:,}; at most {MAX_LINE_BYTES:,}"
+            return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
+        return read_line(text, self._providers, api_version=self._job.settings.anthropic_version)
+
+    def _failed(self, number: int, offset: int, length: int, read: LineError) -> IndexedLine:
+        self._invalid += 1
+        self._placed += 1
+        if len(self._errors) < _REASONS:
+            self._errors.append((number, read.message))
+        error = IndexedError(read.code, read.message, read.provider, read.model, read.endpoint)
+        return IndexedLine(number, offset, length, -1, read.custom_id, error)
+
+    def _route(self, request: Request) -> int:
+        return self._routes.setdefault((request.provider, request.model, request.endpoint), len(self._routes))
+
+    def _spool(self, filled: Bin, request: Request) -> None:
+        spool = self._spools.get(filled.number)
+        if spool is None:
+            spool = self._spools[filled.number] = _Spool(self._folder, f"requests-{filled.number}")
+            token = _token(self._services.settings.deployment, self._split, filled.number)
+            self._custom_ids[filled.number] = custom_id_prefix(self._services.settings.deployment, token).encode()
+        spool.file.write(
+            wire_line(
+                self._custom_ids[filled.number],
+                len(spool.members),
+                filled.group.endpoint if filled.group.model is not None else None,
+                bytes(request.body),
+            )
+        )
+        spool.members.append(self._placed)
+        self._placed += 1
+
+    def _close(self, filled: Bin) -> None:
+        spool = self._spools.pop(filled.number)
+        spool.file.close()
+        requests_key = f"{self._prefix}requests-{filled.number:04}.jsonl"
+        members_key = f"{self._prefix}members-{filled.number:04}"
+        self._services.files.put(requests_key, spool.path)
+        self._services.files.put(members_key, spool.members.tobytes(), content_type="application/octet-stream")
+        size = spool.path.stat().st_size
+        spool.path.unlink()
+        self._batches.append(
+            PlannedBatch(
+                id=batch_id(self._split, 0, filled.number),
+                token=_token(self._services.settings.deployment, self._split, filled.number),
+                group=filled.group,
+                requests=filled.requests,
+                bytes=size,
+                tokens=filled.tokens,
+                cost=cost_of(filled, self._providers[filled.group.provider]),
+                requests_key=requests_key,
+                members_key=members_key,
+            )
+        )
+
+
+def batch_id(split: Split, round_: int, number: int) -> str:
+    return f"{split.index:05}-{round_}-{number:04}"
+
+
+def custom_id_prefix(deployment: str, token: str) -> str:
+    """What our custom_ids of a batch begin with; the position follows. Fits `^[a-zA-Z0-9_-]{1,64}$`."""
+    return f"{deployment}-{token}-"
+
+
+def _token(deployment: str, split: Split, number: int) -> str:
+    """Names a batch at the provider: of this deployment, this job, this attempt at its plan."""
+    text = f"{deployment}/{split.job}/{batch_id(split, split.round, number)}/{split.epoch}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes) -> bytes:
+    """A request as a line of a request file: OpenAI's form with a url, Anthropic's without."""
+    if url is None:
+        return b'{"custom_id":"%b%d","params":%b}\n' % (custom_id_prefix, position, body)
+    return b'{"custom_id":"%b%d","method":"POST","url":"%b","body":%b}\n' % (
+        custom_id_prefix,
+        position,
+        url.encode(),
+        body,
+    )

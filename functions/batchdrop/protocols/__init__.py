@@ -1,0 +1,1 @@
+"""What the two protocols ask of a request, and what their result lines mean. Pure; no SDK is imported here."""

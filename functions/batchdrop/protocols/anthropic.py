@@ -1,0 +1,264 @@
+"""Anthropic's batch protocol: the checks of a request, and what a result line says."""
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from batchdrop.manifest import Usage
+from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
+from batchdrop.results import ErrorCode, Response, ResultError
+
+ENDPOINT = "/v1/messages"
+DEFAULT_VERSION = "2023-06-01"
+_NO_SAMPLING_SINCE = "2026-10-21"  # temperature, top_p and top_k are a 400 from this version on
+_CHAT = "/v1/chat/completions"
+
+
+class _Body(msgspec.Struct, gc=False):
+    stream: Raw | UnsetType = UNSET
+    speed: Raw | UnsetType = UNSET
+    max_tokens: Raw | UnsetType = UNSET
+    messages: Raw | UnsetType = UNSET
+    temperature: Raw | UnsetType = UNSET
+    top_p: Raw | UnsetType = UNSET
+    top_k: Raw | UnsetType = UNSET
+    extra_body: Raw | UnsetType = UNSET
+    extra_headers: Raw | UnsetType = UNSET
+    extra_query: Raw | UnsetType = UNSET
+
+
+class _ForeignBody(msgspec.Struct, gc=False):
+    """What only an OpenAI body has."""
+
+    messages: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+    max_completion_tokens: Raw | UnsetType = UNSET
+    response_format: Raw | UnsetType = UNSET
+    n: Raw | UnsetType = UNSET
+    stop: Raw | UnsetType = UNSET
+    seed: Raw | UnsetType = UNSET
+    logprobs: Raw | UnsetType = UNSET
+    logit_bias: Raw | UnsetType = UNSET
+    reasoning_effort: Raw | UnsetType = UNSET
+    presence_penalty: Raw | UnsetType = UNSET
+    frequency_penalty: Raw | UnsetType = UNSET
+    parallel_tool_calls: Raw | UnsetType = UNSET
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: str | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: str | None = None
+    content: str | list[_Part] | None = None
+    tool_calls: Raw | UnsetType = UNSET
+
+
+_body = msgspec.json.Decoder(_Body)
+_foreign = msgspec.json.Decoder(_ForeignBody)
+_messages = msgspec.json.Decoder(list[_Message])
+_FOREIGN_ROLES = frozenset({"developer", "tool", "function"})
+_FOREIGN_PARTS = frozenset({"image_url", "input_audio", "file", "input_text", "input_image"})
+_SYSTEM_IS_TOP_LEVEL = 'role "system" is OpenAI\'s form; a native body has a top-level "system"'
+
+
+def endpoint(url: str) -> str:
+    """The endpoint of a line's `url`."""
+    if url == ENDPOINT:
+        return ENDPOINT
+    if url == _CHAT:
+        raise LineProblem(
+            ErrorCode.UNTRANSLATABLE,
+            'chat completions for a Claude model: write a Messages body, with url "/v1/messages"',
+        )
+    raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, '"url" must be "/v1/messages" for a Claude model')
+
+
+def bare_endpoint(body: Raw) -> str:
+    """The endpoint of a bare body, which must be a Messages body and nothing else."""
+    foreign = _foreign_content(body)
+    if foreign is not None:
+        raise LineProblem(
+            ErrorCode.AMBIGUOUS_ENDPOINT,
+            f"{foreign}: a bare Claude body is a Messages body; for OpenAI's form write "
+            '{"custom_id", "method": "POST", "url": "/v1/chat/completions", "body": {…}}',
+        )
+    return ENDPOINT
+
+
+def _foreign_content(body: Raw) -> str | None:
+    fields = _foreign.decode(body)
+    for name in fields.__struct_fields__[1:]:
+        if getattr(fields, name) is not UNSET:
+            return f'"{name}" is OpenAI\'s'
+    if fields.messages is UNSET:
+        return None
+    try:
+        messages = _messages.decode(fields.messages)
+    except msgspec.DecodeError:
+        return None  # whatever is wrong with it, OpenAI's form would not mend it
+    for message in messages:
+        if message.role in _FOREIGN_ROLES or message.tool_calls is not UNSET:
+            return f'a message of role "{message.role}" is OpenAI\'s'
+        if isinstance(message.content, list):
+            for part in message.content:
+                if part.type in _FOREIGN_PARTS:
+                    return f'a part of type "{part.type}" is OpenAI\'s'
+    return None
+
+
+def check(body: Raw, *, api_version: str) -> None:
+    """What is known to fail a request under this API version."""
+    fields = _body.decode(body)
+    refuse_stream(fields.stream)
+    refuse_sdk_arguments(
+        (
+            ("extra_body", fields.extra_body),
+            ("extra_headers", fields.extra_headers),
+            ("extra_query", fields.extra_query),
+        )
+    )
+    if fields.speed is not UNSET:
+        raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch')
+    if fields.max_tokens is UNSET:
+        raise LineProblem(ErrorCode.MISSING_PARAMETER, '"max_tokens" is missing')
+    if not bytes(fields.max_tokens).isdigit() or int(bytes(fields.max_tokens)) < 1:
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"max_tokens" must be a whole number above 0')
+    if fields.messages is UNSET:
+        raise LineProblem(ErrorCode.MISSING_PARAMETER, '"messages" is missing')
+    if not array(fields.messages, "messages"):
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"messages" is empty')
+    if api_version >= _NO_SAMPLING_SINCE:
+        _refuse_sampling(fields, api_version)
+
+
+def _refuse_sampling(fields: _Body, api_version: str) -> None:
+    for name in ("temperature", "top_p", "top_k"):
+        if getattr(fields, name) is not UNSET:
+            raise LineProblem(
+                ErrorCode.UNSUPPORTED_PARAMETER, f'"{name}" is refused by Anthropic\'s API version {api_version}'
+            )
+
+
+# Results
+
+
+class _Error(msgspec.Struct, gc=False):
+    type: str | None = None
+    message: str | None = None
+
+
+class _ErrorBody(msgspec.Struct, gc=False):
+    error: _Error | None = None
+
+
+class _Result(msgspec.Struct, gc=False):
+    type: str
+    message: Raw = Raw(b"null")
+    error: Raw = Raw(b"null")
+
+
+class _Line(msgspec.Struct, gc=False):
+    custom_id: str
+    result: _Result
+
+
+class _Thinking(msgspec.Struct, gc=False):
+    thinking_tokens: int | None = 0
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cache_read_input_tokens: int | None = 0
+    cache_creation_input_tokens: int | None = 0
+    output_tokens_details: _Thinking | None = None
+
+
+class _Message_(msgspec.Struct, gc=False):  # noqa: N801 - the answer, beside the request's `_Message`
+    usage: _Usage | None = None
+    stop_reason: str | None = None
+
+
+_line = msgspec.json.Decoder(_Line)
+_error = msgspec.json.Decoder(_ErrorBody)
+_answer = msgspec.json.Decoder(_Message_)
+
+# Anthropic's results carry error types and no status; its documentation gives each type one.
+STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+_RETRYABLE_TYPES = frozenset({"rate_limit_error", "timeout_error", "api_error", "overloaded_error"})
+
+
+def read_outcome(line: bytes) -> Outcome:
+    """What a line of the results says.
+
+    Raises:
+        msgspec.DecodeError: It is not such a line.
+        ValueError: Its result has a type that is not known.
+    """
+    read = _line.decode(line)
+    response, error = _response(read.result)
+    return Outcome(id=None, custom_id=read.custom_id, response=response, error=error)
+
+
+def _response(result: _Result) -> tuple[Response | None, ResultError | None]:
+    match result.type:
+        case "succeeded":
+            return Response(status_code=200, request_id=None, body=result.message), None
+        case "errored":
+            return _errored(result.error)
+        case "expired":
+            message = "Not answered before the batch expired."
+            return None, ResultError(code=ErrorCode.BATCH_EXPIRED, message=message, source="batchdrop", retryable=True)
+        case "canceled":
+            message = "The batch was cancelled before this request was answered."
+            return None, ResultError(code=ErrorCode.CANCELLED, message=message, source="batchdrop", retryable=True)
+        case other:
+            raise ValueError(f"a result of type {other[:50]!r} is not known")
+
+
+def _errored(body: Raw) -> tuple[Response, ResultError]:
+    try:
+        error = _error.decode(body).error or _Error()
+    except msgspec.DecodeError:
+        error = _Error()
+    response = Response(status_code=STATUS_OF_TYPE.get(error.type or ""), request_id=None, body=body)
+    return response, ResultError(
+        code=error.type or "unknown_error",
+        message=error.message or "The provider gave no reason.",
+        source="provider",
+        retryable=error.type in _RETRYABLE_TYPES,
+    )
+
+
+def read_answer(body: Raw) -> Answer:
+    """The usage and the stop reason of a message, as far as it tells."""
+    try:
+        read = _answer.decode(body)
+    except msgspec.DecodeError:
+        return Answer(usage=Usage(), finish_reason=None)
+    usage = read.usage or _Usage()
+    cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    thinking = usage.output_tokens_details
+    return Answer(
+        usage=Usage(
+            input_tokens=(usage.input_tokens or 0) + cached + written,
+            cached_input_tokens=cached,
+            cache_write_tokens=written,
+            output_tokens=usage.output_tokens or 0,
+            reasoning_tokens=(thinking.thinking_tokens or 0) if thinking else 0,
+        ),
+        finish_reason=read.stop_reason,
+    )

@@ -1,0 +1,271 @@
+"""OpenAI's batch protocol: endpoints, the checks of a request, and what a result line says."""
+
+from fnmatch import fnmatchcase
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from batchdrop.manifest import Usage
+from batchdrop.protocols.outcome import Answer, Outcome, retryable_status
+from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
+from batchdrop.results import ErrorCode, Response, ResultError
+
+CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+EMBEDDINGS = "/v1/embeddings"
+COMPLETIONS = "/v1/completions"
+MODERATIONS = "/v1/moderations"
+IMAGES = "/v1/images/generations"
+VIDEOS = "/v1/videos"
+ENDPOINTS = frozenset(
+    {CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS, IMAGES, "/v1/images/edits", VIDEOS}
+)  # openai 3.54.0, types/batch_create_params.py
+MAX_EMBEDDING_INPUTS = 50_000  # in a batch, over all its requests (OpenAI's documentation)
+
+# Which endpoint a bare `input` or `prompt` means, by model; the first pattern that fits.
+_INPUT_ENDPOINTS = (
+    ("*embedding*", EMBEDDINGS),
+    ("*moderation*", MODERATIONS),
+    ("gpt-*", RESPONSES),
+    ("o[0-9]*", RESPONSES),
+    ("chatgpt-*", RESPONSES),
+    ("codex-*", RESPONSES),
+    ("computer-use-*", RESPONSES),
+)
+_PROMPT_ENDPOINTS = (
+    ("dall-e-*", IMAGES),
+    ("gpt-image-*", IMAGES),
+    ("sora-*", VIDEOS),
+    ("*-instruct*", COMPLETIONS),
+    ("davinci-*", COMPLETIONS),
+    ("babbage-*", COMPLETIONS),
+)
+_REQUIRED = {CHAT: "messages", EMBEDDINGS: "input", MODERATIONS: "input", COMPLETIONS: "prompt"}
+
+
+class _Body(msgspec.Struct, gc=False):
+    stream: Raw | UnsetType = UNSET
+    messages: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+    prompt: Raw | UnsetType = UNSET
+    extra_body: Raw | UnsetType = UNSET
+    extra_headers: Raw | UnsetType = UNSET
+    extra_query: Raw | UnsetType = UNSET
+
+
+_body = msgspec.json.Decoder(_Body)
+
+
+def endpoint(url: str) -> str:
+    """The endpoint of a line's `url`."""
+    if url in ENDPOINTS:
+        return url
+    if url == "/v1/messages":
+        raise LineProblem(
+            ErrorCode.UNKNOWN_ENDPOINT, "\"/v1/messages\" is Anthropic's, but this model goes to OpenAI's"
+        )
+    known = ", ".join(sorted(ENDPOINTS))
+    raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, f'"url" must be one of {known}')
+
+
+def bare_endpoint(body: Raw, model: str) -> str:
+    """The endpoint that a bare body means."""
+    fields = _body.decode(body)
+    if fields.messages is not UNSET:
+        return CHAT
+    table = _INPUT_ENDPOINTS if fields.input is not UNSET else _PROMPT_ENDPOINTS if fields.prompt is not UNSET else ()
+    for pattern, found in table:
+        if fnmatchcase(model, pattern):
+            return found
+    raise LineProblem(
+        ErrorCode.AMBIGUOUS_ENDPOINT,
+        'the body does not tell its endpoint: write {"custom_id", "method": "POST", "url": "/v1/…", "body": {…}}',
+    )
+
+
+def check(body: Raw, endpoint: str) -> int:
+    """What is known to fail a line, or a whole batch with it. Returns the number of texts to embed, else 0."""
+    fields = _body.decode(body)
+    refuse_stream(fields.stream)
+    refuse_sdk_arguments(
+        (
+            ("extra_body", fields.extra_body),
+            ("extra_headers", fields.extra_headers),
+            ("extra_query", fields.extra_query),
+        )
+    )
+    required = _REQUIRED.get(endpoint)
+    if required is not None and getattr(fields, required) is UNSET:
+        raise LineProblem(ErrorCode.MISSING_PARAMETER, f'"{required}" is missing')
+    if endpoint == CHAT and not array(fields.messages, "messages"):  # type: ignore[arg-type]  # checked just above
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"messages" is empty')
+    return _embedding_inputs(fields.input) if endpoint == EMBEDDINGS else 0  # type: ignore[arg-type]  # the same
+
+
+def _embedding_inputs(value: Raw) -> int:
+    """A string or a list of token numbers is one text; a list of either is as many."""
+    if bytes(value[:1]) != b"[":
+        return 1
+    items = array(value, "input")
+    if not items:
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"input" is empty')
+    if len(items) > MAX_EMBEDDING_INPUTS:
+        raise LineProblem(
+            ErrorCode.INVALID_PARAMETER, f'"input" holds {len(items):,} texts; a batch takes {MAX_EMBEDDING_INPUTS:,}'
+        )
+    return len(items) if bytes(items[0])[:1] in {b'"', b"["} else 1
+
+
+# Results
+
+
+class _Response(msgspec.Struct, gc=False):
+    status_code: int | None = None
+    request_id: str | None = None
+    body: Raw = Raw(b"null")
+
+
+class _Error(msgspec.Struct, gc=False):
+    code: Raw = Raw(b"null")
+    type: Raw = Raw(b"null")
+    message: Raw = Raw(b"null")
+
+
+class _ErrorBody(msgspec.Struct, gc=False):
+    error: Raw = Raw(b"null")
+
+
+class _Line(msgspec.Struct, gc=False):
+    custom_id: str
+    id: str | None = None
+    response: _Response | None = None
+    error: Raw = Raw(b"null")
+
+
+class _CachedTokens(msgspec.Struct, gc=False):
+    cached_tokens: int | None = 0
+
+
+class _ReasoningTokens(msgspec.Struct, gc=False):
+    reasoning_tokens: int | None = 0
+
+
+class _Usage(msgspec.Struct, gc=False):
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    prompt_tokens_details: _CachedTokens | None = None
+    input_tokens_details: _CachedTokens | None = None
+    completion_tokens_details: _ReasoningTokens | None = None
+    output_tokens_details: _ReasoningTokens | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    finish_reason: str | None = None
+
+
+class _Incomplete(msgspec.Struct, gc=False):
+    reason: str | None = None
+
+
+class _Answer(msgspec.Struct, gc=False):
+    usage: _Usage | None = None
+    choices: list[_Choice] = []
+    status: str | None = None
+    incomplete_details: _Incomplete | None = None
+
+
+_line = msgspec.json.Decoder(_Line)
+_error = msgspec.json.Decoder(_Error)
+_error_body = msgspec.json.Decoder(_ErrorBody)
+_answer = msgspec.json.Decoder(_Answer)
+_text = msgspec.json.Decoder(str)
+
+_OWN_CODES = {
+    "batch_expired": (ErrorCode.BATCH_EXPIRED, "Not answered before the batch expired."),
+    "batch_cancelled": (ErrorCode.CANCELLED, "The batch was cancelled before this request was answered."),
+}
+
+
+def read_outcome(line: bytes) -> Outcome:
+    """What a line of an output file or an error file says.
+
+    Raises:
+        msgspec.DecodeError: It is not such a line.
+    """
+    read = _line.decode(line)
+    found = read.response
+    response = (
+        None if found is None else Response(status_code=found.status_code, request_id=found.request_id, body=found.body)
+    )
+    return Outcome(id=read.id, custom_id=read.custom_id, response=response, error=_problem(found, read.error))
+
+
+def _problem(response: _Response | None, error: Raw) -> ResultError | None:
+    if bytes(error) != b"null":
+        return _named(error, None)
+    if response is None:
+        return _refused("no_response", "The provider sent neither an answer nor an error.", None)
+    if response.status_code is not None and 200 <= response.status_code < 300:  # noqa: PLR2004 - HTTP's success
+        return None
+    try:
+        return _named(_error_body.decode(response.body).error, response.status_code)
+    except msgspec.DecodeError:
+        return _refused(None, "", response.status_code)
+
+
+def _named(error: Raw, status: int | None) -> ResultError:
+    try:
+        read = _error.decode(error)
+    except msgspec.DecodeError:
+        return _refused(None, "", status)
+    code = _plain(read.code) or _plain(read.type)
+    if code in _OWN_CODES:
+        own, message = _OWN_CODES[code]
+        return ResultError(code=own, message=message, source="batchdrop", retryable=True)
+    return _refused(code, _plain(read.message) or "", status)
+
+
+def _plain(raw: Raw) -> str | None:
+    try:
+        return _text.decode(raw)
+    except msgspec.DecodeError:
+        return None
+
+
+def _refused(code: str | None, message: str, status: int | None) -> ResultError:
+    return ResultError(
+        code=code or (f"http_{status}" if status else "unknown_error"),
+        message=message or f"The provider answered with status {status}.",
+        source="provider",
+        retryable=retryable_status(status) or code in {"request_timeout", "server_error", "rate_limit_exceeded"},
+    )
+
+
+def read_answer(body: Raw) -> Answer:
+    """The usage and the finish reason of an answer, as far as it tells."""
+    try:
+        read = _answer.decode(body)
+    except msgspec.DecodeError:
+        return Answer(usage=Usage(), finish_reason=None)
+    usage = read.usage or _Usage()
+    cached = usage.prompt_tokens_details or usage.input_tokens_details or _CachedTokens()
+    reasoning = usage.completion_tokens_details or usage.output_tokens_details or _ReasoningTokens()
+    return Answer(
+        usage=Usage(
+            input_tokens=(usage.prompt_tokens or 0) + (usage.input_tokens or 0),
+            cached_input_tokens=cached.cached_tokens or 0,
+            output_tokens=(usage.completion_tokens or 0) + (usage.output_tokens or 0),
+            reasoning_tokens=reasoning.reasoning_tokens or 0,
+        ),
+        finish_reason=_finish_reason(read),
+    )
+
+
+def _finish_reason(read: _Answer) -> str | None:
+    if read.choices:
+        return read.choices[0].finish_reason
+    if read.incomplete_details and read.incomplete_details.reason:
+        return read.incomplete_details.reason
+    return read.status

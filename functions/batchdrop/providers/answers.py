@@ -1,0 +1,85 @@
+"""What both protocols share of reading a provider's answers: statuses into our errors, streams that are cut."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.providers.api import Missing
+
+if TYPE_CHECKING:
+    import httpx2
+
+_STREAM_ATTEMPTS = 5
+_ACCOUNT_STATUSES = frozenset({401, 402, 403})
+_LATER_STATUSES = frozenset({408, 409, 425, 429})
+_NOT_FOUND, _SERVER_ERROR = 404, 500
+# Said with other statuses than 402: no credit is the account's matter, never a line's (curator#296).
+_NO_CREDIT = ("insufficient_quota", "credit balance", "billing")
+
+
+class _Error(msgspec.Struct):
+    code: str | None = None
+    type: str | None = None
+    message: str | None = None
+
+
+class _Body(msgspec.Struct):
+    error: _Error | None = None
+
+
+def is_undecided(status: int) -> bool:
+    """Whether a create with this status may have happened all the same."""
+    return status >= _SERVER_ERROR or status in {408, 409}
+
+
+def refusal(status: int, body: bytes) -> Exception:
+    """The error of ours that an HTTP error status means."""
+    try:
+        error = msgspec.json.decode(body, type=_Body).error or _Error()
+    except (msgspec.DecodeError, RecursionError):
+        error = _Error()
+    code, text = error.code or error.type, error.message or f"status {status}"
+    if status in _ACCOUNT_STATUSES or _says_no_credit(code, text):
+        return AccountRefused(f"{text} ({status})")
+    if status == _NOT_FOUND:
+        return Missing(text)
+    if status >= _SERVER_ERROR or status in _LATER_STATUSES:
+        return Transient(f"{text} ({status})")
+    return Refused(text, status=status, code=code)
+
+
+def _says_no_credit(code: str | None, text: str) -> bool:
+    said = f"{code or ''} {text}".lower()
+    return any(words in said for words in _NO_CREDIT)
+
+
+def whole_stream(
+    opened: Callable[[int], "AbstractContextManager[httpx2.Response]"], errors: tuple[type[Exception], ...]
+) -> Iterator[bytes]:
+    """The bytes of a download, all of them: what is cut goes on where it stopped.
+
+    Args:
+        opened: Opens the download from an offset; the server may ignore the offset and answer 200 from the start.
+        errors: What a cut connection raises.
+
+    Raises:
+        Transient: It was cut again and again.
+    """
+    at = 0
+    for _ in range(_STREAM_ATTEMPTS):
+        try:
+            with opened(at) as response:
+                skip = 0 if response.status_code == 206 else at  # noqa: PLR2004 - HTTP's partial content
+                for chunk in response.iter_raw():
+                    fresh = chunk[skip:]
+                    skip = max(0, skip - len(chunk))
+                    at += len(fresh)
+                    yield fresh
+        except errors:
+            continue
+        else:
+            return
+    raise Transient(f"a download was cut {_STREAM_ATTEMPTS} times; {at:,} bytes arrived")

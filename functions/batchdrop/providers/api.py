@@ -1,0 +1,129 @@
+"""The calls that make a batch, whichever protocol carries them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol as Interface
+
+import msgspec
+
+from batchdrop.errors import AccountRefused
+from batchdrop.providers.config import Protocol, ProviderConfig, Providers
+from batchdrop.providers.keys import Key, Keys
+from batchdrop.records import Batch
+
+USER_AGENT_NOTE = "batchdrop"
+
+
+class Missing(Exception):  # noqa: N818 - a fact about the provider
+    """The provider does not know this id; for a while after a create that means nothing."""
+
+
+class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's batch, in our words.
+
+    Attributes:
+        status: The provider's own word.
+        ended_as: `completed`, `expired`, `cancelled` or `failed` when the provider is done with it; else None.
+        done: Requests that have ended, as far as the provider tells before the end.
+        failure_code: Why it failed as a whole, with the provider's `failure` text.
+    """
+
+    id: str
+    status: str
+    ended_as: str | None
+    created_at: int | None = None
+    requests: int = 0
+    done: int = 0
+    input_file_id: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    metadata: dict[str, str] = {}
+    failure_code: str | None = None
+    failure: str | None = None
+
+
+class BatchApi(Interface):
+    """What both protocols can do. Calls raise `AccountRefused`, `Refused`, `Transient` or `Missing`."""
+
+    needs_upload: bool
+
+    def upload(self, requests: Path, *, name: str) -> str:
+        """Upload a request file; its id."""
+        ...
+
+    def create(self, batch: Batch, requests: Path | None, *, deployment: str, deadline: float) -> str:
+        """Create the batch, with no retry; its id. Ends by `deadline` (seconds since 1970).
+
+        Raises:
+            OutcomeUnknown: It may have been created.
+        """
+        ...
+
+    def retrieve(self, batch_id: str) -> ProviderBatch: ...
+
+    def newest(self) -> Iterator[ProviderBatch]:
+        """All batches of the account, the newest first; a page is asked for when it is needed."""
+        ...
+
+    def results(self, batch: ProviderBatch) -> list[str]:
+        """The names of the streams that hold the batch's results."""
+        ...
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        """The bytes of one of them, whole: its length is checked, and a cut download goes on."""
+        ...
+
+    def cancel(self, batch_id: str) -> None: ...
+
+    def delete(self, batch: Batch) -> None:
+        """Delete what the provider keeps of an ended batch; what is gone already is fine."""
+        ...
+
+
+class Apis:
+    """One client for each provider, made on first use; its SDK is imported only then."""
+
+    def __init__(
+        self,
+        providers: Providers,
+        keys: Keys,
+        deployment: str,
+        make: Callable[[ProviderConfig, Key], BatchApi] | None = None,
+    ) -> None:
+        self._providers = providers
+        self._keys = keys
+        self._make = make or make_api
+        self._made: dict[str, tuple[Key, BatchApi]] = {}
+        self.deployment = deployment
+
+    def __getitem__(self, provider: str) -> BatchApi:
+        """The client of a provider, with its current key.
+
+        Raises:
+            AccountRefused: There is no key.
+        """
+        config = self._providers[provider]
+        key = self._keys.key(config)
+        made = self._made.get(provider)
+        if made is None or made[0] != key:
+            made = self._made[provider] = (key, self._make(config, key))
+        return made[1]
+
+    def renew(self, provider: str) -> bool:
+        """Read the key again after a refusal; True when it is another one now."""
+        made = self._made.pop(provider, None)
+        try:
+            key = self._keys.key(self._providers[provider], fresh=True)
+        except AccountRefused:
+            return False
+        return made is None or made[0] != key
+
+
+def make_api(provider: ProviderConfig, key: Key) -> BatchApi:
+    if provider.protocol is Protocol.ANTHROPIC:
+        from batchdrop.providers.anthropic import AnthropicBatches  # noqa: PLC0415 - an SDK takes a second to import
+
+        return AnthropicBatches(provider, key)
+    from batchdrop.providers.openai import OpenAIBatches  # noqa: PLC0415 - the same
+
+    return OpenAIBatches(provider, key)

@@ -1,0 +1,44 @@
+"""The providers' keys, from AWS Secrets Manager, through Powertools' cache. They are never written anywhere else."""
+
+from typing import NamedTuple
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+
+from batchdrop.errors import AccountRefused
+from batchdrop.providers.config import ProviderConfig
+
+_CACHE_SECONDS = 300
+
+
+class Key(NamedTuple):
+    """A key, whose text never shows in a representation."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "Key(…)"
+
+
+class Keys:
+    """Reads a secret when it is first needed; again after five minutes, or when the provider refused it."""
+
+    def __init__(self, secrets: SecretsProvider | None = None) -> None:
+        self._secrets = secrets
+
+    def key(self, provider: ProviderConfig, *, fresh: bool = False) -> Key:
+        """The provider's key.
+
+        Raises:
+            AccountRefused: There is none.
+        """
+        if self._secrets is None:
+            self._secrets = SecretsProvider()
+        try:
+            value = self._secrets.get(provider.secret, max_age=_CACHE_SECONDS, force_fetch=fresh)
+        except GetParameterError as error:
+            raise AccountRefused(f"no key in the secret {provider.secret!r}") from error
+        text = value.decode() if isinstance(value, bytes) else str(value or "")
+        if not text.strip():
+            raise AccountRefused(f"the secret {provider.secret!r} is empty")
+        return Key(text.strip())

@@ -1,0 +1,191 @@
+"""OpenAI's Batch API, and every server's that speaks it, through the official SDK. Only this module imports `openai`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+import msgspec
+import openai
+
+from batchdrop.errors import OutcomeUnknown, Refused, Transient
+from batchdrop.providers.answers import is_undecided, refusal, whole_stream
+from batchdrop.providers.api import Missing, ProviderBatch
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.keys import Key
+from batchdrop.records import Batch
+
+_FILES_EXPIRE = 30 * 86_400  # seconds; OpenAI's longest; ours are deleted long before
+_PAGE = 100  # OpenAI's largest
+_TIMEOUT = httpx2.Timeout(connect=10, read=120, write=120, pool=10)
+_CREATE_READ_SECONDS = 60
+_ENDED_AS = {"completed": "completed", "failed": "failed", "expired": "expired", "cancelled": "cancelled"}
+
+
+class _BatchError(msgspec.Struct):
+    code: str | None = None
+    message: str | None = None
+    line: int | None = None
+
+
+class _Errors(msgspec.Struct):
+    data: list[_BatchError] | None = None
+
+
+class _Counts(msgspec.Struct):
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+class _Batch(msgspec.Struct):
+    id: str
+    status: str
+    created_at: int | None = None
+    input_file_id: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    metadata: dict[str, str] | None = None
+    request_counts: _Counts | None = None
+    errors: _Errors | None = None
+
+
+class _Page(msgspec.Struct):
+    data: list[_Batch]
+    has_more: bool = False
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+class OpenAIBatches:
+    """`BatchApi` of the protocol `openai`."""
+
+    needs_upload = True
+
+    def __init__(self, provider: ProviderConfig, key: Key, http_client: httpx2.Client | None = None) -> None:
+        self._client = openai.OpenAI(
+            api_key=key.value, base_url=provider.base_url, timeout=_TIMEOUT, max_retries=2, http_client=http_client
+        )
+        self._name = provider.name
+
+    def upload(self, requests: Path, *, name: str) -> str:
+        with requests.open("rb") as file, self._translated():
+            answer = self._client.files.with_raw_response.create(
+                file=(name, file, "application/jsonl"),
+                purpose="batch",
+                expires_after={"anchor": "created_at", "seconds": _FILES_EXPIRE},
+            )
+            return self._read(answer.content, _Id).id
+
+    def create(self, batch: Batch, requests: Path | None, *, deployment: str, deadline: float) -> str:  # noqa: ARG002 - the file was uploaded
+        seconds = max(1.0, min(_CREATE_READ_SECONDS, deadline - time.time()))
+        client = self._client.with_options(max_retries=0, timeout=seconds)
+        try:
+            answer = client.batches.with_raw_response.create(
+                input_file_id=batch.input_file_id or "",
+                endpoint=cast("Any", batch.endpoint),
+                completion_window="24h",
+                metadata={
+                    "batchdrop": deployment,
+                    "job": batch.job,
+                    "batch": batch.id,
+                    "token": batch.token,
+                },
+            )
+            return msgspec.json.decode(answer.content, type=_Id).id
+        except openai.APIStatusError as error:
+            if is_undecided(error.status_code):
+                raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from error
+            raise _decided(refusal(error.status_code, error.response.content)) from error
+        except (openai.APIError, httpx2.HTTPError, msgspec.DecodeError) as error:
+            raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from error
+
+    def retrieve(self, batch_id: str) -> ProviderBatch:
+        with self._translated():
+            answer = self._client.batches.with_raw_response.retrieve(batch_id)
+            return _in_our_words(self._read(answer.content, _Batch))
+
+    def newest(self) -> Iterator[ProviderBatch]:
+        after: str | None = None
+        while True:
+            with self._translated():
+                more: dict[str, Any] = {"after": after} if after else {}
+                answer = self._client.batches.with_raw_response.list(limit=_PAGE, **more)
+                page = self._read(answer.content, _Page)
+            yield from map(_in_our_words, page.data)
+            if not page.has_more or not page.data:
+                return
+            after = page.data[-1].id
+
+    def results(self, batch: ProviderBatch) -> list[str]:
+        return [each for each in (batch.output_file_id, batch.error_file_id) if each]
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        @contextmanager
+        def opened(at: int) -> Iterator[httpx2.Response]:
+            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={at}-"} if at else {})
+            with self._client.files.with_streaming_response.content(name, extra_headers=headers) as answer:
+                yield answer.http_response
+
+        with self._translated():
+            yield from whole_stream(opened, (httpx2.TransportError,))
+
+    def cancel(self, batch_id: str) -> None:
+        with self._translated():
+            self._client.batches.with_raw_response.cancel(batch_id)
+
+    def delete(self, batch: Batch) -> None:
+        for file_id in (batch.input_file_id, batch.output_file_id, batch.error_file_id):
+            if file_id:
+                self._delete_file(file_id)
+
+    def _delete_file(self, file_id: str) -> None:
+        try:
+            with self._translated():
+                self._client.files.with_raw_response.delete(file_id)
+        except Missing:
+            return
+
+    def _read[T](self, content: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}: {error}") from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except openai.APIStatusError as error:
+            raise refusal(error.status_code, error.response.content) from error
+        except (openai.APIError, httpx2.HTTPError) as error:
+            raise Transient(f"{self._name} does not answer: {type(error).__name__}") from error
+
+
+def _decided(error: Exception) -> Exception:
+    """A 404 to a create is a definite refusal: the file or the endpoint is not there."""
+    return Refused(str(error), status=404, code="not_found") if isinstance(error, Missing) else error
+
+
+def _in_our_words(read: _Batch) -> ProviderBatch:
+    counts = read.request_counts or _Counts()
+    errors = (read.errors.data if read.errors else None) or []
+    first = errors[0] if errors else _BatchError()
+    return ProviderBatch(
+        id=read.id,
+        status=read.status,
+        ended_as=_ENDED_AS.get(read.status),
+        created_at=read.created_at,
+        requests=counts.total,
+        done=counts.completed + counts.failed,
+        input_file_id=read.input_file_id,
+        output_file_id=read.output_file_id,
+        error_file_id=read.error_file_id,
+        metadata=read.metadata or {},
+        failure_code=first.code,
+        failure=first.message and (f"Line {first.line}: {first.message}" if first.line else first.message),
+    )

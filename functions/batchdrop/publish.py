@@ -1,0 +1,193 @@
+"""Publish: the sealed parts become the outputs, then the manifest is written, then the event is sent.
+
+Twice gives the same bytes: outcome and times were fixed before, and what exists is never overwritten.
+"""
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop import __version__, files
+from batchdrop.errors import NotMyTurn
+from batchdrop.files import MANIFEST, Stored
+from batchdrop.manifest import (
+    Counts,
+    File,
+    Files,
+    Input,
+    JobEvent,
+    Manifest,
+    ManifestAt,
+    ResultsFile,
+    Times,
+    timestamp,
+)
+from batchdrop.parts import Part, Sealed, add_counts, add_models
+from batchdrop.plans import Opened
+from batchdrop.records import Job
+from batchdrop.services import Services
+from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
+
+logger = Logger(child=True)
+
+_ROWS_LIVE = 90 * 86_400  # seconds; SQS keeps a message 14 days at most: a late event still finds its job
+
+
+def publish_job(job_id: str, services: Services) -> None:
+    """Publish a job that is over, unless it is published or another worker is at it."""
+    job = services.store.job(job_id)
+    if job is None or job.state is not JobState.PUBLISHING or job.outcome is None:
+        return
+    try:
+        claimed = services.store.claim(job, services.settings.lease_seconds)
+        manifest, at = _write(claimed, services)
+        services.events.job_over(_event(manifest, at))
+        now = services.now()
+        done = services.store.move(claimed, job.outcome, manifest_key=at.key, due_at=now, expires_at=now + _ROWS_LIVE)
+    except NotMyTurn:
+        return
+    logger.info("job published", job=job.id, status=job.outcome, manifest=at.key)
+    clean_up(done, services)
+
+
+def clean_up(job: Job, services: Services) -> None:
+    """Delete what a finished job leaves in `work/` and in the table; sweep goes on with what is left."""
+    if job.state not in TERMINAL_JOBS:
+        return
+    batches = services.store.batches(job.id)
+    if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):
+        return  # the provider's files are not deleted yet, and their ids are in these rows
+    if services.files.delete_all(files.work_prefix(job.id)):
+        services.store.forget_work(job.id)
+        services.store.not_due(job)
+
+
+def _write(job: Job, services: Services) -> tuple[Manifest, ManifestAt]:
+    manifest = _failed(job) if job.outcome is JobState.FAILED else _whole(job, services)
+    key = f"{files.output_prefix(job)}{MANIFEST}"
+    written = services.files.put_first(key, msgspec.json.encode(manifest))
+    head = services.files.head(key)
+    at = ManifestAt(bucket=job.bucket, key=key, version_id=head.version_id)
+    return msgspec.json.decode(written, type=Manifest), at
+
+
+def _failed(job: Job) -> Manifest:
+    return _manifest(
+        job,
+        lines=None,
+        blank_lines=None,
+        counts=None,
+        parts=[],
+        outputs=Files(results=[], errors=None, failed=None),
+    )
+
+
+def _whole(job: Job, services: Services) -> Manifest:
+    opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
+    parts = [
+        msgspec.json.decode(services.files.get(split.part_key or ""), type=Part)
+        for split in services.store.splits(job.id)
+    ]
+    prefix = files.output_prefix(job)
+    results = [sealed for part in parts for sealed in part.results]
+    outputs = Files(
+        results=_results(prefix, results, job.settings.part_bytes, services),
+        errors=_joined(f"{prefix}errors.jsonl", [part.errors for part in parts], services),
+        failed=_joined(f"{prefix}failed.jsonl", [part.failed for part in parts], services),
+    )
+    return _manifest(
+        job,
+        lines=opened.lines,
+        blank_lines=opened.blank_lines,
+        counts=add_counts([part.counts for part in parts]),
+        parts=parts,
+        outputs=outputs,
+    )
+
+
+def _results(prefix: str, sealed: list[Sealed], part_bytes: int | None, services: Services) -> list[ResultsFile]:
+    if part_bytes is None:
+        return [_results_file(f"{prefix}results.jsonl", sealed, services)]
+    return [
+        _results_file(f"{prefix}results-{number:05}.jsonl", group, services)
+        for number, group in enumerate(_grouped(sealed, part_bytes), start=1)
+    ]
+
+
+def _grouped(sealed: list[Sealed], part_bytes: int) -> list[list[Sealed]]:
+    """Neighbours together, until each group has about `part_bytes`."""
+    groups: list[list[Sealed]] = [[]]
+    for each in sealed:
+        if sum(piece.bytes for piece in groups[-1]) >= part_bytes:
+            groups.append([])
+        groups[-1].append(each)
+    return groups
+
+
+def _results_file(key: str, sealed: list[Sealed], services: Services) -> ResultsFile:
+    file = _joined(key, sealed, services)
+    numbered = [each for each in sealed if each.lines]
+    return ResultsFile(
+        **msgspec.structs.asdict(file),
+        first_line=numbered[0].first_line if numbered else None,
+        last_line=numbered[-1].last_line if numbered else None,
+    )
+
+
+def _joined(key: str, sealed: list[Sealed], services: Services) -> File:
+    stored: Stored = services.files.concatenate([(each.key, each.bytes) for each in sealed], key)
+    return File(
+        key=key,
+        version_id=stored.version_id,
+        etag=stored.etag,
+        bytes=stored.bytes,
+        lines=sum(each.lines for each in sealed),
+    )
+
+
+def _manifest(
+    job: Job, *, lines: int | None, blank_lines: int | None, counts: Counts | None, parts: list[Part], outputs: Files
+) -> Manifest:
+    if job.outcome is None or job.published_at is None:
+        raise LookupError(f"{job.id} has no outcome")
+    api_versions = sorted({version for part in parts for version in part.api_versions})
+    return Manifest(
+        job=job.id,
+        status=job.outcome,
+        reason=job.reason,
+        retry_of=job.retry_of,
+        input=Input(
+            bucket=job.bucket,
+            key=job.key,
+            version_id=job.version_id,
+            etag=job.etag,
+            bytes=job.bytes,
+            lines=lines,
+            blank_lines=blank_lines,
+        ),
+        counts=counts,
+        models=add_models([part.models for part in parts]),
+        times=Times(
+            dropped_at=timestamp(job.dropped_at),
+            first_submitted_at=_timestamp(job.first_submitted_at),
+            last_ended_at=_timestamp(job.last_ended_at),
+            published_at=timestamp(job.published_at),
+        ),
+        files=outputs,
+        versions={"batchdrop": __version__} | ({"anthropic_api": ", ".join(api_versions)} if api_versions else {}),
+    )
+
+
+def _event(manifest: Manifest, at: ManifestAt) -> JobEvent:
+    return JobEvent(
+        job=manifest.job,
+        status=manifest.status,
+        reason=manifest.reason,
+        retry_of=manifest.retry_of,
+        input=manifest.input,
+        counts=manifest.counts,
+        manifest=at,
+    )
+
+
+def _timestamp(seconds: int | None) -> str | None:
+    return None if seconds is None else timestamp(seconds)

@@ -1,0 +1,55 @@
+"""What the steps work with. Clients are made once, on first use, here."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import boto3
+from botocore.config import Config
+
+from batchdrop.events import Events
+from batchdrop.files import Files
+from batchdrop.providers.api import Apis
+from batchdrop.providers.config import Providers, load_providers
+from batchdrop.providers.keys import Keys
+from batchdrop.queues import Queues
+from batchdrop.settings import Settings, providers_path, read_settings
+from batchdrop.store import Store
+
+_AWS = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Handed to every step; time comes in here too."""
+
+    settings: Settings
+    providers: Providers
+    store: Store
+    files: Files
+    queues: Queues
+    events: Events
+    apis: Apis
+    now: Callable[[], int]
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+@cache
+def services() -> Services:
+    """The services of this function, from its environment."""
+    settings = read_settings()
+    providers = load_providers(providers_path())
+    return Services(
+        settings=settings,
+        providers=providers,
+        store=Store(boto3.client("dynamodb", config=_AWS), settings.table, now=_now),
+        files=Files(boto3.client("s3", config=_AWS), settings.bucket),
+        queues=Queues(boto3.client("sqs", config=_AWS), settings),
+        events=Events(boto3.client("events", config=_AWS), settings.event_bus),
+        apis=Apis(providers, Keys(), settings.deployment),
+        now=_now,
+    )

@@ -1,0 +1,165 @@
+"""Submit: one admitted batch is created at its provider, exactly once.
+
+The order is the point: the upload's id is recorded before the intent, the intent before the create, and the batch's id
+in one transaction with the row that says whose it is. A create whose outcome is unknown is never repeated.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aws_lambda_powertools import Logger
+
+from batchdrop.errors import AccountRefused, NotMyTurn, OutcomeUnknown, Refused, Transient
+from batchdrop.providers.api import BatchApi, Missing
+from batchdrop.records import Batch, Intent, Job
+from batchdrop.rounds import close_batch
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState
+from batchdrop.store import Changed, add_intent, own_batch_id, release, require_state
+
+logger = Logger(child=True)
+
+WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
+_PAUSE_TICKS = 5
+
+
+def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
+    """Submit a batch, unless it is submitted or another worker is at it."""
+    job, batch = services.store.job(job_id), services.store.batch(job_id, batch_id)
+    if job is None or batch is None or batch.state is not BatchState.ADMITTED:
+        return
+    try:
+        claimed = services.store.claim(batch, services.settings.lease_seconds)
+        if services.store.pause(batch.provider) is not None:
+            _wait(claimed, services)
+            return
+        _submit(job, claimed, services)
+    except NotMyTurn:
+        return
+
+
+def pause_provider(provider: str, reason: str, services: Services) -> None:
+    """Submit nothing to a provider for a while: its account is refused, and no line is at fault."""
+    until = services.now() + _PAUSE_TICKS * services.settings.tick_seconds
+    if services.store.set_pause(provider, reason, until):
+        logger.error("provider paused", provider=provider, reason=reason)
+        services.events.provider_paused(provider, reason)
+
+
+def _submit(job: Job, claimed: Batch, services: Services) -> None:
+    row = claimed
+    try:
+        api = services.apis[row.provider]
+        with _requests(row, api, services) as path:
+            row = _uploaded(row, api, path, services)
+            row = _intended(job, row, services)
+            deadline = row.create_by or 0
+            provider_id = api.create(row, path, deployment=services.settings.deployment, deadline=deadline)
+    except AccountRefused as error:
+        _account_refused(row, error, services)
+    except Changed:
+        logger.info("batch not submitted: its job was stopped", job=job.id, batch=row.id)
+        _wait(row, services)
+    except (Transient, Missing) as error:
+        logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
+        _wait(row, services)
+    except Refused as error:
+        _refused(row, error, services)
+    except OutcomeUnknown as error:
+        logger.error("batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error))
+    else:
+        _record(row, provider_id, services)
+
+
+@contextmanager
+def _requests(batch: Batch, api: BatchApi, services: Services) -> Iterator[Path | None]:
+    """The request file on disk; None when it was uploaded before."""
+    if api.needs_upload and batch.input_file_id:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "requests.jsonl"
+        services.files.download(batch.requests_key, path)
+        yield path
+
+
+def _uploaded(batch: Batch, api: BatchApi, path: Path | None, services: Services) -> Batch:
+    if not api.needs_upload or path is None:
+        return batch
+    name = f"batchdrop_{services.settings.deployment}_{batch.job}_{batch.id}_{batch.epoch}.jsonl"
+    file_id = api.upload(path, name=name)
+    return services.store.claim(batch.with_(claimed_until=0), services.settings.lease_seconds, input_file_id=file_id)
+
+
+def _intended(job: Job, batch: Batch, services: Services) -> Batch:
+    """Claim the create: the intent is written, and the job still runs, in one transaction."""
+    now = services.now()
+    create_by = now + services.settings.lease_seconds // 2
+    intent = Intent(
+        job=batch.job,
+        batch=batch.id,
+        token=batch.token,
+        provider=batch.provider,
+        requests=batch.requests,
+        started_at=now,
+        create_by=create_by,
+        secret_version=None,
+        input_file_id=batch.input_file_id,
+        expires_at=now + WINDOW_SECONDS,
+    )
+    return services.store.move(
+        batch,
+        BatchState.SUBMITTING,
+        also=[add_intent(intent), require_state(job, JobState.RUNNING)],
+        create_by=create_by,
+        due_at=create_by + services.settings.lease_seconds,
+    )
+
+
+def _record(batch: Batch, provider_id: str, services: Services) -> None:
+    now = services.now()
+    services.store.move(
+        batch,
+        BatchState.IN_FLIGHT,
+        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS)],
+        batch_id=provider_id,
+        submitted_at=now,
+        due_at=now,
+    )
+    logger.info("batch submitted", job=batch.job, batch=batch.id, batch_id=provider_id, requests=batch.requests)
+    if services.store.clear_pause(batch.provider):
+        services.events.provider_resumed(batch.provider)
+
+
+def _wait(batch: Batch, services: Services) -> None:
+    """Nothing was created: give the share of the limits back, and stand in line again in a while."""
+    services.store.move(
+        batch,
+        BatchState.WAITING,
+        also=[release(batch.ledger, batch.cost)],
+        create_by=None,
+        due_at=services.now() + services.settings.tick_seconds,
+    )
+
+
+def _account_refused(batch: Batch, error: AccountRefused, services: Services) -> None:
+    if not services.apis.renew(batch.provider):
+        pause_provider(batch.provider, str(error), services)
+    _wait(batch, services)
+
+
+def _refused(batch: Batch, error: Refused, services: Services) -> None:
+    """The provider will never take it: its lines end with the provider's reason."""
+    logger.error("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code)
+    close_batch(
+        batch,
+        BatchState.FAILED,
+        services,
+        also=(release(batch.ledger, batch.cost),),
+        failure_code=error.code or f"http_{error.status}",
+        failure=str(error)[:500],
+        ended_at=services.now(),
+        due_at=None,
+    )

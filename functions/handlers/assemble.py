@@ -1,0 +1,23 @@
+"""A split has no open batch: assemble it."""
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop.assemble import assemble_split
+from batchdrop.queues import SplitMessage
+from batchdrop.services import services
+
+from handlers.messages import each_message, logger, metrics
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return each_message(event, context, _assemble)
+
+
+def _assemble(body: str) -> None:
+    message = msgspec.json.decode(body, type=SplitMessage)
+    assemble_split(message.job, message.split, services())

@@ -1,0 +1,23 @@
+"""A batch ended: collect its results."""
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop.collect import collect_batch
+from batchdrop.queues import BatchMessage
+from batchdrop.services import services
+
+from handlers.messages import each_message, logger, metrics
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return each_message(event, context, _collect)
+
+
+def _collect(body: str) -> None:
+    message = msgspec.json.decode(body, type=BatchMessage)
+    collect_batch(message.job, message.batch, services())

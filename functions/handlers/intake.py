@@ -1,0 +1,49 @@
+"""A file was dropped: make it a job."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop.intake import Dropped, take_object
+from batchdrop.services import services
+
+from handlers.messages import each_message, logger, metrics
+
+
+class _Object(msgspec.Struct, rename="kebab"):
+    key: str
+    size: int = 0
+    etag: str | None = None
+    version_id: str | None = None
+
+
+class _Detail(msgspec.Struct):
+    object: _Object
+
+
+class _Created(msgspec.Struct):
+    """EventBridge's `Object Created`, read raw: its keys are not URL-encoded, and need no decoding."""
+
+    time: datetime
+    detail: _Detail
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return each_message(event, context, _take)
+
+
+def _take(body: str) -> None:
+    created = msgspec.json.decode(body, type=_Created)
+    found = created.detail.object
+    dropped = Dropped(
+        key=found.key,
+        version_id=found.version_id,
+        etag=found.etag,
+        bytes=found.size,
+        time=int(created.time.timestamp()),
+    )
+    take_object(dropped, services())

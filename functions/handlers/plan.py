@@ -1,0 +1,23 @@
+"""A split is to be planned."""
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop.plan import plan_split
+from batchdrop.queues import SplitMessage
+from batchdrop.services import services
+
+from handlers.messages import each_message, logger, metrics
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return each_message(event, context, _plan)
+
+
+def _plan(body: str) -> None:
+    message = msgspec.json.decode(body, type=SplitMessage)
+    plan_split(message.job, message.split, services())

@@ -1,0 +1,23 @@
+"""A job is over: publish it."""
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop.publish import publish_job
+from batchdrop.queues import JobMessage
+from batchdrop.services import services
+
+from handlers.messages import each_message, logger, metrics
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return each_message(event, context, _publish)
+
+
+def _publish(body: str) -> None:
+    message = msgspec.json.decode(body, type=JobMessage)
+    publish_job(message.job, services())
