@@ -1,9 +1,7 @@
 """The functions' code asset, built without Docker: dependencies for Lambda's platform, our code, bytecode."""
 
-import compileall
 import hashlib
 import os
-import py_compile
 import shutil
 import subprocess
 import sys
@@ -103,7 +101,7 @@ def _install(target: Path, *, platform: str) -> None:
     ]
     command += ["--target", str(target), "--python", sys.executable, "--only-binary", ":all:", "--link-mode", "copy"]
     command += ["--python-platform", platform, "--python-version", ".".join(map(str, PYTHON_VERSION))]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 the project's own uv
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - the project's own uv
     if done.returncode != 0:
         raise BundlingError(f"uv could not install the functions' dependencies for {platform}:\n{done.stderr}")
 
@@ -124,11 +122,9 @@ def _remove(path: Path) -> None:
 
 def _compile(target: Path) -> None:
     """Write bytecode that is never checked against its source: /var/task does not change."""
-    compileall.compile_dir(
-        target,
-        quiet=2,  # a dependency's file for another Python may not compile; nothing imports it
-        stripdir=str(target),
-        prependdir="/var/task",
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        workers=os.cpu_count() or 1,
-    )
+    # In a process of its own: compileall's workers would each run the CDK app again.
+    command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", "-s", str(target), "-p", "/var/task"]
+    command += ["--invalidation-mode", "unchecked-hash", str(target)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - this Python
+    if done.returncode != 0:
+        raise BundlingError(f"the functions' code does not compile:\n{done.stdout}{done.stderr}")

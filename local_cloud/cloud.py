@@ -1,0 +1,206 @@
+"""Bringing a local cloud up and down. Everything it is lies in one folder."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_cloud import deployment, emulator, processes, providers, simulator
+from local_cloud.aws import client
+from local_cloud.environment import of_client
+from local_cloud.errors import LocalCloudError
+from local_cloud.state import REGION, SECRET_ACCESS_KEY, STACK_NAME, Folder, LocalCloud, Process, Saved
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+ROOT = Path(__file__).resolve().parent.parent
+ENDING = ("ticker", "emulator", "simulator")  # the order in which they are stopped
+
+Say = Callable[[str], None]
+
+
+def up(
+    state_dir: Path,
+    *,
+    openai_base_url: str | None = None,
+    anthropic_base_url: str | None = None,
+    real: bool = False,
+    on_step: Say = lambda _step: None,
+) -> LocalCloud:
+    """Bring the cloud of this folder up, as it was when it ended; what runs already is left alone.
+
+    Providers are the simulator, unless addresses are given or `real` says the vendors' own, with the keys from
+    OPENAI_API_KEY and ANTHROPIC_API_KEY.
+
+    Raises:
+        LocalCloudError: It could not be brought up; the message says what to do.
+    """
+    folder = Folder(state_dir)
+    folder.make()
+    with _alone(folder):
+        saved = folder.read() or Saved.new()
+        given = {"openai": openai_base_url, "anthropic": anthropic_base_url}
+        given_urls = {name: url for name, url in given.items() if url is not None}
+        options = {"urls": given_urls, "real": real}
+        if saved.options not in ({}, options):
+            saved = _stop(folder, saved)  # the way out to the vendors is part of the emulator's environment
+        saved = _start(folder, replace(saved, options=options), on_step)
+        folder.providers.write_text(_providers(saved))
+        _give_keys(saved, on_step)
+        saved = _deploy(folder, saved, on_step)
+        saved = _start_ticker(folder, saved)
+        folder.write(saved)
+        return _as_cloud(folder, saved)
+
+
+def down(state_dir: Path) -> bool:
+    """End what `up` started, and nothing else; say whether anything ran. The folder keeps everything."""
+    folder = Folder(state_dir)
+    if not folder.path.is_dir():
+        return False
+    with _alone(folder):
+        saved = folder.read()
+        if saved is None:
+            return False
+        ran = any(processes.is_running(process) for process in saved.processes.values())
+        _stop(folder, saved)
+        return ran
+
+
+def current(state_dir: Path) -> LocalCloud | None:
+    """The cloud of this folder, if all of it is running."""
+    folder = Folder(state_dir)
+    saved = folder.read()
+    if saved is None or not saved.outputs or not all(_runs(saved, name) for name in _needed(saved)):
+        return None
+    return _as_cloud(folder, saved)
+
+
+def _start(folder: Folder, saved: Saved, on_step: Say) -> Saved:
+    if _uses_simulator(saved) and not _runs(saved, "simulator"):
+        on_step("Starting the provider simulator")
+        saved = _with_process(folder, saved, "simulator", simulator.start(folder, saved))
+    if not _runs(saved, "emulator"):
+        on_step("Starting AWS on this machine")
+        reaches_out = bool(saved.options["real"] or saved.options["urls"])
+        saved = _with_process(folder, saved, "emulator", emulator.start(folder, saved, reaches_out=reaches_out))
+    return saved
+
+
+def _deploy(folder: Folder, saved: Saved, on_step: Say) -> Saved:
+    wanted = deployment.fingerprint(folder)
+    outputs = deployment.stack_outputs(saved)
+    if outputs is None or wanted != saved.deployed:
+        on_step("Bootstrapping the account (cdk bootstrap)")
+        deployment.bootstrap(folder, saved)
+        on_step("Deploying the stack (cdk deploy)")
+        deployment.deploy(folder, saved)
+        outputs = deployment.stack_outputs(saved)
+    if outputs is None:
+        raise LocalCloudError(f"The stack is not complete after its deployment: see {folder.logs / 'deploy.log'}")
+    saved = replace(saved, outputs=outputs, deployed=wanted)
+    folder.write(saved)
+    return saved
+
+
+def _start_ticker(folder: Folder, saved: Saved) -> Saved:
+    outputs = saved.outputs
+    command = [sys.executable, "-m", "local_cloud.ticker", "--endpoint", saved.endpoint, "--account", saved.account]
+    command += ["--seconds", str(deployment.TIMES["tick_seconds"])]
+    command += ["--poll", outputs["PollFunction"], "--sweep", outputs["SweepFunction"]]
+    for provider in outputs["Providers"].split(","):
+        command += ["--provider", provider]
+    if _runs(saved, "ticker"):
+        return saved
+    process = processes.start(command, environment=of_client(folder, saved), log=folder.logs / "ticker.log")
+    return _with_process(folder, saved, "ticker", process)
+
+
+def _stop(folder: Folder, saved: Saved) -> Saved:
+    for name in ENDING:
+        if name in saved.processes:
+            processes.stop(saved.processes[name])
+    saved = replace(saved, processes={})
+    folder.write(saved)
+    return saved
+
+
+def _providers(saved: Saved) -> str:
+    text = (ROOT / "providers.toml").read_text()
+    simulated = {} if saved.options["real"] else providers.simulated(saved.simulator_url)
+    return providers.at(text, simulated | saved.options["urls"])
+
+
+def _give_keys(saved: Saved, on_step: Say) -> None:
+    """Put each provider's key where the functions read it. A key that is there already is not written again."""
+    secretsmanager = client("secretsmanager", endpoint=saved.endpoint, account=saved.account)
+    names = providers.secrets(_providers(saved))
+    keys = providers.real_keys() if saved.options["real"] else dict.fromkeys(names, providers.SIMULATED_KEY)
+    for provider, secret in names.items():
+        if provider in keys:
+            _put_secret(secretsmanager, secret, keys[provider])
+        else:
+            on_step(f"No key for {provider} in the environment: `batchdrop keys set {provider}` gives it one")
+
+
+def _put_secret(secretsmanager: "SecretsManagerClient", name: str, value: str) -> None:
+    try:
+        if secretsmanager.get_secret_value(SecretId=name)["SecretString"] != value:
+            secretsmanager.put_secret_value(SecretId=name, SecretString=value)
+    except secretsmanager.exceptions.ResourceNotFoundException:
+        secretsmanager.create_secret(Name=name, SecretString=value)
+
+
+def _as_cloud(folder: Folder, saved: Saved) -> LocalCloud:
+    return LocalCloud(
+        endpoint=saved.endpoint,
+        region=REGION,
+        access_key_id=saved.account,
+        secret_access_key=SECRET_ACCESS_KEY,
+        bucket=saved.outputs["Bucket"],
+        table=saved.outputs["Table"],
+        deployment=saved.outputs["Deployment"],
+        simulator_url=saved.simulator_url if _uses_simulator(saved) else None,
+        stack_name=STACK_NAME,
+        poll_function=saved.outputs["PollFunction"],
+        sweep_function=saved.outputs["SweepFunction"],
+        providers=tuple(saved.outputs["Providers"].split(",")),
+        state_dir=str(folder.path),
+        logs=str(folder.logs),
+        pids={name: process.pid for name, process in saved.processes.items()},
+    )
+
+
+def _needed(saved: Saved) -> tuple[str, ...]:
+    return ("emulator", "ticker", "simulator") if _uses_simulator(saved) else ("emulator", "ticker")
+
+
+def _uses_simulator(saved: Saved) -> bool:
+    return not saved.options["real"] and set(saved.options["urls"]) != set(providers.KEY_VARIABLES)
+
+
+def _runs(saved: Saved, name: str) -> bool:
+    return name in saved.processes and processes.is_running(saved.processes[name])
+
+
+def _with_process(folder: Folder, saved: Saved, name: str, process: Process) -> Saved:
+    """Remember a process at once, so that it is found and ended even if what follows fails."""
+    saved = replace(saved, processes=saved.processes | {name: process})
+    folder.write(saved)
+    return saved
+
+
+@contextmanager
+def _alone(folder: Folder) -> Iterator[None]:
+    """One command at a time on one folder."""
+    handle = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

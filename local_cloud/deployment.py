@@ -1,0 +1,110 @@
+"""The real stack into the emulator, by the real `cdk bootstrap` and `cdk deploy`."""
+
+import hashlib
+import os
+import platform
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from local_cloud.aws import client
+from local_cloud.environment import of_deployment
+from local_cloud.errors import LocalCloudError
+from local_cloud.state import HOST, REGION, STACK_NAME, Folder, Saved
+
+ROOT = Path(__file__).resolve().parent.parent
+CDK = ROOT / "node_modules" / ".bin" / "cdk"
+DEPLOY_SECONDS = 300.0
+BOOTSTRAP_STACK = "CDKToolkit"
+# Short, so that what a stopped emulator left behind is taken up again soon. A lease is longer than a function may run.
+TIMES = {"tick_seconds": 2, "function_seconds": 60, "lease_seconds": 70}
+SOURCES = ("app.py", "cdk.json", "requirements.txt", "functions", "infra")
+
+
+def context(folder: Folder) -> dict[str, str]:
+    values = {
+        "stack_name": STACK_NAME,
+        "arch": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
+        "providers_file": folder.providers,
+        "max_concurrency": 4,
+        **TIMES,
+    }
+    return {name: str(value) for name, value in values.items()}
+
+
+def fingerprint(folder: Folder) -> str:
+    """Name what would be deployed, so that the same is not deployed again."""
+    digest = hashlib.sha256(repr(context(folder)).encode())
+    for path in sorted(_sources(folder)):
+        digest.update(f"\0{path}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(folder: Folder) -> Iterator[Path]:
+    yield folder.providers
+    for name in SOURCES:
+        source = ROOT / name
+        files = source.rglob("*") if source.is_dir() else [source]
+        yield from (path for path in files if path.is_file() and "__pycache__" not in path.parts)
+
+
+def bootstrap(folder: Folder, saved: Saved) -> None:
+    """Once for each account. In a folder without the app, which would be synthesised for it."""
+    if stack_outputs(saved, BOOTSTRAP_STACK) is None:
+        _cdk(folder, saved, ["bootstrap", f"aws://{saved.account}/{REGION}"], directory=folder.home)
+
+
+def deploy(folder: Folder, saved: Saved) -> None:
+    command = ["deploy", STACK_NAME, "--require-approval", "never", "--output", str(folder.cdk_out)]
+    command += ["--app", f"{sys.executable} app.py", "--progress", "events"]
+    for name, value in context(folder).items():
+        command += ["--context", f"{name}={value}"]
+    _cdk(folder, saved, command, directory=ROOT)
+
+
+def stack_outputs(saved: Saved, stack: str = STACK_NAME) -> dict[str, str] | None:
+    """The outputs of a stack that is there and complete."""
+    cloudformation = client("cloudformation", endpoint=saved.endpoint, account=saved.account)
+    try:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except cloudformation.exceptions.ClientError:
+        return None
+    if not found["StackStatus"].endswith(("CREATE_COMPLETE", "UPDATE_COMPLETE")):
+        return None
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def _cdk(folder: Folder, saved: Saved, arguments: list[str], *, directory: Path) -> None:
+    if urlsplit(saved.endpoint).hostname != HOST:
+        raise LocalCloudError(f"A local cloud is deployed to this machine only, not to {saved.endpoint}")
+    if not CDK.exists():
+        raise LocalCloudError("The CDK's command is not installed: run `make setup`.")
+    log = folder.logs / "deploy.log"
+    with log.open("a") as output:
+        process = subprocess.Popen(  # noqa: S603 - the project's own CDK
+            [str(CDK), *arguments],
+            cwd=directory,
+            env=of_deployment(folder, saved),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(DEPLOY_SECONDS)
+        except BaseException as caught:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(caught, subprocess.TimeoutExpired):
+                raise LocalCloudError(f"`cdk {arguments[0]}` took over {DEPLOY_SECONDS:.0f} s: see {log}") from None
+            raise
+    if code != 0:
+        raise LocalCloudError(f"`cdk {arguments[0]}` failed:\n{_last_lines(log)}\nAll of it: {log}")
+
+
+def _last_lines(log: Path, count: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:])

@@ -1,0 +1,71 @@
+"""AWS on this machine: the emulator, in a virtual environment, an environment and folders of its own."""
+
+import shutil
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from local_cloud import processes
+from local_cloud.environment import network, plain
+from local_cloud.errors import LocalCloudError
+from local_cloud.state import HOST, REGION, SECRET_ACCESS_KEY, Folder, Process, Saved
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = ROOT / ".emulator" / "bin" / "python"
+PROGRAM = ROOT / "local_cloud" / "emulator_process.py"
+START_SECONDS = 60.0
+LOOK_EVERY_SECONDS = 0.05
+
+
+def start(folder: Folder, saved: Saved, *, reaches_out: bool) -> Process:
+    """Start the emulator and wait until it answers.
+
+    Raises:
+        LocalCloudError: It is not installed, it ended, or its port is taken.
+    """
+    if not PYTHON.exists():
+        raise LocalCloudError("The emulator is not installed: run `make setup`.")
+    shutil.rmtree(folder.tmp, ignore_errors=True)  # code that an earlier run unpacked
+    folder.make()
+    process = processes.start(
+        [str(PYTHON), "-P", str(PROGRAM), str(folder.function_logs)],
+        environment=_environment(folder, saved) | (network() if reaches_out else {}),
+        log=folder.logs / "emulator.log",
+    )
+    _wait(process, f"{saved.endpoint}/_ministack/health", folder.logs / "emulator.log")
+    return process
+
+
+def _environment(folder: Folder, saved: Saved) -> dict[str, str]:
+    """All of it reaches the functions, so it holds nothing of ours."""
+    return plain(folder, PYTHON.parent) | {
+        "BIND_HOST": HOST,
+        "MINISTACK_HOST": HOST,
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": saved.account,
+        "GATEWAY_PORT": str(saved.endpoint_port),
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(folder.emulator_state),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(folder.objects),
+        "LOG_LEVEL": "WARNING",
+        # Services that would listen on ports of their own, and Docker, which is neither needed nor touched.
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "DOCKER_HOST": f"unix://{folder.tmp}/no-docker.sock",
+    }
+
+
+def _wait(process: Process, url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if not processes.is_running(process):
+            raise LocalCloudError(f"The emulator ended as it was started: see {log}")
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - a loopback address made above
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(LOOK_EVERY_SECONDS)
+    raise LocalCloudError(f"The emulator did not answer within {START_SECONDS:.0f} s: see {log}")

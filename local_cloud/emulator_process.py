@@ -1,0 +1,214 @@
+"""The emulator's process: ministack, with three things that it does not do by itself.
+
+It is run by the emulator's own Python, which has ministack and nothing of this project.
+
+- ministack saves its state when it is stopped. Here rows are journalled as they are written and the rest is saved as it
+  changes, so that a killed emulator comes back with what it had.
+- ministack keeps a log stream for every invocation, in memory. Here a function's log is a file.
+- Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
+"""
+# ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+SAVE_EVERY_SECONDS = 0.25
+JOURNAL_BYTES = 4_000_000  # above this the table is saved whole, and the journal begins anew
+READING = {"GET", "HEAD", "OPTIONS"}
+NOT_SAVED = {"cloudwatch", "cloudwatch_logs"}  # grow with every invocation, and nothing reads them
+NOT_CONFIGURING = (
+    *(b"Get", b"Describe", b"List", b"Query", b"Scan", b"BatchGet", b"TransactGet", b"PutEvents"),
+    *(b"PutItem", b"UpdateItem", b"DeleteItem", b"BatchWriteItem", b"TransactWriteItems"),
+)
+ROWS = "dynamodb"
+
+Table = dict[str, Any]
+
+
+class Journal:
+    """Every row as it is written, by the table's ARN and the row's key; the last line of a key is the row."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, table: Table, pk: str, sk: str, item: object) -> None:
+        line = json.dumps([table["TableArn"], pk, sk, item]).encode() + b"\n"
+        with self._lock:
+            self._file.write(line)
+
+    def replay(self, tables: list[Table], put: Callable[..., object], remove: Callable[..., object]) -> None:
+        by_arn = {table["TableArn"]: table for table in tables}
+        for line in self._path.read_bytes().splitlines():
+            try:
+                arn, pk, sk, item = json.loads(line)
+            except ValueError:
+                break  # the last line, cut by the kill: its write was never answered
+            if arn in by_arn:
+                put(by_arn[arn], pk, sk, item) if item is not None else remove(by_arn[arn], pk, sk)
+
+    def is_long(self) -> bool:
+        return self._path.stat().st_size > JOURNAL_BYTES
+
+    def begin_anew(self, save: Callable[[], None]) -> None:
+        with self._lock:
+            save()
+            self._file.truncate(0)
+
+
+class Saver:
+    """Saves each service's state soon after it changed."""
+
+    def __init__(self, app: ModuleType, journal: Journal) -> None:
+        self._app = app
+        self._journal = journal
+        self._persistence = import_module("ministack.core.persistence")
+        self._queues = import_module("ministack.services.sqs")._queues
+        self._messages: object = None
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self.run, daemon=True, name="saver")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def note(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
+        """A request was answered. Objects save themselves, rows are journalled, messages are compared."""
+        signed, action = headers.get(b"authorization", b""), headers.get(b"x-amz-target", b"").rsplit(b".", 1)[-1]
+        if not (
+            method in READING
+            or path.endswith("/invocations")
+            or any(f"/{service}/".encode() in signed for service in ("s3", "sqs"))
+            or action.startswith(NOT_CONFIGURING)
+        ):
+            self._changed.set()
+
+    def run(self) -> None:
+        while not self._stopped.wait(SAVE_EVERY_SECONDS):
+            try:
+                self.save_what_changed()
+            except RuntimeError:  # a dictionary changed while it was copied
+                self._changed.set()
+
+    def finish(self) -> None:
+        """Save everything once, and nothing after it: two writers would share a temporary file."""
+        self._stopped.set()
+        self._thread.join()
+        self.save_all()
+
+    def save_what_changed(self) -> None:
+        if self._changed.is_set():
+            self._changed.clear()
+            self.save_all()
+        elif self._journal.is_long():
+            self._journal.begin_anew(lambda: self._save(ROWS))
+        messages = [
+            (url, message["id"], message["receive_count"])
+            for url, queue in list(self._queues._data.items())
+            for message in list(queue["messages"])
+        ]
+        if messages != self._messages:
+            self._save("sqs")
+            self._messages = messages
+
+    def save_all(self) -> None:
+        for name in list(self._states()):
+            if name == ROWS:
+                self._journal.begin_anew(lambda: self._save(ROWS))
+            else:
+                self._save(name)
+
+    def _states(self) -> dict[str, Callable[[], Any]]:
+        found: dict[str, Callable[[], Any]] = self._app._build_persistence_save_dict()
+        return {name: state for name, state in found.items() if name not in NOT_SAVED}
+
+    def _save(self, name: str) -> None:
+        state = self._states()[name]()
+        if state is not None:
+            self._persistence.save_state(name, state)
+
+
+def journal_rows(dynamodb: ModuleType, journal: Journal) -> None:
+    """Put the journal under every write, and behind the loading of what was saved."""
+    set_item, remove_item, load = dynamodb._set_item, dynamodb._remove_item, dynamodb.load_persisted_state
+
+    def set_and_write(table: Table, pk: str, sk: str, item: object) -> object:
+        old = set_item(table, pk, sk, item)
+        journal.write(table, pk, sk, item)
+        return old
+
+    def remove_and_write(table: Table, pk: str, sk: str) -> object:
+        old = remove_item(table, pk, sk)
+        journal.write(table, pk, sk, None)
+        return old
+
+    def load_and_replay(data: object) -> None:
+        load(data)
+        journal.replay(list(dynamodb._tables._data.values()), set_item, remove_item)
+
+    dynamodb._set_item = set_and_write  # type: ignore[attr-defined]
+    dynamodb._remove_item = remove_and_write  # type: ignore[attr-defined]
+    dynamodb.load_persisted_state = load_and_replay  # type: ignore[attr-defined]
+
+
+def free_messages(sqs: ModuleType) -> None:
+    """Make messages that were being worked on visible when they are loaded. A delay that was asked for stays."""
+    load = sqs.load_persisted_state
+
+    def load_and_free(data: object) -> None:
+        load(data)
+        for queue in sqs._queues._data.values():
+            for message in queue["messages"]:
+                if message.get("receive_count"):
+                    message["visible_at"] = 0
+
+    sqs.load_persisted_state = load_and_free  # type: ignore[attr-defined]
+
+
+def log_to_files(lambda_svc: ModuleType, directory: Path) -> None:
+    """A file for each function, named as its log lines' service is: by its step."""
+
+    def emit(func: dict[str, Any], _request_id: str, log_text: str, *_more: object, **_named: object) -> None:
+        if not log_text:
+            return
+        config = func.get("config") or func
+        name = config.get("Handler", "").split(".")[-2] or config["FunctionName"]
+        with (directory / f"{name}.log").open("a") as file:
+            file.write(log_text.rstrip("\n") + "\n")
+
+    lambda_svc._emit_lambda_logs = emit  # type: ignore[attr-defined]
+    lambda_svc._emit_lambda_metrics = lambda *_given, **_named: None  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    state, logs = Path(os.environ["STATE_DIR"]), Path(sys.argv.pop())
+    app = import_module("ministack.app")
+    dynamodb, sqs, lambda_svc = (import_module(f"ministack.services.{name}") for name in (ROWS, "sqs", "lambda_svc"))
+    journal = Journal(state / "rows.journal")
+    saver = Saver(app, journal)
+    journal_rows(dynamodb, journal)
+    free_messages(sqs)
+    log_to_files(lambda_svc, logs)
+    answer = app.app
+
+    async def noting(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+        await answer(scope, receive, send)
+        if scope["type"] == "http":
+            saver.note(scope["method"], scope["path"], dict(scope["headers"]))
+
+    app.app = noting  # type: ignore[attr-defined]
+    app.save_all = lambda _states: saver.finish()  # type: ignore[attr-defined]
+    saver.start()
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""What can go wrong with a local cloud."""
+
+
+class LocalCloudError(Exception):
+    """The local cloud could not be brought up; the message says what to do."""
