@@ -1,0 +1,104 @@
+"""`validate`: what would become of each line of a file, offline and in constant memory, by the functions' own rules."""
+
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from batchdrop.files import Line, cut_lines
+from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
+from batchdrop.packing import Packer, TooManyGroups
+from batchdrop.providers.config import Providers
+from batchdrop.results import ErrorCode
+
+from batchdrop_cli.mistakes import Mistake
+
+SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
+SHOWN_ERRORS = 20
+_CHUNK = 1024 * 1024
+
+
+class Found(msgspec.Struct, kw_only=True):
+    """What a file holds. `errors` are the first ones, as line, code and message; `invalid` counts them all."""
+
+    lines: int = 0
+    blank: int = 0
+    invalid: int = 0
+    batches: int = 0
+    requests: Counter[tuple[str, str, str]] = msgspec.field(default_factory=Counter)
+    errors: list[tuple[int, str, str]] = msgspec.field(default_factory=list)
+
+    def refuse(self, code: ErrorCode, message: str) -> None:
+        self.invalid += 1
+        if len(self.errors) < SHOWN_ERRORS:
+            self.errors.append((self.lines, code, message))
+
+
+class _Batches:
+    """Counts the batches: each range of the file fills its own."""
+
+    def __init__(self, providers: Providers, split_bytes: int) -> None:
+        self._providers, self._split_bytes = providers, split_bytes
+        self._split, self._packer = 0, Packer(providers)
+        self._before = 0
+
+    def place(self, request: Request, offset: int) -> None:
+        split = offset // self._split_bytes
+        if split != self._split:
+            self._before, self._split, self._packer = self.count, split, Packer(self._providers)
+        self._packer.place(request)
+
+    @property
+    def count(self) -> int:
+        return self._before + self._packer.count
+
+
+def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYTES) -> Found:
+    """Read a file as the functions will.
+
+    Raises:
+        Mistake: It is no file that they read.
+    """
+    if not path.name.endswith(".jsonl"):
+        raise Mistake(f"{path} is not read: a file to drop is JSON lines and its name ends in .jsonl.")
+    found, batches = Found(), _Batches(providers, split_bytes)
+    for line in cut_lines(_chunks(path), offset=0, max_bytes=MAX_LINE_BYTES):
+        found.lines += 1
+        _check_line(_without_bom(line), found, batches, providers)
+    if not found.lines:
+        raise Mistake(f"{path} is empty.")
+    found.batches = batches.count
+    return found
+
+
+def _without_bom(line: Line) -> Line:
+    if line.offset or line.bytes is None:
+        return line
+    text = line.bytes.removeprefix(BOM_UTF8)
+    return Line(len(line.bytes) - len(text), len(text), text)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _check_line(line: Line, found: Found, batches: _Batches, providers: Providers) -> None:
+    if line.bytes is None:
+        found.refuse(ErrorCode.LINE_TOO_LONG, f"{line.length:,} bytes; at most {MAX_LINE_BYTES:,} are taken")
+        return
+    if is_blank(line.bytes):
+        found.blank += 1
+        return
+    read = read_line(line.bytes, providers)
+    if isinstance(read, LineError):
+        found.refuse(read.code, read.message)
+        return
+    try:
+        batches.place(read, line.offset)
+    except TooManyGroups:
+        found.refuse(ErrorCode.TOO_MANY_GROUPS, "one model and endpoint more than a file may have at once")
+        return
+    found.requests[read.provider, read.model, read.endpoint] += 1

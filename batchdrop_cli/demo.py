@@ -1,0 +1,48 @@
+"""The whole path once, on this machine: a cloud of its own, a file of real text, and the answers of both providers."""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from batchdrop.states import JobState
+
+from batchdrop_cli import drop, fetch, jobs, local, progress, report
+from batchdrop_cli.answers import Line, plain_id, read_lines, text_of
+from batchdrop_cli.cloud import Where, find_cloud
+from batchdrop_cli.mistakes import FAILED
+from batchdrop_cli.say import say
+
+FILE = Path(__file__).resolve().parent.parent / "examples" / "reviews_and_rights.jsonl"
+_SHOWN = 3  # answers of each provider
+_WIDTH = 90
+
+
+def run(state_dir: Path) -> int:
+    """Bring the local cloud up, drop the example, wait, fetch, and show some of it. The cloud stays up."""
+    say("1. AWS on this machine, the provider simulator, and the stack")
+    local.say_up(local.up(state_dir), as_json=False)
+    cloud = find_cloud(Where(state_dir=state_dir))
+    say(f"\n2. {FILE.name}: real text, two providers, three forms of a line")
+    job_id = drop.upload(cloud, FILE, drop.default_key(FILE), lambda _: None)
+    with progress.shown() as show:
+        job = progress.wait_for_job(cloud, job_id, show=show, sleep=time.sleep)
+    manifest = jobs.read_manifest(cloud, job)
+    paths = fetch.fetch(cloud, job, manifest, fetch.folder_for(job))
+    say("\n3. Some answers (the simulator's: it spends nothing and knows little)")
+    for line in some_answers(read_lines(fetch.results_paths(manifest, fetch.folder_for(job)))):
+        say(f"  line {line.line:>3}  {line.model}  {plain_id(line.custom_id)}: {text_of(line)}"[:_WIDTH])
+    say("\n4. The counts")
+    report.say_over(job, manifest)
+    report.say_summary(manifest, paths)
+    say(f"In the bucket: s3://{cloud.bucket}/{jobs.shown(cloud, job).output}")
+    return 0 if job.state is JobState.COMPLETED else FAILED
+
+
+def some_answers(lines: Iterable[Line]) -> Iterator[Line]:
+    """The first answers with a text, of each provider as many, in the order of the file."""
+    taken: dict[str, int] = {}
+    for line in lines:
+        provider = line.provider or ""
+        if text_of(line) and taken.get(provider, 0) < _SHOWN:
+            taken[provider] = taken.get(provider, 0) + 1
+            yield line

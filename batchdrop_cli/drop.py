@@ -1,0 +1,124 @@
+"""Dropping a file: the upload, the job it becomes, and not paying twice for the same bytes by accident."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchdrop.files import INPUT, Gone, Head, job_id
+from batchdrop.records import Job
+from batchdrop.states import TERMINAL_JOBS, JobState
+from boto3.s3.transfer import TransferConfig
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.mistakes import WRONG_USE, Mistake
+
+PART_BYTES = 8 * 1024 * 1024  # what boto3 and the aws command take, so that their uploads have the same ETag
+_READ_BYTES = 1024 * 1024
+_INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """A file's size and the ETags that S3 gives its bytes: of an upload in one piece, and of one in parts."""
+
+    bytes: int
+    etags: frozenset[str]
+
+    def matches(self, size: int, etag: str | None) -> bool:
+        return size == self.bytes and etag is not None and etag.strip('"') in self.etags
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Read the file once, in constant memory.
+
+    S3's ETag is an MD5, or the MD5 of the parts' MD5s and their number (the bucket is encrypted with S3's own keys,
+    which leaves it so). Beyond 10,000 parts, 80 GB, boto3 takes larger ones: such a file is not recognised.
+    """
+    whole, parts = hashlib.md5(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
+    size = number = 0
+    with path.open("rb") as file:
+        while file.peek(1):
+            digest = hashlib.md5(usedforsecurity=False)
+            for piece in _pieces(file.read, PART_BYTES):
+                digest.update(piece)
+                whole.update(piece)
+                size += len(piece)
+            parts.update(digest.digest())
+            number += 1
+    return Fingerprint(bytes=size, etags=frozenset({whole.hexdigest(), f"{parts.hexdigest()}-{number}"}))
+
+
+def _pieces(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
+    while size and (piece := read(min(size, _READ_BYTES))):
+        size -= len(piece)
+        yield piece
+
+
+def default_key(path: Path) -> str:
+    return INPUT + path.name
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that no job would come of.
+
+    Raises:
+        Mistake: With what a key looks like.
+    """
+    if not key.startswith(INPUT) or key.endswith("/"):
+        raise Mistake(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
+
+
+def same_running(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
+    """The unfinished job of the same bytes, whatever its key; None when there is none.
+
+    Also a drop at this key that is so young that it is not a job yet.
+    """
+    for job in _unfinished(cloud):
+        if print_.matches(job.bytes, job.etag):
+            return job.id
+    return _just_dropped(cloud, key, print_)
+
+
+def _unfinished(cloud: Cloud) -> Iterator[Job]:
+    for state in JobState:
+        if state not in TERMINAL_JOBS:
+            for due in cloud.store.due(state):
+                job = cloud.store.job(due.job)
+                if job is not None and job.state not in TERMINAL_JOBS:
+                    yield job
+
+
+def _just_dropped(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
+    try:
+        head = cloud.files.head(key)
+    except Gone:
+        return None
+    if time.time() - head.last_modified > _INTAKE_SECONDS or not print_.matches(head.bytes, head.etag):
+        return None
+    job = _job_of(cloud, key, head)
+    return job if cloud.store.job(job) is None else None
+
+
+def upload(cloud: Cloud, path: Path, key: str, progressed: Callable[[int], None]) -> str:
+    """Stream the file to the bucket, in parts where it is large.
+
+    Args:
+        cloud: Where to.
+        path: The file.
+        key: Under `input/`.
+        progressed: Told the bytes of each piece that went out; from several threads.
+
+    Returns:
+        The id of the job that intake makes of it.
+    """
+    config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
+    cloud.s3.upload_file(str(path), cloud.bucket, key, Callback=progressed, Config=config)
+    return _job_of(cloud, key, cloud.files.head(key))
+
+
+def _job_of(cloud: Cloud, key: str, head: Head) -> str:
+    modified = datetime.fromtimestamp(head.last_modified, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return job_id(cloud.bucket, key, head.version_id, modified)

@@ -1,0 +1,63 @@
+"""A job's files onto this machine: what the manifest names, streamed; the manifest last, so that it says "whole"."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from batchdrop.files import MANIFEST, output_prefix
+from batchdrop.manifest import File, Manifest
+from batchdrop.records import Job
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.mistakes import Mistake
+
+DEFAULT_FOLDER = Path("results")
+
+
+def folder_for(job: Job) -> Path:
+    """`results/<name>`, the name being the input file's less its ending."""
+    name = PurePosixPath(output_prefix(job)).parent.name
+    return DEFAULT_FOLDER / (name if name not in {"", ".", "..", "output"} else job.id)
+
+
+def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path]:
+    """Download a finished job's files; the results, in order, come first.
+
+    Raises:
+        Mistake: A file is not as long as the manifest says.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [_download(cloud, file, folder) for file in _files(manifest)]
+    if job.manifest_key is not None:
+        path = folder / MANIFEST
+        path.write_bytes(cloud.files.get(job.manifest_key))
+        paths.append(path)
+    return paths
+
+
+def results_paths(manifest: Manifest, folder: Path) -> list[Path]:
+    return [folder / _name(part) for part in manifest.files.results]
+
+
+def _files(manifest: Manifest) -> Iterator[File]:
+    yield from manifest.files.results
+    for file in (manifest.files.errors, manifest.files.failed):
+        if file is not None:
+            yield file
+
+
+def _name(file: File) -> str:
+    return PurePosixPath(file.key).name
+
+
+def _download(cloud: Cloud, file: File, folder: Path) -> Path:
+    path = folder / _name(file)
+    unfinished = path.with_name(f".{path.name}.part")
+    size = 0
+    with unfinished.open("wb") as out:
+        for chunk in cloud.files.stream(file.key, version_id=file.version_id):
+            size += out.write(chunk)
+    if size != file.bytes:
+        unfinished.unlink()
+        raise Mistake(f"{file.key} came with {size:,} bytes instead of {file.bytes:,}. Repeat the command.")
+    unfinished.replace(path)
+    return path

@@ -1,0 +1,185 @@
+"""What is known of jobs: the recent ones, one in full, and what it waits for."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+import msgspec
+from batchdrop.files import output_prefix
+from batchdrop.manifest import Manifest, timestamp
+from batchdrop.records import Batch, Job
+from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
+from batchdrop.store import Store
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.mistakes import WRONG_USE, Mistake
+
+LATEST = "latest"
+_NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin or end, as batchdrop.providers writes them
+_KEY_REFUSED = ("(401)", "(403)")
+_LATEST_DAYS = 35  # a job ends within 30 days by default
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `jobs --json`."""
+
+    job: str
+    state: JobState
+    outcome: JobState | None
+    reason: str | None
+    key: str
+    bytes: int
+    dropped_at: str
+    published_at: str | None
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """The batches of a job that go to one model and are in one state."""
+
+    provider: str
+    model: str | None
+    endpoint: str
+    state: BatchState
+    batches: int
+    requests: int
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What `show --json` prints. `waits_for` is in words; `manifest` is there when the job is over."""
+
+    job: str
+    state: JobState
+    reason: str | None
+    retry_of: str | None
+    bucket: str
+    key: str
+    version_id: str | None
+    bytes: int
+    dropped_at: str
+    first_submitted_at: str | None
+    last_ended_at: str | None
+    published_at: str | None
+    batches: list[Group]
+    waits_for: list[str]
+    output: str
+    manifest: Manifest | None
+
+
+def recent(store: Store, *, days: int, limit: int) -> list[Job]:
+    """The newest jobs first."""
+    return list(islice(store.recent_jobs(_days(days)), limit))
+
+
+def _days(days: int) -> list[str]:
+    today = datetime.now(UTC).date()
+    return [(today - timedelta(days=back)).strftime("%Y%m%d") for back in range(days)]
+
+
+def find(store: Store, name: str) -> Job:
+    """The job of this id, or the newest for `latest`.
+
+    Raises:
+        Mistake: There is none.
+    """
+    if name == LATEST:
+        newest = recent(store, days=_LATEST_DAYS, limit=1)
+        if not newest:
+            raise Mistake(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: batchdrop put FILE")
+        return newest[0]
+    job = store.job(name)
+    if job is None:
+        raise Mistake(f"There is no job {name}. See: batchdrop jobs", code=WRONG_USE)
+    return job
+
+
+def listed(job: Job) -> Listed:
+    return Listed(
+        job=job.id,
+        state=job.state,
+        outcome=job.outcome,
+        reason=job.reason,
+        key=job.key,
+        bytes=job.bytes,
+        dropped_at=timestamp(job.dropped_at),
+        published_at=_time(job.published_at),
+    )
+
+
+def shown(cloud: Cloud, job: Job) -> Shown:
+    batches = list(cloud.store.batches(job.id))
+    return Shown(
+        job=job.id,
+        state=job.state,
+        reason=job.reason,
+        retry_of=job.retry_of,
+        bucket=job.bucket,
+        key=job.key,
+        version_id=job.version_id,
+        bytes=job.bytes,
+        dropped_at=timestamp(job.dropped_at),
+        first_submitted_at=_time(job.first_submitted_at),
+        last_ended_at=_time(job.last_ended_at),
+        published_at=_time(job.published_at),
+        batches=groups(batches),
+        waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud.store, batches),
+        output=output_prefix(job),
+        manifest=read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None,
+    )
+
+
+def _time(seconds: int | None) -> str | None:
+    return None if seconds is None else timestamp(seconds)
+
+
+def groups(batches: Iterable[Batch]) -> list[Group]:
+    """The batches counted by where they go and how far they are, in that order."""
+    found: dict[tuple[str, str, str, int], list[Batch]] = {}
+    order = list(BatchState)
+    for batch in batches:
+        key = (batch.provider, batch.model or "", batch.endpoint, order.index(batch.state))
+        found.setdefault(key, []).append(batch)
+    return [
+        Group(
+            provider=members[0].provider,
+            model=members[0].model,
+            endpoint=members[0].endpoint,
+            state=members[0].state,
+            batches=len(members),
+            requests=sum(member.requests for member in members),
+        )
+        for _, members in sorted(found.items())
+    ]
+
+
+def waits_for(store: Store, batches: Sequence[Batch]) -> list[str]:
+    """Why batches are not sent, in words: a paused provider, limits with no room. Empty when it is but their turn."""
+    waiting = [batch for batch in batches if batch.state is BatchState.WAITING]
+    reasons = []
+    for provider in sorted({batch.provider for batch in waiting}):
+        pause = store.pause(provider)
+        if pause is not None:
+            reasons.append(paused(provider, pause[0]))
+        else:
+            reasons += _full(store, sorted({batch.ledger for batch in waiting if batch.provider == provider}))
+    return reasons
+
+
+def _full(store: Store, ledgers: Sequence[str]) -> list[str]:
+    taken = [(ledger, store.reserved(ledger)) for ledger in ledgers]
+    return [f"{ledger}: room within its limits; {count:,} are taken now" for ledger, count in taken if count]
+
+
+def paused(provider: str, reason: str) -> str:
+    """A pause in words. A refused key's own message is left out: it may hold a part of the key."""
+    if reason.startswith(_NO_KEY):
+        return f"{provider}: no key. Set it with: batchdrop keys set {provider}"
+    if reason.endswith(_KEY_REFUSED):
+        return f"{provider}: its key was refused. Set another with: batchdrop keys set {provider}"
+    return f"{provider}: {reason}. It is tried again by itself."
+
+
+def read_manifest(cloud: Cloud, job: Job) -> Manifest:
+    """The manifest of a job that is over."""
+    if job.manifest_key is None:
+        raise Mistake(f"Job {job.id} is {job.state} and has no manifest yet. Repeat the command in a moment.")
+    return msgspec.json.decode(cloud.files.get(job.manifest_key), type=Manifest)

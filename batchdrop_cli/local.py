@@ -1,0 +1,41 @@
+"""The cloud on this machine, as the command starts, describes and stops it."""
+
+import json
+from pathlib import Path
+
+import local_cloud
+from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.say import note, say
+from local_cloud import LocalCloud, LocalCloudError
+
+
+def up(
+    state_dir: Path, *, openai_base_url: str | None = None, anthropic_base_url: str | None = None, real: bool = False
+) -> LocalCloud:
+    """Bring it up, saying each step.
+
+    Raises:
+        Mistake: It could not be brought up.
+    """
+    try:
+        return local_cloud.up(
+            state_dir,
+            openai_base_url=openai_base_url,
+            anthropic_base_url=anthropic_base_url,
+            real=real,
+            on_step=lambda step: note(f"  {step}"),
+        )
+    except LocalCloudError as error:
+        raise Mistake(str(error)) from error
+
+
+def say_up(found: LocalCloud, *, as_json: bool) -> None:
+    if as_json:
+        say(json.dumps(found.as_json()))
+        return
+    say(f"The local cloud is up at {found.endpoint}.")
+    say(f"  bucket     {found.bucket}: drop files under input/")
+    say(f"  table      {found.table}")
+    say(f"  providers  {', '.join(found.providers)}, at {found.simulator_url or 'the servers you named'}")
+    say(f"  logs       {found.logs}")
+    say("Try: batchdrop run examples/reviews_and_rights.jsonl - and at the end: batchdrop local down")

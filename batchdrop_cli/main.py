@@ -1,0 +1,310 @@
+"""The commands. Each is a few lines: find the cloud, call one thing, print; every error ends in `main`."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from batchdrop import __version__
+from batchdrop.providers.config import load_providers
+from batchdrop.records import Job
+from batchdrop.states import TERMINAL_JOBS, JobState
+from cyclopts import App, Parameter
+
+import local_cloud
+from batchdrop_cli import demo as whole
+from batchdrop_cli import drop, fetch, jobs, local, progress, report, smoke
+from batchdrop_cli.answers import write_csv
+from batchdrop_cli.check import check_file
+from batchdrop_cli.cloud import DEFAULT_STATE_DIR, Cloud, Where, find_cloud
+from batchdrop_cli.keys import PROVIDERS_FILE, find_provider, read_key, set_key
+from batchdrop_cli.mistakes import FAILED, INTERRUPTED, Mistake, sentence
+from batchdrop_cli.say import count, note, say
+
+OK = 0
+
+Again = Annotated[bool, Parameter(negative="", help="Also when the same bytes are running already, and pay again.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="One JSON value on standard output.")]
+Folder = Annotated[Path | None, Parameter(name=["-o", "--output"], help="The folder; results/NAME if left out.")]
+Key = Annotated[str | None, Parameter(help="Where in the bucket; input/NAME if left out.")]
+ProvidersFile = Annotated[Path, Parameter(help="The providers and their models.")]
+AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
+_ANYWHERE = Where()
+
+app = App(
+    name="batchdrop",
+    help="Drop a JSONL file of LLM requests; the answers come back beside it, in order, at half price.",
+    version=__version__,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+local_app = App(name="local", help="The cloud on this machine: AWS's emulator with the deployed stack. No account.")
+keys_app = App(name="keys", help="The providers' keys, in Secrets Manager.")
+app.command(local_app)
+app.command(keys_app)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. 0: done; 1: it failed, or its job did; 2: used wrongly; 130: interrupted."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
+        text, code = sentence(error)
+        note(text, style="red")
+        return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    tokens = None if arguments is None else list(arguments)
+    code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    return code if isinstance(code, int) else OK
+
+
+@local_app.command(name="up")
+def local_up(
+    *,
+    as_json: AsJson = False,
+    openai_base_url: Annotated[str | None, Parameter(help="Another server for OpenAI's API.")] = None,
+    anthropic_base_url: Annotated[str | None, Parameter(help="Another server for Anthropic's API.")] = None,
+    real: Annotated[
+        bool,
+        Parameter(
+            negative="", help="The vendors' own servers: paid. Keys from OPENAI_API_KEY and ANTHROPIC_API_KEY, if set."
+        ),
+    ] = False,
+    state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR,
+) -> int:
+    """Start it, with the provider simulator, and deploy the stack into it. It stays up; a restart loses nothing.
+
+    Example: batchdrop local up
+    """
+    found = local.up(state_dir, openai_base_url=openai_base_url, anthropic_base_url=anthropic_base_url, real=real)
+    local.say_up(found, as_json=as_json)
+    return OK
+
+
+@local_app.command(name="down")
+def local_down(*, state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR) -> int:
+    """Stop it. Its state stays in the folder, for the next `local up`.
+
+    Example: batchdrop local down
+    """
+    stopped = local_cloud.down(state_dir)
+    say("The local cloud is down; its state is kept." if stopped else "No local cloud was up.")
+    return OK
+
+
+@keys_app.command(name="set")
+def keys_set(
+    provider: Annotated[str, Parameter(help="A name from providers.toml, such as openai.")],
+    /,
+    *,
+    where: Where = _ANYWHERE,
+    providers_file: ProvidersFile = PROVIDERS_FILE,
+) -> int:
+    """Write a provider's key into Secrets Manager. It is asked for and not shown, or read from a pipe.
+
+    Example: batchdrop keys set openai
+    """
+    config = find_provider(provider, providers_file)
+    cloud = find_cloud(where)
+    new = set_key(cloud, config.secret, read_key(provider))
+    say(f"{'Created' if new else 'Updated'} the secret {config.secret} ({cloud.title}).")
+    return OK
+
+
+@app.command
+def validate(
+    file: Annotated[Path, Parameter(help="A .jsonl file.")], /, *, providers_file: ProvidersFile = PROVIDERS_FILE
+) -> int:
+    """Check a file offline: where its lines would go, what is wrong with them. Exit code 1 when something is.
+
+    Example: batchdrop validate examples/with_mistakes.jsonl
+    """
+    found = check_file(file, load_providers(providers_file))
+    report.say_found(file, found)
+    return FAILED if found.invalid else OK
+
+
+@app.command
+def put(
+    file: Annotated[Path, Parameter(help="A .jsonl file.")],
+    /,
+    *,
+    wait: Annotated[bool, Parameter(negative="", help="Show progress until the manifest is there.")] = False,
+    key: Key = None,
+    again: Again = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Drop a file, and print its job. With --wait the exit code is 0 when the job completed, 1 when it did not.
+
+    Example: batchdrop put reviews.jsonl --wait
+    """
+    cloud = find_cloud(where)
+    job_id = _drop(cloud, file, key, again=again)
+    if not wait:
+        say(job_id)
+        note(f"See how far it is with: batchdrop show {job_id}")
+        return OK
+    job = _wait(cloud, job_id)
+    report.say_over(job, jobs.read_manifest(cloud, job))
+    return _code(job)
+
+
+@app.command
+def run(  # noqa: PLR0913 - options of the command line
+    file: Annotated[Path, Parameter(help="A .jsonl file.")],
+    /,
+    *,
+    output: Folder = None,
+    csv: AsCsv = False,
+    key: Key = None,
+    again: Again = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Drop a file, wait, fetch its results, and sum up: counts, tokens, estimated cost.
+
+    Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
+    """
+    cloud = find_cloud(where)
+    job = _wait(cloud, _drop(cloud, file, key, again=again))
+    manifest = jobs.read_manifest(cloud, job)
+    report.say_over(job, manifest)
+    paths = _fetch(cloud, job, output, csv=csv)
+    report.say_summary(manifest, paths) if manifest.models else report.say_files(paths)
+    return _code(job)
+
+
+@app.command(name="jobs")
+def list_jobs(
+    *,
+    days: Annotated[int, Parameter(help="How far back.")] = 7,
+    limit: Annotated[int, Parameter(help="How many at most.")] = 20,
+    as_json: AsJson = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """List recent jobs, the newest first.
+
+    Example: batchdrop jobs --days 30 --json
+    """
+    found = jobs.recent(find_cloud(where).store, days=days, limit=limit)
+    if as_json:
+        _say_json([jobs.listed(job) for job in found])
+    elif found:
+        report.say_jobs(found)
+    else:
+        note(f"No file was dropped in the last {count(days, 'day')}. Drop one with: batchdrop put FILE")
+    return OK
+
+
+@app.command
+def show(
+    job: Annotated[str, Parameter(help='A job\'s id, or "latest".')] = jobs.LATEST,
+    /,
+    *,
+    as_json: AsJson = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Show one job: how far it is, what it waits for, where its files lie.
+
+    Example: batchdrop show latest
+    """
+    cloud = find_cloud(where)
+    shown = jobs.shown(cloud, jobs.find(cloud.store, job))
+    _say_json(shown) if as_json else report.say_shown(shown)
+    return OK
+
+
+@app.command
+def results(
+    job: Annotated[str, Parameter(help='A job\'s id, or "latest".')] = jobs.LATEST,
+    /,
+    *,
+    output: Folder = None,
+    csv: AsCsv = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Fetch a finished job's results, errors, failed lines and manifest. Exit code 1 when the job did not complete.
+
+    Example: batchdrop results latest -o answers --csv
+    """
+    cloud = find_cloud(where)
+    found = jobs.find(cloud.store, job)
+    if found.state not in TERMINAL_JOBS:
+        raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: batchdrop show {found.id}")
+    report.say_over(found, jobs.read_manifest(cloud, found))
+    report.say_files(_fetch(cloud, found, output, csv=csv))
+    return _code(found)
+
+
+@app.command
+def demo(*, state_dir: Annotated[Path, Parameter(help="The local cloud's folder.")] = DEFAULT_STATE_DIR) -> int:
+    """Show the whole path on this machine: a local cloud, a file of real text, answers of both providers. Free.
+
+    Example: batchdrop demo
+    """
+    return whole.run(state_dir)
+
+
+@app.command(name="smoke-paid")
+def smoke_paid(
+    *,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
+    state_dir: Annotated[Path, Parameter(help="A local cloud's folder, of its own.")] = smoke.STATE_DIR,
+) -> int:
+    """Send six requests to the real providers, with your keys: PAID, well under a cent. It asks first.
+
+    The keys are OPENAI_API_KEY and ANTHROPIC_API_KEY of the environment. It starts a local cloud of its own with
+    --real, drops six short lines, waits (minutes, at most a day), checks the answers, and stops that cloud. Those who
+    wrote batchdrop had no keys: this command has never been run against the real providers.
+
+    Example: batchdrop smoke-paid
+    """
+    return smoke.run(state_dir, asked=yes)
+
+
+def _drop(cloud: Cloud, file: Path, key: str | None, *, again: bool) -> str:
+    key = key or drop.default_key(file)
+    drop.check_key(key)
+    fingerprint = drop.fingerprint(file)
+    running = None if again else drop.same_running(cloud, key, fingerprint)
+    if running is not None:
+        raise Mistake(
+            f"The same bytes are running already as job {running}. See: batchdrop show {running} - "
+            "to send them again, and pay again: --again"
+        )
+    with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
+        job_id = drop.upload(cloud, file, key, progressed)
+    note(f"Dropped {file} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    return job_id
+
+
+def _wait(cloud: Cloud, job_id: str) -> Job:
+    try:
+        with progress.shown() as show_stage:
+            return progress.wait_for_job(cloud, job_id, show=show_stage, sleep=time.sleep)
+    except KeyboardInterrupt:
+        note(f"Job {job_id} goes on without this command. See: batchdrop show {job_id}")
+        raise
+
+
+def _fetch(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> list[Path]:
+    manifest = jobs.read_manifest(cloud, job)
+    folder = folder or fetch.folder_for(job)
+    paths = fetch.fetch(cloud, job, manifest, folder)
+    if csv and manifest.files.results:
+        paths.append(folder / "results.csv")
+        write_csv(fetch.results_paths(manifest, folder), paths[-1])
+    return paths
+
+
+def _code(job: Job) -> int:
+    return OK if job.state is JobState.COMPLETED else FAILED
+
+
+def _say_json(value: object) -> None:
+    say(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))

@@ -1,0 +1,122 @@
+"""Every error as one sentence for a person: what happened, and what to do. Nobody sees a stack trace.
+
+A message never holds a key or a prompt: of errors that are not known here only the type is told.
+"""
+
+import traceback
+from pathlib import Path
+
+from batchdrop.errors import BatchdropError
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+from cyclopts import CycloptsError
+
+FAILED = 1
+WRONG_USE = 2
+INTERRUPTED = 130  # as shells count Ctrl-C
+
+_CREDENTIALS = (
+    "There are no usable AWS credentials, and no local cloud is up in this folder. "
+    "Start one with: batchdrop local up - or log in to AWS (aws configure, aws sso login) and set AWS_PROFILE."
+)
+_EXPIRED = "The AWS credentials have expired. Log in again (aws sso login), then repeat the command."
+
+_BY_CODE = {
+    "AccessDenied": "AWS refused access. The credentials need more permissions",
+    "AccessDeniedException": "AWS refused access. The credentials need more permissions",
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _EXPIRED,
+    "InvalidAccessKeyId": "AWS does not know these credentials. Check AWS_PROFILE, or log in again.",
+    "InvalidClientTokenId": "AWS does not know these credentials. Check AWS_PROFILE, or log in again.",
+    "UnrecognizedClientException": "AWS does not know these credentials. Check AWS_PROFILE, or log in again.",
+    "SignatureDoesNotMatch": "AWS did not accept the credentials' signature. Check the secret key and this clock.",
+    "NoSuchBucket": "The bucket is gone. Deploy again (make deploy, or batchdrop local up), then repeat the command.",
+    "ResourceNotFoundException": "The table or the secret is gone. Deploy again, then repeat the command.",
+}
+
+
+class Mistake(Exception):  # noqa: N818 - it is what the user reads, not a fault of the program
+    """One sentence for the user, and the exit code: 1 when something failed, 2 when the command was used wrongly."""
+
+    def __init__(self, message: str, *, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def sentence(error: BaseException) -> tuple[str, int]:
+    """What to tell the user about an error, and the exit code."""
+    match error:
+        case Mistake():
+            return str(error), error.code
+        case CycloptsError():
+            return f"{_one_line(error)} See: batchdrop --help", WRONG_USE
+        case BatchdropError():
+            return str(error), FAILED
+        case BotoCoreError() | ClientError() | S3UploadFailedError():
+            return _of_aws(error), FAILED
+        case OSError():
+            return _of_files(error)
+        case _:
+            return _of_ours(error), FAILED
+
+
+def _of_aws(error: BaseException) -> str:
+    if isinstance(error, S3UploadFailedError):
+        error = error.__cause__ or error.__context__ or error
+    match error:
+        case ClientError():
+            return _of_answer(error)
+        case NoCredentialsError() | PartialCredentialsError():
+            return _CREDENTIALS
+        case TokenRetrievalError() | UnauthorizedSSOTokenError():
+            return _EXPIRED
+        case ProfileNotFound() | NoRegionError():
+            return f"{_one_line(error)} Set AWS_PROFILE or AWS_REGION (or --region) to one that you have."
+        case EndpointConnectionError() | HTTPClientError():
+            return "AWS (or the local cloud) does not answer. Check the network, or start it with: batchdrop local up"
+        case _:
+            return f"AWS could not be used: {_one_line(error)}"
+
+
+def _of_answer(error: ClientError) -> str:
+    code = error.response.get("Error", {}).get("Code", "")
+    known = _BY_CODE.get(code)
+    if known is None:
+        return f"AWS answered {code or 'with an error'} to {error.operation_name}. Repeat the command in a moment."
+    return known if known.endswith(".") else f"{known} ({error.operation_name})."
+
+
+def _of_files(error: OSError) -> tuple[str, int]:
+    name = error.filename if isinstance(error.filename, str | Path) else "The file"
+    match error:
+        case FileNotFoundError():
+            return f"{name} does not exist.", WRONG_USE
+        case IsADirectoryError():
+            return f"{name} is a folder; name a file.", WRONG_USE
+        case PermissionError():
+            return f"{name} may not be read or written by you.", FAILED
+        case _:
+            return f"{name}: {error.strerror or type(error).__name__}", FAILED
+
+
+def _of_ours(error: BaseException) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({Path(frame[0].filename).name}, line {frame[0].lineno})" if frame else ""
+    return f"The command itself failed: {type(error).__name__}{where}. Please report it with this line."
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if text.endswith((".", "?", "!")) else text + "."

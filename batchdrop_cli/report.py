@@ -1,0 +1,121 @@
+"""What the commands print about jobs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchdrop.manifest import Manifest, timestamp
+from batchdrop.records import Job
+from batchdrop.states import JobState
+
+from batchdrop_cli.check import SHOWN_ERRORS, Found
+from batchdrop_cli.jobs import Shown
+from batchdrop_cli.prices import dollars, price_of, total
+from batchdrop_cli.say import count, say, say_table
+from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
+
+
+def say_jobs(jobs: Sequence[Job]) -> None:
+    rows = [[job.id, job.state, timestamp(job.dropped_at), f"{job.bytes:,}", job.key] for job in jobs]
+    say_table(("job", "state", "dropped", "bytes", "file"), rows, numbers=("bytes",))
+
+
+def say_shown(shown: Shown) -> None:
+    say(f"job      {shown.job}")
+    say(f"file     s3://{shown.bucket}/{shown.key} ({count(shown.bytes, 'byte')})")
+    say(f"state    {shown.state}: {shown.reason or JOB_WORDS[shown.state]}")
+    say(f"dropped  {shown.dropped_at}")
+    if shown.published_at:
+        say(f"over     {shown.published_at}")
+    if shown.manifest is not None:
+        say_counts(shown.manifest)
+    _say_batches(shown)
+    for reason in shown.waits_for:
+        say(f"waits    {reason}")
+    say(f"output   s3://{shown.bucket}/{shown.output}{'' if shown.manifest else ' (when it is over)'}")
+
+
+def _say_batches(shown: Shown) -> None:
+    if not shown.batches:
+        return
+    say()
+    headings = ("provider", "model", "endpoint", "batches", "requests", "state")
+    rows = [
+        [
+            each.provider,
+            each.model or "any",
+            each.endpoint,
+            f"{each.batches:,}",
+            f"{each.requests:,}",
+            BATCH_WORDS[each.state],
+        ]
+        for each in shown.batches
+    ]
+    say_table(headings, rows, numbers=("batches", "requests"))
+    say()
+
+
+def say_counts(manifest: Manifest) -> None:
+    counts = manifest.counts
+    if counts is None:
+        return
+    say(f"answers  {counts.answered:,} of {count(counts.total, 'line')}, {counts.failed:,} failed")
+    for code, number in sorted(counts.errors.items()):
+        say(f"           {number:,} {code}")
+
+
+def say_over(job: Job, manifest: Manifest) -> None:
+    """One sentence about a job that is over."""
+    if manifest.counts is None or manifest.status is not JobState.COMPLETED:
+        say(f"Job {job.id} {JOB_WORDS[manifest.status]}: {manifest.reason or 'no reason was given'}")
+    else:
+        counts = manifest.counts
+        failed = f"; {count(counts.failed, 'line')} failed, see errors.jsonl" if counts.failed else ""
+        say(f"Job {job.id} completed: {counts.answered:,} of {count(counts.total, 'line')} answered{failed}.")
+
+
+def say_summary(manifest: Manifest, paths: Sequence[Path]) -> None:
+    """What a run gave: by model, what it used and cost, and where it lies."""
+    headings = ("provider", "model", "endpoint", "requests", "answered", "failed", "tokens in", "tokens out", "cost")
+    rows = [
+        [
+            each.provider,
+            each.model,
+            each.endpoint,
+            f"{each.requests:,}",
+            f"{each.answered:,}",
+            f"{each.failed:,}",
+            f"{each.usage.input_tokens:,}",
+            f"{each.usage.output_tokens:,}",
+            dollars(price_of(each.provider, each.model, each.usage)),
+        ]
+        for each in manifest.models
+    ]
+    say()
+    say_table(headings, rows, numbers=headings[3:])
+    say()
+    say(f"Estimated cost {total(manifest.models)}.")
+    say_files(paths)
+
+
+def say_files(paths: Sequence[Path]) -> None:
+    for path in paths:
+        say(f"  {path}")
+
+
+def say_found(path: Path, found: Found) -> None:
+    """What `validate` found."""
+    good = sum(found.requests.values())
+    parts = (f"{good:,} to be sent", f"{found.invalid:,} with errors", f"{found.blank:,} blank")
+    say(f"{path}: {count(found.lines, 'line')}: {', '.join(parts)}")
+    if found.requests:
+        say()
+        rows = [[*route, f"{number:,}"] for route, number in sorted(found.requests.items())]
+        say_table(("provider", "model", "endpoint", "requests"), rows, numbers=("requests",))
+        say()
+        say(f"{count(found.batches, 'batch', 'batches')} to be made.")
+    if found.errors:
+        say()
+        for line, code, message in found.errors:
+            say(f"line {line}: {code}: {message}")
+        if found.invalid > SHOWN_ERRORS:
+            say(f"… and {count(found.invalid - SHOWN_ERRORS, 'more line')} with errors.")

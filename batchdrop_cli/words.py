@@ -1,0 +1,43 @@
+"""What states and reasons mean, in a user's words. Splits are not among them: users never meet one."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from batchdrop.records import Batch
+from batchdrop.states import BatchState, JobState
+
+JOB_WORDS = {
+    JobState.PLANNING: "reading the file",
+    JobState.RUNNING: "running",
+    JobState.CANCELLING: "being cancelled: what was sent is harvested",
+    JobState.PUBLISHING: "writing the results",
+    JobState.COMPLETED: "completed",
+    JobState.CANCELLED: "cancelled",
+    JobState.FAILED: "failed",
+}
+
+BATCH_WORDS = {
+    BatchState.WAITING: "waiting",
+    BatchState.ADMITTED: "about to be sent",
+    BatchState.SUBMITTING: "being sent",
+    BatchState.IN_FLIGHT: "at the provider",
+    BatchState.ENDED: "being collected",
+    BatchState.COLLECTED: "collected",
+    BatchState.REPLACED: "replaced by smaller ones",
+    BatchState.CANCELLED: "cancelled",
+    BatchState.FAILED: "given up",
+}
+
+OVER = frozenset({BatchState.ENDED, BatchState.COLLECTED, BatchState.CANCELLED, BatchState.FAILED})
+
+
+def batch_counts(batches: Iterable[Batch]) -> str:
+    """`2 waiting, 1 at the provider`, in the order of a batch's life."""
+    found = Counter(batch.state for batch in batches)
+    return ", ".join(f"{found[state]} {word}" for state, word in BATCH_WORDS.items() if found[state])
+
+
+def requests_over(batches: Sequence[Batch]) -> tuple[int, int]:
+    """How many requests the providers are done with, and how many there are."""
+    counted = [batch for batch in batches if batch.state is not BatchState.REPLACED]
+    return sum(each.requests for each in counted if each.state in OVER), sum(each.requests for each in counted)

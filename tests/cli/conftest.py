@@ -1,0 +1,182 @@
+"""A deployed stack as the command meets it: bucket, table and secrets in moto, its outputs from a small server."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs
+
+import boto3
+import pytest
+from batchdrop.records import Batch, Job, JobSettings
+from batchdrop.states import BatchState, JobState
+from batchdrop.store import Store
+from moto import mock_aws
+
+from batchdrop_cli.main import main
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+REGION, BUCKET, TABLE = "eu-central-1", "batchdrop-test", "batchdrop-jobs"
+JOB = f"{datetime.now(UTC):%Y%m%d}T091412Z-7f3a9c2e51"  # dropped today, so that it is among the recent ones
+NOW = 1_794_000_000
+_OUTPUTS = "".join(
+    f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
+    for key, value in {"Bucket": BUCKET, "Table": TABLE, "Deployment": "test"}.items()
+)
+_STACK = f"""<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>
+<Stacks><member><StackName>batchdrop</StackName><StackStatus>CREATE_COMPLETE</StackStatus>
+<CreationTime>2026-11-01T00:00:00Z</CreationTime><Outputs>{_OUTPUTS}</Outputs></member></Stacks>
+</DescribeStacksResult></DescribeStacksResponse>"""
+_NO_STACK = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>
+<Code>ValidationError</Code><Message>Stack with id other does not exist</Message></Error></ErrorResponse>"""
+
+
+class _Stacks(BaseHTTPRequestHandler):
+    """CloudFormation with one stack. moto's own needs a package that this project does not."""
+
+    def do_POST(self) -> None:
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        found = asked["StackName"] == ["batchdrop"]
+        body = (_STACK if found else _NO_STACK).encode()
+        self.send_response(200 if found else 400)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: tests are quiet."""
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aws:
+    s3: "S3Client"
+    secrets: "SecretsManagerClient"
+    store: Store
+
+    def drop(self, key: str, body: bytes) -> dict[str, str]:
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        return {"version_id": answer["VersionId"], "etag": answer["ETag"].strip('"')}
+
+    def keys(self) -> list[str]:
+        return [each["Key"] for each in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+@pytest.fixture(scope="session")
+def stacks() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Stacks)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture
+def aws(stacks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Aws]:
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", stacks)
+    monkeypatch.chdir(tmp_path)  # no local cloud is up here
+    with mock_aws():
+        s3: S3Client = boto3.client("s3")
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        dynamodb: DynamoDBClient = boto3.client("dynamodb")
+        _create_table(dynamodb)
+        secrets: SecretsManagerClient = boto3.client("secretsmanager")
+        yield Aws(s3=s3, secrets=secrets, store=Store(dynamodb, TABLE, now=lambda: NOW))
+
+
+def _create_table(dynamodb: "DynamoDBClient") -> None:
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "N" if name == "due_at" else "S"}
+            for name in ("pk", "sk", "due_key", "due_at", "day")
+        ],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": index,
+                "KeySchema": [
+                    {"AttributeName": partition, "KeyType": "HASH"},
+                    {"AttributeName": sort, "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for index, partition, sort in (("due", "due_key", "due_at"), ("days", "day", "pk"))
+        ],
+    )
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process: its exit code, what it answered and what it said meanwhile."""
+
+    def run_(*arguments: str | Path) -> Ran:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    return run_
+
+
+@pytest.fixture
+def a_job() -> Callable[..., Job]:
+    """A job that runs; with changes."""
+    return Job(
+        job=JOB,
+        state=JobState.RUNNING,
+        bucket=BUCKET,
+        key="input/mine/reviews.jsonl",
+        version_id="v1",
+        etag="e1",
+        bytes=91_234,
+        dropped_at=1_793_870_052,
+        settings=JobSettings(),
+        splits=1,
+        due_at=NOW,
+    ).with_
+
+
+@pytest.fixture
+def a_batch() -> Callable[..., Batch]:
+    """A batch of it that waits; with changes."""
+    return Batch(
+        job=JOB,
+        state=BatchState.WAITING,
+        id="00000-0-0000",
+        split=0,
+        round=0,
+        token="t",
+        provider="openai",
+        endpoint="/v1/chat/completions",
+        model="gpt-4o-mini",
+        requests=200,
+        bytes=1_000,
+        tokens=300,
+        cost=300,
+        ledger="openai/gpt-4o-mini",
+        requests_key="work/r",
+        members_key="work/m",
+        due_at=NOW,
+    ).with_

@@ -1,0 +1,155 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import TYPE_CHECKING
+
+import pytest
+from batchdrop.files import job_id
+from batchdrop.records import Batch, Job
+from batchdrop.states import BatchState, JobState
+
+from batchdrop_cli.drop import PART_BYTES, fingerprint
+from batchdrop_cli.progress import Stage, stage
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+BUCKET = "batchdrop-test"
+BODY = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}]}\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.jsonl"
+    path.write_bytes(BODY)
+    return path
+
+
+def test_put_streams_the_file_under_input_and_prints_its_job(aws: "Aws", run: "Run", file: Path) -> None:
+    code, out, err = run("put", file)
+    head = aws.s3.head_object(Bucket=BUCKET, Key="input/reviews.jsonl")
+    modified = head["LastModified"].strftime("%Y%m%dT%H%M%SZ")
+    job = job_id(BUCKET, "input/reviews.jsonl", head["VersionId"], modified)
+    assert (code, out) == (0, f"{job}\n")
+    assert err.splitlines() == [
+        f"Dropped {file} at s3://{BUCKET}/input/reviews.jsonl (stack batchdrop in eu-central-1).",
+        f"See how far it is with: batchdrop show {job}",
+    ]
+    assert aws.s3.get_object(Bucket=BUCKET, Key="input/reviews.jsonl")["Body"].read() == BODY
+
+
+def test_put_takes_another_key(aws: "Aws", run: "Run", file: Path) -> None:
+    assert run("put", file, "--key", "input/team/a.jsonl").code == 0
+    assert aws.keys() == ["input/team/a.jsonl"]
+
+
+def test_a_key_outside_input_is_wrong_use(aws: "Aws", run: "Run", file: Path) -> None:
+    said = "--key output/a.jsonl: a key begins with input/ and names a file.\n"
+    assert run("put", file, "--key", "output/a.jsonl") == (2, "", said)
+    assert aws.keys() == []
+
+
+@pytest.mark.parametrize("state", [JobState.PLANNING, JobState.RUNNING, JobState.PUBLISHING])
+def test_the_same_bytes_already_running_are_refused(
+    aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job], state: JobState
+) -> None:
+    job = a_job().id
+    aws.store.add(a_job(state=state, bytes=len(BODY), etag=hashlib.md5(BODY).hexdigest()))  # noqa: S324 - S3's ETag
+    code, out, err = run("put", file)
+    assert (code, out) == (1, "")
+    assert err == (
+        f"The same bytes are running already as job {job}. See: batchdrop show {job} - "
+        "to send them again, and pay again: --again\n"
+    )
+    assert aws.keys() == []
+
+
+def test_with_again_the_same_bytes_are_dropped(aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]) -> None:
+    aws.store.add(a_job(bytes=len(BODY), etag=hashlib.md5(BODY).hexdigest()))  # noqa: S324 - S3's ETag
+    assert run("put", file, "--again").code == 0
+    assert aws.keys() == ["input/reviews.jsonl"]
+
+
+def test_other_bytes_and_finished_jobs_do_not_refuse(
+    aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]
+) -> None:
+    etag = hashlib.md5(BODY).hexdigest()  # noqa: S324 - S3's ETag
+    aws.store.add(a_job(bytes=len(BODY), etag="other"))
+    aws.store.add(a_job(job="20261105T091413Z-0000000000", state=JobState.COMPLETED, bytes=len(BODY), etag=etag))
+    assert run("put", file).code == 0
+
+
+def test_a_drop_that_is_no_job_yet_is_noticed(aws: "Aws", run: "Run", file: Path) -> None:
+    first = run("put", file)
+    second = run("put", file)
+    assert second.code == 1
+    assert f"running already as job {first.out.strip()}." in second.err
+    assert len(aws.s3.list_object_versions(Bucket=BUCKET)["Versions"]) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])
+def test_a_fingerprint_has_the_etag_that_s3_gives_an_upload(aws: "Aws", run: "Run", tmp_path: Path, size: int) -> None:
+    file = tmp_path / "big.jsonl"
+    file.write_bytes(bytes(size))
+    run("put", file)
+    head = aws.s3.head_object(Bucket=BUCKET, Key="input/big.jsonl")
+    assert fingerprint(file).matches(head["ContentLength"], head["ETag"])
+
+
+def test_a_folder_is_not_put(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    assert run("put", tmp_path) == (2, "", f"{tmp_path} is a folder; name a file.\n")
+    assert aws.keys() == []
+
+
+def test_wait_ends_with_1_when_the_job_fails(aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]) -> None:
+    def fail_it() -> None:
+        while not aws.keys():
+            sleep(0.02)
+        head = aws.s3.head_object(Bucket=BUCKET, Key="input/reviews.jsonl")
+        job = job_id(BUCKET, "input/reviews.jsonl", head["VersionId"], head["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
+        aws.drop("output/reviews/j/manifest.json", _failed_manifest(job))
+        aws.store.add(a_job(job=job, state=JobState.FAILED, manifest_key="output/reviews/j/manifest.json"))
+
+    functions = Thread(target=fail_it)
+    functions.start()
+    code, out, _ = run("put", file, "--wait")
+    functions.join()
+    assert code == 1
+    assert out.endswith("failed: The file is empty.\n")
+
+
+def _failed_manifest(job: str) -> bytes:
+    return (
+        b'{"job":"%s","status":"FAILED","reason":"The file is empty.","retry_of":null,"input":{"bucket":"b","key":"k",'
+        b'"version_id":null,"etag":null,"bytes":0,"lines":null,"blank_lines":null},"counts":null,"models":[],'
+        b'"times":{"dropped_at":"","first_submitted_at":null,"last_ended_at":null,"published_at":""},'
+        b'"files":{"results":[],"errors":null,"failed":null},"versions":{}}' % job.encode()
+    )
+
+
+def test_progress_tells_of_the_drop_the_reading_and_the_batches(
+    a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    batches = [
+        a_batch(),
+        a_batch(state=BatchState.IN_FLIGHT, requests=50),
+        a_batch(state=BatchState.COLLECTED, requests=30),
+        a_batch(state=BatchState.REPLACED, requests=1_000),
+    ]
+    assert [
+        stage(None, [], []),
+        stage(a_job(state=JobState.PLANNING, splits=4, unplanned=1), [], []),
+        stage(a_job(), batches, ["openai: no key"]),
+        stage(a_job(state=JobState.PUBLISHING), batches[2:3], []),
+    ] == [
+        Stage(text="dropped: waiting for the functions to notice it"),
+        Stage(text="reading the file", done=3, total=4),
+        Stage(
+            text="running; 1 waiting, 1 at the provider, 1 collected, 1 replaced by smaller ones; openai: no key",
+            done=30,
+            total=280,
+        ),
+        Stage(text="writing the results; 1 collected", done=30, total=30),
+    ]

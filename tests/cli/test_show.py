@@ -1,0 +1,133 @@
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from batchdrop.records import Batch, Job
+from batchdrop.states import BatchState, JobState
+from batchdrop.store import reserve
+
+from batchdrop_cli.jobs import paused
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+FAR = 4_000_000_000
+
+
+def test_show_says_which_key_is_missing_and_how_to_set_it(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    job = a_job().id
+    aws.store.add(a_job())
+    aws.store.add(a_batch())
+    aws.store.add(a_batch(id="00000-0-0001", state=BatchState.IN_FLIGHT, provider="anthropic", model=None, requests=9))
+    aws.store.set_pause("openai", "no key in the secret 'batchdrop/openai'", FAR)
+    code, out, err = run("show", job)
+    assert (code, err) == (0, "")
+    assert [line.rstrip() for line in out.splitlines()] == [
+        f"job      {job}",
+        "file     s3://batchdrop-test/input/mine/reviews.jsonl (91,234 bytes)",
+        "state    RUNNING: running",
+        "dropped  2026-11-05T06:27:32Z",
+        "",
+        "provider   model        endpoint              batches  requests  state",
+        "anthropic  any          /v1/chat/completions        1         9  at the provider",
+        "openai     gpt-4o-mini  /v1/chat/completions        1       200  waiting",
+        "",
+        "waits    openai: no key. Set it with: batchdrop keys set openai",
+        f"output   s3://batchdrop-test/output/mine/reviews/{job}/ (when it is over)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("no key in the secret 'batchdrop/openai'", "openai: no key. Set it with: batchdrop keys set openai"),
+        ("the secret 'batchdrop/openai' is empty", "openai: no key. Set it with: batchdrop keys set openai"),
+        (
+            "Incorrect API key provided: sk-abc***xyz. (401)",
+            "openai: its key was refused. Set another with: batchdrop keys set openai",
+        ),
+        ("You have no credit left (429)", "openai: You have no credit left (429). It is tried again by itself."),
+    ],
+)
+def test_a_pause_is_told_in_words_and_never_with_a_part_of_the_key(reason: str, said: str) -> None:
+    assert paused("openai", reason) == said
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (JobState.PLANNING, "state    PLANNING: reading the file"),
+        (JobState.RUNNING, "state    RUNNING: running"),
+        (JobState.CANCELLING, "state    CANCELLING: being cancelled: what was sent is harvested"),
+        (JobState.PUBLISHING, "state    PUBLISHING: writing the results"),
+    ],
+)
+def test_every_unfinished_state_has_its_words(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], state: JobState, said: str
+) -> None:
+    aws.store.add(a_job(state=state))
+    assert run("show").out.splitlines()[2] == said
+
+
+def test_limits_with_no_room_are_said(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    sent = a_batch(id="00000-0-0001")
+    aws.store.add(a_batch())
+    aws.store.add(sent)
+    aws.store.move(sent, BatchState.ADMITTED, also=[reserve(sent.ledger, 1_900_000, limit=2_000_000)])
+    assert json.loads(run("show", "--json").out)["waits_for"] == [
+        "openai/gpt-4o-mini: room within its limits; 1,900,000 are taken now"
+    ]
+
+
+def test_show_as_json_is_one_object(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job(first_submitted_at=1_793_870_060))
+    aws.store.add(a_batch(state=BatchState.IN_FLIGHT))
+    aws.store.add(a_batch(id="00000-0-0001", state=BatchState.IN_FLIGHT, requests=1))
+    code, out, _ = run("show", "latest", "--json")
+    assert code == 0
+    assert json.loads(out) == {
+        "job": a_job().id,
+        "state": "RUNNING",
+        "reason": None,
+        "retry_of": None,
+        "bucket": "batchdrop-test",
+        "key": "input/mine/reviews.jsonl",
+        "version_id": "v1",
+        "bytes": 91_234,
+        "dropped_at": "2026-11-05T06:27:32Z",
+        "first_submitted_at": "2026-11-05T06:27:40Z",
+        "last_ended_at": None,
+        "published_at": None,
+        "batches": [
+            {
+                "provider": "openai",
+                "model": "gpt-4o-mini",
+                "endpoint": "/v1/chat/completions",
+                "state": "IN_FLIGHT",
+                "batches": 2,
+                "requests": 201,
+            }
+        ],
+        "waits_for": [],
+        "output": f"output/mine/reviews/{a_job().id}/",
+        "manifest": None,
+    }
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_unknown_job_is_wrong_use(run: "Run") -> None:
+    assert run("show", "nope") == (2, "", "There is no job nope. See: batchdrop jobs\n")
+
+
+@pytest.mark.usefixtures("aws")
+def test_with_no_job_at_all_latest_says_what_to_do(run: "Run") -> None:
+    said = "No file was dropped in the last 35 days. Drop one with: batchdrop put FILE\n"
+    assert run("show", "latest") == (1, "", said)

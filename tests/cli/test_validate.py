@@ -1,0 +1,90 @@
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from batchdrop.providers.config import load_providers
+
+from batchdrop_cli.check import check_file
+from batchdrop_cli.keys import PROVIDERS_FILE
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+CHAT = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}]}'
+CLAUDE = b'{"params":{"model":"claude-haiku-4-5","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}}'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "a.jsonl"
+
+
+def test_a_good_file_is_counted_by_provider_model_and_endpoint(run: "Run", file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + CHAT + b"\r\n\n" + CLAUDE + b"\n" + CLAUDE)
+    code, out, err = run("validate", file)
+    assert (code, err) == (0, "")
+    assert [line.rstrip() for line in out.splitlines()] == [
+        f"{file}: 4 lines: 3 to be sent, 0 with errors, 1 blank",
+        "",
+        "provider   model             endpoint              requests",
+        "anthropic  claude-haiku-4-5  /v1/messages                 2",
+        "openai     gpt-4o-mini       /v1/chat/completions         1",
+        "",
+        "2 batches to be made.",
+    ]
+
+
+def test_errors_carry_the_number_of_their_line(run: "Run", file: Path) -> None:
+    file.write_bytes(CHAT + b"\n\n" + b'["no"]\n' + CHAT[:-1] + b"\n")
+    code, out, _ = run("validate", file)
+    assert code == 1
+    assert [line.split(":")[:2] for line in out.splitlines() if line.startswith("line ")] == [
+        ["line 3", " not_a_request"],
+        ["line 4", " invalid_json"],
+    ]
+
+
+def test_only_the_first_twenty_errors_are_shown_and_all_are_counted(run: "Run", file: Path) -> None:
+    file.write_bytes(b"[]\n" * 2_021)
+    code, out, _ = run("validate", file)
+    lines = out.splitlines()
+    assert code == 1
+    assert lines[0] == f"{file}: 2,021 lines: 0 to be sent, 2,021 with errors, 0 blank"
+    assert [line.partition(":")[0] for line in lines if line.startswith("line ")] == [f"line {n}" for n in range(1, 21)]
+    assert lines[-1] == "… and 2,001 more lines with errors."
+
+
+def test_batches_are_put_together_within_ranges_of_the_file(file: Path) -> None:
+    file.write_bytes((CHAT + b"\n") * 10)
+    providers = load_providers(PROVIDERS_FILE)
+    assert check_file(file, providers).batches == 1
+    assert check_file(file, providers, split_bytes=5 * (len(CHAT) + 1)).batches == 2
+
+
+def test_providers_of_another_file_count(run: "Run", file: Path, tmp_path: Path) -> None:
+    providers = tmp_path / "mine.toml"
+    providers.write_text(
+        '[providers.mine]\nprotocol = "openai"\nbase_url = "http://mine"\nsecret = "s"\nmodels = ["gpt-*"]\n'
+    )
+    file.write_bytes(CHAT + b"\n")
+    code, out, _ = run("validate", file, "--providers-file", providers)
+    assert code == 0
+    assert "mine      gpt-4o-mini  /v1/chat/completions         1" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("a.jsonl", b"", "a.jsonl is empty."),
+        ("a.csv", b"a,b\n", "a.csv is not read: a file to drop is JSON lines and its name ends in .jsonl."),
+    ],
+)
+def test_what_is_no_file_of_lines_is_said_in_a_sentence(
+    run: "Run", tmp_path: Path, name: str, body: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(body)
+    assert run("validate", tmp_path / name) == (1, "", f"{tmp_path}/{said}\n")
+
+
+def test_a_missing_file_is_wrong_use(run: "Run", tmp_path: Path) -> None:
+    assert run("validate", tmp_path / "b.jsonl") == (2, "", f"{tmp_path}/b.jsonl does not exist.\n")
