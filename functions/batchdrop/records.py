@@ -49,8 +49,8 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     state: JobState
     bucket: str
     key: str
-    version_id: str | None
-    etag: str | None
+    version_id: str | None = None
+    etag: str | None = None
     bytes: int
     dropped_at: int
     settings: JobSettings
@@ -107,7 +107,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     token: str
     provider: str
     endpoint: str
-    model: str | None
+    model: str | None = None
     requests: int
     bytes: int
     tokens: int
@@ -142,6 +142,6 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requests: int
     started_at: int
     create_by: int
-    secret_version: str | None
-    input_file_id: str | None
+    secret_version: str | None = None
+    input_file_id: str | None = None
     expires_at: int

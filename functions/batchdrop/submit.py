@@ -55,8 +55,9 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         with _requests(row, api, services) as path:
             row = _uploaded(row, api, path, services)
             row = _intended(job, row, services)
-            deadline = row.create_by or 0
-            provider_id = api.create(row, path, deployment=services.settings.deployment, deadline=deadline)
+            provider_id = api.create(
+                row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
+            )
     except AccountRefused as error:
         _account_refused(row, error, services)
     except Changed:
@@ -71,6 +72,11 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         logger.error("batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error))
     else:
         _record(row, provider_id, services)
+
+
+def _create_seconds(services: Services) -> int:
+    """How long a create may take: well within the claim."""
+    return services.settings.lease_seconds // 2
 
 
 @contextmanager
@@ -96,7 +102,7 @@ def _uploaded(batch: Batch, api: BatchApi, path: Path | None, services: Services
 def _intended(job: Job, batch: Batch, services: Services) -> Batch:
     """Claim the create: the intent is written, and the job still runs, in one transaction."""
     now = services.now()
-    create_by = now + services.settings.lease_seconds // 2
+    create_by = now + _create_seconds(services)
     intent = Intent(
         job=batch.job,
         batch=batch.id,

@@ -71,7 +71,7 @@ class AnthropicBatches:
     def upload(self, requests: Path, *, name: str) -> str:
         raise ValueError(f"{self._name} takes no upload of {name} ({requests.name})")
 
-    def create(self, batch: Batch, requests: Path | None, *, deployment: str, deadline: float) -> str:  # noqa: ARG002 - there is no metadata
+    def create(self, batch: Batch, requests: Path | None, *, deployment: str, seconds: float) -> str:  # noqa: ARG002 - there is no metadata
         if requests is None:
             raise ValueError("a create carries its requests")
         headers = {"Content-Type": "application/json"}
@@ -79,13 +79,13 @@ class AnthropicBatches:
             headers["anthropic-version"] = batch.api_version
         if batch.betas:
             headers["anthropic-beta"] = ",".join(batch.betas)
-        seconds = max(1.0, min(_ANSWER_SECONDS, (deadline - time.time()) / 2))  # the other half is the upload's
-        client = self._client.with_options(max_retries=0, timeout=seconds)
+        upload_seconds = seconds / 2  # the other half is the answer's
+        client = self._client.with_options(max_retries=0, timeout=min(_ANSWER_SECONDS, upload_seconds))
         try:
             answer = client.post(
                 _BATCHES,
                 cast_to=httpx2.Response,
-                content=_Body(requests, deadline - seconds),
+                content=_Body(requests, time.monotonic() + upload_seconds),
                 options={"headers": headers},
             )
             return msgspec.json.decode(answer.content, type=_Id).id
@@ -120,10 +120,9 @@ class AnthropicBatches:
             headers = {"Accept": "application/binary", "Accept-Encoding": "identity", **_STREAMED}
             if at:
                 headers["Range"] = f"bytes={at}-"
-            answer: Any = self._client.get(
+            response = self._client.get(
                 f"{_BATCHES}/{name}/results", cast_to=httpx2.Response, options={"headers": headers}
             )
-            response: httpx2.Response = answer.http_response
             try:
                 yield response
             finally:
@@ -175,7 +174,7 @@ class _Body:
         with self._requests.open("rb") as file:
             size = self._requests.stat().st_size - 1  # without the last line end
             while size > 0:
-                if time.time() > self._deadline:
+                if time.monotonic() > self._deadline:
                     raise httpx2.WriteTimeout("the upload took longer than the create may")
                 chunk = file.read(min(_CHUNK, size))
                 size -= len(chunk)

@@ -51,8 +51,8 @@ class BatchApi(Interface):
         """Upload a request file; its id."""
         ...
 
-    def create(self, batch: Batch, requests: Path | None, *, deployment: str, deadline: float) -> str:
-        """Create the batch, with no retry; its id. Ends by `deadline` (seconds since 1970).
+    def create(self, batch: Batch, requests: Path | None, *, deployment: str, seconds: float) -> str:
+        """Create the batch, with no retry; its id. The call ends within `seconds`.
 
         Raises:
             OutcomeUnknown: It may have been created.

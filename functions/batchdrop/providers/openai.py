@@ -1,6 +1,5 @@
 """OpenAI's Batch API, and every server's that speaks it, through the official SDK. Only this module imports `openai`."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from batchdrop.records import Batch
 _FILES_EXPIRE = 30 * 86_400  # seconds; OpenAI's longest; ours are deleted long before
 _PAGE = 100  # OpenAI's largest
 _TIMEOUT = httpx2.Timeout(connect=10, read=120, write=120, pool=10)
-_CREATE_READ_SECONDS = 60
+_ANSWER_SECONDS = 60
 _ENDED_AS = {"completed": "completed", "failed": "failed", "expired": "expired", "cancelled": "cancelled"}
 
 
@@ -81,9 +80,8 @@ class OpenAIBatches:
             )
             return self._read(answer.content, _Id).id
 
-    def create(self, batch: Batch, requests: Path | None, *, deployment: str, deadline: float) -> str:  # noqa: ARG002 - the file was uploaded
-        seconds = max(1.0, min(_CREATE_READ_SECONDS, deadline - time.time()))
-        client = self._client.with_options(max_retries=0, timeout=seconds)
+    def create(self, batch: Batch, requests: Path | None, *, deployment: str, seconds: float) -> str:  # noqa: ARG002 - the file was uploaded
+        client = self._client.with_options(max_retries=0, timeout=min(_ANSWER_SECONDS, seconds))
         try:
             answer = client.batches.with_raw_response.create(
                 input_file_id=batch.input_file_id or "",

@@ -1,0 +1,333 @@
+"""A whole batchdrop in one process: real steps on moto's S3, DynamoDB, SQS and EventBridge, and the simulator."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx2
+import msgspec
+from batchdrop.assemble import assemble_split
+from batchdrop.collect import collect_batch
+from batchdrop.events import Events
+from batchdrop.files import Files
+from batchdrop.intake import Dropped, take_object
+from batchdrop.manifest import Manifest
+from batchdrop.plan import plan_split
+from batchdrop.poll import poll_provider
+from batchdrop.providers.anthropic import AnthropicBatches
+from batchdrop.providers.api import Apis, BatchApi
+from batchdrop.providers.config import Protocol, ProviderConfig, Providers, parse_providers
+from batchdrop.providers.keys import Key, Keys
+from batchdrop.providers.openai import OpenAIBatches
+from batchdrop.publish import publish_job
+from batchdrop.queues import Queues
+from batchdrop.records import Job
+from batchdrop.services import Services
+from batchdrop.settings import Settings
+from batchdrop.states import TERMINAL_JOBS
+from batchdrop.store import Store
+from batchdrop.submit import submit_batch
+from batchdrop.sweep import sweep
+from moto import mock_aws
+from provider_simulator.app import Simulator
+from provider_simulator.transport import SimulatorTransport
+
+BUCKET, TABLE, REGION = "bucket", "table", "us-east-1"
+STEPS = ("plan", "submit", "collect", "assemble", "publish")
+TOML = Path(__file__).parents[2] / "providers.toml"
+
+
+class Clock:
+    """Seconds since 1970; begins at this moment, as moto's clock does, and moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = float(int(time.time()))
+
+    def __call__(self) -> float:
+        return self.now
+
+    def seconds(self) -> int:
+        return int(self.now)
+
+
+class FakeSecrets:
+    """Stands in for Powertools' provider: names and values."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self.values = values
+
+    def get(self, name: str, **_: object) -> str:
+        if name not in self.values:
+            from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError  # noqa: PLC0415
+
+            raise GetParameterError(name)
+        return self.values[name]
+
+
+@dataclass
+class Cloud:
+    services: Services
+    simulator: Simulator
+    clock: Clock
+    secrets: FakeSecrets
+    queue_urls: dict[str, str]
+    events_url: str
+
+    # What a user does
+
+    def drop(self, key: str, body: bytes, **metadata: str) -> str | None:
+        """Put an object, and run intake as its event would; the job's id, or None where there is no job."""
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
+        job = take_object(self.dropped(key, body, answer["VersionId"]), self.services)
+        return job and job.id
+
+    def dropped(self, key: str, body: bytes, version_id: str | None) -> Dropped:
+        return Dropped(key=key, version_id=version_id, etag=None, bytes=len(body), time=self.clock.seconds())
+
+    def run(self, key: str, lines: bytes | list[Any], **metadata: str) -> "Outcome":
+        """Drop a file and let everything happen until its job is over and clean."""
+        body = lines if isinstance(lines, bytes) else jsonl(lines)
+        job = self.drop(key, body, **metadata)
+        assert job is not None
+        self.settle()
+        return self.outcome(job)
+
+    # What happens by itself
+
+    def settle(self, rounds: int = 60) -> None:
+        """Deliver messages and tick until nothing is left to do."""
+        for _ in range(rounds):
+            self.deliver_all()
+            if self.is_quiet():
+                return
+            self.tick()
+        raise AssertionError(f"not settled after {rounds} rounds: {self.unfinished()}")
+
+    def tick(self, seconds: float = 60) -> None:
+        self.clock.now += seconds
+        for provider in self.services.providers:
+            poll_provider(provider, self.services)
+        sweep(self.services)
+
+    def deliver_all(self) -> None:
+        while any([self.deliver(step) for step in STEPS]):
+            pass
+
+    def deliver(self, step: str) -> bool:
+        """Deliver the messages that are in one queue; True when there was one."""
+        url = self.queue_urls[step]
+        found = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+        for message in found:
+            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            self.call(step, json.loads(message["Body"]))
+        return bool(found)
+
+    def call(self, step: str, message: dict[str, Any]) -> None:
+        calls: dict[str, Callable[..., None]] = {
+            "plan": plan_split,
+            "submit": submit_batch,
+            "collect": collect_batch,
+            "assemble": assemble_split,
+            "publish": publish_job,
+        }
+        calls[step](*message.values(), self.services)
+
+    def is_quiet(self) -> bool:
+        return not self.unfinished()
+
+    def unfinished(self) -> list[Job]:
+        return [job for job in self.jobs() if job.state not in TERMINAL_JOBS or job.due_at is not None]
+
+    # What a test looks at
+
+    @property
+    def s3(self) -> Any:
+        return boto3.client("s3", region_name=REGION)
+
+    @property
+    def sqs(self) -> Any:
+        return boto3.client("sqs", region_name=REGION)
+
+    @property
+    def dynamodb(self) -> Any:
+        return boto3.client("dynamodb", region_name=REGION)
+
+    def jobs(self) -> list[Job]:
+        day = datetime.fromtimestamp(self.clock.now, UTC)
+        days = {datetime.now(UTC).strftime("%Y%m%d"), day.strftime("%Y%m%d")}
+        return list(self.services.store.recent_jobs(sorted(days)))
+
+    def rows(self) -> list[tuple[str, str]]:
+        items = self.dynamodb.scan(TableName=TABLE)["Items"]
+        return sorted((item["pk"]["S"], item["sk"]["S"]) for item in items)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        found = self.s3.list_object_versions(Bucket=BUCKET, Prefix=prefix)
+        return sorted(each["Key"] for each in [*found.get("Versions", []), *found.get("DeleteMarkers", [])])
+
+    def read(self, key: str) -> bytes:
+        return self.services.files.get(key)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events since the last call."""
+        events = []
+        while True:
+            answer = self.sqs.receive_message(QueueUrl=self.events_url, MaxNumberOfMessages=10)
+            if not answer.get("Messages"):
+                return events
+            for message in answer["Messages"]:
+                self.sqs.delete_message(QueueUrl=self.events_url, ReceiptHandle=message["ReceiptHandle"])
+                events.append(json.loads(message["Body"]))
+
+    def outcome(self, job: str) -> "Outcome":
+        found = self.services.store.job(job)
+        assert found is not None
+        assert found.manifest_key is not None
+        manifest = msgspec.json.decode(self.read(found.manifest_key), type=Manifest)
+        return Outcome(self, manifest)
+
+
+@dataclass
+class Outcome:
+    cloud: Cloud
+    manifest: Manifest
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for each in self.manifest.files.results for line in self._lines(each.key)]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        assert self.manifest.files.errors is not None
+        return [json.loads(line) for line in self._lines(self.manifest.files.errors.key)]
+
+    @property
+    def failed(self) -> list[bytes]:
+        assert self.manifest.files.failed is not None
+        return self._lines(self.manifest.files.failed.key)
+
+    def _lines(self, key: str) -> list[bytes]:
+        body = self.cloud.read(key)
+        assert body.endswith(b"\n") or not body
+        return body.split(b"\n")[:-1]
+
+
+def jsonl(lines: list[Any]) -> bytes:
+    """Each a line: bytes as they are, everything else as JSON."""
+    return b"".join((each if isinstance(each, bytes) else json.dumps(each).encode()) + b"\n" for each in lines)
+
+
+def simulated_providers(text: str) -> Providers:
+    """A `providers.toml` whose providers are the simulator."""
+    for real, path in (("https://api.openai.com/v1", "openai/v1"), ("https://api.anthropic.com", "anthropic")):
+        text = text.replace(real, f"http://simulator/{path}")
+    return parse_providers(text)
+
+
+@contextmanager
+def cloud(
+    providers: str | None = None,
+    *,
+    split_bytes: int = 1_000_000,
+    wrap: Callable[[BatchApi], BatchApi] = lambda api: api,
+) -> Iterator[Cloud]:
+    """Args:
+    providers: Text of a `providers.toml`; the project's own by default.
+    wrap: Put something between the steps and the providers' clients.
+    """
+    clock = Clock()
+    with (
+        mock_aws(),
+        Simulator(clock=clock) as simulator,
+        httpx2.Client(transport=SimulatorTransport(simulator)) as http,
+    ):
+        urls = {name: _queue(name) for name in (*STEPS, "events")}
+        _bucket()
+        _table()
+        _event_rule()
+        configured = simulated_providers(providers or TOML.read_text(encoding="utf-8"))
+        secrets = FakeSecrets({each.secret: "sk-simulated" for each in configured.values()})
+
+        def make(provider: ProviderConfig, key: Key) -> BatchApi:
+            kind = AnthropicBatches if provider.protocol is Protocol.ANTHROPIC else OpenAIBatches
+            return wrap(kind(provider, key, http))
+
+        settings = Settings(
+            bucket=BUCKET,
+            table=TABLE,
+            deployment="test",
+            lease_seconds=900,
+            split_bytes=split_bytes,
+            **{f"{step}_queue": urls[step] for step in STEPS},
+        )
+        services = Services(
+            settings=settings,
+            providers=configured,
+            store=Store(boto3.client("dynamodb", region_name=REGION), TABLE, now=clock.seconds),
+            files=Files(boto3.client("s3", region_name=REGION), BUCKET),
+            queues=Queues(boto3.client("sqs", region_name=REGION), settings),
+            events=Events(boto3.client("events", region_name=REGION), "default"),
+            apis=Apis(configured, Keys(secrets), "test", make),  # type: ignore[arg-type]  # a stand-in by shape
+            now=clock.seconds,
+        )
+        yield Cloud(services, simulator, clock, secrets, urls, urls["events"])
+
+
+def _queue(name: str) -> str:
+    return str(boto3.client("sqs", region_name=REGION).create_queue(QueueName=name)["QueueUrl"])
+
+
+def _bucket() -> None:
+    s3 = boto3.client("s3", region_name=REGION)
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+
+def _table() -> None:
+    """As `infra/storage.py` has it; a test holds the two together."""
+    boto3.client("dynamodb", region_name=REGION).create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": "due_key", "AttributeType": "S"},
+            {"AttributeName": "due_at", "AttributeType": "N"},
+            {"AttributeName": "day", "AttributeType": "S"},
+        ],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "due",
+                "KeySchema": [
+                    {"AttributeName": "due_key", "KeyType": "HASH"},
+                    {"AttributeName": "due_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {
+                    "ProjectionType": "INCLUDE",
+                    "NonKeyAttributes": ["batch_id", "submitted_at", "requests", "priority"],
+                },
+            },
+            {
+                "IndexName": "days",
+                "KeySchema": [
+                    {"AttributeName": "day", "KeyType": "HASH"},
+                    {"AttributeName": "pk", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            },
+        ],
+    )
+
+
+def _event_rule() -> None:
+    events = boto3.client("events", region_name=REGION)
+    events.put_rule(Name="all", EventPattern=json.dumps({"source": ["batchdrop"]}))
+    arn = f"arn:aws:sqs:{REGION}:123456789012:events"
+    events.put_targets(Rule="all", Targets=[{"Id": "events", "Arn": arn}])
