@@ -16,7 +16,8 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "test",
 }
 
-from faking.cloud import Cloud, cloud as _cloud  # noqa: E402 - the environment comes first
+from faking.cloud import Cloud  # noqa: E402 - the environment comes first
+from faking.cloud import cloud as _cloud  # noqa: E402 - the same
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
     try:
         services.apis[batch.provider].delete(batch)
     except (AccountRefused, Refused, Transient) as error:
-        logger.warning("provider files not deleted yet", job=batch.job, batch=batch.id, reason=str(error))
+        logger.warning("provider files not deleted yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
     else:
         services.store.not_due(batch)
 
@@ -60,8 +60,11 @@ def _collect(batch: Batch, services: Services) -> None:
             pause_provider(batch.provider, str(error), services)
         _later(batch, str(error), services)
         return
-    except (Transient, Missing, Refused) as error:
+    except (Transient, Missing) as error:
         _later(batch, str(error), services)
+        return
+    except Refused as error:
+        _later(batch, f"{error.status} {error.code}", services)
         return
     services.files.put(index_key(prefix), collected.to_bytes(), content_type="application/octet-stream")
     closed = close_batch(

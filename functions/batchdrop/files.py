@@ -217,13 +217,13 @@ class Concatenation:
             return _stored(self._key, head, total)
         return _stored(self._key, answer, total)
 
-    def _small(self, sources: list[tuple[str, int]]) -> Any:
+    def _small(self, sources: list[tuple[str, int]]) -> Any:  # noqa: ANN401 - one of boto3's answers
         body = b"".join(self._read(key, 0, size) for key, size in sources if size)
         return self._client.put_object(
             Bucket=self._bucket, Key=self._key, Body=body, ContentType="application/jsonl", IfNoneMatch="*"
         )
 
-    def _large(self, sources: list[tuple[str, int]]) -> Any:
+    def _large(self, sources: list[tuple[str, int]]) -> Any:  # noqa: ANN401 - the same
         started = self._client.create_multipart_upload(
             Bucket=self._bucket, Key=self._key, ContentType="application/jsonl"
         )
@@ -296,9 +296,9 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterator[Line]:
-    """Cut a stream at every `\\n`, and only there. `offset` is where the stream begins in the object.
+    r"""Cut a stream at every `\n`, and only there. `offset` is where the stream begins in the object.
 
-    The last line needs no line end. A line over `max_bytes` is passed over without being held in memory. A `\\r`
+    The last line needs no line end. A line over `max_bytes` is passed over without being held in memory. A `\r`
     before the line end is not part of the line.
     """
     held: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The settings of a job: `batchdrop.toml` of its folders, the nearest winning key by key, then the object's metadata."""
+"""A job's settings: `batchdrop.toml` of its folders, the nearest winning key by key, then the object's metadata."""
 
 import re
 import tomllib

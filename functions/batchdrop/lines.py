@@ -16,6 +16,7 @@ from batchdrop.results import ErrorCode
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
 _NULL = Raw(b"null")
+_TOO_DEEP = "nested too deeply to be read"
 
 
 class Form(StrEnum):
@@ -82,25 +83,31 @@ def read_line(line: bytes, providers: Providers, *, api_version: str | None = No
         api_version: The Anthropic API version that this job's batches use; None for the provider's own.
     """
     try:
-        if not line.isascii():
-            line.decode()
-        envelope = _envelope.decode(line)
-    except UnicodeDecodeError as error:
-        return LineError(
-            code=ErrorCode.INVALID_UTF8, message=f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start}"
-        )
-    except RecursionError:
-        return LineError(code=ErrorCode.TOO_DEEP, message="nested too deeply to be read")
-    except msgspec.ValidationError:
-        return LineError(code=ErrorCode.NOT_A_REQUEST, message="not a JSON object")
-    except msgspec.DecodeError as error:
-        return LineError(code=ErrorCode.INVALID_JSON, message=f"not JSON: {_where(error)}")
+        envelope = _decode(line)
+    except LineProblem as problem:
+        return LineError(code=problem.code, message=problem.message)
     try:
         return _read(line, envelope, providers, api_version)
     except LineProblem as problem:
         return LineError(code=problem.code, message=problem.message, custom_id=envelope.custom_id, **problem.route)
     except RecursionError:
-        return LineError(code=ErrorCode.TOO_DEEP, message="nested too deeply to be read", custom_id=envelope.custom_id)
+        return LineError(code=ErrorCode.TOO_DEEP, message=_TOO_DEEP, custom_id=envelope.custom_id)
+
+
+def _decode(line: bytes) -> _Envelope:
+    try:
+        if not line.isascii():
+            line.decode()
+        return _envelope.decode(line)
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start}"
+        raise LineProblem(ErrorCode.INVALID_UTF8, message) from None
+    except RecursionError:
+        raise LineProblem(ErrorCode.TOO_DEEP, _TOO_DEEP) from None
+    except msgspec.ValidationError:
+        raise LineProblem(ErrorCode.NOT_A_REQUEST, "not a JSON object") from None
+    except msgspec.DecodeError as error:
+        raise LineProblem(ErrorCode.INVALID_JSON, f"not JSON: {_where(error)}") from None
 
 
 def _where(error: msgspec.DecodeError) -> str:

@@ -144,7 +144,7 @@ def _joined(key: str, sealed: list[Sealed], services: Services) -> File:
     )
 
 
-def _manifest(
+def _manifest(  # noqa: PLR0913 - the parts of one document
     job: Job, *, lines: int | None, blank_lines: int | None, counts: Counts | None, parts: list[Part], outputs: Files
 ) -> Manifest:
     if job.outcome is None or job.published_at is None:

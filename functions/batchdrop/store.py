@@ -468,7 +468,7 @@ class Store:
         try:
             self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons: Any = error.response["CancellationReasons"]
+            reasons: list[Any] = error.response["CancellationReasons"]
             codes = {reason.get("Code") for reason in reasons}
             if "ConditionalCheckFailed" not in codes:
                 raise _Conflict(", ".join(sorted(str(code) for code in codes))) from error

@@ -69,7 +69,9 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
     except Refused as error:
         _refused(row, error, services)
     except OutcomeUnknown as error:
-        logger.error("batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error))
+        logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
+            "batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error)
+        )
     else:
         _record(row, provider_id, services)
 

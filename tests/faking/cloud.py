@@ -35,6 +35,7 @@ from batchdrop.store import Store
 from batchdrop.submit import submit_batch
 from batchdrop.sweep import sweep
 from moto import mock_aws
+
 from provider_simulator.app import Simulator
 from provider_simulator.transport import SimulatorTransport
 
@@ -116,7 +117,7 @@ class Cloud:
         sweep(self.services)
 
     def deliver_all(self) -> None:
-        while any([self.deliver(step) for step in STEPS]):
+        while sum(self.deliver(step) for step in STEPS):
             pass
 
     def deliver(self, step: str) -> bool:
@@ -237,9 +238,12 @@ def cloud(
     split_bytes: int = 1_000_000,
     wrap: Callable[[BatchApi], BatchApi] = lambda api: api,
 ) -> Iterator[Cloud]:
-    """Args:
-    providers: Text of a `providers.toml`; the project's own by default.
-    wrap: Put something between the steps and the providers' clients.
+    """A fresh batchdrop.
+
+    Args:
+        split_bytes: Splits of this size.
+        providers: Text of a `providers.toml`; the project's own by default.
+        wrap: Put something between the steps and the providers' clients.
     """
     clock = Clock()
     with (

@@ -36,18 +36,24 @@ def is_undecided(status: int) -> bool:
 
 
 def refusal(status: int, body: bytes) -> Exception:
-    """The error of ours that an HTTP error status means."""
+    """The error of ours that an HTTP error status means.
+
+    The provider's own text may quote a key or a prompt: only a `Refused` holds it, for its lines' results.
+    """
     try:
         error = msgspec.json.decode(body, type=_Body).error or _Error()
     except (msgspec.DecodeError, RecursionError):
         error = _Error()
     code, text = error.code or error.type, error.message or f"status {status}"
-    if status in _ACCOUNT_STATUSES or _says_no_credit(code, text):
-        return AccountRefused(f"{text} ({status})")
+    said = f"{status} {code}" if code else str(status)
+    if _says_no_credit(code, text):
+        return AccountRefused(f"no credit ({said})")
+    if status in _ACCOUNT_STATUSES:
+        return AccountRefused(f"the key was refused ({said})")
     if status == _NOT_FOUND:
-        return Missing(text)
+        return Missing(said)
     if status >= _SERVER_ERROR or status in _LATER_STATUSES:
-        return Transient(f"{text} ({status})")
+        return Transient(said)
     return Refused(text, status=status, code=code)
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's Batch API, and every server's that speaks it, through the official SDK. Only this module imports `openai`."""
+"""OpenAI's Batch API, and any server's that speaks it, by the official SDK. Only this module imports `openai`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
