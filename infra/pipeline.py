@@ -97,7 +97,7 @@ class Pipeline(Construct):
         step.started_by(self._to_submit, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "work")
         step.may_use_rows(self._storage)
-        step.may_send_to(self._to_submit)
+        step.may_send_to(self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
 
