@@ -45,11 +45,9 @@ def set_key(cloud: Cloud, secret: str, key: str) -> bool:
     secrets = cloud.secrets
     try:
         secrets.create_secret(Name=secret, SecretString=key, Description="A provider's key, for batchdrop")
-    except secrets.exceptions.ResourceExistsException:
-        pass
-    except secrets.exceptions.InvalidRequestException:
-        secrets.restore_secret(SecretId=secret)
-    else:
-        return True
-    secrets.put_secret_value(SecretId=secret, SecretString=key)
-    return False
+    except (secrets.exceptions.ResourceExistsException, secrets.exceptions.InvalidRequestException):
+        if "DeletedDate" in secrets.describe_secret(SecretId=secret):
+            secrets.restore_secret(SecretId=secret)
+        secrets.put_secret_value(SecretId=secret, SecretString=key)
+        return False
+    return True

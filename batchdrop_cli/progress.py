@@ -16,6 +16,8 @@ from batchdrop_cli.words import JOB_WORDS, batch_counts, requests_over
 
 _NOTICED_WITHIN = 600  # seconds from the drop to its job; the event takes less than one
 
+_SHORTEST_PAUSE = 0.1  # seconds between two looks at first; then longer ones
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
@@ -57,8 +59,9 @@ def wait_for_job(cloud: Cloud, job_id: str, *, show: Show, sleep: Callable[[floa
             )
         batches = [] if job is None else list(cloud.store.batches(job_id))
         show(stage(job, batches, waits_for(cloud.store, batches)))
-        sleep(cloud.poll_seconds)
-        waited += cloud.poll_seconds
+        pause = min(cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10)
+        sleep(pause)
+        waited += pause
 
 
 @contextmanager

@@ -24,12 +24,12 @@ def test_show_says_which_key_is_missing_and_how_to_set_it(
     aws.store.add(a_batch(id="00000-0-0001", state=BatchState.IN_FLIGHT, provider="anthropic", model=None, requests=9))
     aws.store.set_pause("openai", "no key in the secret 'batchdrop/openai'", FAR)
     code, out, err = run("show", job)
-    assert (code, err) == (0, "")
+    assert (err, code) == ("", 0)
     assert [line.rstrip() for line in out.splitlines()] == [
         f"job      {job}",
         "file     s3://batchdrop-test/input/mine/reviews.jsonl (91,234 bytes)",
         "state    RUNNING: running",
-        "dropped  2026-11-05T06:27:32Z",
+        "dropped  2026-11-05T09:14:12Z",
         "",
         "provider   model        endpoint              batches  requests  state",
         "anthropic  any          /v1/chat/completions        1         9  at the provider",
@@ -102,8 +102,8 @@ def test_show_as_json_is_one_object(
         "key": "input/mine/reviews.jsonl",
         "version_id": "v1",
         "bytes": 91_234,
-        "dropped_at": "2026-11-05T06:27:32Z",
-        "first_submitted_at": "2026-11-05T06:27:40Z",
+        "dropped_at": "2026-11-05T09:14:12Z",
+        "first_submitted_at": "2026-11-05T09:14:20Z",
         "last_ended_at": None,
         "published_at": None,
         "batches": [

@@ -98,7 +98,8 @@ def count_labels(lines: Iterator[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def label_of(text: str) -> str:
-    word = text.strip().lower().partition(" ")[0].strip(".,:;!\"'*")
+    first = text.lower().split(maxsplit=1)[:1]
+    word = "".join(first).strip(".,:;!\"'*")
     return word if word in LABELS else "other"
 
 

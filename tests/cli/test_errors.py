@@ -1,0 +1,142 @@
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from batchdrop.errors import ConfigError, Transient
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
+
+from batchdrop_cli.mistakes import Mistake, sentence
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+
+NO_CREDENTIALS = (
+    "There are no usable AWS credentials, and no local cloud is up in this folder. Start one with: batchdrop local up "
+    "- or log in to AWS (aws configure, aws sso login) and set AWS_PROFILE."
+)
+NO_PROFILE = (
+    "The config profile (mine) could not be found. Set AWS_PROFILE or AWS_REGION (or --region) to one that you have."
+)
+NO_STACK = (
+    'There is no stack "other" in eu-central-1. Deploy it (make deploy), or name yours with --stack and --region; '
+    "for a cloud on this machine: batchdrop local up\n"
+)
+
+
+def client_error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "secret detail"}}, "HeadObject")
+
+
+def failed_upload() -> S3UploadFailedError:
+    error = S3UploadFailedError("Failed to upload a prompt")
+    error.__cause__ = client_error("NoSuchBucket")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "code"),
+    [
+        (Mistake("Do this.", code=2), "Do this.", 2),
+        (ConfigError("providers.toml: no"), "providers.toml: no", 1),
+        (Transient("cut"), "cut", 1),
+        (FileNotFoundError(2, "No such file", "a.jsonl"), "a.jsonl does not exist.", 2),
+        (
+            client_error("AccessDenied"),
+            "AWS refused access. The credentials need more permissions (HeadObject).",
+            1,
+        ),
+        (
+            client_error("ExpiredToken"),
+            "The AWS credentials have expired. Log in again (aws sso login), then repeat the command.",
+            1,
+        ),
+        (
+            client_error("SlowDown"),
+            "AWS answered SlowDown to HeadObject. Repeat the command in a moment.",
+            1,
+        ),
+        (
+            failed_upload(),
+            "The bucket is gone. Deploy again (make deploy, or batchdrop local up), then repeat the command.",
+            1,
+        ),
+        (
+            EndpointConnectionError(endpoint_url="http://127.0.0.1:1"),
+            "AWS (or the local cloud) does not answer. Check the network, or start it with: batchdrop local up",
+            1,
+        ),
+        (
+            NoCredentialsError(),
+            NO_CREDENTIALS,
+            1,
+        ),
+        (
+            ProfileNotFound(profile="mine"),
+            NO_PROFILE,
+            1,
+        ),
+        (
+            KeyError("a prompt"),
+            "The command itself failed: KeyError. Please report it with this line.",
+            1,
+        ),
+    ],
+)
+def test_every_error_is_one_sentence_with_its_exit_code(error: Exception, said: str, code: int) -> None:
+    assert sentence(error) == (said, code)
+
+
+def test_an_error_of_ours_tells_its_place_and_nothing_of_its_content(
+    aws: "Aws", run: "Run", a_job: Callable[..., object]
+) -> None:
+    aws.store.add(a_job(state="COMPLETED", manifest_key="output/m.json"))
+    aws.drop("output/m.json", b'{"a prompt"')
+    code, out, err = run("show", "latest")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("The command itself failed: DecodeError (jobs.py, line ")
+    assert "a prompt" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nope",), ("put",), ("put", "a", "b"), ("jobs", "--days", "many"), ("show", "--nope"), ("keys", "set")],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(run: "Run", arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.endswith("See: batchdrop --help\n")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_stack_that_is_not_there_is_said_with_what_to_do(run: "Run") -> None:
+    assert run("jobs", "--stack", "other") == (
+        1,
+        "",
+        NO_STACK,
+    )
+
+
+def test_without_a_region_it_is_asked_for(run: "Run", aws: "Aws", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    code, _, err = run("jobs")
+    assert code == 1
+    assert err.startswith("You must specify a region. Set AWS_PROFILE or AWS_REGION")
+    assert run("jobs", "--region", "eu-central-1").code == 0
+    assert aws.keys() == []
+
+
+COMMANDS = [
+    *(("local", "up"), ("local", "down"), ("keys", "set"), ("validate",), ("put",), ("run",), ("jobs",), ("show",)),
+    *(("results",), ("demo",), ("smoke-paid",)),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(run: "Run", command: tuple[str, ...]) -> None:
+    code, out, err = run(*command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Example: batchdrop {' '.join(command)}" in " ".join(out.split())

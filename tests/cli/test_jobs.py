@@ -1,0 +1,55 @@
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from batchdrop.records import Job
+from batchdrop.states import JobState
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+
+@pytest.fixture
+def two(aws: "Aws", a_job: Callable[..., Job]) -> tuple[Job, Job]:
+    """The older and the newer of two jobs of today, beside one of long ago."""
+    older = a_job(state=JobState.COMPLETED, outcome=JobState.COMPLETED, published_at=1_793_870_100)
+    newer = a_job(job=a_job().id.replace("T091412Z", "T101412Z"), key="input/[b].jsonl")
+    for job in (older, newer, a_job(job="20250101T000000Z-0000000000")):
+        aws.store.add(job)
+    return older, newer
+
+
+def test_jobs_lists_the_recent_ones_newest_first(run: "Run", two: tuple[Job, Job]) -> None:
+    code, out, err = run("jobs")
+    assert (code, err) == (0, "")
+    assert [line.split() for line in out.splitlines()] == [
+        ["job", "state", "dropped", "bytes", "file"],
+        [two[1].id, "RUNNING", "2026-11-05T09:14:12Z", "91,234", "input/[b].jsonl"],
+        [two[0].id, "COMPLETED", "2026-11-05T09:14:12Z", "91,234", "input/mine/reviews.jsonl"],
+    ]
+
+
+def test_jobs_as_json_is_a_list(run: "Run", two: tuple[Job, Job]) -> None:
+    assert json.loads(run("jobs", "--json").out)[1:] == [
+        {
+            "job": two[0].id,
+            "state": "COMPLETED",
+            "outcome": "COMPLETED",
+            "reason": None,
+            "key": "input/mine/reviews.jsonl",
+            "bytes": 91_234,
+            "dropped_at": "2026-11-05T09:14:12Z",
+            "published_at": "2026-11-05T09:15:00Z",
+        }
+    ]
+
+
+def test_jobs_takes_a_limit(run: "Run", two: tuple[Job, Job]) -> None:
+    assert [each["job"] for each in json.loads(run("jobs", "--json", "--limit", "1").out)] == [two[1].id]
+
+
+@pytest.mark.usefixtures("aws")
+def test_no_jobs_are_said_and_an_empty_list_is_json(run: "Run") -> None:
+    assert run("jobs") == (0, "", "No file was dropped in the last 7 days. Drop one with: batchdrop put FILE\n")
+    assert run("jobs", "--json") == (0, "[]\n", "")

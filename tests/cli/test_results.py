@@ -1,0 +1,223 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from batchdrop.manifest import Counts, File, Files, Input, Manifest, ModelCounts, ResultsFile, Times, Usage
+from batchdrop.records import Job
+from batchdrop.states import JobState
+
+from batchdrop_cli.fetch import folder_for
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+PREFIX = "output/mine/reviews/j/"
+
+
+def chat(text: str) -> dict[str, Any]:
+    return {"choices": [{"message": {"content": text}}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
+
+
+def result(line: int, endpoint: str | None, body: object = None, **changes: object) -> dict[str, Any]:
+    values = {
+        "id": None,
+        "custom_id": f"r-{line}",
+        "response": None if body is None else {"status_code": 200, "request_id": None, "body": body},
+        "error": None,
+        "line": line,
+        "provider": "openai",
+        "model": "gpt-4o-mini",
+        "endpoint": endpoint,
+        "batch_id": "b",
+        "attempts": 1,
+    }
+    return values | changes
+
+
+RESULTS = [
+    result(1, "/v1/chat/completions", chat("good, “very”\u2028good")),
+    result(
+        2,
+        "/v1/messages",
+        {
+            "content": [{"type": "thinking"}, {"type": "text", "text": "bad"}, {"type": "text", "text": "!"}],
+            "usage": {"input_tokens": 5, "cache_read_input_tokens": 3, "output_tokens": 1},
+        },
+        model="claude-haiku-4-5",
+        custom_id={"order": 8},
+    ),
+    result(
+        3,
+        "/v1/responses",
+        {
+            "output": [{"type": "reasoning"}, {"content": [{"type": "output_text", "text": "so, so"}]}],
+            "usage": {"input_tokens": 4, "output_tokens": 3},
+        },
+        custom_id=7,
+    ),
+    result(4, "/v1/embeddings", {"data": [{"embedding": [0.5]}], "usage": {"prompt_tokens": 2}}, custom_id=None),
+    result(
+        5,
+        "/v1/chat/completions",
+        {"error": {"message": "too long"}},
+        error={"code": "context_length_exceeded", "message": "too long", "source": "provider", "retryable": False},
+    ),
+    result(
+        6,
+        None,
+        custom_id=None,
+        model=None,
+        error={"code": "invalid_json", "message": "Line 6 is not JSON.", "source": "input", "retryable": False},
+    ),
+]
+
+
+def lines(rows: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+@pytest.fixture
+def finished(aws: "Aws", a_job: Callable[..., Job]) -> Manifest:
+    """A job that is over, with two parts of results; older versions lie under newer ones."""
+    parts = [("results-00001.jsonl", RESULTS[:3]), ("results-00002.jsonl", RESULTS[3:])]
+    results = [
+        _file(aws, name, lines(rows), ResultsFile, len(rows), first_line=rows[0]["line"], last_line=rows[-1]["line"])
+        for name, rows in parts
+    ]
+    errors = _file(aws, "errors.jsonl", lines(RESULTS[4:]), File, 2)
+    failed = _file(aws, "failed.jsonl", b"one\ntwo\n", File, 2)
+    manifest = _manifest(a_job().id, Files(results=results, errors=errors, failed=failed))
+    aws.drop(PREFIX + "manifest.json", msgspec.json.encode(manifest))
+    for name in ("results-00001.jsonl", "errors.jsonl"):
+        aws.drop(PREFIX + name, b"something newer")
+    aws.store.add(a_job(state=JobState.COMPLETED, manifest_key=PREFIX + "manifest.json", due_at=None))
+    return manifest
+
+
+def _file[F: File](aws: "Aws", name: str, body: bytes, kind: type[F], count: int, **more: object) -> F:
+    wrote = aws.drop(PREFIX + name, body)
+    return kind(key=PREFIX + name, bytes=len(body), lines=count, **wrote, **more)
+
+
+def _manifest(job: str, files: Files, **changes: object) -> Manifest:
+    manifest = Manifest(
+        job=job,
+        status=JobState.COMPLETED,
+        reason=None,
+        retry_of=None,
+        input=Input(
+            bucket="b", key="input/mine/reviews.jsonl", version_id=None, etag=None, bytes=1, lines=6, blank_lines=0
+        ),
+        counts=Counts(
+            total=6,
+            answered=4,
+            failed=2,
+            errors={"invalid_json": 1, "context_length_exceeded": 1},
+            finish_reasons={"stop": 4},
+        ),
+        models=[
+            ModelCounts(
+                provider="openai",
+                model="gpt-4o-mini",
+                endpoint="/v1/chat/completions",
+                requests=2,
+                answered=1,
+                failed=1,
+                batches=1,
+                usage=Usage(input_tokens=1_000_000, output_tokens=1_000_000),
+            )
+        ],
+        times=Times(dropped_at="a", first_submitted_at=None, last_ended_at=None, published_at="b"),
+        files=files,
+        versions={},
+    )
+    return msgspec.structs.replace(manifest, **changes)
+
+
+def test_results_are_the_versions_that_the_manifest_names(run: "Run", finished: Manifest, tmp_path: Path) -> None:
+    code, out, err = run("results", finished.job, "-o", tmp_path / "here")
+    assert (code, err) == (0, "")
+    names = ["results-00001.jsonl", "results-00002.jsonl", "errors.jsonl", "failed.jsonl", "manifest.json"]
+    assert out.splitlines() == [
+        f"Job {finished.job} completed: 4 of 6 lines answered; 2 lines failed, see errors.jsonl.",
+        *(f"  {tmp_path}/here/{name}" for name in names),
+    ]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()} == {
+        "results-00001.jsonl": lines(RESULTS[:3]),
+        "results-00002.jsonl": lines(RESULTS[3:]),
+        "errors.jsonl": lines(RESULTS[4:]),
+        "failed.jsonl": b"one\ntwo\n",
+        "manifest.json": msgspec.json.encode(finished),
+    }
+
+
+def test_a_table_holds_texts_errors_and_tokens(run: "Run", finished: Manifest) -> None:
+    assert run("results", finished.job, "--csv").code == 0
+    with Path("results/reviews/results.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [
+            ["line", "custom_id", "model", "text", "error_code", "error_message", "input_tokens", "output_tokens"],
+            ["1", "r-1", "gpt-4o-mini", "good, “very”\u2028good", "", "", "9", "2"],
+            ["2", '{"order": 8}', "claude-haiku-4-5", "bad!", "", "", "8", "1"],
+            ["3", "7", "gpt-4o-mini", "so, so", "", "", "4", "3"],
+            ["4", "", "gpt-4o-mini", "", "", "", "2", "0"],
+            ["5", "r-5", "gpt-4o-mini", "", "context_length_exceeded", "too long", "", ""],
+            ["6", "", "", "", "invalid_json", "Line 6 is not JSON.", "", ""],
+        ]
+
+
+def test_an_unfinished_job_has_no_results_yet(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    aws.store.add(a_job())
+    job = a_job().id
+    said = f"Job {job} is RUNNING: there are no results yet. See: batchdrop show {job}\n"
+    assert run("results", "latest") == (1, "", said)
+
+
+def test_a_failed_job_gives_its_reason_and_its_manifest(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    files = Files(results=[], errors=None, failed=None)
+    manifest = _manifest(a_job().id, files, status=JobState.FAILED, reason="The file is empty.", counts=None, models=[])
+    aws.drop("output/m.json", msgspec.json.encode(manifest))
+    aws.store.add(a_job(state=JobState.FAILED, manifest_key="output/m.json"))
+    code, out, _ = run("results", "-o", tmp_path / "here", "--csv")
+    assert (code, out.splitlines()) == (
+        1,
+        [f"Job {manifest.job} failed: The file is empty.", f"  {tmp_path}/here/manifest.json"],
+    )
+
+
+def test_a_file_that_came_short_is_no_result(
+    aws: "Aws", run: "Run", finished: Manifest, a_job: Callable[..., Job]
+) -> None:
+    longer = msgspec.structs.replace(finished.files.results[0], bytes=10_000_000)
+    wrong = msgspec.structs.replace(finished, files=Files(results=[longer], errors=None, failed=None))
+    aws.drop("output/wrong.json", msgspec.json.encode(wrong))
+    aws.store.add(a_job(job="20261105T000000Z-0000000001", state=JobState.COMPLETED, manifest_key="output/wrong.json"))
+    code, _, err = run("results", "20261105T000000Z-0000000001", "-o", "here")
+    assert code == 1
+    assert err.startswith("output/mine/reviews/j/results-00001.jsonl came with ")
+    assert list(Path("here").iterdir()) == []
+
+
+def test_show_of_a_finished_job_holds_its_manifest(run: "Run", finished: Manifest) -> None:
+    shown = json.loads(run("show", finished.job, "--json").out)
+    assert shown["manifest"] == msgspec.to_builtins(finished)
+    assert "answers  4 of 6 lines, 2 failed" in run("show", finished.job).out
+
+
+@pytest.mark.parametrize(
+    ("key", "folder"),
+    [
+        ("input/a/b/reviews.jsonl", "reviews"),
+        ("input/reviews", "reviews"),
+        ("input/.jsonl", "JOB"),
+        ("input/...jsonl", "JOB"),
+        ("input/" + "x" * 1_000 + ".jsonl", "JOB"),
+    ],
+)
+def test_results_go_to_a_folder_named_after_the_file(a_job: Callable[..., Job], key: str, folder: str) -> None:
+    assert folder_for(a_job(key=key)) == Path("results") / folder.replace("JOB", a_job().id)
