@@ -104,7 +104,7 @@ def check(body: Raw, endpoint: str) -> int:
 
 def _embedding_inputs(value: Raw) -> int:
     """A string or a list of token numbers is one text; a list of either is as many."""
-    if bytes(value[:1]) != b"[":
+    if bytes(memoryview(value)[:1]) != b"[":
         return 1
     items = array(value, "input")
     if not items:
