@@ -121,6 +121,8 @@ def _read(line: bytes, envelope: _Envelope, providers: Providers, api_version: s
     provider, wire_model = providers.route(model)
     if provider is None:
         raise _unknown(model, providers)
+    if not wire_model:
+        raise LineProblem(ErrorCode.NO_MODEL, f'no model after "{model}"', {"provider": provider.name, "model": model})
     problem_route = {"provider": provider.name, "model": model}
     try:
         endpoint = _endpoint(form, url, body, provider, wire_model)

@@ -123,7 +123,7 @@ def check(body: Raw, *, api_version: str) -> None:
         raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch')
     if fields.max_tokens is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"max_tokens" is missing')
-    if not bytes(fields.max_tokens).isdigit() or int(bytes(fields.max_tokens)) < 1:
+    if not bytes(fields.max_tokens).isdigit() or bytes(fields.max_tokens) == b"0":
         raise LineProblem(ErrorCode.INVALID_PARAMETER, '"max_tokens" must be a whole number above 0')
     if fields.messages is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"messages" is missing')
