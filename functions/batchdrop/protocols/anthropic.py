@@ -183,7 +183,7 @@ class _Message_(msgspec.Struct, gc=False):  # noqa: N801 - the answer, beside th
 
 _line = msgspec.json.Decoder(_Line)
 _error = msgspec.json.Decoder(_ErrorBody)
-_answer = msgspec.json.Decoder(_Message_)
+_answer = msgspec.json.Decoder(_Message_, strict=False)
 
 # Anthropic's results carry error types and no status; its documentation gives each type one.
 STATUS_OF_TYPE = {

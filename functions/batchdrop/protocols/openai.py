@@ -121,7 +121,7 @@ def _embedding_inputs(value: Raw) -> int:
 
 class _Response(msgspec.Struct, gc=False):
     status_code: int | None = None
-    request_id: str | None = None
+    request_id: Raw = Raw(b"null")
     body: Raw = Raw(b"null")
 
 
@@ -136,8 +136,8 @@ class _ErrorBody(msgspec.Struct, gc=False):
 
 
 class _Line(msgspec.Struct, gc=False):
-    custom_id: str
-    id: str | None = None
+    custom_id: Raw = Raw(b"null")
+    id: Raw = Raw(b"null")
     response: _Response | None = None
     error: Raw = Raw(b"null")
 
@@ -171,15 +171,15 @@ class _Incomplete(msgspec.Struct, gc=False):
 
 class _Answer(msgspec.Struct, gc=False):
     usage: _Usage | None = None
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     status: str | None = None
     incomplete_details: _Incomplete | None = None
 
 
-_line = msgspec.json.Decoder(_Line)
+_line = msgspec.json.Decoder(_Line, strict=False)  # servers that speak the protocol write "200" and 200.0, too
 _error = msgspec.json.Decoder(_Error)
 _error_body = msgspec.json.Decoder(_ErrorBody)
-_answer = msgspec.json.Decoder(_Answer)
+_answer = msgspec.json.Decoder(_Answer, strict=False)
 _text = msgspec.json.Decoder(str)
 
 _OWN_CODES = {
@@ -189,7 +189,7 @@ _OWN_CODES = {
 
 
 def read_outcome(line: bytes) -> Outcome:
-    """What a line of an output file or an error file says.
+    """What a line of an output file or an error file says; a line that names no request has the custom_id "".
 
     Raises:
         msgspec.DecodeError: It is not such a line.
@@ -197,9 +197,16 @@ def read_outcome(line: bytes) -> Outcome:
     read = _line.decode(line)
     found = read.response
     response = (
-        None if found is None else Response(status_code=found.status_code, request_id=found.request_id, body=found.body)
+        None
+        if found is None
+        else Response(status_code=found.status_code, request_id=_plain(found.request_id), body=found.body)
     )
-    return Outcome(id=read.id, custom_id=read.custom_id, response=response, error=_problem(found, read.error))
+    return Outcome(
+        id=_plain(read.id),
+        custom_id=_plain(read.custom_id) or "",
+        response=response,
+        error=_problem(found, read.error),
+    )
 
 
 def _problem(response: _Response | None, error: Raw) -> ResultError | None:
@@ -219,7 +226,7 @@ def _named(error: Raw, status: int | None) -> ResultError:
     try:
         read = _error.decode(error)
     except msgspec.DecodeError:
-        return _refused(None, "", status)
+        return _refused(None, _plain(error) or "", status)
     code = _plain(read.code) or _plain(read.type)
     if code in _OWN_CODES:
         own, message = _OWN_CODES[code]
@@ -237,7 +244,8 @@ def _plain(raw: Raw) -> str | None:
 def _refused(code: str | None, message: str, status: int | None) -> ResultError:
     return ResultError(
         code=code or (f"http_{status}" if status else "unknown_error"),
-        message=message or f"The provider answered with status {status}.",
+        message=message
+        or (f"The provider answered with status {status}." if status else "The provider gave no reason."),
         source="provider",
         retryable=retryable_status(status) or code in {"request_timeout", "server_error", "rate_limit_exceeded"},
     )
@@ -254,9 +262,9 @@ def read_answer(body: Raw) -> Answer:
     reasoning = usage.completion_tokens_details or usage.output_tokens_details or _ReasoningTokens()
     return Answer(
         usage=Usage(
-            input_tokens=(usage.prompt_tokens or 0) + (usage.input_tokens or 0),
+            input_tokens=usage.prompt_tokens or usage.input_tokens or 0,
             cached_input_tokens=cached.cached_tokens or 0,
-            output_tokens=(usage.completion_tokens or 0) + (usage.output_tokens or 0),
+            output_tokens=usage.completion_tokens or usage.output_tokens or 0,
             reasoning_tokens=reasoning.reasoning_tokens or 0,
         ),
         finish_reason=_finish_reason(read),
