@@ -12,8 +12,12 @@ from batchdrop.records import JobSettings
 
 MAX_ATTEMPTS = 10
 MIN_PART_BYTES = 5 * 1024 * 1024  # S3's smallest part of a multipart upload
+MAX_PART_BYTES = 5 * 1024**4  # S3's largest object
+MAX_PRIORITY = 1_000_000
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([1-9]\d{0,4})([mhd])")
+_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\dZ")
 _METADATA = "batchdrop-"
 _OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
@@ -48,7 +52,7 @@ def seconds(duration: str) -> int:
 def _table(key: str, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number may have too many digits, a table too many levels
         raise Unprocessable(f"{key} is not TOML: {error}") from error
 
 
@@ -69,10 +73,10 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
     for name, value in values.items():
         if name not in JobSettings.__struct_fields__:
             known = ", ".join(JobSettings.__struct_fields__)
-            raise Unprocessable(f"{source}: unknown setting {name!r}; known are {known}")
+            raise Unprocessable(f"{source}: unknown setting {name!r:.100}; known are {known}")
         problem = _problem(name, value)
         if problem is not None:
-            raise Unprocessable(f"{source}: {name} = {value!r}: {problem}")
+            raise Unprocessable(f"{source}: {name} = {value!r:.100}: {problem}")
     read = msgspec.convert(values, JobSettings, strict=False)
     return {name: getattr(read, name) for name in values}
 
@@ -98,6 +102,11 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         'a duration after the drop such as "6h", or a time of day such as "07:00Z"',
     ),
     "max_age": (_is_duration, 'a duration such as "30d" or "36h"'),
-    "part_bytes": (lambda value: value >= MIN_PART_BYTES, f"at least {MIN_PART_BYTES}"),
-    "anthropic_version": (lambda value: re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None, "a date"),
+    "priority": (lambda value: abs(value) <= MAX_PRIORITY, f"a number from {-MAX_PRIORITY} to {MAX_PRIORITY}"),
+    "part_bytes": (
+        lambda value: MIN_PART_BYTES <= value <= MAX_PART_BYTES,
+        f"at least {MIN_PART_BYTES}, at most {MAX_PART_BYTES}",
+    ),
+    "anthropic_version": (lambda value: _VERSION.fullmatch(value) is not None, 'a date such as "2023-06-01"'),
+    "betas": (lambda value: all(_HEADER_WORD.fullmatch(each) for each in value), "names of betas, each a word"),
 }
