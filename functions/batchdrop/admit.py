@@ -39,16 +39,18 @@ class _Admission:
             return False
         if not self._is_current(batch):
             return False
-        take = reserve(batch.ledger, batch.cost, limit=capacity_of(self._config))
+        limit = capacity_of(self._config)
+        cost = min(batch.cost, limit)  # the limit may have been lowered since the batch was planned
+        take = reserve(batch.ledger, cost, limit=limit)
         due_at = self._services.now() + self._services.settings.lease_seconds
         try:
-            self._services.store.move(batch, BatchState.ADMITTED, also=[take], due_at=due_at)
+            self._services.store.move(batch, BatchState.ADMITTED, also=[take], cost=cost, due_at=due_at)
         except NotMyTurn:
             return False
         except Changed:
             self._full.add(batch.ledger)
             return False
-        logger.info("batch admitted", job=job, batch=batch.id, requests=batch.requests, cost=batch.cost)
+        logger.info("batch admitted", job=job, batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(job, batch.id)
         return True
 

@@ -54,7 +54,7 @@ def ledger_of(group: Group) -> str:
 def cost_of(filled: Bin, provider: ProviderConfig) -> int:
     """What a batch takes of its ledger; never more than the whole, so that the largest can still go alone."""
     if provider.protocol is Protocol.ANTHROPIC:
-        return filled.requests
+        return min(filled.requests, provider.limits.queued_requests)
     return min(filled.tokens, provider.limits.enqueued_tokens)
 
 
