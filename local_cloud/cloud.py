@@ -54,7 +54,6 @@ def up(
         _give_keys(saved, on_step)
         saved = _deploy(folder, saved, on_step)
         saved = _start_ticker(folder, saved)
-        folder.write(saved)
         return _as_cloud(folder, saved)
 
 
@@ -109,14 +108,15 @@ def _deploy(folder: Folder, saved: Saved, on_step: Say) -> Saved:
 
 
 def _start_ticker(folder: Folder, saved: Saved) -> Saved:
+    if _runs(saved, "ticker"):
+        return saved
+    deployment.warm(saved)
     outputs = saved.outputs
     command = [sys.executable, "-m", "local_cloud.ticker", "--endpoint", saved.endpoint, "--account", saved.account]
     command += ["--seconds", str(deployment.TIMES["tick_seconds"])]
     command += ["--poll", outputs["PollFunction"], "--sweep", outputs["SweepFunction"]]
     for provider in outputs["Providers"].split(","):
         command += ["--provider", provider]
-    if _runs(saved, "ticker"):
-        return saved
     process = processes.start(command, environment=of_client(folder, saved), log=folder.logs / "ticker.log")
     return _with_process(folder, saved, "ticker", process)
 

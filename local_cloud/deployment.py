@@ -1,6 +1,7 @@
 """The real stack into the emulator, by the real `cdk bootstrap` and `cdk deploy`."""
 
 import hashlib
+import json
 import os
 import platform
 import signal
@@ -21,6 +22,8 @@ DEPLOY_SECONDS = 300.0
 BOOTSTRAP_STACK = "CDKToolkit"
 # Short, so that what a stopped emulator left behind is taken up again soon. A lease is longer than a function may run.
 TIMES = {"tick_seconds": 2, "function_seconds": 60, "lease_seconds": 70}
+WAITING = {f"handlers.{step}.handler" for step in ("intake", "plan", "submit", "collect", "assemble", "publish")}
+LOAD = {"local_cloud": "load"}  # understood by the emulator's process
 SOURCES = ("app.py", "cdk.json", "requirements.txt", "functions", "infra")
 
 
@@ -76,6 +79,17 @@ def stack_outputs(saved: Saved, stack: str = STACK_NAME) -> dict[str, str] | Non
     if not found["StackStatus"].endswith(("CREATE_COMPLETE", "UPDATE_COMPLETE")):
         return None
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def warm(saved: Saved) -> None:
+    """Let the functions that wait for messages be loaded, so that the first file need not wait for it."""
+    functions = client("lambda", endpoint=saved.endpoint, account=saved.account)
+    for page in functions.get_paginator("list_functions").paginate():
+        for function in page["Functions"]:
+            if function["Handler"] in WAITING and function["FunctionName"].startswith(STACK_NAME):
+                functions.invoke(
+                    FunctionName=function["FunctionName"], InvocationType="Event", Payload=json.dumps(LOAD)
+                )
 
 
 def _cdk(folder: Folder, saved: Saved, arguments: list[str], *, directory: Path) -> None:

@@ -26,10 +26,10 @@ def start(folder: Folder, saved: Saved, *, reaches_out: bool) -> Process:
     """
     if not PYTHON.exists():
         raise LocalCloudError("The emulator is not installed: run `make setup`.")
-    shutil.rmtree(folder.tmp, ignore_errors=True)  # code that an earlier run unpacked
+    shutil.rmtree(folder.tmp, ignore_errors=True)
     folder.make()
     process = processes.start(
-        [str(PYTHON), "-P", str(PROGRAM), str(folder.function_logs)],
+        [str(PYTHON), "-P", str(PROGRAM), str(folder.function_logs), str(folder.code)],
         environment=_environment(folder, saved) | (network() if reaches_out else {}),
         log=folder.logs / "emulator.log",
     )

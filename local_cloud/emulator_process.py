@@ -1,25 +1,35 @@
-"""The emulator's process: ministack, with three things that it does not do by itself.
+"""The emulator's process: ministack, with six things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
 - ministack saves its state when it is stopped. Here rows are journalled as they are written and the rest is saved as it
   changes, so that a killed emulator comes back with what it had.
 - ministack keeps a log stream for every invocation, in memory. Here a function's log is a file.
+- ministack unpacks the code for every worker, for seconds on its own thread. Here it is unpacked once.
+- A worker is loaded when it is first needed. Here an event of ours loads it before, and no handler sees it.
+- Told to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
 """
 # ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
 
+import asyncio
+import hashlib
 import json
 import os
+import shutil
+import signal
 import sys
 import threading
+import time
+import zipfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 SAVE_EVERY_SECONDS = 0.25
+FINISH_SECONDS = 5.0
 JOURNAL_BYTES = 4_000_000  # above this the table is saved whole, and the journal begins anew
 READING = {"GET", "HEAD", "OPTIONS"}
 NOT_SAVED = {"cloudwatch", "cloudwatch_logs"}  # grow with every invocation, and nothing reads them
@@ -28,6 +38,7 @@ NOT_CONFIGURING = (
     *(b"PutItem", b"UpdateItem", b"DeleteItem", b"BatchWriteItem", b"TransactWriteItems"),
 )
 ROWS = "dynamodb"
+LOAD = {"local_cloud": "load"}
 
 Table = dict[str, Any]
 
@@ -99,10 +110,11 @@ class Saver:
                 self._changed.set()
 
     def finish(self) -> None:
-        """Save everything once, and nothing after it: two writers would share a temporary file."""
+        """Save everything once, and end."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join()  # two writers would share a temporary file
         self.save_all()
+        os._exit(0)
 
     def save_what_changed(self) -> None:
         if self._changed.is_set():
@@ -188,8 +200,57 @@ def log_to_files(lambda_svc: ModuleType, directory: Path) -> None:
     lambda_svc._emit_lambda_metrics = lambda *_given, **_named: None  # type: ignore[attr-defined]
 
 
+class UnpackedOnce(zipfile.ZipFile):
+    """An archive that is unpacked once for all workers: like /var/task, nobody writes there."""
+
+    lock = threading.Lock()
+    directory = Path()
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:  # noqa: ANN401 - as inherited
+        digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+        unpacked = self.directory / digest
+        with self.lock:
+            if not unpacked.exists():
+                new = self.directory / "new"
+                shutil.rmtree(new, ignore_errors=True)
+                super().extractall(new, members, pwd)
+                new.rename(unpacked)
+        Path(path).rmdir()
+        Path(path).symlink_to(unpacked)
+
+
+def unpack_once(lambda_runtime: ModuleType, directory: Path) -> None:
+    """Keep what was unpacked last: it is most likely what is deployed."""
+    for old in sorted(directory.iterdir(), key=lambda path: path.stat().st_mtime)[:-1]:
+        shutil.rmtree(old)
+    UnpackedOnce.directory = directory
+    names = {name: getattr(zipfile, name) for name in ("BadZipFile", "LargeZipFile")}
+    lambda_runtime.zipfile = SimpleNamespace(ZipFile=UnpackedOnce, **names)  # type: ignore[attr-defined]
+
+
+def load_when_told(lambda_runtime: ModuleType) -> None:
+    invoke = lambda_runtime.Worker.invoke
+
+    def invoke_or_load(worker: Any, event: object, *given: object, **named: object) -> object:  # noqa: ANN401 - ministack's
+        if event != LOAD:
+            return invoke(worker, event, *given, **named)
+        lambda_runtime.ensure_spawned(worker)
+        return {"status": "ok", "result": None, "log": "", "cold_start": True}
+
+    lambda_runtime.Worker.invoke = invoke_or_load
+
+
+async def end_gently(lambda_svc: ModuleType, saver: Saver) -> None:
+    """Start no function any more, let those that run finish if they are quick, save, end."""
+    lambda_svc._poll_sqs = lambda: False  # type: ignore[attr-defined]
+    deadline = time.monotonic() + FINISH_SECONDS
+    while lambda_svc.executions_in_flight()[0] and time.monotonic() < deadline:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(SAVE_EVERY_SECONDS / 10)
+    saver.finish()
+
+
 def main() -> None:
-    state, logs = Path(os.environ["STATE_DIR"]), Path(sys.argv.pop())
+    state, code, logs = Path(os.environ["STATE_DIR"]), Path(sys.argv.pop()), Path(sys.argv.pop())
     app = import_module("ministack.app")
     dynamodb, sqs, lambda_svc = (import_module(f"ministack.services.{name}") for name in (ROWS, "sqs", "lambda_svc"))
     journal = Journal(state / "rows.journal")
@@ -197,6 +258,9 @@ def main() -> None:
     journal_rows(dynamodb, journal)
     free_messages(sqs)
     log_to_files(lambda_svc, logs)
+    lambda_runtime = import_module("ministack.core.lambda_runtime")
+    unpack_once(lambda_runtime, code)
+    load_when_told(lambda_runtime)
     answer = app.app
 
     async def noting(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
@@ -205,8 +269,15 @@ def main() -> None:
             saver.note(scope["method"], scope["path"], dict(scope["headers"]))
 
     app.app = noting  # type: ignore[attr-defined]
-    app.save_all = lambda _states: saver.finish()  # type: ignore[attr-defined]
-    saver.start()
+    load = app._load_persisted_state
+
+    def load_then_save() -> None:
+        load()
+        saver.start()  # not earlier: it would save nothing over what is to be loaded
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(end_gently(lambda_svc, saver)))
+
+    app._load_persisted_state = load_then_save  # type: ignore[attr-defined]
     app.main()
 
 

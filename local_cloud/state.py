@@ -78,6 +78,7 @@ class Folder:
         self.path = path.resolve()
         self.emulator_state = self.path / "aws" / "state"
         self.objects = self.path / "aws" / "objects"
+        self.code = self.path / "aws" / "code"
         self.tmp = self.path / "tmp"
         self.home = self.path / "home"
         self.simulator = self.path / "simulator"
@@ -89,7 +90,8 @@ class Folder:
         self._saved = self.path / "cloud.json"
 
     def make(self) -> None:
-        for folder in (self.emulator_state, self.objects, self.tmp, self.home, self.simulator, self.function_logs):
+        kept = (self.emulator_state, self.objects, self.code, self.simulator, self.function_logs)
+        for folder in (*kept, self.tmp, self.home):
             folder.mkdir(parents=True, exist_ok=True)
 
     def read(self) -> Saved | None:
