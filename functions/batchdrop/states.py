@@ -65,4 +65,6 @@ OPEN_BATCHES = frozenset({_B.WAITING, _B.ADMITTED, _B.SUBMITTING, _B.IN_FLIGHT, 
 
 def may_move(source: State, target: State) -> bool:
     """True for a move of the table, and for a claim, which stays in its state."""
+    if type(source) is not type(target):  # FAILED of a job equals FAILED of a batch, as strings do
+        return False
     return target in MOVES[source] or (source is target and bool(MOVES[source]))
