@@ -1,0 +1,108 @@
+"""The move table, pair by pair."""
+
+import itertools
+from collections import Counter
+
+import pytest
+from batchdrop.records import Batch, Job, JobSettings, Split
+from batchdrop.states import MOVES, OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState, SplitState, State, may_move
+from batchdrop.store import move_too
+
+ENUMS = (JobState, SplitState, BatchState)
+ALL: list[State] = [state for enum in ENUMS for state in enum]
+
+JOB_MOVES = """
+PLANNING → RUNNING CANCELLING PUBLISHING
+RUNNING → CANCELLING PUBLISHING
+CANCELLING → PUBLISHING
+PUBLISHING → COMPLETED CANCELLED FAILED
+"""
+SPLIT_MOVES = """
+PENDING → PLANNED FAILED
+PLANNED → ASSEMBLED
+"""
+BATCH_MOVES = """
+WAITING → ADMITTED REPLACED CANCELLED
+ADMITTED → SUBMITTING WAITING CANCELLED FAILED
+SUBMITTING → IN_FLIGHT WAITING FAILED
+IN_FLIGHT → ENDED FAILED
+ENDED → COLLECTED SUBMITTING
+"""
+
+
+def read(text: str, kind: type[State]) -> list[tuple[State, State]]:
+    rows = (line.split(" → ") for line in text.strip().splitlines())
+    return [(kind(source), kind(target)) for source, targets in rows for target in targets.split()]
+
+
+EXPECTED = [*read(JOB_MOVES, JobState), *read(SPLIT_MOVES, SplitState), *read(BATCH_MOVES, BatchState)]
+
+
+def row_in(state: State) -> Job | Split | Batch:
+    if isinstance(state, JobState):
+        return Job(job="j", state=state, bucket="b", key="k", bytes=1, dropped_at=1, settings=JobSettings())
+    if isinstance(state, SplitState):
+        return Split(job="j", state=state, index=0, start=0, end=1)
+    return Batch(
+        job="j",
+        state=state,
+        id="00000-0-0000",
+        split=0,
+        round=0,
+        token="t",
+        provider="openai",
+        endpoint="/v1/responses",
+        requests=1,
+        bytes=1,
+        tokens=1,
+        cost=1,
+        ledger="l",
+        requests_key="r",
+        members_key="m",
+    )
+
+
+def test_every_state_has_its_row_in_the_table() -> None:
+    assert set(MOVES) == set(ALL)
+
+
+def test_states_of_two_kinds_with_one_name_share_a_row_and_so_must_have_no_moves() -> None:
+    shared = [name for name, count in Counter(map(str, ALL)).items() if count > 1]
+    assert {name: MOVES[state] for state in ALL for name in shared if state == name} == {
+        "CANCELLED": frozenset(),
+        "FAILED": frozenset(),
+    }
+
+
+@pytest.mark.parametrize("source", ALL, ids=lambda state: f"{type(state).__name__}.{state}")
+def test_a_move_is_possible_exactly_when_the_design_has_it_or_it_is_a_claim(source: State) -> None:
+    moves = [target for one, target in EXPECTED if one is source]
+    claims = [source] if moves else []
+    assert {id(target) for target in ALL if may_move(source, target)} == {id(each) for each in [*moves, *claims]}
+
+
+@pytest.mark.parametrize("enum", ENUMS)
+def test_the_store_refuses_a_move_that_is_not_in_the_table(enum: type[State]) -> None:
+    for source, target in itertools.product(enum, enum):
+        if not may_move(source, target):
+            with pytest.raises(ValueError, match=f"^{source} does not move to {target}$"):
+                move_too(row_in(source), target)
+
+
+def test_states_of_different_kinds_never_meet() -> None:
+    assert not [
+        (source, target) for source, targets in MOVES.items() for target in targets if type(source) is not type(target)
+    ]
+
+
+def test_what_is_over_moves_no_more() -> None:
+    assert {state for state in JobState if not MOVES[state]} == TERMINAL_JOBS
+    assert {state for state in BatchState if MOVES[state]} == OPEN_BATCHES
+
+
+@pytest.mark.parametrize("enum", ENUMS)
+def test_every_state_is_reached_from_the_first_of_its_kind(enum: type[State]) -> None:
+    reached = {next(iter(enum))}
+    for _ in enum:
+        reached |= {target for source in reached for target in MOVES[source]}
+    assert reached == set(enum)
