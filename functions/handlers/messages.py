@@ -20,7 +20,12 @@ def each_message(
     """Call the step with each message's body; the messages that failed, and only they, come again."""
 
     def handle(record: SQSRecord) -> None:
-        step(record.body)
+        try:
+            step(record.body)
+        except Exception:
+            logger.exception("unit failed")  # the processor keeps it to itself: it would show in no log
+            metrics.add_metric(name="UnitsFailed", unit=MetricUnit.Count, value=1)
+            raise
         metrics.add_metric(name="UnitsDone", unit=MetricUnit.Count, value=1)
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

@@ -6,10 +6,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.poll import poll_provider
 from batchdrop.services import services
 
-from handlers.messages import logger, metrics
+from handlers.messages import logger
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda passes it
     poll_provider(event["provider"], services())

@@ -6,10 +6,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.services import services
 from batchdrop.sweep import sweep
 
-from handlers.messages import logger, metrics
+from handlers.messages import logger
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda passes it
     sweep(services())

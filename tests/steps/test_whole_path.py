@@ -1,0 +1,252 @@
+"""A file is dropped; what comes out, line by line and byte by byte."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from faking.cloud import Cloud, jsonl
+from faking.cloud import cloud as new_cloud
+from provider_simulator.answers import content, expected
+
+CHAT, MESSAGES, EMBEDDINGS, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/embeddings", "/v1/responses"
+
+
+def chat(text: str, custom_id: Any = None, model: str = "gpt-4o-mini") -> dict[str, Any]:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    return {"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body}
+
+
+def claude(text: str, custom_id: Any = None) -> dict[str, Any]:
+    messages = [{"role": "user", "content": text}]
+    return {
+        "custom_id": custom_id,
+        "params": {"model": "claude-haiku-4-5", "max_tokens": 20, "messages": messages},
+    }
+
+
+def mixed(count: int) -> list[dict[str, Any]]:
+    """Lines that alternate between forms and providers."""
+    lines: list[dict[str, Any]] = []
+    for number in range(count):
+        lines.append(
+            [
+                chat(f"chat {number}", f"c{number}"),
+                claude(f"claude {number}", {"n": number}),
+                {"model": "text-embedding-3-small", "input": f"embed {number}"},
+                {"custom_id": number, "model": "gpt-5-mini", "input": f"respond {number}"},
+            ][number % 4]
+        )
+    return lines
+
+
+def wanted(line: dict[str, Any]) -> tuple[str, Any]:
+    """The endpoint of a line and the answer that is its own."""
+    if "params" in line:
+        return MESSAGES, expected(MESSAGES, line["params"])
+    if "body" in line:
+        return line["url"], expected(line["url"], line["body"])
+    endpoint = EMBEDDINGS if "embedding" in line["model"] else RESPONSES
+    return endpoint, expected(endpoint, {name: value for name, value in line.items() if name != "custom_id"})
+
+
+def got(result: dict[str, Any]) -> tuple[str, Any]:
+    return result["endpoint"], content(result["endpoint"], result["response"]["body"])
+
+
+def test_every_line_comes_back_in_its_place_with_its_own_answer(cloud: Cloud) -> None:
+    lines = mixed(40)
+    out = cloud.run("input/mixed.jsonl", lines)
+    assert [got(result) for result in out.results] == [wanted(line) for line in lines]
+    assert [result["line"] for result in out.results] == list(range(1, 41))
+    assert [result["custom_id"] for result in out.results] == [line.get("custom_id") for line in lines]
+
+
+def test_splits_of_any_size_give_the_same_results() -> None:
+    lines = jsonl([*mixed(10), b"", b"not json", *mixed(10)])
+    seen = []
+    for split_bytes in (10_000_000, 700, 64):
+        with new_cloud(split_bytes=split_bytes) as cloud:
+            out = cloud.run("input/mixed.jsonl", lines)
+            seen.append(
+                (
+                    [(r["line"], r["custom_id"], r["model"], r["error"], r["response"] and got(r)) for r in out.results],
+                    out.failed,
+                    out.manifest.counts,
+                )
+            )
+    assert seen[0] == seen[1] == seen[2]
+    assert len(seen[0][0]) == 21
+
+
+def test_ten_bad_lines_among_a_hundred_give_ninety_answers_and_ten_numbered_errors(cloud: Cloud) -> None:
+    bad = [b'{"broken', b"[1]", b'{"custom_id": "x"}', b'{"model": "nobody", "input": "x"}', b"\xff\xfe"]
+    lines: list[Any] = list(mixed(100))
+    for number, at in enumerate(range(5, 100, 10)):
+        lines[at] = bad[number % len(bad)]
+    out = cloud.run("input/mistakes.jsonl", lines)
+    counts = out.manifest.counts
+    assert counts is not None
+    assert (counts.total, counts.answered, counts.failed) == (100, 90, 10)
+    assert [error["line"] for error in out.errors] == list(range(6, 101, 10))
+    assert out.failed == [lines[at] for at in range(5, 100, 10)]
+    assert all(error["error"]["message"].startswith(f"Line {error['line']}: ") for error in out.errors)
+    assert [result for result in out.results if result["error"]] == out.errors
+
+
+def test_counts_files_and_lines_add_up(cloud: Cloud) -> None:
+    out = cloud.run("input/a/b/sums.jsonl", [*mixed(8), b"", b"nonsense", b"  "])
+    manifest = out.manifest
+    assert manifest.counts is not None
+    assert manifest.input.lines is not None
+    assert manifest.input.blank_lines == 2
+    assert manifest.counts.total == manifest.counts.answered + manifest.counts.failed == manifest.input.lines - 2
+    assert [(each.lines, each.first_line, each.last_line) for each in manifest.files.results] == [(9, 1, 10)]
+    assert manifest.files.errors is not None
+    assert manifest.files.errors.lines == manifest.counts.failed == sum(manifest.counts.errors.values()) == 1
+    assert sum(model.answered for model in manifest.models) == manifest.counts.answered
+    assert manifest.files.results[0].key == f"output/a/b/sums/{manifest.job}/results.jsonl"
+    assert manifest.files.results[0].bytes == len(cloud.read(manifest.files.results[0].key))
+
+
+def test_the_event_names_the_manifest_and_is_sent_after_it(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", mixed(2))
+    (event,) = cloud.events()
+    assert (event["source"], event["detail-type"]) == ("batchdrop", "Job Completed")
+    assert event["detail"]["manifest"]["key"] == f"output/x/{out.manifest.job}/manifest.json"
+    assert event["detail"]["counts"] == msgspec.to_builtins(out.manifest.counts)
+    head = cloud.services.files.head(event["detail"]["manifest"]["key"])
+    assert event["detail"]["manifest"]["version_id"] == head.version_id
+
+
+def test_nothing_is_left_but_the_job_and_what_guards_against_repetition(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", mixed(4))
+    assert cloud.keys("work/") == []
+    kinds = {sk.split("#")[0] for pk, sk in cloud.rows() if pk == f"JOB#{out.manifest.job}"}
+    assert kinds == {"JOB", "INTENT"}
+    charges = cloud.simulator.charges()
+    assert charges["openai"]["files"] == 0
+    assert charges["anthropic"]["batches_stored"] == 0
+    assert cloud.services.store.reserved("anthropic") == 0
+    assert cloud.services.store.reserved("openai/gpt-4o-mini") == 0
+
+
+def test_each_request_is_charged_once(cloud: Cloud) -> None:
+    cloud.run("input/x.jsonl", mixed(40))
+    charges = cloud.simulator.charges()
+    assert charges["openai"]["requests"] + charges["anthropic"]["requests"] == 40
+    assert charges["openai"]["requests_charged_more_than_once"] == 0
+
+
+def test_the_same_event_twice_is_one_job(cloud: Cloud) -> None:
+    from batchdrop.intake import take_object  # noqa: PLC0415 - only here
+
+    body = jsonl(mixed(4))
+    version = cloud.s3.put_object(Bucket="bucket", Key="input/x.jsonl", Body=body)["VersionId"]
+    for _ in range(2):
+        take_object(cloud.dropped("input/x.jsonl", body, version), cloud.services)
+    cloud.settle()
+    take_object(cloud.dropped("input/x.jsonl", body, version), cloud.services)
+    cloud.settle()
+    assert len(cloud.jobs()) == 1
+    assert cloud.simulator.charges()["anthropic"]["requests"] == 1
+
+
+def test_overwriting_or_deleting_the_file_changes_nothing(cloud: Cloud) -> None:
+    lines = mixed(4)
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    cloud.s3.put_object(Bucket="bucket", Key="input/x.jsonl", Body=b"other")
+    cloud.s3.delete_object(Bucket="bucket", Key="input/x.jsonl")
+    cloud.settle()
+    assert job is not None
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]
+
+
+@pytest.mark.parametrize("key", ["input/", "input/folder/", "input/batchdrop.toml", "input/a/batchdrop.toml"])
+def test_folder_markers_and_settings_are_no_jobs(cloud: Cloud, key: str) -> None:
+    assert cloud.drop(key, b"") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "reason"),
+    [
+        ("input/x.jsonl", b"", "The file is empty."),
+        ("input/x.csv", b"a,b", "Only .jsonl files are processed: one JSON object a line."),
+        ("input/x.jsonl.gz", b"\x1f\x8b", "Compressed files are not read yet: drop the file as .jsonl."),
+    ],
+)
+def test_what_cannot_be_processed_gets_a_failed_manifest(cloud: Cloud, key: str, body: bytes, reason: str) -> None:
+    out = cloud.run(key, body)
+    manifest = msgspec.to_builtins(out.manifest)
+    assert (manifest["status"], manifest["reason"]) == ("FAILED", reason)
+    assert manifest["counts"] is None
+    assert manifest["files"] == {"results": [], "errors": None, "failed": None}
+    assert manifest["input"]["lines"] is None
+    assert [event["detail-type"] for event in cloud.events()] == ["Job Failed"]
+
+
+def test_a_file_that_was_deleted_before_intake_fails_with_its_reason(cloud: Cloud) -> None:
+    from batchdrop.intake import take_object  # noqa: PLC0415 - only here
+
+    job = take_object(cloud.dropped("input/gone.jsonl", b"xx", "no-such-version"), cloud.services)
+    cloud.settle()
+    assert job is not None
+    assert cloud.outcome(job.id).manifest.reason == "The file was deleted before it could be read."
+
+
+def test_only_blank_lines_complete_with_nothing(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", b"\n  \n\r\n")
+    assert out.manifest.counts is not None
+    assert (out.manifest.input.lines, out.manifest.input.blank_lines, out.manifest.counts.total) == (3, 3, 0)
+    assert out.results == []
+    assert out.failed == []
+
+
+def test_on_invalid_reject_fails_before_anything_is_paid(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket="bucket", Key="input/batchdrop.toml", Body=b'on_invalid = "reject"')
+    out = cloud.run("input/x.jsonl", [*mixed(4), b"nonsense"])
+    assert out.manifest.status == "FAILED"
+    assert out.manifest.reason == (
+        '1 lines are invalid, and on_invalid is "reject". Line 5: not JSON: invalid character at byte 4.'
+    )
+    assert cloud.simulator.charges()["openai"]["batches"] == 0
+
+
+def test_a_wrong_setting_fails_the_job_and_names_the_key(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", mixed(1), **{"batchdrop-max-atempts": "3"})
+    assert out.manifest.status == "FAILED"
+    assert out.manifest.reason is not None
+    assert "unknown setting 'max_atempts'" in out.manifest.reason
+
+
+def test_part_bytes_makes_parts_that_join_to_the_same_results() -> None:
+    lines = [chat(f"{number} " + "x" * 60_000, number) for number in range(200)]
+    with new_cloud(split_bytes=4_000_000) as cloud:
+        out = cloud.run("input/x.jsonl", lines, **{"batchdrop-part_bytes": "5242880"})
+        files = out.manifest.files.results
+        assert [each.key.rpartition("/")[2] for each in files] == ["results-00001.jsonl"]
+        assert sum(each.lines for each in files) == 200
+
+
+def test_the_prefix_that_names_a_provider_is_kept_in_the_result_and_taken_off_the_wire(cloud: Cloud) -> None:
+    line = chat("hello", "p", model="openai/gpt-4o")
+    out = cloud.run("input/x.jsonl", [line])
+    (result,) = out.results
+    assert result["model"] == "openai/gpt-4o"
+    assert result["response"]["body"]["model"] == "gpt-4o"
+
+
+def test_results_are_the_same_bytes_when_published_twice(cloud: Cloud) -> None:
+    from batchdrop.publish import publish_job  # noqa: PLC0415 - only here
+
+    out = cloud.run("input/x.jsonl", mixed(4))
+    before = {key: cloud.services.files.head(key) for key in cloud.keys("output/")}
+    publish_job(out.manifest.job, cloud.services)
+    assert {key: cloud.services.files.head(key) for key in cloud.keys("output/")} == before
+
+
+def test_the_manifest_is_one_compact_line(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", mixed(1))
+    body = cloud.read(f"output/x/{out.manifest.job}/manifest.json")
+    assert b"\n" not in body
+    assert json.loads(body)["schema"] == "batchdrop.manifest/1"
