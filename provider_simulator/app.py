@@ -79,7 +79,7 @@ class Simulator:
 
     # --- controls ---
 
-    def fault(self, fault: str, **settings: Any) -> None:  # noqa: ANN401 - the fields of Fault
+    def fault(self, fault: str, **settings: Any) -> None:
         """Let calls go wrong: `fault("reply_lost", provider="openai", operation="create", times=1)`."""
         self._faults.add(msgspec.convert({"fault": fault, **settings}, Fault))
 
@@ -89,7 +89,7 @@ class Simulator:
         provider: ProviderName | None = None,
         model: str | None = None,
         times: int | None = None,
-        **settings: Any,  # noqa: ANN401 - the fields of Shape
+        **settings: Any,
     ) -> None:
         """Let the batches to come go another way: `shape(model="gpt-*", expire_fraction=0.5, times=1)`."""
         failing = settings.get("failing")

@@ -21,7 +21,7 @@ ANTHROPIC_TYPES = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
-    409: "invalid_request_error",
+    409: "conflict_error",
     413: "request_too_large",
     429: "rate_limit_error",
     500: "api_error",
@@ -66,9 +66,9 @@ class RefusedError(Exception):
 def openai_error(
     status: int | None, message: str, *, kind: str | None = None, code: str | None = None, param: str | None = None
 ) -> Json:
-    kind = kind or OPENAI_TYPES.get(status or 0, "invalid_request_error")
+    kind = kind or OPENAI_TYPES.get(status or 500, "server_error")
     return {"message": message, "type": kind, "param": param, "code": code}
 
 
 def anthropic_error(status: int | None, message: str, *, kind: str | None = None) -> Json:
-    return {"type": kind or ANTHROPIC_TYPES.get(status or 0, "api_error"), "message": message}
+    return {"type": kind or ANTHROPIC_TYPES.get(status or 500, "api_error"), "message": message}

@@ -50,7 +50,7 @@ class Store:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
                 (self.folder / name).mkdir()
 
-    def _run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - what SQLite takes
+    def _run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
