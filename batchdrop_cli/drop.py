@@ -2,22 +2,26 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchdrop.files import INPUT, Gone, Head, job_id
 from batchdrop.records import Job
-from batchdrop.states import TERMINAL_JOBS, JobState
+from batchdrop.states import TERMINAL_JOBS
 from boto3.s3.transfer import TransferConfig
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.jobs import recent
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
 
 PART_BYTES = 8 * 1024 * 1024  # what boto3 and the aws command take, so that their uploads have the same ETag
 _READ_BYTES = 1024 * 1024
 _INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its event
+
+_DAYS = 31  # a job ends within 30 days by default
+_JOBS = 200  # that are looked at before a drop; a few milliseconds each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,34 +76,33 @@ def check_key(key: str) -> None:
 
 
 def same_running(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
-    """The unfinished job of the same bytes, whatever its key; None when there is none.
+    """The unfinished job of the same bytes; None when there is none.
 
-    Also a drop at this key that is so young that it is not a job yet.
+    Looks at the object that lies at this key, which may be too young to be a job yet, and at the newest jobs, whatever
+    their keys.
     """
-    for job in _unfinished(cloud):
-        if print_.matches(job.bytes, job.etag):
+    return _at_key(cloud, key, print_) or _among(recent(cloud.store, days=_DAYS, limit=_JOBS), print_)
+
+
+def _among(jobs: Iterable[Job], print_: Fingerprint) -> str | None:
+    for job in jobs:
+        if job.state not in TERMINAL_JOBS and print_.matches(job.bytes, job.etag):
             return job.id
-    return _just_dropped(cloud, key, print_)
+    return None
 
 
-def _unfinished(cloud: Cloud) -> Iterator[Job]:
-    for state in JobState:
-        if state not in TERMINAL_JOBS:
-            for due in cloud.store.due(state):
-                job = cloud.store.job(due.job)
-                if job is not None and job.state not in TERMINAL_JOBS:
-                    yield job
-
-
-def _just_dropped(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
+def _at_key(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
     try:
         head = cloud.files.head(key)
     except Gone:
         return None
-    if time.time() - head.last_modified > _INTAKE_SECONDS or not print_.matches(head.bytes, head.etag):
+    if not print_.matches(head.bytes, head.etag):
         return None
-    job = _job_of(cloud, key, head)
-    return job if cloud.store.job(job) is None else None
+    job_id = _job_of(cloud, key, head)
+    job = cloud.store.job(job_id)
+    if job is None:
+        return job_id if time.time() - head.last_modified < _INTAKE_SECONDS else None
+    return None if job.state in TERMINAL_JOBS else job_id
 
 
 def upload(cloud: Cloud, path: Path, key: str, progressed: Callable[[int], None]) -> str:

@@ -8,15 +8,15 @@ import msgspec
 from batchdrop.files import output_prefix
 from batchdrop.manifest import Manifest, timestamp
 from batchdrop.records import Batch, Job
-from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
+from batchdrop.states import OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState
 from batchdrop.store import Store
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
 
 LATEST = "latest"
-_NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin or end, as batchdrop.providers writes them
-_KEY_REFUSED = ("(401)", "(403)")
+_NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin, as batchdrop.providers writes them
+_KEY_REFUSED = "the key was refused"
 _LATEST_DAYS = 35  # a job ends within 30 days by default
 
 
@@ -152,29 +152,30 @@ def groups(batches: Iterable[Batch]) -> list[Group]:
 
 
 def waits_for(store: Store, batches: Sequence[Batch]) -> list[str]:
-    """Why batches are not sent, in words: a paused provider, limits with no room. Empty when it is but their turn."""
-    waiting = [batch for batch in batches if batch.state is BatchState.WAITING]
+    """Why a job does not go on, in words: a paused provider, limits with no room. Empty when it is but its turn."""
+    unfinished = [batch for batch in batches if batch.state in OPEN_BATCHES]
     reasons = []
-    for provider in sorted({batch.provider for batch in waiting}):
+    for provider in sorted({batch.provider for batch in unfinished}):
         pause = store.pause(provider)
         if pause is not None:
             reasons.append(paused(provider, pause[0]))
         else:
-            reasons += _full(store, sorted({batch.ledger for batch in waiting if batch.provider == provider}))
+            reasons += _full(store, [batch for batch in unfinished if batch.provider == provider])
     return reasons
 
 
-def _full(store: Store, ledgers: Sequence[str]) -> list[str]:
+def _full(store: Store, batches: Sequence[Batch]) -> list[str]:
+    ledgers = sorted({batch.ledger for batch in batches if batch.state is BatchState.WAITING})
     taken = [(ledger, store.reserved(ledger)) for ledger in ledgers]
     return [f"{ledger}: room within its limits; {count:,} are taken now" for ledger, count in taken if count]
 
 
 def paused(provider: str, reason: str) -> str:
-    """A pause in words. A refused key's own message is left out: it may hold a part of the key."""
+    """A pause in words, with what ends it."""
     if reason.startswith(_NO_KEY):
         return f"{provider}: no key. Set it with: batchdrop keys set {provider}"
-    if reason.endswith(_KEY_REFUSED):
-        return f"{provider}: its key was refused. Set another with: batchdrop keys set {provider}"
+    if reason.startswith(_KEY_REFUSED):
+        return f"{provider}: {reason}. Set another with: batchdrop keys set {provider}"
     return f"{provider}: {reason}. It is tried again by itself."
 
 

@@ -56,7 +56,7 @@ def test_the_same_bytes_already_running_are_refused(
     aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job], state: JobState
 ) -> None:
     job = a_job().id
-    aws.store.add(a_job(state=state, bytes=len(BODY), etag=hashlib.md5(BODY).hexdigest()))  # noqa: S324 - S3's ETag
+    aws.store.add(a_job(state=state, due_at=None, bytes=len(BODY), etag=hashlib.md5(BODY).hexdigest()))  # noqa: S324 - S3's ETag
     code, out, err = run("put", file)
     assert (code, out) == (1, "")
     assert err == (
@@ -64,6 +64,14 @@ def test_the_same_bytes_already_running_are_refused(
         "to send them again, and pay again: --again\n"
     )
     assert aws.keys() == []
+
+
+def test_a_long_running_drop_at_the_same_key_is_found_however_old(
+    aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]
+) -> None:
+    job = run("put", file).out.strip()
+    aws.store.add(a_job(job=job, bytes=1, etag="as another read it", due_at=None))
+    assert f"running already as job {job}." in run("put", file).err
 
 
 def test_with_again_the_same_bytes_are_dropped(aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]) -> None:

@@ -46,13 +46,16 @@ def test_show_says_which_key_is_missing_and_how_to_set_it(
         ("no key in the secret 'batchdrop/openai'", "openai: no key. Set it with: batchdrop keys set openai"),
         ("the secret 'batchdrop/openai' is empty", "openai: no key. Set it with: batchdrop keys set openai"),
         (
-            "Incorrect API key provided: sk-abc***xyz. (401)",
-            "openai: its key was refused. Set another with: batchdrop keys set openai",
+            "the key was refused (401 invalid_api_key)",
+            "openai: the key was refused (401 invalid_api_key). Set another with: batchdrop keys set openai",
         ),
-        ("You have no credit left (429)", "openai: You have no credit left (429). It is tried again by itself."),
+        (
+            "no credit (429 insufficient_quota)",
+            "openai: no credit (429 insufficient_quota). It is tried again by itself.",
+        ),
     ],
 )
-def test_a_pause_is_told_in_words_and_never_with_a_part_of_the_key(reason: str, said: str) -> None:
+def test_a_pause_is_told_with_what_ends_it(reason: str, said: str) -> None:
     assert paused("openai", reason) == said
 
 
