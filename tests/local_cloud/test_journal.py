@@ -1,0 +1,60 @@
+import json
+from pathlib import Path
+from typing import Any
+
+from local_cloud.emulator_process import Journal
+
+Rows = dict[tuple[str, str], Any]
+
+
+class Tables:
+    """Tables as the emulator keeps them: its own way to put a row and to remove one."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = {}
+
+    def put(self, _table: dict[str, Any], pk: str, sk: str, item: object) -> None:
+        self.rows[pk, sk] = item
+
+    def remove(self, _table: dict[str, Any], pk: str, sk: str) -> None:
+        self.rows.pop((pk, sk), None)
+
+
+TABLE = {"TableArn": "arn:1"}
+
+
+def replayed(path: Path) -> Rows:
+    tables = Tables()
+    Journal(path).replay([TABLE], tables.put, tables.remove)
+    return tables.rows
+
+
+def test_a_row_is_what_was_written_last(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    journal.write(TABLE, "a", "1", {"n": 1})
+    journal.write(TABLE, "b", "1", {"n": 1})
+    journal.write(TABLE, "a", "1", {"n": 2})
+    journal.write(TABLE, "b", "1", None)
+    journal.write({"TableArn": "arn:of a table that is gone"}, "c", "1", {"n": 1})
+    assert replayed(path) == {("a", "1"): {"n": 2}}
+
+
+def test_a_line_that_a_kill_cut_is_left_out_and_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    Journal(path).write(TABLE, "a", "1", {"n": 1})
+    with path.open("a") as file:
+        file.write(json.dumps(["arn:1", "a", "1", {"n": 2}])[:-3])
+    Journal(path).write(TABLE, "b", "1", {"n": 3})
+    assert replayed(path) == {("a", "1"): {"n": 1}, ("b", "1"): {"n": 3}}
+
+
+def test_the_journal_begins_anew_when_the_table_was_saved(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    journal.write(TABLE, "a", "1", {"n": 1})
+    saved: list[Rows] = []
+    journal.begin_anew(lambda: saved.append(replayed(path)))
+    journal.write(TABLE, "b", "1", {"n": 2})
+    assert saved == [{("a", "1"): {"n": 1}}]
+    assert replayed(path) == {("b", "1"): {"n": 2}}

@@ -1,0 +1,58 @@
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from local_cloud import processes
+from local_cloud.state import Process
+
+SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
+]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+def started(command: list[str], log: Path) -> Process:
+    process = processes.start(command, environment={"ONLY": "this"}, log=log)
+    while "up" not in log.read_text():
+        time.sleep(0.01)
+    return process
+
+
+def test_a_started_program_runs_in_a_session_of_its_own_until_it_is_stopped(log: Path) -> None:
+    process = started(SLEEPER, log)
+    assert processes.is_running(process)
+    assert os.getsid(process.pid) == process.pid
+    processes.stop(process)
+    assert not processes.is_running(process)
+
+
+def test_a_program_that_does_not_listen_is_ended(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "STOP_SECONDS", 0.2)
+    process = started(STUBBORN, log)
+    processes.stop(process)
+    assert not processes.is_running(process)
+
+
+def test_another_program_with_the_same_number_is_left_alone(log: Path) -> None:
+    process = started(SLEEPER, log)
+    stranger = Process(pid=process.pid, identity="another start")
+    assert not processes.is_running(stranger)
+    processes.stop(stranger)
+    assert processes.is_running(process)
+    processes.stop(process)
+
+
+def test_a_program_gets_the_given_environment_only(log: Path) -> None:
+    command = [sys.executable, "-c", "import os; print('up', sorted(set(os.environ) - {'LC_CTYPE'}))"]
+    started(command, log)
+    assert log.read_text().strip() == "up ['ONLY']"

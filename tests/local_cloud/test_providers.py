@@ -1,0 +1,44 @@
+from pathlib import Path
+
+from local_cloud import providers
+
+TEXT = """# a comment
+[providers.openai]
+base_url = "https://api.openai.com/v1" # where it is
+secret = "batchdrop/openai"
+
+[providers.openai.limits]
+requests_per_batch = 1
+
+[providers.anthropic]
+secret = "batchdrop/anthropic"
+base_url = "https://api.anthropic.com"
+
+[other]
+base_url = "https://example.org"
+"""
+
+
+def test_only_the_named_providers_addresses_change() -> None:
+    changed = providers.at(TEXT, {"anthropic": "http://127.0.0.1:1/anthropic"})
+    assert changed == TEXT.replace("https://api.anthropic.com", "http://127.0.0.1:1/anthropic")
+    assert providers.at(TEXT, {}) == TEXT
+
+
+def test_the_projects_own_file_can_be_pointed_at_the_simulator() -> None:
+    text = (Path(providers.__file__).parents[1] / "providers.toml").read_text()
+    changed = providers.at(text, providers.simulated("http://127.0.0.1:1"))
+    assert [line for line in changed.splitlines() if line.startswith("base_url")] == [
+        'base_url = "http://127.0.0.1:1/openai/v1"',
+        'base_url = "http://127.0.0.1:1/anthropic"',
+    ]
+
+
+def test_every_provider_has_a_secret() -> None:
+    expected = {"openai": "batchdrop/openai", "anthropic": "batchdrop/anthropic"}
+    assert providers.secrets(TEXT.split("[other]", maxsplit=1)[0]) == expected
+
+
+def test_real_keys_are_those_that_the_environment_holds() -> None:
+    environment = {"OPENAI_API_KEY": "sk-1", "ANTHROPIC_API_KEY": "", "OTHER": "x"}
+    assert providers.real_keys(environment) == {"openai": "sk-1"}
