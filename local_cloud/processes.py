@@ -50,16 +50,16 @@ def stop(process: Process) -> None:
 
 def _identity(pid: int) -> str | None:
     """When the program was started, as the system says it; None when it has ended."""
-    _reap(pid)
-    return _from_proc(pid) if PROC.is_dir() else _from_ps(pid)
+    identity = _from_proc(pid) if PROC.is_dir() else _from_ps(pid)
+    return None if _has_ended(pid) else identity
 
 
-def _reap(pid: int) -> None:
-    """A child that ended keeps its number until its parent asks. Most often we are not the parent."""
+def _has_ended(pid: int) -> bool:
+    """A child that ended keeps its number until its parent asks. Most often we are not the parent, and cannot."""
     try:
-        os.waitpid(pid, os.WNOHANG)
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
-        return
+        return False
 
 
 def _from_proc(pid: int) -> str | None:
