@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def bootstrap(folder: Folder, saved: Saved) -> None:
 
 def deploy(folder: Folder, saved: Saved) -> None:
     command = ["deploy", STACK_NAME, "--require-approval", "never", "--output", str(folder.cdk_out)]
-    command += ["--app", f"{sys.executable} app.py", "--progress", "events"]
+    command += ["--app", f"{shlex.quote(sys.executable)} app.py", "--progress", "events"]
     for name, value in context(folder).items():
         command += ["--context", f"{name}={value}"]
     _cdk(folder, saved, command, directory=ROOT)

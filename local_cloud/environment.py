@@ -49,6 +49,7 @@ def of_deployment(folder: Folder, saved: Saved, *, caller: Mapping[str, str] = o
             "PATH": programs,
             "CDK_HOME": str(folder.home / ".cdk"),
             "CDK_DISABLE_VERSION_CHECK": "1",
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
         }
     )
 
