@@ -1,0 +1,543 @@
+"""One input line: its form, its route, its body byte for byte, or its error."""
+
+import json
+from typing import Any
+
+import pytest
+from batchdrop.lines import LineError, Request, is_blank, read_line
+from batchdrop.providers.config import Providers, parse_providers
+from batchdrop.results import ErrorCode
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
+CLAUDE = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+NULL = Raw(b"null")
+
+
+def read(line: object, providers: Providers, *, api_version: str | None = None) -> Request | LineError:
+    text = line if isinstance(line, bytes) else json.dumps(line).encode()
+    return read_line(text, providers, api_version=api_version)
+
+
+def request(line: object, providers: Providers) -> Request:
+    found = read(line, providers)
+    assert isinstance(found, Request), found
+    return found
+
+
+def code(line: object, providers: Providers, *, api_version: str | None = None) -> tuple[str, str]:
+    found = read(line, providers, api_version=api_version)
+    assert isinstance(found, LineError), found
+    return found.code, found.message
+
+
+def openai_line(body: Any, url: str = "/v1/chat/completions", **more: object) -> dict[str, Any]:
+    return {"custom_id": "r-1", "method": "POST", "url": url, "body": body, **more}
+
+
+# The three forms
+
+
+def test_openais_form_is_read(providers: Providers) -> None:
+    line = (
+        b'{"custom_id":"r-1","method":"POST","url":"/v1/chat/completions","body": {"model":"gpt-4o","messages":[1]} }'
+    )
+    assert read(line, providers) == Request(
+        provider="openai",
+        endpoint="/v1/chat/completions",
+        model="gpt-4o",
+        wire_model="gpt-4o",
+        custom_id=Raw(b'"r-1"'),
+        body=Raw(b'{"model":"gpt-4o","messages":[1]}'),
+        inputs=0,
+    )
+
+
+def test_anthropics_form_is_read(providers: Providers) -> None:
+    line = b'{"params":{"model":"claude-x","max_tokens":1,"messages":[1]},"custom_id":{"any":"value"}}'
+    assert read(line, providers) == Request(
+        provider="anthropic",
+        endpoint="/v1/messages",
+        model="claude-x",
+        wire_model="claude-x",
+        custom_id=Raw(b'{"any":"value"}'),
+        body=Raw(b'{"model":"claude-x","max_tokens":1,"messages":[1]}'),
+        inputs=0,
+    )
+
+
+def test_a_bare_body_is_read(providers: Providers) -> None:
+    line = b' {"messages" : [1], "model":"claude-x","max_tokens":7 }\t'
+    assert read(line, providers) == Request(
+        provider="anthropic",
+        endpoint="/v1/messages",
+        model="claude-x",
+        wire_model="claude-x",
+        custom_id=NULL,
+        body=Raw(line),
+        inputs=0,
+    )
+
+
+def test_a_messages_url_with_a_claude_body_is_native(providers: Providers) -> None:
+    assert request(openai_line(CLAUDE, "/v1/messages"), providers).endpoint == "/v1/messages"
+
+
+@pytest.mark.parametrize("custom_id", [b"5", b"1e400", b'"\\u00e9"', b"[1, 2]", b"null", b'{"a" : 1}', b"true"])
+def test_a_custom_id_is_any_json_value_as_it_was_written(custom_id: bytes, providers: Providers) -> None:
+    line = b'{"custom_id": %b ,"params":{"model":"claude-x","max_tokens":1,"messages":[1]}}' % custom_id
+    assert bytes(request(line, providers).custom_id) == custom_id
+
+
+def test_a_line_without_a_method_is_a_post(providers: Providers) -> None:
+    assert request({"url": "/v1/chat/completions", "body": CHAT}, providers).custom_id == NULL
+
+
+@pytest.mark.parametrize(
+    ("bare", "endpoint"),
+    [
+        ({"model": "gpt-4o", "messages": [1]}, "/v1/chat/completions"),
+        ({"model": "o3-mini", "messages": [1]}, "/v1/chat/completions"),
+        ({"model": "gpt-5", "input": "x"}, "/v1/responses"),
+        ({"model": "o3", "input": [{"role": "user"}]}, "/v1/responses"),
+        ({"model": "text-embedding-3-small", "input": "x"}, "/v1/embeddings"),
+        ({"model": "omni-moderation-latest", "input": "x"}, "/v1/moderations"),
+        ({"model": "gpt-3.5-turbo-instruct", "prompt": "x"}, "/v1/completions"),
+        ({"model": "dall-e-3", "prompt": "x"}, "/v1/images/generations"),
+        ({"model": "sora-2", "prompt": "x"}, "/v1/videos"),
+    ],
+)
+def test_a_bare_body_goes_where_its_content_and_model_say(
+    bare: dict[str, Any], endpoint: str, providers: Providers
+) -> None:
+    assert request(bare, providers).endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    "bare", [{"model": "ft:x", "input": "x"}, {"model": "gpt-4o"}, {"model": "gpt-4o", "prompt": 1}]
+)
+def test_a_bare_body_that_does_not_tell_its_endpoint_is_shown_the_first_form(
+    bare: dict[str, Any], providers: Providers
+) -> None:
+    assert code(bare, providers) == (
+        "ambiguous_endpoint",
+        'the body does not tell its endpoint: write {"custom_id", "method": "POST", "url": "/v1/…", "body": {…}}',
+    )
+
+
+FOREIGN = [
+    ({"input": "x"}, '"input" is OpenAI\'s'),
+    ({"max_completion_tokens": 5}, '"max_completion_tokens" is OpenAI\'s'),
+    ({"response_format": {}}, '"response_format" is OpenAI\'s'),
+    ({"n": 2}, '"n" is OpenAI\'s'),
+    ({"stop": "x"}, '"stop" is OpenAI\'s'),
+    ({"messages": [{"role": "developer", "content": "x"}]}, 'a message of role "developer" is OpenAI\'s'),
+    ({"messages": [{"role": "tool", "content": "x"}]}, 'a message of role "tool" is OpenAI\'s'),
+    (
+        {"messages": [{"role": "assistant", "content": None, "tool_calls": []}]},
+        'a message of role "assistant" is OpenAI\'s',
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        'a part of type "image_url" is OpenAI\'s',
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "finding"), FOREIGN)
+def test_a_bare_claude_body_with_openais_content_is_refused_with_what_it_is(
+    content: dict[str, Any], finding: str, providers: Providers
+) -> None:
+    assert code(CLAUDE | content, providers) == (
+        "ambiguous_endpoint",
+        (
+            f"{finding}: a bare Claude body is a Messages body; for OpenAI's form write "
+            '{"custom_id", "method": "POST", "url": "/v1/chat/completions", "body": {…}}'
+        ),
+    )
+
+
+def test_the_envelope_decides_so_a_claude_body_in_its_own_form_is_not_searched_for_openais(
+    providers: Providers,
+) -> None:
+    assert request({"params": CLAUDE | {"stop": ["x"]}}, providers).endpoint == "/v1/messages"
+
+
+# Where a line goes
+
+TWO = """
+[providers.openai]
+protocol = "openai"
+base_url = "https://one"
+secret = "one"
+models = ["gpt-*"]
+[providers.groq]
+protocol = "openai"
+base_url = "https://two"
+secret = "two"
+models = ["gpt-oss-*", "llama-[0-9]"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "wire"),
+    [
+        ("gpt-4o", "openai", "gpt-4o"),
+        ("gpt-oss-1", "openai", "gpt-oss-1"),  # the first pattern that fits, in the order of the file
+        ("llama-3", "groq", "llama-3"),
+        ("groq/openai/gpt-oss-120b", "groq", "openai/gpt-oss-120b"),  # only the first segment is taken off
+        ("groq/anything", "groq", "anything"),
+        ("openai/claude-x", "openai", "claude-x"),
+        ("gpt-4/x", "openai", "gpt-4/x"),  # `gpt-4` is no provider: the pattern decides
+    ],
+)
+def test_the_provider_follows_from_the_model(model: str, provider: str, wire: str) -> None:
+    found = request(openai_line({"model": model, "messages": [1]}), parse_providers(TWO))
+    assert (found.provider, found.model, found.wire_model, json.loads(bytes(found.body))["model"]) == (
+        provider,
+        model,
+        wire,
+        wire,
+    )
+
+
+def test_a_model_that_fits_nothing_is_told_how_to_name_a_provider() -> None:
+    assert read(openai_line({"model": "phi-4", "messages": [1]}), parse_providers(TWO)) == LineError(
+        code=ErrorCode.UNKNOWN_MODEL,
+        message='model "phi-4" fits no provider\'s patterns; write "<provider>/phi-4" (configured: openai, groq)',
+        custom_id=Raw(b'"r-1"'),
+        model="phi-4",
+    )
+
+
+def test_a_prefix_that_is_no_provider_is_named() -> None:
+    assert read(openai_line({"model": "grok/x", "messages": [1]}), parse_providers(TWO)) == LineError(
+        code=ErrorCode.UNKNOWN_PROVIDER,
+        message='model "grok/x": no provider is named "grok" and no pattern fits; configured: openai, groq',
+        custom_id=Raw(b'"r-1"'),
+        model="grok/x",
+    )
+
+
+def test_a_models_name_is_case_sensitive(providers: Providers) -> None:
+    assert code({"model": "GPT-4o", "messages": [1]}, providers)[0] == "unknown_model"
+
+
+def test_a_very_long_model_is_cut_in_the_message_only(providers: Providers) -> None:
+    found = read({"model": "x" * 5_000, "messages": [1]}, providers)
+    assert isinstance(found, LineError)
+    assert (len(found.message) < 400, found.model) == (True, "x" * 5_000)
+
+
+# Bodies travel byte for byte
+
+plain_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+space = st.text(" \t\r", max_size=2)
+number = st.sampled_from(["1E5", "1.0", "-0", "0.10e-3", "1e400", "100000000000000000000000000000000001"])
+
+
+@st.composite
+def written(draw: st.DrawFn) -> bytes:
+    """A JSON value as somebody may write it: spaces, escapes and numbers of every kind."""
+    value = draw(plain_json)
+    text = draw(
+        st.one_of(
+            st.just(json.dumps(value, ensure_ascii=draw(st.booleans()))),
+            st.just(json.dumps(value, ensure_ascii=False, separators=(" , ", " : "))),
+            number,
+            st.just('"\\u0041\\/\\ud83d\\ude00\\u2028 "'),
+            st.just('"\u2028\u2029\u0085\u000b😀"'.replace("\u000b", "")),
+            st.just('{"b":1,"a":2,"b":3}'),
+        )
+    )
+    try:
+        return (draw(space) + text + draw(space)).encode()
+    except UnicodeEncodeError:  # a lone surrogate is no UTF-8
+        return b"1"
+
+
+def members(head: bytes, extra: list[bytes]) -> bytes:
+    return b"{" + b",".join([head, *(b'"x%d":%b' % (number, each) for number, each in enumerate(extra))]) + b"}"
+
+
+@given(st.lists(written(), max_size=4), st.booleans())
+def test_a_body_travels_byte_for_byte(extra: list[bytes], is_claude: bool) -> None:  # noqa: FBT001 - drawn
+    head = (
+        b'"max_tokens" : 5, "model":"claude-x","messages":[ 1]' if is_claude else b'"model":"gpt-4o", "messages":[1 ]'
+    )
+    body = members(head, extra)
+    url = b"/v1/messages" if is_claude else b"/v1/chat/completions"
+    forms = [body, b'{"url":"%b","body":%b}' % (url, body)] + [b'{"params": %b}' % body] * is_claude
+    assert [bytes(request(form, PROJECT).body) for form in forms] == [body] * len(forms)
+
+
+@given(st.lists(written(), max_size=4))
+def test_taking_off_a_prefix_or_a_custom_id_leaves_every_other_value_byte_for_byte(extra: list[bytes]) -> None:
+    line = members(b'"model":"openai/gpt-4o","custom_id":"r" ,"messages":[ 1 ]', extra)
+    whole = b'{"model":"gpt-4o","messages":[ 1 ]%b}'
+    rest = b"".join(b',"x%d":%b' % (number, each.strip(b" \t\r")) for number, each in enumerate(extra))
+    assert bytes(request(line, PROJECT).body) == whole % rest
+
+
+def test_a_prefix_is_taken_off_inside_an_envelope_too(providers: Providers) -> None:
+    line = (
+        b'{"custom_id":"r","url":"/v1/chat/completions","body":{"custom_id":1,"model":"openai/gpt-4o","messages":[1]}}'
+    )
+    found = request(line, providers)
+    assert bytes(found.body) == b'{"custom_id":1,"model":"gpt-4o","messages":[1]}'
+
+
+def test_a_custom_id_of_null_is_taken_out_of_a_bare_body(providers: Providers) -> None:
+    found = request(b'{"model":"gpt-4o","custom_id":null,"messages":[1]}', providers)
+    assert (bytes(found.body), found.custom_id) == (b'{"model":"gpt-4o","messages":[1]}', NULL)
+
+
+@given(st.binary(max_size=60) | st.lists(written(), max_size=3).map(lambda each: members(b'"model":"gpt-4o"', each)))
+def test_no_line_stops_the_others(line: bytes) -> None:
+    found = read_line(line, PROJECT)
+    assert isinstance(found, Request) or (found.code in ErrorCode and found.message)
+
+
+# Lines that are no JSON
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (b"{", ("invalid_json", "not JSON: Input data was truncated")),
+        (b'{"model" "x"}', ("invalid_json", "not JSON: expected ':' at byte 9")),
+        (b'{"a":1,}', ("invalid_json", "not JSON: trailing comma in object at byte 7")),
+        (b'{"a":1}{"b":2}', ("invalid_json", "not JSON: trailing characters at byte 8")),
+        (b"\xef\xbb\xbf{}", ("invalid_json", "not JSON: invalid character at byte 0")),
+        (b'{"model":"gpt-4o","messages":NaN}', ("invalid_json", "not JSON: invalid character at byte 29")),
+        (b'{"model":"gpt-4o","messages":[01]}', ("invalid_json", "not JSON: invalid number at byte 31")),
+        (b'{"a":"\\ud800\\u0041"}', ("invalid_json", "not JSON: invalid utf-16 surrogate pair at byte 18")),
+        (b'{"a":"\t"}', ("invalid_json", "not JSON: invalid character at byte 6")),
+        (b'{"a":"\xff"}', ("invalid_utf8", "not UTF-8: byte 0xff at byte 6")),
+        (b'{"a":"\xed\xa0\x80"}', ("invalid_utf8", "not UTF-8: byte 0xed at byte 6")),  # a surrogate, encoded
+        (b'{"a":"\xe2\x82', ("invalid_utf8", "not UTF-8: byte 0xe2 at byte 6")),
+        (b'{"a":' + b"[" * 200_000, ("too_deep", "nested too deeply to be read")),
+        (b"[1]", ("not_a_request", "not a JSON object")),
+        (b'"x"', ("not_a_request", "not a JSON object")),
+        (b"null", ("not_a_request", "not a JSON object")),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_line_that_is_no_json_object_says_what_is_wrong_and_where(
+    line: bytes, error: tuple[str, str], providers: Providers
+) -> None:
+    assert code(line, providers) == error
+
+
+def test_the_byte_of_an_error_counts_from_the_lines_first_byte(providers: Providers) -> None:
+    line = '{"model":"gpt-4o","ä":x}'.encode()
+    assert code(line, providers) == ("invalid_json", f"not JSON: invalid character at byte {line.index(b'x')}")
+
+
+def test_of_a_key_that_is_written_twice_the_last_one_counts(providers: Providers) -> None:
+    line = b'{"model":"gpt-4o","model":"claude-x","max_tokens":1,"messages":[1]}'
+    assert (request(line, providers).provider, bytes(request(line, providers).body)) == ("anthropic", line)
+
+
+@pytest.mark.parametrize("line", [b"", b" ", b"\t \r", b"\x0b\x0c"])
+def test_a_line_of_white_space_is_blank(line: bytes) -> None:
+    assert is_blank(line)
+
+
+@pytest.mark.parametrize("line", [b"{}", b"\xc2\xa0", b"\x00", b"\xef\xbb\xbf"])
+def test_a_line_with_anything_else_is_not_blank(line: bytes) -> None:
+    assert not is_blank(line)
+
+
+# Lines that cannot be sent
+
+NATIVE = '{"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body'
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ({"body": CHAT}, ("missing_parameter", '"body" without "url"')),
+        ({"url": "/v1/messages"}, ("missing_parameter", '"url" without "body"')),
+        (
+            {"params": CLAUDE, "body": CHAT},
+            ("not_a_request", 'has both "params" (Anthropic\'s form) and "body" or "url"'),
+        ),
+        (openai_line(CHAT, method="GET"), ("invalid_parameter", '"method" must be "POST"')),
+        ({"url": 5, "body": CHAT}, ("invalid_parameter", '"url" is not a string')),
+        (openai_line("text"), ("not_a_request", '"body" is not a JSON object')),
+        ({"params": None}, ("not_a_request", '"params" is not a JSON object')),
+        (openai_line({"messages": [1]}), ("no_model", '"body" has no "model"')),
+        ({"params": {}}, ("no_model", '"params" has no "model"')),
+        ({"model": "", "messages": [1]}, ("no_model", 'the line has an empty "model"')),
+        ({"model": "openai/", "messages": [1]}, ("no_model", 'no model after "openai/"')),
+        ({"model": 5}, ("invalid_parameter", '"model" is not a string')),
+        ({"model": None}, ("invalid_parameter", '"model" is not a string')),
+        (
+            {"params": CHAT},
+            ("not_a_request", '"params" is Anthropic\'s form, but this model goes to openai'),
+        ),
+        (
+            openai_line(CHAT, "/v1/messages"),
+            ("unknown_endpoint", "\"/v1/messages\" is Anthropic's, but this model goes to OpenAI's"),
+        ),
+        (
+            openai_line(CLAUDE, "/v1/responses"),
+            ("unknown_endpoint", '"url" must be "/v1/messages" for a Claude model'),
+        ),
+        (
+            openai_line(CLAUDE),
+            ("untranslatable", 'chat completions for a Claude model: write a Messages body, with url "/v1/messages"'),
+        ),
+    ],
+)
+def test_a_line_of_no_form_says_what_is_missing(line: object, error: tuple[str, str], providers: Providers) -> None:
+    assert code(line, providers) == error
+
+
+def test_a_line_with_nothing_of_a_request_is_shown_the_three_forms(providers: Providers) -> None:
+    found = code({"text": "hello"}, providers)
+    assert (found[0], NATIVE in found[1]) == ("no_model", True)
+
+
+def test_a_url_that_no_batch_takes_is_answered_with_those_that_are(providers: Providers) -> None:
+    assert code(openai_line(CHAT, "/v1/audio/speech"), providers) == (
+        "unknown_endpoint",
+        (
+            '"url" must be one of /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/images/edits, '
+            "/v1/images/generations, /v1/moderations, /v1/responses, /v1/videos"
+        ),
+    )
+
+
+SDK = ": put its content in"
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"stream": True}, ("unsupported_parameter", '"stream" is not possible in a batch')),
+        ({"stream": "no"}, ("unsupported_parameter", '"stream" is not possible in a batch')),
+        (
+            {"extra_body": {}},
+            ("unsupported_parameter", f'"extra_body" is an argument of the SDK, not of the API{SDK}'),
+        ),
+        (
+            {"extra_headers": None},
+            ("unsupported_parameter", f'"extra_headers" is an argument of the SDK, not of the API{SDK}'),
+        ),
+        (
+            {"extra_query": {}},
+            ("unsupported_parameter", f'"extra_query" is an argument of the SDK, not of the API{SDK}'),
+        ),
+        ({"messages": []}, ("invalid_parameter", '"messages" is empty')),
+        ({"messages": "Hi"}, ("invalid_parameter", '"messages" is not an array')),
+    ],
+)
+@pytest.mark.parametrize("body", [CHAT, CLAUDE], ids=["openai", "anthropic"])
+def test_what_fails_at_both_vendors_is_an_error_of_its_line(
+    body: dict[str, Any], change: dict[str, Any], error: tuple[str, str], providers: Providers
+) -> None:
+    assert code(body | change, providers) == error
+
+
+@pytest.mark.parametrize("stream", [False, None])
+def test_a_stream_that_is_off_is_no_stream(stream: object, providers: Providers) -> None:
+    assert request(CHAT | {"stream": stream}, providers).endpoint == "/v1/chat/completions"
+    assert request(CLAUDE | {"stream": stream}, providers).endpoint == "/v1/messages"
+
+
+def without(body: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        (without(CLAUDE, "max_tokens"), ("missing_parameter", '"max_tokens" is missing')),
+        (without(CLAUDE, "messages"), ("missing_parameter", '"messages" is missing')),
+        (CLAUDE | {"speed": "fast"}, ("unsupported_parameter", '"speed" is not possible in a batch')),
+        *(
+            (CLAUDE | {"max_tokens": bad}, ("invalid_parameter", '"max_tokens" must be a whole number above 0'))
+            for bad in (0, -1, 1.5, "5", None, True)
+        ),
+        (openai_line({"model": "gpt-4o"}), ("missing_parameter", '"messages" is missing')),
+        (openai_line({"model": "x-embedding-1"} | CHAT, "/v1/embeddings"), ("missing_parameter", '"input" is missing')),
+        (openai_line(CHAT, "/v1/moderations"), ("missing_parameter", '"input" is missing')),
+        (openai_line(CHAT, "/v1/completions"), ("missing_parameter", '"prompt" is missing')),
+    ],
+)
+def test_what_a_vendor_would_refuse_is_found_before_it_is_paid(
+    line: object, error: tuple[str, str], providers: Providers
+) -> None:
+    assert code(line, providers) == error
+
+
+def test_a_number_of_thousands_of_digits_is_the_providers_to_refuse(providers: Providers) -> None:
+    line = b'{"model":"claude-x","messages":[1],"max_tokens":' + b"9" * 5_000 + b"}"
+    assert bytes(request(line, providers).body) == line
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k"])
+def test_sampling_is_refused_from_the_api_version_that_refuses_it(name: str, providers: Providers) -> None:
+    line = CLAUDE | {name: 1}
+    assert isinstance(read(line, providers, api_version="2023-06-01"), Request)
+    assert isinstance(read(line, providers), Request)  # the provider's own is 2023-06-01
+    assert code(line, providers, api_version="2026-10-21") == (
+        "unsupported_parameter",
+        f'"{name}" is refused by Anthropic\'s API version 2026-10-21',
+    )
+
+
+def test_an_error_says_where_its_line_would_have_gone(providers: Providers) -> None:
+    assert read(openai_line(CHAT | {"stream": True}), providers) == LineError(
+        code=ErrorCode.UNSUPPORTED_PARAMETER,
+        message='"stream" is not possible in a batch',
+        custom_id=Raw(b'"r-1"'),
+        provider="openai",
+        model="gpt-4o-mini",
+        endpoint="/v1/chat/completions",
+    )
+
+
+# Embeddings
+
+
+@pytest.mark.parametrize(
+    ("texts", "inputs"),
+    [("one", 1), ("", 1), (["one", "two"], 2), ([5, 6, 7], 1), ([[5, 6], [7]], 2), (["x"] * 50_000, 50_000)],
+    ids=lambda value: repr(value)[:20],
+)
+def test_the_texts_of_an_embeddings_request_are_counted(texts: object, inputs: int, providers: Providers) -> None:
+    assert request({"model": "text-embedding-3-small", "input": texts}, providers).inputs == inputs
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [([], '"input" is empty'), (["x"] * 50_001, '"input" holds 50,001 texts; a batch takes 50,000')],
+    ids=["none", "many"],
+)
+def test_texts_that_no_batch_takes_are_refused(texts: object, message: str, providers: Providers) -> None:
+    assert code({"model": "text-embedding-3-small", "input": texts}, providers) == ("invalid_parameter", message)
+
+
+PROJECT = parse_providers(
+    """
+    [providers.openai]
+    protocol = "openai"
+    base_url = "https://one"
+    secret = "one"
+    models = ["gpt-*"]
+    [providers.anthropic]
+    protocol = "anthropic"
+    base_url = "https://two"
+    secret = "two"
+    models = ["claude-*"]
+    """
+)
