@@ -10,6 +10,7 @@ import msgspec
 from werkzeug.wrappers import Response
 
 from provider_simulator import lifecycle, scan
+from provider_simulator.engine import Seen
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import DAY, Batch, Json
 from provider_simulator.lifecycle import Phase
@@ -72,7 +73,7 @@ def create(call: Call) -> Response:
     )
     source = _spool_lines(call.request.spool, requests)
     batch = call.engine.create(wanted, delay=call.delay, model=model if isinstance(model, str) else "", source=source)
-    return answer(_batch_object(call, batch, new=True))
+    return answer(_batch_object(call, Seen(batch, batch.created_at), new=True))
 
 
 def _spool_body(request: SpooledRequest, most: int) -> Path:
@@ -180,21 +181,22 @@ def delete(call: Call) -> Response:
 
 
 def results(call: Call) -> Response:
-    batch = call.engine.batch("anthropic", call.org, call.id)
-    now = call.engine.now()
-    if lifecycle.phase(batch, now) not in lifecycle.ENDED:
-        raise RefusedError(404, f"Batch {batch.id} has no results yet: it has not ended")
-    if now >= batch.created_at + KEPT:
-        raise RefusedError(404, f"The results of batch {batch.id} are no longer available")
-    return file_answer(call.request, call.engine.results_path(batch.id), content_type="application/binary")
+    seen = call.engine.batch("anthropic", call.org, call.id)
+    if not seen.ended:
+        raise RefusedError(404, f"Batch {call.id} has no results yet: it has not ended")
+    if _archived(seen):
+        raise RefusedError(404, f"The results of batch {call.id} are no longer available")
+    return file_answer(call.request, call.engine.results_path(call.id), content_type="application/binary")
 
 
-def _batch_object(call: Call, batch: Batch, *, new: bool = False) -> Json:
-    now = call.engine.now()
-    phase = Phase.VALIDATING if new else lifecycle.phase(batch, now)
-    ended = phase in lifecycle.ENDED
-    archived = now >= batch.created_at + KEPT
-    status = "ended" if ended else "canceling" if phase is Phase.CANCELLING else "in_progress"
+def _archived(seen: Seen) -> bool:
+    return seen.at >= seen.batch.created_at + KEPT
+
+
+def _batch_object(call: Call, seen: Seen, *, new: bool = False) -> Json:
+    batch, archived = seen.batch, _archived(seen)
+    ended = seen.ended and not new
+    status = "ended" if ended else "canceling" if seen.phase is Phase.CANCELLING else "in_progress"
     root = call.request.root_url.rstrip("/") + "/anthropic"
     return {
         "id": batch.id,

@@ -1,15 +1,17 @@
 """What the providers would bill, and what tells that something was paid twice. Counted when asked, from the indexes."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from itertools import chain, compress, pairwise
 from typing import NamedTuple
 
 from provider_simulator import lifecycle
-from provider_simulator.engine import Engine
+from provider_simulator.engine import Engine, Seen
 from provider_simulator.facts import Batch, Json
 from provider_simulator.scan import FIELDS, Index
 
+BODY, REQUEST = 2, 3  # which number of an index entry tells requests apart by body, by body and custom_id
 MOST_NAMED = 100  # requests that are named; all are counted
 
 
@@ -29,7 +31,7 @@ def charges(engine: Engine) -> Json:
     """
     calls = engine.store.calls()
     files = sum(file.exists(engine.now()) for file in engine.store.files())
-    every = [engine.look(batch.id) for batch in engine.store.batches() if batch.created_at <= engine.now()]
+    every = [engine.look(batch.id).batch for batch in engine.store.batches() if batch.created_at <= engine.now()]
     return {
         provider: {
             **_charged(engine, [batch for batch in every if batch.provider == provider]),
@@ -43,8 +45,8 @@ def charges(engine: Engine) -> Json:
 def _charged(engine: Engine, batches: list[Batch]) -> Json:
     now = engine.now()
     live = [batch for batch in batches if lifecycle.is_live(batch, now)]
-    by_request = _twice(_answered_keys(engine, batches, field=3))
-    by_body = _twice(_answered_keys(engine, batches, field=2))
+    by_request = _twice(_answered_keys(engine, batches, field=REQUEST))
+    by_body = _twice(_answered_keys(engine, batches, field=BODY))
     return {
         "requests": sum(batch.outcome.succeeded for batch in batches if batch.outcome),
         "input_tokens": sum(batch.outcome.input_tokens for batch in batches if batch.outcome),
@@ -64,15 +66,10 @@ def _charged(engine: Engine, batches: list[Batch]) -> Json:
 
 def _twice(keys: Iterable[int]) -> _Twice:
     """How often keys repeat; sorting keeps a million of them small."""
-    most, run, previous = 0, 0, None
-    repeated: set[int] = set()
-    for key in sorted(keys):
-        run = run + 1 if key == previous else 1
-        previous = key
-        most = max(most, run)
-        if run > 1:
-            repeated.add(key)
-    return _Twice(len(repeated), most, repeated)
+    ordered = sorted(keys)
+    repeated = {key for key, following in pairwise(ordered) if key == following}
+    times = Counter(key for key in ordered if key in repeated) if repeated else Counter(ordered[:1])
+    return _Twice(len(repeated), max(times.values(), default=0), repeated)
 
 
 def _keys(engine: Engine, batch: Batch, field: int) -> "array[int]":
@@ -84,19 +81,19 @@ def _answered_keys(engine: Engine, batches: list[Batch], field: int) -> "array[i
     for batch in batches:
         if batch.outcome:
             answered = (engine.store.batch_folder(batch.id) / "answered").read_bytes()
-            keys.extend(key for key, paid in zip(_keys(engine, batch, field), answered, strict=True) if paid)
+            keys.extend(compress(_keys(engine, batch, field), answered))
     return keys
 
 
 def _overlapping(engine: Engine, batches: list[Batch]) -> set[int]:
     """Requests in two batches of which one began before the other ended."""
     valid = [batch for batch in batches if batch.scan and not batch.scan.errors]
-    repeated = _twice(key for batch in valid for key in _keys(engine, batch, 3)).keys
+    repeated = _twice(chain.from_iterable(_keys(engine, batch, REQUEST) for batch in valid)).keys
     if not repeated:
         return set()
     lives: dict[int, list[tuple[float, float]]] = {}
     for batch in valid:
-        for key in repeated.intersection(_keys(engine, batch, 3)):
+        for key in repeated.intersection(_keys(engine, batch, REQUEST)):
             lives.setdefault(key, []).append((batch.created_at, lifecycle.ends_at(batch)))
     return {key for key, spans in lives.items() if _overlap(sorted(spans))}
 
@@ -117,7 +114,7 @@ def _names(engine: Engine, batches: list[Batch], keys: set[int]) -> list[str]:
 
 def _named(engine: Engine, batches: list[Batch], keys: set[int]) -> Iterator[str]:
     for batch in batches:
-        for key, name in zip(_keys(engine, batch, 3), _custom_ids(engine, batch), strict=True):
+        for key, name in zip(_keys(engine, batch, REQUEST), _custom_ids(engine, batch), strict=True):
             if key in keys:
                 yield name
 
@@ -136,14 +133,16 @@ def batches(engine: Engine) -> list[Json]:
     now = engine.now()
     shown = []
     for known in engine.store.batches():
-        batch = engine.look(known.id) if known.created_at <= now else known
+        arrived = known.created_at <= now
+        seen = engine.look(known.id) if arrived else Seen(known, now)
+        batch = seen.batch
         shown.append(
             {
                 "id": batch.id,
                 "provider": batch.provider,
                 "organization": batch.org,
                 "endpoint": batch.endpoint,
-                "status": lifecycle.phase(batch, now).value if batch.created_at <= now else "arriving",
+                "status": seen.phase.value if arrived else "arriving",
                 "created_at": batch.created_at,
                 "requests": batch.total,
                 "answered": batch.outcome.succeeded if batch.outcome else 0,

@@ -6,12 +6,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from provider_simulator import lifecycle, scan
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Batch, Json, Limits, LineError, ProviderName, Scan, Shape, StoredFile
+from provider_simulator.lifecycle import Phase
 from provider_simulator.produce import produce
 from provider_simulator.store import Store
 
@@ -26,6 +28,21 @@ class ShapeRule(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     times: int | None
     shape: Json
+
+
+class Seen(NamedTuple):
+    """A batch as it stood at a moment: all that time had brought about by then is in its facts."""
+
+    batch: Batch
+    at: float
+
+    @property
+    def phase(self) -> Phase:
+        return lifecycle.phase(self.batch, self.at)
+
+    @property
+    def ended(self) -> bool:
+        return self.phase in lifecycle.ENDED
 
 
 class Engine:
@@ -173,7 +190,7 @@ class Engine:
         now = self.now()
         return sum(batch.total for batch in self.store.unsettled("anthropic", org) if lifecycle.is_live(batch, now))
 
-    def batch(self, provider: ProviderName, org: str, batch_id: str) -> Batch:
+    def batch(self, provider: ProviderName, org: str, batch_id: str) -> Seen:
         """The batch as it stands now.
 
         Raises:
@@ -190,32 +207,31 @@ class Engine:
         """The ids of those that exist, newest first."""
         return self.store.batch_ids(provider, org, now=self.now())
 
-    def look(self, batch_id: str) -> Batch:
+    def look(self, batch_id: str) -> Seen:
         """A batch that exists, whoever owns it, as it stands now."""
         return self._settle(batch_id)
 
-    def cancel(self, provider: ProviderName, org: str, batch_id: str) -> Batch:
+    def cancel(self, provider: ProviderName, org: str, batch_id: str) -> Seen:
         """Begin to cancel; again is no error while it lasts.
 
         Raises:
             RefusedError: 404, or 409 if it has ended.
         """
         with self._locked(batch_id):
-            batch = self.batch(provider, org, batch_id)
-            phase = lifecycle.phase(batch, self.now())
-            if phase in lifecycle.ENDED:
-                raise RefusedError(409, f"Cannot cancel a batch with status '{phase.value}'.")
-            if batch.cancel_at is None:
-                self._put(msgspec.structs.replace(batch, cancel_at=self.now()))
+            seen = self.batch(provider, org, batch_id)
+            if seen.ended:
+                raise RefusedError(409, f"Cannot cancel a batch with status '{seen.phase.value}'.")
+            if seen.batch.cancel_at is None:
+                self._put(msgspec.structs.replace(seen.batch, cancel_at=seen.at))
             return self._settle(batch_id)
 
     def delete_batch(self, provider: ProviderName, org: str, batch_id: str) -> None:
         """Raises: RefusedError, 404, or 400 if it has not ended."""
         with self._locked(batch_id):
-            batch = self.batch(provider, org, batch_id)
-            if lifecycle.phase(batch, self.now()) not in lifecycle.ENDED:
+            seen = self.batch(provider, org, batch_id)
+            if not seen.ended:
                 raise RefusedError(400, f"Batch {batch_id} is still being processed; cancel it before it is deleted.")
-            self._put(msgspec.structs.replace(batch, deleted_at=self.now()))
+            self._put(msgspec.structs.replace(seen.batch, deleted_at=seen.at))
             (self.store.batch_folder(batch_id) / "output").unlink(missing_ok=True)
 
     def results_path(self, batch_id: str) -> Path:
@@ -238,7 +254,7 @@ class Engine:
         for batch in self.store.unsettled(provider, org):
             self._settle(batch.id)
 
-    def _settle(self, batch_id: str) -> Batch:
+    def _settle(self, batch_id: str) -> Seen:
         with self._locked(batch_id):
             batch = self.store.batch(batch_id)
             if batch is None:
@@ -249,7 +265,7 @@ class Engine:
             if batch.scan and batch.outcome is None and not lifecycle.failed(batch) and now >= lifecycle.ends_at(batch):
                 batch = self._put(self._ended(batch))
                 (self.store.batch_folder(batch.id) / "input.jsonl").unlink(missing_ok=True)
-            return batch
+            return Seen(batch, now)
 
     def _scanned(self, batch: Batch) -> Batch:
         folder = self.store.batch_folder(batch.id)
@@ -290,8 +306,7 @@ class Engine:
         for other in self.store.unsettled(batch.provider, batch.org):
             if other.id == batch.id:
                 return
-            self._settle(other.id)
-            yield self.store.batch(other.id) or other
+            yield self._settle(other.id).batch
 
     def _ended(self, batch: Batch) -> Batch:
         folder = self.store.batch_folder(batch.id)

@@ -7,7 +7,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from provider_simulator import lifecycle
-from provider_simulator.engine import output_file_id
+from provider_simulator.engine import Seen, output_file_id
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import DAY, Batch, Json, Outcome, StoredFile
 from provider_simulator.lifecycle import Phase
@@ -141,7 +141,7 @@ def create(call: Call) -> Response:
         output_seconds=seconds,
     )
     batch = call.engine.create(wanted, delay=call.delay)
-    return answer(_batch_object(batch, batch.created_at, new=True))
+    return answer(_batch_object(Seen(batch, batch.created_at), new=True))
 
 
 def _check_metadata(metadata: dict[str, Any] | None) -> None:
@@ -154,18 +154,17 @@ def _check_metadata(metadata: dict[str, Any] | None) -> None:
 
 
 def retrieve(call: Call) -> Response:
-    return answer(_batch_object(call.engine.batch("openai", call.org, call.id), call.engine.now()))
+    return answer(_batch_object(call.engine.batch("openai", call.org, call.id)))
 
 
 def list_batches(call: Call) -> Response:
     limit = call.request.bounded("limit", 20, 100)
     page, more = _page(call.engine.batches("openai", call.org), call.request.args.get("after"), limit)
-    now = call.engine.now()
-    return answer(_listing([_batch_object(call.engine.look(batch_id), now) for batch_id in page], more=more))
+    return answer(_listing([_batch_object(call.engine.look(batch_id)) for batch_id in page], more=more))
 
 
 def cancel(call: Call) -> Response:
-    return answer(_batch_object(call.engine.cancel("openai", call.org, call.id), call.engine.now()))
+    return answer(_batch_object(call.engine.cancel("openai", call.org, call.id)))
 
 
 def _page(ids: list[str], after: str | None, limit: int) -> tuple[list[str], bool]:
@@ -181,9 +180,10 @@ def _listing(data: list[Json], *, more: bool) -> Json:
     return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more}
 
 
-def _batch_object(batch: Batch, now: float, *, new: bool = False) -> Json:
+def _batch_object(seen: Seen, *, new: bool = False) -> Json:
     """The batch as it is shown; a new one is being validated, however soon it will be done."""
-    phase = Phase.VALIDATING if new else lifecycle.phase(batch, now)
+    batch = seen.batch
+    phase = Phase.VALIDATING if new else seen.phase
     started = phase not in {Phase.VALIDATING, Phase.FAILED}
     finished = phase in {Phase.FINALIZING, Phase.COMPLETED, Phase.EXPIRED}
     ended = lifecycle.ends_at(batch)
@@ -207,7 +207,7 @@ def _batch_object(batch: Batch, now: float, *, new: bool = False) -> Json:
         "expired_at": _second(ended) if phase is Phase.EXPIRED else None,
         "cancelling_at": _second(batch.cancel_at),
         "cancelled_at": _second(ended) if phase is Phase.CANCELLED else None,
-        "request_counts": _counts(batch, now),
+        "request_counts": _counts(seen),
         "usage": _usage(batch.outcome) if batch.outcome else None,
         "metadata": batch.metadata,
     }
@@ -226,14 +226,15 @@ def _output(batch: Batch, name: str) -> str | None:
     return output_file_id(batch, name) if size else None
 
 
-def _counts(batch: Batch, now: float) -> Json:
+def _counts(seen: Seen) -> Json:
     """As shown: requests whose results were lost count as completed."""
+    batch = seen.batch
     outcome = batch.outcome
     if outcome is not None:
         return {"total": batch.total, "completed": outcome.succeeded + outcome.lost, "failed": outcome.errored}
     if batch.scan is None or lifecycle.failed(batch):
         return {"total": 0, "completed": 0, "failed": 0}
-    at = now if batch.cancel_at is None else batch.cancel_at
+    at = seen.at if batch.cancel_at is None else batch.cancel_at
     return {"total": batch.total, "completed": int(batch.total * lifecycle.progress(batch, at)), "failed": 0}
 
 

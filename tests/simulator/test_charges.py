@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0913, PLR0917 - the arguments of a test are its fixtures and cases
 from collections.abc import Callable
 from typing import Any
 
@@ -64,9 +65,7 @@ def test_a_failed_request_that_is_sent_again_is_charged_once(simulator: Simulato
     assert [openai[name] for name in ("requests", *DOUBLES)] == [1, 1, 0, []]
 
 
-def test_a_custom_id_in_two_live_batches_is_told(
-    simulator: Simulator, openai: OpenAI, start: Start, chat: Line
-) -> None:
+def test_a_custom_id_in_two_live_batches_is_told(simulator: Simulator, start: Start, chat: Line) -> None:
     simulator.shape(seconds_to_complete=100)
     start([chat(1), chat(2)])
     start([chat(2), chat(3)])

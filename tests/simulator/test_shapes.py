@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0913, PLR0917 - the arguments of a test are its fixtures and cases
 """What goes wrong inside a batch."""
 
 from collections import Counter
