@@ -1,5 +1,6 @@
 """The whole path once, on this machine: a cloud of its own, a file of real text, and the answers of both providers."""
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,14 +8,14 @@ from pathlib import Path
 from batchdrop.states import JobState
 
 from batchdrop_cli import drop, fetch, jobs, local, progress, report
-from batchdrop_cli.answers import Line, plain_id, read_lines, text_of
+from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Where, find_cloud
 from batchdrop_cli.mistakes import FAILED
 from batchdrop_cli.say import say
 
 FILE = Path(__file__).resolve().parent.parent / "examples" / "reviews_and_rights.jsonl"
 _SHOWN = 3  # answers of each provider
-_WIDTH = 90
+_WIDTH = 100
 
 
 def run(state_dir: Path) -> int:
@@ -29,13 +30,23 @@ def run(state_dir: Path) -> int:
     manifest = jobs.read_manifest(cloud, job)
     paths = fetch.fetch(cloud, job, manifest, fetch.folder_for(job))
     say("\n3. Some answers (the simulator's: it spends nothing and knows little)")
+    asked = FILE.read_bytes().splitlines()
     for line in some_answers(read_lines(fetch.results_paths(manifest, fetch.folder_for(job)))):
-        say(f"  line {line.line:>3}  {line.model}  {plain_id(line.custom_id)}: {text_of(line)}"[:_WIDTH])
+        say(f"  line {line.line}, {line.model}: {question(asked[line.line - 1])[:_WIDTH]}")
+        say(f"    {text_of(line)[:_WIDTH]}", style="bold")
     say("\n4. The counts")
     report.say_over(job, manifest)
     report.say_summary(manifest, paths)
     say(f"In the bucket: s3://{cloud.bucket}/{jobs.shown(cloud, job).output}")
     return 0 if job.state is JobState.COMPLETED else FAILED
+
+
+def question(request: bytes) -> str:
+    """What a line of the example asks, in any of the three forms."""
+    line = json.loads(request)
+    body = line.get("body") or line.get("params") or line
+    text: str = body["input"] if "input" in body else body["messages"][-1]["content"]
+    return text
 
 
 def some_answers(lines: Iterable[Line]) -> Iterator[Line]:

@@ -65,14 +65,19 @@ def default_key(path: Path) -> str:
     return INPUT + path.name
 
 
-def check_key(key: str) -> None:
-    """Refuse a key that no job would come of.
+def check(path: Path, key: str | None) -> str:
+    """The key for a file that can be read: the one that was asked for, or its name under `input/`.
 
     Raises:
-        Mistake: With what a key looks like.
+        OSError: There is no such file.
+        Mistake: No job would come of an object at this key.
     """
+    path.open("rb").close()
+    if key is None:
+        return default_key(path)
     if not key.startswith(INPUT) or key.endswith("/"):
         raise Mistake(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
+    return key
 
 
 def same_running(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:

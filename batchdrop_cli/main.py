@@ -144,6 +144,7 @@ def put(
 
     Example: batchdrop put reviews.jsonl --wait
     """
+    key = drop.check(file, key)
     cloud = find_cloud(where)
     job_id = _drop(cloud, file, key, again=again)
     if not wait:
@@ -170,6 +171,7 @@ def run(  # noqa: PLR0913 - options of the command line
 
     Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
     """
+    key = drop.check(file, key)
     cloud = find_cloud(where)
     job = _wait(cloud, _drop(cloud, file, key, again=again))
     manifest = jobs.read_manifest(cloud, job)
@@ -267,9 +269,7 @@ def smoke_paid(
     return smoke.run(state_dir, asked=yes)
 
 
-def _drop(cloud: Cloud, file: Path, key: str | None, *, again: bool) -> str:
-    key = key or drop.default_key(file)
-    drop.check_key(key)
+def _drop(cloud: Cloud, file: Path, key: str, *, again: bool) -> str:
     fingerprint = drop.fingerprint(file)
     running = None if again else drop.same_running(cloud, key, fingerprint)
     if running is not None:

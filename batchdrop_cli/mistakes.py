@@ -16,7 +16,6 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
-    ProfileNotFound,
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
@@ -30,8 +29,20 @@ _CREDENTIALS = (
     "There are no usable AWS credentials, and no local cloud is up in this folder. "
     "Start one with: batchdrop local up - or log in to AWS (aws configure, aws sso login) and set AWS_PROFILE."
 )
+_NO_REGION = (
+    "No local cloud is up in this folder, and no AWS region is set. "
+    "Start one with: batchdrop local up - or name the region of your stack with --region or AWS_REGION."
+)
 _EXPIRED = "The AWS credentials have expired. Log in again (aws sso login), then repeat the command."
 
+_SILENT = "AWS (or the local cloud) does not answer. Check the network, or start it with: batchdrop local up"
+
+_BY_TYPE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((NoCredentialsError, PartialCredentialsError), _CREDENTIALS),
+    ((TokenRetrievalError, UnauthorizedSSOTokenError), _EXPIRED),
+    ((NoRegionError,), _NO_REGION),
+    ((EndpointConnectionError, HTTPClientError), _SILENT),
+)
 _BY_CODE = {
     "AccessDenied": "AWS refused access. The credentials need more permissions",
     "AccessDeniedException": "AWS refused access. The credentials need more permissions",
@@ -75,19 +86,12 @@ def sentence(error: BaseException) -> tuple[str, int]:
 def _of_aws(error: BaseException) -> str:
     if isinstance(error, S3UploadFailedError):
         error = error.__cause__ or error.__context__ or error
-    match error:
-        case ClientError():
-            return _of_answer(error)
-        case NoCredentialsError() | PartialCredentialsError():
-            return _CREDENTIALS
-        case TokenRetrievalError() | UnauthorizedSSOTokenError():
-            return _EXPIRED
-        case ProfileNotFound() | NoRegionError():
-            return f"{_one_line(error)} Set AWS_PROFILE or AWS_REGION (or --region) to one that you have."
-        case EndpointConnectionError() | HTTPClientError():
-            return "AWS (or the local cloud) does not answer. Check the network, or start it with: batchdrop local up"
-        case _:
-            return f"AWS could not be used: {_one_line(error)}"
+    if isinstance(error, ClientError):
+        return _of_answer(error)
+    for types, text in _BY_TYPE:
+        if isinstance(error, types):
+            return text
+    return f"AWS could not be used: {_one_line(error)}"
 
 
 def _of_answer(error: ClientError) -> str:

@@ -16,6 +16,7 @@ from batchdrop_cli.words import JOB_WORDS, batch_counts, requests_over
 
 _NOTICED_WITHIN = 600  # seconds from the drop to its job; the event takes less than one
 
+_LATER_STAGES = {JobState.CANCELLING: "being cancelled", JobState.PUBLISHING: "writing the results"}
 _SHORTEST_PAUSE = 0.1  # seconds between two looks at first; then longer ones
 
 
@@ -36,10 +37,10 @@ def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> St
     if job is None:
         return Stage(text="dropped: waiting for the functions to notice it")
     if job.state is JobState.PLANNING:
-        return Stage(text=JOB_WORDS[job.state], done=job.splits - job.unplanned, total=job.splits or None)
+        return Stage(text="reading the file", done=job.splits - job.unplanned, total=job.splits or None)
     done, total = requests_over(batches)
-    words = [JOB_WORDS[job.state], batch_counts(batches), *waits]
-    return Stage(text="; ".join(filter(None, words)), done=done, total=total or None)
+    words = [_LATER_STAGES.get(job.state, ""), batch_counts(batches), *waits]
+    return Stage(text="; ".join(filter(None, words)) or JOB_WORDS[job.state], done=done, total=total or None)
 
 
 def wait_for_job(cloud: Cloud, job_id: str, *, show: Show, sleep: Callable[[float], None]) -> Job:

@@ -66,7 +66,7 @@ def say_counts(manifest: Manifest) -> None:
 def say_over(job: Job, manifest: Manifest) -> None:
     """One sentence about a job that is over."""
     if manifest.counts is None or manifest.status is not JobState.COMPLETED:
-        say(f"Job {job.id} {JOB_WORDS[manifest.status]}: {manifest.reason or 'no reason was given'}")
+        say(f"Job {job.id} {manifest.status.lower()}: {manifest.reason or JOB_WORDS[manifest.status]}")
     else:
         counts = manifest.counts
         failed = f"; {count(counts.failed, 'line')} failed, see errors.jsonl" if counts.failed else ""
@@ -93,7 +93,7 @@ def say_summary(manifest: Manifest, paths: Sequence[Path]) -> None:
     say()
     say_table(headings, rows, numbers=headings[3:])
     say()
-    say(f"Estimated cost {total(manifest.models)}.")
+    say(f"Estimated cost at the vendors' prices: {total(manifest.models)}.")
     say_files(paths)
 
 

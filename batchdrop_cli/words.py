@@ -7,13 +7,13 @@ from batchdrop.records import Batch
 from batchdrop.states import BatchState, JobState
 
 JOB_WORDS = {
-    JobState.PLANNING: "reading the file",
-    JobState.RUNNING: "running",
+    JobState.PLANNING: "the file is being read; nothing is paid yet",
+    JobState.RUNNING: "its batches are on their way",
     JobState.CANCELLING: "being cancelled: what was sent is harvested",
-    JobState.PUBLISHING: "writing the results",
-    JobState.COMPLETED: "completed",
-    JobState.CANCELLED: "cancelled",
-    JobState.FAILED: "failed",
+    JobState.PUBLISHING: "the results are being written",
+    JobState.COMPLETED: "every line has its result",
+    JobState.CANCELLED: "someone asked",
+    JobState.FAILED: "it could not be processed",
 }
 
 BATCH_WORDS = {

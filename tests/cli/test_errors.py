@@ -16,9 +16,7 @@ NO_CREDENTIALS = (
     "There are no usable AWS credentials, and no local cloud is up in this folder. Start one with: batchdrop local up "
     "- or log in to AWS (aws configure, aws sso login) and set AWS_PROFILE."
 )
-NO_PROFILE = (
-    "The config profile (mine) could not be found. Set AWS_PROFILE or AWS_REGION (or --region) to one that you have."
-)
+NO_PROFILE = "AWS could not be used: The config profile (mine) could not be found."
 NO_STACK = (
     'There is no stack "other" in eu-central-1. Deploy it (make deploy), or name yours with --stack and --region; '
     "for a cloud on this machine: batchdrop local up\n"
@@ -124,7 +122,9 @@ def test_without_a_region_it_is_asked_for(run: "Run", aws: "Aws", monkeypatch: p
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     code, _, err = run("jobs")
     assert code == 1
-    assert err.startswith("You must specify a region. Set AWS_PROFILE or AWS_REGION")
+    assert err.startswith(
+        "No local cloud is up in this folder, and no AWS region is set. Start one with: batchdrop local up"
+    )
     assert run("jobs", "--region", "eu-central-1").code == 0
     assert aws.keys() == []
 

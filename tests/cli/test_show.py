@@ -28,7 +28,7 @@ def test_show_says_which_key_is_missing_and_how_to_set_it(
     assert [line.rstrip() for line in out.splitlines()] == [
         f"job      {job}",
         "file     s3://batchdrop-test/input/mine/reviews.jsonl (91,234 bytes)",
-        "state    RUNNING: running",
+        "state    RUNNING: its batches are on their way",
         "dropped  2026-11-05T09:14:12Z",
         "",
         "provider   model        endpoint              batches  requests  state",
@@ -62,10 +62,10 @@ def test_a_pause_is_told_with_what_ends_it(reason: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (JobState.PLANNING, "state    PLANNING: reading the file"),
-        (JobState.RUNNING, "state    RUNNING: running"),
+        (JobState.PLANNING, "state    PLANNING: the file is being read; nothing is paid yet"),
+        (JobState.RUNNING, "state    RUNNING: its batches are on their way"),
         (JobState.CANCELLING, "state    CANCELLING: being cancelled: what was sent is harvested"),
-        (JobState.PUBLISHING, "state    PUBLISHING: writing the results"),
+        (JobState.PUBLISHING, "state    PUBLISHING: the results are being written"),
     ],
 )
 def test_every_unfinished_state_has_its_words(
