@@ -2,6 +2,8 @@
 """OpenAI's files and batches, through OpenAI's own SDK."""
 
 import io
+import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from openai.types.batch_request_counts import BatchRequestCounts
 
 from provider_simulator.answers import content, expected
 from provider_simulator.app import Simulator
+from provider_simulator.transport import SimulatorTransport
 
 type Line = Callable[..., dict[str, Any]]
 type Start = Callable[..., Batch]
@@ -387,3 +390,19 @@ def test_a_batch_with_no_success_has_no_output_file(openai: OpenAI, start: Start
     batch = openai.batches.retrieve(start([chat(1, messages=[])]).id)
     assert (batch.status, batch.output_file_id) == ("completed", None)
     assert len(read(batch.error_file_id)) == 1
+
+
+def test_an_ended_batch_is_never_shown_without_its_files(chat: Line) -> None:
+    ticks = itertools.count(1_800_000_000)
+    with Simulator(clock=lambda: float(next(ticks)), seconds_to_complete=40) as simulator:
+        http = httpx2.Client(transport=SimulatorTransport(simulator))
+        openai = OpenAI(api_key="sk-one", base_url="http://simulator/openai/v1", http_client=http, max_retries=0)
+        file = openai.files.create(file=("in.jsonl", json.dumps(chat(1)).encode()), purpose="batch")
+        batch_id = openai.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+        ).id
+        seen = [openai.batches.retrieve(batch_id) for _ in range(40)]
+    assert {(batch.status == "completed", batch.output_file_id is not None) for batch in seen} == {
+        (False, False),
+        (True, True),
+    }
