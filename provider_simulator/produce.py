@@ -1,5 +1,6 @@
 """The results of a batch that has ended: each request looked at once, the lines streamed to disk in shuffled order."""
 
+import json
 import mmap
 import random
 from pathlib import Path
@@ -73,7 +74,11 @@ def produce(batch: Batch, folder: Path) -> Outcome:
 
 
 def _write(file: BinaryIO, result: Json) -> None:
-    file.write(_encode(result))
+    try:
+        line = _encode(result)
+    except (ValueError, OverflowError):  # lone surrogates and integers beyond 64 bits, which come back as they came
+        line = json.dumps(result).encode()
+    file.write(line)
     file.write(b"\n")
 
 

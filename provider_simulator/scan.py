@@ -59,8 +59,10 @@ def decode(line: bytes) -> Any:  # noqa: ANN401 - any JSON
     """
     try:
         return _decoder.decode(line)
-    except (ValueError, RecursionError):
+    except ValueError:
         return json.loads(line, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("It is nested too deeply.") from None
 
 
 def _no_constant(name: str) -> None:

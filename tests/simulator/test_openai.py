@@ -138,6 +138,21 @@ def test_the_usage_of_a_batch_is_that_of_its_answers(openai: OpenAI, start: Star
     assert batch.usage.total_tokens == sum(spent)
 
 
+def test_what_strict_parsers_refuse_is_answered_all_the_same(
+    openai: OpenAI, start: Start, read: Read, chat: Line
+) -> None:
+    line = chat(1, messages=[{"role": "user", "content": "half an emoji \ud83d"}], seed=2**62)
+    result = read(openai.batches.retrieve(start([{**line, "custom_id": "\ud83d"}]).id).output_file_id)[0]
+    assert result["custom_id"] == "\ud83d"
+    assert content("openai", result["response"]["body"]) == expected("openai", line["body"])
+
+
+def test_a_line_that_is_nested_too_deeply_is_no_json(openai: OpenAI, start: Start) -> None:
+    batch = openai.batches.retrieve(start([b'{"a":' * 100_000 + b"1" + b"}" * 100_000]).id)
+    assert batch.errors is not None
+    assert [error.code for error in batch.errors.data or []] == ["invalid_json_line"]
+
+
 def test_results_are_out_of_order_and_the_same_each_time(openai: OpenAI, start: Start, chat: Line) -> None:
     lines = [chat(number) for number in range(30)]
     batch = openai.batches.retrieve(start(lines).id)
