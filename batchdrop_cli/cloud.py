@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
+# A pause that has just ended is told until a submission goes through: that deletes it, or begins the next one.
+_PAUSE_TOLD_SECONDS = 90
 DEFAULT_STACK = "batchdrop"
 DEFAULT_STATE_DIR = Path(".local")
 
@@ -78,7 +80,7 @@ class Cloud:
     @cached_property
     def store(self) -> Store:
         client: DynamoDBClient = self.session.client("dynamodb", endpoint_url=self.endpoint)
-        return Store(client, self.table, now=lambda: int(time()))
+        return Store(client, self.table, now=lambda: int(time()) - _PAUSE_TOLD_SECONDS)
 
     @property
     def poll_seconds(self) -> float:

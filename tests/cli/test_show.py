@@ -1,4 +1,5 @@
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,19 @@ def test_show_says_which_key_is_missing_and_how_to_set_it(
         "waits    openai: no key. Set it with: batchdrop keys set openai",
         f"output   s3://batchdrop-test/output/mine/reviews/{job}/ (when it is over)",
     ]
+
+
+def test_a_pause_is_told_while_its_end_is_being_tried(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    aws.store.add(a_batch(state=BatchState.SUBMITTING))
+    aws.store.set_pause("openai", "no credit (429)", int(time.time()) - 5)
+    assert json.loads(run("show", "--json").out)["waits_for"] == [
+        "openai: no credit (429). It is tried again by itself."
+    ]
+    aws.store.set_pause("openai", "no credit (429)", int(time.time()) - 3_600)
+    assert json.loads(run("show", "--json").out)["waits_for"] == []
 
 
 @pytest.mark.parametrize(
