@@ -16,7 +16,7 @@ def admit_batches(provider: str, services: Services) -> int:
     """Admit what fits of a provider's WAITING batches, by priority, then age; returns how many."""
     if services.store.pause(provider) is not None:
         return 0
-    due = services.store.due(BatchState.WAITING, provider=provider, by=services.now())
+    due = services.store.waiting(provider, by=services.now())
     admission = _Admission(provider, services)
     return sum(admission.admit(each.job, each.batch) for each in sorted(due, key=lambda d: (-d.priority, d.due_at)))
 

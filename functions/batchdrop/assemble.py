@@ -108,7 +108,7 @@ class _Sent:
             self._spool(batch.collected_key, services, folder, stack)
 
     def _spool(self, prefix: str, services: Services, folder: Path, stack: ExitStack) -> None:
-        for number in range(max(self.collected.streams, default=-1) + 1):
+        for number in range(self.collected.count_streams()):
             path = folder / f"raw-{self.batch.id}-{number}"
             services.files.download(raw_key(prefix, number), path)
             self._streams.append(stack.enter_context(path.open("rb")).fileno())

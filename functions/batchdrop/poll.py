@@ -40,7 +40,7 @@ def is_asked(age: int, now: int, tick: int) -> bool:
 
 def _poll(provider: str, services: Services) -> None:
     now, tick = services.now(), services.settings.tick_seconds
-    in_flight = services.store.due(BatchState.IN_FLIGHT, provider=provider)
+    in_flight = services.store.in_flight(provider)
     asked = {
         each.batch_id: each
         for each in in_flight

@@ -15,7 +15,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from batchdrop.errors import NotMyTurn, Transient
 from batchdrop.records import Batch, Intent, Job, Row, Split
-from batchdrop.states import JobState, State, may_move
+from batchdrop.states import BatchState, JobState, State, may_move
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,7 +24,8 @@ Item = dict[str, Any]
 Write = Callable[[str], Item]
 """One item of a transaction, given the table's name."""
 
-DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit a partition); so four thousand a state
+DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit for a partition)
+_HEAL = "HEAL"
 _TRANSACTION_ITEMS = 100  # DynamoDB's limit
 
 
@@ -65,9 +66,15 @@ def _key(row: Row) -> tuple[str, str]:
             raise TypeError(type(row).__name__)
 
 
-def _due_key(state: State, provider: str | None, shard: int) -> str:
-    kind = type(state).__name__.removesuffix("State").upper()
-    return f"{kind}.{state}#{provider or '-'}#{shard}"
+def _due_key(group: str, shard: int) -> str:
+    return f"{group}#{shard}"
+
+
+def _due_group(row: Job | Split | Batch) -> str:
+    """Who looks at a row: admission and poll take theirs by provider, sweep takes all others together."""
+    if isinstance(row, Batch) and row.state in {BatchState.WAITING, BatchState.IN_FLIGHT}:
+        return f"{row.state}#{row.provider}"
+    return _HEAL
 
 
 def _values(row: Job | Split | Batch) -> Item:
@@ -77,7 +84,7 @@ def _values(row: Job | Split | Batch) -> Item:
     values["epoch"] = row.epoch
     if row.due_at is not None:
         shard = zlib.crc32(f"{pk}{sk}".encode()) % DUE_SHARDS
-        values["due_key"] = _due_key(row.state, getattr(row, "provider", None), shard)
+        values["due_key"] = _due_key(_due_group(row), shard)
     if isinstance(row, Job):
         values["day"] = row.job[:8]
     return {name: value for name, value in values.items() if value is not None}
@@ -239,10 +246,6 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
 
     @property
-    def split(self) -> int:
-        return int(self.sk.removeprefix("SPLIT#"))
-
-    @property
     def batch(self) -> str:
         return self.sk.removeprefix("BATCH#")
 
@@ -290,22 +293,20 @@ class Store:
                     if job is not None:
                         yield job
 
-    def due(self, state: State, *, provider: str | None = None, by: int | None = None) -> Iterator[Due]:
-        """Rows in this state that are due, the longest due first within each shard; all of them with `by=None`."""
-        for shard in range(DUE_SHARDS):
-            condition, values = "due_key = :key", {":key": {"S": _due_key(state, provider, shard)}}
-            if by is not None:
-                condition, values = condition + " AND due_at <= :by", values | {":by": {"N": str(by)}}
-            pages = self._client.get_paginator("query").paginate(
-                TableName=self._table,
-                IndexName="due",
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-            )
-            for page in pages:
-                for item in page["Items"]:
-                    row = _decode(item)
-                    yield msgspec.convert({**row, "job": row["pk"].removeprefix("JOB#")}, Due)
+    def due(self, *, by: int) -> Iterator[Job | Split | Batch]:
+        """What sweep should look at: rows whose time has come, as they are now."""
+        for each in self._due(_HEAL, by):
+            row = self._row(each)
+            if row is not None and row.due_at is not None and row.due_at <= by:
+                yield row
+
+    def waiting(self, provider: str, *, by: int) -> Iterator[Due]:
+        """A provider's batches that may be admitted."""
+        return self._due(f"{BatchState.WAITING}#{provider}", by)
+
+    def in_flight(self, provider: str) -> Iterator[Due]:
+        """A provider's batches that it has not ended."""
+        return self._due(f"{BatchState.IN_FLIGHT}#{provider}", None)
 
     def owner(self, provider: str, batch_id: str) -> tuple[str, str] | None:
         """The job and batch that own a provider's batch id, or None."""
@@ -450,6 +451,32 @@ class Store:
     def _get[R: (Job, Split, Batch)](self, pk: str, sk: str, kind: type[R]) -> R | None:
         item = self._item(pk, sk)
         return msgspec.convert(item, kind) if item else None
+
+    def _row(self, due: Due) -> Job | Split | Batch | None:
+        kind, _, rest = due.sk.partition("#")
+        match kind:
+            case "JOB":
+                return self.job(due.job)
+            case "SPLIT":
+                return self.split(due.job, int(rest))
+            case _:
+                return self.batch(due.job, rest)
+
+    def _due(self, group: str, by: int | None) -> Iterator[Due]:
+        for shard in range(DUE_SHARDS):
+            condition, values = "due_key = :key", {":key": {"S": _due_key(group, shard)}}
+            if by is not None:
+                condition, values = condition + " AND due_at <= :by", values | {":by": {"N": str(by)}}
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="due",
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    row = _decode(item)
+                    yield msgspec.convert({**row, "job": row["pk"].removeprefix("JOB#")}, Due)
 
     def _rows[R: (Job, Split, Batch)](self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
         pages = self._client.get_paginator("query").paginate(

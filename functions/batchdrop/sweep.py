@@ -1,6 +1,7 @@
 """Sweep: whatever stands still is sent again, and what fits is admitted. Messages make it fast; this makes it sure."""
 
 from collections.abc import Callable
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -11,8 +12,7 @@ from batchdrop.plan import open_job
 from batchdrop.publish import clean_up
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
-from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState
-from batchdrop.store import Due
+from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 
 logger = Logger(child=True)
 
@@ -25,41 +25,14 @@ def sweep(services: Services) -> None:
     if not services.store.lease("sweep", _LEASE_SECONDS):
         return
     try:
-        _sweep_jobs(services)
-        _sweep_splits(services)
+        for row in services.store.due(by=services.now()):
+            heal = _HEAL.get((type(row), row.state))
+            if heal is not None:
+                heal(row, services)
         for provider in services.providers:
-            _sweep_batches(provider, services)
             admit_batches(provider, services)
     finally:
         services.store.end_lease("sweep")
-
-
-def _sweep_jobs(services: Services) -> None:
-    now = services.now()
-    for state in (JobState.PLANNING, JobState.PUBLISHING, *sorted(TERMINAL_JOBS)):
-        for due in services.store.due(state, by=now):
-            job = services.store.job(due.job)
-            if job is not None and job.state is state:
-                _JOBS[state](job, services)
-
-
-def _sweep_splits(services: Services) -> None:
-    now = services.now()
-    for due in services.store.due(SplitState.PENDING, by=now):
-        split = services.store.split(due.job, due.split)
-        if split is not None and split.state is SplitState.PENDING and _send(split, services):
-            services.queues.plan(split.job, split.index)
-    for due in services.store.due(SplitState.PLANNED, by=now):
-        _assemble(due, services)
-
-
-def _sweep_batches(provider: str, services: Services) -> None:
-    now = services.now()
-    for state, again in _BATCHES.items():
-        for due in services.store.due(state, provider=provider, by=now):
-            batch = services.store.batch(due.job, due.batch)
-            if batch is not None and batch.state is state:
-                again(batch, services)
 
 
 def _plan_on(job: Job, services: Services) -> None:
@@ -76,11 +49,17 @@ def _publish(job: Job, services: Services) -> None:
         services.queues.publish(job.id)
 
 
-def _assemble(due: Due, services: Services) -> None:
-    split, job = services.store.split(due.job, due.split), services.store.job(due.job)
-    if split is None or job is None or split.state is not SplitState.PLANNED or split.open:
+def _plan(split: Split, services: Services) -> None:
+    if _send(split, services):
+        services.queues.plan(split.job, split.index)
+
+
+def _assemble(split: Split, services: Services) -> None:
+    """A split is assembled when its batches are closed and its job is open: until then its time comes again."""
+    job = services.store.job(split.job)
+    if split.open or job is None or job.state not in {JobState.RUNNING, JobState.CANCELLING}:
         return
-    if job.state in {JobState.RUNNING, JobState.CANCELLING} and _send(split, services):
+    if _send(split, services):
         services.queues.assemble(split.job, split.index)
 
 
@@ -103,13 +82,14 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
     return sent
 
 
-_JOBS: dict[JobState, Callable[[Job, Services], None]] = {
-    JobState.PLANNING: _plan_on,
-    JobState.PUBLISHING: _publish,
-    **dict.fromkeys(TERMINAL_JOBS, clean_up),
-}
-_BATCHES: dict[BatchState, Callable[[Batch, Services], None]] = {
-    BatchState.ADMITTED: _submit,
-    BatchState.ENDED: _collect,
-    BatchState.COLLECTED: delete_from_provider,
+# What a state waits for when its time has come.
+_HEAL: dict[tuple[type, State], Callable[[Any, Services], None]] = {
+    (Job, JobState.PLANNING): _plan_on,
+    (Job, JobState.PUBLISHING): _publish,
+    (Split, SplitState.PENDING): _plan,
+    (Split, SplitState.PLANNED): _assemble,
+    (Batch, BatchState.ADMITTED): _submit,
+    (Batch, BatchState.ENDED): _collect,
+    (Batch, BatchState.COLLECTED): delete_from_provider,
+    **{(Job, state): clean_up for state in TERMINAL_JOBS},
 }

@@ -7,51 +7,7 @@ import msgspec
 import pytest
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
-from provider_simulator.answers import content, expected
-
-CHAT, MESSAGES, EMBEDDINGS, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/embeddings", "/v1/responses"
-
-
-def chat(text: str, custom_id: Any = None, model: str = "gpt-4o-mini") -> dict[str, Any]:
-    body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    return {"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body}
-
-
-def claude(text: str, custom_id: Any = None) -> dict[str, Any]:
-    messages = [{"role": "user", "content": text}]
-    return {
-        "custom_id": custom_id,
-        "params": {"model": "claude-haiku-4-5", "max_tokens": 20, "messages": messages},
-    }
-
-
-def mixed(count: int) -> list[dict[str, Any]]:
-    """Lines that alternate between forms and providers."""
-    lines: list[dict[str, Any]] = []
-    for number in range(count):
-        lines.append(
-            [
-                chat(f"chat {number}", f"c{number}"),
-                claude(f"claude {number}", {"n": number}),
-                {"model": "text-embedding-3-small", "input": f"embed {number}"},
-                {"custom_id": number, "model": "gpt-5-mini", "input": f"respond {number}"},
-            ][number % 4]
-        )
-    return lines
-
-
-def wanted(line: dict[str, Any]) -> tuple[str, Any]:
-    """The endpoint of a line and the answer that is its own."""
-    if "params" in line:
-        return MESSAGES, expected(MESSAGES, line["params"])
-    if "body" in line:
-        return line["url"], expected(line["url"], line["body"])
-    endpoint = EMBEDDINGS if "embedding" in line["model"] else RESPONSES
-    return endpoint, expected(endpoint, {name: value for name, value in line.items() if name != "custom_id"})
-
-
-def got(result: dict[str, Any]) -> tuple[str, Any]:
-    return result["endpoint"], content(result["endpoint"], result["response"]["body"])
+from faking.lines import chat, got, mixed, wanted
 
 
 def test_every_line_comes_back_in_its_place_with_its_own_answer(cloud: Cloud) -> None:
@@ -70,7 +26,10 @@ def test_splits_of_any_size_give_the_same_results() -> None:
             out = cloud.run("input/mixed.jsonl", lines)
             seen.append(
                 (
-                    [(r["line"], r["custom_id"], r["model"], r["error"], r["response"] and got(r)) for r in out.results],
+                    [
+                        (r["line"], r["custom_id"], r["model"], r["error"], r["response"] and got(r))
+                        for r in out.results
+                    ],
                     out.failed,
                     out.manifest.counts,
                 )
@@ -220,12 +179,18 @@ def test_a_wrong_setting_fails_the_job_and_names_the_key(cloud: Cloud) -> None:
 
 
 def test_part_bytes_makes_parts_that_join_to_the_same_results() -> None:
-    lines = [chat(f"{number} " + "x" * 60_000, number) for number in range(200)]
-    with new_cloud(split_bytes=4_000_000) as cloud:
+    lines = [{"model": "text-embedding-3-small", "input": str(number), "dimensions": 1536} for number in range(800)]
+    with new_cloud(split_bytes=20_000) as cloud:
         out = cloud.run("input/x.jsonl", lines, **{"batchdrop-part_bytes": "5242880"})
         files = out.manifest.files.results
-        assert [each.key.rpartition("/")[2] for each in files] == ["results-00001.jsonl"]
-        assert sum(each.lines for each in files) == 200
+        assert [each.key.rpartition("/")[2] for each in files] == [
+            f"results-{number:05}.jsonl" for number in range(1, len(files) + 1)
+        ]
+        assert len(files) > 1
+        assert all(each.bytes >= 5_242_880 for each in files[:-1])
+        assert [result["line"] for result in out.results] == list(range(1, 801))
+        firsts = [each.first_line for each in files]
+        assert firsts == [1, *[(each.last_line or 0) + 1 for each in files[:-1]]]
 
 
 def test_the_prefix_that_names_a_provider_is_kept_in_the_result_and_taken_off_the_wire(cloud: Cloud) -> None:

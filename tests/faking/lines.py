@@ -1,0 +1,44 @@
+"""Input lines of every form, and what their own answers are."""
+
+from collections.abc import Callable
+from typing import Any
+
+from provider_simulator.answers import content, expected
+
+CHAT, MESSAGES, EMBEDDINGS, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/embeddings", "/v1/responses"
+
+
+def chat(text: str, custom_id: Any = None, model: str = "gpt-4o-mini") -> dict[str, Any]:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    return {"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body}
+
+
+def claude(text: str, custom_id: Any = None) -> dict[str, Any]:
+    messages = [{"role": "user", "content": text}]
+    return {"custom_id": custom_id, "params": {"model": "claude-haiku-4-5", "max_tokens": 20, "messages": messages}}
+
+
+def mixed(count: int) -> list[dict[str, Any]]:
+    """Lines that alternate between forms and providers."""
+    forms: list[Callable[[int], dict[str, Any]]] = [
+        lambda number: chat(f"chat {number}", f"c{number}"),
+        lambda number: claude(f"claude {number}", {"n": number}),
+        lambda number: {"model": "text-embedding-3-small", "input": f"embed {number}"},
+        lambda number: {"custom_id": number, "model": "gpt-5-mini", "input": f"respond {number}"},
+    ]
+    return [forms[number % 4](number) for number in range(count)]
+
+
+def wanted(line: dict[str, Any]) -> tuple[str, Any]:
+    """The endpoint of a line and the answer that is its own."""
+    if "params" in line:
+        return MESSAGES, expected(MESSAGES, line["params"])
+    if "body" in line:
+        return line["url"], expected(line["url"], line["body"])
+    endpoint = EMBEDDINGS if "embedding" in line["model"] else RESPONSES
+    return endpoint, expected(endpoint, {name: value for name, value in line.items() if name != "custom_id"})
+
+
+def got(result: dict[str, Any]) -> tuple[str, Any]:
+    """The same of a result."""
+    return result["endpoint"], content(result["endpoint"], result["response"]["body"])
