@@ -50,27 +50,34 @@ def stop(process: Process) -> None:
 
 def _identity(pid: int) -> str | None:
     """When the program was started, as the system says it; None when it has ended."""
-    identity = _from_proc(pid) if PROC.is_dir() else _from_ps(pid)
-    return None if _has_ended(pid) else identity
-
-
-def _has_ended(pid: int) -> bool:
-    """A child that ended keeps its number until its parent asks. Most often we are not the parent, and cannot."""
     try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
+        ended, _ = os.waitpid(pid, os.WNOHANG)  # a child that ended keeps its number until its parent asks
     except ChildProcessError:
-        return False
+        return _of_stranger(pid)
+    return None if ended else _look(pid)[1]
 
 
-def _from_proc(pid: int) -> str | None:
+def _of_stranger(pid: int) -> str | None:
+    """Another's child may have ended with nobody asking; what is left of it does not run."""
+    state, started = _look(pid)
+    return None if state.startswith("Z") else started
+
+
+def _look(pid: int) -> tuple[str, str | None]:
+    """The state and the start of a program, as this system tells them."""
+    return _from_proc(pid) if PROC.is_dir() else _from_ps(pid)
+
+
+def _from_proc(pid: int) -> tuple[str, str | None]:
     try:
         fields = (PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] == "Z" else fields[START_TIME_FIELD]
+        return "", None
+    return fields[0], fields[START_TIME_FIELD]
 
 
-def _from_ps(pid: int) -> str | None:
-    command = ["/bin/ps", "-o", "lstart=", "-p", str(pid)]
+def _from_ps(pid: int) -> tuple[str, str | None]:
+    command = ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - a number and fixed words
-    return done.stdout.strip() or None
+    state, _, started = done.stdout.strip().partition(" ")
+    return state, started.strip() or None
