@@ -1,0 +1,145 @@
+"""Lines where they lie: a stream is cut at line feeds only, and a file that is read in splits has the same lines."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from batchdrop import plan
+from batchdrop.files import Line, cut_lines
+from batchdrop.plan import split_lines
+from batchdrop.records import Job, JobSettings, Split
+from batchdrop.states import JobState, SplitState
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def cut(data: bytes, *, at: int = 0, max_bytes: int = 1_000, piece: int = 10_000) -> list[Line]:
+    chunks = (data[start : start + piece] for start in range(0, len(data), piece))
+    return list(cut_lines(chunks, offset=at, max_bytes=max_bytes))
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"", []),
+        (b"a", [Line(0, 1, b"a")]),
+        (b"a\n", [Line(0, 1, b"a")]),
+        (b"a\nb", [Line(0, 1, b"a"), Line(2, 1, b"b")]),
+        (b"\n\na\n", [Line(0, 0, b""), Line(1, 0, b""), Line(2, 1, b"a")]),
+        (b"a\r\nb\r\n", [Line(0, 1, b"a"), Line(3, 1, b"b")]),
+        (b"a\rb\n\r\n", [Line(0, 3, b"a\rb"), Line(4, 0, b"")]),
+        (b"a\r", [Line(0, 1, b"a")]),
+        ("\u2028\u2029\u0085\x0b\x0c\x1c\n".encode(), [Line(0, 11, "\u2028\u2029\u0085\x0b\x0c\x1c".encode())]),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("piece", [1, 2, 10_000])
+def test_a_stream_is_cut_at_line_feeds_and_nowhere_else(data: bytes, lines: list[Line], piece: int) -> None:
+    assert cut(data, piece=piece) == lines
+
+
+@pytest.mark.parametrize("piece", [1, 3, 10_000])
+def test_a_line_over_the_limit_is_told_by_offset_and_length_only(piece: int) -> None:
+    assert cut(b"ab\nabcdef\nabc\nabcd", at=50, max_bytes=3, piece=piece) == [
+        Line(50, 2, b"ab"),
+        Line(53, 6, None),
+        Line(60, 3, b"abc"),
+        Line(64, 4, None),
+    ]
+
+
+def test_a_line_over_the_limit_is_not_held_in_memory() -> None:
+    held = []
+
+    def endless() -> Iterator[bytes]:
+        for number in range(200):
+            chunk = b"x" * 1_000
+            held.append(chunk)
+            yield chunk if number < 199 else b"\nend"
+
+    assert list(cut_lines(endless(), offset=0, max_bytes=2_000)) == [Line(0, 199_000, None), Line(199_001, 3, b"end")]
+
+
+files = st.lists(
+    st.sampled_from([b"", b"x", b'{"a":1}', "é€😀".encode(), "\u2028".encode(), b"\r", b"a" * 40]), max_size=12
+).flatmap(lambda lines: st.sampled_from([b"\n", b"\r\n"]).map(lambda end: end.join(lines)))
+
+
+@given(files, st.integers(1, 20), st.sampled_from([5, 1_000]))
+def test_the_pieces_of_a_stream_make_no_difference(data: bytes, piece: int, max_bytes: int) -> None:
+    assert cut(data, piece=piece, max_bytes=max_bytes) == cut(data, max_bytes=max_bytes)
+
+
+@given(files)
+def test_offsets_and_lengths_point_at_the_lines_bytes(data: bytes) -> None:
+    assert [data[line.offset : line.offset + line.length] for line in cut(data)] == [line.bytes for line in cut(data)]
+
+
+# Splits
+
+
+@dataclass
+class Memory:
+    """`Files.stream` over one object in memory, in pieces of a few bytes."""
+
+    data: bytes
+    piece: int
+
+    def stream(self, _key: str, *, start: int, end: int, version_id: str | None) -> Iterator[bytes]:
+        assert version_id == "v"
+        wanted = self.data[start:end]
+        for at in range(0, len(wanted), self.piece):
+            yield wanted[at : at + self.piece]
+
+
+def lines_of_splits(data: bytes, split_bytes: int, piece: int) -> list[list[Line]]:
+    services: Any = SimpleNamespace(files=Memory(data, piece))
+    job = Job(
+        job="j",
+        state=JobState.PLANNING,
+        bucket="b",
+        key="input/f.jsonl",
+        version_id="v",
+        bytes=len(data),
+        dropped_at=0,
+        settings=JobSettings(),
+    )
+    return [
+        list(split_lines(job, split_at(index, split_bytes, len(data)), services))
+        for index in range(-(-len(data) // split_bytes))
+    ]
+
+
+def split_at(index: int, size: int, total: int) -> Split:
+    end = min((index + 1) * size, total)
+    return Split(job="j", state=SplitState.PENDING, index=index, start=index * size, end=end)
+
+
+@given(files, st.integers(1, 12))
+def test_a_file_has_the_same_lines_however_it_is_split(data: bytes, piece: int) -> None:
+    whole = cut(data, max_bytes=plan.MAX_LINE_BYTES)
+    for split_bytes in range(1, len(data) + 2):
+        splits = lines_of_splits(data, split_bytes, piece)
+        assert [line for lines in splits for line in lines] == whole, split_bytes
+
+
+@given(files, st.integers(1, 30))
+def test_a_line_belongs_to_the_split_that_it_begins_in(data: bytes, split_bytes: int) -> None:
+    for index, lines in enumerate(lines_of_splits(data, split_bytes, 7)):
+        assert all(index * split_bytes <= line.offset < (index + 1) * split_bytes for line in lines)
+
+
+def test_the_end_of_a_splits_last_line_is_read_however_far_it_is() -> None:
+    far = b"y" * (2 * 1024 * 1024)
+    data = b"a\n" + far + b"\nb\n"
+    half = len(data) // 2
+    assert (
+        lines_of_splits(data, half, 100_000)
+        == [
+            [Line(0, 1, b"a"), Line(2, len(far), far)],
+            [Line(len(far) + 3, 1, b"b")],
+            [],
+        ][: -(-len(data) // half)]
+    )
