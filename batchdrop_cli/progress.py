@@ -39,7 +39,8 @@ def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> St
     if job.state is JobState.PLANNING:
         return Stage(text="reading the file", done=job.splits - job.unplanned, total=job.splits or None)
     done, total = requests_over(batches)
-    words = [_LATER_STAGES.get(job.state, ""), batch_counts(batches), *waits]
+    counted = f"batches: {batch_counts(batches)}" if batches else ""
+    words = [_LATER_STAGES.get(job.state, ""), counted, *waits]
     return Stage(text="; ".join(filter(None, words)) or JOB_WORDS[job.state], done=done, total=total or None)
 
 

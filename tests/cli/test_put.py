@@ -155,9 +155,9 @@ def test_progress_tells_of_the_drop_the_reading_and_the_batches(
         Stage(text="dropped: waiting for the functions to notice it"),
         Stage(text="reading the file", done=3, total=4),
         Stage(
-            text="1 waiting, 1 at the provider, 1 collected, 1 replaced by smaller ones; openai: no key",
+            text="batches: 1 waiting, 1 at the provider, 1 collected, 1 replaced by smaller ones; openai: no key",
             done=30,
             total=280,
         ),
-        Stage(text="writing the results; 1 collected", done=30, total=30),
+        Stage(text="writing the results; batches: 1 collected", done=30, total=30),
     ]
