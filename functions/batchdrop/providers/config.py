@@ -7,12 +7,14 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 import msgspec
 
 from batchdrop.errors import ConfigError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Protocol(StrEnum):
@@ -32,10 +34,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             tier.
     """
 
-    requests_per_batch: int = 50_000
-    bytes_per_batch: int = 90_000_000
-    enqueued_tokens: int = 2_000_000
-    queued_requests: int = 200_000
+    requests_per_batch: _AtLeastOne = 50_000
+    bytes_per_batch: _AtLeastOne = 90_000_000
+    enqueued_tokens: _AtLeastOne = 2_000_000
+    queued_requests: _AtLeastOne = 200_000
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
