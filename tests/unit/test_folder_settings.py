@@ -1,0 +1,156 @@
+"""batchdrop.toml and the object's metadata."""
+
+import pytest
+from batchdrop.errors import Unprocessable
+from batchdrop.folder_settings import resolve, seconds
+from batchdrop.records import JobSettings
+
+
+def reason(text: str = "", **metadata: str) -> str:
+    with pytest.raises(Unprocessable) as caught:
+        resolve([("input/batchdrop.toml", text)], {name.replace("_", "-"): value for name, value in metadata.items()})
+    return str(caught.value)
+
+
+def test_a_job_without_settings_has_the_defaults() -> None:
+    assert resolve([], {}) == JobSettings(
+        max_attempts=1,
+        on_invalid="skip",
+        priority=0,
+        expected_by=None,
+        max_age="30d",
+        part_bytes=None,
+        anthropic_version=None,
+        betas=(),
+        drop_params=(),
+    )
+
+
+EVERY_KEY = """
+max_attempts = 5
+on_invalid = "reject"
+priority = -3
+expected_by = "07:00Z"
+max_age = "36h"
+part_bytes = 10_000_000
+anthropic_version = "2026-10-21"
+betas = ["context-1m-2025-08-07", "b"]
+drop_params = ["seed"]
+"""
+READ = JobSettings(
+    max_attempts=5,
+    on_invalid="reject",
+    priority=-3,
+    expected_by="07:00Z",
+    max_age="36h",
+    part_bytes=10_000_000,
+    anthropic_version="2026-10-21",
+    betas=("context-1m-2025-08-07", "b"),
+    drop_params=("seed",),
+)
+
+
+def test_a_file_may_set_every_key() -> None:
+    assert resolve([("input/batchdrop.toml", EVERY_KEY)], {}) == READ
+
+
+def test_an_objects_metadata_may_set_every_key() -> None:
+    metadata = {
+        "batchdrop-max-attempts": "5",
+        "batchdrop-on-invalid": "reject",
+        "batchdrop-priority": "-3",
+        "batchdrop-expected-by": "07:00Z",
+        "Batchdrop-Max_Age": "36h",
+        "batchdrop-part-bytes": "10000000",
+        "batchdrop-anthropic-version": "2026-10-21",
+        "batchdrop-betas": "context-1m-2025-08-07, b,",
+        "batchdrop-drop-params": "seed",
+    }
+    assert resolve([], metadata) == READ
+
+
+def test_the_nearest_wins_key_by_key_and_the_metadata_over_all() -> None:
+    files = [
+        ("input/batchdrop.toml", 'priority = 1\nmax_age = "1d"\nbetas = ["a"]\non_invalid = "reject"'),
+        ("input/x/batchdrop.toml", 'priority = 2\nbetas = []\nmax_age = "2d"'),
+        ("input/x/y/batchdrop.toml", "priority = 3"),
+    ]
+    assert resolve(files, {"batchdrop-max-age": "9d"}) == JobSettings(
+        on_invalid="reject", priority=3, max_age="9d", betas=()
+    )
+
+
+def test_metadata_of_others_and_of_the_command_is_no_setting() -> None:
+    metadata = {"priority": "x", "batchdrop-retry-of": "j", "batchdrop-retry-lines": "k", "batchdrop-sha256": "0"}
+    assert resolve([], metadata) == JobSettings()
+
+
+def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
+    known = (
+        "max_attempts, on_invalid, priority, expected_by, max_age, part_bytes, anthropic_version, betas, drop_params"
+    )
+    assert [reason("max_tries = 3"), reason("[limits]\nmax_age = 1"), reason(batchdrop_colour="red")] == [
+        f"input/batchdrop.toml: unknown setting 'max_tries'; known are {known}",
+        f"input/batchdrop.toml: unknown setting 'limits'; known are {known}",
+        f"the object's metadata: unknown setting 'colour'; known are {known}",
+    ]
+
+
+ARABIC = "\u0662\u0660\u0662\u0663-\u0660\u0666-\u0660\u0661"  # the digits of 2023-06-01, but no header takes them
+EXPECTED_BY = 'a duration after the drop such as "6h", or a time of day such as "07:00Z"'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("max_attempts = 0", "max_attempts = 0: a number from 1 to 10"),
+        ("max_attempts = 11", "max_attempts = 11: a number from 1 to 10"),
+        ("max_attempts = true", "max_attempts = True: Expected `int`, got `bool`"),
+        ('on_invalid = "stop"', 'on_invalid = \'stop\': either "skip" or "reject"'),
+        ("priority = 1.5", "priority = 1.5: Expected `int`, got `float`"),
+        ("priority = 1000001", "priority = 1000001: a number from -1000000 to 1000000"),
+        (f"priority = {10**41}", f"priority = {10**41}: a number from -1000000 to 1000000"),
+        ('expected_by = "7:00"', f"expected_by = '7:00': {EXPECTED_BY}"),
+        ('expected_by = "24:00Z"', f"expected_by = '24:00Z': {EXPECTED_BY}"),
+        ('expected_by = "0h"', f"expected_by = '0h': {EXPECTED_BY}"),
+        ('expected_by = "6 hours"', f"expected_by = '6 hours': {EXPECTED_BY}"),
+        ('max_age = "30"', 'max_age = \'30\': a duration such as "30d" or "36h"'),
+        ("max_age = 30", "max_age = 30: Expected `str`, got `int`"),
+        ("part_bytes = 5242879", "part_bytes = 5242879: at least 5242880, at most 5497558138880"),
+        (f"part_bytes = {2**63}", f"part_bytes = {2**63}: at least 5242880, at most 5497558138880"),
+        ('anthropic_version = "latest"', "anthropic_version = 'latest': a date such as \"2023-06-01\""),
+        (f'anthropic_version = "{ARABIC}"', f"anthropic_version = '{ARABIC}': a date such as \"2023-06-01\""),
+        ('betas = "a"', "betas = 'a': Expected `array`, got `str`"),
+        ('betas = ["a\\nb"]', "betas = ['a\\nb']: names of betas, each a word"),
+        ('betas = ["a,b"]', "betas = ['a,b']: names of betas, each a word"),
+        ('betas = [""]', "betas = ['']: names of betas, each a word"),
+        ("drop_params = [1]", "drop_params = [1]: Expected `str`, got `int`"),
+    ],
+)
+def test_a_value_without_sense_is_named_with_its_file_its_key_and_what_would_do(text: str, problem: str) -> None:
+    assert reason(text) == f"input/batchdrop.toml: {problem}"
+
+
+def test_a_value_without_sense_in_the_metadata_is_named_too() -> None:
+    assert reason(batchdrop_priority="high") == "the object's metadata: priority = 'high': Expected `int`, got `str`"
+
+
+def test_a_very_long_value_is_cut_in_the_reason() -> None:
+    assert len(reason(f'max_age = "{"9" * 100_000}"')) < 300
+    assert len(reason(f"{'k' * 100_000} = 1")) < 400
+
+
+@pytest.mark.parametrize("text", ["max_age", "a = 1\na = 2", "x = " + "[" * 100_000, "priority = " + "9" * 5_000])
+def test_a_file_that_is_no_toml_is_named(text: str) -> None:
+    assert reason(text).startswith("input/batchdrop.toml is not TOML: ")
+
+
+@pytest.mark.parametrize(("text", "value"), [("45m", 2_700), ("6h", 21_600), ("30d", 2_592_000)])
+def test_durations_are_minutes_hours_or_days(text: str, value: int) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "6", "h", "06h", "6H", "6h ", "-6h", "6.5h", "100000d"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        seconds(text)
