@@ -24,7 +24,9 @@ READ_ACTIONS = ["s3:GetObject", "s3:GetObjectVersion"]
 # Without these a missing key answers 403 instead of 404. A condition on the prefix would not hold: HEAD sends none.
 LIST_ACTIONS = ["s3:ListBucket", "s3:ListBucketVersions"]
 WRITE_ACTIONS = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-DELETE_ACTIONS = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+# An upload that a dead worker left unfinished is deleted, too.
+DELETE_ACTIONS = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"]
+LIST_UPLOADS_ACTIONS = ["s3:ListBucketMultipartUploads"]
 
 
 class Storage(Construct):
@@ -44,6 +46,7 @@ class Storage(Construct):
 
     def allow_deleting(self, grantee: iam.IGrantable, *folders: str) -> None:
         self._allow(grantee, DELETE_ACTIONS, *self._objects(folders))
+        self._allow(grantee, LIST_UPLOADS_ACTIONS, self.bucket.bucket_arn)
 
     def allow_rows(self, grantee: iam.IGrantable) -> None:
         indexes = [f"{self.table.table_arn}/index/{index}" for index in (DUE_INDEX, DAYS_INDEX)]

