@@ -1,0 +1,35 @@
+"""A store on moto, its table as the deployed stack has it, and a clock that stands still."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from batchdrop.store import Store
+from faking import cloud
+from moto import mock_aws
+from store.rows import NOW
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def client() -> Iterator[Any]:
+    with mock_aws():
+        cloud._table()  # noqa: SLF001 - the tests' one description of the table
+        yield boto3.client("dynamodb", region_name=cloud.REGION)
+
+
+@pytest.fixture
+def store(client: Any, clock: Clock) -> Store:
+    return Store(client, cloud.TABLE, now=clock)

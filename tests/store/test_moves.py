@@ -1,0 +1,418 @@
+"""Every move is a conditional write: of two workers one wins, and a lost reply is no lost move."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import stamina
+from batchdrop.errors import NotMyTurn, Transient
+from batchdrop.records import Intent
+from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.store import (
+    Changed,
+    Store,
+    add_intent,
+    add_row,
+    move_too,
+    own_batch_id,
+    release,
+    require_state,
+    reserve,
+    update_counter,
+)
+from botocore.exceptions import ConnectionClosedError
+from faking.cloud import TABLE
+from moto.core.models import botocore_stubber
+from store.conftest import Clock
+from store.rows import JOB, NOW, a_batch, a_job, a_split
+
+LEDGER = "openai/gpt-4o"
+
+
+# One wins
+
+
+def test_a_move_raises_the_epoch_ends_the_claim_and_starts_the_count_of_messages_anew(store: Store) -> None:
+    batch = a_batch(epoch=4, claimed_until=NOW + 50, sends=3)
+    store.add(batch)
+    moved = store.move(batch, BatchState.ADMITTED, due_at=NOW + 7, failure="x")
+    assert moved == batch.with_(
+        state=BatchState.ADMITTED, epoch=5, claimed_until=0, sends=0, due_at=NOW + 7, failure="x"
+    )
+    assert store.batch(JOB, batch.id) == moved
+
+
+def test_a_change_to_none_removes_the_attribute(store: Store) -> None:
+    batch = a_batch(state=BatchState.SUBMITTING, create_by=NOW)
+    store.add(batch)
+    store.move(batch, BatchState.WAITING, create_by=None)
+    found = store.batch(JOB, batch.id)
+    assert found is not None
+    assert found.create_by is None
+
+
+@pytest.mark.parametrize("also", [[], [reserve(LEDGER, 1, limit=100)]], ids=["alone", "in a transaction"])
+def test_of_two_workers_with_the_same_row_one_wins(store: Store, also: list[Any]) -> None:
+    batch = a_batch()
+    store.add(batch)
+    winner = store.move(batch, BatchState.ADMITTED, also=also, due_at=1)
+    with pytest.raises(NotMyTurn):
+        store.move(batch, BatchState.ADMITTED, also=also, due_at=2)
+    with pytest.raises(NotMyTurn):
+        store.move(batch, BatchState.CANCELLED, also=also)
+    assert (store.batch(JOB, batch.id), store.reserved(LEDGER)) == (winner, len(also))
+
+
+def test_a_row_that_is_gone_is_nobodys_turn(store: Store) -> None:
+    with pytest.raises(NotMyTurn):
+        store.move(a_batch(), BatchState.ADMITTED)
+    assert store.batch(JOB, a_batch().id) is None
+
+
+def test_a_move_that_the_table_of_moves_does_not_have_is_never_written(store: Store) -> None:
+    store.add(a_batch())
+    with pytest.raises(ValueError, match=r"^WAITING does not move to IN_FLIGHT$"):
+        store.move(a_batch(), BatchState.IN_FLIGHT)
+    assert store.batch(JOB, a_batch().id) == a_batch()
+
+
+# Claims
+
+
+def test_a_claim_holds_until_it_ends_and_then_the_next_one_holds(store: Store, clock: Clock) -> None:
+    split = a_split()
+    store.add(split)
+    first = store.claim(split, 60)
+    assert first == split.with_(epoch=2, claimed_until=NOW + 60, due_at=NOW + 60)
+    clock.now = NOW + 59
+    with pytest.raises(NotMyTurn):
+        store.claim(first, 60)
+    clock.now = NOW + 60
+    second = store.claim(first, 60)
+    with pytest.raises(NotMyTurn):  # the first worker wakes up again
+        store.move(first, SplitState.PLANNED)
+    assert store.move(second, SplitState.PLANNED).epoch == 4
+
+
+def test_of_two_claims_of_the_same_row_one_holds(store: Store) -> None:
+    split = a_split()
+    store.add(split)
+    store.claim(split, 60)
+    with pytest.raises(NotMyTurn):
+        store.claim(split, 60)
+
+
+def test_a_claim_keeps_the_count_of_messages_and_may_change_more(store: Store) -> None:
+    batch = a_batch(state=BatchState.ADMITTED, sends=3)
+    store.add(batch)
+    claimed = store.claim(batch, 60, input_file_id="file_1")
+    assert (claimed.sends, claimed.input_file_id, store.batch(JOB, batch.id)) == (3, "file_1", claimed)
+
+
+def test_letting_go_lets_the_next_one_claim_at_once(store: Store) -> None:
+    batch = a_batch(state=BatchState.ENDED, sends=2)
+    store.add(batch)
+    free = store.let_go(store.claim(batch, 60), NOW + 5)
+    assert free == batch.with_(epoch=3, due_at=NOW + 5)
+    assert store.claim(free, 60).epoch == 4
+
+
+def test_what_is_over_cannot_be_claimed(store: Store) -> None:
+    job = a_job(state=JobState.COMPLETED)
+    store.add(job)
+    with pytest.raises(ValueError, match=r"^COMPLETED does not move to COMPLETED$"):
+        store.claim(job, 60)
+
+
+# Messages
+
+
+def test_of_two_senders_one_sends(store: Store) -> None:
+    split = a_split()
+    store.add(split)
+    assert [store.sending(split, NOW + 900), store.sending(split, NOW + 900)] == [True, False]
+    read = store.split(JOB, 0)
+    assert read == split.with_(due_at=NOW + 900, sends=1)
+    assert [store.sending(read, NOW + 1800), store.sending(read, NOW + 1800)] == [True, False]
+
+
+def test_sending_is_no_claim(store: Store) -> None:
+    split = a_split()
+    store.add(split)
+    store.sending(split, NOW + 900)
+    assert store.claim(split, 60).epoch == 2  # as it was read before the message was sent
+
+
+def test_a_row_that_moved_is_not_sent_for(store: Store) -> None:
+    split = a_split()
+    store.add(split)
+    store.claim(split, 60)
+    assert not store.sending(split, NOW + 900)
+    assert not store.sending(a_split(5), NOW + 900)
+
+
+def test_a_row_that_moved_is_not_taken_out_of_the_index(store: Store, client: Any) -> None:
+    batch = a_batch(state=BatchState.ENDED)
+    store.add(batch)
+    store.move(batch, BatchState.COLLECTED, due_at=NOW + 9)
+    with pytest.raises(client.exceptions.ConditionalCheckFailedException):
+        store.not_due(batch)
+    assert [row.due_at for row in store.due(by=NOW + 9)] == [NOW + 9]
+
+
+# Transactions
+
+
+def counter(store: Store, name: str) -> int | None:
+    job = store.job(JOB)
+    return None if job is None else getattr(job, name)
+
+
+def test_a_counter_moves_with_the_state_or_not_at_all(store: Store) -> None:
+    job, first, second = a_job(), a_split(0), a_split(1)
+    for row in (job, first, second):
+        store.add(row)
+    store.move(first, SplitState.PLANNED, also=[update_counter(job, "unplanned", 2, to=1)])
+    with pytest.raises(Changed):  # the other worker read the counter before
+        store.move(second, SplitState.PLANNED, also=[update_counter(job, "unplanned", 2, to=1)])
+    assert (counter(store, "unplanned"), store.split(JOB, 1)) == (1, second)
+    read = store.job(JOB)
+    assert read is not None
+    store.move(second, SplitState.PLANNED, also=[update_counter(read, "unplanned", 1, to=0, due_at=NOW)])
+    assert store.job(JOB) == job.with_(unplanned=0, due_at=NOW)
+    assert store.job(JOB) in list(store.due(by=NOW))
+
+
+def test_a_counter_never_asks_for_the_epoch(store: Store) -> None:
+    job, split = a_job(), a_split()
+    store.add(job)
+    store.add(split)
+    store.claim(job, 60)
+    store.move(split, SplitState.PLANNED, also=[update_counter(job, "unplanned", 2, to=1)])
+    assert counter(store, "unplanned") == 1
+
+
+def test_when_ones_own_row_and_another_were_changed_it_is_not_ones_turn(store: Store) -> None:
+    job, split = a_job(), a_split()
+    store.add(job)
+    store.add(split)
+    also = [update_counter(job, "unplanned", 2, to=1)]
+    store.move(split, SplitState.PLANNED, also=also)
+    with pytest.raises(NotMyTurn):
+        store.move(split, SplitState.PLANNED, also=also)
+    assert counter(store, "unplanned") == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "fits"), [(JobState.RUNNING, True), (JobState.PLANNING, False), (JobState.CANCELLING, False)]
+)
+def test_a_move_may_require_the_jobs_state(store: Store, state: JobState, fits: bool) -> None:  # noqa: FBT001 - a table
+    batch, job = a_batch(state=BatchState.ADMITTED), a_job(state=state)
+    store.add(batch)
+    store.add(job)
+    intent = Intent(
+        job=JOB,
+        batch=batch.id,
+        token=batch.token,
+        provider="openai",
+        requests=5,
+        started_at=NOW,
+        create_by=NOW + 9,
+        expires_at=NOW + 99,
+    )
+    also = [add_intent(intent), require_state(job, JobState.RUNNING)]
+    if fits:
+        store.move(batch, BatchState.SUBMITTING, also=also)
+    else:
+        with pytest.raises(Changed):
+            store.move(batch, BatchState.SUBMITTING, also=also)
+    found = store.batch(JOB, batch.id)
+    assert found is not None
+    assert (found.state, intents(store)) == (
+        (BatchState.SUBMITTING, [f"INTENT#{batch.id}#{NOW}"]) if fits else (BatchState.ADMITTED, [])
+    )
+
+
+def intents(store: Store) -> list[str]:
+    items = store._client.scan(TableName=TABLE)["Items"]  # noqa: SLF001 - a test looks at the table
+    return [item["sk"]["S"] for item in items if item["sk"]["S"].startswith("INTENT#")]
+
+
+def test_a_providers_batch_has_one_owner(store: Store) -> None:
+    one, other = a_batch(0, BatchState.SUBMITTING), a_batch(1, BatchState.SUBMITTING)
+    store.add_all([one, other])
+    store.move(one, BatchState.IN_FLIGHT, also=[own_batch_id(one, "batch_1", NOW)], batch_id="batch_1")
+    with pytest.raises(Changed):
+        store.move(other, BatchState.IN_FLIGHT, also=[own_batch_id(other, "batch_1", NOW)], batch_id="batch_1")
+    assert (store.owner("openai", "batch_1"), store.batch(JOB, other.id)) == ((JOB, one.id), other)
+    assert store.owner("groq", "batch_1") is None
+
+
+def test_two_rows_move_together_or_not_at_all(store: Store) -> None:
+    job, split = a_job(state=JobState.RUNNING), a_split(state=SplitState.PLANNED)
+    store.add(job)
+    store.add(split)
+    stale = move_too(job, JobState.PUBLISHING, outcome=JobState.COMPLETED)
+    claimed = store.claim(job, 60)
+    with pytest.raises(Changed):
+        store.move(split, SplitState.ASSEMBLED, also=[stale])
+    store.move(split, SplitState.ASSEMBLED, also=[move_too(claimed, JobState.PUBLISHING, outcome=JobState.COMPLETED)])
+    found = store.job(JOB)
+    assert found == claimed.with_(state=JobState.PUBLISHING, epoch=3, claimed_until=0, outcome=JobState.COMPLETED)
+
+
+def test_a_row_may_be_added_with_a_move_if_it_does_not_exist(store: Store) -> None:
+    batch = a_batch()
+    store.add(batch)
+    store.move(batch, BatchState.REPLACED, also=[add_row(a_batch(1)), add_row(a_batch(2))])
+    with pytest.raises(Changed):
+        store.move(a_batch(1), BatchState.REPLACED, also=[add_row(a_batch(2))])
+    assert [each.state for each in store.batches(JOB)] == ["REPLACED", "WAITING", "WAITING"]
+
+
+# The ledger
+
+
+def test_a_ledger_is_never_over_its_limit(store: Store) -> None:
+    store.add_all([a_batch(number) for number in range(5)])
+    admitted = []
+    for number in range(5):
+        try:
+            admitted.append(store.move(a_batch(number), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)]))
+        except Changed:
+            continue
+    assert (len(admitted), store.reserved(LEDGER), store.reserved("another")) == (2, 80, 0)
+    store.move(admitted[0], BatchState.WAITING, also=[release(LEDGER, 40)])
+    store.move(a_batch(4), BatchState.ADMITTED, also=[reserve(LEDGER, 60, limit=100)])
+    assert store.reserved(LEDGER) == 100
+
+
+def test_a_share_is_given_back_once(store: Store) -> None:
+    batch = a_batch()
+    store.add(batch)
+    admitted = store.move(batch, BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
+    store.move(admitted, BatchState.WAITING, also=[release(LEDGER, 40)])
+    with pytest.raises(NotMyTurn):
+        store.move(admitted, BatchState.WAITING, also=[release(LEDGER, 40)])
+    assert store.reserved(LEDGER) == 0
+
+
+def test_what_takes_the_whole_ledger_fits_when_it_is_empty_again(store: Store) -> None:
+    batch = a_batch()
+    store.add(batch)
+    for _ in range(2):
+        batch = store.move(batch, BatchState.ADMITTED, also=[reserve(LEDGER, 100, limit=100)])
+        batch = store.move(batch, BatchState.WAITING, also=[release(LEDGER, 100)])
+    assert store.reserved(LEDGER) == 0
+
+
+# Replies that are lost
+
+
+@contextmanager
+def lost_reply(client: Any, operation: str) -> Iterator[list[str]]:
+    """DynamoDB does what the next call asks for, and the connection breaks before the reply: botocore repeats it."""
+    seen: list[str] = []
+
+    def send(request: Any, **_: object) -> None:
+        seen.append(operation)
+        if len(seen) == 1:
+            botocore_stubber("before-send", request)
+            raise ConnectionClosedError(endpoint_url=request.url)
+
+    event = f"before-send.dynamodb.{operation}"
+    client.meta.events.register_first(event, send)
+    yield seen
+    client.meta.events.unregister(event, send)
+
+
+def test_a_move_whose_reply_was_lost_is_found_by_its_own_id(store: Store, client: Any) -> None:
+    store.add(a_batch())
+    with lost_reply(client, "UpdateItem") as calls:
+        moved = store.move(a_batch(), BatchState.CANCELLED)
+    assert (len(calls), store.batch(JOB, moved.id), moved.epoch) == (2, moved, 2)
+
+
+def test_a_claim_whose_reply_was_lost_is_held(store: Store, client: Any) -> None:
+    store.add(a_split())
+    with lost_reply(client, "UpdateItem") as calls:
+        claimed = store.claim(a_split(), 60)
+    assert (len(calls), store.split(JOB, 0)) == (2, claimed)
+    assert store.move(claimed, SplitState.PLANNED).epoch == 3
+
+
+def test_a_transaction_whose_reply_was_lost_happens_once(store: Store, client: Any) -> None:
+    store.add(a_batch())
+    with lost_reply(client, "TransactWriteItems") as calls:
+        moved = store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
+    assert (len(calls), store.batch(JOB, moved.id), store.reserved(LEDGER)) == (2, moved, 40)
+
+
+def test_the_id_of_another_workers_move_is_not_ones_own(store: Store, client: Any) -> None:
+    store.add(a_batch())
+    store.move(a_batch(), BatchState.ADMITTED)
+    with lost_reply(client, "UpdateItem"), pytest.raises(NotMyTurn):
+        store.move(a_batch(), BatchState.ADMITTED)
+
+
+# DynamoDB under load
+
+
+class Busy:
+    """A client whose first transactions are refused for a reason that passes."""
+
+    def __init__(self, client: Any, code: str, times: int) -> None:
+        self._client, self._code, self.left = client, code, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803 - boto3's own
+        if not self.left:
+            return self._client.transact_write_items(TransactItems=TransactItems)
+        self.left -= 1
+        reasons = [{"Code": "None"}, {"Code": self._code}]
+        answer = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+        raise self._client.exceptions.TransactionCanceledException(answer, "TransactWriteItems")
+
+
+@pytest.mark.parametrize("code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_transaction_that_meets_another_is_repeated(client: Any, clock: Clock, code: str) -> None:
+    busy = Busy(client, code, 3)
+    store = Store(busy, TABLE, now=clock)  # type: ignore[arg-type]  # a stand-in by shape
+    store.add(a_batch())
+    with stamina.set_testing(True, attempts=8):
+        store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
+    assert (busy.left, store.reserved(LEDGER)) == (0, 40)
+
+
+def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(client: Any, clock: Clock) -> None:
+    store = Store(Busy(client, "TransactionConflict", 1_000), TABLE, now=clock)  # type: ignore[arg-type]  # the same
+    store.add(a_batch())
+    with stamina.set_testing(True, attempts=8), pytest.raises(Transient):
+        store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
+    assert (store.batch(JOB, a_batch().id), store.reserved(LEDGER)) == (a_batch(), 0)
+
+
+# Leases and pauses
+
+
+def test_a_lease_is_held_by_one_until_it_is_given_back_or_ends(store: Store, clock: Clock) -> None:
+    held = [store.lease("sweep", 60), store.lease("sweep", 60), store.lease("poll#openai", 60)]
+    clock.now = NOW + 60
+    held += [store.lease("sweep", 60), store.lease("sweep", 60)]
+    store.end_lease("sweep")
+    held += [store.lease("sweep", 60)]
+    assert held == [True, False, True, True, False, True]
+
+
+def test_a_pause_is_new_once_holds_for_its_time_and_ends_once(store: Store, clock: Clock) -> None:
+    assert (store.set_pause("openai", "no key", NOW + 60), store.set_pause("openai", "no key", NOW + 90)) == (
+        True,
+        False,
+    )
+    assert (store.pause("openai"), store.pause("anthropic")) == (("no key", NOW + 90), None)
+    clock.now = NOW + 90
+    assert store.pause("openai") is None
+    assert (store.clear_pause("openai"), store.clear_pause("openai")) == (True, False)

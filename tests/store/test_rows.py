@@ -1,0 +1,178 @@
+"""Rows go in and come out as the same values; indexes hold those that somebody looks at."""
+
+from typing import Any
+
+import pytest
+from batchdrop.records import Batch, Job, JobSettings, Split
+from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.store import DUE_SHARDS, Due, Store
+from faking.cloud import TABLE
+from store.rows import JOB, NOW, a_batch, a_job, a_split
+
+
+def read_again(store: Store, row: Job | Split | Batch) -> Job | Split | Batch | None:
+    match row:
+        case Job():
+            return store.job(row.id)
+        case Split():
+            return store.split(row.job, row.index)
+        case Batch():
+            return store.batch(row.job, row.id)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        a_job(),
+        a_job(due_at=None, reason="é", outcome=JobState.FAILED, settings=JobSettings(part_bytes=6_000_000)),
+        a_split(7, lines=3, start=2**40, end=2**41, plan_key="k"),
+        a_batch(12, betas=("a", "b"), batch_id="batch_1", submitted_at=NOW),
+    ],
+    ids=lambda row: type(row).__name__,
+)
+def test_a_row_comes_back_as_it_was_put(row: Job | Split | Batch, store: Store) -> None:
+    assert store.add(row)
+    assert read_again(store, row) == row
+
+
+def test_what_is_not_there_is_none(store: Store) -> None:
+    assert (store.job(JOB), store.split(JOB, 0), store.batch(JOB, "00000-0-0000"), store.owner("openai", "b")) == (
+        None,
+        None,
+        None,
+        None,
+    )
+
+
+def test_of_two_rows_with_one_key_the_first_stays(store: Store) -> None:
+    assert [store.add(a_batch(requests=5)), store.add(a_batch(requests=6))] == [True, False]
+    assert store.batch(JOB, "00000-0-0000") == a_batch(requests=5)
+
+
+def test_putting_rows_again_leaves_what_has_moved_meanwhile(store: Store) -> None:
+    store.add_all([a_batch(0)])
+    moved = store.move(a_batch(0), BatchState.ADMITTED)
+    store.add_all([a_batch(0), a_batch(1)])
+    assert list(store.batches(JOB)) == [moved, a_batch(1)]
+
+
+def test_splits_and_batches_are_listed_in_order_and_by_split(store: Store) -> None:
+    store.add_all([a_split(index) for index in (10, 2, 0)])
+    batches = [
+        a_batch(split=split, id=f"{split:05}-{round_}-0000") for split, round_ in ((1, 1), (0, 0), (1, 0), (10, 0))
+    ]
+    store.add_all(batches)
+    assert [split.index for split in store.splits(JOB)] == [0, 2, 10]
+    assert [batch.id for batch in store.batches(JOB)] == [
+        "00000-0-0000",
+        "00001-0-0000",
+        "00001-1-0000",
+        "00010-0-0000",
+    ]
+    assert [batch.id for batch in store.batches(JOB, 1)] == ["00001-0-0000", "00001-1-0000"]
+    assert list(store.splits("another")) == []
+
+
+def test_more_rows_than_a_page_holds_are_all_listed(store: Store) -> None:
+    batches = [a_batch(number, failure="x" * 300_000) for number in range(8)]  # DynamoDB's pages end at 1 MB
+    store.add_all(batches)
+    assert [batch.id for batch in store.batches(JOB)] == [batch.id for batch in batches]
+
+
+def test_jobs_are_listed_by_day_the_newest_first(store: Store) -> None:
+    ids = ["20261105T000000Z-0000000000", "20261105T235959Z-0000000000", "20261106T000000Z-0000000000"]
+    for each in ids:
+        store.add(a_job(job=each))
+    assert [job.id for job in store.recent_jobs(["20261106", "20261105", "20261104"])] == [ids[2], ids[1], ids[0]]
+
+
+def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) -> None:
+    store.add(a_job())
+    store.add_all([a_split(0), a_split(1), a_split(0, job="other")])
+    store.add_all([a_batch(0), a_batch(1, job="other")])
+    store.forget_work(JOB)
+    assert (store.job(JOB), list(store.splits(JOB)), list(store.batches(JOB))) == (a_job(), [], [])
+    assert (len(list(store.splits("other"))), len(list(store.batches("other")))) == (1, 1)
+
+
+# The index `due`
+
+
+def due_rows(client: Any) -> list[str]:
+    """What the index holds, whoever looks at it."""
+    return sorted(item["sk"]["S"] for item in client.scan(TableName=TABLE, IndexName="due")["Items"])
+
+
+def test_sweep_finds_what_is_due_as_it_is_now(store: Store) -> None:
+    rows = [a_job(due_at=NOW), a_split(due_at=NOW - 1), a_batch(0, BatchState.ADMITTED), a_batch(1, BatchState.ENDED)]
+    later = [a_split(1, due_at=NOW + 1), a_batch(2, BatchState.SUBMITTING, due_at=NOW + 1), a_split(2, due_at=None)]
+    for row in (*rows, *later):
+        store.add(row)
+    assert sorted(store.due(by=NOW), key=repr) == sorted(rows, key=repr)
+
+
+def test_waiting_batches_are_admissions_and_those_in_flight_are_polls_by_provider(store: Store) -> None:
+    store.add_all(
+        [
+            a_batch(0, priority=4),
+            a_batch(1, due_at=NOW + 1),
+            a_batch(2, provider="groq"),
+            a_batch(3, BatchState.IN_FLIGHT, batch_id="batch_3", submitted_at=NOW - 5, due_at=NOW + 99),
+        ]
+    )
+    assert list(store.waiting("openai", by=NOW)) == [
+        Due(job=JOB, sk="BATCH#00000-0-0000", due_at=NOW, requests=5, priority=4)
+    ]
+    assert list(store.in_flight("openai")) == [
+        Due(
+            job=JOB,
+            sk="BATCH#00000-0-0003",
+            due_at=NOW + 99,
+            requests=5,
+            batch_id="batch_3",
+            submitted_at=NOW - 5,
+        )
+    ]
+    assert ([due.batch for due in store.waiting("groq", by=NOW)], list(store.due(by=NOW))) == (["00000-0-0002"], [])
+
+
+def test_a_row_is_in_the_index_while_it_is_due_and_no_longer(store: Store, client: Any) -> None:
+    split = a_split(due_at=None)
+    store.add(split)
+    seen = [due_rows(client)]
+    claimed = store.claim(split, 60)
+    seen.append(due_rows(client))
+    store.move(claimed, SplitState.PLANNED, due_at=None)
+    seen.append(due_rows(client))
+    assert seen == [[], ["SPLIT#00000"], []]
+
+
+def test_a_row_that_is_over_leaves_the_index_when_nothing_is_left_to_do(store: Store, client: Any) -> None:
+    job = a_job(state=JobState.COMPLETED, due_at=NOW)
+    store.add(job)
+    store.not_due(job)
+    assert (due_rows(client), store.job(JOB)) == ([], job.with_(due_at=None))
+
+
+def test_a_moving_batch_is_always_where_its_next_worker_looks(store: Store) -> None:
+    def places() -> tuple[int, int, int]:
+        return (
+            len(list(store.waiting("openai", by=NOW))),
+            len(list(store.in_flight("openai"))),
+            len(list(store.due(by=NOW))),
+        )
+
+    batch = a_batch()
+    store.add(batch)
+    seen = [places()]
+    for state in (BatchState.ADMITTED, BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED):
+        batch = store.move(batch, state)
+        seen.append(places())
+    assert seen == [(1, 0, 0), (0, 0, 1), (0, 0, 1), (0, 1, 0), (0, 0, 1)]
+
+
+def test_what_is_due_is_spread_over_the_indexs_keys(store: Store, client: Any) -> None:
+    store.add_all([a_batch(number) for number in range(60)])
+    keys = {item["due_key"]["S"] for item in client.scan(TableName=TABLE, IndexName="due")["Items"]}
+    assert len(keys) == DUE_SHARDS
+    assert len(list(store.waiting("openai", by=NOW))) == 60
