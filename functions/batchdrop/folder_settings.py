@@ -15,10 +15,10 @@ MIN_PART_BYTES = 5 * 1024 * 1024  # S3's smallest part of a multipart upload
 MAX_PART_BYTES = 5 * 1024**4  # S3's largest object
 MAX_PRIORITY = 1_000_000
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"([1-9]\d{0,4})([mhd])")
-_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
-_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\dZ")
+DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
+VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
+TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
 _METADATA = "batchdrop-"
 _OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
 _LISTS = frozenset({"betas", "drop_params"})
@@ -43,7 +43,7 @@ def resolve(files: list[tuple[str, str]], metadata: Mapping[str, str]) -> JobSet
 
 def seconds(duration: str) -> int:
     """`"30d"`, `"6h"`, `"45m"` as seconds."""
-    match = _DURATION.fullmatch(duration)
+    match = DURATION.fullmatch(duration)
     if match is None:
         raise ValueError(duration)
     return int(match[1]) * _SECONDS[match[2]]
@@ -91,14 +91,14 @@ def _problem(name: str, value: object) -> str | None:
 
 
 def _is_duration(value: str) -> bool:
-    return _DURATION.fullmatch(value) is not None
+    return DURATION.fullmatch(value) is not None
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_attempts": (lambda value: 1 <= value <= MAX_ATTEMPTS, f"a number from 1 to {MAX_ATTEMPTS}"),
     "on_invalid": (lambda value: value in {"skip", "reject"}, 'either "skip" or "reject"'),
     "expected_by": (
-        lambda value: _is_duration(value) or _TIME_OF_DAY.fullmatch(value) is not None,
+        lambda value: _is_duration(value) or TIME_OF_DAY.fullmatch(value) is not None,
         'a duration after the drop such as "6h", or a time of day such as "07:00Z"',
     ),
     "max_age": (_is_duration, 'a duration such as "30d" or "36h"'),
@@ -107,6 +107,6 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: MIN_PART_BYTES <= value <= MAX_PART_BYTES,
         f"at least {MIN_PART_BYTES}, at most {MAX_PART_BYTES}",
     ),
-    "anthropic_version": (lambda value: _VERSION.fullmatch(value) is not None, 'a date such as "2023-06-01"'),
-    "betas": (lambda value: all(_HEADER_WORD.fullmatch(each) for each in value), "names of betas, each a word"),
+    "anthropic_version": (lambda value: VERSION.fullmatch(value) is not None, 'a date such as "2023-06-01"'),
+    "betas": (lambda value: all(HEADER_WORD.fullmatch(each) for each in value), "names of betas, each a word"),
 }
