@@ -139,7 +139,7 @@ def test_each_step_sends_only_where_the_flow_goes(template: Template) -> None:
             "BATCHDROP_ASSEMBLE_QUEUE",
             "BATCHDROP_PUBLISH_QUEUE",
         },
-        "submit": {"BATCHDROP_SUBMIT_QUEUE"},
+        "submit": {"BATCHDROP_ASSEMBLE_QUEUE"},
         "poll": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE"},
         "collect": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
         "assemble": {"BATCHDROP_PUBLISH_QUEUE"},
@@ -341,16 +341,7 @@ def test_the_table_has_the_sparse_index_of_what_is_due(template: Template) -> No
     assert projected == {
         "due": {
             "ProjectionType": "INCLUDE",
-            "NonKeyAttributes": [
-                "state",
-                "epoch",
-                "provider",
-                "batch_id",
-                "kind",
-                "requests",
-                "in_flight_since",
-                "deadline",
-            ],
+            "NonKeyAttributes": ["batch_id", "submitted_at", "requests", "priority"],
         },
         "days": {"ProjectionType": "KEYS_ONLY"},
     }
