@@ -14,7 +14,7 @@ def reason(text: str = "", **metadata: str) -> str:
 
 def test_a_job_without_settings_has_the_defaults() -> None:
     assert resolve([], {}) == JobSettings(
-        max_attempts=1,
+        max_attempts=3,
         on_invalid="skip",
         priority=0,
         expected_by=None,

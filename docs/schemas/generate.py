@@ -1,0 +1,152 @@
+"""JSON Schemas of every shape that users see, made from the code: `python docs/schemas/generate.py [folder]`.
+
+Types come from the structs; what a type cannot say (a null that comes with another, a range, a pattern) is added here.
+"""  # noqa: INP001 - a program beside the files that it writes, no package
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from batchdrop import folder_settings
+from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, JobEvent, Manifest, ProviderEvent
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.records import JobSettings
+from batchdrop.results import ErrorCode, Result
+from batchdrop.states import TERMINAL_JOBS
+
+Schema = dict[str, Any]
+
+_NULL: Schema = {"type": "null"}
+_OBJECT: Schema = {"type": "object"}
+
+
+class ProvidersFile(msgspec.Struct, forbid_unknown_fields=True):
+    """`providers.toml`: each provider by its name."""
+
+    providers: dict[str, ProviderConfig]
+
+
+def schemas() -> dict[str, Schema]:
+    """Each schema by the name of its file."""
+    return {
+        "results-line.json": _results_line(),
+        "manifest.json": _manifest(),
+        "event.json": _event(),
+        "batchdrop-toml.json": _settings(),
+        "providers-toml.json": _providers(),
+    }
+
+
+def _results_line() -> Schema:
+    schema, structs = _of("batchdrop.results/1", "A line of results.jsonl and of errors.jsonl", Result)
+    structs["Result"] |= {
+        "if": {"properties": {"error": _NULL}},
+        "then": {"properties": {"response": _OBJECT}},
+    }
+    structs["Result"]["properties"]["line"] |= {"minimum": 1}
+    structs["Result"]["properties"]["attempts"] |= {"minimum": 0}
+    structs["ResultError"]["properties"]["code"] |= {
+        "description": "One of ours, which are listed here, or the provider's own.",
+        "examples": [str(code) for code in ErrorCode],
+    }
+    return schema
+
+
+def _manifest() -> Schema:
+    schema, structs = _of(SCHEMA, "manifest.json", Manifest)
+    _always_written(structs)
+    _over_only(structs)
+    structs["Manifest"]["properties"]["schema"] = {"const": SCHEMA}
+    failed = {"counts": _NULL, "input": _lines(_NULL), "files": _files(_NULL)}
+    failed["files"]["properties"]["results"] = {"maxItems": 0}
+    whole = {"counts": _OBJECT, "input": _lines({"type": "integer"}), "files": _files(_OBJECT)}
+    whole["files"]["properties"]["results"] = {"minItems": 1}
+    structs["Manifest"] |= {
+        "if": {"properties": {"status": {"const": "FAILED"}}},
+        "then": {"properties": {**failed, "reason": {"type": "string"}}},
+        "else": {"properties": whole},
+    }
+    return schema
+
+
+def _event() -> Schema:
+    schema, structs = _of(EVENT_SCHEMA, "The detail of an event of the source batchdrop", JobEvent, ProviderEvent)
+    _always_written(structs)
+    for name in ("JobEvent", "ProviderEvent"):
+        structs[name]["properties"]["schema"] = {"const": EVENT_SCHEMA}
+    return schema
+
+
+def _settings() -> Schema:
+    schema, structs = _of("batchdrop.settings/1", "batchdrop.toml, the settings of a folder", JobSettings)
+    properties = structs["JobSettings"]["properties"]
+    duration, time = folder_settings.DURATION.pattern, folder_settings.TIME_OF_DAY.pattern
+    more: Schema = {
+        "max_attempts": {"minimum": 1, "maximum": folder_settings.MAX_ATTEMPTS},
+        "on_invalid": {"enum": ["skip", "reject"]},
+        "priority": {"minimum": -folder_settings.MAX_PRIORITY, "maximum": folder_settings.MAX_PRIORITY},
+        "expected_by": {"pattern": f"^({duration}|{time})$"},
+        "max_age": {"pattern": f"^{duration}$"},
+        "part_bytes": {"minimum": folder_settings.MIN_PART_BYTES, "maximum": folder_settings.MAX_PART_BYTES},
+        "anthropic_version": {"pattern": f"^{folder_settings.VERSION.pattern}$"},
+    }
+    for name, rules in more.items():
+        properties[name] |= rules
+    properties["betas"]["items"]["pattern"] = f"^{folder_settings.HEADER_WORD.pattern}$"
+    return schema
+
+
+def _providers() -> Schema:
+    schema, structs = _of("batchdrop.providers/1", "providers.toml, the providers that lines may go to", ProvidersFile)
+    del structs["ProviderConfig"]["properties"]["name"]  # the table's own name, filled in when the file is read
+    structs["ProvidersFile"]["properties"]["providers"] |= {
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[a-z][a-z0-9-]{0,31}$"},
+    }
+    return schema
+
+
+def _of(version: str, title: str, *kinds: type) -> tuple[Schema, dict[str, Schema]]:
+    """A schema and its structs by name; `version` is `<name>/<number>`, as the shape itself has it."""
+    roots, structs = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    root = roots[0] if len(roots) == 1 else {"anyOf": list(roots)}
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{version.replace('.', ':').replace('/', ':')}",
+        "title": title,
+        **root,
+        "$defs": structs,
+    }
+    return schema, structs
+
+
+def _always_written(structs: dict[str, Schema]) -> None:
+    """Nothing is left out of what batchdrop writes, whether it has a default or not."""
+    for struct in structs.values():
+        if "properties" in struct:
+            struct["required"] = list(struct["properties"])
+            for field in struct["properties"].values():
+                field.pop("default", None)
+
+
+def _over_only(structs: dict[str, Schema]) -> None:
+    structs["JobState"]["enum"] = sorted(TERMINAL_JOBS)
+
+
+def _lines(kind: Schema) -> Schema:
+    return {"properties": {"lines": kind, "blank_lines": kind}}
+
+
+def _files(kind: Schema) -> Schema:
+    return {"properties": {"errors": kind, "failed": kind}}
+
+
+def text_of(schema: Schema) -> str:
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    for name, each in schemas().items():
+        (folder / name).write_text(text_of(each), encoding="utf-8")
