@@ -36,7 +36,6 @@ from batchdrop.store import Changed, move_too, update_counter
 logger = Logger(child=True)
 
 _WRITE_BUFFER = 256 * 1024
-_SENT = frozenset({BatchState.COLLECTED, BatchState.FAILED})
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
 
 
@@ -120,6 +119,10 @@ class _Sent:
             return None
         stream = self._streams[self.collected.streams[position]]
         return self.read_outcome(os.pread(stream, self.collected.lengths[position], self.collected.offsets[position]))
+
+    def attempts(self) -> int:
+        """How often its requests were sent, this batch included."""
+        return self.batch.attempt - (self.batch.batch_id is None)
 
     def silence(self) -> ResultError:
         """Why a request of this batch has no line at all."""
@@ -214,28 +217,26 @@ class _Assembly:
 
     def _results_in_order(self) -> Iterator[tuple[IndexedLine, Result]]:
         total = self._plan.lines - self._plan.blank_lines
-        which, where, attempts = self._best(total)
+        which, where = self._best(total)
         for place, line in enumerate(read_index(self._services.files, self._plan)):
             if line.error is not None or which[place] == _NEVER:
                 yield line, self._unsent(line)
             else:
-                yield line, self._answer(line, self._sent[which[place]], where[place], attempts[place])
+                yield line, self._answer(line, self._sent[which[place]], where[place])
 
-    def _best(self, total: int) -> tuple[array[int], array[int], array[int]]:
-        """For each line: which batch speaks for it and at which position, and how often it was sent.
+    def _best(self, total: int) -> tuple[array[int], array[int]]:
+        """For each line: which batch speaks for it, and at which position.
 
         An answer speaks before an error; of several errors the last one does.
         """
-        which, where, attempts = (array("I", bytes(4 * total)) for _ in range(3))
+        which, where = (array("I", bytes(4 * total)) for _ in range(2))
         for place in range(total):
             which[place] = _NEVER
         for number, sent in enumerate(self._sent):
-            was_sent = sent.batch.state in _SENT and sent.batch.batch_id is not None
             for position, place in enumerate(sent.members):
-                attempts[place] += was_sent
                 if which[place] == _NEVER or not self._is_answered(which[place], where[place]):
                     which[place], where[place] = number, position
-        return which, where, attempts
+        return which, where
 
     def _is_answered(self, number: int, position: int) -> bool:
         return self._sent[number].collected.found[position] == Found.ANSWERED
@@ -261,7 +262,7 @@ class _Assembly:
             attempts=0,
         )
 
-    def _answer(self, line: IndexedLine, sent: _Sent, position: int, attempts: int) -> Result:
+    def _answer(self, line: IndexedLine, sent: _Sent, position: int) -> Result:
         route, counts = self._plan.routes[line.route], self._routes[line.route]
         outcome = sent.outcome(position)
         counts.requests += 1
@@ -280,7 +281,7 @@ class _Assembly:
             model=route.model,
             endpoint=route.endpoint,
             batch_id=sent.batch.batch_id,
-            attempts=attempts,
+            attempts=sent.attempts(),
         )
 
     def _count_answer(self, counts: RouteTally, answer: Answer) -> None:

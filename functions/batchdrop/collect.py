@@ -3,16 +3,16 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
+from batchdrop.batch_files import custom_id_prefix
 from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
-from batchdrop.plan import custom_id_prefix
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Outcome
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
@@ -20,7 +20,7 @@ from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
-from batchdrop.states import BatchState
+from batchdrop.states import BatchState, JobState
 from batchdrop.submit import pause_provider
 
 logger = Logger(child=True)
@@ -51,57 +51,129 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
 
 
 def _collect(batch: Batch, services: Services) -> None:
-    prefix = files.collected_prefix(batch)
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            collected = _copy(batch, services.apis[batch.provider], prefix, Path(folder), services)
+        accounted = batch if batch.collected_key is not None else _account(batch, services)
     except AccountRefused as error:
         if not services.apis.renew(batch.provider):
             pause_provider(batch.provider, str(error), services)
         _later(batch, str(error), services)
-        return
+    except _NotProven as error:
+        _later(batch, str(error), services, seen=error.seen)
     except (Transient, Missing) as error:
         _later(batch, str(error), services)
-        return
     except Refused as error:
         _later(batch, f"{error.status} {error.code}", services)
-        return
+    else:
+        due_at = services.now() + services.settings.lease_seconds
+        closed = close_batch(accounted, BatchState.COLLECTED, services, due_at=due_at)
+        delete_from_provider(closed, services)
+
+
+def _account(batch: Batch, services: Services) -> Batch:
+    """Copy the results, account for every request, and record both: a second run goes on from there."""
+    job = services.store.job(batch.job)
+    if job is None:
+        raise NotMyTurn
+    prefix = files.collected_prefix(batch)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = _Copy(batch, services.apis[batch.provider], prefix, Path(folder), services)
+        copy.run()
+    collected = copy.collected
+    left = sum(found in {Found.NOTHING, Found.RETRYABLE} for found in collected.found)
+    can_go_again = copy.in_vain or (batch.attempt < job.settings.max_attempts and not copy.is_final)
+    again = left if can_go_again and job.state is JobState.RUNNING else 0
     services.files.put(index_key(prefix), collected.to_bytes(), content_type="application/octet-stream")
-    closed = close_batch(
-        batch,
-        BatchState.COLLECTED,
-        services,
+    answered = collected.found.count(Found.ANSWERED)
+    logger.info("batch collected", job=batch.job, batch=batch.id, answered=answered, again=again)
+    # Still the same claim: only what was found is added.
+    return services.store.claim(
+        batch.with_(claimed_until=0),
+        services.settings.lease_seconds,
         collected_key=prefix,
-        due_at=services.now() + services.settings.lease_seconds,
+        again=again,
+        in_vain=copy.in_vain,
     )
-    logger.info(
-        "batch collected",
-        job=batch.job,
-        batch=batch.id,
-        answered=collected.found.count(Found.ANSWERED),
-        requests=batch.requests,
-    )
-    delete_from_provider(closed, services)
 
 
-def _later(batch: Batch, reason: str, services: Services) -> None:
+def _later(batch: Batch, reason: str, services: Services, **changes: Any) -> None:
     logger.warning("batch not collected for now", job=batch.job, batch=batch.id, reason=reason)
-    services.store.let_go(batch, services.now() + services.settings.tick_seconds)
+    services.store.let_go(batch, services.now() + services.settings.tick_seconds, **changes)
 
 
-def _copy(batch: Batch, api: BatchApi, prefix: str, folder: Path, services: Services) -> Collected:
-    """Copy the provider's streams to `work/`, noting where each request's line lies."""
-    protocol = services.providers[batch.provider].protocol
-    accounts = _Accounts(batch, services.settings.deployment, protocol)
-    for number, name in enumerate(_streams(batch, api)):
-        path = folder / f"raw-{number}"
+class _Copy:
+    """Copies the provider's streams to `work/`, noting where each request's line lies.
+
+    `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again.
+    """
+
+    def __init__(self, batch: Batch, api: BatchApi, prefix: str, folder: Path, services: Services) -> None:
+        self._batch, self._api, self._prefix, self._folder, self._services = batch, api, prefix, folder, services
+        protocol = services.providers[batch.provider].protocol
+        self._accounts = _Accounts(batch, services.settings.deployment, protocol)
+        self._bytes: dict[str, int] = {}
+        self.in_vain = self.is_final = False
+
+    @property
+    def collected(self) -> Collected:
+        return self._accounts.collected
+
+    def run(self) -> None:
+        if self._batch.ended_as == "failed":
+            self._failed()
+            return
+        for number, name in enumerate(_streams(self._batch, self._api)):
+            self._bytes[name] = self._copy(self._api.stream(name), number)
+        if self._accounts.strangers:
+            logger.warning(
+                "results of unknown requests",
+                job=self._batch.job,
+                batch=self._batch.id,
+                lines=self._accounts.strangers,
+            )
+        self._prove_loss()
+
+    def _copy(self, chunks: Iterator[bytes], number: int) -> int:
+        path = self._folder / f"raw-{number}"
         with path.open("wb") as out:
-            accounts.read(_teed(api.stream(name), out), number)
-        services.files.put(raw_key(prefix, number), path)
+            self._accounts.read(_teed(chunks, out), number)
+        self._services.files.put(raw_key(self._prefix, number), path)
+        size = path.stat().st_size
         path.unlink()
-    if accounts.strangers:
-        logger.warning("results of unknown requests", job=batch.job, batch=batch.id, lines=accounts.strangers)
-    return accounts.collected
+        return size
+
+    def _prove_loss(self) -> None:
+        """Lines that are in no stream are lost only when the streams are proven whole.
+
+        Raises:
+            Transient: Not proven yet: the provider does not tell the length, and nobody has read them twice.
+        """
+        missing = self.collected.found.count(Found.NOTHING)
+        if not missing or all(self._api.length(name) == size for name, size in self._bytes.items()):
+            return
+        seen = f"{missing} missing in {sum(self._bytes.values())} bytes"
+        if self._batch.seen != seen:
+            raise _NotProven(seen)
+
+    def _failed(self) -> None:
+        """The provider refused the batch as a whole: find out whose fault it was."""
+        failures = self._api.retrieve(self._batch.batch_id or "").failures
+        judged = openai.judge_failure(failures, self._batch.waits)
+        self.in_vain, self.is_final = judged.in_vain, not judged.in_vain
+        lines = [
+            openai.refused_line(self._accounts.custom_id(failure.line - 1), failure)
+            for failure in judged.refused
+            if failure.line is not None and failure.line <= self._batch.requests
+        ]
+        if lines:
+            self._copy(iter(lines), 0)
+
+
+class _NotProven(Transient):
+    """Lines are missing in a download that may be incomplete: read it again in a while."""
+
+    def __init__(self, seen: str) -> None:
+        super().__init__(seen)
+        self.seen = seen
 
 
 def _streams(batch: Batch, api: BatchApi) -> list[str]:
@@ -149,6 +221,9 @@ class _Accounts:
             if line.bytes and not line.bytes.isspace():
                 self._note(line.bytes, stream, line.offset)
 
+    def custom_id(self, position: int) -> str:
+        return f"{self._prefix}{position}"
+
     def _note(self, text: bytes, stream: int, offset: int) -> None:
         try:
             outcome = self._read_outcome(text)
@@ -162,7 +237,7 @@ class _Accounts:
 
     def _position(self, custom_id: str) -> int | None:
         text = custom_id.removeprefix(self._prefix)
-        if text is custom_id or not text.isdecimal():
+        if not custom_id.startswith(self._prefix) or not text.isdecimal():
             return None
         position = int(text)
         return position if position < self._requests else None

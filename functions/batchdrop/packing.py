@@ -14,11 +14,17 @@ _WIRE_BYTES = 120  # our custom_id and the envelope around a body
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """What may share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models."""
+    """What may share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models.
+
+    `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
+    fault of theirs (limits, incidents).
+    """
 
     provider: str
     endpoint: str
     model: str | None
+    attempt: int = 1
+    waits: int = 0
 
 
 class Bin(msgspec.Struct, kw_only=True):
@@ -78,12 +84,16 @@ class Packer:
         Raises:
             TooManyGroups: The request would open one group too many.
         """
-        provider = self._providers[request.provider]
-        group = group_of(request, provider)
+        group = group_of(request, self._providers[request.provider])
+        return self.fit(group, len(bytes(request.body)), request.inputs)
+
+    def fit(self, group: Group, body_bytes: int, inputs: int) -> tuple[Bin, Bin | None]:
+        """The same for a body whose group is known."""
+        provider = self._providers[group.provider]
         found = self._open.get(group)
-        size = len(bytes(request.body)) + _WIRE_BYTES
+        size = body_bytes + _WIRE_BYTES
         closed = None
-        if found is None or not _fits(found, size, request.inputs, provider):
+        if found is None or not _fits(found, size, inputs, provider):
             if found is None and len(self._open) >= MAX_GROUPS:
                 raise TooManyGroups
             closed, found = found, Bin(number=self.count, group=group)
@@ -92,7 +102,7 @@ class Packer:
         found.requests += 1
         found.bytes += size
         found.tokens += tokens_of(size)
-        found.inputs += request.inputs
+        found.inputs += inputs
         return found, closed
 
     def rest(self) -> list[Bin]:

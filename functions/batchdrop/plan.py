@@ -4,22 +4,21 @@ Bytes first: request files, members and the line index, then the plan that names
 the rows, and last, in one transaction, PENDING → PLANNED. The split that is planned last opens the job.
 """
 
-import hashlib
 import tempfile
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.admit import admit_batches
+from batchdrop.batch_files import BatchWriter
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone, Line, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
-from batchdrop.packing import Bin, Packer, TooManyGroups, cost_of, ledger_of
+from batchdrop.packing import TooManyGroups, group_of, ledger_of
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
 from batchdrop.providers.config import Providers
 from batchdrop.records import Batch, Job, Split
@@ -34,6 +33,7 @@ _BOM = b"\xef\xbb\xbf"
 _READ_AHEAD = 256 * 1024  # read beyond a split's end at first, for the rest of its last line
 _REASONS = 5  # sentences of a refused file's lines in its reason
 _WRITE_BUFFER = 256 * 1024
+_DOUBLINGS, _LONGEST_DELAY = 12, 3_600  # seconds
 
 
 def plan_split(job_id: str, index: int, services: Services) -> None:
@@ -64,7 +64,7 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
         yield Batch(
             job=job.id,
             state=BatchState.WAITING,
-            due_at=services.now(),
+            due_at=services.now() + _delay(each.group.waits, services.settings.tick_seconds),
             id=each.id,
             split=split.index,
             round=int(each.id.split("-")[1]),
@@ -76,6 +76,8 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
             bytes=each.bytes,
             tokens=each.tokens,
             cost=each.cost,
+            attempt=each.group.attempt,
+            waits=each.group.waits,
             ledger=ledger_of(each.group),
             requests_key=each.requests_key,
             members_key=each.members_key,
@@ -83,6 +85,11 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
             api_version=(job.settings.anthropic_version or provider.api_version) if is_mixed else None,
             betas=(job.settings.betas or provider.betas) if is_mixed else (),
         )
+
+
+def _delay(waits: int, tick: int) -> int:
+    """How long a batch waits that was sent in vain before: ever longer, up to an hour."""
+    return min(tick * 2 ** min(waits, _DOUBLINGS), _LONGEST_DELAY) if waits else 0
 
 
 def open_job(job: Job, services: Services) -> None:
@@ -217,26 +224,14 @@ def _range(job: Job, start: int, end: int, services: Services) -> Iterator[bytes
         end, ahead = stop, min(ahead * 2, MAX_LINE_BYTES)
 
 
-class _Spool:
-    """A batch's requests and members while the split is read."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.path = folder / name
-        self.file: BinaryIO = self.path.open("wb", buffering=_WRITE_BUFFER)
-        self.members = array("I")
-
-
 class _PlanWriter:
     """Reads a split once, writes its request files, members and line index, and tells the plan."""
 
     def __init__(self, job: Job, split: Split, services: Services, folder: Path) -> None:
         self._job, self._split, self._services, self._folder = job, split, services, folder
         self._providers: Providers = services.providers
-        self._packer = Packer(services.providers)
         self._prefix = files.attempt_prefix(split, "plan")
-        self._spools: dict[int, _Spool] = {}
-        self._custom_ids: dict[int, bytes] = {}
-        self._batches: list[PlannedBatch] = []
+        self._batches = BatchWriter(split, 0, self._prefix, folder, services)
         self._routes: dict[tuple[str, str, str], int] = {}
         self._errors: list[tuple[int, str]] = []
         self._invalid = 0
@@ -258,8 +253,7 @@ class _PlanWriter:
                     continue
                 index.write(encode(self._place(number, offset, length, text)))
                 index.write(b"\n")
-        for filled in self._packer.rest():
-            self._close(filled)
+        batches = self._batches.finish()
         index_key = f"{self._prefix}index.jsonl"
         self._services.files.put(index_key, index_path)
         return Plan(
@@ -268,15 +262,16 @@ class _PlanWriter:
             invalid=self._invalid,
             index_key=index_key,
             routes=[Route(provider=p, model=m, endpoint=e) for p, m, e in self._routes],
-            batches=sorted(self._batches, key=lambda each: each.id),
+            batches=batches,
             first_errors=self._errors,
         )
 
     def _place(self, number: int, offset: int, length: int, text: bytes | None) -> IndexedLine:
         read = self._read(offset, length, text)
         if isinstance(read, Request):
+            group = group_of(read, self._providers[read.provider])
             try:
-                filled, closed = self._packer.place(read)
+                self._batches.add(group, bytes(read.body), read.inputs, self._placed)
             except TooManyGroups:
                 read = LineError(
                     code=ErrorCode.TOO_MANY_GROUPS,
@@ -285,9 +280,7 @@ class _PlanWriter:
                     model=read.model,
                 )
             else:
-                if closed is not None:
-                    self._close(closed)
-                self._spool(filled, read)
+                self._placed += 1
                 return IndexedLine(number, offset, length, self._route(read), read.custom_id)
         return self._failed(number, offset, length, read)
 
@@ -307,70 +300,3 @@ class _PlanWriter:
 
     def _route(self, request: Request) -> int:
         return self._routes.setdefault((request.provider, request.model, request.endpoint), len(self._routes))
-
-    def _spool(self, filled: Bin, request: Request) -> None:
-        spool = self._spools.get(filled.number)
-        if spool is None:
-            spool = self._spools[filled.number] = _Spool(self._folder, f"requests-{filled.number}")
-            token = _token(self._services.settings.deployment, self._split, filled.number)
-            self._custom_ids[filled.number] = custom_id_prefix(self._services.settings.deployment, token).encode()
-        spool.file.write(
-            wire_line(
-                self._custom_ids[filled.number],
-                len(spool.members),
-                filled.group.endpoint if filled.group.model is not None else None,
-                bytes(request.body),
-            )
-        )
-        spool.members.append(self._placed)
-        self._placed += 1
-
-    def _close(self, filled: Bin) -> None:
-        spool = self._spools.pop(filled.number)
-        spool.file.close()
-        requests_key = f"{self._prefix}requests-{filled.number:04}.jsonl"
-        members_key = f"{self._prefix}members-{filled.number:04}"
-        self._services.files.put(requests_key, spool.path)
-        self._services.files.put(members_key, spool.members.tobytes(), content_type="application/octet-stream")
-        size = spool.path.stat().st_size
-        spool.path.unlink()
-        self._batches.append(
-            PlannedBatch(
-                id=batch_id(self._split, 0, filled.number),
-                token=_token(self._services.settings.deployment, self._split, filled.number),
-                group=filled.group,
-                requests=filled.requests,
-                bytes=size,
-                tokens=filled.tokens,
-                cost=cost_of(filled, self._providers[filled.group.provider]),
-                requests_key=requests_key,
-                members_key=members_key,
-            )
-        )
-
-
-def batch_id(split: Split, round_: int, number: int) -> str:
-    return f"{split.index:05}-{round_}-{number:04}"
-
-
-def custom_id_prefix(deployment: str, token: str) -> str:
-    """What our custom_ids of a batch begin with; the position follows. Fits `^[a-zA-Z0-9_-]{1,64}$`."""
-    return f"{deployment}-{token}-"
-
-
-def _token(deployment: str, split: Split, number: int) -> str:
-    """Names a batch at the provider: of this deployment, this job, this attempt at its plan."""
-    text = f"{deployment}/{split.job}/{batch_id(split, split.round, number)}/{split.epoch}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes) -> bytes:
-    """A request as a line of a request file: OpenAI's form with a url, Anthropic's without."""
-    if url is None:
-        return b'{"custom_id":"%b%d","params":%b}\n' % (custom_id_prefix, position, body)
-    return b'{"custom_id":"%b%d","method":"POST","url":"%b","body":%b}\n' % (
-        custom_id_prefix,
-        position,
-        url.encode(),
-        body,
-    )

@@ -90,8 +90,8 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
             ended_at=now,
             output_file_id=found.output_file_id,
             error_file_id=found.error_file_id,
-            failure_code=found.failure_code,
-            failure=found.failure and found.failure[:500],
+            failure_code=found.failures[0].code if found.failures else None,
+            failure=found.failures[0].message[:500] if found.failures else None,
             due_at=now + services.settings.lease_seconds,
         )
     except NotMyTurn:

@@ -10,7 +10,7 @@ from batchdrop.states import BatchState, JobState, SplitState
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `batchdrop.toml` and the object's metadata may set; resolved at intake and frozen in the job's row."""
 
-    max_attempts: int = 1
+    max_attempts: int = 3
     on_invalid: str = "skip"
     priority: int = 0
     expected_by: str | None = None
@@ -97,7 +97,10 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     """Requests that are sent together. `id` is `<split>-<round>-<n>`; `token` begins each of its custom_ids.
 
     `requests_key` holds the request lines, `members_key` the split's line index of each (uint32, little-endian).
-    `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one.
+    `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one. `attempt` says how often its
+    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs. Once it is
+    collected, `again` counts its requests to be sent again, `in_vain` if this time was no attempt. `seen` notes a
+    download with missing lines, until a second one says the same.
     """
 
     state: BatchState
@@ -113,6 +116,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     tokens: int
     cost: int
     ledger: str
+    attempt: int = 1
+    waits: int = 0
     requests_key: str
     members_key: str
     priority: int = 0
@@ -130,6 +135,9 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     output_file_id: str | None = None
     error_file_id: str | None = None
     collected_key: str | None = None
+    again: int = 0
+    in_vain: bool = False
+    seen: str | None = None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,32 +1,132 @@
-"""Closing a batch: its split counts one open batch less, in the same transaction; the last one lets it be assembled."""
+"""Rounds: a batch is closed; what is to be sent again waits until its split's round is over, and makes the next one.
 
+The split counts its open batches, in the same transaction as the batch's move. The one that closes the last of them
+either lets the split be assembled, or puts all that is to be sent again into new batches: never into the old ones.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from batchdrop.records import Batch
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop import files
+from batchdrop.admit import admit_batches
+from batchdrop.batch_files import BatchWriter, wire_body
+from batchdrop.collected import Collected, Found, read_collected
+from batchdrop.errors import NotMyTurn
+from batchdrop.files import Gone, cut_lines
+from batchdrop.lines import MAX_LINE_BYTES
+from batchdrop.packing import Group
+from batchdrop.plan import batch_rows
+from batchdrop.plans import PlannedBatch, read_members
+from batchdrop.protocols import openai
+from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
-from batchdrop.states import BatchState
+from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed, Write, update_counter
+
+logger = Logger(child=True)
+
+_LINE_BYTES = MAX_LINE_BYTES + 1024  # a request line: a body and our envelope
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """The batches of a later round; the first one that is written stays."""
+
+    batches: list[PlannedBatch]
 
 
 def close_batch(
     batch: Batch, state: BatchState, services: Services, *, also: tuple[Write, ...] = (), **changes: Any
 ) -> Batch:
-    """Move a batch to a state that ends it.
+    """Move a batch to a state that ends it, and see to its split if it was the last of the round.
 
     Raises:
         NotMyTurn: Another moved it first.
     """
     while True:
-        split = services.store.split(batch.job, batch.split)
-        if split is None:
-            raise LookupError(f"{batch.job}: batch {batch.id} has no split")
-        left = split.open - 1
-        due = {} if left else {"due_at": services.now() + services.settings.lease_seconds}
-        count = update_counter(split, "open", split.open, to=left, **due)
+        job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
+        if job is None or split is None:
+            raise NotMyTurn
+        rows = _next_round(job, split, batch, services) if split.open == 1 else []
+        now = services.now()
+        if split.open > 1:
+            count = update_counter(split, "open", split.open, to=split.open - 1)
+        elif rows:
+            services.store.add_all(rows)
+            count = update_counter(split, "open", 1, to=len(rows), round=split.round + 1)
+        else:
+            count = update_counter(split, "open", 1, to=0, due_at=now + services.settings.lease_seconds)
         try:
             closed = services.store.move(batch, state, also=[count, *also], **changes)
         except Changed:
             continue
-        if not left:
-            services.queues.assemble(batch.job, batch.split)
+        _go_on(split, rows, services)
         return closed
+
+
+def _go_on(split: Split, rows: list[Batch], services: Services) -> None:
+    if rows:
+        logger.info("round begins", job=split.job, split=split.index, round=split.round + 1, batches=len(rows))
+        for provider in sorted({row.provider for row in rows}):
+            admit_batches(provider, services)
+    elif split.open == 1:
+        services.queues.assemble(split.job, split.index)
+
+
+def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list[Batch]:
+    """The rows of the batches that send again what this round left, `last` being the one that is closed now."""
+    if job.state is not JobState.RUNNING:
+        return []
+    closed = [each for each in services.store.batches(split.job, split.index) if each.round == split.round]
+    again = [last if each.id == last.id else each for each in closed]
+    again = [each for each in again if each.again]
+    if not again:
+        return []
+    key = files.plan_key(split.job, split.index, split.round + 1)
+    try:
+        found = services.files.get(key)
+    except Gone:
+        with tempfile.TemporaryDirectory() as folder:
+            prefix = f"{files.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
+            writer = BatchWriter(split, split.round + 1, prefix, Path(folder), services)
+            for each in again:
+                _pool(each, writer, services)
+            found = services.files.put_first(key, msgspec.json.encode(Round(batches=writer.finish())))
+    planned = msgspec.json.decode(found, type=Round).batches
+    return list(batch_rows(job, split, planned, services))
+
+
+def _pool(batch: Batch, writer: BatchWriter, services: Services) -> None:
+    members = read_members(services.files, batch.members_key)
+    group = Group(
+        provider=batch.provider,
+        endpoint=batch.endpoint,
+        model=batch.model,
+        attempt=batch.attempt + (not batch.in_vain),
+        waits=batch.waits + batch.in_vain,
+    )
+    positions = _positions(batch, services)
+    following = next(positions, None)
+    stream = services.files.stream(batch.requests_key)
+    for position, line in enumerate(cut_lines(stream, offset=0, max_bytes=_LINE_BYTES)):
+        if following is None:
+            return
+        if position == following and line.bytes is not None:
+            body = wire_body(line.bytes)
+            inputs = openai.check(msgspec.Raw(body), batch.endpoint) if batch.endpoint == openai.EMBEDDINGS else 0
+            writer.add(group, body, inputs, members[position])
+            following = next(positions, None)
+
+
+def _positions(batch: Batch, services: Services) -> Iterator[int]:
+    """The requests of a closed batch that are to be sent again."""
+    collected = (
+        Collected.empty(batch.requests)
+        if batch.collected_key is None
+        else read_collected(services.files, batch.collected_key)
+    )
+    return (position for position, found in enumerate(collected.found) if found in {Found.NOTHING, Found.RETRYABLE})

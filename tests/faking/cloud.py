@@ -101,13 +101,13 @@ class Cloud:
 
     # What happens by itself
 
-    def settle(self, rounds: int = 60) -> None:
+    def settle(self, rounds: int = 60, tick: float = 60) -> None:
         """Deliver messages and tick until nothing is left to do."""
         for _ in range(rounds):
             self.deliver_all()
             if self.is_quiet():
                 return
-            self.tick()
+            self.tick(tick)
         raise AssertionError(f"not settled after {rounds} rounds: {self.unfinished()}")
 
     def tick(self, seconds: float = 60) -> None:

@@ -6,6 +6,8 @@ from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, mixed, wanted
 
+ONCE = {"batchdrop-max-attempts": "1"}
+
 
 def codes(results: list[dict]) -> list[str | None]:
     return [result["error"] and result["error"]["code"] for result in results]
@@ -15,7 +17,7 @@ def codes(results: list[dict]) -> list[str | None]:
 def test_an_expired_batch_keeps_its_answers_and_names_the_rest(cloud: Cloud, line: object, provider: str) -> None:
     cloud.simulator.shape(provider=provider, expire_fraction=0.5)
     lines = [line(f"text {number}", number) for number in range(10)]  # type: ignore[operator]
-    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    job = cloud.drop("input/x.jsonl", jsonl(lines), **ONCE)
     cloud.deliver_all()
     cloud.clock.now += 25 * 3600
     cloud.settle()
@@ -47,7 +49,7 @@ def test_refused_lines_carry_the_providers_error_and_response(cloud: Cloud) -> N
 
 def test_a_batch_in_which_all_failed_has_no_output_file_and_still_gives_every_error(cloud: Cloud) -> None:
     cloud.simulator.shape(provider="openai", failing={"match": "", "fraction": 1.0, "status": 500})
-    out = cloud.run("input/x.jsonl", [chat(str(number)) for number in range(5)])
+    out = cloud.run("input/x.jsonl", [chat(str(number)) for number in range(5)], **ONCE)
     assert out.manifest.counts is not None
     assert (out.manifest.status, out.manifest.counts.answered, out.manifest.counts.failed) == ("COMPLETED", 0, 5)
     assert all(result["error"]["retryable"] for result in out.results)
@@ -62,7 +64,7 @@ def test_a_batch_that_failed_as_a_whole_gives_its_reason_to_each_line(cloud: Clo
 
 def test_lines_in_neither_file_are_lost_and_say_so(cloud: Cloud) -> None:
     cloud.simulator.shape(provider="openai", lose=2)
-    out = cloud.run("input/x.jsonl", [chat(str(number)) for number in range(6)])
+    out = cloud.run("input/x.jsonl", [chat(str(number)) for number in range(6)], **ONCE)
     assert sorted(codes(out.results), key=str) == [None, None, None, None, "request_lost", "request_lost"]
 
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.manifest import Usage
-from batchdrop.protocols.outcome import Answer, Outcome, retryable_status
+from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
 from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -140,6 +140,40 @@ class _Line(msgspec.Struct, gc=False):
     id: Raw = Raw(b"null")
     response: _Response | None = None
     error: Raw = Raw(b"null")
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch that failed as a whole means for its requests: `refused` ones end, `in_vain` the others go again."""
+
+    refused: tuple[Failure, ...] = ()
+    in_vain: bool
+
+
+_WAITS = frozenset({"token_limit_exceeded", "too_many_tasks", "rate_limit_exceeded"})
+_INCIDENTS = frozenset({"server_error", "internal_error", "internal_server_error", "timeout", "service_unavailable"})
+_FILE_WORDS = ("cannot find file", "does not have access", "file not found", "no such file")
+_INCIDENT_TRIES = 5
+
+
+def judge_failure(failures: tuple[Failure, ...], waits: int) -> Judgement:
+    """Whose fault a failed batch was; the set of codes is open, and what is not known is final."""
+    refused = tuple(failure for failure in failures if failure.line)
+    if refused:
+        return Judgement(refused=refused, in_vain=True)
+    if any(failure.code in _WAITS for failure in failures):
+        return Judgement(in_vain=True)
+    return Judgement(in_vain=waits < _INCIDENT_TRIES and any(_is_incident(failure) for failure in failures))
+
+
+def _is_incident(failure: Failure) -> bool:
+    said = failure.message.lower()
+    return failure.code in _INCIDENTS or any(words in said for words in _FILE_WORDS)
+
+
+def refused_line(custom_id: str, failure: Failure) -> bytes:
+    """A result line, in the form of an error file, for a request that made its batch fail."""
+    error = {"code": failure.code or "invalid_request", "message": failure.message}
+    return msgspec.json.encode({"custom_id": custom_id, "response": None, "error": error}) + b"\n"
 
 
 class _CachedTokens(msgspec.Struct, gc=False):

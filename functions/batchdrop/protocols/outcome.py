@@ -17,6 +17,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: ResultError | None
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a provider failed a batch as a whole; `line` counts the request file's lines from 1, where it is known."""
+
+    code: str | None
+    message: str
+    line: int | None = None
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     usage: Usage
     finish_reason: str | None

@@ -131,6 +131,9 @@ class AnthropicBatches:
         with self._translated():
             yield from whole_stream(opened, (httpx2.TransportError,))
 
+    def length(self, name: str) -> int | None:  # noqa: ARG002 - Anthropic tells none
+        return None
+
     def cancel(self, batch_id: str) -> None:
         with self._translated():
             self._client.post(f"{_BATCHES}/{batch_id}/cancel", cast_to=httpx2.Response)

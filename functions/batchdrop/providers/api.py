@@ -7,6 +7,7 @@ from typing import Protocol as Interface
 import msgspec
 
 from batchdrop.errors import AccountRefused
+from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.providers.keys import Key, Keys
 from batchdrop.records import Batch
@@ -25,7 +26,7 @@ class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
         status: The provider's own word.
         ended_as: `completed`, `expired`, `cancelled` or `failed` when the provider is done with it; else None.
         done: Requests that have ended, as far as the provider tells before the end.
-        failure_code: Why it failed as a whole, with the provider's `failure` text.
+        failures: Why it failed as a whole.
     """
 
     id: str
@@ -38,8 +39,7 @@ class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
     output_file_id: str | None = None
     error_file_id: str | None = None
     metadata: dict[str, str] = {}
-    failure_code: str | None = None
-    failure: str | None = None
+    failures: tuple[Failure, ...] = ()
 
 
 class BatchApi(Interface):
@@ -71,6 +71,10 @@ class BatchApi(Interface):
 
     def stream(self, name: str) -> Iterator[bytes]:
         """The bytes of one of them, whole: its length is checked, and a cut download goes on."""
+        ...
+
+    def length(self, name: str) -> int | None:
+        """How many bytes a stream has, as the provider says; None where it does not."""
         ...
 
     def cancel(self, batch_id: str) -> None: ...

@@ -10,6 +10,7 @@ import msgspec
 import openai
 
 from batchdrop.errors import OutcomeUnknown, Refused, Transient
+from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
 from batchdrop.providers.api import Missing, ProviderBatch
 from batchdrop.providers.config import ProviderConfig
@@ -49,6 +50,10 @@ class _Batch(msgspec.Struct):
     metadata: dict[str, str] | None = None
     request_counts: _Counts | None = None
     errors: _Errors | None = None
+
+
+class _File(msgspec.Struct):
+    bytes: int | None = None
 
 
 class _Page(msgspec.Struct):
@@ -132,6 +137,10 @@ class OpenAIBatches:
         with self._translated():
             yield from whole_stream(opened, (httpx2.TransportError,))
 
+    def length(self, name: str) -> int | None:
+        with self._translated():
+            return self._read(self._client.files.with_raw_response.retrieve(name).content, _File).bytes
+
     def cancel(self, batch_id: str) -> None:
         with self._translated():
             self._client.batches.with_raw_response.cancel(batch_id)
@@ -172,7 +181,6 @@ def _decided(error: Exception) -> Exception:
 def _in_our_words(read: _Batch) -> ProviderBatch:
     counts = read.request_counts or _Counts()
     errors = (read.errors.data if read.errors else None) or []
-    first = errors[0] if errors else _BatchError()
     return ProviderBatch(
         id=read.id,
         status=read.status,
@@ -184,6 +192,5 @@ def _in_our_words(read: _Batch) -> ProviderBatch:
         output_file_id=read.output_file_id,
         error_file_id=read.error_file_id,
         metadata=read.metadata or {},
-        failure_code=first.code,
-        failure=first.message and (f"Line {first.line}: {first.message}" if first.line else first.message),
+        failures=tuple(Failure(code=each.code, message=each.message or "", line=each.line) for each in errors),
     )

@@ -1,0 +1,123 @@
+"""The files of batches: their request lines, and which line of the split each request came from."""
+
+import hashlib
+from array import array
+from pathlib import Path
+from typing import BinaryIO
+
+from batchdrop.packing import Bin, Group, Packer, cost_of
+from batchdrop.plans import PlannedBatch
+from batchdrop.records import Split
+from batchdrop.services import Services
+
+_WRITE_BUFFER = 256 * 1024
+
+
+def custom_id_prefix(deployment: str, token: str) -> str:
+    """What our custom_ids of a batch begin with; the position follows. Fits `^[a-zA-Z0-9_-]{1,64}$`."""
+    return f"{deployment}-{token}-"
+
+
+def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes) -> bytes:
+    """A request as a line of a request file: OpenAI's form with a url, Anthropic's without."""
+    if url is None:
+        return b'{"custom_id":"%b%d","params":%b}\n' % (custom_id_prefix, position, body)
+    return b'{"custom_id":"%b%d","method":"POST","url":"%b","body":%b}\n' % (
+        custom_id_prefix,
+        position,
+        url.encode(),
+        body,
+    )
+
+
+def wire_body(line: bytes) -> bytes:
+    """The body of a line that `wire_line` made."""
+    text = line.rstrip(b"\n")
+    mark = b',"params":' if b',"params":' in text[:120] else b',"body":'
+    return text[text.index(mark) + len(mark) : -1]
+
+
+class _Spool:
+    """A batch's requests and members while they are written."""
+
+    def __init__(self, path: Path, custom_ids: bytes) -> None:
+        self.path = path
+        self.custom_ids = custom_ids
+        self.file: BinaryIO = path.open("wb", buffering=_WRITE_BUFFER)
+        self.members = array("I")
+
+
+class BatchWriter:
+    """Packs requests into batches and writes their files; memory holds four bytes a request.
+
+    Args:
+        split: Whose lines they are.
+        round_: The round that the batches belong to.
+        prefix: Where the files go, in `work/`.
+        folder: A folder on disk for them until they are whole.
+    """
+
+    def __init__(self, split: Split, round_: int, prefix: str, folder: Path, services: Services) -> None:
+        self._split, self._round, self._prefix, self._folder = split, round_, prefix, folder
+        self._services = services
+        self._packer = Packer(services.providers)
+        self._spools: dict[int, _Spool] = {}
+        self._batches: list[PlannedBatch] = []
+
+    def add(self, group: Group, body: bytes, inputs: int, place: int) -> None:
+        """Put a request into a batch. `place` is its line's place in the plan's index.
+
+        Raises:
+            TooManyGroups: It would open one group too many.
+        """
+        filled, closed = self._packer.fit(group, len(body), inputs)
+        if closed is not None:
+            self._close(closed)
+        spool = self._spools.get(filled.number) or self._open(filled)
+        url = group.endpoint if group.model is not None else None
+        spool.file.write(wire_line(spool.custom_ids, len(spool.members), url, body))
+        spool.members.append(place)
+
+    def finish(self) -> list[PlannedBatch]:
+        """Write what is open; all the batches, in the order of their ids."""
+        for filled in self._packer.rest():
+            self._close(filled)
+        return sorted(self._batches, key=lambda each: each.id)
+
+    def _open(self, filled: Bin) -> _Spool:
+        custom_ids = custom_id_prefix(self._services.settings.deployment, self._token(filled.number))
+        spool = _Spool(self._folder / f"requests-{filled.number}", custom_ids.encode())
+        self._spools[filled.number] = spool
+        return spool
+
+    def _close(self, filled: Bin) -> None:
+        spool = self._spools.pop(filled.number)
+        spool.file.close()
+        requests_key = f"{self._prefix}requests-{filled.number:04}.jsonl"
+        members_key = f"{self._prefix}members-{filled.number:04}"
+        self._services.files.put(requests_key, spool.path)
+        self._services.files.put(members_key, spool.members.tobytes(), content_type="application/octet-stream")
+        size = spool.path.stat().st_size
+        spool.path.unlink()
+        self._batches.append(
+            PlannedBatch(
+                id=self._id(filled.number),
+                token=self._token(filled.number),
+                group=filled.group,
+                requests=filled.requests,
+                bytes=size,
+                tokens=filled.tokens,
+                cost=cost_of(filled, self._services.providers[filled.group.provider]),
+                requests_key=requests_key,
+                members_key=members_key,
+            )
+        )
+
+    def _id(self, number: int) -> str:
+        return f"{self._split.index:05}-{self._round}-{number:04}"
+
+    def _token(self, number: int) -> str:
+        """Names a batch at the provider: of this deployment, this job, this attempt at writing it."""
+        # The prefix holds the epoch of the claim, so that two attempts never share a token.
+        text = f"{self._services.settings.deployment}/{self._prefix}/{self._id(number)}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,139 @@
+"""What is sent again, and what is not."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from batchdrop.protocols.outcome import Failure
+from batchdrop.providers.api import BatchApi, ProviderBatch
+from faking.cloud import TOML, Cloud, jsonl
+from faking.cloud import cloud as new_cloud
+from faking.lines import chat, claude, got, mixed, wanted
+
+LINES = pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
+
+
+def charged(cloud: Cloud) -> int:
+    return sum(each["requests"] for each in cloud.simulator.charges().values())
+
+
+def attempts(results: list[dict[str, Any]]) -> list[int]:
+    return sorted(result["attempts"] for result in results)
+
+
+@LINES
+def test_only_what_expired_is_sent_again_and_nothing_is_paid_twice(cloud: Cloud, line: Any, provider: str) -> None:
+    cloud.simulator.shape(provider=provider, expire_fraction=0.5, times=1)
+    lines = [line(f"text {number}", number) for number in range(10)]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    cloud.deliver_all()
+    cloud.clock.now += 25 * 3600
+    cloud.settle()
+    assert job is not None
+    out = cloud.outcome(job)
+    assert [got(result) for result in out.results] == [wanted(each) for each in lines]
+    assert attempts(out.results) == [1] * 5 + [2] * 5
+    assert charged(cloud) == 10
+    assert cloud.simulator.charges()[provider]["bodies_charged_more_than_once"] == 0
+
+
+@LINES
+def test_passing_errors_are_sent_again_and_permanent_ones_are_not(cloud: Cloud, line: Any, provider: str) -> None:
+    cloud.simulator.shape(
+        provider=provider, times=1, failing=[{"match": "busy", "status": 500}, {"match": "wrong", "status": 400}]
+    )
+    lines = [line("fine"), line("busy"), line("wrong")]
+    out = cloud.run("input/x.jsonl", lines)
+    assert [result["error"] and result["error"]["retryable"] for result in out.results] == [None, None, False]
+    assert [result["attempts"] for result in out.results] == [1, 2, 1]
+    assert charged(cloud) == 2
+
+
+@LINES
+def test_a_line_is_sent_three_times_at_most(cloud: Cloud, line: Any, provider: str) -> None:
+    cloud.simulator.shape(provider=provider, failing={"match": "busy", "status": 503})
+    out = cloud.run("input/x.jsonl", [line("busy"), line("fine")])
+    assert [result["attempts"] for result in out.results] == [3, 1]
+    assert out.results[0]["error"]["retryable"] is True
+    assert cloud.simulator.charges()[provider]["batches"] == 3
+
+
+def test_a_lost_line_is_sent_again(cloud: Cloud) -> None:
+    cloud.simulator.shape(provider="openai", lose=2, times=1)
+    cloud.simulator.shape(provider="anthropic", lose=1, times=1)
+    lines = mixed(12)
+    out = cloud.run("input/x.jsonl", lines)
+    assert [got(result) for result in out.results] == [wanted(each) for each in lines]
+
+
+def test_rounds_of_several_batches_are_pooled() -> None:
+    toml = TOML.read_text(encoding="utf-8").replace("requests_per_batch = 50_000", "requests_per_batch = 4")
+    with new_cloud(toml) as cloud:
+        cloud.simulator.shape(provider="openai", times=4, failing={"match": "busy", "status": 500})
+        lines = [chat(f"{'busy' if number % 4 == 0 else 'fine'} {number}") for number in range(16)]
+        out = cloud.run("input/x.jsonl", lines)
+        assert [got(result) for result in out.results] == [wanted(each) for each in lines]
+        assert cloud.simulator.charges()["openai"]["batches"] == 5
+
+
+def test_the_enqueued_limit_is_waited_for_and_is_no_attempt(cloud: Cloud) -> None:
+    cloud.simulator.shape(provider="openai", fail_batch="token_limit_exceeded", times=4)
+    out = cloud.run("input/x.jsonl", [chat("one"), chat("two")])
+    assert [result["error"] for result in out.results] == [None, None]
+    assert [result["attempts"] for result in out.results] == [1, 1]
+    assert cloud.simulator.charges()["openai"]["batches"] == 5
+
+
+def test_an_incident_is_tried_again_with_a_new_upload(cloud: Cloud) -> None:
+    message = "Cannot find file file-1 or it does not have access."
+    cloud.simulator.shape(provider="openai", fail_batch="invalid_request", fail_message=message, times=2)
+    out = cloud.run("input/x.jsonl", [chat("one")])
+    assert out.results[0]["error"] is None
+    assert cloud.simulator.charges()["openai"]["calls"]["upload"] == 3
+
+
+def test_an_incident_without_an_end_becomes_an_error(cloud: Cloud) -> None:
+    cloud.simulator.shape(provider="openai", fail_batch="server_error")
+    job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
+    cloud.settle(tick=600)
+    assert job is not None
+    assert cloud.outcome(job).results[0]["error"]["code"] == "server_error"
+    assert cloud.simulator.charges()["openai"]["batches"] == 6
+
+
+class Blaming:
+    """The provider's client, where a failed batch blames its second line."""
+
+    def __init__(self, api: BatchApi) -> None:
+        self._api = api
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def retrieve(self, batch_id: str) -> ProviderBatch:
+        found = self._api.retrieve(batch_id)
+        if found.ended_as != "failed":
+            return found
+        blame = Failure(code="invalid_json_line", message="This line is wrong.", line=2)
+        return msgspec.structs.replace(found, failures=(blame,))
+
+
+def test_a_line_that_fails_its_batch_is_taken_out_and_the_others_go_again() -> None:
+    with new_cloud(wrap=Blaming) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
+        cloud.simulator.shape(provider="openai", fail_batch="invalid_json_line", times=1)
+        lines = [chat("one"), chat("two"), chat("three")]
+        out = cloud.run("input/x.jsonl", lines)
+        codes = [result["error"] and result["error"]["code"] for result in out.results]
+        assert codes == [None, "invalid_json_line", None]
+        assert out.results[1]["error"]["message"] == "This line is wrong."
+        assert [got(out.results[at]) for at in (0, 2)] == [wanted(lines[at]) for at in (0, 2)]
+
+
+def test_an_embedding_batch_is_sent_again_within_its_limit_of_texts(cloud: Cloud) -> None:
+    cloud.simulator.shape(provider="openai", times=1, failing={"match": "", "fraction": 1.0, "status": 500})
+    lines = [
+        {"model": "text-embedding-3-small", "input": [f"{number}-{each}" for each in range(3)]} for number in range(4)
+    ]
+    out = cloud.run("input/x.jsonl", lines)
+    assert [result["error"] for result in out.results] == [None] * 4
+    assert attempts(out.results) == [2] * 4
