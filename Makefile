@@ -9,6 +9,9 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --ge
 
 # jsii, npm and the CDK's command find the project's own Node here; no system Node is needed.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where a company's own certificate stands between here and the world, the system knows it.
+export NODE_USE_SYSTEM_CA ?= 1
+export PIP_ROOT_USER_ACTION ?= ignore
 unexport VIRTUAL_ENV
 
 ARGS ?=
