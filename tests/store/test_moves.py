@@ -64,6 +64,12 @@ def test_of_two_workers_with_the_same_row_one_wins(store: Store, also: list[Any]
     assert (store.batch(JOB, batch.id), store.reserved(LEDGER)) == (winner, len(also))
 
 
+def test_a_row_in_another_state_is_not_moved_even_if_its_epoch_is_the_same(store: Store) -> None:
+    store.add(a_batch(state=BatchState.ADMITTED, epoch=4))
+    with pytest.raises(NotMyTurn):
+        store.move(a_batch(epoch=4), BatchState.CANCELLED)
+
+
 def test_a_row_that_is_gone_is_nobodys_turn(store: Store) -> None:
     with pytest.raises(NotMyTurn):
         store.move(a_batch(), BatchState.ADMITTED)

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from batchdrop.batch_files import custom_id_prefix, wire_body, wire_line
 from batchdrop.lines import Request
 from batchdrop.packing import MAX_GROUPS, Bin, Group, Packer, TooManyGroups, capacity_of, cost_of, ledger_of, tokens_of
-from batchdrop.plan import custom_id_prefix, wire_line
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,3 +204,11 @@ def test_request_lines_are_the_providers_own_forms() -> None:
         b'{"custom_id":"d-t-7","params":{"a" : 1}}\n',
         b'{"custom_id":"d-t-7","method":"POST","url":"/v1/responses","body":{"a" : 1}}\n',
     )
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"a":1,"params":{"b":2}}', b'{"a":1,"body":{"b":2}}', b'{"a":"\\",\\"params\\":" }']
+)
+@pytest.mark.parametrize("url", [None, "/v1/responses"])
+def test_a_body_is_found_again_in_its_request_line_byte_for_byte(url: str | None, body: bytes) -> None:
+    assert wire_body(wire_line(b"d-t-", 7, url, body)) == body
