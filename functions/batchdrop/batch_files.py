@@ -33,8 +33,9 @@ def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: byt
 def wire_body(line: bytes) -> bytes:
     """The body of a line that `wire_line` made."""
     text = line.rstrip(b"\n")
-    mark = b',"params":' if b',"params":' in text[:120] else b',"body":'
-    return text[text.index(mark) + len(mark) : -1]
+    after_id = text.index(b'",') + 1  # our custom_id holds no quote
+    mark = b',"params":' if text.startswith(b',"params":', after_id) else b',"body":'
+    return text[text.index(mark, after_id) + len(mark) : -1]
 
 
 class _Spool:
