@@ -61,7 +61,7 @@ class BatchWriter:
     def __init__(self, split: Split, round_: int, prefix: str, folder: Path, services: Services) -> None:
         self._split, self._round, self._prefix, self._folder = split, round_, prefix, folder
         self._services = services
-        self._packer = Packer(services.providers)
+        self._packer = Packer(services.providers, split=split.index)
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
 

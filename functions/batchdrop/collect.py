@@ -21,11 +21,13 @@ from batchdrop.records import Batch
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.submit import pause_provider
+from batchdrop.store import Changed, reserve, take_slot
+from batchdrop.submit import pause_provider, slot
 
 logger = Logger(child=True)
 
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
+_NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
 def collect_batch(job: str, batch_id: str, services: Services) -> None:
@@ -78,6 +80,8 @@ def _account(batch: Batch, services: Services) -> Batch:
     with tempfile.TemporaryDirectory() as folder:
         copy = _Copy(batch, services.apis[batch.provider], prefix, Path(folder), services)
         copy.run()
+    if batch.adopted and copy.is_of_strangers():
+        _disown(batch, services)
     collected = copy.collected
     left = sum(found in {Found.NOTHING, Found.RETRYABLE} for found in collected.found)
     can_go_again = copy.in_vain or (batch.attempt < job.settings.max_attempts and not copy.is_final)
@@ -93,6 +97,32 @@ def _account(batch: Batch, services: Services) -> Batch:
         again=again,
         in_vain=copy.in_vain,
     )
+
+
+def _disown(batch: Batch, services: Services) -> None:
+    """The batch that was adopted is somebody else's: look for ours again.
+
+    Raises:
+        NotMyTurn: Always; what was read is not this batch's.
+    """
+    logger.warning("adopted batch is another's", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+    try:
+        services.store.move(
+            batch,
+            BatchState.SUBMITTING,
+            also=[reserve(batch.ledger, batch.cost, limit=_NO_LIMIT), *slot(batch, services, take_slot)],
+            excluded=(*batch.excluded, batch.batch_id),
+            batch_id=None,
+            submitted_at=None,
+            ended_at=None,
+            ended_as=None,
+            adopted=False,
+            misses=0,
+            due_at=services.now(),
+        )
+    except Changed:
+        _later(batch, "another batch of its size is being created", services)
+    raise NotMyTurn
 
 
 def _later(batch: Batch, reason: str, services: Services, **changes: Any) -> None:
@@ -117,6 +147,10 @@ class _Copy:
     def collected(self) -> Collected:
         return self._accounts.collected
 
+    def is_of_strangers(self) -> bool:
+        """Whether there are results, and none of them is ours."""
+        return self._accounts.strangers > 0 and not any(self.collected.found)
+
     def run(self) -> None:
         if self._batch.ended_as == "failed":
             self._failed()
@@ -130,7 +164,8 @@ class _Copy:
                 batch=self._batch.id,
                 lines=self._accounts.strangers,
             )
-        self._prove_loss()
+        if not self.is_of_strangers():
+            self._prove_loss()
 
     def _copy(self, chunks: Iterator[bytes], number: int) -> int:
         path = self._folder / f"raw-{number}"

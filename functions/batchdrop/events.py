@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from batchdrop.errors import Transient
-from batchdrop.manifest import JobEvent, ProviderEvent
+from batchdrop.manifest import DuplicateBatch, JobEvent, ProviderEvent
 from batchdrop.states import JobState
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class Events:
 
     def provider_resumed(self, provider: str) -> None:
         self._put("Provider Resumed", ProviderEvent(provider=provider, reason="It takes batches again."))
+
+    def duplicate_batch(self, event: DuplicateBatch) -> None:
+        self._put("Duplicate Batch", event)
 
     def _put(self, detail_type: str, detail: msgspec.Struct) -> None:
         answer = self._client.put_events(

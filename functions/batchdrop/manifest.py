@@ -131,6 +131,16 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class DuplicateBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """The detail of `Duplicate Batch`: a create that arrived after it had been given up. What it answered is paid."""
+
+    schema: str = EVENT_SCHEMA
+    job: str
+    provider: str
+    batch_id: str
+    requests: int
+
+
 def timestamp(seconds: int) -> str:
     """Seconds since 1970 as `2026-11-05T09:14:12Z`."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

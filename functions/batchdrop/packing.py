@@ -10,6 +10,7 @@ from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Provide
 
 BYTES_PER_TOKEN = 3.5  # an estimate on the safe side for prompts of text; usage that comes back corrects nothing yet
 MAX_GROUPS = 100  # open batches, each a file, while a split is planned
+_DISTINCT = 100  # different sizes of full batches
 _WIRE_BYTES = 120  # our custom_id and the envelope around a body
 
 
@@ -73,8 +74,9 @@ def capacity_of(provider: ProviderConfig) -> int:
 class Packer:
     """Puts each request into the open batch of its group, and opens a new one where it does not fit."""
 
-    def __init__(self, providers: Providers) -> None:
+    def __init__(self, providers: Providers, *, split: int = 0) -> None:
         self._providers = providers
+        self._split = split
         self._open: dict[Group, Bin] = {}
         self.count = 0
 
@@ -93,7 +95,7 @@ class Packer:
         found = self._open.get(group)
         size = body_bytes + _WIRE_BYTES
         closed = None
-        if found is None or not _fits(found, size, inputs, provider):
+        if found is None or not self._fits(found, size, inputs, provider):
             if found is None and len(self._open) >= MAX_GROUPS:
                 raise TooManyGroups
             closed, found = found, Bin(number=self.count, group=group)
@@ -109,12 +111,18 @@ class Packer:
         """The batches that are still open, in the order of their numbers."""
         return sorted(self._open.values(), key=lambda each: each.number)
 
+    def _fits(self, filled: Bin, size: int, inputs: int, provider: ProviderConfig) -> bool:
+        limits: Limits = provider.limits
+        is_anthropic = provider.protocol is Protocol.ANTHROPIC
+        most = _distinct(limits.requests_per_batch, self._split, filled.number) if is_anthropic else None
+        return (
+            filled.requests < (most or limits.requests_per_batch)
+            and filled.bytes + size <= limits.bytes_per_batch
+            and filled.inputs + inputs <= MAX_EMBEDDING_INPUTS
+            and (is_anthropic or filled.tokens + tokens_of(size) <= limits.enqueued_tokens)
+        )
 
-def _fits(filled: Bin, size: int, inputs: int, provider: ProviderConfig) -> bool:
-    limits: Limits = provider.limits
-    return (
-        filled.requests < limits.requests_per_batch
-        and filled.bytes + size <= limits.bytes_per_batch
-        and filled.inputs + inputs <= MAX_EMBEDDING_INPUTS
-        and (provider.protocol is Protocol.ANTHROPIC or filled.tokens + tokens_of(size) <= limits.enqueued_tokens)
-    )
+
+def _distinct(most: int, split: int, number: int) -> int:
+    """A batch's greatest number of requests: neighbours differ, for a batch in doubt is told from others by it."""
+    return most - (split * 17 + number) % _DISTINCT if most > _DISTINCT * 10 else most

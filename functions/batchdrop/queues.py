@@ -34,8 +34,8 @@ class Queues:
     def plan(self, job: str, split: int) -> None:
         self._send(self._settings.plan_queue, SplitMessage(job=job, split=split))
 
-    def submit(self, job: str, batch: str) -> None:
-        self._send(self._settings.submit_queue, BatchMessage(job=job, batch=batch))
+    def submit(self, job: str, batch: str, *, delay: int = 0) -> None:
+        self._send(self._settings.submit_queue, BatchMessage(job=job, batch=batch), delay)
 
     def collect(self, job: str, batch: str) -> None:
         self._send(self._settings.collect_queue, BatchMessage(job=job, batch=batch))
@@ -46,7 +46,8 @@ class Queues:
     def publish(self, job: str) -> None:
         self._send(self._settings.publish_queue, JobMessage(job=job))
 
-    def _send(self, queue: str | None, message: msgspec.Struct) -> None:
+    def _send(self, queue: str | None, message: msgspec.Struct, delay: int = 0) -> None:
         if queue is None:
             raise ValueError(f"this function has no queue for a {type(message).__name__}")
-        self._client.send_message(QueueUrl=queue, MessageBody=msgspec.json.encode(message).decode())
+        body = msgspec.json.encode(message).decode()
+        self._client.send_message(QueueUrl=queue, MessageBody=body, DelaySeconds=delay)

@@ -98,9 +98,13 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `requests_key` holds the request lines, `members_key` the split's line index of each (uint32, little-endian).
     `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one. `attempt` says how often its
-    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs. Once it is
-    collected, `again` counts its requests to be sent again, `in_vain` if this time was no attempt. `seen` notes a
-    download with missing lines, until a second one says the same.
+    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs.
+
+    While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were
+    proven to be others', and `adopted` says that its id was found in a listing: the token in the results is the proof.
+
+    Once it is collected, `again` counts its requests to be sent again, `in_vain` says that this time was no attempt.
+    `seen` notes a download with missing lines, until a second one says the same.
     """
 
     state: BatchState
@@ -125,7 +129,11 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     betas: tuple[str, ...] = ()
     secret_version: str | None = None
     input_file_id: str | None = None
+    intended_at: int | None = None
     create_by: int | None = None
+    misses: int = 0
+    excluded: tuple[str, ...] = ()
+    adopted: bool = False
     batch_id: str | None = None
     submitted_at: int | None = None
     ended_at: int | None = None

@@ -30,7 +30,15 @@ _TRANSACTION_ITEMS = 100  # DynamoDB's limit
 
 
 class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
-    """A transaction was refused because of another row than the one it moves (a counter, a ledger, the job)."""
+    """A transaction was refused because of another row than the one it moves (a counter, a ledger, the job).
+
+    Args:
+        refused: Which of the other writes were, counted from 0.
+    """
+
+    def __init__(self, refused: frozenset[int] = frozenset()) -> None:
+        super().__init__(f"refused: {sorted(refused)}")
+        self.refused = refused
 
 
 class _Conflict(Exception):  # noqa: N818 - it never leaves this module
@@ -193,7 +201,7 @@ def add_row(row: Job | Split | Batch) -> Write:
 
 
 def add_intent(intent: Intent) -> Write:
-    values = {"pk": f"JOB#{intent.job}", "sk": f"INTENT#{intent.batch}#{intent.started_at}"}
+    values = {"pk": f"JOB#{intent.job}", "sk": _intent_sk(intent.batch, intent.started_at)}
     values |= {name: value for name, value in msgspec.to_builtins(intent).items() if value is not None}
     return lambda table: {"Put": {"TableName": table, "Item": _encode(values)}}
 
@@ -210,6 +218,34 @@ def own_batch_id(batch: Batch, batch_id: str, expires_at: int) -> Write:
     return lambda table: {
         "Put": {"TableName": table, "Item": _encode(values), "ConditionExpression": "attribute_not_exists(pk)"}
     }
+
+
+def take_slot(batch: Batch) -> Write:
+    """Be the only batch of its provider with this number of requests whose create is not settled; refused if not."""
+    values = {**_slot(batch), "job": batch.job, "batch": batch.id}
+    return lambda table: {
+        "Put": {"TableName": table, "Item": _encode(values), "ConditionExpression": "attribute_not_exists(pk)"}
+    }
+
+
+def free_slot(batch: Batch) -> Write:
+    return lambda table: {"Delete": {"TableName": table, "Key": _encode(_slot(batch))}}
+
+
+def _slot(batch: Batch) -> Item:
+    return {"pk": f"SLOTS#{batch.provider}", "sk": f"{batch.requests:06}"}
+
+
+def watch_intent(batch: Batch) -> Write:
+    """A create was given up that may still arrive: its intent is looked at until it expires."""
+    update = _Update(f"JOB#{batch.job}", _intent_sk(batch.id, batch.intended_at or 0))
+    update.set("due_key", _due_key(f"WATCH#{batch.provider}", 0))
+    update.set("due_at", batch.intended_at or 0)
+    return lambda table: {"Update": update.request(table)}
+
+
+def _intent_sk(batch: str, started_at: int) -> str:
+    return f"INTENT#{batch}#{started_at}"
 
 
 def reserve(ledger: str, cost: int, *, limit: int) -> Write:
@@ -307,6 +343,29 @@ class Store:
     def in_flight(self, provider: str) -> Iterator[Due]:
         """A provider's batches that it has not ended."""
         return self._due(f"{BatchState.IN_FLIGHT}#{provider}", None)
+
+    def watched(self, provider: str) -> list[Intent]:
+        """Creates of a provider that were given up and may still arrive."""
+        found = (self._item(f"JOB#{each.job}", each.sk) for each in self._due(f"WATCH#{provider}", None))
+        return [msgspec.convert(item, Intent) for item in found if item is not None]
+
+    def add_stranger(self, intent: Intent, batch_id: str) -> bool:
+        """Note a duplicate of a batch that was given up; False when it is known."""
+        values = {
+            "pk": f"PROVIDER#{intent.provider}",
+            "sk": f"BATCH#{batch_id}",
+            "job": intent.job,
+            "batch": intent.batch,
+            "duplicate": True,
+            "expires_at": intent.expires_at,
+        }
+        try:
+            self._client.put_item(
+                TableName=self._table, Item=_encode(values), ConditionExpression="attribute_not_exists(pk)"
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def owner(self, provider: str, batch_id: str) -> tuple[str, str] | None:
         """The job and batch that own a provider's batch id, or None."""
@@ -524,4 +583,8 @@ class Store:
             return  # the reply to our own write was lost, and its repetition found it
         if reasons[0].get("Code") == "ConditionalCheckFailed":
             raise NotMyTurn
-        raise Changed
+        raise Changed(
+            frozenset(
+                number - 1 for number, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed"
+            )
+        )

@@ -5,24 +5,29 @@ in one transaction with the row that says whose it is. A create whose outcome is
 """
 
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from batchdrop.errors import AccountRefused, NotMyTurn, OutcomeUnknown, Refused, Transient
 from batchdrop.providers.api import BatchApi, Missing
+from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Intent, Job
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Changed, add_intent, own_batch_id, release, require_state
+from batchdrop.store import Changed, Write, add_intent, free_slot, own_batch_id, release, require_state, take_slot
 
 logger = Logger(child=True)
 
 WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
 _PAUSE_TICKS = 5
+_JOB_CHECK = 1  # the place of the job's check among the writes of an intent
+_LONGEST_SLOT_DELAY = 30  # seconds
 
 
 def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
@@ -33,7 +38,7 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
     try:
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if services.store.pause(batch.provider) is not None:
-            _wait(claimed, services)
+            back_to_waiting(claimed, services)
             return
         _submit(job, claimed, services)
     except NotMyTurn:
@@ -60,12 +65,11 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
             )
     except AccountRefused as error:
         _account_refused(row, error, services)
-    except Changed:
-        logger.info("batch not submitted: its job was stopped", job=job.id, batch=row.id)
-        _wait(row, services)
+    except Changed as error:
+        _not_allowed(row, error, services)
     except (Transient, Missing) as error:
         logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
-        _wait(row, services)
+        back_to_waiting(row, services)
     except Refused as error:
         _refused(row, error, services)
     except OutcomeUnknown as error:
@@ -120,10 +124,30 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
     return services.store.move(
         batch,
         BatchState.SUBMITTING,
-        also=[add_intent(intent), require_state(job, JobState.RUNNING)],
+        also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, services, take_slot)],
+        intended_at=now,
         create_by=create_by,
-        due_at=create_by + services.settings.lease_seconds,
+        misses=0,
+        due_at=create_by,
     )
+
+
+def slot(batch: Batch, services: Services, write: Callable[[Batch], Write]) -> list[Write]:
+    """Anthropic offers no key to ask by: creates that are not settled are told apart by their number of requests."""
+    is_anthropic = services.providers[batch.provider].protocol is Protocol.ANTHROPIC
+    return [write(batch)] if is_anthropic else []
+
+
+def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
+    if _JOB_CHECK in changed.refused:
+        logger.info("batch not submitted: its job was stopped", job=batch.job, batch=batch.id)
+        back_to_waiting(batch, services)
+        return
+    # Another batch of the same size is being created: a moment later it is settled.
+    delay = 1 + zlib.crc32(batch.token.encode()) % min(2 ** (batch.sends + 1), _LONGEST_SLOT_DELAY)
+    waiting = services.store.let_go(batch, services.now() + services.settings.lease_seconds)
+    if services.store.sending(waiting, services.now() + services.settings.lease_seconds):
+        services.queues.submit(batch.job, batch.id, delay=delay)
 
 
 def _record(batch: Batch, provider_id: str, services: Services) -> None:
@@ -131,7 +155,7 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
     services.store.move(
         batch,
         BatchState.IN_FLIGHT,
-        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS)],
+        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, services, free_slot)],
         batch_id=provider_id,
         submitted_at=now,
         due_at=now,
@@ -141,31 +165,33 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
         services.events.provider_resumed(batch.provider)
 
 
-def _wait(batch: Batch, services: Services) -> None:
+def back_to_waiting(batch: Batch, services: Services, *, also: tuple[Write, ...] = (), **changes: Any) -> None:
     """Nothing was created: give the share of the limits back, and stand in line again in a while."""
+    freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
     services.store.move(
         batch,
         BatchState.WAITING,
-        also=[release(batch.ledger, batch.cost)],
-        create_by=None,
+        also=[release(batch.ledger, batch.cost), *freed, *also],
         due_at=services.now() + services.settings.tick_seconds,
+        **changes,
     )
 
 
 def _account_refused(batch: Batch, error: AccountRefused, services: Services) -> None:
     if not services.apis.renew(batch.provider):
         pause_provider(batch.provider, str(error), services)
-    _wait(batch, services)
+    back_to_waiting(batch, services)
 
 
 def _refused(batch: Batch, error: Refused, services: Services) -> None:
     """The provider will never take it: its lines end with the provider's reason."""
+    freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
     logger.error("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code)
     close_batch(
         batch,
         BatchState.FAILED,
         services,
-        also=(release(batch.ledger, batch.cost),),
+        also=(release(batch.ledger, batch.cost), *freed),
         failure_code=error.code or f"http_{error.status}",
         failure=str(error)[:500],
         ended_at=services.now(),

@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
 from batchdrop.collect import delete_from_provider
+from batchdrop.doubt import resolve_batch, watch_creates
 from batchdrop.intake import splits_of
 from batchdrop.plan import open_job
 from batchdrop.publish import clean_up
@@ -31,6 +32,7 @@ def sweep(services: Services) -> None:
                 heal(row, services)
         for provider in services.providers:
             admit_batches(provider, services)
+            watch_creates(provider, services)
     finally:
         services.store.end_lease("sweep")
 
@@ -89,6 +91,7 @@ _HEAL: dict[tuple[type, State], Callable[[Any, Services], None]] = {
     (Split, SplitState.PENDING): _plan,
     (Split, SplitState.PLANNED): _assemble,
     (Batch, BatchState.ADMITTED): _submit,
+    (Batch, BatchState.SUBMITTING): resolve_batch,
     (Batch, BatchState.ENDED): _collect,
     (Batch, BatchState.COLLECTED): delete_from_provider,
     **{(Job, state): clean_up for state in TERMINAL_JOBS},

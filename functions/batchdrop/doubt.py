@@ -1,0 +1,184 @@
+"""In doubt: a create whose outcome is not known is settled by looking at the provider, never by creating again.
+
+OpenAI's batches name our token and our upload, so that a listing tells. Anthropic's name nothing: there, a batch that
+appeared since the intent, that nobody owns and that has our number of requests is taken as ours, until the token in its
+results proves it. What is not found in several complete listings, long enough after the last moment at which the create
+could arrive, was never created.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop.batch_files import custom_id_prefix
+from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.files import cut_lines
+from batchdrop.manifest import DuplicateBatch
+from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
+from batchdrop.records import Batch, Intent
+from batchdrop.services import Services
+from batchdrop.states import BatchState
+from batchdrop.store import Changed, free_slot, own_batch_id, watch_intent
+from batchdrop.submit import WINDOW_SECONDS, back_to_waiting, pause_provider, slot
+
+logger = Logger(child=True)
+
+CLOCK_SKEW = 300  # seconds between our clock and a provider's, at most
+GRACE = 1_800  # seconds; the timing assumption: a create arrives within half an hour after its call ended, or never
+_LISTINGS = 2  # complete listings that must miss a batch before it is given up
+_LOOK_AGAIN = 5  # ticks between two of them
+_FIRST_LINE_BYTES = 128 * 1024 * 1024
+_WATCH_SECONDS = 600  # between two looks at creates that were given up
+
+
+class _CustomId(msgspec.Struct):
+    custom_id: str
+
+
+def resolve_batch(batch: Batch, services: Services) -> None:
+    """Find out what became of a create in doubt."""
+    try:
+        claimed = services.store.claim(batch, services.settings.lease_seconds)
+        if services.store.pause(batch.provider) is not None:
+            _look_again(claimed, services)
+            return
+        _resolve(claimed, services.apis[batch.provider], services)
+    except NotMyTurn:
+        return
+    except AccountRefused as error:
+        if not services.apis.renew(batch.provider):
+            pause_provider(batch.provider, str(error), services)
+    except (Transient, Missing, Refused) as error:
+        logger.warning("batch still in doubt", job=batch.job, batch=batch.id, reason=type(error).__name__)
+
+
+def watch_creates(provider: str, services: Services) -> None:
+    """Report creates that arrived after they had been given up; only what is proven ours is cancelled."""
+    intents = services.store.watched(provider)
+    if not intents or not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
+        return
+    try:
+        api = services.apis[provider]
+        for found in _since(api, min(intent.started_at for intent in intents)):
+            _watch(found, intents, api, services)
+    except (AccountRefused, Transient, Missing, Refused) as error:
+        logger.warning("creates not watched", provider=provider, reason=type(error).__name__)
+
+
+def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
+    started = batch.intended_at or 0
+    listed = list(_since(api, started))
+    named = [each for each in listed if _is_named(each, batch)]
+    if named:
+        _adopt(batch, named[0], services)
+    elif api.needs_upload:
+        _not_found(batch, api, services)
+    else:
+        _resolve_by_count(batch, listed, api, services)
+
+
+def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, services: Services) -> None:
+    excluded = list(batch.excluded)
+    candidates = []
+    for each in listed:
+        if each.requests != batch.requests or each.id in excluded or services.store.owner(batch.provider, each.id):
+            continue
+        proof = _is_ours(each, batch.token, api, services)
+        if proof is False:
+            excluded.append(each.id)
+        elif proof is True:
+            _adopt(batch, each, services)
+            return
+        else:
+            candidates.append(each)
+    if len(candidates) == 1:
+        _adopt(batch, candidates[0], services)
+    elif candidates:
+        _look_again(batch, services, excluded=tuple(excluded))
+    else:
+        _not_found(batch, api, services, excluded=tuple(excluded))
+
+
+def _since(api: BatchApi, started: int) -> Iterator[ProviderBatch]:
+    """The provider's batches that were created since, less the clocks' difference."""
+    for each in api.newest():
+        if each.created_at is not None and each.created_at < started - CLOCK_SKEW:
+            return
+        yield each
+
+
+def _is_named(found: ProviderBatch, batch: Batch) -> bool:
+    by_file = found.input_file_id is not None and found.input_file_id == batch.input_file_id
+    return by_file or found.metadata.get("token") == batch.token
+
+
+def _is_ours(found: ProviderBatch, token: str, api: BatchApi, services: Services) -> bool | None:
+    """Whether the results of an ended batch carry our token; None while nobody can tell."""
+    if found.ended_as is None:
+        return None
+    first = next(iter(cut_lines(api.stream(found.id), offset=0, max_bytes=_FIRST_LINE_BYTES)), None)
+    if first is None or first.bytes is None:
+        return None
+    custom_id = msgspec.json.decode(first.bytes, type=_CustomId).custom_id
+    return custom_id.startswith(custom_id_prefix(services.settings.deployment, token))
+
+
+def _adopt(batch: Batch, found: ProviderBatch, services: Services) -> None:
+    now = services.now()
+    owned = own_batch_id(batch, found.id, now + WINDOW_SECONDS)
+    try:
+        services.store.move(
+            batch,
+            BatchState.IN_FLIGHT,
+            also=[owned, *slot(batch, services, free_slot)],
+            batch_id=found.id,
+            submitted_at=found.created_at or now,
+            adopted=True,
+            due_at=now,
+        )
+    except Changed:
+        _look_again(batch, services)
+        return
+    logger.warning("batch adopted", job=batch.job, batch=batch.id, batch_id=found.id)
+
+
+def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple[str, ...]) -> None:
+    misses = batch.misses + 1
+    if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
+        _look_again(batch, services, misses=misses, **changes)
+        return
+    if batch.input_file_id is not None:
+        api.delete(batch)  # the fence: a create that is still under way finds no file
+        late = [each for each in _since(api, batch.intended_at or 0) if _is_named(each, batch)]
+        if late:
+            _adopt(batch, late[0], services)
+            return
+    back_to_waiting(batch, services, also=(watch_intent(batch),), input_file_id=None, excluded=())
+    logger.warning("batch was never created", job=batch.job, batch=batch.id)
+
+
+def _look_again(batch: Batch, services: Services, **changes: object) -> None:
+    services.store.let_go(batch, services.now() + _LOOK_AGAIN * services.settings.tick_seconds, **changes)
+
+
+def _watch(found: ProviderBatch, intents: list[Intent], api: BatchApi, services: Services) -> None:
+    for intent in intents:
+        if found.metadata.get("token") not in {None, intent.token} or found.requests not in {0, intent.requests}:
+            continue
+        if services.store.owner(intent.provider, found.id):
+            return
+        is_ours = found.metadata.get("token") == intent.token or _is_ours(found, intent.token, api, services)
+        if is_ours:
+            _report(found, intent, api, services)
+            return
+
+
+def _report(found: ProviderBatch, intent: Intent, api: BatchApi, services: Services) -> None:
+    if found.ended_as is None:
+        api.cancel(found.id)
+    if services.store.add_stranger(intent, found.id):
+        logger.error("duplicate batch", job=intent.job, batch=intent.batch, batch_id=found.id)
+        services.events.duplicate_batch(
+            DuplicateBatch(job=intent.job, provider=intent.provider, batch_id=found.id, requests=intent.requests)
+        )

@@ -1,0 +1,104 @@
+"""Creates whose outcome is not known: found again, or proven never to have been; never repeated blindly."""
+
+from typing import Any
+
+import pytest
+from batchdrop.states import BatchState
+from faking.cloud import Cloud, jsonl
+from faking.lines import chat, claude, got, wanted
+
+LINES = pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
+
+
+def finish(cloud: Cloud, job: str | None, lines: list[Any]) -> None:
+    cloud.settle(rounds=200, tick=300)
+    assert job is not None
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]
+
+
+@LINES
+@pytest.mark.parametrize("fault", [{"fault": "reply_lost"}, {"fault": "late", "seconds": 300}])
+def test_a_batch_whose_reply_was_lost_is_found_and_paid_once(
+    cloud: Cloud, line: Any, provider: str, fault: dict[str, Any]
+) -> None:
+    cloud.simulator.fault(**fault, provider=provider, operation="create")
+    lines = [line(str(number)) for number in range(5)]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    finish(cloud, job, lines)
+    charges = cloud.simulator.charges()[provider]
+    assert (charges["batches"], charges["requests"], charges["calls"]["create"]) == (1, 5, 1)
+
+
+@LINES
+@pytest.mark.parametrize("fault", [{"fault": "connection_reset"}, {"fault": "status", "code": 500}])
+def test_a_batch_that_was_never_created_is_created_after_the_grace(
+    cloud: Cloud, line: Any, provider: str, fault: dict[str, Any]
+) -> None:
+    cloud.simulator.fault(**fault, provider=provider, operation="create")
+    lines = [line(str(number)) for number in range(5)]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    cloud.deliver_all()
+    before = cloud.clock.now
+    finish(cloud, job, lines)
+    assert cloud.clock.now - before > 1800
+    charges = cloud.simulator.charges()[provider]
+    assert (charges["batches"], charges["requests"], charges["calls"]["create"]) == (1, 5, 2)
+    assert not [row for row in cloud.rows() if row[0].startswith("SLOTS#")]
+
+
+def test_openais_create_that_arrives_after_the_grace_finds_no_file_and_costs_nothing(cloud: Cloud) -> None:
+    cloud.simulator.fault("late", seconds=9_000, provider="openai", operation="create")
+    lines = [chat("one")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    finish(cloud, job, lines)
+    for _ in range(15):
+        cloud.tick(900)
+    charges = cloud.simulator.charges()["openai"]
+    assert (charges["batches"], charges["requests"]) == (2, 1)
+    assert charges["bodies_charged_more_than_once"] == 0
+
+
+def test_anthropics_create_that_arrives_after_the_grace_is_reported_as_a_duplicate(cloud: Cloud) -> None:
+    cloud.simulator.fault("late", seconds=9_000, provider="anthropic", operation="create")
+    lines = [claude("one"), claude("two")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    finish(cloud, job, lines)
+    cloud.events()
+    for _ in range(15):
+        cloud.tick(900)
+    found = [event["detail"] for event in cloud.events() if event["detail-type"] == "Duplicate Batch"]
+    assert [(each["job"], each["provider"], each["requests"]) for each in found] == [(job, "anthropic", 2)]
+
+
+def test_batches_of_one_size_are_created_one_after_the_other_at_anthropic(cloud: Cloud) -> None:
+    cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+    lines = [claude("one")]
+    first = cloud.drop("input/first.jsonl", jsonl(lines))
+    second = cloud.drop("input/second.jsonl", jsonl(lines))
+    cloud.deliver_all()
+    assert first is not None
+    assert second is not None
+    states = sorted(batch.state for job in (first, second) for batch in cloud.services.store.batches(job))
+    assert states == [BatchState.ADMITTED, BatchState.SUBMITTING]
+    finish(cloud, first, lines)
+    finish(cloud, second, lines)
+    assert cloud.simulator.charges()["anthropic"]["batches"] == 2
+
+
+@pytest.mark.parametrize("seconds", [0, 1_000])
+def test_a_strangers_batch_of_the_same_size_is_given_back(cloud: Cloud, seconds: int) -> None:
+    cloud.simulator.shape(provider="anthropic", seconds_to_complete=seconds)
+    cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
+    lines = [claude("one"), claude("two")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    cloud.deliver_all()
+    params = claude("somebody else's")["params"]
+    requests = [{"custom_id": f"theirs-{number}", "params": params} for number in range(2)]
+    api = cloud.services.apis["anthropic"]
+    theirs = api._client.messages.batches.create(requests=requests).id  # type: ignore[attr-defined]  # noqa: SLF001
+    finish(cloud, job, lines)
+    stored = [batch["id"] for batch in cloud.simulator.batches() if batch["provider"] == "anthropic"]
+    assert theirs in stored
+    charges = cloud.simulator.charges()["anthropic"]
+    assert charges["requests"] == 4
+    assert charges["calls"].get("cancel", 0) == 0
