@@ -15,7 +15,7 @@ PERIOD = cdk.Duration.minutes(5)
 
 
 class Alarms(Construct):
-    """One topic; an alarm on every dead-letter queue and on every function's errors."""
+    """One topic; an alarm on every dead-letter queue, on every function's errors and on messages that failed."""
 
     def __init__(self, scope: Construct, construct_id: str, *, pipeline: Pipeline, email: str | None) -> None:
         super().__init__(scope, construct_id)
@@ -40,6 +40,17 @@ class Alarms(Construct):
                 step.function.metric_errors(period=PERIOD, statistic="sum"),
                 f"The function of the step {step.node.id.lower()} failed; the work is tried again.",
             )
+        self._alarm(
+            "UnitsFailed",
+            cloudwatch.Metric(
+                namespace="batchdrop",
+                metric_name="UnitsFailed",
+                dimensions_map={"service": "batchdrop"},
+                period=PERIOD,
+                statistic="sum",
+            ),
+            'Steps failed on messages that come again; the functions\' logs say which, under "unit failed".',
+        )
 
     def _dead_letters(self, name: str, queue: sqs.Queue) -> None:
         self._alarm(

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from batchdrop import folder_settings
-from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, JobEvent, Manifest, ProviderEvent
+from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.records import JobSettings
 from batchdrop.results import ErrorCode, Result
@@ -71,10 +71,11 @@ def _manifest() -> Schema:
 
 
 def _event() -> Schema:
-    schema, structs = _of(EVENT_SCHEMA, "The detail of an event of the source batchdrop", JobEvent, ProviderEvent)
+    events = (JobEvent, ProviderEvent, DuplicateBatch)
+    schema, structs = _of(EVENT_SCHEMA, "The detail of an event of the source batchdrop", *events)
     _always_written(structs)
-    for name in ("JobEvent", "ProviderEvent"):
-        structs[name]["properties"]["schema"] = {"const": EVENT_SCHEMA}
+    for event in events:
+        structs[event.__name__]["properties"]["schema"] = {"const": EVENT_SCHEMA}
     return schema
 
 

@@ -14,7 +14,7 @@ from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
 from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.outcome import Outcome
+from batchdrop.protocols.outcome import Outcome, is_account_error
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
@@ -164,6 +164,9 @@ class _Copy:
                 batch=self._batch.id,
                 lines=self._accounts.strangers,
             )
+        if self._accounts.account_errors:
+            self.in_vain = True
+            pause_provider(self._batch.provider, "the account was refused while a batch ran", self._services)
         if not self.is_of_strangers():
             self._prove_loss()
 
@@ -235,14 +238,17 @@ def outcome_reader(protocol: Protocol) -> Callable[[bytes], Outcome]:
 
 
 class _Accounts:
-    """Reads result lines and notes the best one of each request. `strangers` counts lines that are not ours."""
+    """Reads result lines and notes the best one of each request.
+
+    `strangers` counts lines that are not ours, `account_errors` those that are the account's matter.
+    """
 
     def __init__(self, batch: Batch, deployment: str, protocol: Protocol) -> None:
         self._prefix = custom_id_prefix(deployment, batch.token)
         self._requests = batch.requests
         self._read_outcome = outcome_reader(protocol)
         self.collected = Collected.empty(batch.requests)
-        self.strangers = 0
+        self.strangers = self.account_errors = 0
 
     def read(self, chunks: Iterator[bytes], stream: int) -> None:
         """Read a stream.
@@ -268,6 +274,8 @@ class _Accounts:
         if position is None:
             self.strangers += 1
             return
+        if outcome.error is not None and is_account_error(outcome.error.code, outcome.error.message):
+            self.account_errors += 1
         self.collected.note(position, _found(outcome), stream, offset, len(text))
 
     def _position(self, custom_id: str) -> int | None:
@@ -281,4 +289,5 @@ class _Accounts:
 def _found(outcome: Outcome) -> Found:
     if outcome.error is None:
         return Found.ANSWERED
-    return Found.RETRYABLE if outcome.error.retryable else Found.REFUSED
+    passes = outcome.error.retryable or is_account_error(outcome.error.code, outcome.error.message)
+    return Found.RETRYABLE if passes else Found.REFUSED

@@ -114,9 +114,11 @@ class Packer:
     def _fits(self, filled: Bin, size: int, inputs: int, provider: ProviderConfig) -> bool:
         limits: Limits = provider.limits
         is_anthropic = provider.protocol is Protocol.ANTHROPIC
-        most = _distinct(limits.requests_per_batch, self._split, filled.number) if is_anthropic else None
+        most = limits.requests_per_batch
+        if is_anthropic:
+            most = _distinct(min(most, limits.queued_requests), self._split, filled.number)
         return (
-            filled.requests < (most or limits.requests_per_batch)
+            filled.requests < most
             and filled.bytes + size <= limits.bytes_per_batch
             and filled.inputs + inputs <= MAX_EMBEDDING_INPUTS
             and (is_anthropic or filled.tokens + tokens_of(size) <= limits.enqueued_tokens)

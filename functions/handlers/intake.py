@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.intake import Dropped, take_object
 from batchdrop.services import services
 
-from handlers.messages import each_message, logger, metrics
+from handlers.messages import each_message, logger
 
 
 class _Object(msgspec.Struct, rename="kebab"):
@@ -30,7 +30,6 @@ class _Created(msgspec.Struct):
     detail: _Detail
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return each_message(event, context, _take)

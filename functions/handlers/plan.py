@@ -9,10 +9,9 @@ from batchdrop.plan import plan_split
 from batchdrop.queues import SplitMessage
 from batchdrop.services import services
 
-from handlers.messages import each_message, logger, metrics
+from handlers.messages import each_message, logger
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return each_message(event, context, _plan)

@@ -9,10 +9,9 @@ from batchdrop.publish import publish_job
 from batchdrop.queues import JobMessage
 from batchdrop.services import services
 
-from handlers.messages import each_message, logger, metrics
+from handlers.messages import each_message, logger
 
 
-@metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return each_message(event, context, _publish)

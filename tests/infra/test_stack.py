@@ -211,10 +211,16 @@ def test_every_function_has_an_alarm_on_its_errors(template: Template) -> None:
     assert alarmed == STEPS
 
 
+def test_messages_that_failed_raise_an_alarm(template: Template) -> None:
+    alarms = template.of_type("AWS::CloudWatch::Alarm").values()
+    (alarm,) = [each for each in alarms if each["MetricName"] == "UnitsFailed"]
+    assert (alarm["Namespace"], alarm["Dimensions"]) == ("batchdrop", [{"Name": "service", "Value": "batchdrop"}])
+
+
 def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
     (topic,) = template.of_type("AWS::SNS::Topic")
     told = [alarm["AlarmActions"] for alarm in template.of_type("AWS::CloudWatch::Alarm").values()]
-    assert told == [[{"Ref": topic}]] * (7 + len(STEPS))
+    assert told == [[{"Ref": topic}]] * (7 + len(STEPS) + 1)
     (policy,) = template.of_type("AWS::SNS::TopicPolicy").values()
     allowed = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
     assert [one["Principal"] for one in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]

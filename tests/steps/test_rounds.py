@@ -137,3 +137,12 @@ def test_an_embedding_batch_is_sent_again_within_its_limit_of_texts(cloud: Cloud
     out = cloud.run("input/x.jsonl", lines)
     assert [result["error"] for result in out.results] == [None] * 4
     assert attempts(out.results) == [2] * 4
+
+
+def test_an_empty_account_is_no_lines_fault(cloud: Cloud) -> None:
+    failing = {"match": "", "fraction": 1.0, "status": 400, "message": "Your credit balance is too low."}
+    cloud.simulator.shape(provider="anthropic", times=2, failing=failing)
+    out = cloud.run("input/x.jsonl", [claude("one"), claude("two")])
+    assert [result["error"] for result in out.results] == [None, None]
+    assert attempts(out.results) == [1, 1]
+    assert "Provider Paused" in {event["detail-type"] for event in cloud.events()}

@@ -89,7 +89,10 @@ def test_an_error_without_a_response_is_read(error: bytes, expected: ResultError
 @pytest.mark.parametrize(
     ("response", "expected"),
     [
-        (b'{"status_code":0,"body":""}', provider_error("unknown_error", "The provider gave no reason.")),
+        (
+            b'{"status_code":0,"body":""}',
+            provider_error("unknown_error", "The provider gave no reason.", retryable=True),
+        ),
         (b'{"status_code":null,"body":{}}', provider_error("unknown_error", "The provider gave no reason.")),
         (b"{}", provider_error("unknown_error", "The provider gave no reason.")),
         (
@@ -115,7 +118,7 @@ def test_an_error_beside_an_answer_is_no_answer() -> None:
 
 def test_a_line_with_neither_answer_nor_error_is_an_error() -> None:
     message = "The provider sent neither an answer nor an error."
-    assert outcome(b"null").error == provider_error("no_response", message)
+    assert outcome(b"null").error == provider_error("no_response", message, retryable=True)
 
 
 @pytest.mark.parametrize("status", [b'"200"', b"200.0", b"201"])

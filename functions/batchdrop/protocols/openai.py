@@ -247,7 +247,8 @@ def _problem(response: _Response | None, error: Raw) -> ResultError | None:
     if bytes(error) != b"null":
         return _named(error, None)
     if response is None:
-        return _refused("no_response", "The provider sent neither an answer nor an error.", None)
+        message = "The provider sent neither an answer nor an error."
+        return ResultError(code="no_response", message=message, source="provider", retryable=True)
     if response.status_code is not None and 200 <= response.status_code < 300:  # noqa: PLR2004 - HTTP's success
         return None
     try:

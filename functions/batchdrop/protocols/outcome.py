@@ -5,7 +5,8 @@ import msgspec
 from batchdrop.manifest import Usage
 from batchdrop.results import Response, ResultError
 
-_REQUEST_TIMEOUT, _CONFLICT, _TOO_MANY, _SERVER_ERROR = 408, 409, 429, 500
+_PASSING = frozenset({0, 408, 409, 429})  # 0: the request never reached the model (seen in "completed" batches)
+_SERVER_ERROR = 500
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -30,6 +31,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finish_reason: str | None
 
 
+_ACCOUNT_CODES = frozenset({"authentication_error", "billing_error", "invalid_api_key", "insufficient_quota"})
+
+
+def is_account_error(code: str | None, message: str) -> bool:
+    """Whether the account was refused (no credit, a bad key), which is nobody's line.
+
+    An empty account says so with other codes too: "Your credit balance is too low" is an `invalid_request_error`.
+    """
+    return code in _ACCOUNT_CODES or "credit balance" in message.lower()
+
+
 def retryable_status(status: int | None) -> bool:
     """Whether the same request may succeed later, by its HTTP status."""
-    return status is not None and (status in {_REQUEST_TIMEOUT, _CONFLICT, _TOO_MANY} or status >= _SERVER_ERROR)
+    return status is not None and (status in _PASSING or status >= _SERVER_ERROR)

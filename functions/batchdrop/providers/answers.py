@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.protocols.outcome import is_account_error
 from batchdrop.providers.api import Missing
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ _STREAM_ATTEMPTS = 5
 _ACCOUNT_STATUSES = frozenset({401, 402, 403})
 _LATER_STATUSES = frozenset({408, 409, 425, 429})
 _NOT_FOUND, _SERVER_ERROR = 404, 500
-# Said with other statuses than 402: no credit is the account's matter, never a line's (curator#296).
-_NO_CREDIT = ("insufficient_quota", "credit balance", "billing")
 
 
 class _Error(msgspec.Struct):
@@ -46,7 +45,7 @@ def refusal(status: int, body: bytes) -> Exception:
         error = _Error()
     code, text = error.code or error.type, error.message or f"status {status}"
     said = f"{status} {code}" if code else str(status)
-    if _says_no_credit(code, text):
+    if status not in _ACCOUNT_STATUSES and is_account_error(code, text):
         return AccountRefused(f"no credit ({said})")
     if status in _ACCOUNT_STATUSES:
         return AccountRefused(f"the key was refused ({said})")
@@ -55,11 +54,6 @@ def refusal(status: int, body: bytes) -> Exception:
     if status >= _SERVER_ERROR or status in _LATER_STATUSES:
         return Transient(said)
     return Refused(text, status=status, code=code)
-
-
-def _says_no_credit(code: str | None, text: str) -> bool:
-    said = f"{code or ''} {text}".lower()
-    return any(words in said for words in _NO_CREDIT)
 
 
 def whole_stream(
