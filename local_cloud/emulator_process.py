@@ -1,4 +1,4 @@
-"""The emulator's process: ministack, with six things that it does not do by itself.
+"""The emulator's process: ministack, with seven things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
@@ -9,6 +9,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 - A worker is loaded when it is first needed. Here an event of ours loads it before, and no handler sees it.
 - Told to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
+- ministack gives the whole of an object's version, whatever range was asked for. Here it is cut.
 """
 # ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
 
@@ -38,6 +39,7 @@ NOT_CONFIGURING = (
     *(b"PutItem", b"UpdateItem", b"DeleteItem", b"BatchWriteItem", b"TransactWriteItems"),
 )
 ROWS = "dynamodb"
+HTTP_OK, HTTP_PART, HTTP_NO_SUCH_RANGE = 200, 206, 416
 LOAD = {"local_cloud": "load"}
 
 Table = dict[str, Any]
@@ -183,6 +185,30 @@ def free_messages(sqs: ModuleType) -> None:
     sqs.load_persisted_state = load_and_free  # type: ignore[attr-defined]
 
 
+def cut_versions(s3: ModuleType) -> None:
+    """Let a read of a version give the range that it asks for, as a read without a version does."""
+    get = s3._get_object
+
+    def get_range(bucket: str, key: str, headers: dict[str, str], query: Any = None) -> Any:  # noqa: ANN401 - ministack's
+        status, answer, body = get(bucket, key, headers, query)
+        asked = headers.get("range", "")
+        if status != HTTP_OK or not asked:
+            return status, answer, body
+        span = s3._parse_range(asked, len(body))
+        if span is None:
+            return (
+                HTTP_NO_SUCH_RANGE,
+                {"Content-Type": "application/xml"},
+                s3._xml_body(s3._range_error_xml(bucket, key)),
+            )
+        first, last = span
+        whole = {name: value for name, value in answer.items() if not name.lower().startswith("x-amz-checksum-")}
+        part = {"Content-Length": str(last + 1 - first), "Content-Range": f"bytes {first}-{last}/{len(body)}"}
+        return HTTP_PART, whole | part, body[first : last + 1]
+
+    s3._get_object = get_range  # type: ignore[attr-defined]
+
+
 def log_to_files(lambda_svc: ModuleType, directory: Path) -> None:
     """A file for each function, named as its log lines' service is: by its step."""
 
@@ -255,6 +281,7 @@ def main() -> None:
     saver = Saver(app, journal)
     journal_rows(dynamodb, journal)
     free_messages(sqs)
+    cut_versions(import_module("ministack.services.s3"))
     log_to_files(lambda_svc, logs)
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)

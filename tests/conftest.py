@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +20,25 @@ os.environ |= {
 from faking.cloud import Cloud  # noqa: E402 - the environment comes first
 from faking.cloud import cloud as _cloud  # noqa: E402 - the same
 
+import local_cloud  # noqa: E402 - the same
+
 
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
     """A whole batchdrop in this process."""
     with _cloud() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def cloud_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state of a local cloud with the deployed stack, shared by all tests that need one.
+
+    `local_cloud.up` on it brings it up again as it was, if a test has ended it.
+    """
+    directory = tmp_path_factory.mktemp("cloud")
+    try:
+        local_cloud.up(directory)
+        yield directory
+    finally:
+        local_cloud.down(directory)

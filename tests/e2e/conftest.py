@@ -1,0 +1,121 @@
+"""A user outside the project, and what may be looked at behind the user's back."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import local_cloud
+from local_cloud.aws import client
+from local_cloud.emulator import PYTHON
+from local_cloud.state import LocalCloud
+
+COMMAND = Path(sys.executable).with_name("batchdrop")
+OUTSIDE = Path(__file__).with_name("outside.py")
+GIVEN = ("endpoint", "region", "access_key_id", "bucket", "table", "simulator_url")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What came back, as a user finds it."""
+
+    manifest: dict[str, Any]
+    results: bytes
+    errors: bytes
+    failed: bytes
+
+
+class User:
+    """Drops files and fetches answers with boto3 alone, in another Python that has nothing of this project."""
+
+    def __init__(self, cloud: dict[str, Any], folder: Path) -> None:
+        self._cloud = {name: cloud[name] for name in GIVEN}
+        self._folder = folder
+
+    def run(self, name: str, body: bytes) -> Answered:
+        self.put(name, body)
+        return self.fetch(name)
+
+    def put(self, name: str, body: bytes) -> None:
+        path = self._folder / f"{name}.jsonl"
+        path.write_bytes(body)
+        self._do("put", name, path)
+
+    def fetch(self, name: str) -> Answered:
+        """Wait for the answers of a file."""
+        folder = self._folder / name
+        folder.mkdir()
+        self._do("fetch", name, folder)
+        return Answered(
+            manifest=json.loads((folder / "manifest.json").read_bytes()),
+            results=(folder / "results.jsonl").read_bytes(),
+            errors=(folder / "errors.jsonl").read_bytes(),
+            failed=(folder / "failed.jsonl").read_bytes(),
+        )
+
+    def _do(self, what: str, name: str, path: Path) -> None:
+        subprocess.run(
+            [str(PYTHON), "-I", str(OUTSIDE), what, name, str(path)],
+            input=json.dumps(self._cloud),
+            text=True,
+            check=True,
+            cwd=self._folder,
+            env={},
+        )
+
+
+class Behind:
+    """The table, the queues, the logs and the simulator's controls of the cloud that a user drops into."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+
+    def up(self, *, enforces_grants: bool = False) -> LocalCloud:
+        return local_cloud.up(self.state_dir, enforces_grants=enforces_grants)
+
+    @property
+    def cloud(self) -> LocalCloud:
+        cloud = local_cloud.current(self.state_dir)
+        assert cloud is not None
+        return cloud
+
+    def aws(self, service: str) -> Any:
+        return client(service, endpoint=self.cloud.endpoint, account=self.cloud.access_key_id)
+
+    def rows(self) -> list[dict[str, Any]]:
+        return list(self.aws("dynamodb").scan(TableName=self.cloud.table, ConsistentRead=True)["Items"])
+
+    def control(self, method: str, what: str, **values: Any) -> Any:
+        answer = httpx2.request(method, f"{self.cloud.simulator_url}/control/{what}", json=values)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def logs(self) -> dict[str, str]:
+        """What each function has logged."""
+        return {path.stem: path.read_text() for path in Path(self.cloud.logs, "functions").iterdir()}
+
+    def wait(self, until: Callable[[], bool], *, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def behind(cloud_dir: Path) -> Behind:
+    return Behind(cloud_dir)
+
+
+@pytest.fixture
+def user(behind: Behind, tmp_path: Path) -> User:
+    """Knows what the command says, and no more."""
+    command = [str(COMMAND), "local", "up", "--json", "--state-dir", str(behind.state_dir)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True)
+    return User(json.loads(said.stdout), tmp_path)
