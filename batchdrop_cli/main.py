@@ -222,6 +222,29 @@ def show(
 
 
 @app.command
+def cancel(
+    job: Annotated[str, Parameter(help='A job\'s id, or "latest".')],
+    /,
+    *,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Stop a job: what waits is not sent, what was sent is stopped, what was answered is published.
+
+    Example: batchdrop cancel latest
+    """
+    from batchdrop.cancel import TooLate, ask_to_cancel  # noqa: PLC0415 - brings all the steps with it
+
+    cloud = find_cloud(where)
+    found = jobs.find(cloud.store, job)
+    try:
+        ask_to_cancel(found.id, cloud.store, now=int(time.time()))
+    except TooLate as error:
+        raise Mistake(f"Job {found.id} is {error}: it is too late to cancel it.") from error
+    say(f"Job {found.id} is being cancelled. See: batchdrop show {found.id}")
+    return OK
+
+
+@app.command
 def results(
     job: Annotated[str, Parameter(help='A job\'s id, or "latest".')] = jobs.LATEST,
     /,

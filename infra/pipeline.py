@@ -106,7 +106,7 @@ class Pipeline(Construct):
         step = self._step("Poll", memory_mib=512, limit_seconds=SHORT)
         step.started_every_minute({f"Every-{name}": {"provider": name} for name in providers})
         step.may_use_rows(self._storage)
-        step.may_send_to(self._to_submit, self._to_collect)
+        step.may_send_to(self._to_submit, self._to_collect, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
         return step

@@ -131,7 +131,7 @@ class _Sent:
             return ResultError(
                 code=batch.failure_code or ErrorCode.PROVIDER_FAILED,
                 message=batch.failure or "The provider failed the whole batch.",
-                source="provider",
+                source="batchdrop" if batch.failure_code == ErrorCode.PROVIDER_STUCK else "provider",
                 retryable=False,
             )
         if batch.state is BatchState.CANCELLED:

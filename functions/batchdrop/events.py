@@ -27,6 +27,9 @@ class Events:
     def job_over(self, event: JobEvent) -> None:
         self._put(_DETAIL_TYPES[event.status], event)
 
+    def job_late(self, event: JobEvent) -> None:
+        self._put("Job Late", event)
+
     def provider_paused(self, provider: str, reason: str) -> None:
         self._put("Provider Paused", ProviderEvent(provider=provider, reason=reason))
 

@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from batchdrop import files
 from batchdrop.admit import admit_batches
 from batchdrop.batch_files import BatchWriter
+from batchdrop.deadlines import next_deadline
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone, Line, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
@@ -103,8 +104,8 @@ def open_job(job: Job, services: Services) -> None:
             fail_job(job, reason, services)
             return
         key = files.opened_key(job.id)
-        services.files.put_first(key, msgspec.json.encode(_opened(splits)))
-        services.store.move(job, JobState.RUNNING, opened_key=key, due_at=None)
+        services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
+        services.store.move(job, JobState.RUNNING, opened_key=key, due_at=next_deadline(job))
     except NotMyTurn:
         return
     logger.info("job opened", job=job.id, batches=sum(split.open for split in splits))
@@ -129,7 +130,8 @@ def fail_job(job: Job, reason: str, services: Services) -> None:
     services.queues.publish(job.id)
 
 
-def _opened(splits: list[Split]) -> Opened:
+def lines_before(splits: list[Split]) -> Opened:
+    """How the lines of a wholly planned file are numbered."""
     before = [0]
     for split in splits:
         before.append(before[-1] + split.lines)
@@ -144,7 +146,7 @@ def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
     if not invalid or job.settings.on_invalid != "reject":
         return None
     sentences: list[str] = []
-    for split, before in zip(splits, _opened(splits).lines_before, strict=True):
+    for split, before in zip(splits, lines_before(splits).lines_before, strict=True):
         if split.invalid and len(sentences) < _REASONS:
             plan = read_plan(split, services)
             sentences += [f"Line {before + number}: {text}." for number, text in plan.first_errors]

@@ -5,8 +5,12 @@ from itertools import islice
 from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
+from batchdrop.cancel import cancel_at_provider
 from batchdrop.errors import AccountRefused, NotMyTurn, Transient
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
+from batchdrop.records import Batch
+from batchdrop.results import ErrorCode
+from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Due, release
@@ -17,34 +21,39 @@ logger = Logger(child=True)
 _LONGEST_INTERVAL = 600  # seconds between two looks at a batch
 _AGE_SHARE = 20  # a batch is asked for about every twentieth of its age
 _PAGE = 100  # the smaller of the two protocols' pages
+OVERDUE_SECONDS = 26 * 3_600  # both providers end a batch within 24 hours, and two more are patience
+STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
 _LEASE_SECONDS = 120  # longer than the function's time limit
 
 
 def poll_provider(provider: str, services: Services) -> None:
     """Ask a provider for its batches, unless another run is at it, and let waiting ones follow those that ended."""
-    lease = f"poll#{provider}"
-    if not services.store.lease(lease, _LEASE_SECONDS):
+    lease = services.store.lease(f"poll#{provider}", _LEASE_SECONDS)
+    if lease is None:
         return
     try:
-        _poll(provider, services)
+        _poll(provider, lease.last, services)
         admit_batches(provider, services)
     finally:
         services.store.end_lease(lease)
 
 
-def is_asked(age: int, now: int, tick: int) -> bool:
-    """Whether a batch of this age (seconds) is asked for in the round at `now`: young ones often, old ones seldom."""
-    interval = max(tick, min(age // _AGE_SHARE, _LONGEST_INTERVAL))
-    return now // interval != (now - tick) // interval
+def is_asked(age: int, now: int, last: int) -> bool:
+    """Whether a batch of this age (seconds) is asked for now, when the round before was at `last`.
+
+    Young ones are asked for often, old ones seldom.
+    """
+    interval = max(1, min(age // _AGE_SHARE, _LONGEST_INTERVAL))
+    return now // interval != last // interval
 
 
-def _poll(provider: str, services: Services) -> None:
-    now, tick = services.now(), services.settings.tick_seconds
+def _poll(provider: str, last: int, services: Services) -> None:
+    now = services.now()
     in_flight = services.store.in_flight(provider)
     asked = {
         each.batch_id: each
         for each in in_flight
-        if each.batch_id and is_asked(now - (each.submitted_at or now), now, tick)
+        if each.batch_id and is_asked(now - (each.submitted_at or now), now, last)
     }
     if not asked:
         return
@@ -52,6 +61,8 @@ def _poll(provider: str, services: Services) -> None:
         for found in _look(services.apis[provider], set(asked)):
             if found.ended_as is not None:
                 _ended(asked[found.id], found, services)
+            else:
+                _live(asked[found.id], services)
     except AccountRefused as error:
         if not services.apis.renew(provider):
             pause_provider(provider, str(error), services)
@@ -74,6 +85,37 @@ def _look(api: BatchApi, wanted: set[str]) -> list[ProviderBatch]:
         except Missing:
             logger.warning("batch not known at the provider", batch_id=batch_id)
     return found
+
+
+def _live(due: Due, services: Services) -> None:
+    """Watch a batch that has not ended: past the provider's window it is cancelled, and given up at last."""
+    if services.now() - (due.submitted_at or services.now()) < OVERDUE_SECONDS:
+        return
+    batch = services.store.batch(due.job, due.batch)
+    if batch is None or batch.state is not BatchState.IN_FLIGHT:
+        return
+    if batch.cancel_asked_at is None:
+        logger.error("batch overdue", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+        cancel_at_provider(batch, services)
+    elif services.now() - batch.cancel_asked_at > STUCK_SECONDS:
+        logger.error("batch stuck", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+        _give_up(batch, services)
+
+
+def _give_up(batch: Batch, services: Services) -> None:
+    try:
+        close_batch(
+            batch,
+            BatchState.FAILED,
+            services,
+            also=(release(batch.ledger, batch.cost),),
+            failure_code=ErrorCode.PROVIDER_STUCK,
+            failure="The provider never ended the batch, although it was cancelled; it may still charge for it.",
+            ended_at=services.now(),
+            due_at=None,
+        )
+    except NotMyTurn:
+        return
 
 
 def _ended(due: Due, found: ProviderBatch, services: Services) -> None:

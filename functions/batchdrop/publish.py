@@ -155,15 +155,7 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         status=job.outcome,
         reason=job.reason,
         retry_of=job.retry_of,
-        input=Input(
-            bucket=job.bucket,
-            key=job.key,
-            version_id=job.version_id,
-            etag=job.etag,
-            bytes=job.bytes,
-            lines=lines,
-            blank_lines=blank_lines,
-        ),
+        input=_input(job, lines=lines, blank_lines=blank_lines),
         counts=counts,
         models=add_models([part.models for part in parts]),
         times=Times(
@@ -186,6 +178,31 @@ def _event(manifest: Manifest, at: ManifestAt) -> JobEvent:
         input=manifest.input,
         counts=manifest.counts,
         manifest=at,
+    )
+
+
+def late_event(job: Job) -> JobEvent:
+    """The event of a job that is not done by its `expected_by`; there is no manifest yet."""
+    return JobEvent(
+        job=job.id,
+        status=job.state,
+        reason=f"It is not done by {job.settings.expected_by} (expected_by).",
+        retry_of=job.retry_of,
+        input=_input(job, lines=None, blank_lines=None),
+        counts=None,
+        manifest=None,
+    )
+
+
+def _input(job: Job, *, lines: int | None, blank_lines: int | None) -> Input:
+    return Input(
+        bucket=job.bucket,
+        key=job.key,
+        version_id=job.version_id,
+        etag=job.etag,
+        bytes=job.bytes,
+        lines=lines,
+        blank_lines=blank_lines,
     )
 
 

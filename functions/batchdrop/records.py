@@ -63,6 +63,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     opened_key: str | None = None
     outcome: JobState | None = None
     reason: str | None = None
+    is_late: bool = False
     first_submitted_at: int | None = None
     last_ended_at: int | None = None
     published_at: int | None = None
@@ -135,6 +136,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     excluded: tuple[str, ...] = ()
     adopted: bool = False
     batch_id: str | None = None
+    cancel_asked_at: int | None = None
     submitted_at: int | None = None
     ended_at: int | None = None
     ended_as: str | None = None

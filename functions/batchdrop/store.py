@@ -7,6 +7,7 @@ lists jobs. Every write of a row with a state is conditional on the state and th
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -286,6 +287,14 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
         return self.sk.removeprefix("BATCH#")
 
 
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to be the only run of something. `last` is when the run before began; 0 for the first."""
+
+    name: str
+    until: int
+    last: int
+
+
 class Store:
     """Reads are consistent; writes raise `NotMyTurn` when the row was moved by another since it was read."""
 
@@ -485,21 +494,28 @@ class Store:
         )
         return bool(old.get("Attributes"))
 
-    def lease(self, name: str, seconds: int) -> bool:
-        """True when nobody else holds this lease; it ends by itself."""
+    def lease(self, name: str, seconds: int) -> Lease | None:
+        """Be the only run of something until `end_lease`, or for `seconds`; None while another is at it."""
         now = self._now()
         update = _Update(f"LEASE#{name}", "LEASE")
         until = update.name("until")
         update.when_expression(f"(attribute_not_exists({until}) OR {until} <= {update.value(now)})")
         update.set("until", now + seconds)
+        update.set("began", now)
         try:
-            self._client.update_item(**update.request(self._table))
+            answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_OLD")
         except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+            return None
+        before = _decode(answer.get("Attributes", {}))
+        return Lease(name=name, until=now + seconds, last=before.get("began", 0))
 
-    def end_lease(self, name: str) -> None:
-        self._client.delete_item(TableName=self._table, Key=_key_item(f"LEASE#{name}", "LEASE"))
+    def end_lease(self, lease: Lease) -> None:
+        """Let the next run begin; nothing happens when it has begun already, since this one took too long."""
+        update = _Update(f"LEASE#{lease.name}", "LEASE")
+        update.when("until", "=", lease.until)
+        update.set("until", 0)
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(**update.request(self._table))
 
     # Inside
 

@@ -6,11 +6,14 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
+from batchdrop.cancel import TooLate, ask_to_cancel, go_on_cancelling
 from batchdrop.collect import delete_from_provider
+from batchdrop.deadlines import expected_at, last_moment
 from batchdrop.doubt import resolve_batch, watch_creates
+from batchdrop.errors import NotMyTurn, Transient
 from batchdrop.intake import splits_of
-from batchdrop.plan import open_job
-from batchdrop.publish import clean_up
+from batchdrop.plan import fail_job, open_job
+from batchdrop.publish import clean_up, late_event
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
@@ -23,27 +26,53 @@ _LONGEST_BACKOFF = 6  # doublings: a unit that fails each time is sent again eve
 
 def sweep(services: Services) -> None:
     """One round over everything that is due, unless another run is at it."""
-    if not services.store.lease("sweep", _LEASE_SECONDS):
+    lease = services.store.lease("sweep", _LEASE_SECONDS)
+    if lease is None:
         return
     try:
         for row in services.store.due(by=services.now()):
             heal = _HEAL.get((type(row), row.state))
             if heal is not None:
-                heal(row, services)
+                _heal(heal, row, services)
         for provider in services.providers:
             admit_batches(provider, services)
             watch_creates(provider, services)
     finally:
-        services.store.end_lease("sweep")
+        services.store.end_lease(lease)
+
+
+def _heal(heal: Callable[[Any, Services], None], row: Job | Split | Batch, services: Services) -> None:
+    """Look at one row; that somebody else was faster is fine, and one that fails does not stop the others."""
+    try:
+        heal(row, services)
+    except (NotMyTurn, TooLate):
+        return
+    except Transient as error:
+        logger.warning("not healed for now", job=row.job, unit=type(row).__name__, reason=str(error))
 
 
 def _plan_on(job: Job, services: Services) -> None:
     """A job that is planned is opened; one whose intake died gets its splits."""
-    if job.unplanned == 0:
+    if services.now() >= last_moment(job):
+        fail_job(job, f"It could not be read within {job.settings.max_age} (max_age).", services)
+    elif job.unplanned == 0:
         open_job(job, services)
     elif _send(job, services):
         for split in splits_of(job, due_at=services.now()):
             services.store.add(split)
+
+
+def _look_at_the_clock(job: Job, services: Services) -> None:
+    """A running job that is late is told once; one that is too old is ended, with what was answered."""
+    now = services.now()
+    if now >= last_moment(job):
+        reason = f"It was not done within {job.settings.max_age} (max_age)."
+        ask_to_cancel(job.id, services.store, now=now, reason=reason)
+        return
+    expected = expected_at(job)
+    if expected is not None and now >= expected and not job.is_late:
+        services.events.job_late(late_event(job))
+        services.store.let_go(job, last_moment(job), is_late=True)
 
 
 def _publish(job: Job, services: Services) -> None:
@@ -87,6 +116,8 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
 # What a state waits for when its time has come.
 _HEAL: dict[tuple[type, State], Callable[[Any, Services], None]] = {
     (Job, JobState.PLANNING): _plan_on,
+    (Job, JobState.RUNNING): _look_at_the_clock,
+    (Job, JobState.CANCELLING): go_on_cancelling,
     (Job, JobState.PUBLISHING): _publish,
     (Split, SplitState.PENDING): _plan,
     (Split, SplitState.PLANNED): _assemble,

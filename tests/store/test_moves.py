@@ -11,6 +11,7 @@ from batchdrop.records import Intent
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import (
     Changed,
+    Lease,
     Store,
     add_intent,
     add_row,
@@ -405,12 +406,18 @@ def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(clien
 
 
 def test_a_lease_is_held_by_one_until_it_is_given_back_or_ends(store: Store, clock: Clock) -> None:
-    held = [store.lease("sweep", 60), store.lease("sweep", 60), store.lease("poll#openai", 60)]
+    first = store.lease("sweep", 60)
+    assert (first, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 60, last=0), None)
+    assert store.lease("poll#openai", 60) is not None
     clock.now = NOW + 60
-    held += [store.lease("sweep", 60), store.lease("sweep", 60)]
-    store.end_lease("sweep")
-    held += [store.lease("sweep", 60)]
-    assert held == [True, False, True, True, False, True]
+    second = store.lease("sweep", 60)
+    assert (second, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 120, last=NOW), None)
+    assert first is not None
+    assert second is not None
+    store.end_lease(first)  # it took too long, and the second has begun
+    assert store.lease("sweep", 60) is None
+    store.end_lease(second)
+    assert store.lease("sweep", 60) == Lease(name="sweep", until=NOW + 120, last=NOW + 60)
 
 
 def test_a_pause_is_new_once_holds_for_its_time_and_ends_once(store: Store, clock: Clock) -> None:

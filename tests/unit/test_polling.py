@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 def rounds(age: int, start: int, tick: int, count: int) -> list[int]:
     """The rounds, counted from 0, in which a batch that stays at this age is asked for."""
-    return [number for number in range(count) if is_asked(age, start + number * tick, tick)]
+    return [number for number in range(count) if is_asked(age, start + number * tick, start + (number - 1) * tick)]
 
 
 @pytest.mark.parametrize("tick", [2, 60])
@@ -26,6 +26,11 @@ def test_an_older_batch_is_asked_for_about_every_twentieth_of_its_age_at_most_ev
 ) -> None:
     found = rounds(age, 1_800_000_000, 60, 60)
     assert found == list(range(found[0], 60, every))
+
+
+@given(st.integers(0, 200_000), st.integers(0, 2_000_000_000), st.integers(601, 90_000))
+def test_a_round_that_was_late_asks_for_every_batch(age: int, last: int, pause: int) -> None:
+    assert is_asked(age, last + pause, last)
 
 
 @given(st.integers(0, 200_000), st.integers(0, 2_000_000_000), st.sampled_from([1, 2, 7, 60, 61]))

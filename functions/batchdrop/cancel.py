@@ -1,0 +1,114 @@
+"""Cancel: what waits is never sent, what was sent is stopped at the provider, and what was answered is published."""
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop import files
+from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.plan import fail_job, lines_before
+from batchdrop.providers.api import Missing
+from batchdrop.records import Batch, Job
+from batchdrop.rounds import close_batch
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.store import Store, release
+
+logger = Logger(child=True)
+
+_LOOK_AGAIN = 5  # ticks
+
+
+class TooLate(Exception):  # noqa: N818 - an answer to who asked
+    """The job is over, or its results are being written."""
+
+
+def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = None) -> Job:
+    """Mark a job as to be cancelled; sweep does the rest. Twice is as good as once.
+
+    Raises:
+        LookupError: There is no such job.
+        TooLate: It is published, or about to be.
+    """
+    while True:
+        job = store.job(job_id)
+        if job is None:
+            raise LookupError(job_id)
+        if job.state is JobState.CANCELLING:
+            return job
+        if job.state not in {JobState.PLANNING, JobState.RUNNING}:
+            raise TooLate(job.state)
+        try:
+            return store.move(job, JobState.CANCELLING, reason=reason, due_at=now)
+        except NotMyTurn:
+            continue
+
+
+def go_on_cancelling(job: Job, services: Services) -> None:
+    """One look at a job that is being cancelled: whatever can be stopped now is."""
+    try:
+        opened = _opened(job, services)
+        if opened is None:
+            return
+        for batch in services.store.batches(job.id):
+            _stop(batch, services)
+        for split in services.store.splits(job.id):
+            if split.state is SplitState.PLANNED and not split.open:
+                services.queues.assemble(job.id, split.index)
+        services.store.let_go(opened, _soon(services))
+    except NotMyTurn:
+        return
+
+
+def _opened(job: Job, services: Services) -> Job | None:
+    """A job that was never opened is still planned to its end, so that its lines can be numbered."""
+    if job.opened_key is not None:
+        return job
+    if job.unplanned:
+        services.store.let_go(job, _soon(services))
+        return None
+    splits = list(services.store.splits(job.id))
+    failed = [split for split in splits if split.state is SplitState.FAILED]
+    if failed:
+        fail_job(job, failed[0].reason or "A part of the file could not be planned.", services)
+        return None
+    key = files.opened_key(job.id)
+    services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
+    return services.store.let_go(job, _soon(services), opened_key=key)
+
+
+def _stop(batch: Batch, services: Services) -> None:
+    now = services.now()
+    match batch.state:
+        case BatchState.WAITING:
+            _close(batch, services)
+        case BatchState.ADMITTED if batch.claimed_until <= now:
+            _close(batch, services)
+        case BatchState.IN_FLIGHT if batch.cancel_asked_at is None:
+            cancel_at_provider(batch, services)
+        case _:
+            return
+
+
+def _close(batch: Batch, services: Services) -> None:
+    held = (release(batch.ledger, batch.cost),) if batch.state is BatchState.ADMITTED else ()
+    try:
+        close_batch(batch, BatchState.CANCELLED, services, also=held, due_at=None)
+    except NotMyTurn:
+        return  # it is being submitted, or was stopped already: the next look tells
+
+
+def cancel_at_provider(batch: Batch, services: Services) -> None:
+    """Ask the provider to stop a batch of ours; what it answered before is collected as ever."""
+    try:
+        services.apis[batch.provider].cancel(batch.batch_id or "")
+        services.store.move(batch, BatchState.IN_FLIGHT, cancel_asked_at=services.now(), due_at=services.now())
+    except NotMyTurn:
+        return
+    except (AccountRefused, Missing, Refused, Transient) as error:
+        logger.warning("batch not cancelled yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
+    else:
+        logger.info("batch cancelled at the provider", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+
+
+def _soon(services: Services) -> int:
+    return services.now() + _LOOK_AGAIN * services.settings.tick_seconds

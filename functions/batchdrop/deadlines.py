@@ -1,0 +1,30 @@
+"""When a job is late, and when it is too old. Pure."""
+
+from datetime import UTC, datetime, timedelta
+
+from batchdrop.folder_settings import DURATION, seconds
+from batchdrop.records import Job
+
+
+def expected_at(job: Job) -> int | None:
+    """When the job should be done (`expected_by`): a time after the drop, or a time of day."""
+    wanted = job.settings.expected_by
+    if wanted is None:
+        return None
+    if DURATION.fullmatch(wanted):
+        return job.dropped_at + seconds(wanted)
+    dropped = datetime.fromtimestamp(job.dropped_at, UTC)
+    hour, minute = (int(part) for part in wanted.removesuffix("Z").split(":"))
+    found = dropped.replace(hour=hour, minute=minute, second=0)
+    return int((found if found > dropped else found + timedelta(days=1)).timestamp())
+
+
+def last_moment(job: Job) -> int:
+    """When the job ends, done or not (`max_age`)."""
+    return job.dropped_at + seconds(job.settings.max_age)
+
+
+def next_deadline(job: Job) -> int:
+    """When somebody should look at the clock for this job."""
+    expected = expected_at(job)
+    return last_moment(job) if expected is None or job.is_late else min(expected, last_moment(job))
