@@ -27,7 +27,8 @@ def test_a_job_that_is_over_cannot_be_cancelled(aws: "Aws", run: "Run", a_job: C
     assert err.split() == f"Job {job.id} is COMPLETED: it is too late to cancel it.".split()
 
 
-def test_an_unknown_job_is_named(run: "Run") -> None:
+def test_an_unknown_job_is_named(aws: "Aws", run: "Run") -> None:
+    assert list(aws.store.recent_jobs([])) == []
     code, _, err = run("cancel", "20261105T091412Z-0000000000")
-    assert code == 2
+    assert code == 1
     assert "20261105T091412Z-0000000000" in err

@@ -1,0 +1,59 @@
+"""What the documentation says is what there is."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from batchdrop.results import ErrorCode
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+# Commands that no test runs, and why; the README says so beside them.
+NOT_RUN = {
+    "make bootstrap": "an AWS account; the local cloud runs the same cdk bootstrap",
+    "make deploy": "an AWS account; the local cloud runs the same cdk deploy",
+    "aws s3 cp": "the AWS command line; tests put objects by boto3",
+    "make demo": "run by .ci/run",
+    "make test": "run by .ci/run",
+    "make setup": "run by .ci/run",
+}
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_every_code_is_documented_and_no_other() -> None:
+    documented = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/error-codes.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(documented) == sorted(ErrorCode)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_of_the_readme_is_there(command: str) -> None:
+    if command.startswith("make "):
+        assert f"\n{command.split()[1]}:" in MAKEFILE
+    elif command.startswith(".venv/bin/batchdrop "):
+        words = command.split()[1:]
+        name = words[:2] if words[0] in {"local", "keys"} else words[:1]
+        done = subprocess.run(
+            [sys.executable, "-m", "batchdrop_cli", *name, "--help"], check=False, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+    else:
+        assert any(command.startswith(known) for known in NOT_RUN), command
+
+
+def test_ci_runs_the_demo_and_the_tests() -> None:
+    ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert re.findall(r"^(?:exec )?make (\w+)$", ci, re.MULTILINE) == ["demo", "test"]
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))
+def test_every_link_of_the_readme_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
