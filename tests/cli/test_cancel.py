@@ -30,5 +30,5 @@ def test_a_job_that_is_over_cannot_be_cancelled(aws: "Aws", run: "Run", a_job: C
 def test_an_unknown_job_is_named(aws: "Aws", run: "Run") -> None:
     assert list(aws.store.recent_jobs([])) == []
     code, _, err = run("cancel", "20261105T091412Z-0000000000")
-    assert code == 1
+    assert code == 2
     assert "20261105T091412Z-0000000000" in err
