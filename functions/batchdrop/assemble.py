@@ -186,7 +186,8 @@ class _Assembly:
         self._plan: Plan = read_plan(split, services)
         opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
         self._lines_before = opened.lines_before[split.index]
-        self._sent = [_Sent(each, services, folder, stack) for each in services.store.batches(split.job, split.index)]
+        batches = [each for each in services.store.batches(split.job, split.index) if each.round <= split.round]
+        self._sent = [_Sent(each, services, folder, stack) for each in batches]
         self._tally = Tally()
         self._routes = [RouteTally() for _ in self._plan.routes]
         prefix = files.attempt_prefix(split, "assemble")

@@ -49,8 +49,8 @@ def close_batch(
     """
     while True:
         job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
-        if job is None or split is None:
-            raise NotMyTurn
+        if job is None or split is None or batch.round != split.round or not split.open:
+            raise NotMyTurn  # a batch of a round that never began is counted nowhere
         rows = _next_round(job, split, batch, services) if split.open == 1 else []
         now = services.now()
         if split.open > 1:

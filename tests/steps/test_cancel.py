@@ -120,3 +120,36 @@ def test_a_batch_that_never_ends_is_given_up_and_not_sent_again(cloud: Cloud, li
     assert job is not None
     assert codes(cloud, job) == ["provider_stuck"]
     assert cloud.simulator.charges()[provider]["batches"] == 1
+
+
+def test_a_round_that_never_began_does_not_stand_in_a_cancels_way(cloud: Cloud) -> None:
+    from batchdrop.packing import Group  # noqa: PLC0415 - the same
+    from batchdrop.plan import batch_rows  # noqa: PLC0415 - only here
+    from batchdrop.plans import PlannedBatch  # noqa: PLC0415 - the same
+
+    store = cloud.services.store
+    cloud.simulator.shape(provider="openai", seconds_to_complete=600)
+    job_id = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
+    cloud.deliver_all()
+    assert job_id is not None
+    job, split, batch = store.job(job_id), store.split(job_id, 0), store.batch(job_id, "00000-0-0000")
+    assert job is not None
+    assert split is not None
+    assert batch is not None
+    left_over = PlannedBatch(
+        id="00000-1-0000",
+        token="left-over",
+        group=Group(provider="openai", endpoint=batch.endpoint, model=batch.model, attempt=2),
+        requests=1,
+        bytes=1,
+        tokens=1,
+        cost=1,
+        requests_key=batch.requests_key,
+        members_key=batch.members_key,
+    )
+    store.add_all(batch_rows(job, split, [left_over], cloud.services))  # by a worker that died right after it
+    cancel(cloud, job_id)
+    cloud.clock.now += 300
+    cloud.settle()
+    assert codes(cloud, job_id) == ["cancelled"] or codes(cloud, job_id) == [None]
+    assert cloud.outcome(job_id).results[0]["batch_id"] is not None
