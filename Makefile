@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 
 ARGS ?=
 
-.PHONY: setup demo test test-unit lock bootstrap deploy smoke-paid clean
+.PHONY: setup demo test test-unit bench-latency bench-memory lock bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -59,6 +59,13 @@ test: setup
 
 test-unit: setup
 	@$(BIN)/pytest -m "not e2e"
+
+# Figures of docs/performance.md, measured on this machine.
+bench-latency: setup
+	@$(BIN)/python benchmarks/latency.py
+
+bench-memory: setup
+	@$(BIN)/python benchmarks/memory.py
 
 # Newer versions of everything; the result is committed.
 lock: $(UV)

@@ -24,6 +24,8 @@ DEPLOY_SECONDS = 300.0
 BOOTSTRAP_STACK = "CDKToolkit"
 # Short, so that what a stopped emulator left behind is taken up again soon. A lease is longer than a function may run.
 TIMES = {"tick_seconds": 2, "function_seconds": 60, "lease_seconds": 70}
+# A worker loads an SDK for a second or two: more of them than processors make the first file slower, not faster.
+CONCURRENCY = min(max(os.process_cpu_count() or 2, 2), 8)  # 2 is the least that SQS takes
 WAITING = {f"handlers.{step}.handler" for step in ("intake", "plan", "submit", "collect", "assemble", "publish")}
 LOAD = {"local_cloud": "load"}  # understood by the emulator's process
 SOURCES = ("app.py", "cdk.json", "requirements.txt", "functions", "infra")
@@ -34,7 +36,7 @@ def context(folder: Folder) -> dict[str, str]:
         "stack_name": STACK_NAME,
         "arch": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
         "providers_file": folder.providers,
-        "max_concurrency": 4,
+        "max_concurrency": CONCURRENCY,
         **TIMES,
     }
     return {name: str(value) for name, value in values.items()}
