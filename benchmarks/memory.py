@@ -62,6 +62,7 @@ CASES = (
     Case(name="openai", provider="openai", requests=49_000, body=CHAT),
     Case(name="embeddings", provider="openai", requests=30_000, body=EMBEDDING),
     Case(name="anthropic", provider="anthropic", requests=9_900, body=CLAUDE),
+    Case(name="long lines", provider="anthropic", requests=3, body=CLAUDE),
     Case(name="expiring", provider="anthropic", requests=9_900, body=CLAUDE, expire=0.1),
 )
 

@@ -18,16 +18,11 @@ def custom_id_prefix(deployment: str, token: str) -> str:
     return f"{deployment}-{token}-"
 
 
-def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes) -> bytes:
+def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes | memoryview) -> bytes:
     """A request as a line of a request file: OpenAI's form with a url, Anthropic's without."""
-    if url is None:
-        return b'{"custom_id":"%b%d","params":%b}\n' % (custom_id_prefix, position, body)
-    return b'{"custom_id":"%b%d","method":"POST","url":"%b","body":%b}\n' % (
-        custom_id_prefix,
-        position,
-        url.encode(),
-        body,
-    )
+    head = b'{"custom_id":"%b%d",' % (custom_id_prefix, position)
+    middle = b'"params":' if url is None else b'"method":"POST","url":"%b","body":' % url.encode()
+    return b"".join((head, middle, body, b"}\n"))
 
 
 def wire_body(line: bytes) -> bytes:
@@ -65,7 +60,7 @@ class BatchWriter:
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
 
-    def add(self, group: Group, body: bytes, inputs: int, place: int) -> None:
+    def add(self, group: Group, body: bytes | memoryview, inputs: int, place: int) -> None:
         """Put a request into a batch. `place` is its line's place in the plan's index.
 
         Raises:

@@ -312,6 +312,7 @@ def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterat
                 yield Line(offset, length, None)
             else:
                 whole = b"".join((*held, piece)) if held else piece
+                held = []  # before the line is used: it may be as long as memory allows
                 text = whole.removesuffix(b"\r")
                 yield Line(offset, len(text), text)
             offset += length + 1

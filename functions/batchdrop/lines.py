@@ -4,6 +4,7 @@ Pure: bytes in, a `Request` or a `LineError` out. Bodies are never re-written, e
 off the model and a bare body's `custom_id` is taken out.
 """
 
+import codecs
 from enum import StrEnum
 
 import msgspec
@@ -15,6 +16,7 @@ from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.results import ErrorCode
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
+_UTF8_PIECE = 1024 * 1024  # a character of a decoded text takes up to four bytes of memory
 _NULL = Raw(b"null")
 _TOO_DEEP = "nested too deeply to be read"
 
@@ -95,19 +97,28 @@ def read_line(line: bytes, providers: Providers, *, api_version: str | None = No
 
 
 def _decode(line: bytes) -> _Envelope:
+    if not line.isascii():
+        _refuse_what_is_not_utf8(line)
     try:
-        if not line.isascii():
-            line.decode()
         return _envelope.decode(line)
-    except UnicodeDecodeError as error:
-        message = f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start}"
-        raise LineProblem(ErrorCode.INVALID_UTF8, message) from None
     except RecursionError:
         raise LineProblem(ErrorCode.TOO_DEEP, _TOO_DEEP) from None
     except msgspec.ValidationError:
         raise LineProblem(ErrorCode.NOT_A_REQUEST, "not a JSON object") from None
     except msgspec.DecodeError as error:
         raise LineProblem(ErrorCode.INVALID_JSON, f"not JSON: {_where(error)}") from None
+
+
+def _refuse_what_is_not_utf8(line: bytes) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(line), _UTF8_PIECE):
+        piece = line[start : start + _UTF8_PIECE]
+        end = start + len(piece)
+        try:
+            decoder.decode(piece, final=end == len(line))
+        except UnicodeDecodeError as error:
+            at = end - len(error.object) + error.start  # what it decoded may begin in the piece before
+            raise LineProblem(ErrorCode.INVALID_UTF8, f"not UTF-8: byte 0x{line[at]:02x} at byte {at}") from None
 
 
 def _where(error: msgspec.DecodeError) -> str:

@@ -273,7 +273,7 @@ class _PlanWriter:
         if isinstance(read, Request):
             group = group_of(read, self._providers[read.provider])
             try:
-                self._batches.add(group, bytes(read.body), read.inputs, self._placed)
+                self._batches.add(group, memoryview(read.body), read.inputs, self._placed)
             except TooManyGroups:
                 read = LineError(
                     code=ErrorCode.TOO_MANY_GROUPS,
