@@ -32,6 +32,7 @@ from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed, move_too, update_counter
+from batchdrop.turns import turn
 
 logger = Logger(child=True)
 
@@ -46,16 +47,15 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
         return
     if job.state not in {JobState.RUNNING, JobState.CANCELLING} or job.opened_key is None:
         return
-    try:
+    with turn(job_id, services):
         claimed = services.store.claim(split, services.settings.lease_seconds)
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
             part = _Assembly(job, claimed, services, Path(folder), stack).run()
         key = f"{files.attempt_prefix(claimed, 'assemble')}part.json"
         services.files.put(key, msgspec.json.encode(part), content_type="application/json")
         _settle(claimed, key, services)
-    except NotMyTurn:
-        return
-    logger.info("split assembled", job=job_id, split=index, answered=part.counts.answered, failed=part.counts.failed)
+        counts = part.counts
+        logger.info("split assembled", job=job_id, split=index, answered=counts.answered, failed=counts.failed)
 
 
 def _settle(split: Split, key: str, services: Services) -> None:

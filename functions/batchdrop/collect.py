@@ -23,6 +23,7 @@ from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed, reserve, take_slot
 from batchdrop.submit import pause_provider, slot
+from batchdrop.turns import turn
 
 logger = Logger(child=True)
 
@@ -35,11 +36,9 @@ def collect_batch(job: str, batch_id: str, services: Services) -> None:
     batch = services.store.batch(job, batch_id)
     if batch is None or batch.state is not BatchState.ENDED:
         return
-    try:
+    with turn(job, services):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         _collect(claimed, services)
-    except NotMyTurn:
-        return
 
 
 def delete_from_provider(batch: Batch, services: Services) -> None:

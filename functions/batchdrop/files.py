@@ -174,6 +174,9 @@ class Files:
         """Join objects (key, bytes) into one that did not exist, copying server-side where S3's part sizes allow.
 
         A second run finds the first one's object and leaves it.
+
+        Raises:
+            Gone: One of the sources is not there.
         """
         return Concatenation(self._client, self.bucket, key).run(sources)
 
@@ -210,7 +213,7 @@ class Concatenation:
             answer = self._small(sources) if total <= self.PART_MIN else self._large(sources)
         except ClientError as error:
             if not _exists_already(error):
-                raise
+                raise _gone_or_same(error, self._key) from error
             head = self._client.head_object(Bucket=self._bucket, Key=self._key)
             if head["ContentLength"] != total:
                 raise ValueError(f"{self._key} exists and is another: {head['ContentLength']} bytes") from error

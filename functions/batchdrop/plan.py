@@ -27,6 +27,7 @@ from batchdrop.results import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed, update_counter
+from batchdrop.turns import turn
 
 logger = Logger(child=True)
 
@@ -42,19 +43,20 @@ def plan_split(job_id: str, index: int, services: Services) -> None:
     job, split = services.store.job(job_id), services.store.split(job_id, index)
     if job is None or split is None or split.state is not SplitState.PENDING:
         return
-    try:
-        split = services.store.claim(split, services.settings.lease_seconds)
-    except NotMyTurn:
-        return
+    with turn(job_id, services):
+        claimed = services.store.claim(split, services.settings.lease_seconds)
+        settled = _plan(job, claimed, services)
+        if settled.unplanned == 0:
+            open_job(settled, services)
+
+
+def _plan(job: Job, split: Split, services: Services) -> Job:
     try:
         plan = _first_plan(job, split, services)
     except Gone:
-        job = _settle(split, services, SplitState.FAILED, reason="The file was deleted before it was read.")
-    else:
-        services.store.add_all(batch_rows(job, split, plan.batches, services))
-        job = _settle_planned(split, plan, services)
-    if job.unplanned == 0:
-        open_job(job, services)
+        return _settle(split, services, SplitState.FAILED, reason="The file was deleted before it was read.")
+    services.store.add_all(batch_rows(job, split, plan.batches, services))
+    return _settle_planned(split, plan, services)
 
 
 def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Services) -> Iterator[Batch]:
@@ -94,20 +96,21 @@ def _delay(waits: int, tick: int) -> int:
 
 
 def open_job(job: Job, services: Services) -> None:
-    """Let the batches of a wholly planned job be sent; or refuse it, before anything is paid."""
+    """Let the batches of a wholly planned job be sent; or refuse it, before anything is paid.
+
+    Raises:
+        NotMyTurn: Another opened it, or stopped it.
+    """
     if job.state is not JobState.PLANNING:
         return
     splits = list(services.store.splits(job.id))
     reason = _refusal(job, splits, services)
-    try:
-        if reason is not None:
-            fail_job(job, reason, services)
-            return
-        key = files.opened_key(job.id)
-        services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
-        services.store.move(job, JobState.RUNNING, opened_key=key, due_at=next_deadline(job))
-    except NotMyTurn:
+    if reason is not None:
+        fail_job(job, reason, services)
         return
+    key = files.opened_key(job.id)
+    services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
+    services.store.move(job, JobState.RUNNING, opened_key=key, due_at=next_deadline(job))
     logger.info("job opened", job=job.id, batches=sum(split.open for split in splits))
     for split in splits:
         if not split.open:

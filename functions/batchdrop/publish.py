@@ -26,6 +26,7 @@ from batchdrop.plans import Opened
 from batchdrop.records import Job
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
+from batchdrop.turns import turn
 
 logger = Logger(child=True)
 
@@ -37,16 +38,14 @@ def publish_job(job_id: str, services: Services) -> None:
     job = services.store.job(job_id)
     if job is None or job.state is not JobState.PUBLISHING or job.outcome is None:
         return
-    try:
+    with turn(job_id, services):
         claimed = services.store.claim(job, services.settings.lease_seconds)
         manifest, at = _write(claimed, services)
         services.events.job_over(_event(manifest, at))
         now = services.now()
         done = services.store.move(claimed, job.outcome, manifest_key=at.key, due_at=now, expires_at=now + _ROWS_LIVE)
-    except NotMyTurn:
-        return
-    logger.info("job published", job=job.id, status=job.outcome, manifest=at.key)
-    clean_up(done, services)
+        logger.info("job published", job=job.id, status=job.outcome, manifest=at.key)
+        clean_up(done, services)
 
 
 def clean_up(job: Job, services: Services) -> None:
@@ -87,6 +86,8 @@ def _whole(job: Job, services: Services) -> Manifest:
         msgspec.json.decode(services.files.get(split.part_key or ""), type=Part)
         for split in services.store.splits(job.id)
     ]
+    if len(parts) < job.splits:
+        raise NotMyTurn  # another published the job, and cleaned it up
     prefix = files.output_prefix(job)
     results = [sealed for part in parts for sealed in part.results]
     outputs = Files(

@@ -463,12 +463,22 @@ class Store:
         return True
 
     def not_due(self, row: Job | Batch) -> None:
-        """What was left to do for a row that is over is done: nobody looks at it again."""
+        """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
         update = _Update(*_key(row))
         update.when("state", "=", row.state)
         update.remove("due_at")
         update.remove("due_key")
-        self._client.update_item(**update.request(self._table))
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(**update.request(self._table))
+
+    def due_again(self, job: Job, due_at: int) -> None:
+        """Let sweep look at a job that is over; nothing happens when it was moved meanwhile."""
+        update = _Update(*_key(job))
+        update.when("state", "=", job.state)
+        update.set("due_at", due_at)
+        update.set("due_key", _values(job.with_(due_at=due_at))["due_key"])
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(**update.request(self._table))
 
     def forget_work(self, job: str) -> None:
         """Delete the rows of a job's splits and batches; the job's own stays."""
