@@ -13,7 +13,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.errors import AccountRefused, NotMyTurn, OutcomeUnknown, Refused, Transient
+from batchdrop.errors import AccountRefused, OutcomeUnknown, Refused, Transient
+from batchdrop.orphans import upload_name
 from batchdrop.providers.api import BatchApi, Missing
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Intent, Job
@@ -21,6 +22,7 @@ from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed, Write, add_intent, free_slot, own_batch_id, release, require_state, take_slot
+from batchdrop.turns import turn
 
 logger = Logger(child=True)
 
@@ -35,14 +37,12 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
     job, batch = services.store.job(job_id), services.store.batch(job_id, batch_id)
     if job is None or batch is None or batch.state is not BatchState.ADMITTED:
         return
-    try:
+    with turn(job_id, services):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if services.store.pause(batch.provider) is not None:
             back_to_waiting(claimed, services)
             return
         _submit(job, claimed, services)
-    except NotMyTurn:
-        return
 
 
 def pause_provider(provider: str, reason: str, services: Services) -> None:
@@ -100,7 +100,7 @@ def _requests(batch: Batch, api: BatchApi, services: Services) -> Iterator[Path 
 def _uploaded(batch: Batch, api: BatchApi, path: Path | None, services: Services) -> Batch:
     if not api.needs_upload or path is None:
         return batch
-    name = f"batchdrop_{services.settings.deployment}_{batch.job}_{batch.id}_{batch.epoch}.jsonl"
+    name = upload_name(services.settings.deployment, batch.job, batch.id, batch.epoch)
     file_id = api.upload(path, name=name)
     return services.store.claim(batch.with_(claimed_until=0), services.settings.lease_seconds, input_file_id=file_id)
 

@@ -10,13 +10,15 @@ from batchdrop.cancel import TooLate, ask_to_cancel, go_on_cancelling
 from batchdrop.collect import delete_from_provider
 from batchdrop.deadlines import expected_at, last_moment
 from batchdrop.doubt import resolve_batch, watch_creates
-from batchdrop.errors import NotMyTurn, Transient
+from batchdrop.errors import Transient
 from batchdrop.intake import splits_of
+from batchdrop.orphans import delete_orphans
 from batchdrop.plan import fail_job, open_job
 from batchdrop.publish import clean_up, late_event
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
+from batchdrop.turns import turn
 
 logger = Logger(child=True)
 
@@ -37,6 +39,7 @@ def sweep(services: Services) -> None:
         for provider in services.providers:
             admit_batches(provider, services)
             watch_creates(provider, services)
+            delete_orphans(provider, services)
     finally:
         services.store.end_lease(lease)
 
@@ -44,8 +47,9 @@ def sweep(services: Services) -> None:
 def _heal(heal: Callable[[Any, Services], None], row: Job | Split | Batch, services: Services) -> None:
     """Look at one row; that somebody else was faster is fine, and one that fails does not stop the others."""
     try:
-        heal(row, services)
-    except (NotMyTurn, TooLate):
+        with turn(row.job, services):
+            heal(row, services)
+    except TooLate:
         return
     except Transient as error:
         logger.warning("not healed for now", job=row.job, unit=type(row).__name__, reason=str(error))

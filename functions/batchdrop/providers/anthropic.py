@@ -14,7 +14,7 @@ import msgspec
 from batchdrop.errors import OutcomeUnknown, Refused, Transient
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
-from batchdrop.providers.api import Missing, ProviderBatch
+from batchdrop.providers.api import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
@@ -146,6 +146,12 @@ class AnthropicBatches:
                 self._client.delete(f"{_BATCHES}/{batch.batch_id}", cast_to=httpx2.Response)
         except Missing:
             return
+
+    def uploads(self) -> Iterator[Upload]:
+        return iter(())  # a create carries its requests
+
+    def delete_upload(self, upload: str) -> None:
+        raise ValueError(f"{self._name} has no upload {upload}")
 
     def _get[T](self, path: str, kind: type[T], query: dict[str, Any] | None = None) -> T:
         with self._translated():

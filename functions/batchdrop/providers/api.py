@@ -42,6 +42,14 @@ class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...] = ()
 
 
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A request file at the provider."""
+
+    id: str
+    name: str
+    created_at: int
+
+
 class BatchApi(Interface):
     """What both protocols can do. Calls raise `AccountRefused`, `Refused`, `Transient` or `Missing`."""
 
@@ -81,6 +89,14 @@ class BatchApi(Interface):
 
     def delete(self, batch: Batch) -> None:
         """Delete what the provider keeps of an ended batch; what is gone already is fine."""
+        ...
+
+    def uploads(self) -> Iterator[Upload]:
+        """All request files of the account; none where there are no uploads."""
+        ...
+
+    def delete_upload(self, upload: str) -> None:
+        """Delete a request file; one that is gone already is fine."""
         ...
 
 

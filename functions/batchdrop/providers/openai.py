@@ -12,13 +12,14 @@ import openai
 from batchdrop.errors import OutcomeUnknown, Refused, Transient
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
-from batchdrop.providers.api import Missing, ProviderBatch
+from batchdrop.providers.api import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
 
 _FILES_EXPIRE = 30 * 86_400  # seconds; OpenAI's longest; ours are deleted long before
 _PAGE = 100  # OpenAI's largest
+_FILES_PAGE = 10_000  # the same, of files
 _TIMEOUT = httpx2.Timeout(connect=10, read=120, write=120, pool=10)
 _ANSWER_SECONDS = 60
 _ENDED_AS = {"completed": "completed", "failed": "failed", "expired": "expired", "cancelled": "cancelled"}
@@ -54,6 +55,17 @@ class _Batch(msgspec.Struct):
 
 class _File(msgspec.Struct):
     bytes: int | None = None
+
+
+class _Upload(msgspec.Struct):
+    id: str
+    filename: str
+    created_at: int
+
+
+class _Uploads(msgspec.Struct):
+    data: list[_Upload]
+    has_more: bool = False
 
 
 class _Page(msgspec.Struct):
@@ -148,12 +160,25 @@ class OpenAIBatches:
     def delete(self, batch: Batch) -> None:
         for file_id in (batch.input_file_id, batch.output_file_id, batch.error_file_id):
             if file_id:
-                self._delete_file(file_id)
+                self.delete_upload(file_id)
 
-    def _delete_file(self, file_id: str) -> None:
+    def uploads(self) -> Iterator[Upload]:
+        after: str | None = None
+        while True:
+            with self._translated():
+                more: dict[str, Any] = {"after": after} if after else {}
+                answer = self._client.files.with_raw_response.list(purpose="batch", limit=_FILES_PAGE, **more)
+                page = self._read(answer.content, _Uploads)
+            for each in page.data:
+                yield Upload(id=each.id, name=each.filename, created_at=each.created_at)
+            if not page.has_more or not page.data:
+                return
+            after = page.data[-1].id
+
+    def delete_upload(self, upload: str) -> None:
         try:
             with self._translated():
-                self._client.files.with_raw_response.delete(file_id)
+                self._client.files.with_raw_response.delete(upload)
         except Missing:
             return
 
