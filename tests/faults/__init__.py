@@ -1,0 +1,1 @@
+"""Whole jobs, again and again, each time with a fault at another call to the outside."""

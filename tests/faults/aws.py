@@ -1,0 +1,194 @@
+"""A small AWS in memory behind real botocore clients: what they send is answered here, on a clock that tests move.
+
+DynamoDB is in `table`; S3 knows versions and conditional writes; SQS hides messages; EventBridge remembers events.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from moto.core.botocore_stubber import MockRawResponse
+
+from faults.table import RefusedError, Table
+
+Reply = tuple[int, dict[str, str], bytes]
+
+
+class Version(NamedTuple):
+    id: str
+    body: bytes
+    at: float
+    metadata: dict[str, str]
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.md5(self.body, usedforsecurity=False).hexdigest()}"'
+
+
+class Message(NamedTuple):
+    visible_at: float
+    body: dict[str, Any]
+    receives: int = 0
+
+
+class Aws:
+    """One account: one table, one bucket, queues by name."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self.reset()
+
+    def reset(self) -> None:
+        self.table = Table()
+        self.objects: dict[str, list[Version]] = {}
+        self.queues: dict[str, list[Message]] = {}
+        self.events: list[dict[str, Any]] = []
+        self._versions = 0
+
+    def answer(self, request: AWSPreparedRequest) -> AWSResponse:
+        """The answer to what a client sends."""
+        target = _text(request.headers.get("X-Amz-Target", ""))
+        status, headers, body = self._json(target, request) if target else self._s3(request)
+        return response(request, status, headers, body)
+
+    def _json(self, target: str, request: AWSPreparedRequest) -> Reply:
+        service, _, operation = target.partition(".")
+        asked = json.loads(request.body or b"{}")
+        if service == "AmazonSQS":
+            return _json(self._send(asked))
+        if service == "AWSEvents":
+            return _json(self._put_events(asked))
+        try:
+            return _json(self.table.call(operation, asked))
+        except RefusedError as refused:
+            return _json(refused.body, 400)
+
+    def _send(self, asked: dict[str, Any]) -> dict[str, Any]:
+        queue = asked["QueueUrl"].rpartition("/")[2]
+        message = Message(self._now() + asked.get("DelaySeconds", 0), json.loads(asked["MessageBody"]))
+        self.queues.setdefault(queue, []).append(message)
+        return {"MessageId": "message", "MD5OfMessageBody": ""}
+
+    def _put_events(self, asked: dict[str, Any]) -> dict[str, Any]:
+        self.events.extend(asked["Entries"])
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "event"} for _ in asked["Entries"]]}
+
+    # S3
+
+    def put(self, key: str, body: bytes, metadata: dict[str, str] | None = None) -> Version:
+        self._versions += 1
+        version = Version(f"version-{self._versions:06}", body, self._now(), metadata or {})
+        self.objects.setdefault(key, []).append(version)
+        return version
+
+    def read(self, key: str) -> bytes:
+        return self.objects[key][-1].body
+
+    def _s3(self, request: AWSPreparedRequest) -> Reply:
+        parts = urlsplit(request.url)
+        _, _, key = unquote(parts.path).lstrip("/").partition("/")
+        query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        method = request.method
+        if method == "PUT" and key and "uploadId" not in query:
+            return self._put_object(key, request)
+        if method in {"GET", "HEAD"} and key:
+            return self._get_object(key, query.get("versionId"), request)
+        if method == "GET" and "versions" in query:
+            return self._list_versions(query.get("prefix", ""))
+        if method == "GET" and "uploads" in query:
+            return 200, {}, b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+        if method == "POST" and "delete" in query:
+            return self._delete(_bytes(request.body).decode())
+        raise NotImplementedError(f"{method} {request.url}")
+
+    def _put_object(self, key: str, request: AWSPreparedRequest) -> Reply:
+        if request.headers.get("If-None-Match") is not None and key in self.objects:
+            return _xml_error(412, "PreconditionFailed")
+        version = self.put(key, _bytes(request.body))
+        return 200, {"ETag": version.etag, "x-amz-version-id": version.id}, b""
+
+    def _get_object(self, key: str, version_id: str | None, request: AWSPreparedRequest) -> Reply:
+        versions = self.objects.get(key, [])
+        found = next((each for each in reversed(versions) if version_id in {None, each.id}), None)
+        if found is None:
+            code = "NoSuchVersion" if version_id and versions else "NoSuchKey"
+            return (404, {}, b"") if request.method == "HEAD" else _xml_error(404, code)
+        headers = {
+            "ETag": found.etag,
+            "x-amz-version-id": found.id,
+            "Last-Modified": datetime.fromtimestamp(found.at, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            **{f"x-amz-meta-{name}": value for name, value in found.metadata.items()},
+        }
+        span = _span(_text(request.headers.get("Range", "")), len(found.body))
+        if span is None:
+            return _xml_error(416, "InvalidRange")
+        body = found.body[span[0] : span[1]]
+        headers["Content-Length"] = str(len(body))
+        return 206 if "Range" in request.headers else 200, headers, b"" if request.method == "HEAD" else body
+
+    def _list_versions(self, prefix: str) -> Reply:
+        found = "".join(
+            f"<Version><Key>{escape(key)}</Key><VersionId>{each.id}</VersionId></Version>"
+            for key, versions in sorted(self.objects.items())
+            for each in versions
+            if key.startswith(prefix)
+        )
+        text = f"<ListVersionsResult><IsTruncated>false</IsTruncated>{found}</ListVersionsResult>"
+        return 200, {}, text.encode()
+
+    def _delete(self, asked: str) -> Reply:
+        for key, version_id in re.findall(r"<Key>(.*?)</Key><VersionId>(.*?)</VersionId>", asked):
+            left = [each for each in self.objects.get(key, []) if each.id != version_id]
+            if left:
+                self.objects[key] = left
+            else:
+                self.objects.pop(key, None)
+        return 200, {}, b"<DeleteResult></DeleteResult>"
+
+
+def response(request: AWSPreparedRequest, status: int, headers: dict[str, str], body: bytes) -> AWSResponse:
+    return AWSResponse(request.url, status, headers, MockRawResponse(body))  # type: ignore[arg-type]  # as moto does
+
+
+def throttled(request: AWSPreparedRequest) -> AWSResponse:
+    """What the services say when there is too much."""
+    target = _text(request.headers.get("X-Amz-Target", ""))
+    if not target:
+        return response(request, *_xml_error(503, "SlowDown"))
+    is_table = target.startswith("DynamoDB") and not target.endswith("TransactWriteItems")
+    kind = "ProvisionedThroughputExceededException" if is_table else "ThrottlingException"
+    return response(request, *_json({"__type": kind, "message": "Slow down."}, 400))
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Reply:
+    return status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(body).encode()
+
+
+def _xml_error(status: int, code: str) -> Reply:
+    return status, {}, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """Where a range begins and ends (exclusive); None when it lies behind the end."""
+    if not header:
+        return 0, size
+    first, last = header.removeprefix("bytes=").split("-")
+    start, end = int(first), min(int(last) + 1, size) if last else size
+    return (start, end) if start < size else None
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _bytes(body: Any) -> bytes:
+    if body is None:
+        return b""
+    whole = body.read() if hasattr(body, "read") else body
+    return whole.encode() if isinstance(whole, str) else bytes(whole)

@@ -1,0 +1,70 @@
+"""Named after what each of them once left behind."""
+
+from collections.abc import Iterator
+
+import pytest
+from faking.cloud import Cloud
+
+from faults.outside import Fault
+from faults.points import Point, undisturbed, violations
+from faults.world import Outcome, World, new_world
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with new_world() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def whole(world: World) -> tuple[Outcome, list[str]]:
+    return undisturbed(world)
+
+
+def at(call: str, fault: Fault, calls: list[str]) -> Point:
+    """The point of the first call whose name holds this text."""
+    return Point(((next(number for number, name in enumerate(calls, start=1) if call in name), fault),), call)
+
+
+@pytest.mark.parametrize("fault", [Fault.SLEEPS, Fault.SLEEPS_FOR_HOURS])
+@pytest.mark.parametrize(
+    "call", ["index.jsonl", "opened.json", "raw-0.jsonl", "plan-1.json", "results-00000.jsonl", "part.json"]
+)
+def test_a_worker_that_wakes_up_too_late_ends_quietly_and_leaves_nothing(
+    world: World, whole: tuple[Outcome, list[str]], call: str, fault: Fault
+) -> None:
+    wanted, calls = whole
+    assert violations(at(f"/{call}", fault, calls), wanted, world) == []
+
+
+@pytest.mark.parametrize("fault", [Fault.DIES_AFTER, Fault.DIES_AFTER_FOR_GOOD, Fault.SLEEPS_FOR_HOURS])
+def test_a_request_file_that_no_batch_knows_is_deleted(
+    world: World, whole: tuple[Outcome, list[str]], fault: Fault
+) -> None:
+    wanted, calls = whole
+    assert violations(at("POST /openai/v1/files", fault, calls), wanted, world) == []
+
+
+def test_a_batch_that_is_collected_after_its_row_is_gone_is_no_error(
+    world: World, whole: tuple[Outcome, list[str]]
+) -> None:
+    wanted, calls = whole
+    assert violations(at("DELETE /anthropic", Fault.SLEEPS_FOR_HOURS, calls), wanted, world) == []
+
+
+def test_request_files_of_others_and_of_batches_under_way_stay(
+    cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("files") / "requests.jsonl"
+    path.write_bytes(b"{}\n")
+    api = cloud.services.apis["openai"]
+    names = ["mine.jsonl", "batchdrop_other_20270115T080000Z-e84e9a932c_00000-0-0000_3.jsonl"]
+    strangers = [api.upload(path, name=name) for name in names]
+    ours = api.upload(path, name="batchdrop_test_20270115T080000Z-e84e9a932c_00000-0-0000_3.jsonl")
+    cloud.tick(60)
+    assert {each.id for each in api.uploads()} == {
+        *strangers,
+        ours,
+    }  # it is young: its worker may be about to record it
+    cloud.tick(3_600)
+    assert {each.id for each in api.uploads()} == set(strangers)

@@ -1,0 +1,349 @@
+"""A whole batchdrop whose workers die, sleep and are repeated; what is left of it is held against what was promised."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import anthropic
+import httpx2
+import msgspec
+import openai
+import stamina
+from batchdrop.assemble import assemble_split
+from batchdrop.collect import collect_batch
+from batchdrop.errors import Transient
+from batchdrop.events import Events
+from batchdrop.files import Files
+from batchdrop.intake import Dropped, take_object
+from batchdrop.plan import plan_split
+from batchdrop.poll import poll_provider
+from batchdrop.providers.anthropic import AnthropicBatches
+from batchdrop.providers.api import Apis, BatchApi
+from batchdrop.providers.config import Protocol, ProviderConfig
+from batchdrop.providers.keys import Key, Keys
+from batchdrop.providers.openai import OpenAIBatches
+from batchdrop.publish import publish_job
+from batchdrop.queues import Queues
+from batchdrop.services import Services
+from batchdrop.settings import Settings
+from batchdrop.store import Store
+from batchdrop.submit import submit_batch
+from batchdrop.sweep import sweep
+from botocore.exceptions import ClientError, ConnectionClosedError
+from faking.cloud import BUCKET, TABLE, TOML, FakeSecrets, jsonl, simulated_providers
+from faking.lines import chat, claude
+
+from faults.aws import Aws, Message
+from faults.outside import COMES_AT_ONCE, LEASE_SECONDS, NEVER_COMES, AwsClients, Died, Outside, SimulatedProviders
+from provider_simulator.app import Simulator
+from provider_simulator.transport import SimulatorTransport
+
+BEGIN = 1_800_000_000.0
+KEY = "input/folder/lines.jsonl"
+STEPS = ("intake", "plan", "submit", "collect", "assemble", "publish")
+VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was not done
+RECEIVES = 5  # then a message is dead
+LONGEST_TICK = 1_200
+_ROUNDS = 120
+_THROTTLES = {"ThrottlingException", "ProvisionedThroughputExceededException", "SlowDown", "503"}
+_PATIENCE = 3  # hours, after a job is over: what is looked at once an hour
+
+LINES = [
+    chat("one", 1),
+    claude("two", 2),
+    chat("busy three"),
+    {"neither": "a request"},
+    claude("five", "five"),
+    chat("wrong six"),
+    claude("busy seven"),
+    chat("eight"),
+    claude("nine", {"n": 9}),
+    chat("ten"),
+    claude("wrong eleven"),
+    chat("twelve", None),
+]
+BODY = jsonl(LINES)
+REQUESTS_CHARGED = {"openai": 5, "anthropic": 4}
+
+
+class Clock:
+    now = BEGIN
+
+    def __call__(self) -> float:
+        return self.now
+
+    def seconds(self) -> int:
+        return int(self.now)
+
+
+@dataclass
+class World:
+    """One for a process; `begin` makes it new."""
+
+    clients: AwsClients
+    aws: Aws
+    simulator: Simulator
+    clock: Clock
+    services: Services
+    twice: float | None = None
+    """Each message comes again so many seconds later; None: once."""
+    errors: list[str] = field(default_factory=list)
+    _working: tuple[str, dict[str, Any]] | None = None
+
+    def begin(self, outside: Outside, *, twice: float | None = None) -> None:
+        self.aws.reset()
+        self.simulator.reset()
+        self.clock.now = BEGIN
+        self.twice = twice
+        self.errors = []
+        self._working = None
+        self.clients.outside = outside
+        outside.sleep = self._go_on
+        outside.again = self._again
+
+    def run(self) -> None:
+        """Drop the file and let everything happen; AssertionError when it comes to no end."""
+        version = self.aws.put(KEY, BODY)
+        event = {"key": KEY, "version_id": version.id, "etag": None, "bytes": len(BODY), "time": self.clock.seconds()}
+        self.aws.queues["intake"] = [Message(self.clock.now, event)]
+        tick = 60.0
+        for _ in range(_ROUNDS):
+            busy = self._deliver_all()
+            if not busy and self._is_over():
+                self._wait_for_the_rest()
+                return
+            tick = 60.0 if busy else min(tick * 2, LONGEST_TICK)
+            self.tick(tick)
+        raise AssertionError(f"no end: {self.rows('JOB#')}, {self.aws.queues}")
+
+    def _wait_for_the_rest(self) -> None:
+        for _ in range(_PATIENCE):
+            if not self.left_over():
+                return
+            self.tick(3_600)
+            self._deliver_all()
+
+    def tick(self, seconds: float) -> None:
+        self.clock.now += seconds
+        for provider in self.services.providers:
+            self._work("poll", {"provider": provider})
+        self._work("sweep", {})
+
+    # Workers
+
+    def _deliver_all(self) -> bool:
+        busy = False
+        while sum(self._deliver(step) for step in STEPS):
+            busy = True
+        return busy
+
+    def _deliver(self, step: str) -> bool:
+        waiting = self.aws.queues.get(step, [])
+        found = [each for each in waiting if each.visible_at <= self.clock.now]
+        self.aws.queues[step] = [each for each in waiting if each.visible_at > self.clock.now]
+        for message in found:
+            if self.twice is not None and not message.receives:
+                self._put_back(step, message, self.twice)
+            self._work(step, message.body, message)
+        return bool(found)
+
+    def _work(self, step: str, body: dict[str, Any], message: Message | None = None) -> None:
+        """Run a worker to its end, whichever that is; what it leaves undone comes again."""
+        before, self._working = self._working, (step, body)
+        outside = self.clients.outside
+        again = VISIBILITY
+        try:
+            self._step(step, body)
+        except Died:
+            if outside.struck in NEVER_COMES and step != "intake":
+                return
+            again = 0 if outside.struck in COMES_AT_ONCE else VISIBILITY
+        except Exception as error:  # noqa: BLE001 - it is reported
+            if not _is_from_outside(error):
+                self.errors.append(f"{step}: {type(error).__name__}: {error}")
+        else:
+            return
+        finally:
+            self._working = before
+            outside.calm()
+        if message is not None:
+            self._put_back(step, message, again)
+
+    def _put_back(self, step: str, message: Message, seconds: float) -> None:
+        if message.receives < RECEIVES or step == "intake":
+            again = Message(self.clock.now + seconds, message.body, message.receives + 1)
+            self.aws.queues.setdefault(step, []).append(again)
+
+    def _step(self, step: str, body: dict[str, Any]) -> None:
+        calls: dict[str, Callable[..., object]] = {
+            "plan": plan_split,
+            "submit": submit_batch,
+            "collect": collect_batch,
+            "assemble": assemble_split,
+            "publish": publish_job,
+            "poll": poll_provider,
+            "sweep": sweep,
+        }
+        if step == "intake":
+            take_object(msgspec.convert(body, Dropped), self.services)
+        else:
+            calls[step](*body.values(), self.services)
+
+    def _again(self) -> None:
+        if self._working is not None:
+            self._work(*self._working)
+
+    def _go_on(self, seconds: float) -> None:
+        """Everything but the worker that calls this; its message comes again meanwhile."""
+        until = self.clock.now + seconds
+        if self._working is not None and self._working[0] in STEPS:
+            step, body = self._working
+            self.aws.queues.setdefault(step, []).append(Message(self.clock.now + VISIBILITY, body, 1))
+        tick = 60.0
+        while self.clock.now < until:
+            busy = self._deliver_all()
+            tick = 60.0 if busy else min(tick * 2, LONGEST_TICK)
+            self.tick(min(tick, until - self.clock.now))
+        self._deliver_all()
+
+    # What is left
+
+    def _is_over(self) -> bool:
+        jobs = [item for (_, sk), item in self.aws.table.items.items() if sk == "JOB"]
+        is_clean = bool(jobs) and all("published_at" in each and "due_at" not in each for each in jobs)
+        return is_clean and not any(self.aws.queues.values())
+
+    def rows(self, prefix: str = "") -> list[tuple[str, str]]:
+        return sorted(key for key in self.aws.table.items if key[0].startswith(prefix))
+
+    def left_over(self) -> list[str]:
+        """What should not be there any more."""
+        table = self.aws.table.items
+        rows = [f"row {key}" for key in self.rows() if not _may_stay(key)]
+        reserved = [f"{key[0]} reserves {each['reserved']}" for key, each in table.items() if _is_reserved(each)]
+        work = [f"object {key}" for key in self.aws.objects if key.startswith("work/")]
+        charges = self.simulator.charges()
+        files = [f"{charges['openai']['files']} files at openai"] if charges["openai"]["files"] else []
+        stored = charges["anthropic"]["batches_stored"]
+        return [*rows, *reserved, *work, *files, *([f"{stored} batches stored at anthropic"] if stored else [])]
+
+    def outcome(self) -> "Outcome":
+        outputs = {key.rpartition("/")[2]: self.aws.read(key) for key in self.aws.objects if key.startswith("output/")}
+        charges = self.simulator.charges()
+        return Outcome(
+            results=[_lasting(json.loads(line)) for line in outputs.get("results.jsonl", b"").splitlines()],
+            errors=[_lasting(json.loads(line)) for line in outputs.get("errors.jsonl", b"").splitlines()],
+            failed=outputs.get("failed.jsonl"),
+            manifest=_lasting(json.loads(outputs.get("manifest.json", b"{}"))),
+            names=sorted(outputs),
+            written_twice=[key for key, versions in self.aws.objects.items() if len(versions) > 1],
+            charged={name: each["requests"] for name, each in charges.items()},
+            charged_twice={name: each["bodies_charged_more_than_once"] for name, each in charges.items()},
+            live_twice={name: each["ever_live_duplicates"] for name, each in charges.items()},
+            events=sorted({event["DetailType"] for event in self.aws.events}),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What must be the same after every run."""
+
+    results: list[Any]
+    errors: list[Any]
+    failed: bytes | None
+    manifest: Any
+    names: list[str]
+    written_twice: list[str]
+    charged: dict[str, int]
+    charged_twice: dict[str, int]
+    live_twice: dict[str, list[str]]
+    events: list[str]
+
+
+def _is_from_outside(error: Exception) -> bool:
+    """Whether a worker may end with it when the outside fails; anything else is a bug."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"] in _THROTTLES
+    return isinstance(error, Transient | ConnectionClosedError)
+
+
+# Times, ids that the provider draws, and what is made of them.
+_VOLATILE = {"id", "batch_id", "request_id", "created", "created_at", "etag", "times", "version_id"}
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _lasting(each) for name, each in value.items() if name not in _VOLATILE}
+    if isinstance(value, list):
+        return [_lasting(each) for each in value]
+    return value
+
+
+def _may_stay(key: tuple[str, str]) -> bool:
+    pk, sk = key
+    kind = sk.partition("#")[0]
+    is_jobs = pk.startswith("JOB#") and kind in {"JOB", "INTENT"}
+    return is_jobs or (pk.startswith("PROVIDER#") and kind == "BATCH") or pk.startswith(("LEDGER#", "LEASE#"))
+
+
+def _is_reserved(item: dict[str, Any]) -> bool:
+    return item.get("reserved", {"N": "0"}) != {"N": "0"}
+
+
+@contextmanager
+def new_world() -> Iterator[World]:
+    clock = Clock()
+    clients = AwsClients()
+    clients.aws = aws = Aws(clock)
+    with Simulator(clock=clock) as simulator, stamina.set_testing(True, attempts=8, cap=True):
+        transport = SimulatedProviders(
+            SimulatorTransport(simulator), clients, partial(_shape, simulator=simulator, aws=aws)
+        )
+        with httpx2.Client(transport=transport) as http:
+            yield World(clients, aws, simulator, clock, _services(clients, clock, http))
+
+
+def _services(clients: AwsClients, clock: Clock, http: httpx2.Client) -> Services:
+    providers = simulated_providers(TOML.read_text(encoding="utf-8"))
+    queues = {f"{step}_queue": f"https://sqs.us-east-1.amazonaws.com/1/{step}" for step in STEPS if step != "intake"}
+    settings = Settings(
+        bucket=BUCKET,
+        table=TABLE,
+        deployment="test",
+        lease_seconds=LEASE_SECONDS,
+        split_bytes=len(BODY) // 2 + 1,
+        **queues,  # type: ignore[arg-type]  # mypy takes each field for a candidate
+    )
+    secrets = FakeSecrets({each.secret: "sk-simulated" for each in providers.values()})
+
+    def make(provider: ProviderConfig, key: Key) -> BatchApi:
+        made = (AnthropicBatches if provider.protocol is Protocol.ANTHROPIC else OpenAIBatches)(provider, key, http)
+        _retry_without_waiting(made._client)  # noqa: SLF001 - the SDK has no setting for it
+        return made
+
+    return Services(
+        settings=settings,
+        providers=providers,
+        store=Store(clients.by_name["dynamodb"], TABLE, now=clock.seconds),
+        files=Files(clients.by_name["s3"], BUCKET),
+        queues=Queues(clients.by_name["sqs"], settings),
+        events=Events(clients.by_name["events"], "default"),
+        apis=Apis(providers, Keys(secrets), "test", make),  # type: ignore[arg-type]  # a stand-in by shape
+        now=clock.seconds,
+    )
+
+
+def _retry_without_waiting(client: openai.OpenAI | anthropic.Anthropic) -> None:
+    client._calculate_retry_timeout = lambda *_, **__: 0.0  # type: ignore[method-assign]  # noqa: SLF001 - as above
+
+
+def _shape(name: str, body: bytes, *, simulator: Simulator, aws: Aws) -> None:
+    """Let the requests of first rounds that are busy fail once, whichever batch they are in."""
+    provider = "anthropic" if "/anthropic/" in name else "openai"
+    batches = [each for (_, sk), each in aws.table.items.items() if sk.startswith("BATCH#") and "token" in each]
+    is_first = any(each["round"]["N"] == "0" and each["token"]["S"].encode() in body for each in batches)
+    failing = [{"match": "wrong", "status": 400}, *([{"match": "busy", "status": 500}] if is_first else [])]
+    simulator.shape(provider=provider, times=1, seconds_to_complete=90, failing=failing)  # type: ignore[arg-type]
