@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 
 ARGS ?=
 
-.PHONY: setup demo test test-unit bench-latency bench-memory lock bootstrap deploy smoke-paid clean
+.PHONY: setup demo test test-unit crash-test bench-latency bench-memory lock bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -59,6 +59,11 @@ test: setup
 
 test-unit: setup
 	@$(BIN)/pytest -m "not e2e"
+
+# Every call to the outside of a whole job, with every fault; `make test` runs a share of them.
+# For two faults at a time: make crash-test ARGS="--pairs 500 --seed 100"
+crash-test: setup
+	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/crash_test.py $(ARGS)
 
 # Figures of docs/performance.md, measured on this machine.
 bench-latency: setup
