@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.poll import poll_provider
+from batchdrop.providers import anthropic, openai  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.services import services
 
 from handlers.messages import logger

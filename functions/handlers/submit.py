@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop.providers import anthropic, openai  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.queues import BatchMessage
 from batchdrop.services import services
 from batchdrop.submit import submit_batch
