@@ -13,8 +13,8 @@ from faults.outside import Fault, Outside
 from faults.points import Point, every_point, random_pair, undisturbed, violations
 from faults.world import REQUESTS_CHARGED, Outcome, World, new_world
 
-_EACH = 6  # points of each fault
-_PAIRS = 15
+_EACH = 4  # points of each fault
+_PAIRS = 8
 _HOUR = 3_600
 
 

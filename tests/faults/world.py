@@ -106,9 +106,15 @@ class World:
 
     def run(self) -> None:
         """Drop the file and let everything happen; AssertionError when it comes to no end."""
+        self.drop()
+        self.finish()
+
+    def drop(self) -> None:
         version = self.aws.put(KEY, BODY)
         event = {"key": KEY, "version_id": version.id, "etag": None, "bytes": len(BODY), "time": self.clock.seconds()}
         self.aws.queues["intake"] = [Message(self.clock.now, event)]
+
+    def finish(self) -> None:
         tick = 60.0
         for _ in range(_ROUNDS):
             busy = self._deliver_all()
@@ -145,10 +151,14 @@ class World:
         found = [each for each in waiting if each.visible_at <= self.clock.now]
         self.aws.queues[step] = [each for each in waiting if each.visible_at > self.clock.now]
         for message in found:
-            if self.twice is not None and not message.receives:
-                self._put_back(step, message, self.twice)
-            self._work(step, message.body, message)
+            self.deliver(step, message)
         return bool(found)
+
+    def deliver(self, step: str, message: Message) -> None:
+        """Give a message to a worker; it is taken from its queue."""
+        if self.twice is not None and not message.receives:
+            self._put_back(step, message, self.twice)
+        self._work(step, message.body, message)
 
     def _work(self, step: str, body: dict[str, Any], message: Message | None = None) -> None:
         """Run a worker to its end, whichever that is; what it leaves undone comes again."""
