@@ -89,15 +89,18 @@ class Pipeline(Construct):
         step.may_read(self._storage, "input", "work")
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage)
-        step.may_send_to(self._to_plan, self._to_submit, self._to_assemble, self._to_publish)
+        step.may_send_to(self._to_submit, self._to_assemble, self._to_publish)
 
     def _submit(self) -> None:
         """A batch is created at its provider, once."""
         step = self._step("Submit", memory_mib=1024, limit_seconds=LONG, tmp_mib=GIB)
         step.started_by(self._to_submit, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "work")
+        step.may_write(
+            self._storage, "work"
+        )  # a batch that is refused may be the last of its round: the next is planned
         step.may_use_rows(self._storage)
-        step.may_send_to(self._to_assemble)
+        step.may_send_to(self._to_submit, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
 
@@ -105,6 +108,8 @@ class Pipeline(Construct):
         """Every minute, for each provider: which batches ended?"""
         step = self._step("Poll", memory_mib=512, limit_seconds=SHORT)
         step.started_every_minute({f"Every-{name}": {"provider": name} for name in providers})
+        step.may_read(self._storage, "work")  # a batch that never ends may be the last of its round too
+        step.may_write(self._storage, "work")
         step.may_use_rows(self._storage)
         step.may_send_to(self._to_submit, self._to_collect, self._to_assemble)
         step.may_read_keys(self._keys)
@@ -118,7 +123,7 @@ class Pipeline(Construct):
         step.may_read(self._storage, "work")
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage)
-        step.may_send_to(self._to_submit, self._to_collect, self._to_assemble)
+        step.may_send_to(self._to_submit, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
 

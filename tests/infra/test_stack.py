@@ -133,15 +133,10 @@ def test_each_step_sends_only_where_the_flow_goes(template: Template) -> None:
     }
     assert sent == {
         "intake": {"BATCHDROP_PLAN_QUEUE", "BATCHDROP_PUBLISH_QUEUE"},
-        "plan": {
-            "BATCHDROP_PLAN_QUEUE",
-            "BATCHDROP_SUBMIT_QUEUE",
-            "BATCHDROP_ASSEMBLE_QUEUE",
-            "BATCHDROP_PUBLISH_QUEUE",
-        },
-        "submit": {"BATCHDROP_ASSEMBLE_QUEUE"},
-        "poll": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE"},
-        "collect": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
+        "plan": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE", "BATCHDROP_PUBLISH_QUEUE"},
+        "submit": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
+        "poll": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
+        "collect": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
         "assemble": {"BATCHDROP_PUBLISH_QUEUE"},
         "publish": set(),
         "sweep": {
