@@ -96,9 +96,7 @@ class Pipeline(Construct):
         step = self._step("Submit", memory_mib=1024, limit_seconds=LONG, tmp_mib=GIB)
         step.started_by(self._to_submit, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "work")
-        step.may_write(
-            self._storage, "work"
-        )  # a batch that is refused may be the last of its round: the next is planned
+        step.may_write(self._storage, "work")  # a refused batch may be the last of its round: the next is planned
         step.may_use_rows(self._storage)
         step.may_send_to(self._to_submit, self._to_assemble)
         step.may_read_keys(self._keys)
