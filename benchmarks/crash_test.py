@@ -53,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=0, help="so many pairs of faults instead of all single ones")
     parser.add_argument("--seed", type=int, default=0, help="the first seed of the pairs")
     parser.add_argument("--fault", help="only points of this fault")
+    parser.add_argument("--call", default="", help="only points of calls whose name holds this")
     parser.add_argument("--every", type=int, default=1, help="only every so many points")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
@@ -63,7 +64,9 @@ def _points(asked: argparse.Namespace, calls: list[str]) -> list[Point]:
         return [parse_point(asked.point)]
     if asked.pairs:
         return [random_pair(seed, calls) for seed in range(asked.seed, asked.seed + asked.pairs)]
-    points = (each for each in every_point(calls) if asked.fault in {None, each.faults[0][1].name})
+    points = (
+        each for each in every_point(calls) if asked.fault in {None, each.faults[0][1].name} and asked.call in each.name
+    )
     return list(islice(points, 0, None, asked.every))
 
 
