@@ -37,6 +37,7 @@ from batchdrop.turns import turn
 logger = Logger(child=True)
 
 _WRITE_BUFFER = 256 * 1024
+_TOO_LONG = MAX_LINE_BYTES + 1
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
 
 
@@ -124,26 +125,22 @@ class _Sent:
         """How often its requests were sent, this batch included."""
         return self.batch.attempt - (self.batch.batch_id is None)
 
-    def silence(self) -> ResultError:
+    def silence(self, *, is_cancelled: bool) -> ResultError:
         """Why a request of this batch has no line at all."""
-        batch = self.batch
-        if batch.failure_code or batch.failure:
+        code = self.batch.failure_code
+        if code == ErrorCode.PROVIDER_STUCK:
+            message = "The provider never ended the batch, although it was asked to cancel it; it may still charge."
+            return ResultError(code=code, message=message, source="batchdrop", retryable=False)
+        if is_cancelled:
+            message = "The job was cancelled before this line was answered."
+            return ResultError(code=ErrorCode.CANCELLED, message=message, source="batchdrop", retryable=True)
+        if self.batch.state is BatchState.FAILED:
+            message = f"The provider refused the whole batch: {code}."
             return ResultError(
-                code=batch.failure_code or ErrorCode.PROVIDER_FAILED,
-                message=batch.failure or "The provider failed the whole batch.",
-                source="batchdrop" if batch.failure_code == ErrorCode.PROVIDER_STUCK else "provider",
-                retryable=False,
+                code=code or ErrorCode.PROVIDER_FAILED, message=message, source="provider", retryable=False
             )
-        if batch.state is BatchState.CANCELLED:
-            return ResultError(
-                code=ErrorCode.CANCELLED, message="The job was cancelled.", source="batchdrop", retryable=True
-            )
-        return ResultError(
-            code=ErrorCode.REQUEST_LOST,
-            message="The batch ended, and the provider gave neither an answer nor an error for this line.",
-            source="batchdrop",
-            retryable=True,
-        )
+        message = "The batch ended, and the provider gave neither an answer nor an error for this line."
+        return ResultError(code=ErrorCode.REQUEST_LOST, message=message, source="batchdrop", retryable=True)
 
 
 class _Output:
@@ -188,13 +185,14 @@ class _Assembly:
         self._lines_before = opened.lines_before[split.index]
         batches = [each for each in services.store.batches(split.job, split.index) if each.round <= split.round]
         self._sent = [_Sent(each, services, folder, stack) for each in batches]
+        self._is_cancelled = job.state is JobState.CANCELLING
         self._tally = Tally()
         self._routes = [RouteTally() for _ in self._plan.routes]
         prefix = files.attempt_prefix(split, "assemble")
         self._results = _Output(folder, "results", prefix, services, job.settings.part_bytes)
         self._errors = _Output(folder, "errors", prefix, services)
         self._failed = _Output(folder, "failed", prefix, services)
-        self._failed_at: list[tuple[int, int]] = []
+        self._failed_at, self._failed_bytes = array("Q"), array("I")
 
     def run(self) -> Part:
         encode = msgspec.json.Encoder().encode
@@ -203,7 +201,8 @@ class _Assembly:
             self._results.write(text, result.line)
             if result.error is not None:
                 self._errors.write(text)
-                self._failed_at.append((line.offset, line.length))
+                self._failed_at.append(line.offset)
+                self._failed_bytes.append(min(line.length, _TOO_LONG))
         self._write_failed()
         for output in (self._results, self._errors, self._failed):
             output.seal()
@@ -267,7 +266,7 @@ class _Assembly:
         route, counts = self._plan.routes[line.route], self._routes[line.route]
         outcome = sent.outcome(position)
         counts.requests += 1
-        error = sent.silence() if outcome is None else outcome.error
+        error = sent.silence(is_cancelled=self._is_cancelled) if outcome is None else outcome.error
         if error is not None:
             self._tally.errors[error.code] += 1
         elif outcome is not None and outcome.response is not None:
@@ -295,7 +294,7 @@ class _Assembly:
         """The input lines of the errors, byte for byte; a line over the limit stands as an empty one."""
         if not self._failed_at:
             return
-        start, end = self._failed_at[0][0], sum(self._failed_at[-1])
+        start, end = self._failed_at[0], self._failed_at[-1] + self._failed_bytes[-1]
         path = self._folder / "input"
         with path.open("wb+") as file:
             for chunk in self._services.files.stream(
@@ -303,7 +302,7 @@ class _Assembly:
             ):
                 file.write(chunk)
             file.flush()
-            for offset, length in self._failed_at:
+            for offset, length in zip(self._failed_at, self._failed_bytes, strict=True):
                 line = b"" if length > MAX_LINE_BYTES else os.pread(file.fileno(), length, offset - start)
                 self._failed.write(line + b"\n")
         path.unlink()

@@ -4,18 +4,23 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
+from batchdrop.deadlines import last_moment
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.plan import fail_job, lines_before
 from batchdrop.providers.api import Missing
 from batchdrop.records import Batch, Job
+from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Store, release
+from batchdrop.store import Store, free_slot, release
+from batchdrop.submit import slot
 
 logger = Logger(child=True)
 
 _LOOK_AGAIN = 5  # ticks
+_PATIENCE = 3 * 86_400  # seconds after a job's greatest age, in which what was sent is still waited for
+_AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED})
 
 
 class TooLate(Exception):  # noqa: N818 - an answer to who asked
@@ -49,8 +54,12 @@ def go_on_cancelling(job: Job, services: Services) -> None:
         opened = _opened(job, services)
         if opened is None:
             return
+        is_over = services.now() > last_moment(job) + _PATIENCE
         for batch in services.store.batches(job.id):
-            _stop(batch, services)
+            if is_over and batch.state in _AT_PROVIDER:
+                give_up(batch, services)
+            else:
+                _stop(batch, services)
         for split in services.store.splits(job.id):
             if split.state is SplitState.PLANNED and not split.open:
                 services.queues.assemble(job.id, split.index)
@@ -98,16 +107,43 @@ def _close(batch: Batch, services: Services) -> None:
 
 
 def cancel_at_provider(batch: Batch, services: Services) -> None:
-    """Ask the provider to stop a batch of ours; what it answered before is collected as ever."""
+    """Ask the provider to stop a batch that is proven ours; what it answered before is collected as ever."""
     try:
-        services.apis[batch.provider].cancel(batch.batch_id or "")
+        if not batch.adopted:
+            _ask(batch, services)
         services.store.move(batch, BatchState.IN_FLIGHT, cancel_asked_at=services.now(), due_at=services.now())
     except NotMyTurn:
         return
-    except (AccountRefused, Missing, Refused, Transient) as error:
+    except (AccountRefused, Transient) as error:
         logger.warning("batch not cancelled yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
     else:
         logger.info("batch cancelled at the provider", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+
+
+def give_up(batch: Batch, services: Services) -> None:
+    """End a batch that never ends at the provider: its lines get `provider_stuck`, and are not sent again."""
+    is_held = batch.state in {BatchState.SUBMITTING, BatchState.IN_FLIGHT}
+    freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
+    try:
+        close_batch(
+            batch,
+            BatchState.FAILED,
+            services,
+            also=(*([release(batch.ledger, batch.cost)] if is_held else []), *freed),
+            failure_code=ErrorCode.PROVIDER_STUCK,
+            ended_at=services.now(),
+            due_at=None,
+        )
+    except NotMyTurn:
+        return
+    logger.error("batch given up", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+
+
+def _ask(batch: Batch, services: Services) -> None:
+    try:
+        services.apis[batch.provider].cancel(batch.batch_id or "")
+    except (Missing, Refused) as error:  # it will not be stopped; the clock goes on all the same
+        logger.warning("batch cannot be cancelled", job=batch.job, batch=batch.id, reason=type(error).__name__)
 
 
 def _soon(services: Services) -> int:

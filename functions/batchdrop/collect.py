@@ -1,5 +1,6 @@
 """Collect: an ended batch's results are copied raw (paid answers are safe), then each request is accounted for."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,11 @@ from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
 from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.outcome import Outcome, is_account_error
+from batchdrop.protocols.outcome import Failure, Outcome, is_account_error
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
+from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
@@ -28,6 +30,7 @@ from batchdrop.turns import turn
 logger = Logger(child=True)
 
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
+_UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
@@ -154,8 +157,10 @@ class _Copy:
         if self._batch.ended_as == "failed":
             self._failed()
             return
-        for number, name in enumerate(_streams(self._batch, self._api)):
+        names = _streams(self._batch, self._api) or self._api.results(self._api.retrieve(self._batch.batch_id or ""))
+        for number, name in enumerate(names):
             self._bytes[name] = self._copy(self._api.stream(name), number)
+        self._name_the_unreadable(len(names))
         if self._accounts.strangers:
             logger.warning(
                 "results of unknown requests",
@@ -185,24 +190,34 @@ class _Copy:
             Transient: Not proven yet: the provider does not tell the length, and nobody has read them twice.
         """
         missing = self.collected.found.count(Found.NOTHING)
-        if not missing or all(self._api.length(name) == size for name, size in self._bytes.items()):
+        if not missing and not self._accounts.unreadable:
             return
-        seen = f"{missing} missing in {sum(self._bytes.values())} bytes"
+        if self._bytes and all(self._api.length(name) == size for name, size in self._bytes.items()):
+            return
+        unreadable = len(self._accounts.unreadable)
+        seen = f"{missing} missing and {unreadable} unreadable in {sum(self._bytes.values())} bytes"
         if self._batch.seen != seen:
             raise _NotProven(seen)
 
     def _failed(self) -> None:
         """The provider refused the batch as a whole: find out whose fault it was."""
         failures = self._api.retrieve(self._batch.batch_id or "").failures
-        judged = openai.judge_failure(failures, self._batch.waits)
+        judged = openai.judge_failure(failures, requests=self._batch.requests, waits=self._batch.waits)
         self.in_vain, self.is_final = judged.in_vain, not judged.in_vain
-        lines = [
-            openai.refused_line(self._accounts.custom_id(failure.line - 1), failure)
-            for failure in judged.refused
-            if failure.line is not None and failure.line <= self._batch.requests
-        ]
-        if lines:
-            self._copy(iter(lines), 0)
+        blamed = {failure.line - 1: failure for failure in judged.refused if failure.line}
+        if self.is_final:
+            first = failures[0] if failures else Failure(code=None, message="The provider failed the whole batch.")
+            blamed = dict.fromkeys(range(self._batch.requests), first) | blamed
+        lines = (openai.refused_line(self._accounts.custom_id(at), each) for at, each in sorted(blamed.items()))
+        if blamed:
+            self._copy(lines, 0)
+
+    def _name_the_unreadable(self, number: int) -> None:
+        """Paid answers that nobody can read are errors of their own, and are not paid for again."""
+        unanswered = [at for at in self._accounts.unreadable if self.collected.found[at] == Found.NOTHING]
+        if unanswered:
+            line = anthropic.refused_line if self._accounts.is_anthropic else openai.refused_line
+            self._copy((line(self._accounts.custom_id(at), _UNREADABLE) for at in unanswered), number)
 
 
 class _NotProven(Transient):
@@ -239,7 +254,8 @@ def outcome_reader(protocol: Protocol) -> Callable[[bytes], Outcome]:
 class _Accounts:
     """Reads result lines and notes the best one of each request.
 
-    `strangers` counts lines that are not ours, `account_errors` those that are the account's matter.
+    `strangers` counts lines that are not ours, `account_errors` those that are the account's matter,
+    `unreadable` holds the positions of those that are ours and no result line.
     """
 
     def __init__(self, batch: Batch, deployment: str, protocol: Protocol) -> None:
@@ -247,13 +263,15 @@ class _Accounts:
         self._requests = batch.requests
         self._read_outcome = outcome_reader(protocol)
         self.collected = Collected.empty(batch.requests)
+        self.is_anthropic = protocol is Protocol.ANTHROPIC
         self.strangers = self.account_errors = 0
+        self.unreadable: list[int] = []
 
     def read(self, chunks: Iterator[bytes], stream: int) -> None:
         """Read a stream.
 
         Raises:
-            Transient: A line is no result line: the stream may be damaged.
+            Transient: A line is longer than memory allows.
         """
         for line in cut_lines(chunks, offset=0, max_bytes=MAX_RESULT_BYTES):
             if line.bytes is None:
@@ -267,8 +285,9 @@ class _Accounts:
     def _note(self, text: bytes, stream: int, offset: int) -> None:
         try:
             outcome = self._read_outcome(text)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise Transient(f"the result line at byte {offset:,} cannot be read: {error}") from error
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            self._note_unreadable(text)
+            return
         position = self._position(outcome.custom_id)
         if position is None:
             self.strangers += 1
@@ -276,6 +295,14 @@ class _Accounts:
         if outcome.error is not None and is_account_error(outcome.error.code, outcome.error.message):
             self.account_errors += 1
         self.collected.note(position, _found(outcome), stream, offset, len(text))
+
+    def _note_unreadable(self, text: bytes) -> None:
+        found = re.search(re.escape(self._prefix.encode()) + rb"(\d+)", text)
+        position = None if found is None else self._position(self._prefix + found[1].decode())
+        if position is None:
+            self.strangers += 1
+        else:
+            self.unreadable.append(position)
 
     def _position(self, custom_id: str) -> int | None:
         text = custom_id.removeprefix(self._prefix)

@@ -71,7 +71,7 @@ def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
     listed = list(_since(api, started))
     named = [each for each in listed if _is_named(each, batch)]
     if named:
-        _adopt(batch, named[0], services)
+        _adopt(batch, named[0], services, is_proven=True)
     elif api.needs_upload:
         _not_found(batch, api, services)
     else:
@@ -88,12 +88,12 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
         if proof is False:
             excluded.append(each.id)
         elif proof is True:
-            _adopt(batch, each, services)
+            _adopt(batch, each, services, is_proven=True)
             return
         else:
             candidates.append(each)
     if len(candidates) == 1:
-        _adopt(batch, candidates[0], services)
+        _adopt(batch, candidates[0], services, is_proven=False)
     elif candidates:
         _look_again(batch, services, excluded=tuple(excluded))
     else:
@@ -101,11 +101,21 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
 
 
 def _since(api: BatchApi, started: int) -> Iterator[ProviderBatch]:
-    """The provider's batches that were created since, less the clocks' difference."""
+    """The provider's batches that were created since, less the clocks' difference.
+
+    It is documented nowhere that OpenAI lists the newest first: the listing ends early only once it is seen to.
+    """
+    before: int | None = None
+    is_descending = False
     for each in api.newest():
-        if each.created_at is not None and each.created_at < started - CLOCK_SKEW:
+        if each.created_at is None or each.created_at >= started - CLOCK_SKEW:
+            yield each
+        elif is_descending:
             return
-        yield each
+        if each.created_at is not None:
+            is_older = before is not None and each.created_at <= before
+            is_descending = is_older and (is_descending or each.created_at != before)
+            before = each.created_at
 
 
 def _is_named(found: ProviderBatch, batch: Batch) -> bool:
@@ -124,7 +134,7 @@ def _is_ours(found: ProviderBatch, token: str, api: BatchApi, services: Services
     return custom_id.startswith(custom_id_prefix(services.settings.deployment, token))
 
 
-def _adopt(batch: Batch, found: ProviderBatch, services: Services) -> None:
+def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven: bool) -> None:
     now = services.now()
     owned = own_batch_id(batch, found.id, now + WINDOW_SECONDS)
     try:
@@ -134,7 +144,7 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services) -> None:
             also=[owned, *slot(batch, services, free_slot)],
             batch_id=found.id,
             submitted_at=found.created_at or now,
-            adopted=True,
+            adopted=not is_proven,
             due_at=now,
         )
     except Changed:
@@ -145,6 +155,11 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services) -> None:
 
 def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple[str, ...]) -> None:
     misses = batch.misses + 1
+    if services.apis.key_id(batch.provider) != batch.key_id:
+        # Another key may belong to another workspace, whose listings say nothing of this create.
+        logger.error("batch in doubt, and the key was changed", job=batch.job, batch=batch.id)
+        _look_again(batch, services, **changes)
+        return
     if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
         _look_again(batch, services, misses=misses, **changes)
         return
@@ -152,7 +167,7 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
         api.delete(batch)  # the fence: a create that is still under way finds no file
         late = [each for each in _since(api, batch.intended_at or 0) if _is_named(each, batch)]
         if late:
-            _adopt(batch, late[0], services)
+            _adopt(batch, late[0], services, is_proven=True)
             return
     back_to_waiting(batch, services, also=(watch_intent(batch),), input_file_id=None, excluded=())
     logger.warning("batch was never created", job=batch.job, batch=batch.id)
@@ -168,8 +183,8 @@ def _watch(found: ProviderBatch, intents: list[Intent], api: BatchApi, services:
             continue
         if services.store.owner(intent.provider, found.id):
             return
-        is_ours = found.metadata.get("token") == intent.token or _is_ours(found, intent.token, api, services)
-        if is_ours:
+        is_named = found.metadata.get("token") == intent.token
+        if is_named or (not api.needs_upload and _is_ours(found, intent.token, api, services)):
             _report(found, intent, api, services)
             return
 
@@ -177,8 +192,8 @@ def _watch(found: ProviderBatch, intents: list[Intent], api: BatchApi, services:
 def _report(found: ProviderBatch, intent: Intent, api: BatchApi, services: Services) -> None:
     if found.ended_as is None:
         api.cancel(found.id)
-    if services.store.add_stranger(intent, found.id):
-        logger.error("duplicate batch", job=intent.job, batch=intent.batch, batch_id=found.id)
-        services.events.duplicate_batch(
-            DuplicateBatch(job=intent.job, provider=intent.provider, batch_id=found.id, requests=intent.requests)
-        )
+    logger.error("duplicate batch", job=intent.job, batch=intent.batch, batch_id=found.id)
+    services.events.duplicate_batch(
+        DuplicateBatch(job=intent.job, provider=intent.provider, batch_id=found.id, requests=intent.requests)
+    )
+    services.store.add_stranger(intent, found.id)

@@ -11,6 +11,7 @@ from batchdrop.errors import Unprocessable
 from batchdrop.records import JobSettings
 
 MAX_ATTEMPTS = 10
+MAX_AGE = 60 * 86_400  # seconds; `work/` and replaced versions live 90 days
 MIN_PART_BYTES = 5 * 1024 * 1024  # S3's smallest part of a multipart upload
 MAX_PART_BYTES = 5 * 1024**4  # S3's largest object
 MAX_PRIORITY = 1_000_000
@@ -101,7 +102,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: _is_duration(value) or TIME_OF_DAY.fullmatch(value) is not None,
         'a duration after the drop such as "6h", or a time of day such as "07:00Z"',
     ),
-    "max_age": (_is_duration, 'a duration such as "30d" or "36h"'),
+    "max_age": (
+        lambda value: _is_duration(value) and seconds(value) <= MAX_AGE,
+        'a duration such as "30d" or "36h", 60 days at most',
+    ),
     "priority": (lambda value: abs(value) <= MAX_PRIORITY, f"a number from {-MAX_PRIORITY} to {MAX_PRIORITY}"),
     "part_bytes": (
         lambda value: MIN_PART_BYTES <= value <= MAX_PART_BYTES,

@@ -18,6 +18,7 @@ from batchdrop.results import ErrorCode
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
 _UTF8_PIECE = 1024 * 1024  # a character of a decoded text takes up to four bytes of memory
 _NULL = Raw(b"null")
+_MAX_MODEL = 256  # it is part of keys in the table
 _TOO_DEEP = "nested too deeply to be read"
 
 
@@ -195,6 +196,8 @@ def _model_of(body: Raw, form: Form) -> str:
     text = _text(model, "model")
     if not text:
         raise LineProblem(ErrorCode.NO_MODEL, f'{name} has an empty "model"')
+    if len(text) > _MAX_MODEL:
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"model" is {len(text):,} characters long')
     return text
 
 

@@ -10,6 +10,7 @@ from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Provide
 
 BYTES_PER_TOKEN = 3.5  # an estimate on the safe side for prompts of text; usage that comes back corrects nothing yet
 MAX_GROUPS = 100  # open batches, each a file, while a split is planned
+_HALVINGS = 5  # down to a thirty-second
 _DISTINCT = 100  # different sizes of full batches
 _WIRE_BYTES = 120  # our custom_id and the envelope around a body
 
@@ -74,8 +75,9 @@ def capacity_of(provider: ProviderConfig) -> int:
 class Packer:
     """Puts each request into the open batch of its group, and opens a new one where it does not fit."""
 
-    def __init__(self, providers: Providers, *, split: int = 0) -> None:
+    def __init__(self, providers: Providers, *, split: int = 0, max_groups: int = MAX_GROUPS) -> None:
         self._providers = providers
+        self._max_groups = max_groups
         self._split = split
         self._open: dict[Group, Bin] = {}
         self.count = 0
@@ -96,7 +98,7 @@ class Packer:
         size = body_bytes + _WIRE_BYTES
         closed = None
         if found is None or not self._fits(found, size, inputs, provider):
-            if found is None and len(self._open) >= MAX_GROUPS:
+            if found is None and len(self._open) >= self._max_groups:
                 raise TooManyGroups
             closed, found = found, Bin(number=self.count, group=group)
             self._open[group] = found
@@ -121,8 +123,13 @@ class Packer:
             filled.requests < most
             and filled.bytes + size <= limits.bytes_per_batch
             and filled.inputs + inputs <= MAX_EMBEDDING_INPUTS
-            and (is_anthropic or filled.tokens + tokens_of(size) <= limits.enqueued_tokens)
+            and (is_anthropic or filled.tokens + tokens_of(size) <= _tokens(limits, filled.group))
         )
+
+
+def _tokens(limits: Limits, group: Group) -> int:
+    """The tokens of a batch: fewer for those that were refused before, since the real limit may be smaller."""
+    return limits.enqueued_tokens >> min(group.waits, _HALVINGS)
 
 
 def _distinct(most: int, split: int, number: int) -> int:

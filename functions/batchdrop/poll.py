@@ -1,16 +1,14 @@
 """Poll: which of a provider's batches have ended? One round at a time, in as few calls as can be."""
 
+from collections.abc import Iterator
 from itertools import islice
 
 from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
-from batchdrop.cancel import cancel_at_provider
-from batchdrop.errors import AccountRefused, NotMyTurn, Transient
+from batchdrop.cancel import cancel_at_provider, give_up
+from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
-from batchdrop.records import Batch
-from batchdrop.results import ErrorCode
-from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Due, release
@@ -58,33 +56,41 @@ def _poll(provider: str, last: int, services: Services) -> None:
     if not asked:
         return
     try:
-        for found in _look(services.apis[provider], set(asked)):
+        unknown = set(asked)
+        for found in _look(services.apis[provider], unknown):
             if found.ended_as is not None:
                 _ended(asked[found.id], found, services)
             else:
                 _live(asked[found.id], services)
+        for batch_id in unknown:
+            _live(asked[batch_id], services)
     except AccountRefused as error:
         if not services.apis.renew(provider):
             pause_provider(provider, str(error), services)
-    except Transient as error:
-        logger.warning("provider not polled", provider=provider, reason=str(error))
 
 
-def _look(api: BatchApi, wanted: set[str]) -> list[ProviderBatch]:
-    """The provider's word on these batches: from its list while that is cheaper, then one by one."""
-    found = []
-    for each in islice(api.newest(), len(wanted) // 2 * _PAGE):
-        if each.id in wanted:
-            wanted.discard(each.id)
-            found.append(each)
-        if not wanted:
-            break
+def _look(api: BatchApi, wanted: set[str]) -> Iterator[ProviderBatch]:
+    """The provider's word on these batches: from its list while that is cheaper, then one by one.
+
+    What it knows nothing of, or does not tell now, is left in `wanted`.
+    """
+    try:
+        for each in islice(api.newest(), len(wanted) // 2 * _PAGE):
+            if each.id in wanted:
+                wanted.discard(each.id)
+                yield each
+            if not wanted:
+                return
+    except (Missing, Refused, Transient) as error:
+        logger.warning("batches not listed", reason=type(error).__name__)
     for batch_id in sorted(wanted):
         try:
-            found.append(api.retrieve(batch_id))
-        except Missing:
-            logger.warning("batch not known at the provider", batch_id=batch_id)
-    return found
+            found = api.retrieve(batch_id)
+        except (Missing, Refused, Transient) as error:
+            logger.warning("batch not told", batch_id=batch_id, reason=type(error).__name__)
+        else:
+            wanted.discard(batch_id)
+            yield found
 
 
 def _live(due: Due, services: Services) -> None:
@@ -99,23 +105,7 @@ def _live(due: Due, services: Services) -> None:
         cancel_at_provider(batch, services)
     elif services.now() - batch.cancel_asked_at > STUCK_SECONDS:
         logger.error("batch stuck", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
-        _give_up(batch, services)
-
-
-def _give_up(batch: Batch, services: Services) -> None:
-    try:
-        close_batch(
-            batch,
-            BatchState.FAILED,
-            services,
-            also=(release(batch.ledger, batch.cost),),
-            failure_code=ErrorCode.PROVIDER_STUCK,
-            failure="The provider never ended the batch, although it was cancelled; it may still charge for it.",
-            ended_at=services.now(),
-            due_at=None,
-        )
-    except NotMyTurn:
-        return
+        give_up(batch, services)
 
 
 def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
@@ -133,7 +123,6 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
             output_file_id=found.output_file_id,
             error_file_id=found.error_file_id,
             failure_code=found.failures[0].code if found.failures else None,
-            failure=found.failures[0].message[:500] if found.failures else None,
             due_at=now + services.settings.lease_seconds,
         )
     except NotMyTurn:

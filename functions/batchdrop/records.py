@@ -102,7 +102,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs.
 
     While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were
-    proven to be others', and `adopted` says that its id was found in a listing: the token in the results is the proof.
+    proven to be others', and `adopted` says that its id was taken from a listing by its number of requests alone: the
+    token in the results is the proof. `key_id` tells keys apart, without telling the key.
 
     Once it is collected, `again` counts its requests to be sent again, `in_vain` says that this time was no attempt.
     `seen` notes a download with missing lines, until a second one says the same.
@@ -128,7 +129,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     api_version: str | None = None
     betas: tuple[str, ...] = ()
-    secret_version: str | None = None
+    key_id: str | None = None
     input_file_id: str | None = None
     intended_at: int | None = None
     create_by: int | None = None
@@ -140,7 +141,6 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     submitted_at: int | None = None
     ended_at: int | None = None
     ended_as: str | None = None
-    failure: str | None = None
     failure_code: str | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
@@ -160,6 +160,6 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requests: int
     started_at: int
     create_by: int
-    secret_version: str | None = None
+    key_id: str | None = None
     input_file_id: str | None = None
     expires_at: int

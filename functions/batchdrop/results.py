@@ -25,6 +25,7 @@ class ErrorCode(StrEnum):
     UNTRANSLATABLE = "untranslatable"
     BATCH_EXPIRED = "batch_expired"
     REQUEST_LOST = "request_lost"
+    UNREADABLE_RESULT = "unreadable_result"
     PROVIDER_STUCK = "provider_stuck"
     PROVIDER_FAILED = "provider_failed"
     CANCELLED = "cancelled"

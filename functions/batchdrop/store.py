@@ -338,12 +338,14 @@ class Store:
                     if job is not None:
                         yield job
 
-    def due(self, *, by: int) -> Iterator[Job | Split | Batch]:
-        """What sweep should look at: rows whose time has come, as they are now."""
-        for each in self._due(_HEAL, by):
-            row = self._row(each)
-            if row is not None and row.due_at is not None and row.due_at <= by:
-                yield row
+    def due(self, *, by: int) -> Iterator[Due]:
+        """What sweep should look at: the rows whose time has come."""
+        return self._due(_HEAL, by)
+
+    def row(self, due: Due, *, by: int) -> Job | Split | Batch | None:
+        """A due row as it is now; None when it is gone, or no longer due."""
+        row = self._row(due)
+        return row if row is not None and row.due_at is not None and row.due_at <= by else None
 
     def waiting(self, provider: str, *, by: int) -> Iterator[Due]:
         """A provider's batches that may be admitted."""

@@ -67,7 +67,10 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         _account_refused(row, error, services)
     except Changed as error:
         _not_allowed(row, error, services)
-    except (Transient, Missing) as error:
+    except Missing:
+        logger.warning("batch not submitted: its upload is not there", job=job.id, batch=row.id)
+        back_to_waiting(row, services, input_file_id=None)
+    except Transient as error:
         logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
         back_to_waiting(row, services)
     except Refused as error:
@@ -117,7 +120,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
         requests=batch.requests,
         started_at=now,
         create_by=create_by,
-        secret_version=None,
+        key_id=services.apis.key_id(batch.provider),
         input_file_id=batch.input_file_id,
         expires_at=now + WINDOW_SECONDS,
     )
@@ -126,6 +129,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
         BatchState.SUBMITTING,
         also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, services, take_slot)],
         intended_at=now,
+        key_id=intent.key_id,
         create_by=create_by,
         misses=0,
         due_at=create_by,
@@ -193,7 +197,6 @@ def _refused(batch: Batch, error: Refused, services: Services) -> None:
         services,
         also=(release(batch.ledger, batch.cost), *freed),
         failure_code=error.code or f"http_{error.status}",
-        failure=str(error)[:500],
         ended_at=services.now(),
         due_at=None,
     )

@@ -11,6 +11,7 @@ from batchdrop.collect import delete_from_provider
 from batchdrop.deadlines import expected_at, last_moment
 from batchdrop.doubt import resolve_batch, watch_creates
 from batchdrop.errors import Transient
+from batchdrop.failures import count_failure
 from batchdrop.intake import splits_of
 from batchdrop.orphans import delete_orphans
 from batchdrop.plan import fail_job, open_job
@@ -18,6 +19,7 @@ from batchdrop.publish import clean_up, late_event
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
+from batchdrop.store import Due
 from batchdrop.turns import turn
 
 logger = Logger(child=True)
@@ -32,27 +34,39 @@ def sweep(services: Services) -> None:
     if lease is None:
         return
     try:
-        for row in services.store.due(by=services.now()):
-            heal = _HEAL.get((type(row), row.state))
-            if heal is not None:
-                _heal(heal, row, services)
+        for due in services.store.due(by=services.now()):
+            _heal(due, services)
         for provider in services.providers:
-            admit_batches(provider, services)
-            watch_creates(provider, services)
-            delete_orphans(provider, services)
+            for look in (admit_batches, watch_creates, delete_orphans):
+                _look(look, provider, services)
     finally:
         services.store.end_lease(lease)
 
 
-def _heal(heal: Callable[[Any, Services], None], row: Job | Split | Batch, services: Services) -> None:
+def _heal(due: Due, services: Services) -> None:
     """Look at one row; that somebody else was faster is fine, and one that fails does not stop the others."""
     try:
-        with turn(row.job, services):
-            heal(row, services)
+        row = services.store.row(due, by=services.now())
+        heal = _HEAL.get((type(row), row.state)) if row is not None else None
+        if heal is not None:
+            with turn(due.job, services):
+                heal(row, services)
     except TooLate:
         return
     except Transient as error:
-        logger.warning("not healed for now", job=row.job, unit=type(row).__name__, reason=str(error))
+        logger.warning("not healed for now", job=due.job, unit=due.sk, reason=str(error))
+    except Exception:
+        logger.exception("unit not healed", job=due.job, unit=due.sk)
+        count_failure()
+
+
+def _look(look: Callable[[str, Services], object], provider: str, services: Services) -> None:
+    """Do a provider's part; one that fails does not stop the others'."""
+    try:
+        look(provider, services)
+    except Exception:
+        logger.exception("provider not looked after", provider=provider, part=look.__name__)
+        count_failure()
 
 
 def _plan_on(job: Job, services: Services) -> None:
@@ -98,6 +112,11 @@ def _assemble(split: Split, services: Services) -> None:
         services.queues.assemble(split.job, split.index)
 
 
+def _delete_from_provider(batch: Batch, services: Services) -> None:
+    if _send(batch, services):
+        delete_from_provider(batch, services)
+
+
 def _submit(batch: Batch, services: Services) -> None:
     if _send(batch, services):
         services.queues.submit(batch.job, batch.id)
@@ -128,6 +147,6 @@ _HEAL: dict[tuple[type, State], Callable[[Any, Services], None]] = {
     (Batch, BatchState.ADMITTED): _submit,
     (Batch, BatchState.SUBMITTING): resolve_batch,
     (Batch, BatchState.ENDED): _collect,
-    (Batch, BatchState.COLLECTED): delete_from_provider,
+    (Batch, BatchState.COLLECTED): _delete_from_provider,
     **{(Job, state): clean_up for state in TERMINAL_JOBS},
 }

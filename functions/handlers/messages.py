@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools import Logger, single_metric
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from batchdrop.failures import count_failure
 
 logger = Logger()
 
@@ -23,14 +23,8 @@ def each_message(
             step(record.body)
         except Exception:
             logger.exception("unit failed")  # the processor keeps it to itself: it would show in no log
-            _count_failure()
+            count_failure()
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=handle, processor=processor, context=context)
-
-
-def _count_failure() -> None:
-    """For the alarm: a failed message is no failed invocation, and shows in none of Lambda's own metrics."""
-    with single_metric(name="UnitsFailed", unit=MetricUnit.Count, value=1, namespace="batchdrop") as metric:
-        metric.add_dimension(name="service", value="batchdrop")

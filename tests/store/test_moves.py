@@ -37,9 +37,9 @@ LEDGER = "openai/gpt-4o"
 def test_a_move_raises_the_epoch_ends_the_claim_and_starts_the_count_of_messages_anew(store: Store) -> None:
     batch = a_batch(epoch=4, claimed_until=NOW + 50, sends=3)
     store.add(batch)
-    moved = store.move(batch, BatchState.ADMITTED, due_at=NOW + 7, failure="x")
+    moved = store.move(batch, BatchState.ADMITTED, due_at=NOW + 7, failure_code="x")
     assert moved == batch.with_(
-        state=BatchState.ADMITTED, epoch=5, claimed_until=0, sends=0, due_at=NOW + 7, failure="x"
+        state=BatchState.ADMITTED, epoch=5, claimed_until=0, sends=0, due_at=NOW + 7, failure_code="x"
     )
     assert store.batch(JOB, batch.id) == moved
 
@@ -187,7 +187,7 @@ def test_a_counter_moves_with_the_state_or_not_at_all(store: Store) -> None:
     assert read is not None
     store.move(second, SplitState.PLANNED, also=[update_counter(read, "unplanned", 1, to=0, due_at=NOW)])
     assert store.job(JOB) == job.with_(unplanned=0, due_at=NOW)
-    assert store.job(JOB) in list(store.due(by=NOW))
+    assert store.job(JOB) in [store.row(due, by=NOW) for due in store.due(by=NOW)]
 
 
 def test_a_counter_never_asks_for_the_epoch(store: Store) -> None:

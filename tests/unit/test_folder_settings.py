@@ -114,7 +114,7 @@ EXPECTED_BY = 'a duration after the drop such as "6h", or a time of day such as 
         ('expected_by = "24:00Z"', f"expected_by = '24:00Z': {EXPECTED_BY}"),
         ('expected_by = "0h"', f"expected_by = '0h': {EXPECTED_BY}"),
         ('expected_by = "6 hours"', f"expected_by = '6 hours': {EXPECTED_BY}"),
-        ('max_age = "30"', 'max_age = \'30\': a duration such as "30d" or "36h"'),
+        ('max_age = "30"', 'max_age = \'30\': a duration such as "30d" or "36h", 60 days at most'),
         ("max_age = 30", "max_age = 30: Expected `str`, got `int`"),
         ("part_bytes = 5242879", "part_bytes = 5242879: at least 5242880, at most 5497558138880"),
         (f"part_bytes = {2**63}", f"part_bytes = {2**63}: at least 5242880, at most 5497558138880"),

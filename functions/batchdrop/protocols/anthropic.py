@@ -4,7 +4,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.manifest import Usage
-from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.outcome import Answer, Failure, Outcome
 from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -241,6 +241,13 @@ def _errored(body: Raw) -> tuple[Response, ResultError]:
         source="provider",
         retryable=error.type in _RETRYABLE_TYPES,
     )
+
+
+def refused_line(custom_id: str, failure: Failure) -> bytes:
+    """A result line, in Anthropic's form, for a request that ended with an error of ours."""
+    error = {"type": failure.code or "api_error", "message": failure.message}
+    result = {"type": "errored", "error": {"type": "error", "error": error}}
+    return msgspec.json.encode({"custom_id": custom_id, "result": result}) + b"\n"
 
 
 def read_answer(body: Raw) -> Answer:

@@ -152,14 +152,18 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 _WAITS = frozenset({"token_limit_exceeded", "too_many_tasks", "rate_limit_exceeded"})
 _INCIDENTS = frozenset({"server_error", "internal_error", "internal_server_error", "timeout", "service_unavailable"})
 _FILE_WORDS = ("cannot find file", "does not have access", "file not found", "no such file")
+_OF_ALL = frozenset({"model_not_found", "mismatched_model", "invalid_url", "invalid_endpoint", "invalid_model"})
 _INCIDENT_TRIES = 5
 
 
-def judge_failure(failures: tuple[Failure, ...], waits: int) -> Judgement:
-    """Whose fault a failed batch was; the set of codes is open, and what is not known is final."""
-    refused = tuple(failure for failure in failures if failure.line)
+def judge_failure(failures: tuple[Failure, ...], *, requests: int, waits: int) -> Judgement:
+    """Whose fault a failed batch was; the set of codes is open, and what is not known is final.
+
+    A batch has one model and one endpoint: a code about them speaks of all its lines, whichever line it names.
+    """
+    refused = tuple(each for each in failures if each.line and each.line <= requests and each.code not in _OF_ALL)
     if refused:
-        return Judgement(refused=refused, in_vain=True)
+        return Judgement(refused=refused, in_vain=waits < _INCIDENT_TRIES)
     if any(failure.code in _WAITS for failure in failures):
         return Judgement(in_vain=True)
     return Judgement(in_vain=waits < _INCIDENT_TRIES and any(_is_incident(failure) for failure in failures))

@@ -39,7 +39,7 @@ def is_account_error(code: str | None, message: str) -> bool:
 
     An empty account says so with other codes too: "Your credit balance is too low" is an `invalid_request_error`.
     """
-    return code in _ACCOUNT_CODES or "credit balance" in message.lower()
+    return code in _ACCOUNT_CODES or message.lower().startswith("your credit balance is too low")
 
 
 def retryable_status(status: int | None) -> bool:

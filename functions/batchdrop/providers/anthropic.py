@@ -11,7 +11,7 @@ import anthropic
 import httpx2
 import msgspec
 
-from batchdrop.errors import OutcomeUnknown, Refused, Transient
+from batchdrop.errors import OutcomeUnknown, Transient
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
 from batchdrop.providers.api import Missing, ProviderBatch, Upload
@@ -91,13 +91,10 @@ class AnthropicBatches:
             return msgspec.json.decode(answer.content, type=_Id).id
         except anthropic.APIStatusError as error:
             if is_undecided(error.status_code):
-                raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from error
-            found = refusal(error.status_code, error.response.content)
-            if isinstance(found, Missing):
-                found = Refused(str(found), status=error.status_code, code="not_found_error")
-            raise found from error
+                raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
+            raise refusal(error.status_code, error.response.content) from None
         except (anthropic.AnthropicError, httpx2.HTTPError, msgspec.DecodeError) as error:
-            raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from error
+            raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
 
     def retrieve(self, batch_id: str) -> ProviderBatch:
         return _in_our_words(self._get(f"{_BATCHES}/{batch_id}", _Batch))
@@ -158,17 +155,17 @@ class AnthropicBatches:
             answer = self._client.get(path, cast_to=httpx2.Response, options={"params": query or {}})
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}: {error}") from error
+        except (msgspec.DecodeError, RecursionError):
+            raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except anthropic.APIStatusError as error:
-            raise refusal(error.status_code, error.response.content) from error
+            raise refusal(error.status_code, error.response.content) from None
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-            raise Transient(f"{self._name} does not answer: {type(error).__name__}") from error
+            raise Transient(f"{self._name} does not answer: {type(error).__name__}") from None
 
 
 class _Body:

@@ -12,8 +12,6 @@ from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.providers.keys import Key, Keys
 from batchdrop.records import Batch
 
-USER_AGENT_NOTE = "batchdrop"
-
 
 class Missing(Exception):  # noqa: N818 - a fact about the provider
     """The provider does not know this id; for a while after a create that means nothing."""
@@ -128,6 +126,10 @@ class Apis:
         if made is None or made[0] != key:
             made = self._made[provider] = (key, self._make(config, key))
         return made[1]
+
+    def key_id(self, provider: str) -> str:
+        """Which key is used, as `Key.id` tells it."""
+        return self._keys.key(self._providers[provider]).id
 
     def renew(self, provider: str) -> bool:
         """Read the key again after a refusal; True when it is another one now."""

@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 import openai
 
-from batchdrop.errors import OutcomeUnknown, Refused, Transient
+from batchdrop.errors import OutcomeUnknown, Transient
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
 from batchdrop.providers.api import Missing, ProviderBatch, Upload
@@ -114,10 +114,10 @@ class OpenAIBatches:
             return msgspec.json.decode(answer.content, type=_Id).id
         except openai.APIStatusError as error:
             if is_undecided(error.status_code):
-                raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from error
-            raise _decided(refusal(error.status_code, error.response.content)) from error
+                raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
+            raise refusal(error.status_code, error.response.content) from None
         except (openai.APIError, httpx2.HTTPError, msgspec.DecodeError) as error:
-            raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from error
+            raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
 
     def retrieve(self, batch_id: str) -> ProviderBatch:
         with self._translated():
@@ -185,22 +185,17 @@ class OpenAIBatches:
     def _read[T](self, content: bytes, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(content, type=kind)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}: {error}") from error
+        except (msgspec.DecodeError, RecursionError):
+            raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except openai.APIStatusError as error:
-            raise refusal(error.status_code, error.response.content) from error
+            raise refusal(error.status_code, error.response.content) from None
         except (openai.APIError, httpx2.HTTPError) as error:
-            raise Transient(f"{self._name} does not answer: {type(error).__name__}") from error
-
-
-def _decided(error: Exception) -> Exception:
-    """A 404 to a create is a definite refusal: the file or the endpoint is not there."""
-    return Refused(str(error), status=404, code="not_found") if isinstance(error, Missing) else error
+            raise Transient(f"{self._name} does not answer: {type(error).__name__}") from None
 
 
 def _in_our_words(read: _Batch) -> ProviderBatch:
