@@ -21,7 +21,8 @@ from batchdrop.records import Batch
 
 _BATCHES = "/v1/messages/batches"
 _PAGE = 1000  # Anthropic's largest
-_TIMEOUT = httpx2.Timeout(connect=10, read=120, write=120, pool=10)
+_TIMEOUT = httpx2.Timeout(15)  # of a call without a large body: poll and sweep make many within their minute
+_TRANSFER = httpx2.Timeout(120, connect=15)  # of an upload or a download, for each piece
 _ANSWER_SECONDS = 120
 _CHUNK = 256 * 1024
 _STREAMED = {"X-Stainless-Raw-Response": "stream"}  # the SDK's own way to ask for a body that is not read yet
@@ -62,7 +63,7 @@ class AnthropicBatches:
             api_key=key.value,
             base_url=provider.base_url,
             timeout=_TIMEOUT,
-            max_retries=2,
+            max_retries=1,
             default_headers={"anthropic-version": provider.api_version or DEFAULT_VERSION},
             http_client=http_client,
         )
@@ -118,7 +119,9 @@ class AnthropicBatches:
             if at:
                 headers["Range"] = f"bytes={at}-"
             response = self._client.get(
-                f"{_BATCHES}/{name}/results", cast_to=httpx2.Response, options={"headers": headers}
+                f"{_BATCHES}/{name}/results",
+                cast_to=httpx2.Response,
+                options={"headers": headers, "timeout": _TRANSFER},
             )
             try:
                 yield response

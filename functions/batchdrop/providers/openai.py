@@ -20,7 +20,8 @@ from batchdrop.records import Batch
 _FILES_EXPIRE = 30 * 86_400  # seconds; OpenAI's longest; ours are deleted long before
 _PAGE = 100  # OpenAI's largest
 _FILES_PAGE = 10_000  # the same, of files
-_TIMEOUT = httpx2.Timeout(connect=10, read=120, write=120, pool=10)
+_TIMEOUT = httpx2.Timeout(15)  # of a call without a large body: poll and sweep make many within their minute
+_TRANSFER = httpx2.Timeout(120, connect=15)  # of an upload or a download, for each piece
 _ANSWER_SECONDS = 60
 _ENDED_AS = {"completed": "completed", "failed": "failed", "expired": "expired", "cancelled": "cancelled"}
 
@@ -84,7 +85,7 @@ class OpenAIBatches:
 
     def __init__(self, provider: ProviderConfig, key: Key, http_client: httpx2.Client | None = None) -> None:
         self._client = openai.OpenAI(
-            api_key=key.value, base_url=provider.base_url, timeout=_TIMEOUT, max_retries=2, http_client=http_client
+            api_key=key.value, base_url=provider.base_url, timeout=_TIMEOUT, max_retries=1, http_client=http_client
         )
         self._name = provider.name
 
@@ -94,6 +95,7 @@ class OpenAIBatches:
                 file=(name, file, "application/jsonl"),
                 purpose="batch",
                 expires_after={"anchor": "created_at", "seconds": _FILES_EXPIRE},
+                timeout=_TRANSFER,
             )
             return self._read(answer.content, _Id).id
 
@@ -143,7 +145,9 @@ class OpenAIBatches:
         @contextmanager
         def opened(at: int) -> Iterator[httpx2.Response]:
             headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={at}-"} if at else {})
-            with self._client.files.with_streaming_response.content(name, extra_headers=headers) as answer:
+            with self._client.files.with_streaming_response.content(
+                name, extra_headers=headers, timeout=_TRANSFER
+            ) as answer:
                 yield answer.http_response
 
         with self._translated():
