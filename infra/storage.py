@@ -13,7 +13,6 @@ DUE_ATTRIBUTES = ["batch_id", "submitted_at", "requests", "priority"]
 # No scan and no unconditional batch write: every write is conditional on what was read.
 ROW_ACTIONS = [
     "dynamodb:GetItem",
-    "dynamodb:BatchGetItem",
     "dynamodb:Query",
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",

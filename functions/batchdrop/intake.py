@@ -15,6 +15,7 @@ from batchdrop.states import JobState, SplitState
 
 logger = Logger(child=True)
 
+_SETTINGS_BYTES = 64 * 1024
 _CLOCK_SLACK = 5  # seconds between an object's LastModified and its event's time, at most
 
 
@@ -123,7 +124,10 @@ def _settings_files(key: str, services: Services) -> list[tuple[str, str]]:
     found = []
     for each in files.settings_keys(key):
         try:
-            found.append((each, services.files.get(each).decode()))
+            text = b"".join(services.files.stream(each, end=_SETTINGS_BYTES + 1))
+            if len(text) > _SETTINGS_BYTES:
+                raise Unprocessable(f"{each} is longer than {_SETTINGS_BYTES:,} bytes.")
+            found.append((each, text.decode()))
         except Gone:
             continue
         except UnicodeDecodeError:

@@ -59,7 +59,6 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     split_bytes: int = 0
     unplanned: int = 0
     unassembled: int = 0
-    failed_splits: int = 0
     opened_key: str | None = None
     outcome: JobState | None = None
     reason: str | None = None

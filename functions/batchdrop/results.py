@@ -25,6 +25,8 @@ class ErrorCode(StrEnum):
     UNTRANSLATABLE = "untranslatable"
     BATCH_EXPIRED = "batch_expired"
     REQUEST_LOST = "request_lost"
+    NO_RESPONSE = "no_response"
+    UNKNOWN_ERROR = "unknown_error"
     UNREADABLE_RESULT = "unreadable_result"
     PROVIDER_STUCK = "provider_stuck"
     PROVIDER_FAILED = "provider_failed"

@@ -181,3 +181,9 @@ def test_a_listing_with_the_oldest_first_finds_a_lost_create_too() -> None:
 def test_a_key_is_told_apart_and_never_told() -> None:
     key = Key("sk-secret")
     assert (repr(key), "secret" in key.id, key.id == Key("sk-secret").id) == ("Key(…)", False, True)
+
+
+def test_a_settings_file_of_absurd_size_fails_the_job_by_name(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket="bucket", Key="input/batchdrop.toml", Body=b"# " + b"x" * 100_000)
+    out = cloud.run("input/x.jsonl", mixed(1))
+    assert (out.manifest.status, out.manifest.reason) == ("FAILED", "input/batchdrop.toml is longer than 65,536 bytes.")

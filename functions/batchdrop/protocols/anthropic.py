@@ -236,7 +236,7 @@ def _errored(body: Raw) -> tuple[Response, ResultError]:
         error = _Error()
     response = Response(status_code=STATUS_OF_TYPE.get(error.type or ""), request_id=None, body=body)
     return response, ResultError(
-        code=error.type or "unknown_error",
+        code=error.type or ErrorCode.UNKNOWN_ERROR,
         message=error.message or "The provider gave no reason.",
         source="provider",
         retryable=error.type in _RETRYABLE_TYPES,

@@ -252,7 +252,7 @@ def _problem(response: _Response | None, error: Raw) -> ResultError | None:
         return _named(error, None)
     if response is None:
         message = "The provider sent neither an answer nor an error."
-        return ResultError(code="no_response", message=message, source="provider", retryable=True)
+        return ResultError(code=ErrorCode.NO_RESPONSE, message=message, source="provider", retryable=True)
     if response.status_code is not None and 200 <= response.status_code < 300:  # noqa: PLR2004 - HTTP's success
         return None
     try:
@@ -282,7 +282,7 @@ def _plain(raw: Raw) -> str | None:
 
 def _refused(code: str | None, message: str, status: int | None) -> ResultError:
     return ResultError(
-        code=code or (f"http_{status}" if status else "unknown_error"),
+        code=code or (f"http_{status}" if status else ErrorCode.UNKNOWN_ERROR),
         message=message
         or (f"The provider answered with status {status}." if status else "The provider gave no reason."),
         source="provider",
