@@ -105,7 +105,7 @@ class Aws:
             return 200, {}, b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
         if method == "POST" and "delete" in query:
             return self._delete(_bytes(request.body).decode())
-        raise NotImplementedError(f"{method} {request.url}")
+        raise LookupError(f"this stand-in has no {method} {request.url}")
 
     def _put_object(self, key: str, request: AWSPreparedRequest) -> Reply:
         if request.headers.get("If-None-Match") is not None and key in self.objects:
