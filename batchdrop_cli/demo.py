@@ -38,6 +38,7 @@ def run(state_dir: Path) -> int:
     report.say_over(job, manifest)
     report.say_summary(manifest, paths)
     say(f"In the bucket: s3://{cloud.bucket}/{jobs.shown(cloud, job).output}")
+    say("The local cloud stays up. End it with: .venv/bin/batchdrop local down")
     return 0 if job.state is JobState.COMPLETED else FAILED
 
 

@@ -167,7 +167,7 @@ def waits_for(store: Store, batches: Sequence[Batch]) -> list[str]:
 def _full(store: Store, batches: Sequence[Batch]) -> list[str]:
     ledgers = sorted({batch.ledger for batch in batches if batch.state is BatchState.WAITING})
     taken = [(ledger, store.reserved(ledger)) for ledger in ledgers]
-    return [f"{ledger}: room within its limits; {count:,} are taken now" for ledger, count in taken if count]
+    return [f"{ledger}: its turn within its limits; {count:,} are taken now" for ledger, count in taken if count]
 
 
 def paused(provider: str, reason: str) -> str:

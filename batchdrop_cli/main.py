@@ -172,6 +172,8 @@ def run(  # noqa: PLR0913 - options of the command line
     Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
     """
     key = drop.check(file, key)
+    if output is not None and output.exists() and not output.is_dir():
+        raise Mistake(f"{output} is a file: name a folder for the results. Nothing was dropped.")
     cloud = find_cloud(where)
     job = _wait(cloud, _drop(cloud, file, key, again=again))
     manifest = jobs.read_manifest(cloud, job)

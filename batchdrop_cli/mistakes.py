@@ -26,12 +26,12 @@ WRONG_USE = 2
 INTERRUPTED = 130  # as shells count Ctrl-C
 
 _CREDENTIALS = (
-    "There are no usable AWS credentials, and no local cloud is up in this folder. "
-    "Start one with: batchdrop local up - or log in to AWS (aws configure, aws sso login) and set AWS_PROFILE."
+    "There are no usable AWS credentials. Log in to AWS (aws configure, aws sso login) and set AWS_PROFILE - "
+    "or work on this machine: batchdrop local up, without --aws, --stack and --region."
 )
 _NO_REGION = (
-    "No local cloud is up in this folder, and no AWS region is set. "
-    "Start one with: batchdrop local up - or name the region of your stack with --region or AWS_REGION."
+    "No AWS region is set. Name the region of your stack with --region or AWS_REGION - "
+    "or work on this machine: batchdrop local up, without --aws, --stack and --region."
 )
 _EXPIRED = "The AWS credentials have expired. Log in again (aws sso login), then repeat the command."
 

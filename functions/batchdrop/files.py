@@ -291,7 +291,7 @@ class Concatenation:
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """A line where it lies: `offset` and `length` in the object, its line end aside; `bytes` None when too long."""
+    """A line where it lies: `offset` and `length` in the object, its line feed aside; `bytes` None when too long."""
 
     offset: int
     length: int
@@ -302,7 +302,7 @@ def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterat
     r"""Cut a stream at every `\n`, and only there. `offset` is where the stream begins in the object.
 
     The last line needs no line end. A line over `max_bytes` is passed over without being held in memory. A `\r`
-    before the line end is not part of the line.
+    before the line end counts in the length, and is not among the bytes.
     """
     held: list[bytes] = []
     length = 0
@@ -317,7 +317,7 @@ def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterat
                 whole = b"".join((*held, piece)) if held else piece
                 held = []  # before the line is used: it may be as long as memory allows
                 text = whole.removesuffix(b"\r")
-                yield Line(offset, len(text), text)
+                yield Line(offset, length, text)
             offset += length + 1
             held, length = [], 0
         length += len(last)
@@ -329,7 +329,7 @@ def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterat
         yield Line(offset, length, None)
     elif length:
         text = b"".join(held).removesuffix(b"\r")
-        yield Line(offset, len(text), text)
+        yield Line(offset, length, text)
 
 
 def _version(version_id: str | None) -> dict[str, Any]:

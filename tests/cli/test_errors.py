@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 NO_CREDENTIALS = (
-    "There are no usable AWS credentials, and no local cloud is up in this folder. Start one with: batchdrop local up "
-    "- or log in to AWS (aws configure, aws sso login) and set AWS_PROFILE."
+    "There are no usable AWS credentials. Log in to AWS (aws configure, aws sso login) and set AWS_PROFILE - "
+    "or work on this machine: batchdrop local up, without --aws, --stack and --region."
 )
 NO_PROFILE = "AWS could not be used: The config profile (mine) could not be found."
 NO_STACK = (
@@ -123,7 +123,7 @@ def test_without_a_region_it_is_asked_for(run: "Run", aws: "Aws", monkeypatch: p
     code, _, err = run("jobs")
     assert code == 1
     assert err.startswith(
-        "No local cloud is up in this folder, and no AWS region is set. Start one with: batchdrop local up"
+        "No AWS region is set. Name the region of your stack with --region or AWS_REGION - or work on this machine"
     )
     assert run("jobs", "--region", "eu-central-1").code == 0
     assert aws.keys() == []

@@ -215,3 +215,9 @@ def test_the_manifest_is_one_compact_line(cloud: Cloud) -> None:
     body = cloud.read(f"output/x/{out.manifest.job}/manifest.json")
     assert b"\n" not in body
     assert json.loads(body)["schema"] == "batchdrop.manifest/1"
+
+
+def test_failed_lines_are_byte_for_byte_with_carriage_returns_too(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", b'{"bad"\r\n \r\n{"worse" \r\n' + jsonl(mixed(1)) + b"[1]")
+    assert out.failed == [b'{"bad"\r', b'{"worse" \r', b"[1]"]
+    assert [result["line"] for result in out.results] == [1, 3, 4, 5]

@@ -29,9 +29,9 @@ def cut(data: bytes, *, at: int = 0, max_bytes: int = 1_000, piece: int = 10_000
         (b"a\n", [Line(0, 1, b"a")]),
         (b"a\nb", [Line(0, 1, b"a"), Line(2, 1, b"b")]),
         (b"\n\na\n", [Line(0, 0, b""), Line(1, 0, b""), Line(2, 1, b"a")]),
-        (b"a\r\nb\r\n", [Line(0, 1, b"a"), Line(3, 1, b"b")]),
-        (b"a\rb\n\r\n", [Line(0, 3, b"a\rb"), Line(4, 0, b"")]),
-        (b"a\r", [Line(0, 1, b"a")]),
+        (b"a\r\nb\r\n", [Line(0, 2, b"a"), Line(3, 2, b"b")]),
+        (b"a\rb\n\r\n", [Line(0, 3, b"a\rb"), Line(4, 1, b"")]),
+        (b"a\r", [Line(0, 2, b"a")]),
         ("\u2028\u2029\u0085\x0b\x0c\x1c\n".encode(), [Line(0, 11, "\u2028\u2029\u0085\x0b\x0c\x1c".encode())]),
     ],
     ids=repr,
@@ -77,7 +77,9 @@ def test_the_pieces_of_a_stream_make_no_difference(data: bytes, piece: int, max_
 
 @given(files)
 def test_offsets_and_lengths_point_at_the_lines_bytes(data: bytes) -> None:
-    assert [data[line.offset : line.offset + line.length] for line in cut(data)] == [line.bytes for line in cut(data)]
+    lines = [data[line.offset : line.offset + line.length] for line in cut(data)]
+    assert [line.removesuffix(b"\r") for line in lines] == [line.bytes for line in cut(data)]
+    assert b"\n".join(lines) == data.removesuffix(b"\n")
 
 
 # Splits
