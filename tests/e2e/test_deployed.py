@@ -56,10 +56,13 @@ def events(behind: "Behind") -> Iterator[Callable[[], list[dict[str, Any]]]]:
     sqs.delete_queue(QueueUrl=url)
 
 
+HOUR = 3_600
+
+
 @pytest.fixture
 def slow_providers(behind: "Behind") -> Iterator[None]:
-    """Batches take so long that there is time to end the emulator while they run."""
-    behind.control("POST", "shape", model="*", seconds_to_complete=4)
+    """Batches run until the test moves the providers' clock: an hour is never waited for."""
+    behind.control("POST", "shape", model="*", seconds_to_complete=HOUR)
     yield
     behind.control("DELETE", "faults")
 
@@ -153,6 +156,7 @@ def test_a_job_goes_on_and_ends_complete_after_the_emulator_was(user: "User", be
     else:
         assert local_cloud.down(behind.state_dir)
     behind.up()
+    behind.control("POST", "advance", seconds=HOUR)
 
     answered = user.fetch(end)
     assert [got(result) for result in read(answered.results)] == [wanted(line) for line in dropped]
