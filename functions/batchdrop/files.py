@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +245,8 @@ class Concatenation:
                 IfNoneMatch="*",
             )
         except BaseException:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload)
+            with suppress(ClientError):  # gone when its completion went through and only the reply was lost
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload)
             raise
 
     def _add(self, key: str, size: int) -> None:
