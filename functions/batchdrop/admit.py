@@ -7,7 +7,8 @@ from batchdrop.packing import capacity_of
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Changed, reserve
+from batchdrop.store import Changed
+from batchdrop.writes import reserve
 
 logger = Logger(child=True)
 

@@ -31,8 +31,9 @@ from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Changed, move_too, update_counter
+from batchdrop.store import Changed
 from batchdrop.turns import turn
+from batchdrop.writes import move_too, update_counter
 
 logger = Logger(child=True)
 

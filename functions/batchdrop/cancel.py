@@ -13,8 +13,9 @@ from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Store, free_slot, release
+from batchdrop.store import Store
 from batchdrop.submit import slot
+from batchdrop.writes import free_slot, release
 
 logger = Logger(child=True)
 

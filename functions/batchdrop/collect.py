@@ -23,9 +23,10 @@ from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Changed, reserve, take_slot
+from batchdrop.store import Changed
 from batchdrop.submit import pause_provider, slot
 from batchdrop.turns import turn
+from batchdrop.writes import reserve, take_slot
 
 logger = Logger(child=True)
 

@@ -19,8 +19,9 @@ from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.records import Batch, Intent
 from batchdrop.services import Services
 from batchdrop.states import BatchState
-from batchdrop.store import Changed, free_slot, own_batch_id, watch_intent
+from batchdrop.store import Changed
 from batchdrop.submit import WINDOW_SECONDS, back_to_waiting, pause_provider, slot
+from batchdrop.writes import free_slot, own_batch_id, watch_intent
 
 logger = Logger(child=True)
 

@@ -26,8 +26,9 @@ from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Changed, update_counter
+from batchdrop.store import Changed
 from batchdrop.turns import turn
+from batchdrop.writes import update_counter
 
 logger = Logger(child=True)
 

@@ -11,8 +11,9 @@ from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
-from batchdrop.store import Due, release
+from batchdrop.store import Due
 from batchdrop.submit import pause_provider
+from batchdrop.writes import release
 
 logger = Logger(child=True)
 

@@ -26,7 +26,8 @@ from batchdrop.protocols import openai
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Changed, Write, update_counter
+from batchdrop.store import Changed
+from batchdrop.writes import Write, update_counter
 
 logger = Logger(child=True)
 

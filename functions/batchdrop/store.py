@@ -1,33 +1,38 @@
-"""The state of every job in DynamoDB. No other module knows the table.
+"""The state of every job in DynamoDB: read and written here. Only this module and `writes` know the table.
 
 One table: `pk`, `sk`; the index `due` holds the rows that somebody must look at, by state and time; the index `days`
 lists jobs. Every write of a row with a state is conditional on the state and the epoch that were read.
 """
 
 import uuid
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import stamina
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from batchdrop.errors import NotMyTurn, Transient
-from batchdrop.records import Batch, Intent, Job, Row, Split
-from batchdrop.states import BatchState, JobState, State, may_move
+from batchdrop.records import Batch, Intent, Job, Split
+from batchdrop.states import BatchState, State
+from batchdrop.writes import (
+    DUE_SHARDS,
+    HEAL,
+    Item,
+    Update,
+    Write,
+    decode,
+    due_key,
+    encode,
+    key_item,
+    key_of,
+    moved,
+    next_row,
+    values_of,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-Item = dict[str, Any]
-Write = Callable[[str], Item]
-"""One item of a transaction, given the table's name."""
-
-DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit for a partition)
-_HEAL = "HEAL"
-_TRANSACTION_ITEMS = 100  # DynamoDB's limit
 
 
 class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
@@ -44,231 +49,6 @@ class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decid
 
 class _Conflict(Exception):  # noqa: N818 - it never leaves this module
     """Two transactions met on one row: the same write may go through in a moment."""
-
-
-class _Numbers(TypeDeserializer):
-    def _deserialize_n(self, value: str) -> int:
-        return int(value)
-
-
-_from_item = _Numbers()
-_to_item = TypeSerializer()
-
-
-def _encode(values: Mapping[str, Any]) -> Item:
-    return {name: _to_item.serialize(value) for name, value in values.items()}
-
-
-def _decode(item: Mapping[str, Any]) -> Item:
-    return {name: _from_item.deserialize(value) for name, value in item.items()}
-
-
-def _key(row: Row) -> tuple[str, str]:
-    match row:
-        case Job():
-            return f"JOB#{row.job}", "JOB"
-        case Split():
-            return f"JOB#{row.job}", f"SPLIT#{row.index:05}"
-        case Batch():
-            return f"JOB#{row.job}", f"BATCH#{row.id}"
-        case _:
-            raise TypeError(type(row).__name__)
-
-
-def _due_key(group: str, shard: int) -> str:
-    return f"{group}#{shard}"
-
-
-def _due_group(row: Job | Split | Batch) -> str:
-    """Who looks at a row: admission and poll take theirs by provider, sweep takes all others together."""
-    if isinstance(row, Batch) and row.state in {BatchState.WAITING, BatchState.IN_FLIGHT}:
-        return f"{row.state}#{row.provider}"
-    return _HEAL
-
-
-def _values(row: Job | Split | Batch) -> Item:
-    """All attributes of a row, the indexes' among them; what is None or default is left out."""
-    pk, sk = _key(row)
-    values: Item = {"pk": pk, "sk": sk, **msgspec.to_builtins(row)}
-    values["epoch"] = row.epoch
-    if row.due_at is not None:
-        shard = zlib.crc32(f"{pk}{sk}".encode()) % DUE_SHARDS
-        values["due_key"] = _due_key(_due_group(row), shard)
-    if isinstance(row, Job):
-        values["day"] = row.job[:8]
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _key_item(pk: str, sk: str) -> Item:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
-
-
-def _next[R: (Job, Split, Batch)](row: R, state: State, changes: Mapping[str, Any]) -> R:
-    if not may_move(row.state, state):
-        raise ValueError(f"{row.state} does not move to {state}")
-    return row.with_(epoch=row.epoch + 1, state=state, **{"claimed_until": 0, "sends": 0, **changes})
-
-
-def _moved[R: (Job, Split, Batch)](old: R, new: R, move_id: str) -> Write:
-    update = _Update(*_key(old))
-    update.when("state", "=", old.state)
-    update.when("epoch", "=", old.epoch)
-    before, after = _values(old), _values(new)
-    for name in sorted(after.keys() | before.keys()):
-        if name not in after:
-            update.remove(name)
-        elif before.get(name) != after[name]:
-            update.set(name, after[name])
-    update.set("moved_by", move_id)
-    return lambda table: {"Update": update.request(table)}
-
-
-class _Update:
-    """Builds one Update: what to set, what to remove, on which condition."""
-
-    def __init__(self, pk: str, sk: str) -> None:
-        self._key = _key_item(pk, sk)
-        self._names: dict[str, str] = {}
-        self._values: Item = {}
-        self._sets: list[str] = []
-        self._removes: list[str] = []
-        self._conditions: list[str] = []
-
-    def name(self, attribute: str) -> str:
-        self._names[f"#{attribute}"] = attribute
-        return f"#{attribute}"
-
-    def value(self, value: object) -> str:
-        placeholder = f":v{len(self._values)}"
-        self._values[placeholder] = _to_item.serialize(value)
-        return placeholder
-
-    def set(self, attribute: str, value: object) -> None:
-        self._sets.append(f"{self.name(attribute)} = {self.value(value)}")
-
-    def set_to(self, attribute: str, expression: str) -> None:
-        self._sets.append(f"{self.name(attribute)} = {expression}")
-
-    def remove(self, attribute: str) -> None:
-        self._removes.append(self.name(attribute))
-
-    def when(self, attribute: str, operator: str, value: object) -> None:
-        self._conditions.append(f"{self.name(attribute)} {operator} {self.value(value)}")
-
-    def when_expression(self, expression: str) -> None:
-        self._conditions.append(expression)
-
-    def request(self, table: str) -> Item:
-        parts = []
-        if self._sets:
-            parts.append("SET " + ", ".join(self._sets))
-        if self._removes:
-            parts.append("REMOVE " + ", ".join(self._removes))
-        request: Item = {"TableName": table, "Key": self._key, "ExpressionAttributeNames": self._names}
-        if parts:
-            request["UpdateExpression"] = " ".join(parts)
-        if self._conditions:
-            request["ConditionExpression"] = " AND ".join(self._conditions)
-            request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-        if self._values:
-            request["ExpressionAttributeValues"] = self._values
-        return request
-
-
-def update_counter(row: Job | Split, counter: str, value: int, *, to: int, **changes: Any) -> Write:
-    """Set a counter that was read as `value`; refused when it has changed. Never conditioned on the epoch."""
-    update = _Update(*_key(row))
-    update.when(counter, "=", value)
-    update.set(counter, to)
-    for name, change in changes.items():
-        update.set(name, change)
-    if changes.get("due_at") is not None:
-        update.set("due_key", _values(row.with_(due_at=0))["due_key"])
-    return lambda table: {"Update": update.request(table)}
-
-
-def require_state(row: Job, state: JobState) -> Write:
-    """Refused unless the job is in this state."""
-    update = _Update(*_key(row))
-    update.when("state", "=", state)
-    return lambda table: {"ConditionCheck": update.request(table)}
-
-
-def add_row(row: Job | Split | Batch) -> Write:
-    """Refused when the row exists."""
-    return lambda table: {
-        "Put": {"TableName": table, "Item": _encode(_values(row)), "ConditionExpression": "attribute_not_exists(pk)"}
-    }
-
-
-def add_intent(intent: Intent) -> Write:
-    values = {"pk": f"JOB#{intent.job}", "sk": _intent_sk(intent.batch, intent.started_at)}
-    values |= {name: value for name, value in msgspec.to_builtins(intent).items() if value is not None}
-    return lambda table: {"Put": {"TableName": table, "Item": _encode(values)}}
-
-
-def own_batch_id(batch: Batch, batch_id: str, expires_at: int) -> Write:
-    """The one row that says whose a provider's batch is; refused when any batch has it already."""
-    values = {
-        "pk": f"PROVIDER#{batch.provider}",
-        "sk": f"BATCH#{batch_id}",
-        "job": batch.job,
-        "batch": batch.id,
-        "expires_at": expires_at,
-    }
-    return lambda table: {
-        "Put": {"TableName": table, "Item": _encode(values), "ConditionExpression": "attribute_not_exists(pk)"}
-    }
-
-
-def take_slot(batch: Batch) -> Write:
-    """Be the only batch of its provider with this number of requests whose create is not settled; refused if not."""
-    values = {**_slot(batch), "job": batch.job, "batch": batch.id}
-    return lambda table: {
-        "Put": {"TableName": table, "Item": _encode(values), "ConditionExpression": "attribute_not_exists(pk)"}
-    }
-
-
-def free_slot(batch: Batch) -> Write:
-    return lambda table: {"Delete": {"TableName": table, "Key": _encode(_slot(batch))}}
-
-
-def _slot(batch: Batch) -> Item:
-    return {"pk": f"SLOTS#{batch.provider}", "sk": f"{batch.requests:06}"}
-
-
-def watch_intent(batch: Batch) -> Write:
-    """A create was given up that may still arrive: its intent is looked at until it expires."""
-    update = _Update(f"JOB#{batch.job}", _intent_sk(batch.id, batch.intended_at or 0))
-    update.set("due_key", _due_key(f"WATCH#{batch.provider}", 0))
-    update.set("due_at", batch.intended_at or 0)
-    return lambda table: {"Update": update.request(table)}
-
-
-def _intent_sk(batch: str, started_at: int) -> str:
-    return f"INTENT#{batch}#{started_at}"
-
-
-def reserve(ledger: str, cost: int, *, limit: int) -> Write:
-    """Take `cost` of a ledger whose sum stays within `limit`; refused when it does not fit."""
-    update = _Update(f"LEDGER#{ledger}", "LEDGER")
-    reserved = update.name("reserved")
-    update.when_expression(f"(attribute_not_exists({reserved}) OR {reserved} <= {update.value(limit - cost)})")
-    update.set_to("reserved", f"if_not_exists({reserved}, {update.value(0)}) + {update.value(cost)}")
-    return lambda table: {"Update": update.request(table)}
-
-
-def release(ledger: str, cost: int) -> Write:
-    """Give back what `reserve` took; in the same transaction as the move that ends the need for it."""
-    update = _Update(f"LEDGER#{ledger}", "LEDGER")
-    reserved = update.name("reserved")
-    update.set_to("reserved", f"{reserved} - {update.value(cost)}")
-    return lambda table: {"Update": update.request(table)}
-
-
-def move_too[R: (Job, Split, Batch)](row: R, state: State, **changes: Any) -> Write:
-    """Another row's move in a transaction: on the state and epoch that were read, as `Store.move` has it."""
-    return _moved(row, _next(row, state, changes), "")
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -340,7 +120,7 @@ class Store:
 
     def due(self, *, by: int) -> Iterator[Due]:
         """What sweep should look at: the rows whose time has come."""
-        return self._due(_HEAL, by)
+        return self._due(HEAL, by)
 
     def row(self, due: Due, *, by: int) -> Job | Split | Batch | None:
         """A due row as it is now; None when it is gone, or no longer due."""
@@ -372,7 +152,7 @@ class Store:
         }
         try:
             self._client.put_item(
-                TableName=self._table, Item=_encode(values), ConditionExpression="attribute_not_exists(pk)"
+                TableName=self._table, Item=encode(values), ConditionExpression="attribute_not_exists(pk)"
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
@@ -398,7 +178,7 @@ class Store:
         """Put a row that does not exist; False when it does (the first one stays)."""
         try:
             self._client.put_item(
-                TableName=self._table, Item=_encode(_values(row)), ConditionExpression="attribute_not_exists(pk)"
+                TableName=self._table, Item=encode(values_of(row)), ConditionExpression="attribute_not_exists(pk)"
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
@@ -423,9 +203,9 @@ class Store:
             Changed: Another row's condition was refused: read it again.
             Transient: DynamoDB does not take the write now.
         """
-        new = _next(row, state, changes)
+        new = next_row(row, state, changes)
         move_id = uuid.uuid4().hex
-        self._write(_moved(row, new, move_id), also, move_id)
+        self._write(moved(row, new, move_id), also, move_id)
         return new
 
     def claim[R: (Job, Split, Batch)](self, row: R, lease: int, **changes: Any) -> R:
@@ -449,14 +229,14 @@ class Store:
 
         Not a claim: the epoch stays. False when another sender or worker was faster, who then sees to it.
         """
-        update = _Update(*_key(row))
+        update = Update(*key_of(row))
         update.when("state", "=", row.state)
         update.when("epoch", "=", row.epoch)
         update.when("sends", "=", row.sends) if row.sends else update.when_expression(
             f"attribute_not_exists({update.name('sends')})"
         )
         update.set("due_at", due_at)
-        update.set("due_key", _values(row.with_(due_at=due_at))["due_key"])
+        update.set("due_key", values_of(row.with_(due_at=due_at))["due_key"])
         update.set("sends", row.sends + 1)
         try:
             self._client.update_item(**update.request(self._table))
@@ -466,7 +246,7 @@ class Store:
 
     def not_due(self, row: Job | Batch) -> None:
         """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
-        update = _Update(*_key(row))
+        update = Update(*key_of(row))
         update.when("state", "=", row.state)
         update.remove("due_at")
         update.remove("due_key")
@@ -475,33 +255,33 @@ class Store:
 
     def due_again(self, job: Job, due_at: int) -> None:
         """Let sweep look at a job that is over; nothing happens when it was moved meanwhile."""
-        update = _Update(*_key(job))
+        update = Update(*key_of(job))
         update.when("state", "=", job.state)
         update.set("due_at", due_at)
-        update.set("due_key", _values(job.with_(due_at=due_at))["due_key"])
+        update.set("due_key", values_of(job.with_(due_at=due_at))["due_key"])
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.update_item(**update.request(self._table))
 
     def forget_work(self, job: str) -> None:
         """Delete the rows of a job's splits and batches; the job's own stays."""
         for row in (*self.splits(job), *self.batches(job)):
-            pk, sk = _key(row)
-            self._client.delete_item(TableName=self._table, Key=_key_item(pk, sk))
+            pk, sk = key_of(row)
+            self._client.delete_item(TableName=self._table, Key=key_item(pk, sk))
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
         """Stop submitting to a provider until then. True when it was not paused before."""
-        update = _Update(f"PROVIDER#{provider}", "PAUSE")
+        update = Update(f"PROVIDER#{provider}", "PAUSE")
         update.set("reason", reason)
         update.set("until", until)
         request = {**update.request(self._table), "ReturnValues": "ALL_OLD"}
-        old = _decode(self._client.update_item(**request).get("Attributes", {}))
+        old = decode(self._client.update_item(**request).get("Attributes", {}))
         return not old
 
     def clear_pause(self, provider: str) -> bool:
         """True when there was one."""
         old = self._client.delete_item(
             TableName=self._table,
-            Key=_key_item(f"PROVIDER#{provider}", "PAUSE"),
+            Key=key_item(f"PROVIDER#{provider}", "PAUSE"),
             ReturnValues="ALL_OLD",
         )
         return bool(old.get("Attributes"))
@@ -509,7 +289,7 @@ class Store:
     def lease(self, name: str, seconds: int) -> Lease | None:
         """Be the only run of something until `end_lease`, or for `seconds`; None while another is at it."""
         now = self._now()
-        update = _Update(f"LEASE#{name}", "LEASE")
+        update = Update(f"LEASE#{name}", "LEASE")
         until = update.name("until")
         update.when_expression(f"(attribute_not_exists({until}) OR {until} <= {update.value(now)})")
         update.set("until", now + seconds)
@@ -518,12 +298,12 @@ class Store:
             answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_OLD")
         except self._client.exceptions.ConditionalCheckFailedException:
             return None
-        before = _decode(answer.get("Attributes", {}))
+        before = decode(answer.get("Attributes", {}))
         return Lease(name=name, until=now + seconds, last=before.get("began", 0))
 
     def end_lease(self, lease: Lease) -> None:
         """Let the next run begin; nothing happens when it has begun already, since this one took too long."""
-        update = _Update(f"LEASE#{lease.name}", "LEASE")
+        update = Update(f"LEASE#{lease.name}", "LEASE")
         update.when("until", "=", lease.until)
         update.set("until", 0)
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
@@ -532,8 +312,8 @@ class Store:
     # Inside
 
     def _item(self, pk: str, sk: str) -> Item | None:
-        answer = self._client.get_item(TableName=self._table, Key=_key_item(pk, sk), ConsistentRead=True)
-        return _decode(answer["Item"]) if "Item" in answer else None
+        answer = self._client.get_item(TableName=self._table, Key=key_item(pk, sk), ConsistentRead=True)
+        return decode(answer["Item"]) if "Item" in answer else None
 
     def _get[R: (Job, Split, Batch)](self, pk: str, sk: str, kind: type[R]) -> R | None:
         item = self._item(pk, sk)
@@ -551,7 +331,7 @@ class Store:
 
     def _due(self, group: str, by: int | None) -> Iterator[Due]:
         for shard in range(DUE_SHARDS):
-            condition, values = "due_key = :key", {":key": {"S": _due_key(group, shard)}}
+            condition, values = "due_key = :key", {":key": {"S": due_key(group, shard)}}
             if by is not None:
                 condition, values = condition + " AND due_at <= :by", values | {":by": {"N": str(by)}}
             pages = self._client.get_paginator("query").paginate(
@@ -562,7 +342,7 @@ class Store:
             )
             for page in pages:
                 for item in page["Items"]:
-                    row = _decode(item)
+                    row = decode(item)
                     yield msgspec.convert({**row, "job": row["pk"].removeprefix("JOB#")}, Due)
 
     def _rows[R: (Job, Split, Batch)](self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
@@ -574,7 +354,7 @@ class Store:
         )
         for page in pages:
             for item in page["Items"]:
-                yield msgspec.convert(_decode(item), kind)
+                yield msgspec.convert(decode(item), kind)
 
     @stamina.retry(on=_Conflict, attempts=8, wait_initial=0.02, wait_max=0.5, wait_jitter=0.05)
     def _transact_once(self, items: list[Item]) -> list[Item]:
@@ -606,7 +386,7 @@ class Store:
             raise Transient(f"DynamoDB refused a transaction for now: {error}") from error
         if not reasons:
             return
-        found = _decode(reasons[0].get("Item") or {})
+        found = decode(reasons[0].get("Item") or {})
         if found.get("moved_by") == move_id:
             return  # the reply to our own write was lost, and its repetition found it
         if reasons[0].get("Code") == "ConditionalCheckFailed":

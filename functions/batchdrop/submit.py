@@ -21,8 +21,9 @@ from batchdrop.records import Batch, Intent, Job
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Changed, Write, add_intent, free_slot, own_batch_id, release, require_state, take_slot
+from batchdrop.store import Changed
 from batchdrop.turns import turn
+from batchdrop.writes import Write, add_intent, free_slot, own_batch_id, release, require_state, take_slot
 
 logger = Logger(child=True)
 

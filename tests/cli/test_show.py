@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import reserve
+from batchdrop.writes import reserve
 
 from batchdrop_cli.jobs import paused
 

@@ -9,10 +9,8 @@ import stamina
 from batchdrop.errors import NotMyTurn, Transient
 from batchdrop.records import Intent
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import (
-    Changed,
-    Lease,
-    Store,
+from batchdrop.store import Changed, Lease, Store
+from batchdrop.writes import (
     add_intent,
     add_row,
     move_too,

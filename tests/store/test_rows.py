@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import DUE_SHARDS, Due, Store
+from batchdrop.store import Due, Store
+from batchdrop.writes import DUE_SHARDS
 from faking.cloud import TABLE
 from store.rows import JOB, NOW, a_batch, a_job, a_split
 

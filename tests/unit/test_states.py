@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import MOVES, OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState, SplitState, State, may_move
-from batchdrop.store import move_too
+from batchdrop.writes import move_too
 
 ENUMS = (JobState, SplitState, BatchState)
 ALL: list[State] = [state for enum in ENUMS for state in enum]
