@@ -18,7 +18,7 @@ from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Json, Limits, ProviderName, Shape
 from provider_simulator.faults import Fault, Faults
 from provider_simulator.store import Store
-from provider_simulator.wire import Call, DroppedError, SpooledRequest, answer, cut
+from provider_simulator.wire import Call, DroppedError, SilenceError, SpooledRequest, answer, cut, with_status
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -195,11 +195,12 @@ class Simulator:
             case "reply_lost":
                 _served(call).close()
                 raise DroppedError("after everything was done")
-            case "cut":
-                return cut(_served(call), fault.bytes)
-            case "slow":
+            case "timeout":
+                _served(call).close()
                 time.sleep(fault.seconds)
-                return _served(call)
+                raise SilenceError("after everything was done")
+            case _:
+                return _spoilt(_served(call), fault)
 
     def _control(self, request: SpooledRequest, name: str) -> Response:
         control = self._controls.get((request.method, name))
@@ -222,6 +223,17 @@ def _served(call: Call) -> Response:
         response = _refusal(call, refused)
     call.request.drain()
     return response
+
+
+def _spoilt(response: Response, fault: Fault) -> Response:
+    match fault.fault:
+        case "unknown_status":
+            return with_status(response, fault.message or "resting")
+        case "cut":
+            return cut(response, fault.bytes)
+        case _:
+            time.sleep(fault.seconds)  # "slow"
+            return response
 
 
 def _refused_by(fault: Fault) -> RefusedError:

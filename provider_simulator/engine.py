@@ -288,7 +288,8 @@ class Engine:
             return _token_limit(batch, found.model or "", self.enqueued_limit(found.model or "") or 2_000_000)
         if code == "invalid_request" and batch.shape.fail_message is None:
             return _without_file(batch).errors[0]
-        return LineError(code=code, message=batch.shape.fail_message or f"The batch failed: {code}.")
+        message = batch.shape.fail_message or f"The batch failed: {code}."
+        return LineError(code=code, message=message, line=batch.shape.fail_line)
 
     def _over_enqueued_limit(self, batch: Batch, found: Scan) -> LineError | None:
         limit = self.enqueued_limit(found.model or "")

@@ -40,10 +40,16 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     seconds_to_complete: float = 0.0
     seconds_to_cancel: float | None = None
     expire_fraction: float | None = None
+    cancel_fraction: float | None = None
     failing: tuple[Failing, ...] = ()
     fail_batch: str | None = None
     fail_message: str | None = None
+    fail_line: int | None = None
     lose: int = 0
+    repeat: int = 0
+    contradict: int = 0
+    garble: int = 0
+    strangers: int = 0
     stuck: bool | Literal["always"] = False
     not_found_after_create: float = 0.0
 

@@ -8,7 +8,9 @@ import msgspec
 from provider_simulator.facts import ProviderName
 from provider_simulator.store import Store
 
-type FaultName = Literal["reply_lost", "connection_reset", "late", "status", "cut", "garbage", "slow"]
+type FaultName = Literal[
+    "reply_lost", "timeout", "connection_reset", "late", "status", "unknown_status", "cut", "garbage", "slow"
+]
 type Operation = Literal[
     "upload", "create", "retrieve", "list", "results", "cancel", "delete", "file_retrieve", "file_list", "*"
 ]
@@ -31,7 +33,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bytes: int = 1000
     """How much of a download arrives before `cut`."""
     seconds: float = 0.0
-    """Of `late` (on the simulator's clock) and `slow` (really waited)."""
+    """Of `late` (on the simulator's clock), `slow` and `timeout` (really waited)."""
 
 
 class Faults:

@@ -63,10 +63,16 @@ def phase(batch: Batch, now: float) -> Phase:
     if batch.cancel_at is not None:
         return Phase.CANCELLED if now >= cancelled_at(batch) else Phase.CANCELLING
     if now >= due_at(batch):
-        return Phase.EXPIRED if expires(batch) else Phase.COMPLETED
+        return _due_phase(batch)
     if now < validated_at(batch):
         return Phase.VALIDATING
     return Phase.FINALIZING if now >= finalizing_at(batch) else Phase.IN_PROGRESS
+
+
+def _due_phase(batch: Batch) -> Phase:
+    if batch.shape.cancel_fraction is not None:
+        return Phase.CANCELLED
+    return Phase.EXPIRED if expires(batch) else Phase.COMPLETED
 
 
 def is_live(batch: Batch, now: float) -> bool:
@@ -82,6 +88,8 @@ def answered_share(batch: Batch) -> float:
     """The share of the requests that is answered when the batch ends."""
     if batch.cancel_at is not None:
         return progress(batch, batch.cancel_at)
+    if batch.shape.cancel_fraction is not None:
+        return batch.shape.cancel_fraction
     if batch.shape.expire_fraction is not None:
         return batch.shape.expire_fraction
     if batch.shape.seconds_to_complete > DAY:

@@ -58,7 +58,13 @@ def produce(batch: Batch, folder: Path) -> Outcome:
             end, result = line_of(batch, entry, line, end, tally)
             tally.ends[end] += 1
             answered[position] = end == "succeeded"
-            _write(errors if batch.provider == "openai" and end != "succeeded" else output, result)
+            file = errors if batch.provider == "openai" and end != "succeeded" else output
+            _write_as_shaped(file, result, rank, batch)
+            if rank < batch.shape.contradict:
+                _, other = line_of(batch, entry, line, "expired", tally)
+                _write(errors if batch.provider == "openai" else output, other)
+        for number in range(batch.shape.strangers):
+            _write(output, _strangers_line(batch, f"nobody-{number}"))
         sizes = output.tell(), errors.tell()
     (folder / "answered").write_bytes(answered)
     if isinstance(source, mmap.mmap):
@@ -71,6 +77,23 @@ def produce(batch: Batch, folder: Path) -> Outcome:
         output_bytes=sizes[0],
         error_bytes=sizes[1],
     )
+
+
+def _strangers_line(batch: Batch, custom_id: str) -> Json:
+    if batch.provider == "anthropic":
+        return {"custom_id": custom_id, "result": {"type": "expired"}}
+    return {"id": custom_id, "custom_id": custom_id, "response": None, "error": NOT_ANSWERED["expired"]}
+
+
+def _write_as_shaped(file: BinaryIO, result: Json, rank: int, batch: Batch) -> None:
+    """The answers of the lowest ranks are spoilt."""
+    start = file.tell()
+    _write(file, result)
+    if rank < batch.shape.repeat:
+        _write(file, result)
+    if rank < batch.shape.garble:
+        file.truncate(file.seek(start + (file.tell() - start) // 2))
+        file.write(b"\n")
 
 
 def _write(file: BinaryIO, result: Json) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from provider_simulator.wire import DroppedError
+from provider_simulator.wire import DroppedError, SilenceError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,6 +20,8 @@ class SimulatorTransport(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = self._wsgi.handle_request(request)
+        except SilenceError as error:
+            raise httpx2.ReadTimeout("timed out") from error
         except DroppedError as error:
             raise httpx2.RemoteProtocolError("Server disconnected without sending a response.") from error
         if isinstance(response.stream, httpx2.SyncByteStream):

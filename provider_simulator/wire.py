@@ -20,6 +20,10 @@ class DroppedError(ConnectionResetError):
     """The connection ends here, with no answer or in the middle of one."""
 
 
+class SilenceError(DroppedError):
+    """No answer comes within the time that the client waits."""
+
+
 class SpooledRequest(Request):
     """A request whose uploads go to files in the data folder, at any size."""
 
@@ -110,6 +114,14 @@ def _pieces(path: Path, start: int, stop: int) -> Iterator[bytes]:
         while start < stop and (piece := file.read(min(CHUNK, stop - start))):
             start += len(piece)
             yield piece
+
+
+def with_status(response: Response, status: str) -> Response:
+    """The same answer, but each batch in it has this status."""
+    shown = msgspec.json.decode(response.get_data())
+    for batch in shown.get("data", [shown]):
+        batch.update((name, status) for name in ("status", "processing_status") if name in batch)
+    return answer(shown, response.status_code)
 
 
 def cut(response: Response, limit: int) -> Response:

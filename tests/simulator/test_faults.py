@@ -196,3 +196,26 @@ def test_several_faults_come_one_after_the_other(openai: OpenAI, simulator: Simu
             openai.batches.list()
         seen.append(refused.value.status_code)
     assert seen == [500, 429]
+
+
+def test_a_timeout_leaves_a_batch_that_can_be_found(
+    openai: OpenAI, simulator: Simulator, start: Start, chat: Line
+) -> None:
+    simulator.fault("timeout", provider="openai", operation="create")
+    with pytest.raises(gpt.APITimeoutError):
+        start([chat(1)], metadata={"job": "j"})
+    assert [batch.metadata for batch in openai.batches.list()] == [{"job": "j"}]
+
+
+def test_a_status_can_be_a_word_that_nobody_knows(
+    openai: OpenAI, anthropic: Anthropic, simulator: Simulator, start: Start, chat: Line, message: Line
+) -> None:
+    requests: Any = [message(1)]
+    ids = start([chat(1)]).id, anthropic.messages.batches.create(requests=requests).id
+    simulator.fault("unknown_status", operation="list", times=2)
+    simulator.fault("unknown_status", operation="retrieve", times=2)
+    assert [batch.status for batch in openai.batches.list()] == ["resting"]
+    assert [batch.processing_status for batch in anthropic.messages.batches.list()] == ["resting"]
+    assert openai.batches.retrieve(ids[0]).status == "resting"
+    assert anthropic.messages.batches.retrieve(ids[1]).processing_status == "resting"
+    assert openai.batches.retrieve(ids[0]).status == "completed"

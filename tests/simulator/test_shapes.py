@@ -161,6 +161,48 @@ def test_lost_messages_are_not_in_the_results(anthropic: Anthropic, simulator: S
     assert kinds_of(anthropic, batch_id) == {"succeeded": 2}
 
 
+def test_a_batch_that_the_provider_cancels_keeps_what_was_answered(
+    openai: OpenAI, anthropic: Anthropic, simulator: Simulator, start: Start, read: Read, chat: Line, message: Line
+) -> None:
+    simulator.shape(cancel_fraction=0.3)
+    batch = openai.batches.retrieve(start([chat(number) for number in range(10)]).id)
+    assert (batch.status, len(read(batch.output_file_id)), len(read(batch.error_file_id))) == ("cancelled", 3, 7)
+    requests: Any = [message(number) for number in range(10)]
+    batch_id = anthropic.messages.batches.create(requests=requests).id
+    assert kinds_of(anthropic, batch_id) == {"succeeded": 3, "canceled": 7}
+
+
+def test_results_can_be_there_twice_contradict_each_other_and_be_of_strangers(
+    openai: OpenAI, anthropic: Anthropic, simulator: Simulator, start: Start, read: Read, chat: Line, message: Line
+) -> None:
+    simulator.shape(repeat=1, contradict=2, strangers=3)
+    batch = openai.batches.retrieve(start([chat(number) for number in range(5)]).id)
+    answered, errors = read(batch.output_file_id), read(batch.error_file_id)
+    ours = Counter(line["custom_id"] for line in answered if line["custom_id"].startswith("r-"))
+    assert sorted(ours.values()) == [1, 1, 1, 1, 2]
+    assert len(answered) - ours.total() == 3
+    assert [line["error"]["code"] for line in errors] == ["batch_expired"] * 2
+    assert {line["custom_id"] for line in errors} < set(ours)
+    requests: Any = [message(number) for number in range(5)]
+    batch_id = anthropic.messages.batches.create(requests=requests).id
+    assert kinds_of(anthropic, batch_id) == {"succeeded": 6, "expired": 5}
+    assert simulator.charges()["openai"]["requests"] == 5
+
+
+def test_a_result_line_can_break_off(openai: OpenAI, simulator: Simulator, start: Start, chat: Line) -> None:
+    simulator.shape(garble=1)
+    output = openai.batches.retrieve(start([chat(number) for number in range(3)]).id).output_file_id or ""
+    lines = openai.files.content(output).content.splitlines()
+    assert sorted(line.endswith(b"}") for line in lines) == [False, True, True]
+
+
+def test_a_failed_batch_can_blame_a_line(openai: OpenAI, simulator: Simulator, start: Start, chat: Line) -> None:
+    simulator.shape(fail_batch="invalid_json_line", fail_line=2)
+    batch = openai.batches.retrieve(start([chat(1), chat(2)]).id)
+    assert batch.errors is not None
+    assert [(each.code, each.line) for each in batch.errors.data or []] == [("invalid_json_line", 2)]
+
+
 def test_a_stuck_batch_ends_only_when_it_is_cancelled(
     openai: OpenAI, simulator: Simulator, start: Start, chat: Line
 ) -> None:
