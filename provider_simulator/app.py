@@ -200,7 +200,7 @@ class Simulator:
                 time.sleep(fault.seconds)
                 raise SilenceError("after everything was done")
             case _:
-                return _spoilt(_served(call), fault)
+                return _spoilt(call, fault)
 
     def _control(self, request: SpooledRequest, name: str) -> Response:
         control = self._controls.get((request.method, name))
@@ -225,15 +225,13 @@ def _served(call: Call) -> Response:
     return response
 
 
-def _spoilt(response: Response, fault: Fault) -> Response:
-    match fault.fault:
-        case "unknown_status":
-            return with_status(response, fault.message or "resting")
-        case "cut":
-            return cut(response, fault.bytes)
-        case _:
-            time.sleep(fault.seconds)  # "slow"
-            return response
+def _spoilt(call: Call, fault: Fault) -> Response:
+    if fault.fault == "slow":
+        time.sleep(fault.seconds)
+    response = _served(call)
+    if fault.fault == "unknown_status":
+        return with_status(response, fault.message or "resting")
+    return cut(response, fault.bytes) if fault.fault == "cut" else response
 
 
 def _refused_by(fault: Fault) -> RefusedError:
