@@ -70,6 +70,7 @@ class Outside:
         struck: The fault that came last.
         sleep: Lets everything else go on for so many seconds.
         again: Delivers the message once more that is being worked on.
+        meets: The fault of a call by its name, where its number has none.
     """
 
     faults: dict[int, Fault] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class Outside:
     struck: Fault | None = None
     sleep: Callable[[float], None] = lambda _seconds: None
     again: Callable[[], None] = lambda: None
+    meets: Callable[[str], Fault | None] = lambda _name: None
     _left: dict[str, tuple[Fault, int]] = field(default_factory=dict)
 
     def pass_[T](self, name: str, act: Callable[[], T], lost: Callable[[], Exception], refused: Callable[[], T]) -> T:
@@ -101,7 +103,7 @@ class Outside:
         return answer
 
     def _fault(self, name: str) -> Fault | None:
-        fault = self.faults.get(len(self.calls))
+        fault = self.faults.get(len(self.calls)) or self.meets(name)
         if fault is not None:
             self.struck = fault
             repeated = {Fault.EVERY_REPLY_LOST: _MANY, Fault.THROTTLED: _FEW, Fault.THROTTLED_FOR_LONG: _MANY}

@@ -88,18 +88,22 @@ class World:
     simulator: Simulator
     clock: Clock
     services: Services
+    body: bytes = BODY
     twice: float | None = None
     """Each message comes again so many seconds later; None: once."""
+    arrives: Callable[[str, Message], float | None] = lambda _step, _message: 0
+    """When a new message of a step arrives, in seconds from now; None: never."""
     errors: list[str] = field(default_factory=list)
-    _working: tuple[str, dict[str, Any]] | None = None
+    working: tuple[str, dict[str, Any]] | None = None
 
     def begin(self, outside: Outside, *, twice: float | None = None) -> None:
         self.aws.reset()
         self.simulator.reset()
         self.clock.now = BEGIN
         self.twice = twice
+        self.arrives = lambda _step, _message: 0
         self.errors = []
-        self._working = None
+        self.working = None
         self.clients.outside = outside
         outside.sleep = self._go_on
         outside.again = self._again
@@ -110,18 +114,19 @@ class World:
         self.finish()
 
     def drop(self) -> None:
-        version = self.aws.put(KEY, BODY)
-        event = {"key": KEY, "version_id": version.id, "etag": None, "bytes": len(BODY), "time": self.clock.seconds()}
+        version = self.aws.put(KEY, self.body)
+        size, now = len(self.body), self.clock.seconds()
+        event = {"key": KEY, "version_id": version.id, "etag": None, "bytes": size, "time": now}
         self.aws.queues["intake"] = [Message(self.clock.now, event)]
 
-    def finish(self) -> None:
+    def finish(self, *, longest_tick: float = LONGEST_TICK, rounds: int = _ROUNDS) -> None:
         tick = 60.0
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             busy = self._deliver_all()
             if not busy and self._is_over():
                 self._wait_for_the_rest()
                 return
-            tick = 60.0 if busy else min(tick * 2, LONGEST_TICK)
+            tick = 60.0 if busy else min(tick * 2, longest_tick)
             self.tick(tick)
         raise AssertionError(f"no end: {self.rows('JOB#')}, {self.aws.queues}")
 
@@ -156,13 +161,19 @@ class World:
 
     def deliver(self, step: str, message: Message) -> None:
         """Give a message to a worker; it is taken from its queue."""
+        wait = 0 if message.receives else self.arrives(step, message)
+        if wait is None:
+            return
+        if wait:
+            self._put_back(step, message, wait)
+            return
         if self.twice is not None and not message.receives:
             self._put_back(step, message, self.twice)
         self._work(step, message.body, message)
 
     def _work(self, step: str, body: dict[str, Any], message: Message | None = None) -> None:
         """Run a worker to its end, whichever that is; what it leaves undone comes again."""
-        before, self._working = self._working, (step, body)
+        before, self.working = self.working, (step, body)
         outside = self.clients.outside
         again = VISIBILITY
         try:
@@ -177,7 +188,7 @@ class World:
         else:
             return
         finally:
-            self._working = before
+            self.working = before
             outside.calm()
         if message is not None:
             self._put_back(step, message, again)
@@ -203,14 +214,14 @@ class World:
             calls[step](*body.values(), self.services)
 
     def _again(self) -> None:
-        if self._working is not None:
-            self._work(*self._working)
+        if self.working is not None:
+            self._work(*self.working)
 
     def _go_on(self, seconds: float) -> None:
         """Everything but the worker that calls this; its message comes again meanwhile."""
         until = self.clock.now + seconds
-        if self._working is not None and self._working[0] in STEPS:
-            step, body = self._working
+        if self.working is not None and self.working[0] in STEPS:
+            step, body = self.working
             self.aws.queues.setdefault(step, []).append(Message(self.clock.now + VISIBILITY, body, 1))
         tick = 60.0
         while self.clock.now < until:
@@ -304,19 +315,30 @@ def _is_reserved(item: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def new_world() -> Iterator[World]:
+def new_world(
+    body: bytes = BODY,
+    *,
+    split_bytes: int = len(BODY) // 2 + 1,
+    before_create: Callable[..., None] | None = None,
+) -> Iterator[World]:
+    """A world whose job is this file.
+
+    Args:
+        body: The file.
+        split_bytes: Splits of this size.
+        before_create: Sees each create before the provider does; by default it lets some requests fail.
+    """
     clock = Clock()
     clients = AwsClients()
     clients.aws = aws = Aws(clock)
     with Simulator(clock=clock) as simulator, stamina.set_testing(True, attempts=8, cap=True):
-        transport = SimulatedProviders(
-            SimulatorTransport(simulator), clients, partial(_shape, simulator=simulator, aws=aws)
-        )
+        shape = partial(before_create or _shape, simulator=simulator, aws=aws)
+        transport = SimulatedProviders(SimulatorTransport(simulator), clients, shape)
         with httpx2.Client(transport=transport) as http:
-            yield World(clients, aws, simulator, clock, _services(clients, clock, http))
+            yield World(clients, aws, simulator, clock, _services(clients, clock, http, split_bytes), body)
 
 
-def _services(clients: AwsClients, clock: Clock, http: httpx2.Client) -> Services:
+def _services(clients: AwsClients, clock: Clock, http: httpx2.Client, split_bytes: int) -> Services:
     providers = simulated_providers(TOML.read_text(encoding="utf-8"))
     queues = {f"{step}_queue": f"https://sqs.us-east-1.amazonaws.com/1/{step}" for step in STEPS if step != "intake"}
     settings = Settings(
@@ -324,7 +346,7 @@ def _services(clients: AwsClients, clock: Clock, http: httpx2.Client) -> Service
         table=TABLE,
         deployment="test",
         lease_seconds=LEASE_SECONDS,
-        split_bytes=len(BODY) // 2 + 1,
+        split_bytes=split_bytes,
         **queues,  # type: ignore[arg-type]  # mypy takes each field for a candidate
     )
     secrets = FakeSecrets({each.secret: "sk-simulated" for each in providers.values()})
