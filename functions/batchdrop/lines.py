@@ -4,22 +4,20 @@ Pure: bytes in, a `Request` or a `LineError` out. Bodies are never re-written, e
 off the model and a bare body's `custom_id` is taken out.
 """
 
-import codecs
 from enum import StrEnum
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from batchdrop.json_text import refuse_what_is_not_utf8, refuse_what_some_cannot_read, too_deep, what_is_wrong
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.rules import LineProblem
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.results import ErrorCode
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
-_UTF8_PIECE = 1024 * 1024  # a character of a decoded text takes up to four bytes of memory
 _NULL = Raw(b"null")
 _MAX_MODEL = 256  # it is part of keys in the table
-_TOO_DEEP = "nested too deeply to be read"
 
 
 class Form(StrEnum):
@@ -90,41 +88,33 @@ def read_line(line: bytes, providers: Providers, *, api_version: str | None = No
     except LineProblem as problem:
         return LineError(code=problem.code, message=problem.message)
     try:
+        refuse_what_some_cannot_read(line)
         return _read(line, envelope, providers, api_version)
     except LineProblem as problem:
-        return LineError(code=problem.code, message=problem.message, custom_id=envelope.custom_id, **problem.route)
-    except RecursionError:
-        return LineError(code=ErrorCode.TOO_DEEP, message=_TOO_DEEP, custom_id=envelope.custom_id)
+        custom_id = _readable(envelope.custom_id)
+        return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
+
+
+def _readable(custom_id: Raw) -> Raw:
+    """The custom_id as it was written; null where a reader of the results would stumble over it."""
+    try:
+        refuse_what_some_cannot_read(bytes(custom_id))
+    except LineProblem:
+        return _NULL
+    return custom_id
 
 
 def _decode(line: bytes) -> _Envelope:
     if not line.isascii():
-        _refuse_what_is_not_utf8(line)
+        refuse_what_is_not_utf8(line)
     try:
         return _envelope.decode(line)
     except RecursionError:
-        raise LineProblem(ErrorCode.TOO_DEEP, _TOO_DEEP) from None
+        raise too_deep() from None
     except msgspec.ValidationError:
         raise LineProblem(ErrorCode.NOT_A_REQUEST, "not a JSON object") from None
     except msgspec.DecodeError as error:
-        raise LineProblem(ErrorCode.INVALID_JSON, f"not JSON: {_where(error)}") from None
-
-
-def _refuse_what_is_not_utf8(line: bytes) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for start in range(0, len(line), _UTF8_PIECE):
-        piece = line[start : start + _UTF8_PIECE]
-        end = start + len(piece)
-        try:
-            decoder.decode(piece, final=end == len(line))
-        except UnicodeDecodeError as error:
-            at = end - len(error.object) + error.start  # what it decoded may begin in the piece before
-            raise LineProblem(ErrorCode.INVALID_UTF8, f"not UTF-8: byte 0x{line[at]:02x} at byte {at}") from None
-
-
-def _where(error: msgspec.DecodeError) -> str:
-    text = str(error).removeprefix("JSON is malformed: ")
-    return text.replace("(byte ", "at byte ").rstrip(")")
+        raise LineProblem(ErrorCode.INVALID_JSON, what_is_wrong(line, error)) from None
 
 
 def _read(line: bytes, envelope: _Envelope, providers: Providers, api_version: str | None) -> Request:
