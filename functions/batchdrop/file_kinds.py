@@ -21,6 +21,8 @@ _KINDS = (  # the first bytes, what they begin, and what to do
     (codecs.BOM_UTF32_BE, "UTF-32", _SAVE_AS_UTF8),
     (codecs.BOM_UTF16_LE, "UTF-16", _SAVE_AS_UTF8),
     (codecs.BOM_UTF16_BE, "UTF-16", _SAVE_AS_UTF8),
+    (b"{\0", "UTF-16", _SAVE_AS_UTF8),
+    (b"\0{", "UTF-16", _SAVE_AS_UTF8),
 )
 _ARRAY = "The file is one JSON array: write one object a line, with no brackets around them and no commas between them."
 

@@ -63,9 +63,10 @@ def output_prefix(job: Job) -> str:
 
 
 def settings_keys(key: str) -> list[str]:
-    """The settings files of a key's folders, the nearest last."""
+    """The settings files that a key's folders can have, the nearest last."""
     folders = key.split("/")[:-1]
-    return ["/".join([*folders[:depth], SETTINGS_FILE]) for depth in range(1, len(folders) + 1)]
+    keys = ("/".join([*folders[:depth], SETTINGS_FILE]) for depth in range(1, len(folders) + 1))
+    return [each for each in keys if len(each.encode()) <= MAX_KEY_BYTES]
 
 
 def work_prefix(job: str) -> str:

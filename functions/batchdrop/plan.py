@@ -16,7 +16,8 @@ from batchdrop import files
 from batchdrop.admit import admit_batches
 from batchdrop.batch_files import BatchWriter
 from batchdrop.deadlines import next_deadline
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import NotMyTurn, Unprocessable
+from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import Gone, Line, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
 from batchdrop.packing import TooManyGroups, group_of, ledger_of
@@ -56,6 +57,8 @@ def _plan(job: Job, split: Split, services: Services) -> Job:
         plan = _first_plan(job, split, services)
     except Gone:
         return _settle(split, services, SplitState.FAILED, reason="The file was deleted before it was read.")
+    except Unprocessable as error:
+        return _settle(split, services, SplitState.FAILED, reason=str(error))
     services.store.add_all(batch_rows(job, split, plan.batches, services))
     return _settle_planned(split, plan, services)
 
@@ -212,6 +215,8 @@ def split_lines(job: Job, split: Split, services: Services) -> Iterator[Line]:
     """
     start = max(split.start - 1, 0)
     chunks = _range(job, start, split.end, services)
+    if not split.start:
+        chunks = refuse_what_is_no_jsonl(chunks)
     lines = cut_lines(chunks, offset=start, max_bytes=MAX_LINE_BYTES)
     if split.start:
         next(lines, None)  # ends before the range, or began in an earlier one
