@@ -7,9 +7,12 @@ from pathlib import Path
 import msgspec
 from batchdrop.manifest import Usage
 from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols.outcome import Answer
 from msgspec import Raw
 
 COLUMNS = ("line", "custom_id", "model", "text", "error_code", "error_message", "input_tokens", "output_tokens")
+# Chat and completions; messages; responses, whose status stands for a reason that is not told.
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
 
 
 class _Response(msgspec.Struct):
@@ -67,7 +70,11 @@ def read_lines(paths: Iterable[Path]) -> Iterator[Line]:
     for path in paths:
         with path.open("rb") as file:  # binary lines end at \n and nowhere else
             for line in file:
-                yield _line.decode(line)
+                yield read_line(line)
+
+
+def read_line(line: bytes) -> Line:
+    return _line.decode(line)
 
 
 def text_of(line: Line) -> str:
@@ -83,10 +90,21 @@ def text_of(line: Line) -> str:
 
 def usage_of(line: Line) -> Usage | None:
     """The tokens of an answer; None where there is no answer."""
+    answer = _answer_of(line)
+    return None if answer is None else answer.usage
+
+
+def is_cut(line: Line) -> bool:
+    """Whether an answer ends where its limit of tokens was reached."""
+    answer = _answer_of(line)
+    return answer is not None and answer.finish_reason in _CUT
+
+
+def _answer_of(line: Line) -> Answer | None:
     if line.response is None or line.error is not None:
         return None
     read = anthropic.read_answer if line.endpoint == anthropic.ENDPOINT else openai.read_answer
-    return read(line.response.body).usage
+    return read(line.response.body)
 
 
 def _joined(parts: Iterable[_Part], kind: str) -> str:

@@ -2,12 +2,14 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchdrop.files import INPUT, Gone, Head, job_id
+from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
 from boto3.s3.transfer import TransferConfig
@@ -15,6 +17,9 @@ from boto3.s3.transfer import TransferConfig
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import recent
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 PART_BYTES = 8 * 1024 * 1024  # what boto3 and the aws command take, so that their uploads have the same ETag
 _READ_BYTES = 1024 * 1024
@@ -73,8 +78,15 @@ def check(path: Path, key: str | None) -> str:
         Mistake: No job would come of an object at this key.
     """
     path.open("rb").close()
-    if key is None:
-        return default_key(path)
+    return default_key(path) if key is None else check_key(key)
+
+
+def check_key(key: str) -> str:
+    """The key, which makes an object a job.
+
+    Raises:
+        Mistake: No job would come of an object at this key.
+    """
     if not key.startswith(INPUT) or key.endswith("/"):
         raise Mistake(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
     return key
@@ -101,8 +113,11 @@ def _at_key(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
         head = cloud.files.head(key)
     except Gone:
         return None
-    if not print_.matches(head.bytes, head.etag):
-        return None
+    return unfinished(cloud, key, head) if print_.matches(head.bytes, head.etag) else None
+
+
+def unfinished(cloud: Cloud, key: str, head: Head) -> str | None:
+    """The job of an object, which may be too young to be one yet; None when it is over, or its event is lost."""
     job_id = _job_of(cloud, key, head)
     job = cloud.store.job(job_id)
     if job is None:
@@ -110,7 +125,9 @@ def _at_key(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
     return None if job.state in TERMINAL_JOBS else job_id
 
 
-def upload(cloud: Cloud, path: Path, key: str, progressed: Callable[[int], None]) -> str:
+def upload(
+    cloud: Cloud, path: Path, key: str, progressed: Callable[[int], None], metadata: Mapping[str, str] | None = None
+) -> str:
     """Stream the file to the bucket, in parts where it is large.
 
     Args:
@@ -118,12 +135,28 @@ def upload(cloud: Cloud, path: Path, key: str, progressed: Callable[[int], None]
         path: The file.
         key: Under `input/`.
         progressed: Told the bytes of each piece that went out; from several threads.
+        metadata: The object's.
 
     Returns:
         The id of the job that intake makes of it.
     """
     config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
-    cloud.s3.upload_file(str(path), cloud.bucket, key, Callback=progressed, Config=config)
+    extra = {"Metadata": dict(metadata or {})}
+    cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs=extra, Callback=progressed, Config=config)
+    return _job_of(cloud, key, cloud.files.head(key))
+
+
+def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> str:
+    """Drop an output as it is; S3 copies it by itself.
+
+    Returns:
+        The id of the job that intake makes of it.
+    """
+    extra = {"Metadata": dict(metadata), "MetadataDirective": "REPLACE"}
+    origin: CopySourceTypeDef = {"Bucket": cloud.bucket, "Key": source.key}
+    if source.version_id is not None:
+        origin["VersionId"] = source.version_id
+    cloud.s3.copy(origin, cloud.bucket, key, ExtraArgs=extra)
     return _job_of(cloud, key, cloud.files.head(key))
 
 

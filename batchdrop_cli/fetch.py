@@ -13,10 +13,14 @@ from batchdrop_cli.mistakes import Mistake
 DEFAULT_FOLDER = Path("results")
 
 
-def folder_for(job: Job) -> Path:
-    """`results/<name>`, the name being the input file's less its ending."""
+def folder_for(job: Job, *, merged: bool = False) -> Path:
+    """`results/<name>`, the name being the input file's less its ending.
+
+    Merged results lie in a folder of their own: the other files and the manifest would not fit them.
+    """
     name = PurePosixPath(output_prefix(job)).parent.name
-    return DEFAULT_FOLDER / (name if name not in {"", ".", "..", "output"} else job.id)
+    folder = name if name not in {"", ".", "..", "output"} else job.id
+    return DEFAULT_FOLDER / (f"{folder}-with-retries" if merged else folder)
 
 
 def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path]:
@@ -26,7 +30,7 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
         Mistake: A file is not as long as the manifest says.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [_download(cloud, file, folder) for file in _files(manifest)]
+    paths = [download(cloud, file, folder) for file in _files(manifest)]
     if job.manifest_key is not None:
         path = folder / MANIFEST
         path.write_bytes(cloud.files.get(job.manifest_key))
@@ -49,7 +53,12 @@ def _name(file: File) -> str:
     return PurePosixPath(file.key).name
 
 
-def _download(cloud: Cloud, file: File, folder: Path) -> Path:
+def download(cloud: Cloud, file: File, folder: Path) -> Path:
+    """One file, under its own name.
+
+    Raises:
+        Mistake: It is not as long as the manifest says.
+    """
     path = folder / _name(file)
     unfinished = path.with_name(f".{path.name}.part")
     size = 0

@@ -51,6 +51,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     state: JobState
     reason: str | None
     retry_of: str | None
+    retries: list[Listed]
     bucket: str
     key: str
     version_id: str | None
@@ -112,6 +113,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         state=job.state,
         reason=job.reason,
         retry_of=job.retry_of,
+        retries=[listed(retry) for retry in cloud.store.retries(job.id)],
         bucket=job.bucket,
         key=job.key,
         version_id=job.version_id,

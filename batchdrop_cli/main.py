@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
 
 import msgspec
 from batchdrop import __version__
@@ -15,13 +16,15 @@ from cyclopts import App, Parameter
 
 import local_cloud
 from batchdrop_cli import demo as whole
-from batchdrop_cli import drop, fetch, jobs, local, progress, report, smoke
+from batchdrop_cli import drop, fetch, jobs, local, merge, progress, report, smoke
+from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file
 from batchdrop_cli.cloud import DEFAULT_STATE_DIR, Cloud, Where, find_cloud
 from batchdrop_cli.keys import PROVIDERS_FILE, find_provider, read_key, set_key
-from batchdrop_cli.mistakes import FAILED, INTERRUPTED, Mistake, sentence
+from batchdrop_cli.mistakes import FAILED, INTERRUPTED, WRONG_USE, Mistake, sentence
 from batchdrop_cli.say import count, note, say
+from batchdrop_cli.words import JOB_WORDS
 
 OK = 0
 
@@ -148,9 +151,7 @@ def put(
     cloud = find_cloud(where)
     job_id = _drop(cloud, file, key, again=again)
     if not wait:
-        say(job_id)
-        note(f"See how far it is with: batchdrop show {job_id}")
-        return OK
+        return _leave(job_id)
     job = _wait(cloud, job_id)
     report.say_over(job, jobs.read_manifest(cloud, job))
     return _code(job)
@@ -172,15 +173,49 @@ def run(  # noqa: PLR0913 - options of the command line
     Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
     """
     key = drop.check(file, key)
-    if output is not None and output.exists() and not output.is_dir():
-        raise Mistake(f"{output} is a file: name a folder for the results. Nothing was dropped.")
+    _check_folder(output)
     cloud = find_cloud(where)
-    job = _wait(cloud, _drop(cloud, file, key, again=again))
-    manifest = jobs.read_manifest(cloud, job)
-    report.say_over(job, manifest)
-    paths = _fetch(cloud, job, output, csv=csv)
-    report.say_summary(manifest, paths) if manifest.models else report.say_files(paths)
-    return _code(job)
+    return _see_through(cloud, _drop(cloud, file, key, again=again), output, csv=csv)
+
+
+@app.command
+def retry(  # noqa: PLR0913 - options of the command line
+    job: Annotated[str, Parameter(help='A job\'s id, or "latest".')],
+    file: Annotated[Path | None, Parameter(help="A mended copy of the lines; as many, each in its place.")] = None,
+    /,
+    *,
+    finish: Annotated[
+        Literal["length"] | None, Parameter(help="Take the lines whose answers were cut off by max_tokens instead.")
+    ] = None,
+    save: Annotated[Path | None, Parameter(help="Write the lines to this file, to be mended; nothing is sent.")] = None,
+    no_wait: Annotated[bool, Parameter(negative="", help="Print the new job, and do not wait for it.")] = False,
+    output: Folder = None,
+    csv: AsCsv = False,
+    key: Annotated[str | None, Parameter(help="Where in the bucket; beside the job's file if left out.")] = None,
+    again: Annotated[
+        bool, Parameter(negative="", help="Also when these lines are being retried, or were; and pay again.")
+    ] = False,
+    where: Where = _ANYWHERE,
+) -> int:
+    """Send a finished job's failed lines again, as they are or mended; wait, fetch, and sum up, as `run` does.
+
+    The lines become a job of their own. `batchdrop results JOB --with-retries` puts its results in their places.
+
+    Example: batchdrop retry latest
+    """
+    _check_folder(output)
+    cloud = find_cloud(where)
+    with TemporaryDirectory() as folder:
+        numbers = Path(folder) / "numbers"
+        chosen = retries.choose(cloud, jobs.find(cloud.store, job), numbers, cut=finish is not None)
+        if save is not None:
+            return _save(cloud, chosen, save, file)
+        job_id = _retry(cloud, chosen, file, key, again=again)
+    if no_wait:
+        return _leave(job_id)
+    code = _see_through(cloud, job_id, output, csv=csv)
+    note(f"All in one: batchdrop results {retries.first_of(cloud, chosen.job)} --with-retries")
+    return code
 
 
 @app.command(name="jobs")
@@ -253,6 +288,9 @@ def results(
     *,
     output: Folder = None,
     csv: AsCsv = False,
+    with_retries: Annotated[
+        bool, Parameter(negative="", help="Put the results of its retries in their places; results and errors only.")
+    ] = False,
     where: Where = _ANYWHERE,
 ) -> int:
     """Fetch a finished job's results, errors, failed lines and manifest. Exit code 1 when the job did not complete.
@@ -264,7 +302,10 @@ def results(
     if found.state not in TERMINAL_JOBS:
         raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: batchdrop show {found.id}")
     report.say_over(found, jobs.read_manifest(cloud, found))
-    report.say_files(_fetch(cloud, found, output, csv=csv))
+    if with_retries and found.state is not JobState.FAILED:
+        _merge(cloud, found, output, csv=csv)
+    else:
+        report.say_files(_fetch(cloud, found, output, csv=csv))
     return _code(found)
 
 
@@ -294,7 +335,42 @@ def smoke_paid(
     return smoke.run(state_dir, asked=yes)
 
 
-def _drop(cloud: Cloud, file: Path, key: str, *, again: bool) -> str:
+def _check_folder(folder: Path | None) -> None:
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise Mistake(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
+
+
+def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, mended: Path | None) -> int:
+    if mended is not None:
+        raise Mistake(f"Either --save {path} or the mended copy {mended}, not both.", code=WRONG_USE)
+    retries.save(cloud, chosen, path)
+    say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
+    finish = " --finish length" if chosen.cut else ""
+    note(f"Mend it, each line in its place, and send it: batchdrop retry {chosen.job.id} {path}{finish}")
+    return OK
+
+
+def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | None, *, again: bool) -> str:
+    if file is None and chosen.cut:
+        raise Mistake(
+            f"{chosen} of job {chosen.job.id}: the same limit would cut them again. Raise max_tokens in a copy: "
+            f"batchdrop retry {chosen.job.id} --finish length --save FILE - and send that: "
+            f"batchdrop retry {chosen.job.id} FILE --finish length",
+            code=WRONG_USE,
+        )
+    if file is not None:
+        retries.check_mended(chosen, file)
+    key = retries.free_key(cloud, chosen.job) if key is None else drop.check_key(key)
+    if not again:
+        retries.refuse_twice(cloud, chosen)
+    if file is not None:
+        return _drop(cloud, file, key, again=again, metadata=retries.lineage(cloud, chosen))
+    job_id = retries.send_failed(cloud, chosen, key)
+    note(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    return job_id
+
+
+def _drop(cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[str, str] | None = None) -> str:
     fingerprint = drop.fingerprint(file)
     running = None if again else drop.same_running(cloud, key, fingerprint)
     if running is not None:
@@ -303,7 +379,7 @@ def _drop(cloud: Cloud, file: Path, key: str, *, again: bool) -> str:
             "to send them again, and pay again: --again"
         )
     with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
-        job_id = drop.upload(cloud, file, key, progressed)
+        job_id = drop.upload(cloud, file, key, progressed, metadata)
     note(f"Dropped {file} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 
@@ -317,13 +393,42 @@ def _wait(cloud: Cloud, job_id: str) -> Job:
         raise
 
 
+def _leave(job_id: str) -> int:
+    say(job_id)
+    note(f"See how far it is with: batchdrop show {job_id}")
+    return OK
+
+
+def _see_through(cloud: Cloud, job_id: str, output: Path | None, *, csv: bool) -> int:
+    job = _wait(cloud, job_id)
+    manifest = jobs.read_manifest(cloud, job)
+    report.say_over(job, manifest)
+    paths = _fetch(cloud, job, output, csv=csv)
+    report.say_summary(manifest, paths) if manifest.models else report.say_files(paths)
+    return _code(job)
+
+
+def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> None:
+    whole = merge.family(cloud.store, job)
+    for retry in whole.left_out():
+        note(f"Not merged: retry {retry.id}, {retry.state}: {retry.reason or JOB_WORDS[retry.state]}")
+    merged = merge.merge(cloud, whole, folder or fetch.folder_for(job, merged=True))
+    report.say_merged(merged.answered, merged.failed)
+    report.say_files([*merged.paths, *(_csv(merged.paths[:1], merged.paths[0].parent) if csv else ())])
+
+
+def _csv(results: Sequence[Path], folder: Path) -> list[Path]:
+    path = folder / "results.csv"
+    write_csv(results, path)
+    return [path]
+
+
 def _fetch(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> list[Path]:
     manifest = jobs.read_manifest(cloud, job)
     folder = folder or fetch.folder_for(job)
     paths = fetch.fetch(cloud, job, manifest, folder)
     if csv and manifest.files.results:
-        paths.append(folder / "results.csv")
-        write_csv(fetch.results_paths(manifest, folder), paths[-1])
+        paths += _csv(fetch.results_paths(manifest, folder), folder)
     return paths
 
 

@@ -24,6 +24,10 @@ def say_shown(shown: Shown) -> None:
     say(f"file     s3://{shown.bucket}/{shown.key} ({count(shown.bytes, 'byte')})")
     say(f"state    {shown.state}: {shown.reason or JOB_WORDS[shown.state]}")
     say(f"dropped  {shown.dropped_at}")
+    if shown.retry_of:
+        say(f"retries  job {shown.retry_of}")
+    for retry in shown.retries:
+        say(f"retried  as job {retry.job}: {retry.state}")
     if shown.published_at:
         say(f"over     {shown.published_at}")
     if shown.manifest is not None:
@@ -71,6 +75,11 @@ def say_over(job: Job, manifest: Manifest) -> None:
         counts = manifest.counts
         failed = f"; {count(counts.failed, 'line')} failed, see errors.jsonl" if counts.failed else ""
         say(f"Job {job.id} completed: {counts.answered:,} of {count(counts.total, 'line')} answered{failed}.")
+
+
+def say_merged(answered: int, failed: int) -> None:
+    still = f"; {count(failed, 'line')} failed, see errors.jsonl" if failed else ""
+    say(f"With its retries: {answered:,} of {count(answered + failed, 'line')} answered{still}.")
 
 
 def say_summary(manifest: Manifest, paths: Sequence[Path]) -> None:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from batchdrop.folder_settings import DURATION, seconds
 from batchdrop.records import Job
 
+ROWS_LIVE = 90 * 86_400  # seconds after a job's end; SQS keeps a message 14 days: a late event still finds its job
+
 
 def expected_at(job: Job) -> int | None:
     """When the job should be done (`expected_by`): a time after the drop, or a time of day."""

@@ -24,6 +24,7 @@ _LONGEST_NAME = len("results-00001.jsonl")
 _CHUNK = 1024 * 1024
 _READ_ATTEMPTS = 5
 _ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
+_JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
 _GONE = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
 
 
@@ -54,12 +55,32 @@ def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) ->
     return f"{last_modified}-{digest[:10]}"
 
 
+def is_job_id(text: str) -> bool:
+    return _JOB_ID.fullmatch(text) is not None
+
+
 def output_prefix(job: Job) -> str:
     """Where a job's answers lie: `output/<path>/<name>/<job>/`, or `output/<job>/` where keys would be too long."""
     path = _ENDING.sub("", job.key.removeprefix(INPUT))
     prefix = f"{OUTPUT}{path}/{job.id}/"
     fits = len(prefix.encode()) + _LONGEST_NAME <= MAX_KEY_BYTES
     return prefix if fits else f"{OUTPUT}{job.id}/"
+
+
+def retry_key(job: Job, number: int) -> str:
+    """Where a retry of a job's lines is dropped: beside the file, so that the same settings apply."""
+    return f"{_ENDING.sub('', job.key)}.retry-{number}.jsonl"
+
+
+def retry_lines_key(job: Job, digest: str) -> str:
+    """Where the line numbers of a retry lie: beside the results, or in `output/<job>/`.
+
+    The latter where the key would be too long, or no value of S3's metadata, which is printable ASCII.
+    """
+    name = f"retry-lines/{digest}.jsonl"
+    key = f"{output_prefix(job)}{name}"
+    fits = len(key.encode()) <= MAX_KEY_BYTES and key.isascii() and key.isprintable()
+    return key if fits else f"{OUTPUT}{job.id}/{name}"
 
 
 def settings_keys(key: str) -> list[str]:

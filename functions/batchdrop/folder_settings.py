@@ -57,15 +57,19 @@ def _table(key: str, text: str) -> dict[str, Any]:
         raise Unprocessable(f"{key} is not TOML: {error}") from error
 
 
-def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    own = {
+def own_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What an object's metadata says to us: `batchdrop-retry-of` as `retry_of`."""
+    return {
         name.lower().removeprefix(_METADATA).replace("-", "_"): value
         for name, value in metadata.items()
         if name.lower().startswith(_METADATA)
     }
+
+
+def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     return {
         name: [each.strip() for each in value.split(",") if each.strip()] if name in _LISTS else value
-        for name, value in own.items()
+        for name, value in own_metadata(metadata).items()
         if name not in _OTHER_METADATA
     }
 

@@ -6,12 +6,14 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
+from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Unprocessable
 from batchdrop.files import Gone, Head
-from batchdrop.folder_settings import resolve
+from batchdrop.folder_settings import own_metadata, resolve
 from batchdrop.records import Job, JobSettings, Split
 from batchdrop.services import Services
 from batchdrop.states import JobState, SplitState
+from batchdrop.writes import Write, add_retry
 
 logger = Logger(child=True)
 
@@ -46,7 +48,7 @@ def take_object(dropped: Dropped, services: Services) -> Job | None:
     except Gone:
         return _take_gone(dropped, services)
     job = _new_job(dropped, head, services)
-    if not services.store.add(job):
+    if not services.store.add(job, also=_lineage(job)):
         found = services.store.job(job.id)
         if found is None or found.state is not JobState.PLANNING:
             return found
@@ -84,6 +86,8 @@ def splits_of(job: Job, *, due_at: int) -> list[Split]:
 def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
     stamp = datetime.fromtimestamp(head.last_modified, UTC).strftime("%Y%m%dT%H%M%SZ")
     version_id = dropped.version_id or head.version_id
+    metadata = own_metadata(head.metadata)
+    retry_of = metadata.get("retry_of", "")
     job = Job(
         job=files.job_id(services.files.bucket, dropped.key, version_id, stamp),
         state=JobState.PLANNING,
@@ -94,7 +98,8 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
         bytes=head.bytes,
         dropped_at=head.last_modified,
         settings=JobSettings(),
-        retry_of=head.metadata.get("batchdrop-retry-of"),
+        retry_of=retry_of if files.is_job_id(retry_of) else None,
+        retry_lines=metadata.get("retry_lines"),
         due_at=services.now() + services.settings.lease_seconds,
     )
     try:
@@ -105,6 +110,7 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
 
 def _accepted(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
+    _refuse_lineage(own_metadata(head.metadata))
     settings = resolve(_settings_files(job.key, services), head.metadata)
     split_bytes = services.settings.split_bytes
     splits = -(-job.bytes // split_bytes)
@@ -118,6 +124,24 @@ def _refuse_unreadable(job: Job) -> None:
         raise Unprocessable("Only .jsonl files are processed: one JSON object a line.")
     if not job.bytes:
         raise Unprocessable("The file is empty.")
+
+
+def _refuse_lineage(metadata: dict[str, str]) -> None:
+    """A retry without its list could never be merged: it is refused before it is paid for."""
+    retry_of, lines = metadata.get("retry_of"), metadata.get("retry_lines")
+    if retry_of is not None and not files.is_job_id(retry_of):
+        example = "20261105T091412Z-7f3a9c2e51"
+        raise Unprocessable(f"batchdrop-retry-of = {retry_of!r:.100}: a job's id is wanted, such as {example}.")
+    if (retry_of is None) != (lines is None):
+        raise Unprocessable("batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.")
+    if lines is not None and not lines.startswith(files.OUTPUT):
+        raise Unprocessable(f"batchdrop-retry-lines = {lines!r:.100}: a list's key is wanted, under {files.OUTPUT}.")
+
+
+def _lineage(job: Job) -> list[Write]:
+    if job.retry_of is None:
+        return []
+    return [add_retry(job, job.retry_of, last_moment(job) + ROWS_LIVE)]
 
 
 def _settings_files(key: str, services: Services) -> list[tuple[str, str]]:

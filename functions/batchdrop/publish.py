@@ -7,6 +7,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import __version__, files
+from batchdrop.deadlines import ROWS_LIVE
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import MANIFEST, Stored
 from batchdrop.manifest import (
@@ -30,8 +31,6 @@ from batchdrop.turns import turn
 
 logger = Logger(child=True)
 
-_ROWS_LIVE = 90 * 86_400  # seconds; SQS keeps a message 14 days at most: a late event still finds its job
-
 
 def publish_job(job_id: str, services: Services) -> None:
     """Publish a job that is over, unless it is published or another worker is at it."""
@@ -43,7 +42,7 @@ def publish_job(job_id: str, services: Services) -> None:
         manifest, at = _write(claimed, services)
         services.events.job_over(_event(manifest, at))
         now = services.now()
-        done = services.store.move(claimed, job.outcome, manifest_key=at.key, due_at=now, expires_at=now + _ROWS_LIVE)
+        done = services.store.move(claimed, job.outcome, manifest_key=at.key, due_at=now, expires_at=now + ROWS_LIVE)
         logger.info("job published", job=job.id, status=job.outcome, manifest=at.key)
         clean_up(done, services)
 

@@ -44,7 +44,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
-    """One dropped version of a file. `job` is its id: the drop's time and a hash of bucket, key and version."""
+    """One dropped version of a file. `job` is its id: the drop's time and a hash of bucket, key and version.
+
+    A retry names the job that it retries, and the key of the list of its lines' numbers there.
+    """
 
     state: JobState
     bucket: str
@@ -55,6 +58,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     dropped_at: int
     settings: JobSettings
     retry_of: str | None = None
+    retry_lines: str | None = None
     splits: int = 0
     split_bytes: int = 0
     unplanned: int = 0

@@ -21,6 +21,7 @@ from batchdrop.writes import (
     Item,
     Update,
     Write,
+    add_row,
     decode,
     due_key,
     encode,
@@ -101,6 +102,13 @@ class Store:
         """The batches of a job, or of one of its splits, in the order of split, round and number."""
         return self._rows(f"JOB#{job}", "BATCH#" if split is None else f"BATCH#{split:05}-", Batch)
 
+    def retries(self, job: str) -> Iterator[Job]:
+        """The jobs that retry lines of this one, in the order of their drops."""
+        for item in self._items(f"JOB#{job}", "RETRY#"):
+            retry = self.job(item["sk"].removeprefix("RETRY#"))
+            if retry is not None:
+                yield retry
+
     def recent_jobs(self, days: Sequence[str]) -> Iterator[Job]:
         """The jobs dropped on these days (`YYYYMMDD`), the newest first within each."""
         for day in days:
@@ -174,12 +182,16 @@ class Store:
 
     # Writing
 
-    def add(self, row: Job | Split | Batch) -> bool:
-        """Put a row that does not exist; False when it does (the first one stays)."""
+    def add(self, row: Job | Split | Batch, *, also: Sequence[Write] = ()) -> bool:
+        """Put a row that does not exist, and other rows with it; False when it does (the first one stays).
+
+        Raises:
+            Transient: DynamoDB does not take the write now.
+        """
+        if also:
+            return not self._transact([write(self._table) for write in (add_row(row), *also)])
         try:
-            self._client.put_item(
-                TableName=self._table, Item=encode(values_of(row)), ConditionExpression="attribute_not_exists(pk)"
-            )
+            self._client.put_item(**add_row(row)(self._table)["Put"])
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
@@ -346,6 +358,9 @@ class Store:
                     yield msgspec.convert({**row, "job": row["pk"].removeprefix("JOB#")}, Due)
 
     def _rows[R: (Job, Split, Batch)](self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
+        return (msgspec.convert(item, kind) for item in self._items(pk, prefix))
+
+    def _items(self, pk: str, prefix: str) -> Iterator[Item]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -354,7 +369,7 @@ class Store:
         )
         for page in pages:
             for item in page["Items"]:
-                yield msgspec.convert(decode(item), kind)
+                yield decode(item)
 
     @stamina.retry(on=_Conflict, attempts=8, wait_initial=0.02, wait_max=0.5, wait_jitter=0.05)
     def _transact_once(self, items: list[Item]) -> list[Item]:
@@ -378,12 +393,15 @@ class Store:
             return [{"Code": "ConditionalCheckFailed", "Item": error.response.get("Item")}]
         return []
 
-    def _write(self, own: Write, also: Sequence[Write], move_id: str) -> None:
-        items = [write(self._table) for write in (own, *also)]
+    def _transact(self, items: list[Item]) -> list[Item]:
         try:
-            reasons = self._transact_once(items) if also else self._update_one(items[0]["Update"])
+            return self._transact_once(items)
         except _Conflict as error:
             raise Transient(f"DynamoDB refused a transaction for now: {error}") from error
+
+    def _write(self, own: Write, also: Sequence[Write], move_id: str) -> None:
+        items = [write(self._table) for write in (own, *also)]
+        reasons = self._transact(items) if also else self._update_one(items[0]["Update"])
         if not reasons:
             return
         found = decode(reasons[0].get("Item") or {})

@@ -186,6 +186,12 @@ def add_row(row: Job | Split | Batch) -> Write:
     return _put_new(values_of(row))
 
 
+def add_retry(job: Job, original: str, expires_at: int) -> Write:
+    """Name a job among the retries of another, which need not be known."""
+    values = {"pk": f"JOB#{original}", "sk": f"RETRY#{job.id}", "expires_at": expires_at}
+    return lambda table: {"Put": {"TableName": table, "Item": encode(values)}}
+
+
 def add_intent(intent: Intent) -> Write:
     values = {"pk": f"JOB#{intent.job}", "sk": _intent_sk(intent.batch, intent.started_at)}
     values |= {name: value for name, value in msgspec.to_builtins(intent).items() if value is not None}

@@ -73,8 +73,8 @@ class Aws:
         answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
         return {"version_id": answer["VersionId"], "etag": answer["ETag"].strip('"')}
 
-    def keys(self) -> list[str]:
-        return [each["Key"] for each in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+    def keys(self, prefix: str = "") -> list[str]:
+        return [each["Key"] for each in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,14 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from batchdrop.manifest import Counts, File, Files, Input, Manifest, ModelCounts, ResultsFile, Times, Usage
+from batchdrop.manifest import File, Files, Manifest, ResultsFile
 from batchdrop.records import Job
 from batchdrop.states import JobState
+from faking.outputs import a_manifest, chat, lines, result
 
 from batchdrop_cli.fetch import folder_for
 
@@ -16,26 +17,6 @@ if TYPE_CHECKING:
     from conftest import Aws, Run
 
 PREFIX = "output/mine/reviews/j/"
-
-
-def chat(text: str) -> dict[str, Any]:
-    return {"choices": [{"message": {"content": text}}], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}
-
-
-def result(line: int, endpoint: str | None, body: object = None, **changes: object) -> dict[str, Any]:
-    values = {
-        "id": None,
-        "custom_id": f"r-{line}",
-        "response": None if body is None else {"status_code": 200, "request_id": None, "body": body},
-        "error": None,
-        "line": line,
-        "provider": "openai",
-        "model": "gpt-4o-mini",
-        "endpoint": endpoint,
-        "batch_id": "b",
-        "attempts": 1,
-    }
-    return values | changes
 
 
 RESULTS = [
@@ -76,10 +57,6 @@ RESULTS = [
 ]
 
 
-def lines(rows: list[dict[str, Any]]) -> bytes:
-    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
-
-
 @pytest.fixture
 def finished(aws: "Aws", a_job: Callable[..., Job]) -> Manifest:
     """A job that is over, with two parts of results; older versions lie under newer ones."""
@@ -90,7 +67,7 @@ def finished(aws: "Aws", a_job: Callable[..., Job]) -> Manifest:
     ]
     errors = _file(aws, "errors.jsonl", lines(RESULTS[4:]), File, 2)
     failed = _file(aws, "failed.jsonl", b"one\ntwo\n", File, 2)
-    manifest = _manifest(a_job().id, Files(results=results, errors=errors, failed=failed))
+    manifest = a_manifest(a_job().id, Files(results=results, errors=errors, failed=failed))
     aws.drop(PREFIX + "manifest.json", msgspec.json.encode(manifest))
     for name in ("results-00001.jsonl", "errors.jsonl"):
         aws.drop(PREFIX + name, b"something newer")
@@ -101,41 +78,6 @@ def finished(aws: "Aws", a_job: Callable[..., Job]) -> Manifest:
 def _file[F: File](aws: "Aws", name: str, body: bytes, kind: type[F], count: int, **more: object) -> F:
     wrote = aws.drop(PREFIX + name, body)
     return kind(key=PREFIX + name, bytes=len(body), lines=count, **wrote, **more)
-
-
-def _manifest(job: str, files: Files, **changes: object) -> Manifest:
-    manifest = Manifest(
-        job=job,
-        status=JobState.COMPLETED,
-        reason=None,
-        retry_of=None,
-        input=Input(
-            bucket="b", key="input/mine/reviews.jsonl", version_id=None, etag=None, bytes=1, lines=6, blank_lines=0
-        ),
-        counts=Counts(
-            total=6,
-            answered=4,
-            failed=2,
-            errors={"invalid_json": 1, "context_length_exceeded": 1},
-            finish_reasons={"stop": 4},
-        ),
-        models=[
-            ModelCounts(
-                provider="openai",
-                model="gpt-4o-mini",
-                endpoint="/v1/chat/completions",
-                requests=2,
-                answered=1,
-                failed=1,
-                batches=1,
-                usage=Usage(input_tokens=1_000_000, output_tokens=1_000_000),
-            )
-        ],
-        times=Times(dropped_at="a", first_submitted_at=None, last_ended_at=None, published_at="b"),
-        files=files,
-        versions={},
-    )
-    return msgspec.structs.replace(manifest, **changes)
 
 
 def test_results_are_the_versions_that_the_manifest_names(run: "Run", finished: Manifest, tmp_path: Path) -> None:
@@ -180,7 +122,8 @@ def test_a_failed_job_gives_its_reason_and_its_manifest(
     aws: "Aws", run: "Run", a_job: Callable[..., Job], tmp_path: Path
 ) -> None:
     files = Files(results=[], errors=None, failed=None)
-    manifest = _manifest(a_job().id, files, status=JobState.FAILED, reason="The file is empty.", counts=None, models=[])
+    reason = "The file is empty."
+    manifest = a_manifest(a_job().id, files, status=JobState.FAILED, reason=reason, counts=None, models=[])
     aws.drop("output/m.json", msgspec.json.encode(manifest))
     aws.store.add(a_job(state=JobState.FAILED, manifest_key="output/m.json"))
     code, out, _ = run("results", "-o", tmp_path / "here", "--csv")

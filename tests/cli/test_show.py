@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
-from batchdrop.writes import reserve
+from batchdrop.writes import add_retry, reserve
 
 from batchdrop_cli.jobs import paused
 
@@ -115,6 +115,7 @@ def test_show_as_json_is_one_object(
         "state": "RUNNING",
         "reason": None,
         "retry_of": None,
+        "retries": [],
         "bucket": "batchdrop-test",
         "key": "input/mine/reviews.jsonl",
         "version_id": "v1",
@@ -137,6 +138,16 @@ def test_show_as_json_is_one_object(
         "output": f"output/mine/reviews/{a_job().id}/",
         "manifest": None,
     }
+
+
+def test_show_names_the_job_that_is_retried_and_the_retries(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    first, second = a_job().id, "20991105T091412Z-0000000002"
+    aws.store.add(a_job())
+    retry = a_job(job=second, retry_of=first, state=JobState.PUBLISHING)
+    aws.store.add(retry, also=[add_retry(retry, first, FAR)])
+    assert f"retried  as job {second}: PUBLISHING\n" in run("show", first).out
+    assert f"retries  job {first}\n" in run("show", second).out
+    assert [each["job"] for each in json.loads(run("show", first, "--json").out)["retries"]] == [second]
 
 
 @pytest.mark.usefixtures("aws")

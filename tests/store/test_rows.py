@@ -6,9 +6,11 @@ import pytest
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Due, Store
-from batchdrop.writes import DUE_SHARDS
+from batchdrop.writes import DUE_SHARDS, add_retry
 from faking.cloud import TABLE
 from store.rows import JOB, NOW, a_batch, a_job, a_split
+
+LATER = "20261106T091412Z-7f3a9c2e52"
 
 
 def read_again(store: Store, row: Job | Split | Batch) -> Job | Split | Batch | None:
@@ -91,9 +93,28 @@ def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) ->
     store.add(a_job())
     store.add_all([a_split(0), a_split(1), a_split(0, job="other")])
     store.add_all([a_batch(0), a_batch(1, job="other")])
+    retry = a_job(job=LATER, retry_of=JOB)
+    store.add(retry, also=[add_retry(retry, JOB, NOW)])
     store.forget_work(JOB)
     assert (store.job(JOB), list(store.splits(JOB)), list(store.batches(JOB))) == (a_job(), [], [])
+    assert list(store.retries(JOB)) == [retry]
     assert (len(list(store.splits("other"))), len(list(store.batches("other")))) == (1, 1)
+
+
+def test_the_retries_of_a_job_are_listed_in_the_order_of_their_drops(store: Store, client: Any) -> None:
+    retries = [a_job(job=each, retry_of=JOB) for each in (LATER, "20261105T101412Z-0000000000")]
+    assert [store.add(each, also=[add_retry(each, JOB, NOW)]) for each in (*retries, retries[0])] == [True, True, False]
+    forgotten = a_job(job="20261105T111412Z-0000000000")
+    store.add(forgotten, also=[add_retry(forgotten, JOB, NOW)])
+    client.delete_item(TableName=TABLE, Key={"pk": {"S": f"JOB#{forgotten.id}"}, "sk": {"S": "JOB"}})
+    assert list(store.retries(JOB)) == retries[::-1]
+    assert list(store.retries("another")) == []
+
+
+def test_a_job_that_exists_gets_no_row_beside_it(store: Store) -> None:
+    store.add(a_job(job=LATER))
+    assert store.add(a_job(job=LATER), also=[add_retry(a_job(job=LATER), JOB, NOW)]) is False
+    assert list(store.retries(JOB)) == []
 
 
 # The index `due`

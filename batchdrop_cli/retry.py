@@ -1,0 +1,242 @@
+"""Sending lines of a finished job again: which ones, from where, and how the new job names the old one.
+
+The lines' numbers are a list of their own beside the results, named by the hash of its content, so that the same choice
+is the same list. Numbers and lines go from file to file: nothing is held in memory.
+"""
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count as counting
+from pathlib import Path
+
+from batchdrop.files import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, retry_key, retry_lines_key
+from batchdrop.lines import MAX_LINE_BYTES
+from batchdrop.manifest import File, Manifest
+from batchdrop.records import Job
+from batchdrop.states import TERMINAL_JOBS, JobState
+
+from batchdrop_cli import drop, jobs
+from batchdrop_cli.answers import is_cut, read_line
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.mistakes import WRONG_USE, Mistake
+from batchdrop_cli.say import count
+
+RETRY_OF, RETRY_LINES = "batchdrop-retry-of", "batchdrop-retry-lines"
+_SETTING = re.compile(r"batchdrop[-_](?!retry[-_]|sha256)", re.IGNORECASE)
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Lines of a job: those that failed, or (`cut`) those whose answers were cut off.
+
+    Attributes:
+        numbers: A file with the number of each, rising, one a line.
+        count: How many there are.
+        key: Where the list belongs in the bucket.
+    """
+
+    job: Job
+    manifest: Manifest
+    cut: bool
+    numbers: Path
+    count: int
+    key: str
+
+    def __str__(self) -> str:
+        return count(self.count, *(("cut line", "cut lines") if self.cut else ("failed line", "failed lines")))
+
+
+def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
+    """Find the lines of a job that may be sent again, and write their numbers to a file.
+
+    Raises:
+        Mistake: The job is not over, or failed as a whole, or has no such line.
+    """
+    manifest = _of_finished(cloud, job)
+    digest, total = hashlib.sha256(), 0
+    with numbers.open("wb") as out:
+        for number in _numbers(cloud, manifest, cut=cut):
+            line = b"%d\n" % number
+            digest.update(line)
+            out.write(line)
+            total += 1
+    if not total:
+        what = "answer that was cut off by its limit of tokens" if cut else "failed line"
+        raise Mistake(f"Job {job.id} has no {what}: there is nothing to retry.")
+    key = retry_lines_key(job, digest.hexdigest()[:16])
+    return Chosen(job=job, manifest=manifest, cut=cut, numbers=numbers, count=total, key=key)
+
+
+def _of_finished(cloud: Cloud, job: Job) -> Manifest:
+    if job.state not in TERMINAL_JOBS:
+        raise Mistake(f"Job {job.id} is {job.state}: retry it when it is over. See: batchdrop show {job.id}")
+    manifest = jobs.read_manifest(cloud, job)
+    if job.state is JobState.FAILED:
+        raise Mistake(f"Job {job.id} failed as a whole: {manifest.reason} Mend that, and drop the file again.")
+    return manifest
+
+
+def _numbers(cloud: Cloud, manifest: Manifest, *, cut: bool) -> Iterator[int]:
+    for file in manifest.files.results if cut else filter(None, [manifest.files.errors]):
+        chunks = cloud.files.stream(file.key, version_id=file.version_id)
+        for line in cut_lines(chunks, offset=0, max_bytes=sys.maxsize):  # answers are as long as they are
+            read = read_line(line.bytes or b"")
+            if not cut or is_cut(read):
+                yield read.line
+
+
+def save(cloud: Cloud, chosen: Chosen, path: Path) -> None:
+    """Write the lines that would be sent, byte for byte, to a file that is not there yet.
+
+    Raises:
+        Mistake: There is such a file, or the input is gone.
+    """
+    if path.exists():
+        raise Mistake(f"{path} is there already; it is not overwritten. Name another file.")
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        with unfinished.open("wb") as out:
+            out.writelines(_input_lines(cloud, chosen) if chosen.cut else _failed_lines(cloud, chosen))
+        unfinished.replace(path)
+    except Gone as error:
+        raise Mistake(f"The input of job {chosen.job.id} was deleted: its lines are not there any more.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _failed_lines(cloud: Cloud, chosen: Chosen) -> Iterator[bytes]:
+    failed = _failed_file(chosen)
+    return cloud.files.stream(failed.key, version_id=failed.version_id)
+
+
+def _input_lines(cloud: Cloud, chosen: Chosen) -> Iterator[bytes]:
+    """The lines of these numbers, in one pass over the version that the job read."""
+    chunks = cloud.files.stream(chosen.job.key, version_id=chosen.job.version_id)
+    lines = enumerate(cut_lines(chunks, offset=0, max_bytes=MAX_LINE_BYTES), start=1)
+    with chosen.numbers.open("rb") as numbers:
+        for wanted in map(int, numbers):
+            yield _whole(next(line for number, line in lines if number == wanted))
+
+
+def _whole(line: Line) -> bytes:
+    text = line.bytes or b""
+    return text + b"\r" * (line.length - len(text)) + b"\n"
+
+
+def _failed_file(chosen: Chosen) -> File:
+    if chosen.manifest.files.failed is None:
+        raise LookupError(f"{chosen.job.id} has no failed.jsonl")
+    return chosen.manifest.files.failed
+
+
+def check_mended(chosen: Chosen, path: Path) -> None:
+    """Refuse a copy that has not one line for each line that is retried.
+
+    Raises:
+        Mistake: It has more or fewer; both counts are named.
+    """
+    found = _count_lines(path)
+    if found != chosen.count:
+        raise Mistake(
+            f"{path} has {count(found, 'line')}, but job {chosen.job.id} has {chosen}. A mended copy keeps every line "
+            "in its place: leave a line empty to leave it out.",
+            code=WRONG_USE,
+        )
+
+
+def _count_lines(path: Path) -> int:
+    """As they are counted in the bucket: the last one needs no line end."""
+    lines, last = 0, b"\n"
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            lines += chunk.count(b"\n")
+            last = chunk[-1:]
+    return lines + (last != b"\n")
+
+
+def refuse_twice(cloud: Cloud, chosen: Chosen) -> None:
+    """Refuse what would be paid twice: the same lines are being retried, or a retry answered some of them.
+
+    Raises:
+        Mistake: So it is.
+    """
+    earlier = [each for each in cloud.store.retries(chosen.job.id) if each.retry_lines == chosen.key]
+    running = [each.id for each in earlier if each.state not in TERMINAL_JOBS] or _just_dropped(cloud, chosen)
+    if running:
+        raise Mistake(
+            f"These lines are being retried already as job {running[0]}. See: batchdrop show {running[0]} - "
+            "to send them again, and pay again: --again"
+        )
+    for retry in earlier:
+        counts = jobs.read_manifest(cloud, retry).counts
+        if counts is not None and counts.answered:
+            raise Mistake(
+                f"Job {retry.id} retried these lines: {counts.answered:,} of {count(counts.total, 'line')} answered. "
+                f"For those that failed again: batchdrop retry {retry.id} - to send all again, and pay again: --again"
+            )
+
+
+def _just_dropped(cloud: Cloud, chosen: Chosen) -> list[str]:
+    """The retries of the same lines that may be too young to be jobs."""
+    same = [each for each in _beside(cloud, chosen.job) if each[1].metadata.get(RETRY_LINES) == chosen.key]
+    return [found for key, head in same if (found := drop.unfinished(cloud, key, head))]
+
+
+def free_key(cloud: Cloud, job: Job) -> str:
+    """A key beside the job's file where nothing lies.
+
+    Raises:
+        Mistake: It would be too long.
+    """
+    key = retry_key(job, len(_beside(cloud, job)) + 1)
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise Mistake(f"The name of a retry beside {job.key} would be too long. Name a key with --key.")
+    return key
+
+
+def _beside(cloud: Cloud, job: Job) -> list[tuple[str, Head]]:
+    """What was dropped beside the job's file as its retries."""
+    found = []
+    with suppress(Gone):
+        for number in counting(1):
+            key = retry_key(job, number)
+            found.append((key, cloud.files.head(key)))
+    return found
+
+
+def lineage(cloud: Cloud, chosen: Chosen) -> dict[str, str]:
+    """The metadata of a retry: its job, its list of lines, which lies in the bucket from now on, and the settings."""
+    try:
+        cloud.files.head(chosen.key)
+    except Gone:
+        cloud.files.put(chosen.key, chosen.numbers)
+    return _settings(cloud, chosen.job) | {RETRY_OF: chosen.job.id, RETRY_LINES: chosen.key}
+
+
+def _settings(cloud: Cloud, job: Job) -> dict[str, str]:
+    """What the job's file was given for itself alone; folders' settings apply by the key."""
+    try:
+        metadata = cloud.files.head(job.key, job.version_id).metadata
+    except Gone:
+        return {}
+    return {name: value for name, value in metadata.items() if _SETTING.match(name)}
+
+
+def send_failed(cloud: Cloud, chosen: Chosen, key: str) -> str:
+    """Drop `failed.jsonl` as it lies in the bucket; the id of the job that intake makes of it."""
+    return drop.copy(cloud, _failed_file(chosen), key, lineage(cloud, chosen))
+
+
+def first_of(cloud: Cloud, job: Job) -> str:
+    """The id of the job that a chain of retries began with."""
+    while job.retry_of is not None:
+        before = cloud.store.job(job.retry_of)
+        if before is None:
+            return job.retry_of
+        job = before
+    return job.id

@@ -1,0 +1,371 @@
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from batchdrop.files import job_id
+from batchdrop.manifest import Counts, File, Files, ResultsFile
+from batchdrop.records import Job
+from batchdrop.states import JobState
+from batchdrop.writes import add_retry
+from faking.outputs import a_manifest, chat, lines, result
+
+from batchdrop_cli.answers import is_cut, read_line
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+BUCKET = "batchdrop-test"
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+FAR = 4_000_000_000
+FIRST, SECOND, THIRD = (f"2099110{number}T091412Z-000000000{number}" for number in (1, 2, 3))
+
+
+def refused(line: int, **changes: object) -> dict[str, Any]:
+    error = {"code": "http_500", "message": "busy", "source": "provider", "retryable": True}
+    return result(line, CHAT, error=error, **changes)
+
+
+def cut(line: int) -> dict[str, Any]:
+    return result(line, CHAT, {"choices": [{"message": {"content": "and"}, "finish_reason": "length"}]})
+
+
+@dataclass
+class Shelf:
+    """Finished jobs, put where the functions would."""
+
+    aws: "Aws"
+    a_job: Callable[..., Job]
+
+    def finish(self, job: str, results: list[dict[str, Any]], failed: bytes = b"", **changes: Any) -> Job:
+        prefix = f"output/x/{job}/"
+        errors = [each for each in results if each["error"]]
+        counts = Counts(
+            total=len(results), answered=len(results) - len(errors), failed=len(errors), errors={}, finish_reasons={}
+        )
+        files = Files(
+            results=[self._file(prefix, "results", lines(results), ResultsFile, first_line=None, last_line=None)],
+            errors=self._file(prefix, "errors", lines(errors), File),
+            failed=self._file(prefix, "failed", failed, File),
+        )
+        manifest = a_manifest(job, files, counts=counts, models=[])
+        return self.add(job, prefix, manifest, **changes)
+
+    def fail(self, job: str, **changes: Any) -> Job:
+        nothing = Files(results=[], errors=None, failed=None)
+        manifest = a_manifest(job, nothing, status=JobState.FAILED, reason="It is empty.", counts=None, models=[])
+        return self.add(job, f"output/x/{job}/", manifest, state=JobState.FAILED, reason="It is empty.", **changes)
+
+    def add(self, job: str, prefix: str, manifest: Any, **changes: Any) -> Job:
+        key = f"{prefix}manifest.json"
+        self.aws.drop(key, msgspec.json.encode(manifest))
+        values = {"state": JobState.COMPLETED, "manifest_key": key, "due_at": None, "version_id": None, **changes}
+        return self.put(self.a_job(job=job, **values))
+
+    def put(self, job: Job) -> Job:
+        self.aws.store.add(job, also=[add_retry(job, job.retry_of, FAR)] if job.retry_of else [])
+        return job
+
+    def list_of(self, *numbers: int) -> str:
+        key = f"output/lists/{'-'.join(map(str, numbers))}.jsonl"
+        self.aws.drop(key, b"".join(b"%d\n" % number for number in numbers))
+        return key
+
+    def _file(self, prefix: str, name: str, body: bytes, kind: Any, **more: object) -> Any:
+        wrote = self.aws.drop(f"{prefix}{name}.jsonl", body)
+        return kind(key=f"{prefix}{name}.jsonl", bytes=len(body), lines=body.count(b"\n"), **wrote, **more)
+
+
+@pytest.fixture
+def shelf(aws: "Aws", a_job: Callable[..., Job]) -> Shelf:
+    return Shelf(aws, a_job)
+
+
+@pytest.fixture
+def first(shelf: Shelf) -> Job:
+    """A job whose second and fourth line failed, and whose third was cut."""
+    results = [result(1, CHAT, chat("one")), refused(2), cut(3), refused(4)]
+    return shelf.finish(FIRST, results, b'{"two": 2}\n{"four": 4}\n')
+
+
+LIST = f"output/mine/reviews/{FIRST}/retry-lines/{hashlib.sha256(b'2\n4\n').hexdigest()[:16]}.jsonl"
+RETRY = "input/mine/reviews.retry-1.jsonl"
+
+
+def dropped(aws: "Aws", key: str) -> tuple[bytes, dict[str, str]]:
+    found = aws.s3.get_object(Bucket=BUCKET, Key=key)
+    return found["Body"].read(), found["Metadata"]
+
+
+def id_of(aws: "Aws", key: str) -> str:
+    head = aws.s3.head_object(Bucket=BUCKET, Key=key)
+    return job_id(BUCKET, key, head["VersionId"], head["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
+
+
+def test_the_failed_lines_are_dropped_again_beside_the_file(aws: "Aws", run: "Run", first: Job) -> None:
+    code, out, err = run("retry", first.id, "--no-wait")
+    new = id_of(aws, RETRY)
+    assert (code, out) == (0, f"{new}\n")
+    assert err.splitlines() == [
+        f"Dropped 2 failed lines of job {FIRST} at s3://{BUCKET}/{RETRY} (stack batchdrop in eu-central-1).",
+        f"See how far it is with: batchdrop show {new}",
+    ]
+    metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
+    assert dropped(aws, RETRY) == (b'{"two": 2}\n{"four": 4}\n', metadata)
+    assert dropped(aws, LIST)[0] == b"2\n4\n"
+
+
+def test_a_mended_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
+    mended = tmp_path / "mended.jsonl"
+    mended.write_bytes(b'{"two": "mended"}\n\n{"no": 1}')
+    said = (
+        f"{mended} has 3 lines, but job {FIRST} has 2 failed lines. A mended copy keeps every line in its place: "
+        "leave a line empty to leave it out.\n"
+    )
+    assert run("retry", first.id, mended) == (2, "", said)
+    mended.write_bytes(b'{"two": "mended"}\n{"four": "mended"}')
+    assert run("retry", first.id, mended, "--no-wait", "--key", "input/other.jsonl").code == 0
+    metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
+    assert dropped(aws, "input/other.jsonl") == (mended.read_bytes(), metadata)
+
+
+def test_the_settings_of_the_file_itself_go_along(aws: "Aws", run: "Run", shelf: Shelf) -> None:
+    settings = {"batchdrop-betas": "b", "batchdrop-retry-of": SECOND, "batchdrop-sha256": "0", "other": "x"}
+    aws.s3.put_object(Bucket=BUCKET, Key="input/y.jsonl", Metadata=settings)
+    job = shelf.finish(FIRST, [refused(1)], b"{}\n", key="input/y.jsonl")
+    run("retry", job.id, "--no-wait")
+    body, metadata = dropped(aws, "input/y.retry-1.jsonl")
+    assert (body, metadata.pop("batchdrop-retry-lines")[:13]) == (b"{}\n", "output/y/2099")
+    assert metadata == {"batchdrop-betas": "b", "batchdrop-retry-of": FIRST}
+
+
+def test_the_list_of_a_file_whose_name_is_no_ascii_lies_by_the_jobs_id(aws: "Aws", run: "Run", shelf: Shelf) -> None:
+    job = shelf.finish(FIRST, [refused(7)], b"{}\n", key="input/é.jsonl")
+    assert run("retry", job.id, "--no-wait").code == 0
+    key = dropped(aws, "input/é.retry-1.jsonl")[1]["batchdrop-retry-lines"]
+    assert (key.startswith(f"output/{FIRST}/retry-lines/"), dropped(aws, key)[0]) == (True, b"7\n")
+
+
+def test_a_name_that_would_be_too_long_is_asked_for(aws: "Aws", run: "Run", shelf: Shelf) -> None:
+    job = shelf.finish(FIRST, [refused(1)], b"{}\n", key=f"input/{'x' * 1_010}.jsonl")
+    assert "would be too long. Name a key with --key." in run("retry", job.id, "--no-wait").err
+    assert aws.keys("input/") == []
+
+
+def test_only_what_failed_in_a_finished_job_is_retried(run: "Run", shelf: Shelf, a_job: Callable[..., Job]) -> None:
+    shelf.put(a_job(job=FIRST))
+    shelf.fail(SECOND)
+    shelf.finish(THIRD, [result(1, CHAT, chat("one"))])
+    assert [run("retry", job) for job in (FIRST, SECOND, THIRD)] == [
+        (1, "", f"Job {FIRST} is RUNNING: retry it when it is over. See: batchdrop show {FIRST}\n"),
+        (1, "", f"Job {SECOND} failed as a whole: It is empty. Mend that, and drop the file again.\n"),
+        (1, "", f"Job {THIRD} has no failed line: there is nothing to retry.\n"),
+    ]
+    assert run("retry", THIRD, "--finish", "length").err == (
+        f"Job {THIRD} has no answer that was cut off by its limit of tokens: there is nothing to retry.\n"
+    )
+
+
+def test_lines_that_are_being_retried_are_not_sent_twice(
+    aws: "Aws", run: "Run", shelf: Shelf, first: Job, a_job: Callable[..., Job]
+) -> None:
+    def said(job: str) -> str:
+        return (
+            f"These lines are being retried already as job {job}. See: batchdrop show {job} - "
+            "to send them again, and pay again: --again\n"
+        )
+
+    young = run("retry", first.id, "--no-wait").out.strip()
+    assert run("retry", first.id, "--no-wait") == (1, "", said(young))
+    shelf.finish(young, [refused(1), refused(2)], b"{}\n{}\n", retry_of=FIRST, retry_lines=LIST)
+    assert run("retry", first.id, "--no-wait").code == 0  # nothing was answered
+    shelf.put(a_job(job=THIRD, retry_of=FIRST, retry_lines=LIST))
+    assert run("retry", first.id) == (1, "", said(THIRD))
+    assert run("retry", first.id, "--no-wait", "--again").code == 0
+    assert aws.keys("input/") == [f"input/mine/reviews.retry-{number}.jsonl" for number in (1, 2, 3)]
+
+
+def test_lines_that_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf, first: Job) -> None:
+    shelf.finish(SECOND, [refused(1), result(2, CHAT, chat("4"))], b"{}\n", retry_of=FIRST, retry_lines=LIST)
+    said = (
+        f"Job {SECOND} retried these lines: 1 of 2 lines answered. For those that failed again: "
+        f"batchdrop retry {SECOND} - to send all again, and pay again: --again\n"
+    )
+    assert run("retry", first.id, "--no-wait") == (1, "", said)
+    assert run("retry", SECOND, "--no-wait").code == 0
+
+
+def test_lines_are_saved_to_be_mended(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
+    file = tmp_path / "failed.jsonl"
+    assert run("retry", first.id, "--save", file) == (
+        0,
+        f"2 failed lines of job {FIRST} in {file}; nothing was sent.\n",
+        f"Mend it, each line in its place, and send it: batchdrop retry {FIRST} {file}\n",
+    )
+    assert file.read_bytes() == b'{"two": 2}\n{"four": 4}\n'
+    again = f"{file} is there already; it is not overwritten. Name another file.\n"
+    assert run("retry", first.id, "--save", file) == (1, "", again)
+    both = f"Either --save {file} or the mended copy {file}, not both.\n"
+    assert run("retry", first.id, file, "--save", file) == (2, "", both)
+    assert aws.keys("input/") == []
+
+
+def test_cut_answers_are_not_sent_again_as_they_are(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
+    said = (
+        f"1 cut line of job {FIRST}: the same limit would cut them again. Raise max_tokens in a copy: "
+        f"batchdrop retry {FIRST} --finish length --save FILE - and send that: "
+        f"batchdrop retry {FIRST} FILE --finish length\n"
+    )
+    assert run("retry", first.id, "--finish", "length") == (2, "", said)
+    aws.drop("input/mine/reviews.jsonl", b'{"a": 1}\n\n{"c": 3}\r\n{"d": 4}\n')
+    file = tmp_path / "cut.jsonl"
+    assert run("retry", first.id, "--finish", "length", "--save", file).err.endswith(f"{file} --finish length\n")
+    assert file.read_bytes() == b'{"c": 3}\r\n'
+    assert run("retry", first.id, file, "--finish", "length", "--no-wait").code == 0
+    body, metadata = dropped(aws, RETRY)
+    assert (body, dropped(aws, metadata["batchdrop-retry-lines"])[0]) == (b'{"c": 3}\r\n', b"3\n")
+
+
+def test_the_input_of_cut_answers_may_be_gone(run: "Run", first: Job, tmp_path: Path) -> None:
+    said = f"The input of job {FIRST} was deleted: its lines are not there any more.\n"
+    assert run("retry", first.id, "--finish", "length", "--save", tmp_path / "cut.jsonl") == (1, "", said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_endpoint_says_in_its_way_that_an_answer_was_cut() -> None:
+    bodies: list[tuple[str, object, bool]] = [
+        (CHAT, {"choices": [{"finish_reason": "length"}]}, True),
+        (CHAT, {"choices": [{"finish_reason": "stop"}]}, False),
+        (MESSAGES, {"stop_reason": "max_tokens"}, True),
+        (MESSAGES, {"stop_reason": "refusal"}, False),
+        (RESPONSES, {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, True),
+        (RESPONSES, {"status": "incomplete", "incomplete_details": None}, True),
+        (RESPONSES, {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, False),
+        (RESPONSES, {"status": "completed"}, False),
+    ]
+    read = [read_line(json.dumps(result(1, endpoint, body)).encode()) for endpoint, body, _ in bodies]
+    assert [is_cut(line) for line in read] == [wanted for _, _, wanted in bodies]
+
+
+def test_a_retry_waits_fetches_and_tells_how_to_see_all(
+    aws: "Aws", run: "Run", shelf: Shelf, first: Job, tmp_path: Path
+) -> None:
+    def answer() -> None:
+        while not aws.keys(RETRY):
+            sleep(0.02)
+        answers = [result(1, CHAT, chat("2")), result(2, CHAT, chat("4"))]
+        shelf.finish(id_of(aws, RETRY), answers, retry_of=FIRST, retry_lines=LIST)
+
+    functions = Thread(target=answer)
+    functions.start()
+    code, out, err = run("retry", first.id, "-o", tmp_path / "here")
+    functions.join()
+    assert (code, out.splitlines()[0]) == (0, f"Job {id_of(aws, RETRY)} completed: 2 of 2 lines answered.")
+    assert err.splitlines()[-1] == f"All in one: batchdrop results {FIRST} --with-retries"
+    assert (tmp_path / "here" / "results.jsonl").exists()
+
+
+# Merging
+
+
+def read(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
+    run: "Run", shelf: Shelf, first: Job, tmp_path: Path
+) -> None:
+    error = {"code": "invalid_json", "message": "Line 3: not JSON.", "source": "input", "retryable": False}
+    newer = [
+        refused(1),
+        result(2, CHAT, chat("two"), custom_id="changed", attempts=2),
+        result(3, CHAT, error=error, custom_id=None),
+    ]
+    shelf.finish(SECOND, newer, retry_of=FIRST, retry_lines=shelf.list_of(1, 2, 4))
+    code, out, err = run("results", first.id, "--with-retries", "--csv", "-o", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"Job {FIRST} completed: 2 of 4 lines answered; 2 lines failed, see errors.jsonl.",
+        "With its retries: 3 of 4 lines answered; 1 line failed, see errors.jsonl.",
+        *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "results.csv")),
+    ]
+    last = result(4, CHAT, error={**error, "message": "Line 4: not JSON."})
+    whole = [
+        result(1, CHAT, chat("one")),
+        result(2, CHAT, chat("two"), attempts=2),
+        cut(3),
+        last,
+    ]
+    assert (read(tmp_path / "results.jsonl"), read(tmp_path / "errors.jsonl")) == (whole, [last])
+    assert [line[:9] for line in (tmp_path / "results.csv").read_text().splitlines()[1:]] == [
+        f"{number},r-{number},gpt" for number in (1, 2, 3, 4)
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.jsonl", "results.csv", "results.jsonl"]
+
+
+def test_later_retries_and_retries_of_retries_win_in_turn(run: "Run", shelf: Shelf, first: Job) -> None:
+    none = {"custom_id": None}
+    shelf.finish(SECOND, [refused(1), refused(3, **none)], retry_of=FIRST, retry_lines=shelf.list_of(2, 3, 4))
+    child = f"{SECOND[:-1]}c"
+    shelf.finish(child, [result(1, CHAT, chat("four"))], retry_of=SECOND, retry_lines=shelf.list_of(3))
+    shelf.finish(THIRD, [result(1, CHAT, chat("2nd")), refused(2)], retry_of=FIRST, retry_lines=shelf.list_of(2, 4))
+    assert run("results", first.id, "--with-retries").code == 0
+    assert read(Path("results/reviews-with-retries/results.jsonl")) == [
+        result(1, CHAT, chat("one")),
+        result(2, CHAT, chat("2nd")),
+        cut(3),
+        result(4, CHAT, chat("four")),
+    ]
+
+
+def test_a_line_without_an_id_gets_that_of_its_mended_copy(run: "Run", shelf: Shelf) -> None:
+    shelf.finish(FIRST, [refused(1, custom_id=None)])
+    shelf.finish(SECOND, [result(1, CHAT, chat("1"), custom_id=8)], retry_of=FIRST, retry_lines=shelf.list_of(1))
+    run("results", FIRST, "--with-retries", "-o", "here")
+    assert read(Path("here/results.jsonl")) == [result(1, CHAT, chat("1"), custom_id=8)]
+
+
+def test_retries_without_results_are_told(
+    run: "Run", shelf: Shelf, first: Job, a_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    shelf.put(a_job(job=SECOND, retry_of=FIRST, retry_lines=LIST))
+    shelf.fail(THIRD, retry_of=FIRST, retry_lines=LIST)
+    code, out, err = run("results", first.id, "--with-retries", "-o", tmp_path)
+    assert (code, out.splitlines()[1]) == (
+        0,
+        "With its retries: 2 of 4 lines answered; 2 lines failed, see errors.jsonl.",
+    )
+    assert err.splitlines() == [
+        f"Not merged: retry {SECOND}, RUNNING: its batches are on their way",
+        f"Not merged: retry {THIRD}, FAILED: It is empty.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"4\n2\n", "has no rising number in line 2"),
+        (b"2\n", "has no rising number in line 2"),
+        (b"2\nfour\n", "does not hold one number a line"),
+        (b"2\n9\n", f"names line 9, which has no result in job {FIRST}"),
+        (None, "is not there"),
+    ],
+)
+@pytest.mark.usefixtures("first")
+def test_a_list_of_lines_that_does_not_fit_is_told(
+    run: "Run", shelf: Shelf, tmp_path: Path, body: bytes | None, problem: str
+) -> None:
+    if body is not None:
+        shelf.aws.drop("output/l.jsonl", body)
+    answers = [result(1, CHAT, chat("2")), result(2, CHAT, chat("4"))]
+    shelf.finish(SECOND, answers, retry_of=FIRST, retry_lines="output/l.jsonl")
+    code, _, err = run("results", FIRST, "--with-retries", "-o", tmp_path)
+    said = f"Retry {SECOND} cannot be merged: its list of line numbers, output/l.jsonl, {problem}."
+    assert (code, err) == (1, f"{said} Its own results: batchdrop results {SECOND}\n")
+    assert list(tmp_path.iterdir()) == []
