@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count as counting
+from itertools import takewhile
 from pathlib import Path
 
 from batchdrop.files import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, retry_key, retry_lines_key
@@ -18,6 +19,7 @@ from batchdrop.lines import MAX_LINE_BYTES
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
+from batchdrop.store import Store
 
 from batchdrop_cli import drop, jobs
 from batchdrop_cli.answers import is_cut, read_line
@@ -165,7 +167,8 @@ def refuse_twice(cloud: Cloud, chosen: Chosen) -> None:
     Raises:
         Mistake: So it is.
     """
-    earlier = [each for each in cloud.store.retries(chosen.job.id) if each.retry_lines == chosen.key]
+    same = [each for each in cloud.store.retries(chosen.job.id) if each.retry_lines == chosen.key]
+    earlier = [each for retry in same for each in _with_retries(cloud.store, retry)]
     running = [each.id for each in earlier if each.state not in TERMINAL_JOBS] or _just_dropped(cloud, chosen)
     if running:
         raise Mistake(
@@ -176,9 +179,15 @@ def refuse_twice(cloud: Cloud, chosen: Chosen) -> None:
         counts = jobs.read_manifest(cloud, retry).counts
         if counts is not None and counts.answered:
             raise Mistake(
-                f"Job {retry.id} retried these lines: {counts.answered:,} of {count(counts.total, 'line')} answered. "
-                f"For those that failed again: batchdrop retry {retry.id} - to send all again, and pay again: --again"
+                f"Job {retry.id} answered {counts.answered:,} of these lines already. For those that failed again: "
+                f"batchdrop retry {retry.id} - to send all again, and pay again: --again"
             )
+
+
+def _with_retries(store: Store, job: Job) -> Iterator[Job]:
+    yield job
+    for retry in store.retries(job.id):
+        yield from _with_retries(store, retry)
 
 
 def _just_dropped(cloud: Cloud, chosen: Chosen) -> list[str]:
@@ -194,7 +203,7 @@ def free_key(cloud: Cloud, job: Job) -> str:
         Mistake: It would be too long.
     """
     key = retry_key(job, len(_beside(cloud, job)) + 1)
-    if len(key.encode()) > MAX_KEY_BYTES:
+    if not _fits(key):
         raise Mistake(f"The name of a retry beside {job.key} would be too long. Name a key with --key.")
     return key
 
@@ -203,10 +212,13 @@ def _beside(cloud: Cloud, job: Job) -> list[tuple[str, Head]]:
     """What was dropped beside the job's file as its retries."""
     found = []
     with suppress(Gone):
-        for number in counting(1):
-            key = retry_key(job, number)
-            found.append((key, cloud.files.head(key)))
+        for key in takewhile(_fits, (retry_key(job, number) for number in counting(1))):
+            found.append((key, cloud.files.head(key)))  # noqa: PERF401 - what was found before the gap is kept
     return found
+
+
+def _fits(key: str) -> bool:
+    return len(key.encode()) <= MAX_KEY_BYTES
 
 
 def lineage(cloud: Cloud, chosen: Chosen) -> dict[str, str]:

@@ -194,11 +194,17 @@ def test_lines_that_are_being_retried_are_not_sent_twice(
 def test_lines_that_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf, first: Job) -> None:
     shelf.finish(SECOND, [refused(1), result(2, CHAT, chat("4"))], b"{}\n", retry_of=FIRST, retry_lines=LIST)
     said = (
-        f"Job {SECOND} retried these lines: 1 of 2 lines answered. For those that failed again: "
+        f"Job {SECOND} answered 1 of these lines already. For those that failed again: "
         f"batchdrop retry {SECOND} - to send all again, and pay again: --again\n"
     )
     assert run("retry", first.id, "--no-wait") == (1, "", said)
     assert run("retry", SECOND, "--no-wait").code == 0
+
+
+def test_lines_that_the_retry_of_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf, first: Job) -> None:
+    shelf.finish(SECOND, [refused(1), refused(2)], b"{}\n{}\n", retry_of=FIRST, retry_lines=LIST)
+    shelf.finish(THIRD, [result(1, CHAT, chat("2"))], retry_of=SECOND, retry_lines=shelf.list_of(1))
+    assert run("retry", first.id).err.startswith(f"Job {THIRD} answered 1 of these lines already.")
 
 
 def test_lines_are_saved_to_be_mended(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
