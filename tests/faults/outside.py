@@ -12,7 +12,7 @@ from botocore import UNSIGNED
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
-from botocore.retries import standard
+from botocore.retries import quota, standard
 
 from faults.aws import Aws, throttled
 
@@ -130,11 +130,17 @@ class AwsClients:
     def __init__(self) -> None:
         self.aws: Aws | None = None
         self.outside = Outside()
+        self._retries: list[standard.RetryHandler] = []
         session = boto3.Session(region_name=REGION)
         self.by_name: dict[str, Any] = {name: session.client(name, config=CONFIG) for name in SERVICES}  # type: ignore[call-overload]  # four of its names
         for client in self.by_name.values():
             client.meta.events.register_first("before-send", self._send)
-            _retry_without_waiting(client)
+            self._retries.append(_retry_without_waiting(client))
+
+    def calm(self) -> None:
+        """As new: a client that was refused often repeats less."""
+        for each in self._retries:
+            each._retry_quota._quota.release(quota.RetryQuota.INITIAL_CAPACITY)  # noqa: SLF001 - as new clients are
 
     def _send(self, request: AWSPreparedRequest, event_name: str, **_: object) -> AWSResponse:
         assert self.aws is not None
@@ -152,18 +158,19 @@ def _unit(request: AWSPreparedRequest) -> str:
     return "" if "X-Amz-Target" in request.headers else f" {request.method} {request.url.partition('amazonaws.com')[2]}"
 
 
-def _retry_without_waiting(client: Any) -> None:
+def _retry_without_waiting(client: Any) -> standard.RetryHandler:
     """Let botocore decide on retries as it does, and not sleep before them."""
     service = client.meta.service_model.service_id.hyphenize()
     event, unique_id = f"needs-retry.{service}", f"retry-config-{service}"
     client.meta.events.unregister(event, unique_id=unique_id)
-    decide = standard.register_retry_handler(client, max_attempts=CONFIG.retries["total_max_attempts"]).needs_retry
+    handler = standard.register_retry_handler(client, max_attempts=CONFIG.retries["total_max_attempts"])
     client.meta.events.unregister(event, unique_id=unique_id)
 
     def needs_retry(**given: object) -> float | None:
-        return None if decide(**given) is None else 0.0
+        return None if handler.needs_retry(**given) is None else 0.0
 
     client.meta.events.register(event, needs_retry)
+    return handler
 
 
 class SimulatedProviders(httpx2.BaseTransport):

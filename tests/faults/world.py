@@ -47,7 +47,7 @@ STEPS = ("intake", "plan", "submit", "collect", "assemble", "publish")
 VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was not done
 RECEIVES = 5  # then a message is dead
 LONGEST_TICK = 1_200
-_ROUNDS = 120
+_ROUNDS = 300
 _THROTTLES = {"ThrottlingException", "ProvisionedThroughputExceededException", "SlowDown", "503"}
 _PATIENCE = 3  # hours, after a job is over: what is looked at once an hour
 
@@ -92,7 +92,7 @@ class World:
     twice: float | None = None
     """Each message comes again so many seconds later; None: once."""
     arrives: Callable[[str, Message], float | None] = lambda _step, _message: 0
-    """When a new message of a step arrives, in seconds from now; None: never."""
+    """Asked of each message that comes: in how many seconds it arrives, or None for never."""
     errors: list[str] = field(default_factory=list)
     working: tuple[str, dict[str, Any]] | None = None
 
@@ -104,6 +104,7 @@ class World:
         self.arrives = lambda _step, _message: 0
         self.errors = []
         self.working = None
+        self.clients.calm()
         self.clients.outside = outside
         outside.sleep = self._go_on
         outside.again = self._again
@@ -119,14 +120,14 @@ class World:
         event = {"key": KEY, "version_id": version.id, "etag": None, "bytes": size, "time": now}
         self.aws.queues["intake"] = [Message(self.clock.now, event)]
 
-    def finish(self, *, longest_tick: float = LONGEST_TICK, rounds: int = _ROUNDS) -> None:
+    def finish(self, *, longest_tick: float = LONGEST_TICK, growth: float = 2.0) -> None:
         tick = 60.0
-        for _ in range(rounds):
+        for _ in range(_ROUNDS):
             busy = self._deliver_all()
             if not busy and self._is_over():
                 self._wait_for_the_rest()
                 return
-            tick = 60.0 if busy else min(tick * 2, longest_tick)
+            tick = 60.0 if busy else min(tick * growth, longest_tick)
             self.tick(tick)
         raise AssertionError(f"no end: {self.rows('JOB#')}, {self.aws.queues}")
 
@@ -161,7 +162,7 @@ class World:
 
     def deliver(self, step: str, message: Message) -> None:
         """Give a message to a worker; it is taken from its queue."""
-        wait = 0 if message.receives else self.arrives(step, message)
+        wait = self.arrives(step, message)
         if wait is None:
             return
         if wait:

@@ -1,0 +1,258 @@
+"""What can go wrong with a job of one batch: each case arranges it before the file is dropped."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from faults.aws import Message
+from faults.outside import Fault
+from faults.world import World
+
+OPENAI, ANTHROPIC = "openai", "anthropic"
+HOUR = 3_600
+
+
+class Scene(NamedTuple):
+    """A world, and the undisturbed job in it: its lines, the names of its calls, and the seconds that it took."""
+
+    world: World
+    provider: str
+    lines: Sequence[dict[str, Any]]
+    calls: Sequence[str]
+    took: float
+
+    @property
+    def create(self) -> int:
+        """The number of the call that creates the batch."""
+        return next(number for number, name in enumerate(self.calls, 1) if _is_create(name))
+
+
+class Case(NamedTuple):
+    """A fault. `quietly` says why it changes nothing where nothing had to be healed."""
+
+    title: str
+    arrange: Callable[[Scene], None]
+    quietly: str = ""
+    providers: tuple[str, ...] = (OPENAI, ANTHROPIC)
+
+
+def wire(fault: str, operation: str = "create", **settings: Any) -> Callable[[Scene], None]:
+    return lambda scene: scene.world.simulator.fault(fault, provider=scene.provider, operation=operation, **settings)
+
+
+def goes(**shape: Any) -> Callable[[Scene], None]:
+    """The first batch goes this way, unless `times` says otherwise."""
+    return lambda scene: scene.world.simulator.shape(**{"provider": scene.provider, "times": 1, **shape})
+
+
+def at_create(fault: Fault, calls_later: int = 0) -> Callable[[Scene], None]:
+    """Something strikes the create, or a call after it."""
+
+    def arrange(scene: Scene) -> None:
+        scene.world.clients.outside.faults[scene.create + calls_later] = fault
+
+    return arrange
+
+
+def refused(code: int, **error: Any) -> Callable[[Scene], None]:
+    """The provider refuses whatever would begin a batch, three times."""
+
+    def arrange(scene: Scene) -> None:
+        operation = "upload" if scene.provider == OPENAI else "create"
+        wire("status", operation, code=code, times=3, **error)(scene)
+
+    return arrange
+
+
+def late(seconds: float) -> Callable[[Scene], None]:
+    """Each message comes so much later."""
+
+    def arrange(scene: Scene) -> None:
+        scene.world.arrives = lambda _, message: 0 if message.receives else seconds
+
+    return arrange
+
+
+def lost(scene: Scene) -> None:
+    """The first message of each unit never comes, but intake's: nothing but S3's event tells of the file."""
+    known: set[str] = set()
+
+    def arrives(step: str, message: Message) -> float | None:
+        unit = f"{step} {message.body}"
+        if step == "intake" or unit in known:
+            return 0
+        known.add(unit)
+        return None
+
+    scene.world.arrives = arrives
+
+
+def repeated(seconds: float) -> Callable[[Scene], None]:
+    """Each message comes twice."""
+
+    def arrange(scene: Scene) -> None:
+        scene.world.twice = seconds
+
+    return arrange
+
+
+def each_worker(fault: Fault, *, at: int = 3) -> Callable[[Scene], None]:
+    """Something strikes a worker of each step, at the step's so-manieth call."""
+
+    def arrange(scene: Scene) -> None:
+        calls = Counter[str]()
+
+        def meets(_: str) -> Fault | None:
+            step = scene.world.working[0] if scene.world.working else ""
+            calls[step] += 1
+            return fault if calls[step] == at else None
+
+        scene.world.clients.outside.meets = meets
+
+    return arrange
+
+
+def dies_always(step: str, times: int) -> Callable[[Scene], None]:
+    """The workers of a step die at their first call, until its message is dead."""
+
+    def arrange(scene: Scene) -> None:
+        left = [times]
+
+        def meets(_: str) -> Fault | None:
+            worker = scene.world.working
+            if worker is None or worker[0] != step or not left[0]:
+                return None
+            left[0] -= 1
+            return Fault.DIES_BEFORE_AND_COMES_LATE
+
+        scene.world.clients.outside.meets = meets
+
+    return arrange
+
+
+def every(count: int, called: str, fault: Fault) -> Callable[[Scene], None]:
+    """Each so-manieth call of this name is struck."""
+
+    def arrange(scene: Scene) -> None:
+        seen = Counter[str]()
+
+        def meets(name: str) -> Fault | None:
+            if not name.startswith(called):
+                return None
+            seen[called] += 1
+            return fault if seen[called] % count == 1 else None
+
+        scene.world.clients.outside.meets = meets
+
+    return arrange
+
+
+_ANY = (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.REPLY_LOST, Fault.THROTTLED, Fault.THROTTLED_FOR_LONG)
+
+
+def storm(share: float, called: str = "", faults: Sequence[Fault] = _ANY) -> Callable[[Scene], None]:
+    """So many of all calls of this name are struck, by whatever comes."""
+
+    def arrange(scene: Scene) -> None:
+        draw = random.Random(called)  # noqa: S311 - the same each time
+
+        def meets(name: str) -> Fault | None:
+            return draw.choice(faults) if name.startswith(called) and draw.random() < share else None
+
+        scene.world.clients.outside.meets = meets
+
+    return arrange
+
+
+def _is_create(name: str) -> bool:
+    return name.startswith("POST") and name.endswith("/batches")
+
+
+_NO_CREDIT = {"error_code": "insufficient_quota", "message": "Your credit balance is too low to use this API."}
+_BUSY = {"match": "", "fraction": 0.1, "status": 500}
+_EMPTY = {"match": "", "status": 400, "message": _NO_CREDIT["message"]}
+_INCIDENT = {"fail_batch": "invalid_request", "fail_message": "Cannot find file file-1 or it does not have access."}
+_AWS_REPEATS = "AWS' client repeats the call; a write that was done finds its own mark"
+
+CASES: dict[str, list[Case]] = {
+    "What the others were asked": [
+        Case("reply to create lost", wire("reply_lost")),
+        Case("expired half-done", goes(expire_fraction=0.5)),
+        Case("10 % of lines fail", goes(failing=_BUSY | {"status": 400}, times=None), "they end with their reason"),
+        Case("kill -9 after submit", at_create(Fault.DIES_AFTER)),
+    ],
+    "While a batch is created": [
+        Case("timeout, and it was created", wire("timeout")),
+        Case("connection reset, nothing was created", wire("connection_reset")),
+        Case("500, nothing was created", wire("status", code=500)),
+        Case("200 and HTML instead of an answer", wire("garbage")),
+        Case("429", wire("status", code=429, times=2, retry_after=0)),
+        Case("the create arrives five minutes late", wire("late", seconds=300)),
+        Case("the create arrives 25 minutes late", wire("late", seconds=1_500)),
+        Case("the create arrives two and a half hours late", wire("late", seconds=9_000)),
+        Case("killed before the create", at_create(Fault.DIES_BEFORE)),
+        Case("killed while it waits for the answer", at_create(Fault.DIES_AFTER_AND_COMES_LATE)),
+        Case("killed after it, the message is gone", at_create(Fault.DIES_AFTER_FOR_GOOD)),
+        Case("the table refuses the write after it", at_create(Fault.THROTTLED_FOR_LONG, 1)),
+        Case("the reply to the write after it is lost", at_create(Fault.REPLY_LOST, 1), _AWS_REPEATS),
+        Case("the worker sleeps past its lease, then creates", at_create(Fault.SLEEPS)),
+        Case("the worker wakes up after three hours, then creates", at_create(Fault.SLEEPS_FOR_HOURS)),
+        Case("the message comes again while it creates", at_create(Fault.TWICE), "the claim holds"),
+        Case("reply to the upload lost, twice", wire("reply_lost", "upload", times=2), providers=(OPENAI,)),
+        Case("500 to the upload, three times", wire("status", "upload", times=3), providers=(OPENAI,)),
+        Case("the key is refused three times (401)", refused(401)),
+        Case("no credit, three times", refused(400, type="invalid_request_error", **_NO_CREDIT)),
+    ],
+    "While the provider has it": [
+        Case("10 % of lines fail for now (500)", goes(failing=_BUSY)),
+        Case("every line fails for now (500)", goes(failing={"match": "", "status": 500})),
+        Case("every line fails for want of credit", goes(failing=_EMPTY)),
+        Case("cancelled by the provider, half-done", goes(cancel_fraction=0.5)),
+        Case("expired with nothing done", goes(expire_fraction=0.0)),
+        Case("fails whole: token limit, three times", goes(fail_batch="token_limit_exceeded", times=3), "", (OPENAI,)),
+        Case("fails whole: cannot find the file, twice", goes(**_INCIDENT, times=2), "", (OPENAI,)),
+        Case("fails whole: blames line 500", goes(fail_batch="invalid_json_line", fail_line=500), "", (OPENAI,)),
+        Case("fails whole, for good", goes(fail_batch="model_not_found"), "its lines end with the reason", (OPENAI,)),
+        Case("not known for ten minutes (404)", goes(not_found_after_create=600)),
+        Case("an unknown status, for 30 answers", wire("unknown_status", "*", times=30), "it is asked again"),
+        Case("HTML instead of any answer, 30 times", wire("garbage", "*", after=4, times=30)),
+        Case("500 to every question, 60 times", wire("status", "*", after=4, times=60)),
+        Case("stuck in progress", goes(stuck=True)),
+        Case("stuck, and stuck when cancelled", goes(stuck="always")),
+    ],
+    "When the results are read": [
+        Case("output cut in the middle, twice", wire("cut", "results", bytes=50_000, times=2), "it goes on from there"),
+        Case("output cut at its start, 30 times", wire("cut", "results", bytes=0, times=30)),
+        Case("500 to the download, ten times", wire("status", "results", times=10)),
+        Case("three results are missing", goes(lose=3)),
+        Case("five results are there twice", goes(repeat=5), "the first one counts"),
+        Case("five answers are there as expired, too", goes(contradict=5), "the answer counts"),
+        Case("five results of unknown requests", goes(strangers=5)),
+        Case("three result lines break off", goes(garble=3), "they are named, and not paid again"),
+    ],
+    "Messages, workers and AWS": [
+        Case("every message lost", lost),
+        Case("every message an hour late", late(HOUR)),
+        Case("every message twice", repeated(0), "the second finds nothing to do"),
+        Case("every message twice, an hour apart", repeated(HOUR), "the second finds nothing to do"),
+        *(
+            Case(f"{step}'s message is dead-lettered", dies_always(step, 5))
+            for step in ("plan", "submit", "collect", "assemble", "publish")
+        ),
+        Case("SIGKILL of a worker of each step", each_worker(Fault.DIES_AFTER)),
+        Case("the same, and their messages are gone", each_worker(Fault.DIES_AFTER_FOR_GOOD)),
+        Case("a worker of each step sleeps past its lease", each_worker(Fault.SLEEPS)),
+        Case(
+            "every other table write loses its reply",
+            every(2, "dynamodb.TransactWriteItems", Fault.REPLY_LOST),
+            _AWS_REPEATS,
+        ),
+        Case("every other object's write loses its reply", every(2, "s3.PutObject", Fault.REPLY_LOST), _AWS_REPEATS),
+        Case(
+            "a third of all calls to the table are throttled", storm(0.2, "dynamodb.", [Fault.THROTTLED]), _AWS_REPEATS
+        ),
+        Case("one in twenty of all calls goes wrong", storm(0.05)),
+        Case("one in ten of all calls goes wrong", storm(0.1)),
+    ],
+}
