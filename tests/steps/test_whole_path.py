@@ -97,35 +97,6 @@ def test_each_request_is_charged_once(cloud: Cloud) -> None:
     assert charges["openai"]["requests_charged_more_than_once"] == 0
 
 
-def test_the_same_event_twice_is_one_job(cloud: Cloud) -> None:
-    from batchdrop.intake import take_object  # noqa: PLC0415 - only here
-
-    body = jsonl(mixed(4))
-    version = cloud.s3.put_object(Bucket="bucket", Key="input/x.jsonl", Body=body)["VersionId"]
-    for _ in range(2):
-        take_object(cloud.dropped("input/x.jsonl", body, version), cloud.services)
-    cloud.settle()
-    take_object(cloud.dropped("input/x.jsonl", body, version), cloud.services)
-    cloud.settle()
-    assert len(cloud.jobs()) == 1
-    assert cloud.simulator.charges()["anthropic"]["requests"] == 1
-
-
-def test_overwriting_or_deleting_the_file_changes_nothing(cloud: Cloud) -> None:
-    lines = mixed(4)
-    job = cloud.drop("input/x.jsonl", jsonl(lines))
-    cloud.s3.put_object(Bucket="bucket", Key="input/x.jsonl", Body=b"other")
-    cloud.s3.delete_object(Bucket="bucket", Key="input/x.jsonl")
-    cloud.settle()
-    assert job is not None
-    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]
-
-
-@pytest.mark.parametrize("key", ["input/", "input/folder/", "input/batchdrop.toml", "input/a/batchdrop.toml"])
-def test_folder_markers_and_settings_are_no_jobs(cloud: Cloud, key: str) -> None:
-    assert cloud.drop(key, b"") is None
-
-
 @pytest.mark.parametrize(
     ("key", "body", "reason"),
     [
@@ -142,23 +113,6 @@ def test_what_cannot_be_processed_gets_a_failed_manifest(cloud: Cloud, key: str,
     assert manifest["files"] == {"results": [], "errors": None, "failed": None}
     assert manifest["input"]["lines"] is None
     assert [event["detail-type"] for event in cloud.events()] == ["Job Failed"]
-
-
-def test_a_file_that_was_deleted_before_intake_fails_with_its_reason(cloud: Cloud) -> None:
-    from batchdrop.intake import take_object  # noqa: PLC0415 - only here
-
-    job = take_object(cloud.dropped("input/gone.jsonl", b"xx", "no-such-version"), cloud.services)
-    cloud.settle()
-    assert job is not None
-    assert cloud.outcome(job.id).manifest.reason == "The file was deleted before it could be read."
-
-
-def test_only_blank_lines_complete_with_nothing(cloud: Cloud) -> None:
-    out = cloud.run("input/x.jsonl", b"\n  \n\r\n")
-    assert out.manifest.counts is not None
-    assert (out.manifest.input.lines, out.manifest.input.blank_lines, out.manifest.counts.total) == (3, 3, 0)
-    assert out.results == []
-    assert out.failed == []
 
 
 def test_on_invalid_reject_fails_before_anything_is_paid(cloud: Cloud) -> None:
