@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from batchdrop.files import Line, cut_lines
+from batchdrop.compressed import BYTES_PER_SECOND, inflate
+from batchdrop.errors import Unprocessable
+from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
 from batchdrop.packing import Packer, TooManyGroups
 from batchdrop.providers.config import Providers
@@ -17,6 +19,7 @@ from batchdrop_cli.mistakes import Mistake
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
 SHOWN_ERRORS = 20
 _CHUNK = 1024 * 1024
+_MAX_INFLATED = BYTES_PER_SECOND * 900  # the deployment's default: a function runs 15 minutes
 
 
 class Found(msgspec.Struct, kw_only=True):
@@ -60,12 +63,17 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
     Raises:
         Mistake: It is no file that they read.
     """
-    if not path.name.endswith(".jsonl"):
-        raise Mistake(f"{path} is not read: a file to drop is JSON lines and its name ends in .jsonl.")
+    if not path.name.endswith((".jsonl", *COMPRESSED)):
+        raise Mistake(
+            f"{path} is not read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst."
+        )
     found, batches = Found(), _Batches(providers, split_bytes)
-    for line in cut_lines(_chunks(path), offset=0, max_bytes=MAX_LINE_BYTES):
-        found.lines += 1
-        _check_line(_without_bom(line), found, batches, providers)
+    try:
+        for line in cut_lines(_chunks(path), offset=0, max_bytes=MAX_LINE_BYTES):
+            found.lines += 1
+            _check_line(_without_bom(line), found, batches, providers)
+    except Unprocessable as error:
+        raise Mistake(f"{path}: {error}") from None
     if not found.lines:
         raise Mistake(f"{path} is empty.")
     found.batches = batches.count
@@ -80,6 +88,11 @@ def _without_bom(line: Line) -> Line:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
+    stored = _stored(path)
+    return inflate(stored, path.name, max_bytes=_MAX_INFLATED) if is_compressed(path.name) else stored
+
+
+def _stored(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk

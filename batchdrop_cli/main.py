@@ -122,7 +122,10 @@ def keys_set(
 
 @app.command
 def validate(
-    file: Annotated[Path, Parameter(help="A .jsonl file.")], /, *, providers_file: ProvidersFile = PROVIDERS_FILE
+    file: Annotated[Path, Parameter(help="A file of JSON lines: .jsonl, .jsonl.gz or .jsonl.zst.")],
+    /,
+    *,
+    providers_file: ProvidersFile = PROVIDERS_FILE,
 ) -> int:
     """Check a file offline: where its lines would go, what is wrong with them. Exit code 1 when something is.
 
@@ -135,7 +138,7 @@ def validate(
 
 @app.command
 def put(
-    file: Annotated[Path, Parameter(help="A .jsonl file.")],
+    file: Annotated[Path, Parameter(help="A file of JSON lines: .jsonl, .jsonl.gz or .jsonl.zst.")],
     /,
     *,
     wait: Annotated[bool, Parameter(negative="", help="Show progress until the manifest is there.")] = False,
@@ -159,7 +162,7 @@ def put(
 
 @app.command
 def run(  # noqa: PLR0913 - options of the command line
-    file: Annotated[Path, Parameter(help="A .jsonl file.")],
+    file: Annotated[Path, Parameter(help="A file of JSON lines: .jsonl, .jsonl.gz or .jsonl.zst.")],
     /,
     *,
     output: Folder = None,

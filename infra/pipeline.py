@@ -48,6 +48,7 @@ class Pipeline(Construct):
             "BATCHDROP_DEPLOYMENT": deployment,
             "BATCHDROP_EVENT_BUS": "default",
             "BATCHDROP_LEASE_SECONDS": str(context.lease_seconds),
+            "BATCHDROP_FUNCTION_SECONDS": str(context.function_seconds),
             "BATCHDROP_TICK_SECONDS": str(context.tick_seconds),
             "BATCHDROP_SPLIT_BYTES": str(context.split_bytes),
             "POWERTOOLS_METRICS_NAMESPACE": "batchdrop",
@@ -83,13 +84,13 @@ class Pipeline(Construct):
         step.may_send_to(self._to_plan, self._to_publish)
 
     def _plan(self) -> None:
-        """A split is read: request files, rows. The last one opens the job."""
+        """A split is read: request files, rows. A compressed file gets its splits here. The last one opens the job."""
         step = self._step("Plan", memory_mib=1024, limit_seconds=LONG, tmp_mib=10 * GIB)
         step.started_by(self._to_plan, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "input", "work")
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage)
-        step.may_send_to(self._to_submit, self._to_assemble, self._to_publish)
+        step.may_send_to(self._to_plan, self._to_submit, self._to_assemble, self._to_publish)
 
     def _submit(self) -> None:
         """A batch is created at its provider, once."""

@@ -38,7 +38,6 @@ from batchdrop.writes import move_too, update_counter
 logger = Logger(child=True)
 
 _WRITE_BUFFER = 256 * 1024
-_TOO_LONG = MAX_LINE_BYTES + 1
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
 
 
@@ -203,7 +202,7 @@ class _Assembly:
             if result.error is not None:
                 self._errors.write(text)
                 self._failed_at.append(line.offset)
-                self._failed_bytes.append(min(line.length, _TOO_LONG))
+                self._failed_bytes.append(line.length)
         self._write_failed()
         for output in (self._results, self._errors, self._failed):
             output.seal()
@@ -296,11 +295,9 @@ class _Assembly:
         if not self._failed_at:
             return
         start, end = self._failed_at[0], self._failed_at[-1] + self._failed_bytes[-1]
-        path = self._folder / "input"
+        source, path = self._job.source, self._folder / "input"
         with path.open("wb+") as file:
-            for chunk in self._services.files.stream(
-                self._job.key, start=start, end=end, version_id=self._job.version_id
-            ):
+            for chunk in self._services.files.stream(source.key, start=start, end=end, version_id=source.version_id):
                 file.write(chunk)
             file.flush()
             for offset, length in zip(self._failed_at, self._failed_bytes, strict=True):

@@ -12,6 +12,7 @@ from batchdrop.records import Batch, Job
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
+from batchdrop.splits import add_missing_splits
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Store
 from batchdrop.submit import slot
@@ -74,6 +75,7 @@ def _opened(job: Job, services: Services) -> Job | None:
     if job.opened_key is not None:
         return job
     if job.unplanned:
+        add_missing_splits(job, services)
         services.store.let_go(job, _soon(services))
         return None
     splits = list(services.store.splits(job.id))

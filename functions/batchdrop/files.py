@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 INPUT, OUTPUT, WORK = "input/", "output/", "work/"
 SETTINGS_FILE = "batchdrop.toml"
 MANIFEST = "manifest.json"
+COMPRESSED = (".jsonl.gz", ".jsonl.zst")
 MAX_KEY_BYTES = 1024  # S3's limit
 _LONGEST_NAME = len("results-00001.jsonl")
 _CHUNK = 1024 * 1024
+_PART = 8 * 1024 * 1024  # of an upload whose size is not known before: S3 takes 10,000 of them, 80 GB
 _READ_ATTEMPTS = 5
 _ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
 _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
@@ -81,6 +84,10 @@ def retry_lines_key(job: Job, digest: str) -> str:
     key = f"{output_prefix(job)}{name}"
     fits = len(key.encode()) <= MAX_KEY_BYTES and key.isascii() and key.isprintable()
     return key if fits else f"{OUTPUT}{job.id}/{name}"
+
+
+def is_compressed(key: str) -> bool:
+    return key.endswith(COMPRESSED)
 
 
 def settings_keys(key: str) -> list[str]:
@@ -182,6 +189,31 @@ class Files:
             answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
             size = len(body)
         return _stored(key, answer, size)
+
+    def put_stream(self, key: str, chunks: Iterable[bytes], *, content_type: str = "application/jsonl") -> Stored:
+        """Write an object of any size whose key nobody else uses, while its bytes come in."""
+        parts = _parts(chunks)
+        first = next(parts, b"")
+        second = next(parts, None)
+        if second is None:
+            return self.put(key, first, content_type=content_type)
+        return self._put_parts(key, chain((first, second), parts), content_type)
+
+    def _put_parts(self, key: str, parts: Iterable[bytes], content_type: str) -> Stored:
+        where: Any = {"Bucket": self.bucket, "Key": key}
+        where["UploadId"] = self._client.create_multipart_upload(**where, ContentType=content_type)["UploadId"]
+        done: list[Any] = []
+        size = 0
+        try:
+            for number, part in enumerate(parts, start=1):
+                answer = self._client.upload_part(**where, PartNumber=number, Body=part)
+                done.append({"PartNumber": number, "ETag": answer["ETag"]})
+                size += len(part)
+            return _stored(key, self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": done}), size)
+        except BaseException:
+            with suppress(ClientError):  # gone when its completion went through and only the reply was lost
+                self._client.abort_multipart_upload(**where)
+            raise
 
     def put_first(self, key: str, body: bytes, *, content_type: str = "application/json") -> bytes:
         """Write an object if there is none; what the first writer wrote is returned, and stays."""
@@ -312,6 +344,18 @@ class Concatenation:
             CopySourceRange=f"bytes={start}-{end - 1}",
         )
         self._parts.append({"PartNumber": len(self._parts) + 1, "ETag": answer["CopyPartResult"]["ETag"]})
+
+
+def _parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in parts of one size, but for the last."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        while len(held) >= _PART:
+            yield bytes(memoryview(held)[:_PART])
+            del held[:_PART]
+    if held:
+        yield bytes(held)
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):

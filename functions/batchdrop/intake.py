@@ -10,9 +10,10 @@ from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Unprocessable
 from batchdrop.files import Gone, Head
 from batchdrop.folder_settings import own_metadata, resolve
-from batchdrop.records import Job, JobSettings, Split
+from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
-from batchdrop.states import JobState, SplitState
+from batchdrop.splits import send_splits, splitting_of
+from batchdrop.states import JobState
 from batchdrop.writes import Write, add_retry
 
 logger = Logger(child=True)
@@ -63,24 +64,7 @@ def start_job(job: Job, services: Services) -> None:
     if job.state is JobState.PUBLISHING:
         services.queues.publish(job.id)
         return
-    for split in splits_of(job, due_at=services.now() + services.settings.lease_seconds):
-        services.store.add(split)
-        services.queues.plan(job.id, split.index)
-
-
-def splits_of(job: Job, *, due_at: int) -> list[Split]:
-    """The byte ranges of a job's file, by size alone."""
-    return [
-        Split(
-            job=job.id,
-            state=SplitState.PENDING,
-            index=index,
-            start=index * job.split_bytes,
-            end=min((index + 1) * job.split_bytes, job.bytes),
-            due_at=due_at,
-        )
-        for index in range(job.splits)
-    ]
+    send_splits(job, services)
 
 
 def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
@@ -112,16 +96,14 @@ def _accepted(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
     _refuse_lineage(own_metadata(head.metadata))
     settings = resolve(_settings_files(job.key, services), head.metadata)
-    split_bytes = services.settings.split_bytes
-    splits = -(-job.bytes // split_bytes)
-    return job.with_(settings=settings, splits=splits, split_bytes=split_bytes, unplanned=splits, unassembled=splits)
+    # What a compressed file holds is known when it is inflated: by the plan of its only split.
+    split_bytes = job.bytes if files.is_compressed(job.key) else services.settings.split_bytes
+    return job.with_(settings=settings, **splitting_of(job.bytes, split_bytes))
 
 
 def _refuse_unreadable(job: Job) -> None:
-    if job.key.endswith((".jsonl.gz", ".jsonl.zst")):
-        raise Unprocessable("Compressed files are not read yet: drop the file as .jsonl.")
-    if not job.key.endswith(".jsonl"):
-        raise Unprocessable("Only .jsonl files are processed: one JSON object a line.")
+    if not job.key.endswith((".jsonl", *files.COMPRESSED)):
+        raise Unprocessable("Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object a line.")
     if not job.bytes:
         raise Unprocessable("The file is empty.")
 

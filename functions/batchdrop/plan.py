@@ -6,6 +6,7 @@ the rows, and last, in one transaction, PENDING → PLANNED. The split that is p
 
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ from aws_lambda_powertools import Logger
 from batchdrop import files
 from batchdrop.admit import admit_batches
 from batchdrop.batch_files import BatchWriter
+from batchdrop.compressed import inflate_source
 from batchdrop.deadlines import next_deadline
 from batchdrop.errors import NotMyTurn, Unprocessable
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
-from batchdrop.files import Gone, Line, cut_lines
+from batchdrop.files import Files, Gone, Line, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
 from batchdrop.packing import TooManyGroups, group_of, ledger_of
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
 from batchdrop.providers.config import Providers
-from batchdrop.records import Batch, Job, Split
+from batchdrop.records import Batch, Job, Source, Split
 from batchdrop.results import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
@@ -54,6 +56,7 @@ def plan_split(job_id: str, index: int, services: Services) -> None:
 
 def _plan(job: Job, split: Split, services: Services) -> Job:
     try:
+        job, split = inflate_source(job, split, services)
         plan = _first_plan(job, split, services)
     except Gone:
         return _settle(split, services, SplitState.FAILED, reason="The file was deleted before it was read.")
@@ -208,31 +211,40 @@ def _first_plan(job: Job, split: Split, services: Services) -> Plan:
     return msgspec.json.decode(found, type=Plan)
 
 
-def split_lines(job: Job, split: Split, services: Services) -> Iterator[Line]:
+def split_lines(source: Source, split: Split, store: Files, *, max_bytes: int = MAX_LINE_BYTES) -> Iterator[Line]:
     """The lines that begin within a split's range, as Hadoop's input splits have them.
 
-    A line that begins before the range belongs to an earlier split; the last one is read to its end, wherever it is.
+    A line that begins before the range belongs to an earlier split; the last one is read to its end, wherever it is, or
+    until it is known to be too long. A split in which no line begins is not read beyond its end.
     """
     start = max(split.start - 1, 0)
-    chunks = _range(job, start, split.end, services)
+    chunks = _range(source, start, split, store, max_bytes)
     if not split.start:
         chunks = refuse_what_is_no_jsonl(chunks)
-    lines = cut_lines(chunks, offset=start, max_bytes=MAX_LINE_BYTES)
+    lines = cut_lines(chunks, offset=start, max_bytes=max_bytes)
     if split.start:
         next(lines, None)  # ends before the range, or began in an earlier one
     for line in lines:
         if line.offset >= split.end:
             return
         yield line
+        if line.offset + line.length + 1 >= split.end:
+            return  # the next one begins behind the range
 
 
-def _range(job: Job, start: int, end: int, services: Services) -> Iterator[bytes]:
-    yield from services.files.stream(job.key, start=start, end=min(end, job.bytes), version_id=job.version_id)
-    ahead = _READ_AHEAD
-    while end < job.bytes:
-        stop = min(end + ahead, job.bytes)
-        yield from services.files.stream(job.key, start=end, end=stop, version_id=job.version_id)
-        end, ahead = stop, min(ahead * 2, MAX_LINE_BYTES)
+def _range(source: Source, start: int, split: Split, store: Files, max_bytes: int) -> Iterator[bytes]:
+    """What has to be read to see a split's lines, in pieces."""
+    read = partial(store.stream, source.key, version_id=source.version_id)
+    is_last = split.end >= source.bytes
+    end = split.end if is_last else split.end - 1  # a line that begins in the range follows a line feed before this
+    has_line = not split.start
+    for chunk in read(start=start, end=end):
+        has_line = has_line or b"\n" in chunk
+        yield chunk
+    ahead, stop = _READ_AHEAD, min(end + max_bytes + 2, source.bytes)
+    while has_line and end < stop:
+        yield from read(start=end, end=min(end + ahead, stop))
+        end, ahead = end + ahead, ahead * 2
 
 
 class _PlanWriter:
@@ -253,10 +265,10 @@ class _PlanWriter:
         index_path = self._folder / "index"
         encode = msgspec.json.Encoder().encode
         with index_path.open("wb", buffering=_WRITE_BUFFER) as index:
-            for line in split_lines(self._job, self._split, self._services):
+            for line in split_lines(self._job.source, self._split, self._services.files):
                 number += 1
                 text = line.bytes
-                offset, length = line.offset, line.length
+                offset, length = line.offset, min(line.length, MAX_LINE_BYTES + 1)
                 if not offset and text is not None and text.startswith(_BOM):
                     text, offset, length = text[len(_BOM) :], len(_BOM), length - len(_BOM)
                 if text is not None and is_blank(text):
@@ -278,7 +290,7 @@ class _PlanWriter:
         )
 
     def _place(self, number: int, offset: int, length: int, text: bytes | None) -> IndexedLine:
-        read = self._read(offset, length, text)
+        read = self._read(offset, text)
         if isinstance(read, Request):
             group = group_of(read, self._providers[read.provider])
             try:
@@ -295,9 +307,9 @@ class _PlanWriter:
                 return IndexedLine(number, offset, length, self._route(read), read.custom_id)
         return self._failed(number, offset, length, read)
 
-    def _read(self, offset: int, length: int, text: bytes | None) -> Request | LineError:
+    def _read(self, offset: int, text: bytes | None) -> Request | LineError:
         if text is None:
-            message = f"too long: {length:,} bytes from byte {offset:,}; at most {MAX_LINE_BYTES:,}"
+            message = f"too long: more than {MAX_LINE_BYTES:,} bytes from byte {offset:,} on"
             return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
         return read_line(text, self._providers, api_version=self._job.settings.anthropic_version)
 

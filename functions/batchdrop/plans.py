@@ -36,7 +36,8 @@ class IndexedError(msgspec.Struct, frozen=True, array_like=True):
 class IndexedLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One input line that is not blank: its number in the split (from 1), where it lies, and where it went.
 
-    `route` counts the plan's routes; it is -1 for a line that is never sent, and then `error` says why.
+    `route` counts the plan's routes; it is -1 for a line that is never sent, and then `error` says why. The `length` of
+    a line that is too long is the first that is, however long the line.
     """
 
     number: int

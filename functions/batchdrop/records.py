@@ -43,10 +43,19 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(self, **changes)
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The object that a job's lines are read from."""
+
+    key: str
+    version_id: str | None
+    bytes: int
+
+
 class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     """One dropped version of a file. `job` is its id: the drop's time and a hash of bucket, key and version.
 
     A retry names the job that it retries, and the key of the list of its lines' numbers there.
+    `source_key`, `source_version` and `source_bytes` say what a compressed file was inflated to.
     """
 
     state: JobState
@@ -59,6 +68,9 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     settings: JobSettings
     retry_of: str | None = None
     retry_lines: str | None = None
+    source_key: str | None = None
+    source_version: str | None = None
+    source_bytes: int = 0
     splits: int = 0
     split_bytes: int = 0
     unplanned: int = 0
@@ -75,6 +87,13 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def id(self) -> str:
         return self.job
+
+    @property
+    def source(self) -> Source:
+        """What is read: the object that was dropped, or what it was inflated to."""
+        if self.source_key is None:
+            return Source(key=self.key, version_id=self.version_id, bytes=self.bytes)
+        return Source(key=self.source_key, version_id=self.source_version, bytes=self.source_bytes)
 
 
 class Split(Row, frozen=True, kw_only=True, omit_defaults=True):

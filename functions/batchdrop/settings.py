@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         deployment: Names this deployment at the providers and begins each custom_id: up to 12 of [a-z0-9].
         lease_seconds: How long a claim holds; longer than any function's time limit.
+        function_seconds: The longest that a step may run.
         tick_seconds: The shortest polling interval, and the pace of sweep.
     """
 
@@ -24,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     table: str
     deployment: str
     lease_seconds: int
+    function_seconds: int = 900
     tick_seconds: int = 60
     split_bytes: int = 64 * 1024 * 1024
     event_bus: str = "default"

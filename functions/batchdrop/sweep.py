@@ -12,12 +12,12 @@ from batchdrop.deadlines import expected_at, last_moment
 from batchdrop.doubt import resolve_batch, watch_creates
 from batchdrop.errors import Transient
 from batchdrop.failures import count_failure
-from batchdrop.intake import splits_of
 from batchdrop.orphans import delete_orphans
 from batchdrop.plan import fail_job, open_job
 from batchdrop.publish import clean_up, late_event
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
+from batchdrop.splits import add_missing_splits
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.store import Due
 from batchdrop.turns import turn
@@ -76,8 +76,7 @@ def _plan_on(job: Job, services: Services) -> None:
     elif job.unplanned == 0:
         open_job(job, services)
     elif _send(job, services):
-        for split in splits_of(job, due_at=services.now()):
-            services.store.add(split)
+        add_missing_splits(job, services)
 
 
 def _look_at_the_clock(job: Job, services: Services) -> None:

@@ -1,7 +1,10 @@
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from backports import zstd
 from batchdrop.providers.config import load_providers
 
 from batchdrop_cli.check import check_file
@@ -32,6 +35,20 @@ def test_a_good_file_is_counted_by_provider_model_and_endpoint(run: "Run", file:
         "",
         "2 batches to be made.",
     ]
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("zst", zstd.compress)])
+def test_a_compressed_file_is_read_as_the_plain_one(
+    run: "Run", file: Path, ending: str, pack: Callable[[bytes], bytes]
+) -> None:
+    packed = file.with_name(f"{file.name}.{ending}")
+    packed.write_bytes(pack(CHAT + b"\n[]\n") + pack(CLAUDE))
+    code, out, _ = run("validate", packed)
+    assert code == 1
+    assert out.splitlines()[0] == f"{packed}: 3 lines: 2 to be sent, 1 with errors, 0 blank"
+    packed.write_bytes(pack(CHAT)[:-1])
+    code, _, err = run("validate", packed)
+    assert (code, err.partition(":")[2].partition(":")[0]) == (1, " The file is cut")
 
 
 def test_errors_carry_the_number_of_their_line(run: "Run", file: Path) -> None:
@@ -76,7 +93,11 @@ def test_providers_of_another_file_count(run: "Run", file: Path, tmp_path: Path)
     ("name", "body", "said"),
     [
         ("a.jsonl", b"", "a.jsonl is empty."),
-        ("a.csv", b"a,b\n", "a.csv is not read: a file to drop is JSON lines and its name ends in .jsonl."),
+        (
+            "a.csv",
+            b"a,b\n",
+            "a.csv is not read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst.",
+        ),
     ],
 )
 def test_what_is_no_file_of_lines_is_said_in_a_sentence(

@@ -133,7 +133,12 @@ def test_each_step_sends_only_where_the_flow_goes(template: Template) -> None:
     }
     assert sent == {
         "intake": {"BATCHDROP_PLAN_QUEUE", "BATCHDROP_PUBLISH_QUEUE"},
-        "plan": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE", "BATCHDROP_PUBLISH_QUEUE"},
+        "plan": {
+            "BATCHDROP_PLAN_QUEUE",
+            "BATCHDROP_SUBMIT_QUEUE",
+            "BATCHDROP_ASSEMBLE_QUEUE",
+            "BATCHDROP_PUBLISH_QUEUE",
+        },
         "submit": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
         "poll": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
         "collect": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
@@ -156,6 +161,7 @@ def test_every_function_knows_its_deployment_and_its_numbers(template: Template)
             "BATCHDROP_DEPLOYMENT": variables["BATCHDROP_DEPLOYMENT"],
             "BATCHDROP_EVENT_BUS": "default",
             "BATCHDROP_LEASE_SECONDS": "1200",
+            "BATCHDROP_FUNCTION_SECONDS": "900",
             "BATCHDROP_TICK_SECONDS": "60",
             "BATCHDROP_SPLIT_BYTES": "67108864",
             "POWERTOOLS_SERVICE_NAME": step,

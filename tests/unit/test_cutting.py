@@ -3,15 +3,14 @@
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from batchdrop import plan
 from batchdrop.files import Line, cut_lines
 from batchdrop.plan import split_lines
-from batchdrop.records import Job, JobSettings, Split
-from batchdrop.states import JobState, SplitState
+from batchdrop.records import Source, Split
+from batchdrop.states import SplitState
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,37 +83,38 @@ def test_offsets_and_lengths_point_at_the_lines_bytes(data: bytes) -> None:
 
 # Splits
 
+LONG = plan.MAX_LINE_BYTES
+
 
 @dataclass
 class Memory:
-    """`Files.stream` over one object in memory, in pieces of a few bytes."""
+    """`Files.stream` over one object in memory, in pieces of a few bytes; `read` counts what was taken."""
 
     data: bytes
     piece: int
+    read: int = 0
 
     def stream(self, _key: str, *, start: int, end: int, version_id: str | None) -> Iterator[bytes]:
         assert version_id == "v"
         wanted = self.data[start:end]
         for at in range(0, len(wanted), self.piece):
+            self.read += len(wanted[at : at + self.piece])
             yield wanted[at : at + self.piece]
 
 
-def lines_of_splits(data: bytes, split_bytes: int, piece: int) -> list[list[Line]]:
-    services: Any = SimpleNamespace(files=Memory(data, piece))
-    job = Job(
-        job="j",
-        state=JobState.PLANNING,
-        bucket="b",
-        key="input/f.jsonl",
-        version_id="v",
-        bytes=len(data),
-        dropped_at=0,
-        settings=JobSettings(),
-    )
-    return [
-        list(split_lines(job, split_at(index, split_bytes, len(data)), services))
-        for index in range(-(-len(data) // split_bytes))
-    ]
+def lines_of_splits(data: bytes, split_bytes: int, piece: int, max_bytes: int = LONG) -> list[list[Line]]:
+    count = -(-len(data) // split_bytes)
+    return [lines_of_split(data, index, split_bytes, piece, max_bytes)[0] for index in range(count)]
+
+
+def lines_of_split(
+    data: bytes, index: int, split_bytes: int, piece: int, max_bytes: int = LONG
+) -> tuple[list[Line], int]:
+    """The lines, and how many bytes were read for them."""
+    store: Any = Memory(data, piece)
+    source = Source(key="input/f.jsonl", version_id="v", bytes=len(data))
+    split = split_at(index, split_bytes, len(data))
+    return list(split_lines(source, split, store, max_bytes=max_bytes)), store.read
 
 
 def split_at(index: int, size: int, total: int) -> Split:
@@ -128,6 +128,28 @@ def test_a_file_has_the_same_lines_however_it_is_split(data: bytes, piece: int) 
     for split_bytes in range(1, len(data) + 2):
         splits = lines_of_splits(data, split_bytes, piece)
         assert [line for lines in splits for line in lines] == whole, split_bytes
+
+
+@given(files, st.integers(1, 30), st.integers(1, 50))
+def test_lines_that_are_too_long_are_the_same_ones_however_the_file_is_split(
+    data: bytes, piece: int, max_bytes: int
+) -> None:
+    whole = [bounded(line, max_bytes) for line in cut(data, max_bytes=max_bytes)]
+    for split_bytes in range(1, len(data) + 2):
+        splits = lines_of_splits(data, split_bytes, piece, max_bytes)
+        assert [bounded(line, max_bytes) for lines in splits for line in lines] == whole, split_bytes
+
+
+def bounded(line: Line, max_bytes: int) -> Line:
+    """How long a line is that is too long, nobody reads."""
+    return Line(line.offset, min(line.length, max_bytes + 1), line.bytes)
+
+
+@given(files, st.integers(1, 12), st.integers(1, 12), st.integers(1, 50))
+def test_a_split_reads_its_range_and_one_line_beyond(data: bytes, split_bytes: int, piece: int, max_bytes: int) -> None:
+    for index in range(-(-len(data) // split_bytes)):
+        lines, read = lines_of_split(data, index, split_bytes, piece, max_bytes)
+        assert read <= 1 + split_bytes + (max_bytes + 1 if lines else 0)
 
 
 @given(files, st.integers(1, 30))
@@ -148,3 +170,26 @@ def test_the_end_of_a_splits_last_line_is_read_however_far_it_is() -> None:
             [],
         ][: -(-len(data) // half)]
     )
+
+
+@pytest.mark.parametrize("before", [b"", b"a\n"])
+def test_a_line_that_is_too_long_is_not_read_to_its_end(before: bytes) -> None:
+    data = before + b"x" * (LONG + 20_000_000) + b"\nb\n"
+    size = 10_000_000
+    splits = [lines_of_split(data, index, size, 1_000_000) for index in range(-(-len(data) // size))]
+    starts = [line.offset for lines, _ in splits for line in lines]
+    assert starts == [*range(0, len(before), 2), len(before), len(data) - 2]
+    assert splits[0][0][-1].bytes is None
+    assert splits[0][1] <= size + LONG + 1_000_000
+    assert max(read for _, read in splits[1:]) <= size + 1
+
+
+@pytest.mark.parametrize(("extra", "fits"), [(0, True), (1, False)])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\nb"])
+def test_the_longest_line_that_is_taken_is_taken_in_any_split(extra: int, end: bytes, fits: bool) -> None:  # noqa: FBT001 - a parameter
+    text = b"x" * (LONG + extra - end.startswith(b"\r"))
+    data = b"a\n" + text + end
+    for size in (1, 2, 3, LONG, len(data)):
+        lines, _ = lines_of_split(data, 2 // size, size, 8_000_000)
+        (line,) = (line for line in lines if line.offset == 2)
+        assert line.bytes == (text if fits else None), size
