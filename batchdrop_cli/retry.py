@@ -14,7 +14,8 @@ from itertools import count as counting
 from itertools import takewhile
 from pathlib import Path
 
-from batchdrop.files import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, retry_key, retry_lines_key
+from batchdrop.compressed import inflate
+from batchdrop.files import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, is_compressed, retry_key, retry_lines_key
 from batchdrop.lines import MAX_LINE_BYTES
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
@@ -118,7 +119,9 @@ def _failed_lines(cloud: Cloud, chosen: Chosen) -> Iterator[bytes]:
 
 def _input_lines(cloud: Cloud, chosen: Chosen) -> Iterator[bytes]:
     """The lines of these numbers, in one pass over the version that the job read."""
-    chunks = cloud.files.stream(chosen.job.key, version_id=chosen.job.version_id)
+    key = chosen.job.key
+    stored = cloud.files.stream(key, version_id=chosen.job.version_id)
+    chunks = inflate(stored, key, max_bytes=sys.maxsize) if is_compressed(key) else stored
     lines = enumerate(cut_lines(chunks, offset=0, max_bytes=MAX_LINE_BYTES), start=1)
     with chosen.numbers.open("rb") as numbers:
         for wanted in map(int, numbers):

@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -236,6 +237,16 @@ def test_cut_answers_are_not_sent_again_as_they_are(aws: "Aws", run: "Run", firs
     assert run("retry", first.id, file, "--finish", "length", "--no-wait").code == 0
     body, metadata = dropped(aws, RETRY)
     assert (body, dropped(aws, metadata["batchdrop-retry-lines"])[0]) == (b'{"c": 3}\r\n', b"3\n")
+
+
+def test_cut_lines_of_a_compressed_file_are_saved_as_they_were(run: "Run", shelf: Shelf, tmp_path: Path) -> None:
+    job = shelf.finish(FIRST, [result(1, CHAT, chat("1")), cut(2)], key="input/x.jsonl.gz")
+    shelf.aws.drop("input/x.jsonl.gz", gzip.compress(b'{"a": 1}\n{"b": 2}'))
+    file = tmp_path / "cut.jsonl"
+    assert run("retry", job.id, "--finish", "length", "--save", file).code == 0
+    assert file.read_bytes() == b'{"b": 2}\n'
+    assert run("retry", job.id, file, "--finish", "length", "--no-wait").code == 0
+    assert shelf.aws.keys("input/") == ["input/x.jsonl.gz", "input/x.retry-1.jsonl"]
 
 
 def test_the_input_of_cut_answers_may_be_gone(run: "Run", first: Job, tmp_path: Path) -> None:
