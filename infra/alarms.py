@@ -7,15 +7,28 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
+from batchdrop.alerts import DIMENSION, NAMESPACE, Alert
 from constructs import Construct
 
 from infra.pipeline import Pipeline
 
 PERIOD = cdk.Duration.minutes(5)
+LASTING = 3  # periods: a paused provider is tried every five minutes, and its alarm stays on meanwhile
+
+ALERTS = {
+    Alert.UNIT_FAILED: 'Units failed that come again; the functions\' logs say which, under "unit failed" or "unit not '
+    'healed".',
+    Alert.DEAD_LETTER: "Messages failed too often, or an event could not be delivered; they were sent again.",
+    Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit): nothing is submitted to it meanwhile.",
+    Alert.DOUBT_LASTS: "A create is in doubt, and the provider's key was changed: put the old one back to settle it.",
+    Alert.BATCH_GIVEN_UP: "A provider never ended a batch: its lines end with provider_stuck; it may still charge.",
+    Alert.BATCH_DUPLICATE: "A create arrived after it had been given up: the event Duplicate Batch says what it cost.",
+    Alert.JOB_GIVEN_UP: "A job could not be put together by its greatest age; its manifest says where its answers are.",
+}
 
 
 class Alarms(Construct):
-    """One topic; an alarm on every dead-letter queue, on every function's errors and on messages that failed."""
+    """One topic; an alarm on every dead-letter queue, on every function's errors and on what the steps count."""
 
     def __init__(self, scope: Construct, construct_id: str, *, pipeline: Pipeline, email: str | None) -> None:
         super().__init__(scope, construct_id)
@@ -33,24 +46,25 @@ class Alarms(Construct):
             self._topic.add_subscription(subscriptions.EmailSubscription(email))
         for queue in pipeline.queues:
             self._dead_letters(queue.step.capitalize(), queue.dead_letters)
-        self._dead_letters("Events", pipeline.undelivered)
         for step in pipeline.steps:
             self._alarm(
                 f"{step.node.id}Errors",
                 step.function.metric_errors(period=PERIOD, statistic="sum"),
                 f"The function of the step {step.node.id.lower()} failed; the work is tried again.",
             )
-        self._alarm(
-            "UnitsFailed",
-            cloudwatch.Metric(
-                namespace="batchdrop",
-                metric_name="UnitsFailed",
-                dimensions_map={"service": "batchdrop"},
-                period=PERIOD,
-                statistic="sum",
-            ),
-            'Steps failed on messages that come again; the functions\' logs say which, under "unit failed".',
-        )
+        for alert, description in ALERTS.items():
+            self._alarm(
+                alert.value,
+                cloudwatch.Metric(
+                    namespace=NAMESPACE,
+                    metric_name=alert.value,
+                    dimensions_map=DIMENSION,
+                    period=PERIOD,
+                    statistic="sum",
+                ),
+                description,
+                periods=LASTING,
+            )
 
     def _dead_letters(self, name: str, queue: sqs.Queue) -> None:
         self._alarm(
@@ -59,14 +73,16 @@ class Alarms(Construct):
             f"{name}: messages that failed too often wait in the dead-letter queue.",
         )
 
-    def _alarm(self, construct_id: str, metric: cloudwatch.Metric, description: str) -> None:
+    def _alarm(self, construct_id: str, metric: cloudwatch.Metric, description: str, *, periods: int = 1) -> None:
+        """Tell when the metric was there in one of the last periods."""
         cloudwatch.Alarm(
             self,
             construct_id,
             metric=metric,
             alarm_description=description,
             threshold=1,
-            evaluation_periods=1,
+            evaluation_periods=periods,
+            datapoints_to_alarm=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         ).add_alarm_action(actions.SnsAction(self._topic))

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.bundling import code_asset
 from infra.context import VISIBILITY_MARGIN_SECONDS, Context
-from infra.queues import StepQueue, dead_letter_queue
+from infra.queues import StepQueue
 from infra.step import Step
 from infra.storage import Storage
 
@@ -56,7 +56,6 @@ class Pipeline(Construct):
         }
         self.steps: list[Step] = []
         self.queues: list[StepQueue] = []
-        self.undelivered = dead_letter_queue(self, "UndeliveredEvents")
 
         self._to_intake = self._queue("intake", QUICK)
         self._to_plan = self._queue("plan", LONG)
@@ -146,14 +145,15 @@ class Pipeline(Construct):
         step.may_put_events(self._bus)
 
     def _sweep(self) -> Step:
-        """Every minute: what stands still is sent again, what fits is admitted, what is over is cleaned."""
+        """Every minute: what stands still or died is sent again, what fits is admitted, what is over is cleaned."""
         step = self._step("Sweep", memory_mib=512, limit_seconds=SHORT)
         step.started_every_minute({"Every": {}})
         step.may_read(self._storage, "input", "work")
         step.may_write(self._storage, "work")
         step.may_delete(self._storage, "work")
         step.may_use_rows(self._storage)
-        step.may_send_to(self._to_plan, self._to_submit, self._to_collect, self._to_assemble, self._to_publish)
+        step.may_send_to(*self.queues)
+        step.may_redrive(*self.queues)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
         return step
@@ -195,7 +195,7 @@ class Pipeline(Construct):
             targets=[
                 targets.SqsQueue(
                     queue.queue,
-                    dead_letter_queue=self.undelivered,
+                    dead_letter_queue=queue.dead_letters,  # what it holds is what the queue would: sweep sends it
                     retry_attempts=RULE_RETRIES,
                     max_event_age=RULE_EVENT_AGE,
                 )

@@ -31,6 +31,11 @@ class StepQueue(Construct):
         """The environment variable that tells a sender the queue's address."""
         return f"BATCHDROP_{self.step.upper()}_QUEUE"
 
+    @property
+    def dead_letters_variable(self) -> str:
+        """The same of the dead-letter queue."""
+        return f"BATCHDROP_{self.step.upper()}_DEAD_LETTERS"
+
 
 def dead_letter_queue(scope: Construct, construct_id: str) -> sqs.Queue:
     return sqs.Queue(

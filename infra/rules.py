@@ -16,7 +16,6 @@ def acknowledge_rules(stack: cdk.Stack, *, storage: Storage, pipeline: Pipeline)
         "S1",
         "Access logs need a second bucket that grows for ever; who needs them turns on CloudTrail's data events.",
     )
-    _acknowledge(pipeline.undelivered, "SQS3", "It is itself the dead-letter queue, of an EventBridge rule.")
     bucket = storage.bucket.node.default_child
     if not isinstance(bucket, cdk.CfnElement):
         raise TypeError("a bucket's resource has a logical id")

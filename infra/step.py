@@ -103,6 +103,11 @@ class Step(Construct):
             queue.queue.grant_send_messages(self.function)
             self.function.add_environment(queue.variable, queue.queue.queue_url)
 
+    def may_redrive(self, *queues: StepQueue) -> None:
+        for queue in queues:
+            queue.dead_letters.grant_consume_messages(self.function)
+            self.function.add_environment(queue.dead_letters_variable, queue.dead_letters.queue_url)
+
     def may_read_keys(self, keys: list[secrets.ISecret]) -> None:
         for key in keys:
             key.grant_read(self.function)

@@ -4,6 +4,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
+from batchdrop.alerts import Alert, count
 from batchdrop.deadlines import last_moment
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.plan import fail_job, lines_before
@@ -139,6 +140,7 @@ def give_up(batch: Batch, services: Services) -> None:
         )
     except NotMyTurn:
         return
+    count(Alert.BATCH_GIVEN_UP)
     logger.error("batch given up", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
 
 

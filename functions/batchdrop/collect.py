@@ -14,6 +14,7 @@ from batchdrop.batch_files import custom_id_prefix
 from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
+from batchdrop.pauses import account_refused, pause_provider
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Failure, Outcome, is_account_error
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
@@ -24,7 +25,7 @@ from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
-from batchdrop.submit import pause_provider, slot
+from batchdrop.submit import slot
 from batchdrop.turns import turn
 from batchdrop.writes import reserve, take_slot
 
@@ -59,8 +60,7 @@ def _collect(batch: Batch, services: Services) -> None:
     try:
         accounted = batch if batch.collected_key is not None else _account(batch, services)
     except AccountRefused as error:
-        if not services.apis.renew(batch.provider):
-            pause_provider(batch.provider, str(error), services)
+        account_refused(batch.provider, error, services)
         _later(batch, str(error), services)
     except _NotProven as error:
         _later(batch, str(error), services, seen=error.seen)

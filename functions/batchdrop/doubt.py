@@ -11,16 +11,18 @@ from collections.abc import Iterator
 import msgspec
 from aws_lambda_powertools import Logger
 
+from batchdrop.alerts import Alert, count
 from batchdrop.batch_files import custom_id_prefix
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
 from batchdrop.manifest import DuplicateBatch
+from batchdrop.pauses import account_refused
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.records import Batch, Intent
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Changed
-from batchdrop.submit import WINDOW_SECONDS, back_to_waiting, pause_provider, slot
+from batchdrop.submit import WINDOW_SECONDS, back_to_waiting, slot
 from batchdrop.writes import free_slot, own_batch_id, watch_intent
 
 logger = Logger(child=True)
@@ -48,8 +50,7 @@ def resolve_batch(batch: Batch, services: Services) -> None:
     except NotMyTurn:
         return
     except AccountRefused as error:
-        if not services.apis.renew(batch.provider):
-            pause_provider(batch.provider, str(error), services)
+        account_refused(batch.provider, error, services)
     except (Transient, Missing, Refused) as error:
         logger.warning("batch still in doubt", job=batch.job, batch=batch.id, reason=type(error).__name__)
 
@@ -159,6 +160,7 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
     if services.apis.key_id(batch.provider) != batch.key_id:
         # Another key may belong to another workspace, whose listings say nothing of this create.
         logger.error("batch in doubt, and the key was changed", job=batch.job, batch=batch.id)
+        count(Alert.DOUBT_LASTS)
         _look_again(batch, services, **changes)
         return
     if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
@@ -194,6 +196,7 @@ def _report(found: ProviderBatch, intent: Intent, api: BatchApi, services: Servi
     if found.ended_as is None:
         api.cancel(found.id)
     logger.error("duplicate batch", job=intent.job, batch=intent.batch, batch_id=found.id)
+    count(Alert.BATCH_DUPLICATE)
     services.events.duplicate_batch(
         DuplicateBatch(job=intent.job, provider=intent.provider, batch_id=found.id, requests=intent.requests)
     )

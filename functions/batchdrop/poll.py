@@ -8,11 +8,11 @@ from aws_lambda_powertools import Logger
 from batchdrop.admit import admit_batches
 from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.pauses import account_refused
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Due
-from batchdrop.submit import pause_provider
 from batchdrop.writes import release
 
 logger = Logger(child=True)
@@ -66,8 +66,9 @@ def _poll(provider: str, last: int, services: Services) -> None:
         for batch_id in unknown:
             _live(asked[batch_id], services)
     except AccountRefused as error:
-        if not services.apis.renew(provider):
-            pause_provider(provider, str(error), services)
+        account_refused(provider, error, services)
+    except Transient as error:
+        logger.warning("provider not asked for now", provider=provider, reason=str(error))
 
 
 def _look(api: BatchApi, wanted: set[str]) -> Iterator[ProviderBatch]:

@@ -29,11 +29,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tick_seconds: int = 60
     split_bytes: int = 64 * 1024 * 1024
     event_bus: str = "default"
+    intake_queue: str | None = None
     plan_queue: str | None = None
     submit_queue: str | None = None
     collect_queue: str | None = None
     assemble_queue: str | None = None
     publish_queue: str | None = None
+    intake_dead_letters: str | None = None
+    plan_dead_letters: str | None = None
+    submit_dead_letters: str | None = None
+    collect_dead_letters: str | None = None
+    assemble_dead_letters: str | None = None
+    publish_dead_letters: str | None = None
+
+    def redrives(self) -> list[tuple[str, str]]:
+        """Each dead-letter queue with the queue that its messages came from."""
+        pairs = (
+            (self.intake_dead_letters, self.intake_queue),
+            (self.plan_dead_letters, self.plan_queue),
+            (self.submit_dead_letters, self.submit_queue),
+            (self.collect_dead_letters, self.collect_queue),
+            (self.assemble_dead_letters, self.assemble_queue),
+            (self.publish_dead_letters, self.publish_queue),
+        )
+        return [(dead_letters, queue) for dead_letters, queue in pairs if dead_letters and queue]
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.errors import AccountRefused, OutcomeUnknown, Refused, Transient
 from batchdrop.orphans import upload_name
+from batchdrop.pauses import account_refused
 from batchdrop.providers.api import BatchApi, Missing
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Intent, Job
@@ -28,7 +29,6 @@ from batchdrop.writes import Write, add_intent, free_slot, own_batch_id, release
 logger = Logger(child=True)
 
 WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
-_PAUSE_TICKS = 5
 _JOB_CHECK = 1  # the place of the job's check among the writes of an intent
 _LONGEST_SLOT_DELAY = 30  # seconds
 
@@ -46,14 +46,6 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
         _submit(job, claimed, services)
 
 
-def pause_provider(provider: str, reason: str, services: Services) -> None:
-    """Submit nothing to a provider for a while: its account is refused, and no line is at fault."""
-    until = services.now() + _PAUSE_TICKS * services.settings.tick_seconds
-    if services.store.set_pause(provider, reason, until):
-        logger.error("provider paused", provider=provider, reason=reason)
-        services.events.provider_paused(provider, reason)
-
-
 def _submit(job: Job, claimed: Batch, services: Services) -> None:
     row = claimed
     try:
@@ -65,7 +57,8 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
                 row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
             )
     except AccountRefused as error:
-        _account_refused(row, error, services)
+        account_refused(row.provider, error, services)
+        back_to_waiting(row, services)
     except Changed as error:
         _not_allowed(row, error, services)
     except Missing:
@@ -180,12 +173,6 @@ def back_to_waiting(batch: Batch, services: Services, *, also: tuple[Write, ...]
         due_at=services.now() + services.settings.tick_seconds,
         **changes,
     )
-
-
-def _account_refused(batch: Batch, error: AccountRefused, services: Services) -> None:
-    if not services.apis.renew(batch.provider):
-        pause_provider(batch.provider, str(error), services)
-    back_to_waiting(batch, services)
 
 
 def _refused(batch: Batch, error: Refused, services: Services) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
+from batchdrop.alerts import Alert, count
 from batchdrop.cancel import TooLate, ask_to_cancel, go_on_cancelling
 from batchdrop.collect import delete_from_provider
 from batchdrop.deadlines import expected_at, last_moment
 from batchdrop.doubt import resolve_batch, watch_creates
 from batchdrop.errors import Transient
-from batchdrop.failures import count_failure
 from batchdrop.orphans import delete_orphans
 from batchdrop.plan import fail_job, open_job
 from batchdrop.publish import clean_up, late_event
@@ -34,6 +34,7 @@ def sweep(services: Services) -> None:
     if lease is None:
         return
     try:
+        _redrive(services)
         for due in services.store.due(by=services.now()):
             _heal(due, services)
         for provider in services.providers:
@@ -41,6 +42,19 @@ def sweep(services: Services) -> None:
                 _look(look, provider, services)
     finally:
         services.store.end_lease(lease)
+
+
+def _redrive(services: Services) -> None:
+    """Send dead letters again; a failure does not stop what the table tells."""
+    try:
+        redriven = services.queues.redrive()
+    except Exception:
+        logger.exception("dead letters not sent again")
+        count(Alert.UNIT_FAILED)
+        return
+    if redriven:
+        logger.error("dead letters sent again", messages=redriven)
+        count(Alert.DEAD_LETTER, redriven)
 
 
 def _heal(due: Due, services: Services) -> None:
@@ -57,7 +71,7 @@ def _heal(due: Due, services: Services) -> None:
         logger.warning("not healed for now", job=due.job, unit=due.sk, reason=str(error))
     except Exception:
         logger.exception("unit not healed", job=due.job, unit=due.sk)
-        count_failure()
+        count(Alert.UNIT_FAILED)
 
 
 def _look(look: Callable[[str, Services], object], provider: str, services: Services) -> None:
@@ -66,7 +80,7 @@ def _look(look: Callable[[str, Services], object], provider: str, services: Serv
         look(provider, services)
     except Exception:
         logger.exception("provider not looked after", provider=provider, part=look.__name__)
-        count_failure()
+        count(Alert.UNIT_FAILED)
 
 
 def _plan_on(job: Job, services: Services) -> None:

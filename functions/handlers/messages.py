@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from batchdrop.failures import count_failure
+from batchdrop.alerts import Alert, count
 
 logger = Logger()
 
@@ -23,7 +23,7 @@ def each_message(
             step(record.body)
         except Exception:
             logger.exception("unit failed")  # the processor keeps it to itself: it would show in no log
-            count_failure()
+            count(Alert.UNIT_FAILED)
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

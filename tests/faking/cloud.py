@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import httpx2
 import msgspec
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from batchdrop.assemble import assemble_split
 from batchdrop.collect import collect_batch
 from batchdrop.events import Events
@@ -34,6 +35,7 @@ from batchdrop.states import TERMINAL_JOBS
 from batchdrop.store import Store
 from batchdrop.submit import submit_batch
 from batchdrop.sweep import sweep
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from provider_simulator.app import Simulator
@@ -58,17 +60,19 @@ class Clock:
 
 
 class FakeSecrets:
-    """Stands in for Powertools' provider: names and values."""
+    """Stands in for Powertools' provider: names and values, and the code of the error that AWS answers instead."""
 
     def __init__(self, values: dict[str, str]) -> None:
         self.values = values
+        self.fails_as: str | None = None
 
     def get(self, name: str, **_: object) -> str:
-        if name not in self.values:
-            from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError  # noqa: PLC0415
-
-            raise GetParameterError(name)
-        return self.values[name]
+        if self.fails_as is None and name in self.values:
+            return self.values[name]
+        code = self.fails_as or "ResourceNotFoundException"
+        error = GetParameterError(name)
+        error.__context__ = ClientError({"Error": {"Code": code, "Message": code}}, "GetSecretValue")
+        raise error  # as Powertools does, which names no cause
 
 
 @dataclass
@@ -251,7 +255,8 @@ def cloud(
         Simulator(clock=clock) as simulator,
         httpx2.Client(transport=SimulatorTransport(simulator)) as http,
     ):
-        urls = {name: _queue(name) for name in (*STEPS, "events")}
+        urls = {name: _queue(name) for name in ("intake", *STEPS, "events")}
+        dead_letters = {step: _queue(f"{step}-dead-letters") for step in ("intake", *STEPS)}
         _bucket()
         _table()
         _event_rule()
@@ -268,7 +273,8 @@ def cloud(
             deployment="test",
             lease_seconds=900,
             split_bytes=split_bytes,
-            **{f"{step}_queue": urls[step] for step in STEPS},
+            **{f"{step}_queue": urls[step] for step in dead_letters},
+            **{f"{step}_dead_letters": url for step, url in dead_letters.items()},
         )
         services = Services(
             settings=settings,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batchdrop.alerts import Alert
 
 from infra.app import build
 from infra.context import ROOT
@@ -150,8 +151,34 @@ def test_each_step_sends_only_where_the_flow_goes(template: Template) -> None:
             "BATCHDROP_COLLECT_QUEUE",
             "BATCHDROP_ASSEMBLE_QUEUE",
             "BATCHDROP_PUBLISH_QUEUE",
+            "BATCHDROP_INTAKE_QUEUE",
         },
     }
+
+
+def test_only_sweep_takes_dead_letters_and_it_knows_every_queue_of_them(template: Template) -> None:
+    known = {
+        step: {name for name in function["Environment"]["Variables"] if name.endswith("_DEAD_LETTERS")}
+        for step, function in template.functions().items()
+    }
+    started = {"intake", "plan", "submit", "collect", "assemble", "publish"}
+    assert {step: names for step, names in known.items() if names} == {
+        "sweep": {f"BATCHDROP_{step.upper()}_DEAD_LETTERS" for step in started}
+    }
+    assert template.steps_that_may("sqs:ReceiveMessage", "DeadLetters") == {"sweep"}
+    assert template.steps_that_may("sqs:DeleteMessage", "DeadLetters") == {"sweep"}
+    assert template.steps_that_may("sqs:SendMessage", "DeadLetters") == set()
+
+
+def test_an_event_that_is_not_delivered_lies_with_intakes_dead_letters(template: Template) -> None:
+    (rule,) = [rule for rule in template.of_type("AWS::Events::Rule").values() if "EventPattern" in rule]
+    (target,) = rule["Targets"]
+    (intake,) = [
+        queue["RedrivePolicy"]["deadLetterTargetArn"]
+        for name, queue in template.of_type("AWS::SQS::Queue").items()
+        if target["Arn"]["Fn::GetAtt"][0] == name
+    ]
+    assert target["DeadLetterConfig"]["Arn"] == intake
 
 
 def test_every_function_knows_its_deployment_and_its_numbers(template: Template) -> None:
@@ -212,16 +239,27 @@ def test_every_function_has_an_alarm_on_its_errors(template: Template) -> None:
     assert alarmed == STEPS
 
 
-def test_messages_that_failed_raise_an_alarm(template: Template) -> None:
+def test_all_that_the_steps_count_raises_an_alarm_of_its_own(template: Template) -> None:
     alarms = template.of_type("AWS::CloudWatch::Alarm").values()
-    (alarm,) = [each for each in alarms if each["MetricName"] == "UnitsFailed"]
-    assert (alarm["Namespace"], alarm["Dimensions"]) == ("batchdrop", [{"Name": "service", "Value": "batchdrop"}])
+    ours = [alarm for alarm in alarms if alarm["Namespace"] == "batchdrop"]
+    assert sorted(alarm["MetricName"] for alarm in ours) == sorted(Alert)
+    assert all(alarm["Dimensions"] == [{"Name": "service", "Value": "batchdrop"}] for alarm in ours)
+
+
+def test_the_alarm_of_a_paused_provider_stays_on_between_two_tries(template: Template) -> None:
+    (alarm,) = [
+        each
+        for each in template.of_type("AWS::CloudWatch::Alarm").values()
+        if each["MetricName"] == Alert.PROVIDER_PAUSED
+    ]
+    assert alarm["Period"] * alarm["EvaluationPeriods"] > 2 * 300
+    assert alarm["DatapointsToAlarm"] == 1
 
 
 def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
     (topic,) = template.of_type("AWS::SNS::Topic")
     told = [alarm["AlarmActions"] for alarm in template.of_type("AWS::CloudWatch::Alarm").values()]
-    assert told == [[{"Ref": topic}]] * (7 + len(STEPS) + 1)
+    assert told == [[{"Ref": topic}]] * (6 + len(STEPS) + len(Alert))
     (policy,) = template.of_type("AWS::SNS::TopicPolicy").values()
     allowed = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
     assert [one["Principal"] for one in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]

@@ -6,7 +6,7 @@ from typing import Protocol as Interface
 
 import msgspec
 
-from batchdrop.errors import AccountRefused
+from batchdrop.errors import AccountRefused, Transient
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.providers.keys import Key, Keys
@@ -136,7 +136,7 @@ class Apis:
         made = self._made.pop(provider, None)
         try:
             key = self._keys.key(self._providers[provider], fresh=True)
-        except AccountRefused:
+        except (AccountRefused, Transient):
             return False
         return made is None or made[0] != key
 

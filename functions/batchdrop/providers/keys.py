@@ -5,11 +5,18 @@ from typing import NamedTuple
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.exceptions import ClientError
 
-from batchdrop.errors import AccountRefused
+from batchdrop.errors import AccountRefused, Transient
 from batchdrop.providers.config import ProviderConfig
 
 _CACHE_SECONDS = 300
+_NO_KEY = {  # what a person has to mend
+    "ResourceNotFoundException",
+    "InvalidRequestException",  # it is marked for deletion
+    "AccessDeniedException",
+    "DecryptionFailure",
+}
 
 
 class Key(NamedTuple):
@@ -36,15 +43,22 @@ class Keys:
         """The provider's key.
 
         Raises:
-            AccountRefused: There is none.
+            AccountRefused: There is none, or none that this function may read.
+            Transient: Secrets Manager does not answer.
         """
         if self._secrets is None:
             self._secrets = SecretsProvider()
         try:
             value = self._secrets.get(provider.secret, max_age=_CACHE_SECONDS, force_fetch=fresh)
         except GetParameterError as error:
-            raise AccountRefused(f"no key in the secret {provider.secret!r}") from error
+            if _code(error.__context__) in _NO_KEY:  # Powertools wraps every error there is
+                raise AccountRefused(f"no key in the secret {provider.secret!r}") from error
+            raise Transient(f"the secret {provider.secret!r} cannot be read now") from error
         text = value.decode() if isinstance(value, bytes) else str(value or "")
         if not text.strip():
             raise AccountRefused(f"the secret {provider.secret!r} is empty")
         return Key(text.strip())
+
+
+def _code(error: BaseException | None) -> str | None:
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else None
