@@ -18,7 +18,6 @@ def test_every_rule_of_aws_solutions_holds_or_is_acknowledged_with_a_reason(tmp_
     assert (report["pluginName"], report["conclusion"], report["violations"]) == ("AwsSolutions", "success", [])
     assert {one["ruleName"].split("[")[0] for one in report["suppressedViolations"]} == {
         "AwsSolutions-S1",
-        "AwsSolutions-SQS3",
         "AwsSolutions-L1",
         "AwsSolutions-IAM5",
     }
