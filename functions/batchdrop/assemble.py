@@ -39,6 +39,7 @@ logger = Logger(child=True)
 
 _WRITE_BUFFER = 256 * 1024
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
+_ASSEMBLED_IN = {JobState.RUNNING, JobState.CANCELLING}
 
 
 def assemble_split(job_id: str, index: int, services: Services) -> None:
@@ -46,7 +47,7 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
     job, split = services.store.job(job_id), services.store.split(job_id, index)
     if job is None or split is None or split.state is not SplitState.PLANNED or split.open:
         return
-    if job.state not in {JobState.RUNNING, JobState.CANCELLING} or job.opened_key is None:
+    if job.state not in _ASSEMBLED_IN or job.opened_key is None:
         return
     with turn(job_id, services):
         claimed = services.store.claim(split, services.settings.lease_seconds)
@@ -63,8 +64,8 @@ def _settle(split: Split, key: str, services: Services) -> None:
     """Move the split and lower the job's count in one transaction; the last one fixes outcome and times."""
     while True:
         job = services.store.job(split.job)
-        if job is None:
-            raise NotMyTurn
+        if job is None or job.state not in _ASSEMBLED_IN:
+            raise NotMyTurn  # it was given up meanwhile
         left = job.unassembled - 1
         also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
         try:

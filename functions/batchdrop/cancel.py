@@ -5,7 +5,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.alerts import Alert, count
-from batchdrop.deadlines import last_moment
+from batchdrop.deadlines import end_of_patience, given_up_at, last_moment
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.plan import fail_job, lines_before
 from batchdrop.providers.api import Missing
@@ -22,7 +22,7 @@ from batchdrop.writes import free_slot, release
 logger = Logger(child=True)
 
 _LOOK_AGAIN = 5  # ticks
-_PATIENCE = 3 * 86_400  # seconds after a job's greatest age, in which what was sent is still waited for
+KEPT_SECONDS = 90 * 86_400  # as long as `work/` is kept by the bucket's lifecycle
 _AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED})
 
 
@@ -54,10 +54,13 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
 def go_on_cancelling(job: Job, services: Services) -> None:
     """One look at a job that is being cancelled: whatever can be stopped now is."""
     try:
+        if services.now() > end_of_patience(job):
+            give_up_job(job, services)
+            return
         opened = _opened(job, services)
         if opened is None:
             return
-        is_over = services.now() > last_moment(job) + _PATIENCE
+        is_over = services.now() > given_up_at(job)
         for batch in services.store.batches(job.id):
             if is_over and batch.state in _AT_PROVIDER:
                 give_up(batch, services)
@@ -75,6 +78,9 @@ def _opened(job: Job, services: Services) -> Job | None:
     """A job that was never opened is still planned to its end, so that its lines can be numbered."""
     if job.opened_key is not None:
         return job
+    if job.unplanned and services.now() > last_moment(job):
+        fail_job(job, f"It could not be read within {job.settings.max_age} (max_age).", services)
+        return None
     if job.unplanned:
         add_missing_splits(job, services)
         services.store.let_go(job, _soon(services))
@@ -142,6 +148,26 @@ def give_up(batch: Batch, services: Services) -> None:
         return
     count(Alert.BATCH_GIVEN_UP)
     logger.error("batch given up", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+
+
+def give_up_job(job: Job, services: Services) -> None:
+    """End a job as FAILED whose answers cannot be put together, or published; what it paid for stays where it is."""
+    now = services.now()
+    where = f"s3://{job.bucket}/{files.work_prefix(job.id)}"
+    done = "published" if job.state is JobState.PUBLISHING else "put together"
+    services.store.move(
+        job,
+        JobState.PUBLISHING,
+        outcome=JobState.FAILED,
+        reason=f"Its answers could not be {done} within {job.settings.max_age} (max_age) and a few days more. "
+        f"What was answered and paid for stays under {where} until 90 days after it was written.",
+        published_at=now,
+        kept_until=now + KEPT_SECONDS,
+        due_at=now + services.settings.lease_seconds,
+    )
+    services.queues.publish(job.id)
+    count(Alert.JOB_GIVEN_UP)
+    logger.error("job given up", job=job.id, state=job.state)
 
 
 def _ask(batch: Batch, services: Services) -> None:

@@ -6,6 +6,8 @@ from batchdrop.folder_settings import DURATION, seconds
 from batchdrop.records import Job
 
 ROWS_LIVE = 90 * 86_400  # seconds after a job's end; SQS keeps a message 14 days: a late event still finds its job
+_PATIENCE = 3 * 86_400  # seconds; a cancelled batch is harvested meanwhile
+_LAST_TRIES = 86_400
 
 
 def expected_at(job: Job) -> int | None:
@@ -24,6 +26,16 @@ def expected_at(job: Job) -> int | None:
 def last_moment(job: Job) -> int:
     """When the job ends, done or not (`max_age`)."""
     return job.dropped_at + seconds(job.settings.max_age)
+
+
+def given_up_at(job: Job) -> int:
+    """When what is at a provider is no longer waited for, although the job should have ended long ago."""
+    return last_moment(job) + _PATIENCE
+
+
+def end_of_patience(job: Job) -> int:
+    """When a job that cannot be put together, or published, ends all the same."""
+    return max(given_up_at(job), job.published_at or 0) + _LAST_TRIES
 
 
 def next_deadline(job: Job) -> int:

@@ -42,14 +42,19 @@ def publish_job(job_id: str, services: Services) -> None:
         manifest, at = _write(claimed, services)
         services.events.job_over(_event(manifest, at))
         now = services.now()
-        done = services.store.move(claimed, job.outcome, manifest_key=at.key, due_at=now, expires_at=now + ROWS_LIVE)
-        logger.info("job published", job=job.id, status=job.outcome, manifest=at.key)
+        expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
+        # The first manifest stays, and so does what it says: an earlier publisher may have got that far.
+        done = services.store.move(claimed, manifest.status, manifest_key=at.key, due_at=now, expires_at=expires_at)
+        logger.info("job published", job=job.id, status=manifest.status, manifest=at.key)
         clean_up(done, services)
 
 
 def clean_up(job: Job, services: Services) -> None:
     """Delete what a finished job leaves in `work/` and in the table; sweep goes on with what is left."""
     if job.state not in TERMINAL_JOBS:
+        return
+    if services.now() < (job.kept_until or 0):
+        services.store.due_again(job, job.kept_until or 0)
         return
     batches = services.store.batches(job.id)
     if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):

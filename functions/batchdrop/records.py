@@ -56,6 +56,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     A retry names the job that it retries, and the key of the list of its lines' numbers there.
     `source_key`, `source_version` and `source_bytes` say what a compressed file was inflated to.
+    `kept_until` is set when the job was given up: what it paid for stays in `work/` until then.
     """
 
     state: JobState
@@ -83,6 +84,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     last_ended_at: int | None = None
     published_at: int | None = None
     manifest_key: str | None = None
+    kept_until: int | None = None
 
     @property
     def id(self) -> str:

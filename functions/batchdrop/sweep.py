@@ -7,9 +7,9 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
 from batchdrop.alerts import Alert, count
-from batchdrop.cancel import TooLate, ask_to_cancel, go_on_cancelling
+from batchdrop.cancel import TooLate, ask_to_cancel, give_up_job, go_on_cancelling
 from batchdrop.collect import delete_from_provider
-from batchdrop.deadlines import expected_at, last_moment
+from batchdrop.deadlines import end_of_patience, expected_at, last_moment
 from batchdrop.doubt import resolve_batch, watch_creates
 from batchdrop.errors import Transient
 from batchdrop.orphans import delete_orphans
@@ -107,7 +107,9 @@ def _look_at_the_clock(job: Job, services: Services) -> None:
 
 
 def _publish(job: Job, services: Services) -> None:
-    if _send(job, services):
+    if job.outcome is not JobState.FAILED and services.now() > end_of_patience(job):
+        give_up_job(job, services)
+    elif _send(job, services):
         services.queues.publish(job.id)
 
 
