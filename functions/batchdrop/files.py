@@ -3,12 +3,13 @@
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import stamina
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from batchdrop.errors import Transient
@@ -25,14 +26,20 @@ MAX_KEY_BYTES = 1024  # S3's limit
 _LONGEST_NAME = len("results-00001.jsonl")
 _CHUNK = 1024 * 1024
 _PART = 8 * 1024 * 1024  # of an upload whose size is not known before: S3 takes 10,000 of them, 80 GB
-_READ_ATTEMPTS = 5
+_READ_ATTEMPTS = _CONFLICT_ATTEMPTS = 5
 _ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
 _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
 _GONE = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
+_CONFLICTS = {"ConditionalRequestConflict", "409"}  # S3 asks to repeat the conditional write, or the whole upload
+_LATER = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "500", "503"}
 
 
 class Gone(Exception):  # noqa: N818 - a fact about an object
     """The object, or this version of it, is not there."""
+
+
+class _Conflict(Transient):
+    """Two conditional writes of one key met: the same one may go through in a moment."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,10 +134,8 @@ class Files:
         self.bucket = bucket
 
     def head(self, key: str, version_id: str | None = None) -> Head:
-        try:
+        with _meant(key):
             answer = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
-        except ClientError as error:
-            raise _gone_or_same(error, key) from error
         return Head(
             version_id=answer.get("VersionId"),
             etag=answer["ETag"].strip('"'),
@@ -167,7 +172,7 @@ class Files:
             except ClientError as error:
                 if error.response["Error"]["Code"] == "InvalidRange":
                     return  # nothing lies behind `start`
-                raise _gone_or_same(error, key) from error
+                raise _meaning(error, key) from error
             except (BotoCoreError, HTTPClientError):
                 continue
             else:
@@ -182,11 +187,12 @@ class Files:
     def put(self, key: str, body: bytes | Path, *, content_type: str = "application/jsonl") -> Stored:
         """Write an object whose key nobody else uses."""
         if isinstance(body, Path):
-            with body.open("rb") as file:
+            with body.open("rb") as file, _meant(key):
                 answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=content_type)
             size = body.stat().st_size
         else:
-            answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+            with _meant(key):
+                answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
             size = len(body)
         return _stored(key, answer, size)
 
@@ -197,7 +203,8 @@ class Files:
         second = next(parts, None)
         if second is None:
             return self.put(key, first, content_type=content_type)
-        return self._put_parts(key, chain((first, second), parts), content_type)
+        with _meant(key):
+            return self._put_parts(key, chain((first, second), parts), content_type)
 
     def _put_parts(self, key: str, parts: Iterable[bytes], content_type: str) -> Stored:
         where: Any = {"Bucket": self.bucket, "Key": key}
@@ -215,16 +222,18 @@ class Files:
                 self._client.abort_multipart_upload(**where)
             raise
 
+    @stamina.retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def put_first(self, key: str, body: bytes, *, content_type: str = "application/json") -> bytes:
         """Write an object if there is none; what the first writer wrote is returned, and stays."""
         try:
             self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
         except ClientError as error:
             if not _exists_already(error):
-                raise
+                raise _meaning(error, key) from error
             return self.get(key)
         return body
 
+    @stamina.retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def concatenate(self, sources: list[tuple[str, int]], key: str) -> Stored:
         """Join objects (key, bytes) into one that did not exist, copying server-side where S3's part sizes allow.
 
@@ -237,6 +246,10 @@ class Files:
 
     def delete_all(self, prefix: str) -> bool:
         """Delete every version under a prefix. False when some are left."""
+        with _meant(prefix):
+            return self._delete_all(prefix)
+
+    def _delete_all(self, prefix: str) -> bool:
         clean = True
         for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
             doomed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
@@ -268,7 +281,7 @@ class Concatenation:
             answer = self._small(sources) if total <= self.PART_MIN else self._large(sources)
         except ClientError as error:
             if not _exists_already(error):
-                raise _gone_or_same(error, self._key) from error
+                raise _meaning(error, self._key) from error
             head = self._client.head_object(Bucket=self._bucket, Key=self._key)
             if head["ContentLength"] != total:
                 raise ValueError(f"{self._key} exists and is another: {head['ContentLength']} bytes") from error
@@ -408,8 +421,22 @@ def _stored(key: str, answer: Any, size: int) -> Stored:  # noqa: ANN401 - one o
     return Stored(key=key, version_id=answer.get("VersionId"), etag=answer["ETag"].strip('"'), bytes=size)
 
 
-def _gone_or_same(error: ClientError, key: str) -> Exception:
-    return Gone(key) if error.response["Error"]["Code"] in _GONE else error
+def _meaning(error: ClientError, key: str) -> Exception:
+    code = error.response["Error"]["Code"]
+    if code in _GONE:
+        return Gone(key)
+    if code in _CONFLICTS:
+        return _Conflict(f"another write of {key} is under way: {code}")
+    return Transient(f"S3 does not take {key} now: {code}") if code in _LATER else error
+
+
+@contextmanager
+def _meant(key: str) -> Iterator[None]:
+    """Say what S3's errors mean."""
+    try:
+        yield
+    except ClientError as error:
+        raise _meaning(error, key) from error
 
 
 def _exists_already(error: ClientError) -> bool:

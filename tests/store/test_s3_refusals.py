@@ -1,0 +1,72 @@
+"""What S3 refuses for the moment is tried again, or left for later; it never ends a unit for good."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import stamina
+from batchdrop.errors import Transient
+from batchdrop.files import Files
+from botocore.exceptions import ClientError
+from faking.cloud import BUCKET, Cloud
+
+LARGE = b"x" * 6_000_000  # more than S3's smallest part: the outputs are joined by S3 itself
+
+
+class Refusing:
+    """An S3 client that refuses one operation so many times."""
+
+    def __init__(self, client: Any, operation: str, code: str, times: int) -> None:
+        self._client, self._operation, self._code, self.times = client, operation, code, times
+
+    def __getattr__(self, name: str) -> Any:
+        return self._refuse if name == self._operation and self.times else getattr(self._client, name)
+
+    def _refuse(self, **_: Any) -> Any:
+        self.times -= 1
+        raise ClientError({"Error": {"Code": self._code, "Message": self._code}}, self._operation)
+
+
+def files(cloud: Cloud, operation: str, code: str, times: int = 1_000) -> Files:
+    return Files(Refusing(cloud.s3, operation, code, times), BUCKET)  # type: ignore[arg-type]  # a stand-in by shape
+
+
+CONFLICTS: list[tuple[str, Callable[[Files], object], bytes]] = [
+    ("put_object", lambda it: it.put_first("work/a", b"first"), b"first"),
+    ("put_object", lambda it: it.concatenate([("work/small", 5)], "work/a"), b"small"),
+    ("complete_multipart_upload", lambda it: it.concatenate([("work/large", len(LARGE))], "work/a"), LARGE),
+]
+
+
+@pytest.mark.parametrize(("operation", "write", "written"), CONFLICTS)
+def test_a_conditional_write_that_meets_another_is_repeated(
+    cloud: Cloud, operation: str, write: Callable[[Files], object], written: bytes
+) -> None:
+    cloud.services.files.put("work/small", b"small")
+    cloud.services.files.put("work/large", LARGE)
+    with stamina.set_testing(True, attempts=5, cap=True):
+        write(files(cloud, operation, "ConditionalRequestConflict", 2))
+        assert cloud.read("work/a") == written
+        with pytest.raises(Transient, match="another write of work/b is under way"):
+            files(cloud, "put_object", "ConditionalRequestConflict").put_first("work/b", b"")
+    assert not cloud.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "503", "InternalError"])
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        ("head_object", lambda it: it.head("work/a")),
+        ("get_object", lambda it: it.get("work/a")),
+        ("put_object", lambda it: it.put("work/a", b"")),
+        ("put_object", lambda it: it.put_first("work/a", b"")),
+        ("put_object", lambda it: it.concatenate([], "work/a")),
+        ("delete_objects", lambda it: it.delete_all("work/")),
+    ],
+)
+def test_what_s3_has_no_time_for_is_left_for_later(
+    cloud: Cloud, operation: str, call: Callable[[Files], object], code: str
+) -> None:
+    cloud.services.files.put("work/there", b"")
+    with pytest.raises(Transient):
+        call(files(cloud, operation, code))
