@@ -46,7 +46,6 @@ class Pipeline(Construct):
             "BATCHDROP_BUCKET": storage.bucket.bucket_name,
             "BATCHDROP_TABLE": storage.table.table_name,
             "BATCHDROP_DEPLOYMENT": deployment,
-            "BATCHDROP_EVENT_BUS": "default",
             "BATCHDROP_LEASE_SECONDS": str(context.lease_seconds),
             "BATCHDROP_FUNCTION_SECONDS": str(context.function_seconds),
             "BATCHDROP_TICK_SECONDS": str(context.tick_seconds),
@@ -148,7 +147,7 @@ class Pipeline(Construct):
         """Every minute: what stands still or died is sent again, what fits is admitted, what is over is cleaned."""
         step = self._step("Sweep", memory_mib=512, limit_seconds=SHORT)
         step.started_every_minute({"Every": {}})
-        step.may_read(self._storage, "input", "work")
+        step.may_read(self._storage, "work")
         step.may_write(self._storage, "work")
         step.may_delete(self._storage, "work")
         step.may_use_rows(self._storage)

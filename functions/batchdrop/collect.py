@@ -234,7 +234,6 @@ def _streams(batch: Batch, api: BatchApi) -> list[str]:
         raise LookupError(f"{batch.job}: batch {batch.id} ended without an id")
     ended = ProviderBatch(
         id=batch.batch_id,
-        status="",
         ended_as=batch.ended_as,
         output_file_id=batch.output_file_id,
         error_file_id=batch.error_file_id,

@@ -1,4 +1,4 @@
-"""The events on EventBridge, for consumers and operators. At least once."""
+"""The events on EventBridge's default bus, for consumers and operators. At least once."""
 
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,8 @@ _DETAIL_TYPES = {
 
 
 class Events:
-    def __init__(self, client: "EventBridgeClient", bus: str) -> None:
+    def __init__(self, client: "EventBridgeClient") -> None:
         self._client = client
-        self._bus = bus
 
     def job_over(self, event: JobEvent) -> None:
         self._put(_DETAIL_TYPES[event.status], event)
@@ -46,7 +45,6 @@ class Events:
                     "Source": SOURCE,
                     "DetailType": detail_type,
                     "Detail": msgspec.json.encode(detail).decode(),
-                    "EventBusName": self._bus,
                 }
             ]
         )

@@ -49,7 +49,7 @@ def services() -> Services:
         store=Store(boto3.client("dynamodb", config=_AWS), settings.table, now=_now),
         files=Files(boto3.client("s3", config=_AWS), settings.bucket),
         queues=Queues(boto3.client("sqs", config=_AWS), settings),
-        events=Events(boto3.client("events", config=_AWS), settings.event_bus),
-        apis=Apis(providers, Keys(), settings.deployment),
+        events=Events(boto3.client("events", config=_AWS)),
+        apis=Apis(providers, Keys()),
         now=_now,
     )

@@ -28,7 +28,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     function_seconds: int = 900
     tick_seconds: int = 60
     split_bytes: int = 64 * 1024 * 1024
-    event_bus: str = "default"
     intake_queue: str | None = None
     plan_queue: str | None = None
     submit_queue: str | None = None

@@ -60,7 +60,6 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     due_at: int
     batch_id: str | None = None
     submitted_at: int | None = None
-    requests: int = 0
     priority: int = 0
 
     @property

@@ -282,8 +282,8 @@ def cloud(
             store=Store(boto3.client("dynamodb", region_name=REGION), TABLE, now=clock.seconds),
             files=Files(boto3.client("s3", region_name=REGION), BUCKET),
             queues=Queues(boto3.client("sqs", region_name=REGION), settings),
-            events=Events(boto3.client("events", region_name=REGION), "default"),
-            apis=Apis(configured, Keys(secrets), "test", make),  # type: ignore[arg-type]  # a stand-in by shape
+            events=Events(boto3.client("events", region_name=REGION)),
+            apis=Apis(configured, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
             now=clock.seconds,
         )
         yield Cloud(services, simulator, clock, secrets, urls, urls["events"])
@@ -321,7 +321,7 @@ def _table() -> None:
                 ],
                 "Projection": {
                     "ProjectionType": "INCLUDE",
-                    "NonKeyAttributes": ["batch_id", "submitted_at", "requests", "priority"],
+                    "NonKeyAttributes": ["batch_id", "submitted_at", "priority"],
                 },
             },
             {

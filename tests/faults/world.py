@@ -363,8 +363,8 @@ def _services(clients: AwsClients, clock: Clock, http: httpx2.Client, split_byte
         store=Store(clients.by_name["dynamodb"], TABLE, now=clock.seconds),
         files=Files(clients.by_name["s3"], BUCKET),
         queues=Queues(clients.by_name["sqs"], settings),
-        events=Events(clients.by_name["events"], "default"),
-        apis=Apis(providers, Keys(secrets), "test", make),  # type: ignore[arg-type]  # a stand-in by shape
+        events=Events(clients.by_name["events"]),
+        apis=Apis(providers, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
         now=clock.seconds,
     )
 

@@ -98,7 +98,7 @@ def test_a_finished_output_is_never_deleted(template: Template) -> None:
 
 def test_only_the_steps_that_need_a_folder_read_it(template: Template) -> None:
     assert {folder: template.steps_that_may("s3:GetObjectVersion", f"/{folder}/*") for folder in ("input", "work")} == {
-        "input": {"intake", "plan", "assemble", "sweep"},
+        "input": {"intake", "plan", "assemble"},
         "work": {"plan", "submit", "poll", "collect", "assemble", "publish", "sweep"},
     }
 
@@ -186,7 +186,6 @@ def test_every_function_knows_its_deployment_and_its_numbers(template: Template)
         variables = function["Environment"]["Variables"]
         assert {name: value for name, value in variables.items() if isinstance(value, str)} == {
             "BATCHDROP_DEPLOYMENT": variables["BATCHDROP_DEPLOYMENT"],
-            "BATCHDROP_EVENT_BUS": "default",
             "BATCHDROP_LEASE_SECONDS": "1200",
             "BATCHDROP_FUNCTION_SECONDS": "900",
             "BATCHDROP_TICK_SECONDS": "60",
@@ -386,7 +385,7 @@ def test_the_table_has_the_sparse_index_of_what_is_due(template: Template) -> No
     assert projected == {
         "due": {
             "ProjectionType": "INCLUDE",
-            "NonKeyAttributes": ["batch_id", "submitted_at", "requests", "priority"],
+            "NonKeyAttributes": ["batch_id", "submitted_at", "priority"],
         },
         "days": {"ProjectionType": "KEYS_ONLY"},
     }

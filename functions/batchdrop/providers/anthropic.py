@@ -196,11 +196,9 @@ def _in_our_words(read: _Batch) -> ProviderBatch:
     ended = counts.succeeded + counts.errored + counts.canceled + counts.expired
     return ProviderBatch(
         id=read.id,
-        status=read.processing_status,
         ended_as="completed" if read.processing_status == "ended" else None,
         created_at=_seconds(read.created_at),
         requests=counts.processing + ended,
-        done=ended,
     )
 
 

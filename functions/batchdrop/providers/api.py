@@ -21,18 +21,14 @@ class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's batch, in our words.
 
     Attributes:
-        status: The provider's own word.
         ended_as: `completed`, `expired`, `cancelled` or `failed` when the provider is done with it; else None.
-        done: Requests that have ended, as far as the provider tells before the end.
         failures: Why it failed as a whole.
     """
 
     id: str
-    status: str
     ended_as: str | None
     created_at: int | None = None
     requests: int = 0
-    done: int = 0
     input_file_id: str | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
@@ -105,14 +101,12 @@ class Apis:
         self,
         providers: Providers,
         keys: Keys,
-        deployment: str,
         make: Callable[[ProviderConfig, Key], BatchApi] | None = None,
     ) -> None:
         self._providers = providers
         self._keys = keys
         self._make = make or make_api
         self._made: dict[str, tuple[Key, BatchApi]] = {}
-        self.deployment = deployment
 
     def __getitem__(self, provider: str) -> BatchApi:
         """The client of a provider, with its current key.

@@ -207,11 +207,9 @@ def _in_our_words(read: _Batch) -> ProviderBatch:
     errors = (read.errors.data if read.errors else None) or []
     return ProviderBatch(
         id=read.id,
-        status=read.status,
         ended_as=_ENDED_AS.get(read.status),
         created_at=read.created_at,
         requests=counts.total,
-        done=counts.completed + counts.failed,
         input_file_id=read.input_file_id,
         output_file_id=read.output_file_id,
         error_file_id=read.error_file_id,
