@@ -16,7 +16,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
-from batchdrop.collect import outcome_reader
+from batchdrop.collect import answer_reader, outcome_reader
 from batchdrop.collected import Collected, Found, raw_key, read_collected
 from batchdrop.errors import NotMyTurn
 from batchdrop.lines import MAX_LINE_BYTES
@@ -24,9 +24,7 @@ from batchdrop.manifest import ModelCounts
 from batchdrop.parts import Part, RouteTally, Sealed, Tally
 from batchdrop.plan import read_plan
 from batchdrop.plans import IndexedLine, Opened, Plan, read_index, read_members
-from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Answer, Outcome
-from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
@@ -228,13 +226,15 @@ class _Assembly:
     def _best(self, total: int) -> tuple[array[int], array[int]]:
         """For each line: which batch speaks for it, and at which position.
 
-        An answer speaks before an error; of several errors the last one does.
+        An answer speaks before an error; of several errors the last one does, unless it is a duplicate's.
         """
         which, where = (array("I", bytes(4 * total)) for _ in range(2))
         for place in range(total):
             which[place] = _NEVER
         for number, sent in enumerate(self._sent):
             for position, place in enumerate(sent.members):
+                if sent.batch.is_duplicate and not self._is_answered(number, position):
+                    continue
                 if which[place] == _NEVER or not self._is_answered(which[place], where[place]):
                     which[place], where[place] = number, position
         return which, where
@@ -271,7 +271,7 @@ class _Assembly:
         if error is not None:
             self._tally.errors[error.code] += 1
         elif outcome is not None and outcome.response is not None:
-            self._count_answer(counts, _read_answer(sent.protocol, outcome.response.body))
+            self._count_answer(counts, answer_reader(sent.protocol)(outcome.response.body))
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
@@ -334,7 +334,3 @@ class _Assembly:
             for route in {route_of[place] for place in sent.members}:
                 counts[route] += 1
         return counts
-
-
-def _read_answer(protocol: Protocol, body: msgspec.Raw) -> Answer:
-    return anthropic.read_answer(body) if protocol is Protocol.ANTHROPIC else openai.read_answer(body)

@@ -16,7 +16,7 @@ from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
 from batchdrop.pauses import account_refused, pause_provider
 from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.outcome import Failure, Outcome, is_account_error
+from batchdrop.protocols.outcome import Answer, Failure, Outcome, is_account_error
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
@@ -49,7 +49,7 @@ def collect_batch(job: str, batch_id: str, services: Services) -> None:
 def delete_from_provider(batch: Batch, services: Services) -> None:
     """Delete what the provider keeps of a collected batch; sweep tries again what fails."""
     try:
-        services.apis[batch.provider].delete(batch)
+        services.apis[batch.provider].delete(_ended(batch))
     except (AccountRefused, Refused, Transient) as error:
         logger.warning("provider files not deleted yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
     else:
@@ -88,7 +88,7 @@ def _account(batch: Batch, services: Services) -> Batch:
     collected = copy.collected
     left = sum(found in {Found.NOTHING, Found.RETRYABLE} for found in collected.found)
     can_go_again = copy.in_vain or (batch.attempt < job.settings.max_attempts and not copy.is_final)
-    again = left if can_go_again and job.state is JobState.RUNNING else 0
+    again = left if can_go_again and job.state is JobState.RUNNING and not batch.is_duplicate else 0
     services.files.put(index_key(prefix), collected.to_bytes(), content_type="application/octet-stream")
     answered = collected.found.count(Found.ANSWERED)
     logger.info("batch collected", job=batch.job, batch=batch.id, answered=answered, again=again)
@@ -158,7 +158,8 @@ class _Copy:
         if self._batch.ended_as == "failed":
             self._failed()
             return
-        names = _streams(self._batch, self._api) or self._api.results(self._api.retrieve(self._batch.batch_id or ""))
+        ended = _ended(self._batch)
+        names = self._api.results(ended) or self._api.results(self._api.retrieve(ended.id))
         for number, name in enumerate(names):
             self._bytes[name] = self._copy(self._api.stream(name), number)
         self._name_the_unreadable(len(names))
@@ -229,16 +230,16 @@ class _NotProven(Transient):
         self.seen = seen
 
 
-def _streams(batch: Batch, api: BatchApi) -> list[str]:
+def _ended(batch: Batch) -> ProviderBatch:
     if batch.batch_id is None:
         raise LookupError(f"{batch.job}: batch {batch.id} ended without an id")
-    ended = ProviderBatch(
+    return ProviderBatch(
         id=batch.batch_id,
         ended_as=batch.ended_as,
+        input_file_id=batch.input_file_id,
         output_file_id=batch.output_file_id,
         error_file_id=batch.error_file_id,
     )
-    return api.results(ended)
 
 
 def _teed(chunks: Iterator[bytes], out: BinaryIO) -> Iterator[bytes]:
@@ -249,6 +250,10 @@ def _teed(chunks: Iterator[bytes], out: BinaryIO) -> Iterator[bytes]:
 
 def outcome_reader(protocol: Protocol) -> Callable[[bytes], Outcome]:
     return anthropic.read_outcome if protocol is Protocol.ANTHROPIC else openai.read_outcome
+
+
+def answer_reader(protocol: Protocol) -> Callable[[msgspec.Raw], Answer]:
+    return anthropic.read_answer if protocol is Protocol.ANTHROPIC else openai.read_answer
 
 
 class _Accounts:

@@ -15,10 +15,9 @@ from batchdrop.alerts import Alert, count
 from batchdrop.batch_files import custom_id_prefix
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
-from batchdrop.manifest import DuplicateBatch
 from batchdrop.pauses import account_refused
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
-from batchdrop.records import Batch, Intent
+from batchdrop.records import Batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Changed
@@ -32,7 +31,6 @@ GRACE = 1_800  # seconds; the timing assumption: a create arrives within half an
 _LISTINGS = 2  # complete listings that must miss a batch before it is given up
 _LOOK_AGAIN = 5  # ticks between two of them
 _FIRST_LINE_BYTES = 128 * 1024 * 1024
-_WATCH_SECONDS = 600  # between two looks at creates that were given up
 
 
 class _CustomId(msgspec.Struct):
@@ -55,23 +53,10 @@ def resolve_batch(batch: Batch, services: Services) -> None:
         logger.warning("batch still in doubt", job=batch.job, batch=batch.id, reason=type(error).__name__)
 
 
-def watch_creates(provider: str, services: Services) -> None:
-    """Report creates that arrived after they had been given up; only what is proven ours is cancelled."""
-    intents = services.store.watched(provider)
-    if not intents or not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
-        return
-    try:
-        api = services.apis[provider]
-        for found in _since(api, min(intent.started_at for intent in intents)):
-            _watch(found, intents, api, services)
-    except (AccountRefused, Transient, Missing, Refused) as error:
-        logger.warning("creates not watched", provider=provider, reason=type(error).__name__)
-
-
 def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
     started = batch.intended_at or 0
-    listed = list(_since(api, started))
-    named = [each for each in listed if _is_named(each, batch)]
+    listed = list(created_since(api, started))
+    named = [each for each in listed if _is_named(each, batch) and not services.store.owner(batch.provider, each.id)]
     if named:
         _adopt(batch, named[0], services, is_proven=True)
     elif api.needs_upload:
@@ -86,7 +71,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
     for each in listed:
         if each.requests != batch.requests or each.id in excluded or services.store.owner(batch.provider, each.id):
             continue
-        proof = _is_ours(each, batch.token, api, services)
+        proof = is_ours(each, batch.token, api, services)
         if proof is False:
             excluded.append(each.id)
         elif proof is True:
@@ -102,7 +87,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
         _not_found(batch, api, services, excluded=tuple(excluded))
 
 
-def _since(api: BatchApi, started: int) -> Iterator[ProviderBatch]:
+def created_since(api: BatchApi, started: int) -> Iterator[ProviderBatch]:
     """The provider's batches that were created since, less the clocks' difference.
 
     It is documented nowhere that OpenAI lists the newest first: the listing ends early only once it is seen to.
@@ -125,7 +110,7 @@ def _is_named(found: ProviderBatch, batch: Batch) -> bool:
     return by_file or found.metadata.get("token") == batch.token
 
 
-def _is_ours(found: ProviderBatch, token: str, api: BatchApi, services: Services) -> bool | None:
+def is_ours(found: ProviderBatch, token: str, api: BatchApi, services: Services) -> bool | None:
     """Whether the results of an ended batch carry our token; None while nobody can tell."""
     if found.ended_as is None:
         return None
@@ -167,8 +152,8 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
         _look_again(batch, services, misses=misses, **changes)
         return
     if batch.input_file_id is not None:
-        api.delete(batch)  # the fence: a create that is still under way finds no file
-        late = [each for each in _since(api, batch.intended_at or 0) if _is_named(each, batch)]
+        api.delete_upload(batch.input_file_id)  # the fence: a create that is still under way finds no file
+        late = [each for each in created_since(api, batch.intended_at or 0) if _is_named(each, batch)]
         if late:
             _adopt(batch, late[0], services, is_proven=True)
             return
@@ -178,26 +163,3 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
 
 def _look_again(batch: Batch, services: Services, **changes: object) -> None:
     services.store.let_go(batch, services.now() + _LOOK_AGAIN * services.settings.tick_seconds, **changes)
-
-
-def _watch(found: ProviderBatch, intents: list[Intent], api: BatchApi, services: Services) -> None:
-    for intent in intents:
-        if found.metadata.get("token") not in {None, intent.token} or found.requests not in {0, intent.requests}:
-            continue
-        if services.store.owner(intent.provider, found.id):
-            return
-        is_named = found.metadata.get("token") == intent.token
-        if is_named or (not api.needs_upload and _is_ours(found, intent.token, api, services)):
-            _report(found, intent, api, services)
-            return
-
-
-def _report(found: ProviderBatch, intent: Intent, api: BatchApi, services: Services) -> None:
-    if found.ended_as is None:
-        api.cancel(found.id)
-    logger.error("duplicate batch", job=intent.job, batch=intent.batch, batch_id=found.id)
-    count(Alert.BATCH_DUPLICATE)
-    services.events.duplicate_batch(
-        DuplicateBatch(job=intent.job, provider=intent.provider, batch_id=found.id, requests=intent.requests)
-    )
-    services.store.add_stranger(intent, found.id)

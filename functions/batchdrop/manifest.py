@@ -132,13 +132,17 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DuplicateBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """The detail of `Duplicate Batch`: a create that arrived after it had been given up. What it answered is paid."""
+    """The detail of `Duplicate Batch`: a create that arrived after it had been given up. What it answered is paid.
+
+    `usage` is null when its results could not be read any more.
+    """
 
     schema: str = EVENT_SCHEMA
     job: str
     provider: str
     batch_id: str
     requests: int
+    usage: Usage | None
 
 
 def timestamp(seconds: int) -> str:

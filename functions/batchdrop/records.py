@@ -130,7 +130,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     token in the results is the proof. `key_id` tells keys apart, without telling the key.
 
     Once it is collected, `again` counts its requests to be sent again, `in_vain` says that this time was no attempt.
-    `seen` notes a download with missing lines, until a second one says the same.
+    `seen` notes a download with missing lines, until a second one says the same. `is_duplicate` says that its create
+    came after it had been given up, and its requests were sent with another: only its answers count.
     """
 
     state: BatchState
@@ -172,6 +173,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     again: int = 0
     in_vain: bool = False
     seen: str | None = None
+    is_duplicate: bool = False
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

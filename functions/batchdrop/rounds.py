@@ -82,9 +82,8 @@ def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list
     """The rows of the batches that send again what this round left, `last` being the one that is closed now."""
     if job.state is not JobState.RUNNING:
         return []
-    closed = [each for each in services.store.batches(split.job, split.index) if each.round == split.round]
-    again = [last if each.id == last.id else each for each in closed]
-    again = [each for each in again if each.again]
+    batches = [last if each.id == last.id else each for each in services.store.batches(split.job, split.index)]
+    again = [each for each in batches if each.round == split.round and each.again]
     if not again:
         return []
     key = files.plan_key(split.job, split.index, split.round + 1)
@@ -94,14 +93,26 @@ def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list
         with tempfile.TemporaryDirectory() as folder:
             prefix = f"{files.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
             writer = BatchWriter(split, split.round + 1, prefix, Path(folder), services)
+            answered = _answered_by_duplicates(batches, services)
             for each in again:
-                _pool(each, writer, services)
+                _pool(each, answered, writer, services)
             found = services.files.put_first(key, msgspec.json.encode(Round(batches=writer.finish())))
     planned = msgspec.json.decode(found, type=Round).batches
     return list(batch_rows(job, split, planned, services))
 
 
-def _pool(batch: Batch, writer: BatchWriter, services: Services) -> None:
+def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int]:
+    """The places of lines that a create which came too late has answered: nobody pays for them once more."""
+    answered: set[int] = set()
+    for each in batches:
+        if each.is_duplicate and each.collected_key is not None:
+            members = read_members(services.files, each.members_key)
+            found = read_collected(services.files, each.collected_key).found
+            answered.update(members[at] for at, what in enumerate(found) if what == Found.ANSWERED)
+    return answered
+
+
+def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
     members = read_members(services.files, batch.members_key)
     group = Group(
         provider=batch.provider,
@@ -110,7 +121,7 @@ def _pool(batch: Batch, writer: BatchWriter, services: Services) -> None:
         attempt=batch.attempt + (not batch.in_vain),
         waits=batch.waits + batch.in_vain,
     )
-    positions = _positions(batch, services)
+    positions = (at for at in _positions(batch, services) if members[at] not in answered)
     following = next(positions, None)
     stream = services.files.stream(batch.requests_key)
     for position, line in enumerate(cut_lines(stream, offset=0, max_bytes=_LINE_BYTES)):

@@ -182,16 +182,24 @@ class Store:
     # Writing
 
     def add(self, row: Job | Split | Batch, *, also: Sequence[Write] = ()) -> bool:
-        """Put a row that does not exist, and other rows with it; False when it does (the first one stays).
+        """Put a row that does not exist, with other writes; False when it does (the first one stays).
 
         Raises:
+            Changed: Another row's condition was refused: read it again.
             Transient: DynamoDB does not take the write now.
         """
         if also:
-            return not self._transact([write(self._table) for write in (add_row(row), *also)])
+            return self._add_with(row, also)
         try:
             self._client.put_item(**add_row(row)(self._table)["Put"])
         except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _add_with(self, row: Job | Split | Batch, also: Sequence[Write]) -> bool:
+        try:
+            self._write(add_row(row), also, uuid.uuid4().hex)
+        except NotMyTurn:
             return False
         return True
 

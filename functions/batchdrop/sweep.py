@@ -10,7 +10,8 @@ from batchdrop.alerts import Alert, count
 from batchdrop.cancel import TooLate, ask_to_cancel, give_up_job, go_on_cancelling
 from batchdrop.collect import delete_from_provider
 from batchdrop.deadlines import end_of_patience, expected_at, last_moment
-from batchdrop.doubt import resolve_batch, watch_creates
+from batchdrop.doubt import resolve_batch
+from batchdrop.duplicates import watch_creates
 from batchdrop.errors import Transient
 from batchdrop.orphans import delete_orphans
 from batchdrop.plan import fail_job, open_job

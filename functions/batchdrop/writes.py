@@ -169,6 +169,17 @@ def update_counter(row: Job | Split, counter: str, value: int, *, to: int, **cha
     return lambda table: {"Update": update.request(table)}
 
 
+def count_one_more(split: Split) -> Write:
+    """One more batch is open in a split's round; refused when the round is over, or another count was changed."""
+    update = Update(*key_of(split))
+    update.when("open", "=", split.open)
+    update.when("round", "=", split.round) if split.round else update.when_expression(
+        f"attribute_not_exists({update.name('round')})"
+    )
+    update.set("open", split.open + 1)
+    return lambda table: {"Update": update.request(table)}
+
+
 def require_state(row: Job, state: JobState) -> Write:
     """Refused unless the job is in this state."""
     update = Update(*key_of(row))

@@ -138,12 +138,10 @@ class AnthropicBatches:
         with self._translated():
             self._client.post(f"{_BATCHES}/{batch_id}/cancel", cast_to=httpx2.Response)
 
-    def delete(self, batch: Batch) -> None:
-        if not batch.batch_id:
-            return
+    def delete(self, batch: ProviderBatch) -> None:
         try:
             with self._translated():
-                self._client.delete(f"{_BATCHES}/{batch.batch_id}", cast_to=httpx2.Response)
+                self._client.delete(f"{_BATCHES}/{batch.id}", cast_to=httpx2.Response)
         except Missing:
             return
 

@@ -81,7 +81,7 @@ class BatchApi(Interface):
 
     def cancel(self, batch_id: str) -> None: ...
 
-    def delete(self, batch: Batch) -> None:
+    def delete(self, batch: ProviderBatch) -> None:
         """Delete what the provider keeps of an ended batch; what is gone already is fine."""
         ...
 

@@ -161,7 +161,7 @@ class OpenAIBatches:
         with self._translated():
             self._client.batches.with_raw_response.cancel(batch_id)
 
-    def delete(self, batch: Batch) -> None:
+    def delete(self, batch: ProviderBatch) -> None:
         for file_id in (batch.input_file_id, batch.output_file_id, batch.error_file_id):
             if file_id:
                 self.delete_upload(file_id)
