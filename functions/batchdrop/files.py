@@ -61,8 +61,12 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
     """Sortable by the drop's time (`YYYYMMDDTHHMMSSZ`), and the same for the same version."""
-    digest = hashlib.sha256("\0".join((bucket, key, version_id or "null")).encode()).hexdigest()
-    return f"{last_modified}-{digest[:10]}"
+    return f"{last_modified}-{version_digest(bucket, key, version_id)[:10]}"
+
+
+def version_digest(bucket: str, key: str, version_id: str | None) -> str:
+    """Names a version of an object, whenever it was written: 64 hex digits."""
+    return hashlib.sha256("\0".join((bucket, key, version_id or "null")).encode()).hexdigest()
 
 
 def is_job_id(text: str) -> bool:

@@ -14,12 +14,11 @@ from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
 from batchdrop.splits import send_splits, splitting_of
 from batchdrop.states import JobState
-from batchdrop.writes import Write, add_retry
+from batchdrop.writes import Write, add_retry, name_version
 
 logger = Logger(child=True)
 
 _SETTINGS_BYTES = 64 * 1024
-_CLOCK_SLACK = 5  # seconds between an object's LastModified and its event's time, at most
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +48,7 @@ def take_object(dropped: Dropped, services: Services) -> Job | None:
     except Gone:
         return _take_gone(dropped, services)
     job = _new_job(dropped, head, services)
-    if not services.store.add(job, also=_lineage(job)):
+    if not services.store.add(job, also=_beside(job, services)):
         found = services.store.job(job.id)
         if found is None or found.state is not JobState.PLANNING:
             return found
@@ -120,10 +119,11 @@ def _refuse_lineage(metadata: dict[str, str]) -> None:
         raise Unprocessable(f"batchdrop-retry-lines = {lines!r:.100}: a list's key is wanted, under {files.OUTPUT}.")
 
 
-def _lineage(job: Job) -> list[Write]:
-    if job.retry_of is None:
-        return []
-    return [add_retry(job, job.retry_of, last_moment(job) + ROWS_LIVE)]
+def _beside(job: Job, services: Services) -> list[Write]:
+    """What is written with a job: which version it is, and which job it retries."""
+    expires_at = max(last_moment(job), services.now()) + ROWS_LIVE
+    named = name_version(job, files.version_digest(job.bucket, job.key, job.version_id), expires_at)
+    return [named] if job.retry_of is None else [named, add_retry(job, job.retry_of, expires_at)]
 
 
 def _settings_files(key: str, services: Services) -> list[tuple[str, str]]:
@@ -147,16 +147,18 @@ def _refused(job: Job, reason: str, services: Services) -> Job:
 
 def _take_gone(dropped: Dropped, services: Services) -> Job | None:
     """The version was deleted before it was looked at: unless it is a late repetition, the job fails."""
-    for time in range(dropped.time - _CLOCK_SLACK, dropped.time + _CLOCK_SLACK + 1):
-        found = services.store.job(_id_at(dropped, time, services))
-        if found is not None:
-            return found
+    # Looked up by the version: an upload in parts bears the time at which it began, its event the one when it ended.
+    bucket, version_id = services.files.bucket, dropped.version_id
+    found = services.store.job_of(files.version_digest(bucket, dropped.key, version_id))
+    if found is not None:
+        return found
+    stamp = datetime.fromtimestamp(dropped.time, UTC).strftime("%Y%m%dT%H%M%SZ")
     job = Job(
-        job=_id_at(dropped, dropped.time, services),
+        job=files.job_id(bucket, dropped.key, version_id, stamp),
         state=JobState.PUBLISHING,
-        bucket=services.files.bucket,
+        bucket=bucket,
         key=dropped.key,
-        version_id=dropped.version_id,
+        version_id=version_id,
         etag=dropped.etag,
         bytes=dropped.bytes,
         dropped_at=dropped.time,
@@ -166,11 +168,6 @@ def _take_gone(dropped: Dropped, services: Services) -> Job | None:
         published_at=services.now(),
         due_at=services.now() + services.settings.lease_seconds,
     )
-    if services.store.add(job):
+    if services.store.add(job, also=_beside(job, services)):
         start_job(job, services)
     return job
-
-
-def _id_at(dropped: Dropped, time: int, services: Services) -> str:
-    stamp = datetime.fromtimestamp(time, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return files.job_id(services.files.bucket, dropped.key, dropped.version_id, stamp)

@@ -30,6 +30,7 @@ from batchdrop.writes import (
     moved,
     next_row,
     values_of,
+    version_key,
 )
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Store:
 
     def job(self, job: str) -> Job | None:
         return self._get(f"JOB#{job}", "JOB", Job)
+
+    def job_of(self, version: str) -> Job | None:
+        """The job that a version of an object became, by the version's digest."""
+        item = self._item(**version_key(version))
+        return self.job(item["job"]) if item else None
 
     def split(self, job: str, index: int) -> Split | None:
         return self._get(f"JOB#{job}", f"SPLIT#{index:05}", Split)

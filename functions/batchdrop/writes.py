@@ -197,6 +197,16 @@ def add_row(row: Job | Split | Batch) -> Write:
     return _put_new(values_of(row))
 
 
+def name_version(job: Job, digest: str, expires_at: int) -> Write:
+    """Say which job a version of an object became: its events find the job when the version is gone."""
+    values = {**version_key(digest), "job": job.id, "expires_at": expires_at}
+    return lambda table: {"Put": {"TableName": table, "Item": encode(values)}}
+
+
+def version_key(digest: str) -> Item:
+    return {"pk": f"VERSION#{digest}", "sk": "VERSION"}
+
+
 def add_retry(job: Job, original: str, expires_at: int) -> Write:
     """Name a job among the retries of another, which need not be known."""
     values = {"pk": f"JOB#{original}", "sk": f"RETRY#{job.id}", "expires_at": expires_at}

@@ -307,7 +307,7 @@ def _lasting(value: Any) -> Any:
 def _may_stay(key: tuple[str, str]) -> bool:
     pk, sk = key
     kind = sk.partition("#")[0]
-    is_jobs = pk.startswith("JOB#") and kind in {"JOB", "INTENT"}
+    is_jobs = (pk.startswith("JOB#") and kind in {"JOB", "INTENT"}) or pk.startswith("VERSION#")
     return is_jobs or (pk.startswith("PROVIDER#") and kind == "BATCH") or pk.startswith(("LEDGER#", "LEASE#"))
 
 
