@@ -263,11 +263,7 @@ class Store:
         update.set("due_at", due_at)
         update.set("due_key", values_of(row.with_(due_at=due_at))["due_key"])
         update.set("sends", row.sends + 1)
-        try:
-            self._client.update_item(**update.request(self._table))
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return self._update_as(uuid.uuid4().hex, update) is not None
 
     def not_due(self, row: Job | Batch) -> None:
         """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
@@ -318,13 +314,10 @@ class Store:
         until = update.name("until")
         update.when_expression(f"(attribute_not_exists({until}) OR {until} <= {update.value(now)})")
         update.set("until", now + seconds)
+        update.set_to("last", f"if_not_exists({update.name('began')}, {update.value(0)})")
         update.set("began", now)
-        try:
-            answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_OLD")
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return None
-        before = decode(answer.get("Attributes", {}))
-        return Lease(name=name, until=now + seconds, last=before.get("began", 0))
+        found = self._update_as(uuid.uuid4().hex, update)
+        return None if found is None else Lease(name=name, until=now + seconds, last=found["last"])
 
     def end_lease(self, lease: Lease) -> None:
         """Let the next run begin; nothing happens when it has begun already, since this one took too long."""
@@ -398,6 +391,20 @@ class Store:
         except self._client.exceptions.TransactionInProgressException as error:
             raise _Conflict from error
         return []
+
+    def _update_as(self, sender: str, update: Update) -> Item | None:
+        """Update a row and leave one's mark; the row, or None when it was refused.
+
+        A refusal that shows one's own mark is a repetition: the reply to the write was lost.
+        """
+        update.set("sent_by", sender)
+        try:
+            answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_NEW")
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            shown: Any = error.response.get("Item")
+            found = decode(shown or {})
+            return found if found.get("sent_by") == sender else None
+        return decode(answer["Attributes"])
 
     def _update_one(self, request: Item) -> list[Item]:
         try:

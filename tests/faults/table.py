@@ -56,8 +56,8 @@ class Table:
             if not _holds(old, body):
                 raise RefusedError("ConditionalCheckFailedException", **_shown(old, body))
             self._write(kind, key, body)
-            returned = old is not None and body.get("ReturnValues") == "ALL_OLD"
-            return {"Attributes": old} if returned else {}
+            returned = {"ALL_OLD": old, "ALL_NEW": self.items.get(key)}.get(body.get("ReturnValues", ""))
+            return {"Attributes": returned} if returned is not None else {}
 
         return call
 

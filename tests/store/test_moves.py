@@ -346,6 +346,22 @@ def test_a_claim_whose_reply_was_lost_is_held(store: Store, client: Any) -> None
     assert store.move(claimed, SplitState.PLANNED).epoch == 3
 
 
+def test_a_lease_whose_reply_was_lost_is_held(store: Store, client: Any, clock: Clock) -> None:
+    store.lease("sweep", 60)
+    clock.now = NOW + 60
+    with lost_reply(client, "UpdateItem") as calls:
+        lease = store.lease("sweep", 60)
+    assert (lease, len(calls)) == (Lease(name="sweep", until=NOW + 120, last=NOW), 2)
+
+
+def test_a_message_whose_note_lost_its_reply_is_sent(store: Store, client: Any) -> None:
+    store.add(a_batch())
+    with lost_reply(client, "UpdateItem") as calls:
+        assert store.sending(a_batch(), NOW + 60)
+    assert len(calls) == 2
+    assert not store.sending(a_batch(), NOW + 60)
+
+
 def test_a_transaction_whose_reply_was_lost_happens_once(store: Store, client: Any) -> None:
     store.add(a_batch())
     with lost_reply(client, "TransactWriteItems") as calls:
