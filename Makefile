@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 
 ARGS ?=
 
-.PHONY: setup demo test test-unit crash-test faults bench-latency bench-memory lock bootstrap deploy smoke-paid clean
+.PHONY: setup demo test test-unit crash-test faults bench-latency bench-memory bench-files lock bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -75,6 +75,9 @@ bench-latency: setup
 
 bench-memory: setup
 	@$(BIN)/python benchmarks/memory.py
+
+bench-files: setup
+	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/files_at_once.py $(ARGS)
 
 # Newer versions of everything; the result is committed.
 lock: $(UV)

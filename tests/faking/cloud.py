@@ -169,8 +169,8 @@ class Cloud:
         return list(self.services.store.recent_jobs(sorted(days)))
 
     def rows(self) -> list[tuple[str, str]]:
-        items = self.dynamodb.scan(TableName=TABLE)["Items"]
-        return sorted((item["pk"]["S"], item["sk"]["S"]) for item in items)
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=TABLE)
+        return sorted((item["pk"]["S"], item["sk"]["S"]) for page in pages for item in page["Items"])
 
     def keys(self, prefix: str = "") -> list[str]:
         found = self.s3.list_object_versions(Bucket=BUCKET, Prefix=prefix)
