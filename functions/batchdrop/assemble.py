@@ -19,12 +19,14 @@ from batchdrop import files
 from batchdrop.collect import answer_reader, outcome_reader
 from batchdrop.collected import Collected, Found, raw_key, read_collected
 from batchdrop.errors import NotMyTurn
-from batchdrop.lines import MAX_LINE_BYTES
+from batchdrop.lines import MAX_LINE_BYTES, is_translated
 from batchdrop.manifest import ModelCounts
 from batchdrop.parts import Part, RouteTally, Sealed, Tally
 from batchdrop.plan import read_plan
 from batchdrop.plans import IndexedLine, Opened, Plan, read_index, read_members
 from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.translate.answer import chat_outcome
+from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
@@ -265,13 +267,15 @@ class _Assembly:
 
     def _answer(self, line: IndexedLine, sent: _Sent, position: int) -> Result:
         route, counts = self._plan.routes[line.route], self._routes[line.route]
-        outcome = sent.outcome(position)
+        outcome, protocol = sent.outcome(position), sent.protocol
+        if outcome is not None and is_translated(protocol, route.endpoint):
+            outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.requests += 1
         error = sent.silence(is_cancelled=self._is_cancelled) if outcome is None else outcome.error
         if error is not None:
             self._tally.errors[error.code] += 1
         elif outcome is not None and outcome.response is not None:
-            self._count_answer(counts, answer_reader(sent.protocol)(outcome.response.body))
+            self._count_answer(counts, answer_reader(protocol)(outcome.response.body))
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,

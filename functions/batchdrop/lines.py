@@ -1,9 +1,10 @@
 """What one input line asks for: which of the three forms it has, which provider and endpoint it goes to.
 
 Pure: bytes in, a `Request` or a `LineError` out. Bodies are never re-written, except that a provider's prefix is taken
-off the model and a bare body's `custom_id` is taken out.
+off the model, a bare body's `custom_id` is taken out, and a chat completion for Claude is translated.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 from batchdrop.json_text import refuse_what_is_not_utf8, refuse_what_some_cannot_read, too_deep, what_is_wrong
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.translate.request import to_messages
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.results import ErrorCode
 
@@ -52,6 +54,16 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     endpoint: str | None = None
 
 
+class _Job(msgspec.Struct, frozen=True, gc=False):
+    """What a job's settings say of its lines."""
+
+    api_version: str | None
+    drop_params: Collection[str]
+
+    def version_at(self, provider: ProviderConfig) -> str:
+        return self.api_version or provider.api_version or anthropic.DEFAULT_VERSION
+
+
 class _Envelope(msgspec.Struct, gc=False):
     custom_id: Raw = _NULL
     method: Raw | UnsetType = UNSET
@@ -75,13 +87,21 @@ def is_blank(line: bytes) -> bool:
     return not line or line.isspace()
 
 
-def read_line(line: bytes, providers: Providers, *, api_version: str | None = None) -> Request | LineError:
+def is_translated(protocol: Protocol, endpoint: str) -> bool:
+    """Whether a line for this endpoint travels as another request than the one it holds."""
+    return protocol is Protocol.ANTHROPIC and endpoint != anthropic.ENDPOINT
+
+
+def read_line(
+    line: bytes, providers: Providers, *, api_version: str | None = None, drop_params: Collection[str] = ()
+) -> Request | LineError:
     """Read one line, without its line end.
 
     Args:
         line: At most `MAX_LINE_BYTES`; longer ones are refused where lines are cut.
         providers: Where models go.
         api_version: The Anthropic API version that this job's batches use; None for the provider's own.
+        drop_params: What a translation may leave out.
     """
     try:
         envelope = _decode(line)
@@ -89,7 +109,7 @@ def read_line(line: bytes, providers: Providers, *, api_version: str | None = No
         return LineError(code=problem.code, message=problem.message)
     try:
         refuse_what_some_cannot_read(line)
-        return _read(line, envelope, providers, api_version)
+        return _read(line, envelope, providers, _Job(api_version, drop_params))
     except LineProblem as problem:
         custom_id = _readable(envelope.custom_id)
         return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
@@ -117,7 +137,7 @@ def _decode(line: bytes) -> _Envelope:
         raise LineProblem(ErrorCode.INVALID_JSON, what_is_wrong(line, error)) from None
 
 
-def _read(line: bytes, envelope: _Envelope, providers: Providers, api_version: str | None) -> Request:
+def _read(line: bytes, envelope: _Envelope, providers: Providers, job: _Job) -> Request:
     form, url, body = _open(line, envelope)
     model = _model_of(body, form)
     provider, wire_model = providers.route(model)
@@ -129,12 +149,16 @@ def _read(line: bytes, envelope: _Envelope, providers: Providers, api_version: s
     try:
         endpoint = _endpoint(form, url, body, provider, wire_model)
         problem_route["endpoint"] = endpoint
-        inputs = _check(provider, endpoint, body, api_version)
+        if is_translated(provider.protocol, endpoint):
+            version = job.version_at(provider)
+            inputs, body = 0, to_messages(body, model=wire_model, api_version=version, drop_params=job.drop_params)
+        else:
+            inputs = _check(provider, endpoint, body, job)
+            if wire_model != model or (form is Form.BARE and envelope.custom_id is not _NULL):
+                body = _rewritten(body, wire_model, bare=form is Form.BARE)
     except LineProblem as problem:
         problem.route = problem_route
         raise
-    if wire_model != model or (form is Form.BARE and envelope.custom_id is not _NULL):
-        body = _rewritten(body, wire_model, bare=form is Form.BARE)
     return Request(
         provider=provider.name,
         endpoint=endpoint,
@@ -216,9 +240,9 @@ def _endpoint(form: Form, url: str | None, body: Raw, provider: ProviderConfig, 
     return anthropic.bare_endpoint(body) if is_claude else openai.bare_endpoint(body, model)
 
 
-def _check(provider: ProviderConfig, endpoint: str, body: Raw, api_version: str | None) -> int:
+def _check(provider: ProviderConfig, endpoint: str, body: Raw, job: _Job) -> int:
     if provider.protocol is Protocol.ANTHROPIC:
-        anthropic.check(body, api_version=api_version or provider.api_version or anthropic.DEFAULT_VERSION)
+        anthropic.check(body, api_version=job.version_at(provider))
         return 0
     return openai.check(body, endpoint)
 

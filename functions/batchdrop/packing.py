@@ -5,6 +5,7 @@ import math
 import msgspec
 
 from batchdrop.lines import Request
+from batchdrop.protocols import anthropic
 from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 
@@ -45,8 +46,10 @@ class TooManyGroups(Exception):  # noqa: N818 - a finding about a line
 
 
 def group_of(request: Request, provider: ProviderConfig) -> Group:
-    mixed = provider.protocol is Protocol.ANTHROPIC
-    return Group(provider=request.provider, endpoint=request.endpoint, model=None if mixed else request.wire_model)
+    """Whatever endpoint a line asks for, Anthropic's batches hold Messages requests."""
+    if provider.protocol is Protocol.ANTHROPIC:
+        return Group(provider=request.provider, endpoint=anthropic.ENDPOINT, model=None)
+    return Group(provider=request.provider, endpoint=request.endpoint, model=request.wire_model)
 
 
 def tokens_of(size: int) -> int:

@@ -311,7 +311,10 @@ class _PlanWriter:
         if text is None:
             message = f"too long: more than {MAX_LINE_BYTES:,} bytes from byte {offset:,} on"
             return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
-        return read_line(text, self._providers, api_version=self._job.settings.anthropic_version)
+        settings = self._job.settings
+        return read_line(
+            text, self._providers, api_version=settings.anthropic_version, drop_params=settings.drop_params
+        )
 
     def _failed(self, number: int, offset: int, length: int, read: LineError) -> IndexedLine:
         self._invalid += 1

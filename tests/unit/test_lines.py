@@ -439,11 +439,10 @@ NATIVE = '{"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a b
         ),
         (
             openai_line(CLAUDE, "/v1/responses"),
-            ("unknown_endpoint", '"url" must be "/v1/messages" for a Claude model'),
-        ),
-        (
-            openai_line(CLAUDE),
-            ("untranslatable", 'chat completions for a Claude model: write a Messages body, with url "/v1/messages"'),
+            (
+                "unknown_endpoint",
+                '"url" must be "/v1/messages", or "/v1/chat/completions" to be translated, for a Claude model',
+            ),
         ),
     ],
 )

@@ -11,7 +11,7 @@ from batchdrop.results import ErrorCode, Response, ResultError
 ENDPOINT = "/v1/messages"
 DEFAULT_VERSION = "2023-06-01"
 _NO_SAMPLING_SINCE = "2026-10-21"  # temperature, top_p and top_k are a 400 from this version on
-_CHAT = "/v1/chat/completions"
+CHAT = "/v1/chat/completions"  # OpenAI's: translated
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -65,14 +65,11 @@ _SYSTEM_IS_TOP_LEVEL = 'role "system" is OpenAI\'s form; a native body has a top
 
 def endpoint(url: str) -> str:
     """The endpoint of a line's `url`."""
-    if url == ENDPOINT:
-        return ENDPOINT
-    if url == _CHAT:
-        raise LineProblem(
-            ErrorCode.UNTRANSLATABLE,
-            'chat completions for a Claude model: write a Messages body, with url "/v1/messages"',
-        )
-    raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, '"url" must be "/v1/messages" for a Claude model')
+    if url in {ENDPOINT, CHAT}:
+        return url
+    raise LineProblem(
+        ErrorCode.UNKNOWN_ENDPOINT, f'"url" must be "{ENDPOINT}", or "{CHAT}" to be translated, for a Claude model'
+    )
 
 
 def bare_endpoint(body: Raw) -> str:
@@ -129,16 +126,17 @@ def check(body: Raw, *, api_version: str) -> None:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"messages" is missing')
     if not array(fields.messages, "messages"):
         raise LineProblem(ErrorCode.INVALID_PARAMETER, '"messages" is empty')
-    if api_version >= _NO_SAMPLING_SINCE:
-        _refuse_sampling(fields, api_version)
-
-
-def _refuse_sampling(fields: _Body, api_version: str) -> None:
     for name in ("temperature", "top_p", "top_k"):
         if getattr(fields, name) is not UNSET:
-            raise LineProblem(
-                ErrorCode.UNSUPPORTED_PARAMETER, f'"{name}" is refused by Anthropic\'s API version {api_version}'
-            )
+            refuse_sampling(name, api_version)
+
+
+def refuse_sampling(name: str, api_version: str) -> None:
+    """Raise for a sampling parameter that is there, if this API version takes none."""
+    if api_version >= _NO_SAMPLING_SINCE:
+        raise LineProblem(
+            ErrorCode.UNSUPPORTED_PARAMETER, f'"{name}" is refused by Anthropic\'s API version {api_version}'
+        )
 
 
 # Results

@@ -182,6 +182,7 @@ def refused_line(custom_id: str, failure: Failure) -> bytes:
 
 class _CachedTokens(msgspec.Struct, gc=False):
     cached_tokens: int | None = 0
+    cache_write_tokens: int | None = 0
 
 
 class _ReasoningTokens(msgspec.Struct, gc=False):
@@ -303,6 +304,7 @@ def read_answer(body: Raw) -> Answer:
         usage=Usage(
             input_tokens=usage.prompt_tokens or usage.input_tokens or 0,
             cached_input_tokens=cached.cached_tokens or 0,
+            cache_write_tokens=cached.cache_write_tokens or 0,
             output_tokens=usage.completion_tokens or usage.output_tokens or 0,
             reasoning_tokens=reasoning.reasoning_tokens or 0,
         ),

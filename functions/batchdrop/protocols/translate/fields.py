@@ -1,0 +1,153 @@
+"""One JSON object of a request, read key by key: what nobody asked for is refused by its name.
+
+Values stay as they were written (`Raw`), so that what is passed on keeps its bytes. null is the same as absent.
+"""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Raw
+
+from batchdrop.protocols.rules import LineProblem
+from batchdrop.results import ErrorCode
+
+# What a request may say although Anthropic has no such parameter: it asks for what happens anyway.
+_HAPPENS_ANYWAY = {
+    "n": {b"1"},
+    "stream": {b"false"},
+    "store": {b"false"},
+    "logprobs": {b"false"},
+    "frequency_penalty": {b"0", b"0.0"},
+    "presence_penalty": {b"0", b"0.0"},
+    "modalities": {b'["text"]'},
+    "service_tier": {b'"auto"', b'"default"'},
+    "verbosity": {b'"medium"'},
+    "messages.content.image_url.detail": {b'"auto"'},
+}
+_EMPTY = {b"[]", b"{}"}
+_INDEX = re.compile(r"\[\d+\]")
+
+_object = msgspec.json.Decoder(dict[str, Raw])
+_array = msgspec.json.Decoder(list[Raw])
+_string = msgspec.json.Decoder(str)
+_boolean = msgspec.json.Decoder(bool)
+_number = msgspec.json.Decoder(int | float)
+
+
+def invalid(where: str, why: str) -> LineProblem:
+    return LineProblem(ErrorCode.INVALID_PARAMETER, f'"{where}" {why}')
+
+
+def untranslatable(what: str, remedy: str) -> LineProblem:
+    return LineProblem(ErrorCode.UNTRANSLATABLE, f"{what} has no equal in Anthropic's Messages API: {remedy}")
+
+
+class Fields:
+    """The keys of one object that nobody has taken yet.
+
+    Args:
+        raw: The object.
+        where: Its path in the body, such as `messages[3].content[0]`; empty for the body itself.
+        droppable: Paths without indices (`seed`, `messages.name`) that may be left out where they have no equal.
+
+    Raises:
+        LineProblem: It is no object. So do all methods if a value is not what it must be.
+    """
+
+    def __init__(self, raw: Raw, where: str, droppable: frozenset[str]) -> None:
+        self.where, self.droppable = where, droppable
+        try:
+            read = _object.decode(raw)
+        except msgspec.DecodeError:
+            raise invalid(where or "body", "is not an object") from None
+        self._left = {name: value for name, value in read.items() if not _is(value, b"null")}
+
+    def path(self, name: str) -> str:
+        return f"{self.where}.{name}" if self.where else name
+
+    def take(self, name: str) -> Raw | None:
+        return self._left.pop(name, None)
+
+    def need(self, name: str) -> Raw:
+        value = self.take(name)
+        if value is None:
+            raise LineProblem(ErrorCode.MISSING_PARAMETER, f'"{self.path(name)}" is missing')
+        return value
+
+    def text(self, name: str) -> str | None:
+        value = self.take(name)
+        return None if value is None else text(value, self.path(name))
+
+    def flag(self, name: str) -> bool | None:
+        value = self.take(name)
+        return None if value is None else flag(value, self.path(name))
+
+    def object(self, name: str) -> "Fields":
+        return Fields(self.need(name), self.path(name), self.droppable)
+
+    def objects(self, name: str) -> Iterator["Fields"]:
+        return objects(self.need(name), self.path(name), self.droppable)
+
+    def close(self) -> None:
+        """Refuse what is left: a translation cannot pass on what it does not know."""
+        for name, value in self._left.items():
+            plain = _INDEX.sub("", self.path(name))
+            happens = _HAPPENS_ANYWAY.get(plain, _EMPTY) | _EMPTY
+            if plain not in self.droppable and not any(_is(value, each) for each in happens):
+                raise untranslatable(f'"{self.path(name)}"', f'leave it out, or list "{plain}" in drop_params')
+
+
+def _is(raw: Raw, written: bytes) -> bool:
+    """Compares without a copy of what may be many megabytes."""
+    view = memoryview(raw)
+    return len(view) == len(written) and bytes(view) == written
+
+
+def is_text(raw: Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b'"'
+
+
+def objects(raw: Raw, where: str, droppable: frozenset[str]) -> Iterator[Fields]:
+    """The objects of an array."""
+    for index, each in enumerate(array(raw, where)):
+        yield Fields(each, f"{where}[{index}]", droppable)
+
+
+def text(raw: Raw, where: str) -> str:
+    try:
+        return _string.decode(raw)
+    except msgspec.DecodeError:
+        raise invalid(where, "is not a string") from None
+
+
+def flag(raw: Raw, where: str) -> bool:
+    try:
+        return _boolean.decode(raw)
+    except msgspec.DecodeError:
+        raise invalid(where, "is neither true nor false") from None
+
+
+def number(raw: Raw, where: str, *, low: float, high: float) -> float:
+    try:
+        value: float = _number.decode(raw)
+    except msgspec.DecodeError:
+        raise invalid(where, "is not a number") from None
+    if not low <= value <= high:
+        raise invalid(where, f"must be from {low:g} to {high:g} for Claude")
+    return value
+
+
+def array(raw: Raw, where: str) -> list[Raw]:
+    try:
+        return _array.decode(raw)
+    except msgspec.DecodeError:
+        raise invalid(where, "is not an array") from None
+
+
+def members(raw: Raw, where: str) -> dict[str, Raw]:
+    """The members of an object that is passed on as a whole."""
+    try:
+        return _object.decode(raw)
+    except msgspec.DecodeError:
+        raise invalid(where, "is not an object") from None
