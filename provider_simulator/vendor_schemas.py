@@ -58,6 +58,11 @@ def batch_create_violation(body: object) -> Violation | None:
     return _first(_batch_validator(), body)
 
 
+def answer_violation(body: object) -> Violation | None:
+    """Is this an answer of OpenAI's chat completions?"""
+    return _first(_answer_validator(), body)
+
+
 def _first(validator: jsonschema_rs.Draft202012Validator, body: object) -> Violation | None:
     if validator.is_valid(body):
         return None
@@ -90,6 +95,11 @@ def _validator(endpoint: str) -> jsonschema_rs.Draft202012Validator:
 def _batch_validator() -> jsonschema_rs.Draft202012Validator:
     content = _document("openai")["paths"]["/batches"]["post"]["requestBody"]["content"]
     return _compiled("openai", content["application/json"]["schema"], names=())
+
+
+@functools.cache
+def _answer_validator() -> jsonschema_rs.Draft202012Validator:
+    return _compiled("openai", {"$ref": "#/components/schemas/CreateChatCompletionResponse"}, names=())
 
 
 def _compiled(vendor: str, schema: Json, *, names: tuple[str, ...]) -> jsonschema_rs.Draft202012Validator:

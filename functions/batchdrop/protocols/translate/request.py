@@ -134,7 +134,7 @@ def _tools(out: Body, value: Raw, wanted: _Wanted) -> None:
 
 
 def _tool_choice(out: Body, value: Raw, wanted: _Wanted) -> None:
-    choice = read_choice(value, wanted.name)
+    choice = read_choice(value, wanted.name, wanted.droppable)
     if "tools" not in out:
         if choice != {"type": "none"}:
             raise invalid(wanted.name, 'needs "tools"')

@@ -49,13 +49,13 @@ def _schema(function: Fields) -> Raw | dict[str, Any]:
     return schema
 
 
-def read_choice(value: Raw, where: str) -> dict[str, Any]:
+def read_choice(value: Raw, where: str, droppable: frozenset[str]) -> dict[str, Any]:
     if is_text(value):
         kind = _CHOICES.get(text(value, where))
         if kind is None:
             raise invalid(where, f"must be one of {', '.join(_CHOICES)}, or name a function")
         return {"type": kind}
-    choice = Fields(value, where, frozenset())
+    choice = Fields(value, where, droppable)
     kind = choice.text("type")
     if kind != "function":
         raise untranslatable(f'"{where}" of type "{str(kind)[:50]}"', "write a string, or name a function")

@@ -1,0 +1,144 @@
+"""No parameter is lost without an error: each key of a request shows in what is sent, or is refused by its name."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.translate.request import to_messages
+from faking.chat_requests import VALUES, chat_requests
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from provider_simulator.vendor_schemas import parameters
+
+CHAT = "/v1/chat/completions"
+type Path = tuple[str | int, ...]
+
+# Keys that may go without a trace: labels, what a kind of object must say, and what Claude does anyway.
+SAY_NOTHING = {
+    "model",  # the caller's: on the wire it has no prefix
+    "messages.tool_calls.type",
+    "response_format.json_schema.name",
+    "response_format.json_schema.strict",
+}
+# What is asked for by these values happens anyway.
+HAPPENS_ANYWAY = {
+    "n": (1,),
+    "stream": (False,),
+    "store": (False,),
+    "logprobs": (False,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "modalities": (["text"],),
+    "service_tier": ("auto", "default"),
+    "verbosity": ("medium",),
+    "parallel_tool_calls": (True,),
+    "tool_choice": ("none",),  # without tools
+    "tools": ([],),
+    "stop": ([],),
+    "response_format": ({"type": "text"},),
+}
+
+
+def translated(body: dict[str, Any], drop: tuple[str, ...] = ()) -> Any:
+    raw = Raw(json.dumps(body).encode())
+    return json.loads(bytes(to_messages(raw, model="m", api_version="2023-06-01", drop_params=drop)))
+
+
+def keys(value: Any, at: Path = ()) -> Iterator[Path]:
+    """The path of each key, outermost first; what is passed on as a whole counts as one."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield (*at, name)
+            if name not in {"parameters", "schema"}:
+                yield from keys(inner, (*at, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from keys(inner, (*at, index))
+
+
+def plain(path: Path) -> str:
+    return ".".join(part for part in path if isinstance(part, str))
+
+
+def spelled(path: Path) -> str:
+    """As errors write it: `messages[0].name`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def changed(body: dict[str, Any], path: Path, value: Any = None) -> dict[str, Any]:
+    """The body with a value at a path; without the key if it is None."""
+    out: dict[str, Any] = json.loads(json.dumps(body))  # nothing shared, unlike a deep copy
+    inner: Any = out
+    for part in path[:-1]:
+        inner = inner[part]
+    if value is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+    return out
+
+
+@given(chat_requests())
+def test_each_key_of_a_request_shows_in_what_is_sent(body: dict[str, Any]) -> None:
+    sent = translated(body)
+    for path in keys(body):
+        if plain(path) in SAY_NOTHING or (path == ("tool_choice",) and body["tool_choice"] == "auto"):
+            continue
+        try:
+            without = translated(changed(body, path))
+        except LineProblem:
+            continue  # it matters: nothing is sent without it
+        assert without != sent, f"{spelled(path)} is lost"
+
+
+@given(chat_requests())
+def test_an_unknown_key_anywhere_is_refused_by_its_name_or_dropped_if_that_is_allowed(body: dict[str, Any]) -> None:
+    sent = translated(body)
+    for parent in {path[:-1] for path in keys(body)}:
+        path = (*parent, "surprise")
+        odd = changed(body, path, 1)
+        with pytest.raises(LineProblem) as refused:
+            translated(odd)
+        assert f'"{spelled(path)}"' in refused.value.message
+        assert refused.value.code == "untranslatable"
+        assert translated(odd, drop=(plain(path),)) == sent
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(parameters(CHAT) - {"model", "messages"})) | st.just("of_tomorrow"),
+        VALUES | st.sampled_from([value for values in HAPPENS_ANYWAY.values() for value in values]),
+        max_size=4,
+    )
+)
+def test_any_value_of_any_parameter_is_sent_refused_by_its_name_or_says_nothing(asked: dict[str, Any]) -> None:
+    least = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    try:
+        sent = translated(least | asked)
+    except LineProblem as problem:
+        refusal = problem.message
+    else:
+        refusal = None
+    if refusal is not None:
+        assert any(f'"{name}' in refusal for name in asked)
+        return
+    for name, value in asked.items():
+        if value is None or value in ([], {}) or _is_among(value, HAPPENS_ANYWAY.get(name, ())):
+            continue
+        rest = {other: each for other, each in asked.items() if other != name}
+        assert translated(least | rest) != sent or _is_said_twice(name, asked), f"{name} is lost"
+
+
+def _is_among(value: Any, values: tuple[Any, ...]) -> bool:
+    return any(type(value) is type(each) and value == each for each in values) or (
+        isinstance(value, float) and value in values
+    )
+
+
+def _is_said_twice(name: str, asked: dict[str, Any]) -> bool:
+    pairs = [{"user", "safety_identifier"}, {"max_tokens", "max_completion_tokens"}]
+    return any(name in pair and pair <= asked.keys() for pair in pairs)
