@@ -195,7 +195,10 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
         ),
         ({"temperature": 1.5}, ("invalid_parameter", '"temperature" must be from 0 to 1 for Claude')),
         ({"top_p": "x"}, ("invalid_parameter", '"top_p" is not a number')),
-        ({"max_tokens": 0}, ("invalid_parameter", '"max_tokens" must be a whole number above 0')),
+        *(
+            ({"max_tokens": bad}, ("invalid_parameter", '"max_tokens" must be a whole number from 1 to 999,999,999'))
+            for bad in (0, -1, 1.5, "5", 10**4000)
+        ),
         (
             {"max_tokens": 5, "max_completion_tokens": 6},
             ("invalid_parameter", '"max_tokens" differs from "max_completion_tokens"'),

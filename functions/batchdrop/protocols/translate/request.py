@@ -25,6 +25,7 @@ from batchdrop.protocols.translate.tools import read_choice, read_tools
 
 # Every Claude that is served writes as much. OpenAI's models write all they can if nobody says how much.
 DEFAULT_MAX_TOKENS = 32_000
+_MOST_DIGITS = 9  # of max_tokens
 _LONGEST_USER_ID = 512  # Anthropic's limit
 _SMALLEST_BUDGET = 1_024  # tokens for thinking, fewer than max_tokens (Anthropic's limit)
 # Models that think by a budget; no new ones come. The others decide by themselves, guided by an effort.
@@ -87,9 +88,10 @@ def _max_tokens(fields: Fields) -> int:
 
 
 def _tokens(value: Raw, name: str) -> int:
-    if not bytes(value).isdigit() or bytes(value) == b"0":
-        raise invalid(name, "must be a whole number above 0")
-    return int(bytes(value))
+    digits = bytes(value)
+    if not digits.isdigit() or digits == b"0" or len(digits) > _MOST_DIGITS:
+        raise invalid(name, "must be a whole number from 1 to 999,999,999")
+    return int(digits)
 
 
 def _reasoning_effort(out: Body, value: Raw, wanted: _Wanted) -> None:
