@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-# A pause that has just ended is told until a submission goes through: that deletes it, or begins the next one.
+# A pause that has just ended is told until a submission goes through: that ends it, or begins the next one.
 _PAUSE_TOLD_SECONDS = 90
 DEFAULT_STACK = "batchdrop"
 DEFAULT_STATE_DIR = Path(".local")

@@ -23,4 +23,21 @@ def pause_provider(provider: str, reason: str, services: Services) -> None:
     count(Alert.PROVIDER_PAUSED)
     if services.store.set_pause(provider, reason, until):
         logger.error("provider paused", provider=provider, reason=reason)
-        services.events.provider_paused(provider, reason)
+        _tell(provider, reason, services)
+
+
+def see_to_pause(provider: str, services: Services) -> None:
+    """Tell what was not told of a pause, its end too: once a batch was taken, or nothing was refused for a while."""
+    pause = services.store.known_pause(provider)
+    if pause is None:
+        return
+    if not pause.told:
+        _tell(provider, pause.reason, services)
+    if pause.until + _TICKS * services.settings.tick_seconds <= services.now():
+        services.events.provider_resumed(provider)
+        services.store.clear_pause(provider, pause.until)
+
+
+def _tell(provider: str, reason: str, services: Services) -> None:
+    services.events.provider_paused(provider, reason)
+    services.store.pause_told(provider)

@@ -76,6 +76,14 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     last: int
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """Why and until when nothing is submitted to a provider. `told`: its event was sent."""
+
+    reason: str
+    until: int
+    told: bool = False
+
+
 class Store:
     """Reads are consistent; writes raise `NotMyTurn` when the row was moved by another since it was read."""
 
@@ -182,8 +190,8 @@ class Store:
 
     def pause(self, provider: str) -> tuple[str, int] | None:
         """Why nothing is submitted to a provider, and until when; None when it is open."""
-        item = self._item(f"PROVIDER#{provider}", "PAUSE")
-        return (item["reason"], item["until"]) if item and item["until"] > self._now() else None
+        found = self.known_pause(provider)
+        return (found.reason, found.until) if found is not None and found.until > self._now() else None
 
     # Writing
 
@@ -290,22 +298,40 @@ class Store:
             self._client.delete_item(TableName=self._table, Key=key_item(pk, sk))
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
-        """Stop submitting to a provider until then. True when it was not paused before."""
+        """Stop submitting to a provider until then. True unless it is told already that it is paused."""
         update = Update(f"PROVIDER#{provider}", "PAUSE")
         update.set("reason", reason)
         update.set("until", until)
         request = {**update.request(self._table), "ReturnValues": "ALL_OLD"}
         old = decode(self._client.update_item(**request).get("Attributes", {}))
-        return not old
+        return "told" not in old
 
-    def clear_pause(self, provider: str) -> bool:
-        """True when there was one."""
-        old = self._client.delete_item(
-            TableName=self._table,
-            Key=key_item(f"PROVIDER#{provider}", "PAUSE"),
-            ReturnValues="ALL_OLD",
-        )
-        return bool(old.get("Attributes"))
+    def pause_told(self, provider: str) -> None:
+        """Note that the pause was told; nothing happens when it is over."""
+        self._change_pause(provider, "told", value=True)
+
+    def end_pause(self, provider: str) -> None:
+        """Let batches go again at once, if there is a pause: sweep tells it, and clears it."""
+        self._change_pause(provider, "until", value=0)
+
+    def _change_pause(self, provider: str, attribute: str, *, value: object) -> None:
+        update = Update(f"PROVIDER#{provider}", "PAUSE")
+        update.when_expression(f"attribute_exists({update.name('reason')})")
+        update.set(attribute, value)
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(**update.request(self._table))
+
+    def known_pause(self, provider: str) -> Pause | None:
+        """A provider's pause until it is cleared, also when its time is over."""
+        item = self._item(f"PROVIDER#{provider}", "PAUSE")
+        return msgspec.convert(item, Pause) if item else None
+
+    def clear_pause(self, provider: str, until: int) -> None:
+        """Forget a pause that was read with this end; one that was set anew stays."""
+        update = Update(f"PROVIDER#{provider}", "PAUSE")
+        update.when("until", "=", until)
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.delete_item(**update.request(self._table))
 
     def lease(self, name: str, seconds: int) -> Lease | None:
         """Be the only run of something until `end_lease`, or for `seconds`; None while another is at it."""

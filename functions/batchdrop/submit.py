@@ -159,8 +159,7 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
         due_at=now,
     )
     logger.info("batch submitted", job=batch.job, batch=batch.id, batch_id=provider_id, requests=batch.requests)
-    if services.store.clear_pause(batch.provider):
-        services.events.provider_resumed(batch.provider)
+    services.store.end_pause(batch.provider)
 
 
 def back_to_waiting(batch: Batch, services: Services, *, also: tuple[Write, ...] = (), **changes: Any) -> None:

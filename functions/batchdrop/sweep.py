@@ -14,6 +14,7 @@ from batchdrop.doubt import resolve_batch
 from batchdrop.duplicates import watch_creates
 from batchdrop.errors import Transient
 from batchdrop.orphans import delete_orphans
+from batchdrop.pauses import see_to_pause
 from batchdrop.plan import fail_job, open_job
 from batchdrop.publish import clean_up, late_event
 from batchdrop.records import Batch, Job, Split
@@ -39,7 +40,7 @@ def sweep(services: Services) -> None:
         for due in services.store.due(by=services.now()):
             _heal(due, services)
         for provider in services.providers:
-            for look in (admit_batches, watch_creates, delete_orphans):
+            for look in (admit_batches, watch_creates, delete_orphans, see_to_pause):
                 _look(look, provider, services)
     finally:
         services.store.end_lease(lease)

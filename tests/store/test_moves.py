@@ -9,7 +9,7 @@ import stamina
 from batchdrop.errors import NotMyTurn, Transient
 from batchdrop.records import Intent
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Changed, Lease, Store
+from batchdrop.store import Changed, Lease, Pause, Store
 from batchdrop.writes import (
     add_intent,
     add_row,
@@ -433,12 +433,33 @@ def test_a_lease_is_held_by_one_until_it_is_given_back_or_ends(store: Store, clo
     assert store.lease("sweep", 60) == Lease(name="sweep", until=NOW + 120, last=NOW + 60)
 
 
-def test_a_pause_is_new_once_holds_for_its_time_and_ends_once(store: Store, clock: Clock) -> None:
-    assert (store.set_pause("openai", "no key", NOW + 60), store.set_pause("openai", "no key", NOW + 90)) == (
-        True,
-        False,
-    )
+def test_a_pause_holds_for_its_time_and_is_known_until_it_is_cleared(store: Store, clock: Clock) -> None:
+    store.set_pause("openai", "no key", NOW + 60)
+    store.set_pause("openai", "no key", NOW + 90)
     assert (store.pause("openai"), store.pause("anthropic")) == (("no key", NOW + 90), None)
     clock.now = NOW + 90
     assert store.pause("openai") is None
-    assert (store.clear_pause("openai"), store.clear_pause("openai")) == (True, False)
+    assert store.known_pause("openai") == Pause(reason="no key", until=NOW + 90)
+    store.clear_pause("openai", NOW + 60)  # as it was read before it was set anew
+    assert store.known_pause("openai") is not None
+    store.clear_pause("openai", NOW + 90)
+    assert store.known_pause("openai") is None
+
+
+def test_a_pause_is_new_until_it_was_told(store: Store) -> None:
+    assert [store.set_pause("openai", "no key", NOW + 60) for _ in range(2)] == [True, True]
+    store.pause_told("openai")
+    assert store.set_pause("openai", "no key", NOW + 90) is False
+
+
+def test_a_pause_that_is_not_there_is_neither_told_nor_ended(store: Store) -> None:
+    store.pause_told("openai")
+    store.end_pause("openai")
+    assert store.known_pause("openai") is None
+
+
+def test_a_pause_that_is_ended_holds_nobody_and_is_known(store: Store) -> None:
+    store.set_pause("openai", "no key", NOW + 60)
+    store.end_pause("openai")
+    assert store.pause("openai") is None
+    assert store.known_pause("openai") == Pause(reason="no key", until=0)
