@@ -60,7 +60,8 @@ test: setup
 test-unit: setup
 	@$(BIN)/pytest -m "not e2e"
 
-# Every call to the outside of a whole job, with every fault; `make test` runs a share of them.
+# Every call to the outside of whole jobs, with every fault; `make test` runs a share of them.
+# Each other job than the main one is struck at every eighth point; at all of them: make crash-test ARGS="--every 1"
 # For two faults at a time: make crash-test ARGS="--pairs 500 --seed 100"
 crash-test: setup
 	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/crash_test.py $(ARGS)

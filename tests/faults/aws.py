@@ -49,7 +49,9 @@ class Aws:
         self.objects: dict[str, list[Version]] = {}
         self.queues: dict[str, list[Message]] = {}
         self.events: list[dict[str, Any]] = []
-        self._versions = 0
+        self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
+        """Multipart uploads that are not completed: the key, and the parts by number."""
+        self._versions = self._begun = 0
 
     def answer(self, request: AWSPreparedRequest) -> AWSResponse:
         """The answer to what a client sends."""
@@ -95,14 +97,16 @@ class Aws:
         _, _, key = unquote(parts.path).lstrip("/").partition("/")
         query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         method = request.method
-        if method == "PUT" and key and "uploadId" not in query:
+        if "uploadId" in query or (method == "POST" and "uploads" in query):
+            return self._multipart(key, query, request)
+        if method == "PUT" and key:
             return self._put_object(key, request)
         if method in {"GET", "HEAD"} and key:
             return self._get_object(key, query.get("versionId"), request)
         if method == "GET" and "versions" in query:
             return self._list_versions(query.get("prefix", ""))
         if method == "GET" and "uploads" in query:
-            return 200, {}, b"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>"
+            return self._list_uploads(query.get("prefix", ""))
         if method == "POST" and "delete" in query:
             return self._delete(_bytes(request.body).decode())
         raise LookupError(f"this stand-in has no {method} {request.url}")
@@ -112,6 +116,59 @@ class Aws:
             return _xml_error(412, "PreconditionFailed")
         version = self.put(key, _bytes(request.body))
         return 200, {"ETag": version.etag, "x-amz-version-id": version.id}, b""
+
+    def _multipart(self, key: str, query: dict[str, str], request: AWSPreparedRequest) -> Reply:
+        if request.method == "POST" and "uploads" in query:
+            self._begun += 1
+            self.uploads[f"upload-{self._begun}"] = (key, {})
+            text = f"<InitiateMultipartUploadResult><UploadId>upload-{self._begun}</UploadId>"
+            return 200, {}, f"{text}</InitiateMultipartUploadResult>".encode()
+        upload = query["uploadId"]
+        if upload not in self.uploads:
+            return _xml_error(404, "NoSuchUpload")
+        if request.method == "PUT":
+            return self._put_part(upload, int(query["partNumber"]), request)
+        if request.method == "DELETE":
+            del self.uploads[upload]
+            return 204, {}, b""
+        return self._complete(key, upload, request)
+
+    def _put_part(self, upload: str, number: int, request: AWSPreparedRequest) -> Reply:
+        source = _text(request.headers.get("x-amz-copy-source", ""))
+        body = _bytes(request.body) if not source else self._source(source, request)
+        if body is None:
+            return _xml_error(404, "NoSuchKey")
+        self.uploads[upload][1][number] = body
+        etag = f'"part-{number}"'
+        return 200, {"ETag": etag}, f"<CopyPartResult><ETag>{etag}</ETag></CopyPartResult>".encode() if source else b""
+
+    def _source(self, source: str, request: AWSPreparedRequest) -> bytes | None:
+        key = unquote(source).lstrip("/").partition("/")[2]
+        if key not in self.objects:
+            return None
+        whole = self.read(key)
+        span = _span(_text(request.headers.get("x-amz-copy-source-range", "")), len(whole))
+        return whole[slice(*span)] if span else None
+
+    def _complete(self, key: str, upload: str, request: AWSPreparedRequest) -> Reply:
+        if request.headers.get("If-None-Match") is not None and key in self.objects:
+            return _xml_error(412, "PreconditionFailed")
+        wanted = [
+            int(number) for number in re.findall(r"<PartNumber>(\d+)</PartNumber>", _bytes(request.body).decode())
+        ]
+        parts = self.uploads.pop(upload)[1]
+        version = self.put(key, b"".join(parts[number] for number in wanted))
+        text = f"<CompleteMultipartUploadResult><ETag>{escape(version.etag)}</ETag></CompleteMultipartUploadResult>"
+        return 200, {"x-amz-version-id": version.id}, text.encode()
+
+    def _list_uploads(self, prefix: str) -> Reply:
+        found = "".join(
+            f"<Upload><Key>{escape(key)}</Key><UploadId>{upload}</UploadId></Upload>"
+            for upload, (key, _) in self.uploads.items()
+            if key.startswith(prefix)
+        )
+        text = f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{found}</ListMultipartUploadsResult>"
+        return 200, {}, text.encode()
 
     def _get_object(self, key: str, version_id: str | None, request: AWSPreparedRequest) -> Reply:
         versions = self.objects.get(key, [])

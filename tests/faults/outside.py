@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import boto3
 import httpx2
@@ -15,6 +16,7 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.retries import quota, standard
 
 from faults.aws import Aws, throttled
+from faults.table import RefusedError
 
 # Retries as in production; nothing here reads signatures and checksums, which take half of the time.
 CONFIG = production._AWS.merge(  # noqa: SLF001 - the same retries
@@ -52,10 +54,13 @@ class Fault(StrEnum):
     SLEEPS = "sleeps past its lease, then calls"
     SLEEPS_FOR_HOURS = "sleeps for hours, then calls"
     TWICE = "while it is about to call, its message is delivered again and done"
+    ARRIVES_LATE = "the connection drops; what was to be created arrives half an hour later"
+    ARRIVES_AFTER_THE_GRACE = "the connection drops; what was to be created arrives hours later"
 
 
 DEATHS_BEFORE = {Fault.DIES_BEFORE, Fault.DIES_BEFORE_AND_COMES_LATE, Fault.DIES_BEFORE_FOR_GOOD}
 DEATHS_AFTER = {Fault.DIES_AFTER, Fault.DIES_AFTER_AND_COMES_LATE, Fault.DIES_AFTER_FOR_GOOD}
+LATE = {Fault.ARRIVES_LATE: 1_800.0, Fault.ARRIVES_AFTER_THE_GRACE: 9_000.0}  # seconds
 COMES_AT_ONCE = {Fault.DIES_BEFORE, Fault.DIES_AFTER}
 NEVER_COMES = {Fault.DIES_BEFORE_FOR_GOOD, Fault.DIES_AFTER_FOR_GOOD}
 
@@ -67,6 +72,7 @@ class Outside:
     Attributes:
         faults: By the call's number, from 1.
         calls: The names of the calls so far.
+        workers: Whose call each was: workers are counted from 1.
         struck: The fault that came last.
         sleep: Lets everything else go on for so many seconds.
         again: Delivers the message once more that is being worked on.
@@ -75,20 +81,32 @@ class Outside:
 
     faults: dict[int, Fault] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    workers: list[int] = field(default_factory=list)
     struck: Fault | None = None
     sleep: Callable[[float], None] = lambda _seconds: None
     again: Callable[[], None] = lambda: None
     meets: Callable[[str], Fault | None] = lambda _name: None
     _left: dict[str, tuple[Fault, int]] = field(default_factory=dict)
+    _worker: int = 0
 
-    def pass_[T](self, name: str, act: Callable[[], T], lost: Callable[[], Exception], refused: Callable[[], T]) -> T:
-        """Make a call, or what becomes of it."""
+    def pass_[T](
+        self,
+        name: str,
+        act: Callable[[], T],
+        lost: Callable[[], Exception],
+        refused: Callable[[], T],
+        late: Callable[[float], T] | None = None,
+    ) -> T:
+        """Make a call, or what becomes of it; `late` lets it arrive after so many seconds."""
         self.calls.append(name)
+        self.workers.append(self._worker)
         fault = self._fault(name)
         if fault in DEATHS_BEFORE:
             raise Died
         if fault in {Fault.THROTTLED, Fault.THROTTLED_FOR_LONG}:
             return refused()
+        if fault in LATE and late is not None:
+            return late(LATE[fault])
         if fault is Fault.SLEEPS:
             self.sleep(LEASE_SECONDS + 600)
         elif fault is Fault.SLEEPS_FOR_HOURS:
@@ -116,6 +134,10 @@ class Outside:
             return again
         return None
 
+    def begin(self) -> None:
+        """Another worker begins."""
+        self._worker += 1
+
     def calm(self) -> None:
         """A worker is done: what struck its calls does not strike the next one's."""
         self._left.clear()
@@ -136,6 +158,8 @@ class AwsClients:
         for client in self.by_name.values():
             client.meta.events.register_first("before-send", self._send)
             self._retries.append(_retry_without_waiting(client))
+        # Four calls of five are the table's, and its JSON is what the client is given: all else is left out.
+        self.by_name["dynamodb"]._make_api_call = self._call_table  # noqa: SLF001 - where boto3's own stubber reaches in
 
     def calm(self) -> None:
         """As new: a client that was refused often repeats less."""
@@ -151,6 +175,32 @@ class AwsClients:
             lost=lambda: ConnectionClosedError(endpoint_url=request.url),
             refused=lambda: throttled(request),
         )
+
+    def _call_table(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """What botocore does with a call: as many attempts, the same exceptions."""
+        assert self.aws is not None
+        table, name, client = self.aws.table, f"dynamodb.{operation}", self.by_name["dynamodb"]
+        code = "ThrottlingException" if operation == "TransactWriteItems" else "ProvisionedThroughputExceededException"
+        lost = ConnectionClosedError(endpoint_url="https://dynamodb.us-east-1.amazonaws.com")
+        for _ in range(CONFIG.retries["total_max_attempts"]):
+            try:
+                return self.outside.pass_(
+                    name,
+                    lambda: table.call(operation, body),
+                    lost=lambda: lost,
+                    refused=partial(_raise, RefusedError(code)),
+                )
+            except RefusedError as refused:
+                failure: Exception = client.exceptions.from_code(refused.code)(refused.answer(), operation)
+                if refused.code != code:
+                    raise failure from None
+            except ConnectionClosedError as error:
+                failure = error
+        raise failure
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _unit(request: AWSPreparedRequest) -> str:
@@ -177,17 +227,25 @@ class SimulatedProviders(httpx2.BaseTransport):
     """Between the vendors' SDKs and the simulator."""
 
     def __init__(
-        self, inner: httpx2.BaseTransport, clients: AwsClients, before_create: Callable[[str, bytes], None]
+        self,
+        inner: httpx2.BaseTransport,
+        clients: AwsClients,
+        before_create: Callable[[str, bytes], None],
+        be_late: Callable[[str, float], None],
     ) -> None:
-        self._inner, self._clients, self._before_create = inner, clients, before_create
+        self._inner, self._clients, self._before_create, self._be_late = inner, clients, before_create, be_late
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         name = f"{request.method} {request.url.path}"
 
         def act() -> httpx2.Response:
-            if request.method == "POST" and name.endswith("/batches"):
+            if is_create(name):
                 self._before_create(name, request.read())
             return self._inner.handle_request(request)
+
+        def late(seconds: float) -> httpx2.Response:
+            self._be_late(name, seconds)
+            return act()
 
         return self._clients.outside.pass_(
             name,
@@ -196,4 +254,10 @@ class SimulatedProviders(httpx2.BaseTransport):
             refused=lambda: httpx2.Response(
                 429, headers={"retry-after-ms": "1"}, json={"error": {"type": "rate_limit_error", "message": "Slow."}}
             ),
+            late=late if is_create(name) else None,
         )
+
+
+def is_create(name: str) -> bool:
+    """Whether a call makes a batch: where money is at stake."""
+    return name.startswith("POST") and name.endswith("/batches")

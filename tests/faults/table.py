@@ -26,7 +26,12 @@ class RefusedError(Exception):
 
     def __init__(self, kind: str, **body: Any) -> None:
         super().__init__(kind)
+        self.code = kind
         self.body = {"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "Message": kind, **body}
+
+    def answer(self) -> Item:
+        """The error as botocore parses it."""
+        return {"Error": {"Code": self.code, "Message": self.code}, "ResponseMetadata": {}, **self.body}
 
 
 class Table:
@@ -89,8 +94,11 @@ class Table:
         hashed, ranged = _INDEXES[body.get("IndexName")]
         condition = _condition(body["KeyConditionExpression"])
         names, values = body.get("ExpressionAttributeNames", {}), body["ExpressionAttributeValues"]
+        hash_value = values[body["KeyConditionExpression"].split()[2]]
         found = [
-            each for each in self.items.values() if hashed in each and ranged in each and condition(each, names, values)
+            each
+            for each in self.items.values()
+            if each.get(hashed) == hash_value and ranged in each and condition(each, names, values)
         ]
         found.sort(key=lambda each: (_plain(each[ranged]), *_key(each)), reverse=not body.get("ScanIndexForward", True))
         wanted = _PROJECTED.get(body.get("IndexName"))

@@ -1,6 +1,6 @@
 """Workers that die, sleep, are throttled and repeated at any call: the job ends as if nothing had been.
 
-A fair share of the points runs here, `make crash-test` runs all of them. One that fails says how to see it alone.
+A fair share of the points runs here, `make crash-test` runs the rest. One that fails says how to see it alone.
 """
 
 import random
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults.outside import Fault, Outside
-from faults.points import Point, every_point, random_pair, undisturbed, violations
-from faults.world import REQUESTS_CHARGED, Outcome, World, new_world
+from faults.outside import Fault, Outside, is_create
+from faults.points import Point, Whole, every_point, random_pair, undisturbed, violations
+from faults.scenarios import MAIN, SCENARIOS, Scenario
+from faults.world import World, new_world
 
-_EACH = 4  # points of each fault
+_OF_MAIN, _OF_OTHERS = 4, 1  # points of each fault
 _PAIRS = 8
 _HOUR = 3_600
 
@@ -25,62 +26,59 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def whole(world: World) -> tuple[Outcome, list[str]]:
+def whole(world: World) -> Whole:
     return undisturbed(world)
 
 
-def test_the_undisturbed_job_answers_each_line_once_and_pays_each_request_once(
-    whole: tuple[Outcome, list[str]],
-) -> None:
-    outcome, _ = whole
-    assert [each["line"] for each in outcome.results] == list(range(1, 13))
-    assert [each["line"] for each in outcome.errors] == [4, 6, 11]
-    assert [each["attempts"] for each in outcome.results] == [1, 1, 2, 0, 1, 1, 2, 1, 1, 1, 1, 1]
-    assert outcome.charged == REQUESTS_CHARGED
-    assert outcome.written_twice == []
-    assert outcome.events == ["Job Completed"]
+def test_the_undisturbed_job_sends_again_what_may_pass_and_names_the_rest(whole: Whole) -> None:
+    outputs = {key.rpartition("/")[2]: lines for key, lines in whole.outcome.outputs.items()}
+    assert [each["attempts"] for each in outputs["results.jsonl"]] == [1, 1, 2, 0, 1, 1, 2, 1, 1, 1, 1, 1]
+    assert [each["line"] for each in outputs["errors.jsonl"]] == [4, 6, 11]
+    assert whole.outcome.written_twice == []
+    assert whole.outcome.events == ["Job Completed"]
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
 def test_a_fault_at_any_call_changes_nothing_in_the_end(
-    world: World, whole: tuple[Outcome, list[str]], capsys: pytest.CaptureFixture[str]
+    scenario: Scenario, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted, calls = whole
-    everything = list(every_point(calls))
-    points = [*_of_creates(everything), *(point for fault in Fault for point in _share(everything, fault))]
+    whole = undisturbed(world, scenario)
+    everything = list(every_point(whole))
+    number = _OF_MAIN if scenario is MAIN else _OF_OTHERS
+    points = [point for fault in Fault for point in _share(everything, fault, number)]
+    points += _of_creates(everything) if scenario is MAIN else []
     with capsys.disabled():
-        sys.stdout.write(f" {len(points)} of {len(everything)} points ")
-    assert _broken(points, wanted, world) == {}
+        sys.stdout.write(f" {scenario.name}: {len(points)} of {len(everything)} points ")
+    assert _broken(points, whole, world) == {}
 
 
-def test_two_faults_anywhere_change_nothing_in_the_end(world: World, whole: tuple[Outcome, list[str]]) -> None:
-    wanted, calls = whole
-    assert _broken([random_pair(seed, calls) for seed in range(_PAIRS)], wanted, world) == {}
+def test_two_faults_anywhere_change_nothing_in_the_end(world: World, whole: Whole) -> None:
+    assert _broken([random_pair(seed, whole) for seed in range(_PAIRS)], whole, world) == {}
 
 
 @pytest.mark.parametrize("later", [0, _HOUR])
-def test_every_message_delivered_twice_changes_nothing_in_the_end(
-    world: World, whole: tuple[Outcome, list[str]], later: float
-) -> None:
-    world.begin(Outside(), twice=later)
+def test_every_message_delivered_twice_changes_nothing_in_the_end(world: World, whole: Whole, later: float) -> None:
+    world.begin(Outside(), MAIN, twice=later)
     world.run()
     assert world.errors == []
     assert world.left_over() == []
-    assert world.outcome() == whole[0]
+    assert world.outcome() == whole.outcome
 
 
 def _of_creates(points: list[Point]) -> list[Point]:
     """Every fault at the first create of each provider, where money is at stake."""
-    creates = [point for point in points if point.name.startswith("POST") and point.name.endswith("/batches")]
+    creates = [point for point in points if is_create(point.name)]
     firsts = {each.name: each.faults[0][0] for each in reversed(creates)}
     return [point for point in creates if point.faults[0][0] in firsts.values()]
 
 
-def _share(points: list[Point], fault: Fault) -> list[Point]:
+def _share(points: list[Point], fault: Fault, number: int) -> list[Point]:
     """The same ones every time."""
     of_fault = [point for point in points if point.faults[0][1] is fault]
-    return random.Random(fault.name).sample(of_fault, _EACH)  # noqa: S311 - a draw that repeats is what is wanted
+    draw = random.Random(fault.name)  # noqa: S311 - a draw that repeats is what is wanted
+    return draw.sample(of_fault, min(number, len(of_fault)))
 
 
-def _broken(points: list[Point], wanted: Outcome, world: World) -> dict[str, list[str]]:
-    found = {f"{point.name} · {point}": violations(point, wanted, world) for point in points}
+def _broken(points: list[Point], whole: Whole, world: World) -> dict[str, list[str]]:
+    found = {f"{point.name} · {point}": violations(point, whole.outcome, world) for point in points}
     return {point: broken for point, broken in found.items() if broken}

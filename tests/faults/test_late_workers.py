@@ -6,8 +6,8 @@ import pytest
 from faking.cloud import Cloud
 
 from faults.outside import Fault
-from faults.points import Point, undisturbed, violations
-from faults.world import Outcome, World, new_world
+from faults.points import Point, Whole, undisturbed, violations
+from faults.world import World, new_world
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +17,13 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def whole(world: World) -> tuple[Outcome, list[str]]:
+def whole(world: World) -> Whole:
     return undisturbed(world)
 
 
 def at(call: str, fault: Fault, calls: list[str]) -> Point:
     """The point of the first call whose name holds this text."""
-    return Point(((next(number for number, name in enumerate(calls, start=1) if call in name), fault),), call)
+    return Point(((next(number for number, name in enumerate(calls, start=1) if call in name), fault),), name=call)
 
 
 @pytest.mark.parametrize("fault", [Fault.SLEEPS, Fault.SLEEPS_FOR_HOURS])
@@ -31,25 +31,18 @@ def at(call: str, fault: Fault, calls: list[str]) -> Point:
     "call", ["index.jsonl", "opened.json", "raw-0.jsonl", "plan-1.json", "results-00000.jsonl", "part.json"]
 )
 def test_a_worker_that_wakes_up_too_late_ends_quietly_and_leaves_nothing(
-    world: World, whole: tuple[Outcome, list[str]], call: str, fault: Fault
+    world: World, whole: Whole, call: str, fault: Fault
 ) -> None:
-    wanted, calls = whole
-    assert violations(at(f"/{call}", fault, calls), wanted, world) == []
+    assert violations(at(f"/{call}", fault, whole.calls), whole.outcome, world) == []
 
 
 @pytest.mark.parametrize("fault", [Fault.DIES_AFTER, Fault.DIES_AFTER_FOR_GOOD, Fault.SLEEPS_FOR_HOURS])
-def test_a_request_file_that_no_batch_knows_is_deleted(
-    world: World, whole: tuple[Outcome, list[str]], fault: Fault
-) -> None:
-    wanted, calls = whole
-    assert violations(at("POST /openai/v1/files", fault, calls), wanted, world) == []
+def test_a_request_file_that_no_batch_knows_is_deleted(world: World, whole: Whole, fault: Fault) -> None:
+    assert violations(at("POST /openai/v1/files", fault, whole.calls), whole.outcome, world) == []
 
 
-def test_a_batch_that_is_collected_after_its_row_is_gone_is_no_error(
-    world: World, whole: tuple[Outcome, list[str]]
-) -> None:
-    wanted, calls = whole
-    assert violations(at("DELETE /anthropic", Fault.SLEEPS_FOR_HOURS, calls), wanted, world) == []
+def test_a_batch_that_is_collected_after_its_row_is_gone_is_no_error(world: World, whole: Whole) -> None:
+    assert violations(at("DELETE /anthropic", Fault.SLEEPS_FOR_HOURS, whole.calls), whole.outcome, world) == []
 
 
 def test_request_files_of_others_and_of_batches_under_way_stay(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,16 +13,17 @@ import msgspec
 import openai
 import stamina
 from batchdrop.assemble import assemble_split
+from batchdrop.cancel import TooLate, ask_to_cancel
 from batchdrop.collect import collect_batch
 from batchdrop.errors import Transient
 from batchdrop.events import Events
-from batchdrop.files import Files
+from batchdrop.files import Concatenation, Files
 from batchdrop.intake import Dropped, take_object
 from batchdrop.plan import plan_split
 from batchdrop.poll import poll_provider
 from batchdrop.providers.anthropic import AnthropicBatches
 from batchdrop.providers.api import Apis, BatchApi
-from batchdrop.providers.config import Protocol, ProviderConfig
+from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.providers.keys import Key, Keys
 from batchdrop.providers.openai import OpenAIBatches
 from batchdrop.publish import publish_job
@@ -33,16 +34,17 @@ from batchdrop.store import Store
 from batchdrop.submit import submit_batch
 from batchdrop.sweep import sweep
 from botocore.exceptions import ClientError, ConnectionClosedError
-from faking.cloud import BUCKET, TABLE, TOML, FakeSecrets, jsonl, simulated_providers
-from faking.lines import chat, claude
+from faking.cloud import BUCKET, TABLE, TOML, FakeSecrets, simulated_providers
 
 from faults.aws import Aws, Message
 from faults.outside import COMES_AT_ONCE, LEASE_SECONDS, NEVER_COMES, AwsClients, Died, Outside, SimulatedProviders
+from faults.scenarios import MAIN, Scenario
 from provider_simulator.app import Simulator
+from provider_simulator.facts import ProviderName
 from provider_simulator.transport import SimulatorTransport
 
+PART_MIN = Concatenation.PART_MIN
 BEGIN = 1_800_000_000.0
-KEY = "input/folder/lines.jsonl"
 STEPS = ("intake", "plan", "submit", "collect", "assemble", "publish")
 VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was not done
 RECEIVES = 5  # then a message is dead
@@ -51,22 +53,10 @@ _ROUNDS = 300
 _THROTTLES = {"ThrottlingException", "ProvisionedThroughputExceededException", "SlowDown", "503"}
 _PATIENCE = 3  # hours, after a job is over: what is looked at once an hour
 
-LINES = [
-    chat("one", 1),
-    claude("two", 2),
-    chat("busy three"),
-    {"neither": "a request"},
-    claude("five", "five"),
-    chat("wrong six"),
-    claude("busy seven"),
-    chat("eight"),
-    claude("nine", {"n": 9}),
-    chat("ten"),
-    claude("wrong eleven"),
-    chat("twelve", None),
-]
-BODY = jsonl(LINES)
-REQUESTS_CHARGED = {"openai": 5, "anthropic": 4}
+
+def key_of(number: int) -> str:
+    """Where a scenario's files are dropped, counted from 1."""
+    return f"input/folder/lines-{number}.jsonl"
 
 
 class Clock:
@@ -87,16 +77,25 @@ class World:
     aws: Aws
     simulator: Simulator
     clock: Clock
-    services: Services
-    body: bytes = BODY
+    make_services: Callable[[Scenario], Services]
+    scenario: Scenario
     twice: float | None = None
     """Each message comes again so many seconds later; None: once."""
     arrives: Callable[[str, Message], float | None] = lambda _step, _message: 0
     """Asked of each message that comes: in how many seconds it arrives, or None for never."""
     errors: list[str] = field(default_factory=list)
+    services: Services = field(init=False)
+    _services: dict[str, Services] = field(default_factory=dict)
     working: tuple[str, dict[str, Any]] | None = None
+    _acts: list[tuple[float, Callable[["World"], bool]]] = field(default_factory=list)
 
-    def begin(self, outside: Outside, *, twice: float | None = None) -> None:
+    def begin(self, outside: Outside, scenario: Scenario | None = None, *, twice: float | None = None) -> None:
+        scenario = scenario or self.scenario
+        if scenario.name not in self._services:
+            self._services[scenario.name] = self.make_services(scenario)
+        self.scenario, self.services = scenario, self._services[scenario.name]
+        self._acts = list(scenario.acts)
+        Concatenation.PART_MIN = scenario.part_min or PART_MIN
         self.aws.reset()
         self.simulator.reset()
         self.clock.now = BEGIN
@@ -108,6 +107,7 @@ class World:
         self.clients.outside = outside
         outside.sleep = self._go_on
         outside.again = self._again
+        scenario.begin(self)
 
     def run(self) -> None:
         """Drop the file and let everything happen; AssertionError when it comes to no end."""
@@ -115,10 +115,14 @@ class World:
         self.finish()
 
     def drop(self) -> None:
-        version = self.aws.put(KEY, self.body)
-        size, now = len(self.body), self.clock.seconds()
-        event = {"key": KEY, "version_id": version.id, "etag": None, "bytes": size, "time": now}
-        self.aws.queues["intake"] = [Message(self.clock.now, event)]
+        self.aws.queues["intake"] = [
+            self._dropped(key_of(number), body) for number, body in enumerate(self.scenario.files, start=1)
+        ]
+
+    def _dropped(self, key: str, body: bytes) -> Message:
+        version = self.aws.put(key, body, self.scenario.metadata)
+        event = {"key": key, "version_id": version.id, "etag": None, "bytes": len(body), "time": self.clock.seconds()}
+        return Message(self.clock.now, event)
 
     def finish(self, *, longest_tick: float = LONGEST_TICK, growth: float = 2.0) -> None:
         tick = 60.0
@@ -140,9 +144,20 @@ class World:
 
     def tick(self, seconds: float) -> None:
         self.clock.now += seconds
+        self._acts = [each for each in self._acts if each[0] > self.clock.now - BEGIN or not each[1](self)]
         for provider in self.services.providers:
             self._work("poll", {"provider": provider})
         self._work("sweep", {})
+
+    def cancel(self) -> bool:
+        """Somebody asks to cancel every job, on a quiet line; False while there is none."""
+        jobs = self._jobs()
+        disturbed, self.clients.outside = self.clients.outside, Outside()
+        for job in jobs:
+            with suppress(TooLate):
+                ask_to_cancel(job["job"]["S"], self.services.store, now=self.clock.seconds())
+        self.clients.outside = disturbed
+        return len(jobs) == len(self.scenario.files)
 
     # Workers
 
@@ -176,6 +191,7 @@ class World:
         """Run a worker to its end, whichever that is; what it leaves undone comes again."""
         before, self.working = self.working, (step, body)
         outside = self.clients.outside
+        outside.begin()
         again = VISIBILITY
         try:
             self._step(step, body)
@@ -233,10 +249,13 @@ class World:
 
     # What is left
 
+    def _jobs(self) -> list[dict[str, Any]]:
+        return [item for (_, sk), item in self.aws.table.items.items() if sk == "JOB"]
+
     def _is_over(self) -> bool:
-        jobs = [item for (_, sk), item in self.aws.table.items.items() if sk == "JOB"]
-        is_clean = bool(jobs) and all("published_at" in each and "due_at" not in each for each in jobs)
-        return is_clean and not any(self.aws.queues.values())
+        jobs = self._jobs()
+        is_clean = all("published_at" in each and "due_at" not in each for each in jobs)
+        return is_clean and len(jobs) == len(self.scenario.files) and not any(self.aws.queues.values())
 
     def rows(self, prefix: str = "") -> list[tuple[str, str]]:
         return sorted(key for key in self.aws.table.items if key[0].startswith(prefix))
@@ -247,22 +266,28 @@ class World:
         rows = [f"row {key}" for key in self.rows() if not _may_stay(key)]
         reserved = [f"{key[0]} reserves {each['reserved']}" for key, each in table.items() if _is_reserved(each)]
         work = [f"object {key}" for key in self.aws.objects if key.startswith("work/")]
+        uploads = [f"unfinished upload of {key}" for key, _ in self.aws.uploads.values()]
         charges = self.simulator.charges()
         files = [f"{charges['openai']['files']} files at openai"] if charges["openai"]["files"] else []
         stored = charges["anthropic"]["batches_stored"]
-        return [*rows, *reserved, *work, *files, *([f"{stored} batches stored at anthropic"] if stored else [])]
+        return [
+            *rows,
+            *reserved,
+            *work,
+            *uploads,
+            *files,
+            *([f"{stored} batches stored at anthropic"] if stored else []),
+        ]
 
     def outcome(self) -> "Outcome":
-        outputs = {key.rpartition("/")[2]: self.aws.read(key) for key in self.aws.objects if key.startswith("output/")}
+        outputs = {key: self.aws.read(key) for key in sorted(self.aws.objects) if key.startswith("output/")}
         charges = self.simulator.charges()
+        volatile = _VOLATILE | ({"attempts"} if self.scenario.varies else set())
         return Outcome(
-            results=[_lasting(json.loads(line)) for line in outputs.get("results.jsonl", b"").splitlines()],
-            errors=[_lasting(json.loads(line)) for line in outputs.get("errors.jsonl", b"").splitlines()],
-            failed=outputs.get("failed.jsonl"),
-            manifest=_lasting(json.loads(outputs.get("manifest.json", b"{}"))),
-            names=sorted(outputs),
+            outputs={key: _read(key, body, volatile) for key, body in outputs.items()},
+            attempts={key: sum(each["attempts"] for each in _results(key, body)) for key, body in outputs.items()},
             written_twice=[key for key, versions in self.aws.objects.items() if len(versions) > 1],
-            charged={name: each["requests"] for name, each in charges.items()},
+            charged={name: each["requests"] for name, each in charges.items() if each["requests"]},
             charged_twice={name: each["bodies_charged_more_than_once"] for name, each in charges.items()},
             live_twice={name: each["ever_live_duplicates"] for name, each in charges.items()},
             events=sorted({event["DetailType"] for event in self.aws.events}),
@@ -271,18 +296,26 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What must be the same after every run."""
+    """What must be the same after every run. `outputs`: each file under `output/`, without what is drawn by chance."""
 
-    results: list[Any]
-    errors: list[Any]
-    failed: bytes | None
-    manifest: Any
-    names: list[str]
+    outputs: dict[str, Any]
+    attempts: dict[str, int]
     written_twice: list[str]
     charged: dict[str, int]
     charged_twice: dict[str, int]
     live_twice: dict[str, list[str]]
     events: list[str]
+
+
+def _read(key: str, body: bytes, volatile: set[str]) -> Any:
+    """Lines of JSON as values; a user's own lines as they are."""
+    if key.endswith("/failed.jsonl"):
+        return body
+    return [_lasting(json.loads(line), volatile) for line in body.splitlines()]
+
+
+def _results(key: str, body: bytes) -> list[Any]:
+    return [json.loads(line) for line in body.splitlines()] if key.endswith("/results.jsonl") else []
 
 
 def _is_from_outside(error: Exception) -> bool:
@@ -296,11 +329,11 @@ def _is_from_outside(error: Exception) -> bool:
 _VOLATILE = {"id", "batch_id", "request_id", "created", "created_at", "etag", "times", "version_id"}
 
 
-def _lasting(value: Any) -> Any:
+def _lasting(value: Any, volatile: set[str]) -> Any:
     if isinstance(value, dict):
-        return {name: _lasting(each) for name, each in value.items() if name not in _VOLATILE}
+        return {name: _lasting(each, volatile) for name, each in value.items() if name not in volatile}
     if isinstance(value, list):
-        return [_lasting(each) for each in value]
+        return [_lasting(each, volatile) for each in value]
     return value
 
 
@@ -317,37 +350,41 @@ def _is_reserved(item: dict[str, Any]) -> bool:
 
 @contextmanager
 def new_world(
-    body: bytes = BODY,
-    *,
-    split_bytes: int = len(BODY) // 2 + 1,
-    before_create: Callable[..., None] | None = None,
+    scenario: Scenario = MAIN, *, before_create: Callable[[World, ProviderName, bytes], None] | None = None
 ) -> Iterator[World]:
-    """A world whose job is this file.
+    """A world for this scenario, and for others when it begins anew.
 
     Args:
-        body: The file.
-        split_bytes: Splits of this size.
-        before_create: Sees each create before the provider does; by default it lets some requests fail.
+        scenario: What happens unless `begin` is told another.
+        before_create: Sees each create before the provider does; by default its batch goes as the scenario says.
     """
     clock = Clock()
     clients = AwsClients()
-    clients.aws = aws = Aws(clock)
+    clients.aws = Aws(clock)
     with Simulator(clock=clock) as simulator, stamina.set_testing(True, attempts=8, cap=True):
-        shape = partial(before_create or _shape, simulator=simulator, aws=aws)
-        transport = SimulatedProviders(SimulatorTransport(simulator), clients, shape)
+
+        def shape(name: str, body: bytes) -> None:
+            (before_create or _shape)(world, _provider(name), body)
+
+        def be_late(name: str, seconds: float) -> None:
+            simulator.fault("late", provider=_provider(name), operation="create", seconds=seconds)
+
+        transport = SimulatedProviders(SimulatorTransport(simulator), clients, shape, be_late)
         with httpx2.Client(transport=transport) as http:
-            yield World(clients, aws, simulator, clock, _services(clients, clock, http, split_bytes), body)
+            world = World(clients, clients.aws, simulator, clock, partial(_services_of, clients, clock, http), scenario)
+            yield world
+    Concatenation.PART_MIN = PART_MIN
 
 
-def _services(clients: AwsClients, clock: Clock, http: httpx2.Client, split_bytes: int) -> Services:
-    providers = simulated_providers(TOML.read_text(encoding="utf-8"))
+def _services_of(clients: AwsClients, clock: Clock, http: httpx2.Client, scenario: Scenario) -> Services:
+    providers = _limited(simulated_providers(TOML.read_text(encoding="utf-8")), scenario.limits)
     queues = {f"{step}_queue": f"https://sqs.us-east-1.amazonaws.com/1/{step}" for step in STEPS if step != "intake"}
     settings = Settings(
         bucket=BUCKET,
         table=TABLE,
         deployment="test",
         lease_seconds=LEASE_SECONDS,
-        split_bytes=split_bytes,
+        split_bytes=scenario.split_bytes,
         **queues,  # type: ignore[arg-type]  # mypy takes each field for a candidate
     )
     secrets = FakeSecrets({each.secret: "sk-simulated" for each in providers.values()})
@@ -369,14 +406,22 @@ def _services(clients: AwsClients, clock: Clock, http: httpx2.Client, split_byte
     )
 
 
+def _limited(providers: Providers, limits: dict[str, int]) -> Providers:
+    replace = msgspec.structs.replace
+    return Providers({name: replace(each, limits=replace(each.limits, **limits)) for name, each in providers.items()})
+
+
 def _retry_without_waiting(client: openai.OpenAI | anthropic.Anthropic) -> None:
     client._calculate_retry_timeout = lambda *_, **__: 0.0  # type: ignore[method-assign]  # noqa: SLF001 - as above
 
 
-def _shape(name: str, body: bytes, *, simulator: Simulator, aws: Aws) -> None:
-    """Let the requests of first rounds that are busy fail once, whichever batch they are in."""
-    provider = "anthropic" if "/anthropic/" in name else "openai"
-    batches = [each for (_, sk), each in aws.table.items.items() if sk.startswith("BATCH#") and "token" in each]
+def _provider(name: str) -> ProviderName:
+    return "anthropic" if "/anthropic/" in name else "openai"
+
+
+def _shape(world: World, provider: ProviderName, body: bytes) -> None:
+    """How a batch that is about to be created goes: as its scenario says, whichever call creates it."""
+    batches = [each for (_, sk), each in world.aws.table.items.items() if sk.startswith("BATCH#") and "token" in each]
     is_first = any(each["round"]["N"] == "0" and each["token"]["S"].encode() in body for each in batches)
-    failing = [{"match": "wrong", "status": 400}, *([{"match": "busy", "status": 500}] if is_first else [])]
-    simulator.shape(provider=provider, times=1, seconds_to_complete=90, failing=failing)  # type: ignore[arg-type]
+    first = world.scenario.first.get(provider, {}) if is_first else {}
+    world.simulator.shape(provider=provider, times=1, **{**world.scenario.later, **first})

@@ -1,0 +1,66 @@
+"""What is promised of every job, read from what a user finds and from what the providers charge."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from faking.lines import got, wanted
+
+from faults.world import World
+
+
+def broken_promises(world: World) -> list[str]:
+    """Every promise that does not hold, in words."""
+    found: list[str] = []
+    answered = Counter[str]()
+    for number, body in enumerate(world.scenario.files, start=1):
+        job = _job(world, number)
+        found += [f"lines-{number}: {each}" for each in _of_job(job, body)]
+        answered.update(each["provider"] for each in job.get("results", []) if each["error"] is None)
+    return [*found, *_of_providers(world, answered)]
+
+
+def _job(world: World, number: int) -> dict[str, Any]:
+    """A job's files, by their names."""
+    keys = [key for key in world.aws.objects if key.startswith(f"output/folder/lines-{number}/")]
+    bodies = {key.rpartition("/")[2]: world.aws.read(key) for key in keys}
+    job: dict[str, Any] = {"names": sorted(bodies), "failed": bodies.get("failed.jsonl", b"")}
+    for name in ("results", "errors"):
+        job[name] = [json.loads(line) for line in bodies.get(f"{name}.jsonl", b"").splitlines()]
+    job["manifest"] = json.loads(bodies.get("manifest.json", b"{}"))
+    return job
+
+
+def _of_job(job: dict[str, Any], body: bytes) -> Iterator[str]:
+    status = job["manifest"].get("status")
+    if status == "FAILED":
+        if job["names"] != ["manifest.json"]:
+            yield f"a failed job has {job['names']}"
+        return
+    lines = body.splitlines()
+    if [each["line"] for each in job["results"]] != list(range(1, len(lines) + 1)):
+        yield f"results of lines {[each['line'] for each in job['results']]}"
+        return
+    yield from (f"line {each['line']}: {each}" for each in job["results"] if not _is_sound(each, lines))
+    errors = [each for each in job["results"] if each["error"] is not None]
+    if job["errors"] != errors:
+        yield f"errors.jsonl holds {job['errors']}"
+    if job["failed"] != b"".join(lines[each["line"] - 1] + b"\n" for each in errors):
+        yield f"failed.jsonl holds {job['failed']!r}"
+    counts = {"total": len(lines), "answered": len(lines) - len(errors), "failed": len(errors)}
+    if {name: job["manifest"]["counts"][name] for name in counts} != counts:
+        yield f"the manifest counts {job['manifest']['counts']} instead of {counts}"
+
+
+def _is_sound(result: dict[str, Any], lines: list[bytes]) -> bool:
+    """Its own answer and no error, or an error."""
+    return result["error"] is not None or got(result) == wanted(json.loads(lines[result["line"] - 1]))
+
+
+def _of_providers(world: World, answered: Counter[str]) -> Iterator[str]:
+    for name, charges in world.simulator.charges().items():
+        if charges["requests"] != answered[name]:
+            yield f"{name} charged {charges['requests']} requests and {answered[name]} came back"
+        if charges["bodies_charged_more_than_once"] or charges["ever_live_duplicates"]:
+            yield f"{name} was paid twice, or had requests twice: {charges}"

@@ -1,0 +1,180 @@
+"""The jobs whose every call is struck: what is dropped, how the providers behave, and what somebody does meanwhile.
+
+Each is run once without faults; that run must keep the promises, and every other run must end as it did. Where the end
+depends on the moment (a cancel, a late life), the promises alone must hold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from faking.cloud import jsonl
+from faking.lines import chat, claude
+
+if TYPE_CHECKING:
+    from faults.world import World
+
+OPENAI, ANTHROPIC = "openai", "anthropic"
+_BUSY = {"match": "busy", "status": 500}
+_WRONG = {"match": "wrong", "status": 400}
+_EMPTY = {"match": "", "status": 400, "message": "Your credit balance is too low."}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One job, or several at once.
+
+    Attributes:
+        files: Dropped at the same moment, each a job.
+        metadata: Of every file.
+        splits: Of every file.
+        limits: Of every provider, other than in `providers.toml`.
+        first: How a provider's batches of first rounds go: a shape of the simulator's.
+        later: How all batches go.
+        begin: What goes wrong at the providers, whatever the call.
+        acts: What somebody does at a moment (seconds after the drop); it is done again until it returns True.
+        part_min: S3's smallest part, instead of 5 MiB.
+        is_open_ended: The end depends on the moment; only the promises are asked for.
+        varies: Which requests a provider leaves unanswered is its own draw: only the sum of attempts is compared.
+        charged: What the providers charge for.
+    """
+
+    name: str
+    files: tuple[bytes, ...]
+    metadata: dict[str, str] = field(default_factory=dict)
+    splits: int = 2
+    limits: dict[str, int] = field(default_factory=dict)
+    first: dict[str, dict[str, Any]] = field(default_factory=dict)
+    later: dict[str, Any] = field(default_factory=lambda: {"seconds_to_complete": 90})
+    begin: Callable[["World"], None] = lambda _world: None
+    acts: tuple[tuple[float, Callable[["World"], bool]], ...] = ()
+    part_min: int | None = None
+    is_open_ended: bool = False
+    varies: bool = False
+    charged: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def split_bytes(self) -> int:
+        return max(len(body) for body in self.files) // self.splits + 1
+
+
+def _lines(count: int, name: str = "line") -> bytes:
+    """Lines for both providers in turn."""
+    return jsonl([(chat if number % 2 else claude)(f"{name} {number}", number) for number in range(count)])
+
+
+def _refuse_creates(world: "World") -> None:
+    for provider in (OPENAI, ANTHROPIC):
+        world.simulator.fault("status", provider=provider, operation="create", code=401, times=1)
+
+
+def _cancel(world: "World") -> bool:
+    """Somebody asks to cancel, as soon as there is a job."""
+    return world.cancel()
+
+
+MAIN = Scenario(
+    name="main",
+    files=(
+        jsonl(
+            [
+                chat("one", 1),
+                claude("two", 2),
+                chat("busy three"),
+                {"neither": "a request"},
+                claude("five", "five"),
+                chat("wrong six"),
+                claude("busy seven"),
+                chat("eight"),
+                claude("nine", {"n": 9}),
+                chat("ten"),
+                claude("wrong eleven"),
+                chat("twelve", None),
+            ]
+        ),
+    ),
+    first={name: {"failing": [_WRONG, _BUSY]} for name in (OPENAI, ANTHROPIC)},
+    later={"seconds_to_complete": 90, "failing": [_WRONG]},
+    charged={OPENAI: 5, ANTHROPIC: 4},
+)
+EXPIRED = Scenario(
+    name="expired",
+    files=(_lines(8),),
+    splits=1,
+    first={name: {"expire_fraction": 0.5, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
+    varies=True,
+    charged={OPENAI: 4, ANTHROPIC: 4},
+)
+STOPPED = Scenario(
+    name="stopped",  # by the provider
+    files=(_lines(6),),
+    splits=1,
+    first={name: {"cancel_fraction": 0.5, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
+    varies=True,
+    charged={OPENAI: 3, ANTHROPIC: 3},
+)
+LOST = Scenario(
+    name="lost",
+    files=(_lines(6),),
+    splits=1,
+    first={name: {"lose": 1, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
+    varies=True,
+    charged={OPENAI: 3, ANTHROPIC: 3},
+)
+FULL = Scenario(
+    name="full",  # the queue at the provider: the batch fails as a whole, through no fault of its lines
+    files=(jsonl([chat(f"line {number}", number) for number in range(4)]),),
+    first={OPENAI: {"fail_batch": "token_limit_exceeded", "seconds_to_complete": 90}},
+    charged={OPENAI: 4},
+)
+BLAMED = Scenario(
+    name="blamed",  # one line makes its whole batch fail
+    files=(jsonl([chat("one", 1), chat("bad two", 2), chat("three", 3), chat("four", 4)]),),
+    splits=1,
+    first={OPENAI: {"seconds_to_complete": 90, "fail_batch": "invalid_json_line", "fail_line": 2}},
+    charged={OPENAI: 3},
+)
+CANCELLED = Scenario(
+    name="cancelled",  # by the user
+    files=(_lines(16),),
+    first={
+        OPENAI: {"seconds_to_complete": 600, "failing": [_BUSY]},
+        ANTHROPIC: {"seconds_to_complete": 90},
+    },
+    acts=((200, _cancel),),
+    is_open_ended=True,
+)
+REJECTED = Scenario(
+    name="rejected",
+    files=(jsonl([chat("one"), {"neither": "a request"}, claude("three"), b"not JSON"]),),
+    metadata={"batchdrop-on-invalid": "reject"},
+    charged={},
+)
+MULTIPART = Scenario(
+    name="multipart",
+    files=(jsonl([chat(f"line {number} " + "x" * 40, number) for number in range(9)]),),
+    splits=3,
+    part_min=1_000,
+    charged={OPENAI: 9},
+)
+TWO_JOBS = Scenario(
+    name="two jobs",
+    files=(_lines(4, "first"), _lines(4, "second")),
+    splits=1,
+    limits={"queued_requests": 3, "enqueued_tokens": 120},
+    charged={OPENAI: 4, ANTHROPIC: 4},
+)
+PAUSED = Scenario(
+    name="paused",  # the account is refused at the creates, and once more while a batch runs
+    files=(_lines(4),),
+    splits=1,
+    first={ANTHROPIC: {"failing": [_EMPTY], "seconds_to_complete": 90}},
+    begin=_refuse_creates,
+    charged={OPENAI: 2, ANTHROPIC: 2},
+)
+SCENARIOS = {
+    each.name: each
+    for each in (
+        MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
+    )
+}  # fmt: skip
