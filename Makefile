@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 
 ARGS ?=
 
-.PHONY: setup demo test test-unit crash-test faults bench-latency bench-memory bench-files lock bootstrap deploy smoke-paid clean
+.PHONY: setup demo test test-unit crash-test mutations faults bench-latency bench-memory bench-files lock bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -65,6 +65,10 @@ test-unit: setup
 # For two faults at a time: make crash-test ARGS="--pairs 500 --seed 100"
 crash-test: setup
 	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/crash_test.py $(ARGS)
+
+# Each rule is broken in a copy of the sources: its test must fail. For some of them: make mutations ARGS="doubt.py"
+mutations: setup
+	@PYTHONPATH=tests $(BIN)/python -m faults.mutations $(ARGS)
 
 # The matrix of docs/faults.md, from a job of 1,000 lines for each fault and provider; fails where a promise is broken.
 faults: setup

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 from faking.cloud import Cloud
 
-from faults.outside import Fault
+from faults.aws import Message
+from faults.outside import Fault, Outside
 from faults.points import Point, Whole, undisturbed, violations
-from faults.world import World, new_world
+from faults.world import STEPS, World, new_world
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,38 @@ def test_request_files_of_others_and_of_batches_under_way_stay(
     }  # it is young: its worker may be about to record it
     cloud.tick(3_600)
     assert {each.id for each in api.uploads()} == set(strangers)
+
+
+@pytest.mark.parametrize("fault", [Fault.SLEEPS, Fault.SLEEPS_FOR_HOURS])
+@pytest.mark.parametrize("call", ["PutEvents", "/manifest.json"])
+def test_a_publisher_that_wakes_up_too_late_ends_quietly(world: World, whole: Whole, call: str, fault: Fault) -> None:
+    assert violations(at(call, fault, whole.calls), whole.outcome, world) == []
+
+
+@pytest.mark.parametrize("fault", [Fault.SLEEPS, Fault.TWICE])
+def test_a_planner_that_wakes_up_too_late_leaves_the_first_plan(world: World, whole: Whole, fault: Fault) -> None:
+    written = [
+        number
+        for number, name in enumerate(whole.calls, start=1)
+        if name.startswith("s3.PutObject") and name.endswith("/plan-0.json")
+    ]
+    for number in written:
+        assert violations(Point(((number, fault),)), whole.outcome, world) == []
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_step_whose_message_is_lost_is_done_all_the_same(world: World, whole: Whole, step: str) -> None:
+    world.begin(Outside())
+    lost: set[str] = set()
+
+    def arrives(of: str, _message: Message) -> float | None:
+        if of != step or of in lost:
+            return 0
+        lost.add(of)
+        return None
+
+    world.arrives = arrives
+    world.run()
+    assert lost == {step}
+    assert (world.errors, world.left_over()) == ([], [])
+    assert world.outcome() == whole.outcome

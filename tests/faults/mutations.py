@@ -1,0 +1,377 @@
+"""Every rule has a test that fails without it: each is broken in a copy of the sources, and its test is run.
+
+`make mutations` prints what caught what, and ends with 1 where nothing did. The sources here are never changed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+_SECONDS = 900
+_FAILED = 1  # pytest's word for tests that ran and failed
+
+
+class Mutation(NamedTuple):
+    """A rule, how its line reads without it, and the test that fails then. `file` is under `functions/batchdrop`."""
+
+    rule: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+_STEPS, _STORE, _FAULTS = "tests/steps/", "tests/store/test_moves.py::", "tests/faults/"
+_DOUBT, _CANCEL, _ROUNDS = (f"{_STEPS}test_{name}.py::" for name in ("doubt", "cancel", "rounds"))
+_PROVIDERS, _WHOLE, _RULES = (f"{_STEPS}test_{name}.py::" for name in ("providers", "whole_path", "rules"))
+_ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
+_CREATE = """row = _intended(job, row, services)
+            provider_id = api.create(
+                row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
+            )
+"""
+_CREATE_FIRST = """provider_id = api.create(
+                row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
+            )
+            row = _intended(job, row, services)
+"""
+
+MUTATIONS = (
+    # Submitting
+    Mutation(
+        "the intent is written before the create",
+        "submit.py",
+        _CREATE,
+        _CREATE_FIRST,
+        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+    ),
+    Mutation(
+        "a create is not repeated by the SDK (OpenAI)",
+        "providers/openai.py",
+        "max_retries=0",
+        "max_retries=2",
+        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+    ),
+    Mutation(
+        "a create is not repeated by the SDK (Anthropic)",
+        "providers/anthropic.py",
+        "max_retries=0",
+        "max_retries=2",
+        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+    ),
+    Mutation(
+        "a reply that was lost is a doubt, not a refusal",
+        "submit.py",
+        """    except OutcomeUnknown as error:
+""",
+        """    except OutcomeUnknown as error:
+        back_to_waiting(row, services)
+""",
+        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+    ),
+    Mutation(
+        "the claim of a create checks that the job still runs",
+        "submit.py",
+        "also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, services, take_slot)],",
+        "also=[add_intent(intent), *slot(batch, services, take_slot)],",
+        f"{_RULES}test_a_batch_that_was_admitted_before_the_cancel_is_not_created_after_it",
+    ),
+    Mutation(
+        "a provider's batch has one owner: its id is recorded with the move",
+        "submit.py",
+        "also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, services, free_slot)],",
+        "also=[*slot(batch, services, free_slot)],",
+        f"{_RULES}test_a_create_in_doubt_does_not_take_another_jobs_batch_for_its_own",
+    ),
+    Mutation(
+        "one create at a time for each number of requests (Anthropic)",
+        "submit.py",
+        "require_state(job, JobState.RUNNING), *slot(batch, services, take_slot)],",
+        "require_state(job, JobState.RUNNING)],",
+        f"{_DOUBT}test_batches_of_one_size_are_created_one_after_the_other_at_anthropic",
+    ),
+    Mutation(
+        "a create that is not found is not given up before the grace is over",
+        "doubt.py",
+        "if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:",
+        "if misses < _LISTINGS:",
+        f"{_DOUBT}test_a_batch_that_was_never_created_is_created_after_the_grace",
+    ),
+    Mutation(
+        "the fence: the upload is deleted before its batch is given up",
+        "doubt.py",
+        "        api.delete(batch)  # the fence: a create that is still under way finds no file\n",
+        "",
+        f"{_RULES}test_a_create_that_arrives_soon_after_it_was_given_up_finds_no_file",
+    ),
+    Mutation(
+        "creates that were given up are watched",
+        "doubt.py",
+        "also=(watch_intent(batch),), input_file_id=None",
+        "input_file_id=None",
+        f"{_DOUBT}test_anthropics_create_that_arrives_after_the_grace_is_reported_as_a_duplicate",
+    ),
+    Mutation(
+        "with another key, nothing is given up",
+        "doubt.py",
+        "if services.apis.key_id(batch.provider) != batch.key_id:",
+        "if False:",
+        f"{_ISOLATION}test_with_another_key_a_create_in_doubt_is_not_given_up",
+    ),
+    Mutation(
+        "only what is proven ours is cancelled",
+        "cancel.py",
+        "if not batch.adopted:",
+        "if True:",
+        f"{_ISOLATION}test_a_batch_that_is_not_proven_ours_is_never_cancelled",
+    ),
+    Mutation(
+        "a 404 on a recorded id means nothing",
+        "poll.py",
+        """            found = api.retrieve(batch_id)
+        except (Missing, Refused, Transient) as error:
+""",
+        """            found = api.retrieve(batch_id)
+        except Missing:
+            yield ProviderBatch(id=batch_id, status="gone", ended_as="failed")
+        except (Refused, Transient) as error:
+""",
+        f"{_RULES}test_a_batch_that_is_unknown_for_a_while_is_paid_once",
+    ),
+    # State
+    Mutation(
+        "every move is conditional on the state",
+        "writes.py",
+        """    update.when("state", "=", old.state)
+    update.when("epoch", "=", old.epoch)
+""",
+        """    update.when("epoch", "=", old.epoch)
+""",
+        f"{_STORE}test_a_row_in_another_state_is_not_moved_even_if_its_epoch_is_the_same",
+    ),
+    Mutation(
+        "every move is conditional on the epoch",
+        "writes.py",
+        """    update.when("state", "=", old.state)
+    update.when("epoch", "=", old.epoch)
+""",
+        """    update.when("state", "=", old.state)
+""",
+        f"{_STORE}test_of_two_claims_of_the_same_row_one_holds",
+    ),
+    Mutation(
+        "the last write too: a publisher that lost its claim does not move the job",
+        "publish.py",
+        "done = services.store.move(claimed, job.outcome,",
+        "done = services.store.move(services.store.job(job_id) or claimed, job.outcome,",
+        f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
+    ),
+    Mutation(
+        "a move that was one's own is known by its id when the reply was lost",
+        "store.py",
+        'if found.get("moved_by") == move_id:',
+        "if False:",
+        f"{_STORE}test_a_move_whose_reply_was_lost_is_found_by_its_own_id",
+    ),
+    Mutation(
+        "counters are conditional on the value that was read",
+        "writes.py",
+        '    update.when(counter, "=", value)\n',
+        "",
+        f"{_STORE}test_a_counter_moves_with_the_state_or_not_at_all",
+    ),
+    Mutation(
+        "a claim that is held is nobody else's",
+        "store.py",
+        "if row.claimed_until > now:",
+        "if False:",
+        f"{_STORE}test_a_claim_holds_until_it_ends_and_then_the_next_one_holds",
+    ),
+    Mutation(
+        "the barrier: nothing is admitted before the whole file is planned",
+        "admit.py",
+        "return found is not None and found.state is JobState.RUNNING",
+        "return found is not None",
+        f"{_RULES}test_nothing_is_admitted_before_the_whole_file_is_planned",
+    ),
+    Mutation(
+        "an admitted batch whose message was lost is sent again",
+        "sweep.py",
+        "    (Batch, BatchState.ADMITTED): _submit,\n",
+        "",
+        f"{_FAULTS}test_late_workers.py::test_a_step_whose_message_is_lost_is_done_all_the_same",
+    ),
+    # Limits
+    Mutation(
+        "the reservation is in the admission's transaction",
+        "admit.py",
+        "also=[take], ",
+        "",
+        f"{_PROVIDERS}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
+    ),
+    Mutation(
+        "a batch that ended gives its share of the limits back",
+        "poll.py",
+        "also=[release(batch.ledger, batch.cost)],",
+        "also=[],",
+        f"{_PROVIDERS}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
+    ),
+    Mutation(
+        "a batch that goes back to waiting gives its share of the limits back",
+        "submit.py",
+        "also=[release(batch.ledger, batch.cost), *freed, *also],",
+        "also=[*freed, *also],",
+        f"{_RULES}test_a_batch_that_goes_back_to_waiting_gives_its_share_back",
+    ),
+    # Bytes
+    Mutation(
+        "a manifest is never overwritten",
+        "publish.py",
+        "written = services.files.put_first(key, msgspec.json.encode(manifest))",
+        "services.files.put(key, written := msgspec.json.encode(manifest))",
+        f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
+    ),
+    Mutation(
+        "the first plan of a split stays",
+        "plan.py",
+        "found = services.files.put_first(key, msgspec.json.encode(plan))",
+        "services.files.put(key, found := msgspec.json.encode(plan))",
+        f"{_LATE}test_a_planner_that_wakes_up_too_late_leaves_the_first_plan",
+    ),
+    Mutation(
+        "an attempt's files carry its epoch",
+        "files.py",
+        "{step}-{split.round}-{split.epoch}/",
+        "{step}-{split.round}/",
+        f"{_RULES}test_two_attempts_at_a_split_never_write_to_the_same_place",
+    ),
+    Mutation(
+        "work/ and the rows stay until the provider's files are deleted",
+        "publish.py",
+        "if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):",
+        "if False:",
+        f"{_RULES}test_a_job_is_not_cleaned_up_before_its_provider_files_are_deleted",
+    ),
+    # Accounting
+    Mutation(
+        "a line is lost only with proof",
+        "collect.py",
+        "            raise _NotProven(seen)\n",
+        "            return\n",
+        f"{_RULES}test_a_line_that_a_first_download_lacks_is_not_lost",
+    ),
+    Mutation(
+        "only what was not answered is sent again",
+        "rounds.py",
+        "if found in {Found.NOTHING, Found.RETRYABLE})",
+        "if True)",
+        f"{_ROUNDS}test_only_what_expired_is_sent_again_and_nothing_is_paid_twice",
+    ),
+    Mutation(
+        "a round sends again what this round left, not the rounds before",
+        "rounds.py",
+        " if each.round == split.round]",
+        "]",
+        f"{_ROUNDS}test_a_line_is_sent_three_times_at_most",
+    ),
+    Mutation(
+        "what a provider never ended is not sent again",
+        "cancel.py",
+        """        close_batch(
+            batch,
+            BatchState.FAILED,
+""",
+        """        close_batch(
+            batch.with_(again=batch.requests),
+            BatchState.FAILED,
+""",
+        f"{_CANCEL}test_a_batch_that_never_ends_is_given_up_and_not_sent_again",
+    ),
+    Mutation(
+        "a job ends at its greatest age",
+        "sweep.py",
+        """    if now >= last_moment(job):
+        reason""",
+        """    if False:
+        reason""",
+        f"{_CANCEL}test_a_job_that_is_too_old_is_ended_with_its_reason",
+    ),
+    Mutation(
+        "an answer is preferred to an error",
+        "collected.py",
+        "if found > self.found[position]:",
+        "if True:",
+        "tests/unit/test_collected.py::test_an_answer_stands_whatever_else_is_said_of_its_request",
+    ),
+    Mutation(
+        "a result with a custom_id that is not ours is not counted",
+        "collect.py",
+        "if not custom_id.startswith(self._prefix) or not text.isdecimal():",
+        "if not text.isdecimal():",
+        f"{_RULES}test_a_result_of_a_stranger_is_no_lines_result",
+    ),
+    Mutation(
+        "failed.jsonl has the order of errors.jsonl",
+        "assemble.py",
+        "in zip(self._failed_at, self._failed_bytes, strict=True):",
+        "in reversed(list(zip(self._failed_at, self._failed_bytes, strict=True))):",
+        f"{_WHOLE}test_ten_bad_lines_among_a_hundred_give_ninety_answers_and_ten_numbered_errors",
+    ),
+)
+
+
+def source_of(mutation: Mutation, functions: Path = ROOT / "functions") -> Path:
+    return functions / "batchdrop" / mutation.file
+
+
+def _run(mutation: Mutation) -> str:
+    """What became of the rule's test without the rule: `caught`, or why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        functions = Path(folder) / "functions"
+        shutil.copytree(ROOT / "functions", functions, ignore=shutil.ignore_patterns("__pycache__"))
+        path = source_of(mutation, functions)
+        text = path.read_text(encoding="utf-8")
+        if text.count(mutation.old) != 1:
+            return f"NOT FOUND: its line is {text.count(mutation.old)} times in {mutation.file}"
+        path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+        return _tested(mutation.test, functions)
+
+
+def _tested(test: str, functions: Path) -> str:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(functions),  # before the project's own
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+    }
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", test]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=_SECONDS, check=False)
+    if done.returncode == _FAILED:
+        return "caught"
+    return "NOT CAUGHT" if done.returncode == 0 else f"NOT RUN: {done.stdout.decode()[-400:]}"
+
+
+def main(wanted: Iterable[str]) -> int:
+    """Run the mutations whose rule or file holds one of these words; all of them when there are none."""
+    words = list(wanted)
+    chosen = [each for each in MUTATIONS if not words or any(word in f"{each.rule} {each.file}" for word in words)]
+    failed = 0
+    sys.stdout.write("| rule | test | |\n|---|---|---|\n")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for mutation, said in zip(chosen, pool.map(_run, chosen), strict=True):
+            failed += said != "caught"
+            sys.stdout.write(f"| {mutation.rule} | `{mutation.test.rpartition('::')[2]}` | {said} |\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{len(chosen)} mutations, {len(chosen) - failed} caught\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
