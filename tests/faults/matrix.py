@@ -14,6 +14,7 @@ from faults.aws import Message
 from faults.cases import CASES, OPENAI, Case, Scene
 from faults.outside import Outside
 from faults.points import DUPLICATE
+from faults.scenarios import Scenario
 from faults.world import BEGIN, World, new_world
 
 LINES = 1_000
@@ -79,7 +80,8 @@ def rows(provider: str, titles: Iterable[str]) -> Iterator[Row]:
     """Run the cases of these titles that there are for a provider, one after the other."""
     line = chat if provider == OPENAI else claude
     lines = [line(f"Say {number}", number) for number in range(LINES)]
-    with new_world(jsonl(lines), split_bytes=10_000_000, before_create=lambda *_, **__: None) as world:
+    job = Scenario(name="matrix", files=(jsonl(lines),), splits=1)
+    with new_world(job, before_create=lambda *_: None) as world:
         calls = _undisturbed(world)
         scene = Scene(world, provider, lines, calls, _published_at(world))
         for case in map(every_case().__getitem__, titles):

@@ -306,6 +306,11 @@ class Outcome:
     live_twice: dict[str, list[str]]
     events: list[str]
 
+    @property
+    def results(self) -> list[Any]:
+        """The result lines of every job."""
+        return [each for key, lines in self.outputs.items() if key.endswith("/results.jsonl") for each in lines]
+
 
 def _read(key: str, body: bytes, volatile: set[str]) -> Any:
     """Lines of JSON as values; a user's own lines as they are."""

@@ -60,6 +60,8 @@ def test_a_create_that_arrives_soon_after_it_was_given_up_finds_no_file(cloud: C
     job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
     cloud.settle(rounds=100)
     assert job is not None
+    for _ in range(4):
+        cloud.tick(300)
     charges = cloud.simulator.charges()["openai"]
     assert (charges["batches"], charges["requests"]) == (2, 1)
 
