@@ -1,14 +1,14 @@
 """Assemble: one split's answers are joined to its lines, in input order, and sealed as its part of the outputs.
 
-The raw copies are spooled on disk and read by offset; memory holds a few numbers for each line of the split. The split
-that is assembled last lets the job be published.
+Lines are taken in windows whose results fit on the disk: they are spooled from the raw copies and read by place. Memory
+holds a few numbers for each line of the split. A run that has no time for another window seals what it has, and the
+next one goes on from there. The split that is assembled last lets the job be published.
 """
 
-import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,12 +30,15 @@ from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
+from batchdrop.spool import Spool, Wanted, read_spans
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed
-from batchdrop.turns import turn
+from batchdrop.turns import time_of_a_run, turn
 from batchdrop.writes import move_too, update_counter
 
 logger = Logger(child=True)
+
+_encode = msgspec.json.Encoder().encode
 
 _WRITE_BUFFER = 256 * 1024
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
@@ -51,16 +54,24 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
         return
     with turn(job_id, services):
         claimed = services.store.claim(split, services.settings.lease_seconds)
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            part = _Assembly(job, claimed, services, Path(folder), stack).run()
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as spool:
+            assembly = _Assembly(job, claimed, services, Path(folder), spool)
+            part = assembly.run(time_of_a_run(services))
         key = f"{files.attempt_prefix(claimed, 'assemble')}part.json"
         services.files.put(key, msgspec.json.encode(part), content_type="application/json")
-        _settle(claimed, key, services)
+        _record(claimed, assembly, (*claimed.part_keys, key), services)
         counts = part.counts
         logger.info("split assembled", job=job_id, split=index, answered=counts.answered, failed=counts.failed)
 
 
-def _settle(split: Split, key: str, services: Services) -> None:
+def _record(split: Split, assembly: "_Assembly", part_keys: tuple[str, ...], services: Services) -> None:
+    if assembly.done == assembly.total:
+        _settle(split, part_keys, services)
+    else:
+        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=assembly.done)
+
+
+def _settle(split: Split, part_keys: tuple[str, ...], services: Services) -> None:
     """Move the split and lower the job's count in one transaction; the last one fixes outcome and times."""
     while True:
         job = services.store.job(split.job)
@@ -69,7 +80,7 @@ def _settle(split: Split, key: str, services: Services) -> None:
         left = job.unassembled - 1
         also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
         try:
-            services.store.move(split, SplitState.ASSEMBLED, also=[also], part_key=key, due_at=None)
+            services.store.move(split, SplitState.ASSEMBLED, also=[also], part_keys=part_keys, due_at=None)
         except Changed:
             continue
         if not left:
@@ -95,32 +106,29 @@ def _publishing(job: Job, services: Services) -> Callable[[str], dict[str, objec
 
 
 class _Sent:
-    """A closed batch: who answered what, and its raw copies on disk, read by offset."""
+    """A closed batch: who answered what, and where its result lines lie in the raw copies."""
 
-    def __init__(self, batch: Batch, services: Services, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, batch: Batch, services: Services) -> None:
         self.batch = batch
         self.members = read_members(services.files, batch.members_key)
         self.protocol = services.providers[batch.provider].protocol
         self.read_outcome = outcome_reader(self.protocol)
         self.collected = Collected.empty(batch.requests)
-        self._streams: list[int] = []
         if batch.collected_key is not None:
             self.collected = read_collected(services.files, batch.collected_key)
-            self._spool(batch.collected_key, services, folder, stack)
 
-    def _spool(self, prefix: str, services: Services, folder: Path, stack: ExitStack) -> None:
-        for number in range(self.collected.count_streams()):
-            path = folder / f"raw-{self.batch.id}-{number}"
-            services.files.download(raw_key(prefix, number), path)
-            self._streams.append(stack.enter_context(path.open("rb")).fileno())
-            path.unlink()
-
-    def outcome(self, position: int) -> Outcome | None:
-        """What the provider said of a request; None when it said nothing."""
-        if self.collected.found[position] == Found.NOTHING:
-            return None
-        stream = self._streams[self.collected.streams[position]]
-        return self.read_outcome(os.pread(stream, self.collected.lengths[position], self.collected.offsets[position]))
+    def spool(self, positions: list[int], spool: Spool, store: files.Files) -> None:
+        """Copy the result lines of some requests to the disk."""
+        found = self.collected
+        positions.sort(key=found.offsets.__getitem__)
+        for stream in sorted({found.streams[position] for position in positions}):
+            key = raw_key(self.batch.collected_key or "", stream)
+            wanted = (
+                Wanted(self.members[position], found.offsets[position], found.lengths[position])
+                for position in positions
+                if found.streams[position] == stream
+            )
+            spool.take(store.reader(key), wanted)
 
     def attempts(self) -> int:
         """How often its requests were sent, this batch included."""
@@ -145,11 +153,11 @@ class _Sent:
 
 
 class _Output:
-    """An output of the split in one or more sealed pieces, on disk until it is whole."""
+    """An output of the split in one or more sealed pieces, each on disk until it is whole."""
 
-    def __init__(self, folder: Path, name: str, prefix: str, services: Services, part_bytes: int | None = None) -> None:
+    def __init__(self, folder: Path, name: str, prefix: str, services: Services, piece_bytes: int) -> None:
         self._folder, self._name, self._prefix, self._services = folder, name, prefix, services
-        self._part_bytes = part_bytes
+        self._piece_bytes = piece_bytes
         self.sealed: list[Sealed] = []
         self._open()
 
@@ -159,7 +167,7 @@ class _Output:
         self._bytes = self._lines = self._first = self._last = 0
 
     def write(self, line: bytes, number: int = 0) -> None:
-        if self._part_bytes is not None and self._bytes >= self._part_bytes:
+        if self._bytes >= self._piece_bytes:
             self.seal()
             self._open()
         self._file.write(line)
@@ -179,70 +187,112 @@ class _Output:
 
 
 class _Assembly:
-    def __init__(self, job: Job, split: Split, services: Services, folder: Path, stack: ExitStack) -> None:
-        self._job, self._split, self._services, self._folder = job, split, services, folder
+    """A run over a split: `done` of its `total` lines, blank ones aside, are assembled, by it or before."""
+
+    def __init__(self, job: Job, split: Split, services: Services, folder: Path, spool: BinaryIO) -> None:
+        self._job, self._split, self._services = job, split, services
         self._plan: Plan = read_plan(split, services)
         opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
         self._lines_before = opened.lines_before[split.index]
         batches = [each for each in services.store.batches(split.job, split.index) if each.round <= split.round]
-        self._sent = [_Sent(each, services, folder, stack) for each in batches]
+        self._sent = [_Sent(each, services) for each in batches]
         self._is_cancelled = job.state is JobState.CANCELLING
+        self.total, self.done = self._plan.lines - self._plan.blank_lines, split.assembled
+        self._spool = Spool(spool, self.total)
+        self._which, self._where = self._best()
+        self._route_of = array("i", bytes(4 * self.total))
         self._tally = Tally()
         self._routes = [RouteTally() for _ in self._plan.routes]
-        prefix = files.attempt_prefix(split, "assemble")
-        self._results = _Output(folder, "results", prefix, services, job.settings.part_bytes)
-        self._errors = _Output(folder, "errors", prefix, services)
-        self._failed = _Output(folder, "failed", prefix, services)
+        prefix, piece = files.attempt_prefix(split, "assemble"), services.settings.piece_bytes
+        self._results = _Output(folder, "results", prefix, services, min(job.settings.part_bytes or piece, piece))
+        self._errors = _Output(folder, "errors", prefix, services, piece)
+        self._failed = _Output(folder, "failed", prefix, services, piece)
         self._failed_at, self._failed_bytes = array("Q"), array("I")
 
-    def run(self) -> Part:
-        encode = msgspec.json.Encoder().encode
-        for line, result in self._results_in_order():
-            text = encode(result) + b"\n"
-            self._results.write(text, result.line)
-            if result.error is not None:
-                self._errors.write(text)
-                self._failed_at.append(line.offset)
-                self._failed_bytes.append(line.length)
+    def run(self, has_time: Callable[[], bool]) -> Part:
+        """Assemble one window of lines at least, and more while there is time."""
+        lines = enumerate(read_index(self._services.files, self._plan))
+        for place, line in islice(lines, self.done):
+            self._route_of[place] = line.route
+        for number, window in enumerate(self._windows()):
+            if number and not has_time():
+                break
+            self._spool_results(window)
+            for place, line in islice(lines, len(window)):
+                self._route_of[place] = line.route
+                self._write(line, self._result(place, line))
+            self.done = window.stop
         self._write_failed()
         for output in (self._results, self._errors, self._failed):
             output.seal()
         return Part(
             results=self._results.sealed,
-            errors=self._errors.sealed[0],
-            failed=self._failed.sealed[0],
+            errors=self._errors.sealed,
+            failed=self._failed.sealed,
             counts=self._tally.counts(),
             models=self._models(),
             api_versions=sorted({sent.batch.api_version for sent in self._sent if sent.batch.api_version}),
         )
 
-    def _results_in_order(self) -> Iterator[tuple[IndexedLine, Result]]:
-        total = self._plan.lines - self._plan.blank_lines
-        which, where = self._best(total)
-        for place, line in enumerate(read_index(self._services.files, self._plan)):
-            if line.error is not None or which[place] == _NEVER:
-                yield line, self._unsent(line)
-            else:
-                yield line, self._answer(line, self._sent[which[place]], where[place])
+    def _windows(self) -> Iterator[range]:
+        """The lines that are left, in ranges whose results fit on the disk together."""
+        start, size = self.done, 0
+        for place in range(start, self.total):
+            if self._which[place] != _NEVER:
+                size += self._sent[self._which[place]].collected.lengths[self._where[place]]
+            if size >= self._services.settings.spool_bytes:
+                yield range(start, place + 1)
+                start, size = place + 1, 0
+        if start < self.total:
+            yield range(start, self.total)
 
-    def _best(self, total: int) -> tuple[array[int], array[int]]:
+    def _spool_results(self, window: range) -> None:
+        self._spool.clear()
+        for number, sent in enumerate(self._sent):
+            found = sent.collected.found
+            positions = [
+                position
+                for position, place in enumerate(sent.members)
+                if place in window
+                and self._which[place] == number
+                and self._where[place] == position
+                and found[position] != Found.NOTHING
+            ]
+            sent.spool(positions, self._spool, self._services.files)
+
+    def _write(self, line: IndexedLine, result: Result) -> None:
+        text = _encode(result) + b"\n"
+        self._results.write(text, result.line)
+        if result.error is not None:
+            self._errors.write(text)
+            self._failed_at.append(line.offset)
+            self._failed_bytes.append(line.length)
+
+    def _result(self, place: int, line: IndexedLine) -> Result:
+        if line.error is not None or self._which[place] == _NEVER:
+            return self._unsent(line)
+        return self._answer(line, place, self._sent[self._which[place]], self._where[place])
+
+    def _outcome(self, place: int, sent: _Sent, position: int) -> Outcome | None:
+        """What the provider said of a request; None when it said nothing."""
+        if sent.collected.found[position] == Found.NOTHING:
+            return None
+        return sent.read_outcome(self._spool.line(place, sent.collected.lengths[position]))
+
+    def _best(self) -> tuple[array[int], array[int]]:
         """For each line: which batch speaks for it, and at which position.
 
         An answer speaks before an error; of several errors the last one does, unless it is a duplicate's.
         """
-        which, where = (array("I", bytes(4 * total)) for _ in range(2))
-        for place in range(total):
-            which[place] = _NEVER
+        which, where = array("I", [_NEVER]) * self.total, array("I", bytes(4 * self.total))
         for number, sent in enumerate(self._sent):
             for position, place in enumerate(sent.members):
-                if sent.batch.is_duplicate and not self._is_answered(number, position):
+                if sent.batch.is_duplicate and sent.collected.found[position] != Found.ANSWERED:
                     continue
-                if which[place] == _NEVER or not self._is_answered(which[place], where[place]):
+                before = which[place]
+                if before == _NEVER or self._sent[before].collected.found[where[place]] != Found.ANSWERED:
                     which[place], where[place] = number, position
         return which, where
-
-    def _is_answered(self, number: int, position: int) -> bool:
-        return self._sent[number].collected.found[position] == Found.ANSWERED
 
     def _unsent(self, line: IndexedLine) -> Result:
         number = self._lines_before + line.number
@@ -265,9 +315,9 @@ class _Assembly:
             attempts=0,
         )
 
-    def _answer(self, line: IndexedLine, sent: _Sent, position: int) -> Result:
+    def _answer(self, line: IndexedLine, place: int, sent: _Sent, position: int) -> Result:
         route, counts = self._plan.routes[line.route], self._routes[line.route]
-        outcome, protocol = sent.outcome(position), sent.protocol
+        outcome, protocol = self._outcome(place, sent, position), sent.protocol
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.requests += 1
@@ -297,18 +347,18 @@ class _Assembly:
 
     def _write_failed(self) -> None:
         """The input lines of the errors, byte for byte; a line over the limit stands as an empty one."""
-        if not self._failed_at:
-            return
-        start, end = self._failed_at[0], self._failed_at[-1] + self._failed_bytes[-1]
-        source, path = self._job.source, self._folder / "input"
-        with path.open("wb+") as file:
-            for chunk in self._services.files.stream(source.key, start=start, end=end, version_id=source.version_id):
-                file.write(chunk)
-            file.flush()
-            for offset, length in zip(self._failed_at, self._failed_bytes, strict=True):
-                line = b"" if length > MAX_LINE_BYTES else os.pread(file.fileno(), length, offset - start)
-                self._failed.write(line + b"\n")
-        path.unlink()
+        source = self._job.source
+        spans = (
+            (offset, offset + (length if length <= MAX_LINE_BYTES else 0))
+            for offset, length in zip(self._failed_at, self._failed_bytes, strict=True)
+        )
+        line = bytearray()
+        read = self._services.files.reader(source.key, source.version_id)
+        for chunk, is_last in read_spans(read, spans):
+            line += chunk
+            if is_last:
+                self._failed.write(bytes(line) + b"\n")
+                line.clear()
 
     def _models(self) -> list[ModelCounts]:
         batches = self._batches_by_route()
@@ -325,16 +375,12 @@ class _Assembly:
             )
             for number, (route, counts) in enumerate(zip(self._plan.routes, self._routes, strict=True))
         ]
-        return [each for each in models if each.requests]
+        return [each for each in models if each.requests or each.batches]
 
     def _batches_by_route(self) -> list[int]:
-        """How many batches held requests of each route; Anthropic's mix models."""
-        total = self._plan.lines - self._plan.blank_lines
-        route_of = array("i", bytes(4 * total))
-        for place, line in enumerate(read_index(self._services.files, self._plan)):
-            route_of[place] = line.route
+        """How many batches held requests of each route, counted by the split's last run; Anthropic's mix models."""
         counts = [0] * len(self._plan.routes)
-        for sent in self._sent:
-            for route in {route_of[place] for place in sent.members}:
+        for sent in self._sent if self.done == self.total else ():
+            for route in {self._route_of[place] for place in sent.members}:
                 counts[route] += 1
         return counts

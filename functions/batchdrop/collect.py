@@ -1,10 +1,8 @@
 """Collect: an ended batch's results are copied raw (paid answers are safe), then each request is accounted for."""
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -27,6 +25,7 @@ from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
 from batchdrop.submit import slot
 from batchdrop.turns import turn
+from batchdrop.uploads import Upload
 from batchdrop.writes import reserve, take_slot
 
 logger = Logger(child=True)
@@ -80,9 +79,8 @@ def _account(batch: Batch, services: Services) -> Batch:
     if job is None:
         raise NotMyTurn
     prefix = files.collected_prefix(batch)
-    with tempfile.TemporaryDirectory() as folder:
-        copy = _Copy(batch, services.apis[batch.provider], prefix, Path(folder), services)
-        copy.run()
+    copy = _Copy(batch, services.apis[batch.provider], prefix, services)
+    copy.run()
     if batch.adopted and copy.is_of_strangers():
         _disown(batch, services)
     collected = copy.collected
@@ -139,8 +137,8 @@ class _Copy:
     `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again.
     """
 
-    def __init__(self, batch: Batch, api: BatchApi, prefix: str, folder: Path, services: Services) -> None:
-        self._batch, self._api, self._prefix, self._folder, self._services = batch, api, prefix, folder, services
+    def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services) -> None:
+        self._batch, self._api, self._prefix, self._services = batch, api, prefix, services
         protocol = services.providers[batch.provider].protocol
         self._accounts = _Accounts(batch, services.settings.deployment, protocol)
         self._bytes: dict[str, int] = {}
@@ -177,13 +175,9 @@ class _Copy:
             self._prove_loss()
 
     def _copy(self, chunks: Iterator[bytes], number: int) -> int:
-        path = self._folder / f"raw-{number}"
-        with path.open("wb") as out:
+        with self._services.files.writer(raw_key(self._prefix, number)) as out:
             self._accounts.read(_teed(chunks, out), number)
-        self._services.files.put(raw_key(self._prefix, number), path)
-        size = path.stat().st_size
-        path.unlink()
-        return size
+        return out.bytes
 
     def _prove_loss(self) -> None:
         """Lines that are in no stream are lost only when the streams are proven whole.
@@ -242,7 +236,7 @@ def _ended(batch: Batch) -> ProviderBatch:
     )
 
 
-def _teed(chunks: Iterator[bytes], out: BinaryIO) -> Iterator[bytes]:
+def _teed(chunks: Iterator[bytes], out: Upload) -> Iterator[bytes]:
     for chunk in chunks:
         out.write(chunk)
         yield chunk

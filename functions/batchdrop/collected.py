@@ -40,11 +40,6 @@ class Collected(msgspec.Struct, kw_only=True):
             self.offsets[position] = offset
             self.lengths[position] = length
 
-    def count_streams(self) -> int:
-        """The raw copies that hold a result: those from 0 to the last one that does."""
-        used = (stream for stream, found in zip(self.streams, self.found, strict=True) if found != Found.NOTHING)
-        return max(used, default=-1) + 1
-
     def to_bytes(self) -> bytes:
         return b"".join(each.tobytes() for each in (self.offsets, self.lengths, self.found, self.streams))
 

@@ -139,12 +139,15 @@ def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Spl
         return job, split
     chunks = services.files.stream(job.key, version_id=job.version_id)
     inflated = inflate(chunks, job.key, max_bytes=BYTES_PER_SECOND * services.settings.function_seconds)
-    stored = services.files.put_stream(f"{files.attempt_prefix(split, 'plan')}inflated.jsonl", inflated)
-    if not stored.bytes:
+    key = f"{files.attempt_prefix(split, 'plan')}inflated.jsonl"
+    with services.files.writer(key) as out:
+        for piece in inflated:
+            out.write(piece)
+    if not out.bytes:
         raise Unprocessable("The file is empty.")
-    logger.info("file inflated", job=job.id, bytes=stored.bytes)
-    splitting = splitting_of(stored.bytes, services.settings.split_bytes)
-    read = {"source_key": stored.key, "source_version": stored.version_id, "source_bytes": stored.bytes}
+    logger.info("file inflated", job=job.id, bytes=out.bytes)
+    splitting = splitting_of(out.bytes, services.settings.split_bytes)
+    read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
     return _record(job, split, read | splitting, services)
 
 

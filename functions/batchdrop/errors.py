@@ -17,6 +17,10 @@ class Transient(BatchdropError):  # noqa: N818 - named by what the caller does n
     """Nothing is lost: leave the state as it is and try again later."""
 
 
+class OutOfTime(BatchdropError):  # noqa: N818 - named by what the caller does next
+    """This run must end: what is done stays; let go, and sweep has the next run go on."""
+
+
 class AccountRefused(BatchdropError):  # noqa: N818 - named by what the caller does next
     """The provider refuses the account (no key, a bad key, no credit): pause the provider; no line is at fault."""
 

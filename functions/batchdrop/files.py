@@ -2,9 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from batchdrop.errors import Transient
 from batchdrop.records import Batch, Job, Split
+from batchdrop.uploads import Joining, Piece, Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,7 +25,6 @@ COMPRESSED = (".jsonl.gz", ".jsonl.zst")
 MAX_KEY_BYTES = 1024  # S3's limit
 _LONGEST_NAME = len("results-00001.jsonl")
 _CHUNK = 1024 * 1024
-_PART = 8 * 1024 * 1024  # of an upload whose size is not known before: S3 takes 10,000 of them, 80 GB
 _READ_ATTEMPTS = _CONFLICT_ATTEMPTS = 5
 _ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
 _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
@@ -183,10 +182,13 @@ class Files:
                 return
         raise Transient(f"reading s3://{self.bucket}/{key} was cut {_READ_ATTEMPTS} times")
 
+    def reader(self, key: str, version_id: str | None = None) -> Callable[[int, int], Iterator[bytes]]:
+        """Reads an object from a start to an end, in pieces."""
+        return lambda start, end: self.stream(key, start=start, end=end, version_id=version_id)
+
     def download(self, key: str, path: Path) -> None:
         with path.open("wb") as out:
-            for chunk in self.stream(key):
-                out.write(chunk)
+            out.writelines(self.stream(key))
 
     def put(self, key: str, body: bytes | Path, *, content_type: str = "application/jsonl") -> Stored:
         """Write an object whose key nobody else uses."""
@@ -200,31 +202,11 @@ class Files:
             size = len(body)
         return _stored(key, answer, size)
 
-    def put_stream(self, key: str, chunks: Iterable[bytes], *, content_type: str = "application/jsonl") -> Stored:
-        """Write an object of any size whose key nobody else uses, while its bytes come in."""
-        parts = _parts(chunks)
-        first = next(parts, b"")
-        second = next(parts, None)
-        if second is None:
-            return self.put(key, first, content_type=content_type)
-        with _meant(key):
-            return self._put_parts(key, chain((first, second), parts), content_type)
-
-    def _put_parts(self, key: str, parts: Iterable[bytes], content_type: str) -> Stored:
-        where: Any = {"Bucket": self.bucket, "Key": key}
-        where["UploadId"] = self._client.create_multipart_upload(**where, ContentType=content_type)["UploadId"]
-        done: list[Any] = []
-        size = 0
-        try:
-            for number, part in enumerate(parts, start=1):
-                answer = self._client.upload_part(**where, PartNumber=number, Body=part)
-                done.append({"PartNumber": number, "ETag": answer["ETag"]})
-                size += len(part)
-            return _stored(key, self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": done}), size)
-        except BaseException:
-            with suppress(ClientError):  # gone when its completion went through and only the reply was lost
-                self._client.abort_multipart_upload(**where)
-            raise
+    @contextmanager
+    def writer(self, key: str) -> Iterator[Upload]:
+        """Write an object of any size whose key nobody else uses, as its bytes come in."""
+        with _meant(key), Upload(self._client, self.bucket, key) as upload:
+            yield upload
 
     @stamina.retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def put_first(self, key: str, body: bytes, *, content_type: str = "application/json") -> bytes:
@@ -238,15 +220,21 @@ class Files:
         return body
 
     @stamina.retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
-    def concatenate(self, sources: list[tuple[str, int]], key: str) -> Stored:
-        """Join objects (key, bytes) into one that did not exist, copying server-side where S3's part sizes allow.
+    def join(self, sources: list[tuple[str, int]], key: str, has_time: Callable[[], bool]) -> Stored:
+        """Join objects (key, bytes) into one that did not exist, copied by S3 itself where its rules allow.
 
-        A second run finds the first one's object and leaves it.
+        A second run goes on with what the first one left, and leaves what it finished.
 
         Raises:
             Gone: One of the sources is not there.
+            OutOfTime: It is not done, and there is no time left.
         """
-        return Concatenation(self._client, self.bucket, key).run(sources)
+        with _meant(key):
+            answer = Joining(self._client, self.bucket, key, self._piece).run(sources, has_time)
+        return _stored(key, answer, sum(size for _, size in sources))
+
+    def _piece(self, piece: Piece) -> Iterator[bytes]:
+        return self.stream(piece.key, start=piece.start, end=piece.end)
 
     def delete_all(self, prefix: str) -> bool:
         """Delete every version under a prefix. False when some are left."""
@@ -265,114 +253,6 @@ class Files:
             for upload in uploads.get("Uploads", []):
                 self._client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         return clean
-
-
-class Concatenation:
-    """One object out of many: sources of a part's size are copied by S3 itself, smaller ones pass through here."""
-
-    PART_MIN = 5 * 1024 * 1024  # S3's limits for a part, the last one aside
-    COPY_MAX = 5 * 1024 * 1024 * 1024
-
-    def __init__(self, client: "S3Client", bucket: str, key: str) -> None:
-        self._client, self._bucket, self._key = client, bucket, key
-        self._upload = ""
-        self._parts: list[Any] = []
-        self._buffer = bytearray()
-
-    def run(self, sources: list[tuple[str, int]]) -> Stored:
-        total = sum(size for _, size in sources)
-        try:
-            answer = self._small(sources) if total <= self.PART_MIN else self._large(sources)
-        except ClientError as error:
-            if not _exists_already(error):
-                raise _meaning(error, self._key) from error
-            head = self._client.head_object(Bucket=self._bucket, Key=self._key)
-            if head["ContentLength"] != total:
-                raise ValueError(f"{self._key} exists and is another: {head['ContentLength']} bytes") from error
-            return _stored(self._key, head, total)
-        return _stored(self._key, answer, total)
-
-    def _small(self, sources: list[tuple[str, int]]) -> Any:  # noqa: ANN401 - one of boto3's answers
-        body = b"".join(self._read(key, 0, size) for key, size in sources if size)
-        return self._client.put_object(
-            Bucket=self._bucket, Key=self._key, Body=body, ContentType="application/jsonl", IfNoneMatch="*"
-        )
-
-    def _large(self, sources: list[tuple[str, int]]) -> Any:  # noqa: ANN401 - the same
-        started = self._client.create_multipart_upload(
-            Bucket=self._bucket, Key=self._key, ContentType="application/jsonl"
-        )
-        self._upload = started["UploadId"]
-        try:
-            for key, size in sources:
-                self._add(key, size)
-            if self._buffer:
-                self._flush()
-            return self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=self._key,
-                UploadId=self._upload,
-                MultipartUpload={"Parts": self._parts},
-                IfNoneMatch="*",
-            )
-        except BaseException:
-            with suppress(ClientError):  # gone when its completion went through and only the reply was lost
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload)
-            raise
-
-    def _add(self, key: str, size: int) -> None:
-        at = 0
-        if self._buffer:
-            at = min(size, self.PART_MIN - len(self._buffer))
-            self._buffer += self._read(key, 0, at)
-            if len(self._buffer) >= self.PART_MIN:
-                self._flush()
-        while size - at >= self.PART_MIN:
-            end = min(size, at + self.COPY_MAX)
-            self._copy(key, at, end)
-            at = end
-        if at < size:
-            self._buffer += self._read(key, at, size)
-
-    def _read(self, key: str, start: int, end: int) -> bytes:
-        if start == end:
-            return b""
-        answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes={start}-{end - 1}")
-        return answer["Body"].read()
-
-    def _flush(self) -> None:
-        answer = self._client.upload_part(
-            Bucket=self._bucket,
-            Key=self._key,
-            UploadId=self._upload,
-            PartNumber=len(self._parts) + 1,
-            Body=bytes(self._buffer),
-        )
-        self._parts.append({"PartNumber": len(self._parts) + 1, "ETag": answer["ETag"]})
-        self._buffer.clear()
-
-    def _copy(self, key: str, start: int, end: int) -> None:
-        answer = self._client.upload_part_copy(
-            Bucket=self._bucket,
-            Key=self._key,
-            UploadId=self._upload,
-            PartNumber=len(self._parts) + 1,
-            CopySource={"Bucket": self._bucket, "Key": key},
-            CopySourceRange=f"bytes={start}-{end - 1}",
-        )
-        self._parts.append({"PartNumber": len(self._parts) + 1, "ETag": answer["CopyPartResult"]["ETag"]})
-
-
-def _parts(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in parts of one size, but for the last."""
-    held = bytearray()
-    for chunk in chunks:
-        held += chunk
-        while len(held) >= _PART:
-            yield bytes(memoryview(held)[:_PART])
-            del held[:_PART]
-    if held:
-        yield bytes(held)
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):

@@ -18,9 +18,11 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run assembled of a split, in pieces: most splits have one part."""
+
     results: list[Sealed]
-    errors: Sealed
-    failed: Sealed
+    errors: list[Sealed]
+    failed: list[Sealed]
     counts: Counts
     models: list[ModelCounts]
     api_versions: list[str]

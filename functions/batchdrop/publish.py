@@ -3,12 +3,15 @@
 Twice gives the same bytes: outcome and times were fixed before, and what exists is never overwritten.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import __version__, files
 from batchdrop.deadlines import ROWS_LIVE
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import NotMyTurn, OutOfTime
 from batchdrop.files import MANIFEST, Stored
 from batchdrop.manifest import (
     Counts,
@@ -27,9 +30,11 @@ from batchdrop.plans import Opened
 from batchdrop.records import Job
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
-from batchdrop.turns import turn
+from batchdrop.turns import time_of_a_run, turn
 
 logger = Logger(child=True)
+
+_Join = Callable[[str, list[Sealed]], File]
 
 
 def publish_job(job_id: str, services: Services) -> None:
@@ -39,7 +44,12 @@ def publish_job(job_id: str, services: Services) -> None:
         return
     with turn(job_id, services):
         claimed = services.store.claim(job, services.settings.lease_seconds)
-        manifest, at = _write(claimed, services)
+        try:
+            manifest, at = _write(claimed, services)
+        except OutOfTime:
+            services.store.let_go(claimed, services.now())
+            logger.info("publishing goes on in another run", job=job.id)
+            return
         services.events.job_over(_event(manifest, at))
         now = services.now()
         expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
@@ -86,18 +96,17 @@ def _failed(job: Job) -> Manifest:
 
 def _whole(job: Job, services: Services) -> Manifest:
     opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
-    parts = [
-        msgspec.json.decode(services.files.get(split.part_key or ""), type=Part)
-        for split in services.store.splits(job.id)
-    ]
-    if len(parts) < job.splits:
+    splits = list(services.store.splits(job.id))
+    if len(splits) < job.splits:
         raise NotMyTurn  # another published the job, and cleaned it up
+    parts = [msgspec.json.decode(services.files.get(key), type=Part) for split in splits for key in split.part_keys]
     prefix = files.output_prefix(job)
+    join = partial(_joined, services, time_of_a_run(services))
     results = [sealed for part in parts for sealed in part.results]
     outputs = Files(
-        results=_results(prefix, results, job.settings.part_bytes, services),
-        errors=_joined(f"{prefix}errors.jsonl", [part.errors for part in parts], services),
-        failed=_joined(f"{prefix}failed.jsonl", [part.failed for part in parts], services),
+        results=_results(prefix, results, job.settings.part_bytes, join),
+        errors=join(f"{prefix}errors.jsonl", [sealed for part in parts for sealed in part.errors]),
+        failed=join(f"{prefix}failed.jsonl", [sealed for part in parts for sealed in part.failed]),
     )
     return _manifest(
         job,
@@ -109,11 +118,11 @@ def _whole(job: Job, services: Services) -> Manifest:
     )
 
 
-def _results(prefix: str, sealed: list[Sealed], part_bytes: int | None, services: Services) -> list[ResultsFile]:
+def _results(prefix: str, sealed: list[Sealed], part_bytes: int | None, join: _Join) -> list[ResultsFile]:
     if part_bytes is None:
-        return [_results_file(f"{prefix}results.jsonl", sealed, services)]
+        return [_results_file(f"{prefix}results.jsonl", sealed, join)]
     return [
-        _results_file(f"{prefix}results-{number:05}.jsonl", group, services)
+        _results_file(f"{prefix}results-{number:05}.jsonl", group, join)
         for number, group in enumerate(_grouped(sealed, part_bytes), start=1)
     ]
 
@@ -128,8 +137,8 @@ def _grouped(sealed: list[Sealed], part_bytes: int) -> list[list[Sealed]]:
     return groups
 
 
-def _results_file(key: str, sealed: list[Sealed], services: Services) -> ResultsFile:
-    file = _joined(key, sealed, services)
+def _results_file(key: str, sealed: list[Sealed], join: _Join) -> ResultsFile:
+    file = join(key, sealed)
     numbered = [each for each in sealed if each.lines]
     return ResultsFile(
         **msgspec.structs.asdict(file),
@@ -138,8 +147,8 @@ def _results_file(key: str, sealed: list[Sealed], services: Services) -> Results
     )
 
 
-def _joined(key: str, sealed: list[Sealed], services: Services) -> File:
-    stored: Stored = services.files.concatenate([(each.key, each.bytes) for each in sealed], key)
+def _joined(services: Services, has_time: Callable[[], bool], key: str, sealed: list[Sealed]) -> File:
+    stored: Stored = services.files.join([(each.key, each.bytes) for each in sealed], key, has_time)
     return File(
         key=key,
         version_id=stored.version_id,

@@ -102,6 +102,7 @@ class Split(Row, frozen=True, kw_only=True, omit_defaults=True):
     """A byte range of the file, from the first line that begins in it to the end of the last line that does.
 
     `start` and `end` are offsets in the object, `end` exclusive. After plan: its counts of lines, and `plan_key`.
+    `part_keys` are what runs of assemble sealed, `assembled` counts the lines (blank ones aside) that they hold.
     """
 
     state: SplitState
@@ -114,7 +115,8 @@ class Split(Row, frozen=True, kw_only=True, omit_defaults=True):
     blank_lines: int = 0
     invalid: int = 0
     plan_key: str | None = None
-    part_key: str | None = None
+    part_keys: tuple[str, ...] = ()
+    assembled: int = 0
     reason: str | None = None
 
 

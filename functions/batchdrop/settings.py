@@ -18,6 +18,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         deployment: Names this deployment at the providers and begins each custom_id: up to 12 of [a-z0-9].
         lease_seconds: How long a claim holds; longer than any function's time limit.
         function_seconds: The longest that a step may run.
+        spool_bytes: Results that assemble holds on disk at once. With a piece of each output they fit into 10 GB, and
+            they are read and written in less than a third of a run at 35 MB/s.
+        piece_bytes: Outputs are put together from pieces of about this size: one PUT takes 5 GB.
         tick_seconds: The shortest polling interval, and the pace of sweep.
     """
 
@@ -26,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     lease_seconds: int
     function_seconds: int = 900
+    spool_bytes: int = 2_000_000_000
+    piece_bytes: int = 1024 * 1024 * 1024
     tick_seconds: int = 60
     split_bytes: int = 64 * 1024 * 1024
     intake_queue: str | None = None

@@ -1,12 +1,20 @@
 """A worker's turn: it ends quietly where another one was faster, and where it came far too late, leaves nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS
+
+_SHARE = 0.7  # of a run: what was begun by then is finished
+
+
+def time_of_a_run(services: Services) -> Callable[[], bool]:
+    """Whether this run, which begins now, may begin something more that takes long."""
+    until = services.now() + services.settings.function_seconds * _SHARE
+    return lambda: services.now() < until
 
 
 @contextmanager

@@ -241,6 +241,7 @@ def cloud(
     *,
     split_bytes: int = 1_000_000,
     wrap: Callable[[BatchApi], BatchApi] = lambda api: api,
+    **numbers: int,
 ) -> Iterator[Cloud]:
     """A fresh batchdrop.
 
@@ -248,6 +249,7 @@ def cloud(
         split_bytes: Splits of this size.
         providers: Text of a `providers.toml`; the project's own by default.
         wrap: Put something between the steps and the providers' clients.
+        numbers: More settings.
     """
     clock = Clock()
     with (
@@ -275,6 +277,7 @@ def cloud(
             split_bytes=split_bytes,
             **{f"{step}_queue": urls[step] for step in dead_letters},
             **{f"{step}_dead_letters": url for step, url in dead_letters.items()},
+            **numbers,  # type: ignore[arg-type]  # mypy takes each field for a candidate
         )
         services = Services(
             settings=settings,

@@ -131,6 +131,8 @@ class Aws:
         if request.method == "DELETE":
             del self.uploads[upload]
             return 204, {}, b""
+        if request.method == "GET":
+            return self._list_parts(upload)
         return self._complete(key, upload, request)
 
     def _put_part(self, upload: str, number: int, request: AWSPreparedRequest) -> Reply:
@@ -160,6 +162,13 @@ class Aws:
         version = self.put(key, b"".join(parts[number] for number in wanted))
         text = f"<CompleteMultipartUploadResult><ETag>{escape(version.etag)}</ETag></CompleteMultipartUploadResult>"
         return 200, {"x-amz-version-id": version.id}, text.encode()
+
+    def _list_parts(self, upload: str) -> Reply:
+        found = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>part-{number}</ETag><Size>{len(body)}</Size></Part>"
+            for number, body in sorted(self.uploads[upload][1].items())
+        )
+        return 200, {}, f"<ListPartsResult><IsTruncated>false</IsTruncated>{found}</ListPartsResult>".encode()
 
     def _list_uploads(self, prefix: str) -> Reply:
         found = "".join(

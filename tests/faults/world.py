@@ -17,7 +17,7 @@ from batchdrop.cancel import TooLate, ask_to_cancel
 from batchdrop.collect import collect_batch
 from batchdrop.errors import Transient
 from batchdrop.events import Events
-from batchdrop.files import Concatenation, Files
+from batchdrop.files import Files
 from batchdrop.intake import Dropped, take_object
 from batchdrop.plan import plan_split
 from batchdrop.poll import poll_provider
@@ -33,6 +33,7 @@ from batchdrop.settings import Settings
 from batchdrop.store import Store
 from batchdrop.submit import submit_batch
 from batchdrop.sweep import sweep
+from batchdrop.uploads import PART_MIN, Joining
 from botocore.exceptions import ClientError, ConnectionClosedError
 from faking.cloud import BUCKET, TABLE, TOML, FakeSecrets, simulated_providers
 
@@ -43,7 +44,6 @@ from provider_simulator.app import Simulator
 from provider_simulator.facts import ProviderName
 from provider_simulator.transport import SimulatorTransport
 
-PART_MIN = Concatenation.PART_MIN
 BEGIN = 1_800_000_000.0
 STEPS = ("intake", "plan", "submit", "collect", "assemble", "publish")
 VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was not done
@@ -95,7 +95,7 @@ class World:
             self._services[scenario.name] = self.make_services(scenario)
         self.scenario, self.services = scenario, self._services[scenario.name]
         self._acts = list(scenario.acts)
-        Concatenation.PART_MIN = scenario.part_min or PART_MIN
+        Joining.part_min = scenario.part_min or PART_MIN
         self.aws.reset()
         self.simulator.reset()
         self.clock.now = BEGIN
@@ -366,6 +366,7 @@ def new_world(
     clock = Clock()
     clients = AwsClients()
     clients.aws = Aws(clock)
+    at_once, Joining.at_once = Joining.at_once, 1  # calls are numbered
     with Simulator(clock=clock) as simulator, stamina.set_testing(True, attempts=8, cap=True):
 
         def shape(name: str, body: bytes) -> None:
@@ -378,7 +379,7 @@ def new_world(
         with httpx2.Client(transport=transport) as http:
             world = World(clients, clients.aws, simulator, clock, partial(_services_of, clients, clock, http), scenario)
             yield world
-    Concatenation.PART_MIN = PART_MIN
+    Joining.part_min, Joining.at_once = PART_MIN, at_once
 
 
 def _services_of(clients: AwsClients, clock: Clock, http: httpx2.Client, scenario: Scenario) -> Services:

@@ -33,8 +33,8 @@ def files(cloud: Cloud, operation: str, code: str, times: int = 1_000) -> Files:
 
 CONFLICTS: list[tuple[str, Callable[[Files], object], bytes]] = [
     ("put_object", lambda it: it.put_first("work/a", b"first"), b"first"),
-    ("put_object", lambda it: it.concatenate([("work/small", 5)], "work/a"), b"small"),
-    ("complete_multipart_upload", lambda it: it.concatenate([("work/large", len(LARGE))], "work/a"), LARGE),
+    ("put_object", lambda it: it.join([("work/small", 5)], "work/a", lambda: True), b"small"),
+    ("complete_multipart_upload", lambda it: it.join([("work/large", len(LARGE))], "work/a", lambda: True), LARGE),
 ]
 
 
@@ -60,7 +60,7 @@ def test_a_conditional_write_that_meets_another_is_repeated(
         ("get_object", lambda it: it.get("work/a")),
         ("put_object", lambda it: it.put("work/a", b"")),
         ("put_object", lambda it: it.put_first("work/a", b"")),
-        ("put_object", lambda it: it.concatenate([], "work/a")),
+        ("put_object", lambda it: it.join([], "work/a", lambda: True)),
         ("delete_objects", lambda it: it.delete_all("work/")),
     ],
 )

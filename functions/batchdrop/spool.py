@@ -1,0 +1,87 @@
+"""Result lines on disk: those that are wanted now, read from where they lie in the raw copies."""
+
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+Read = Callable[[int, int], Iterator[bytes]]
+"""The bytes of an object from a start to an end, in pieces."""
+
+_NEAR = 1024 * 1024  # what lies between is read too: another call takes as long
+_MANY = 10_000  # spans at once
+_LINE_END = 2
+
+
+class Wanted(NamedTuple):
+    """A line of an object, and its place in the order in which it is asked for."""
+
+    place: int
+    offset: int
+    length: int
+
+
+def read_spans(read: Read, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, bool]]:
+    """The bytes of spans (start, end; ascending) in pieces, each with whether it is its span's last.
+
+    Spans that lie near each other are read in one call.
+    """
+    for near in _neighbours(spans):
+        chunks = read(near[0][0], near[-1][1])
+        at, held = near[0][0], b""
+        for start, end in near:
+            while at + len(held) < end:
+                if at + len(held) > start:
+                    yield held[max(start - at, 0) :], False
+                at += len(held)
+                held = next(chunks)
+            yield held[max(start - at, 0) : end - at], True
+
+
+def _neighbours(spans: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    near: list[tuple[int, int]] = []
+    for span in spans:
+        if near and (span[0] - near[-1][1] > _NEAR or len(near) == _MANY):
+            yield near
+            near = []
+        near.append(span)
+    if near:
+        yield near
+
+
+class Spool:
+    """Lines in a file, found again by their place."""
+
+    def __init__(self, file: BinaryIO, places: int) -> None:
+        self._file = file
+        self._offsets = array("Q", bytes(8 * places))
+        self._bytes = 0
+
+    def take(self, read: Read, wanted: Iterable[Wanted]) -> None:
+        """Copy lines of an object, in the order of their offsets."""
+        for chunk, _ in read_spans(read, self._spans(wanted)):
+            self._file.write(chunk)
+        self._file.flush()
+
+    def line(self, place: int, length: int) -> bytes:
+        return os.pread(self._file.fileno(), length, self._offsets[place])
+
+    def clear(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._bytes = 0
+
+    def _spans(self, wanted: Iterable[Wanted]) -> Iterator[tuple[int, int]]:
+        """Lines that follow one another are one span."""
+        start = end = -1
+        for place, offset, length in wanted:
+            if end < 0 or offset - end > _LINE_END:
+                if end >= 0:
+                    yield start, end
+                    self._bytes += end - start
+                start = offset
+            self._offsets[place] = self._bytes + offset - start
+            end = offset + length
+        if end >= 0:
+            yield start, end
+            self._bytes += end - start
