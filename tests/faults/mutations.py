@@ -107,7 +107,7 @@ MUTATIONS = (
     Mutation(
         "the fence: the upload is deleted before its batch is given up",
         "doubt.py",
-        "        api.delete(batch)  # the fence: a create that is still under way finds no file\n",
+        "        api.delete_upload(batch.input_file_id)  # the fence: a create that is still under way finds no file\n",
         "",
         f"{_RULES}test_a_create_that_arrives_soon_after_it_was_given_up_finds_no_file",
     ),
@@ -169,8 +169,8 @@ MUTATIONS = (
     Mutation(
         "the last write too: a publisher that lost its claim does not move the job",
         "publish.py",
-        "done = services.store.move(claimed, job.outcome,",
-        "done = services.store.move(services.store.job(job_id) or claimed, job.outcome,",
+        "done = services.store.move(claimed, manifest.status,",
+        "done = services.store.move(services.store.job(job_id) or claimed, manifest.status,",
         f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
     ),
     Mutation(
@@ -277,8 +277,8 @@ MUTATIONS = (
     Mutation(
         "a round sends again what this round left, not the rounds before",
         "rounds.py",
-        " if each.round == split.round]",
-        "]",
+        "if each.round == split.round and each.again]",
+        "if each.again]",
         f"{_ROUNDS}test_a_line_is_sent_three_times_at_most",
     ),
     Mutation(
