@@ -320,8 +320,8 @@ MUTATIONS = (
     Mutation(
         "failed.jsonl has the order of errors.jsonl",
         "assemble.py",
-        "in zip(self._failed_at, self._failed_bytes, strict=True):",
-        "in reversed(list(zip(self._failed_at, self._failed_bytes, strict=True))):",
+        "for offset, length in zip(self._failed_at, self._failed_bytes, strict=True)\n",
+        "for offset, length in reversed(list(zip(self._failed_at, self._failed_bytes, strict=True)))\n",
         f"{_WHOLE}test_ten_bad_lines_among_a_hundred_give_ninety_answers_and_ten_numbered_errors",
     ),
 )
