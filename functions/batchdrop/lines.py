@@ -58,6 +58,7 @@ class _Job(msgspec.Struct, frozen=True, gc=False):
     """What a job's settings say of its lines."""
 
     api_version: str | None
+    betas: Collection[str]
     drop_params: Collection[str]
 
     def version_at(self, provider: ProviderConfig) -> str:
@@ -93,7 +94,12 @@ def is_translated(protocol: Protocol, endpoint: str) -> bool:
 
 
 def read_line(
-    line: bytes, providers: Providers, *, api_version: str | None = None, drop_params: Collection[str] = ()
+    line: bytes,
+    providers: Providers,
+    *,
+    api_version: str | None = None,
+    betas: Collection[str] = (),
+    drop_params: Collection[str] = (),
 ) -> Request | LineError:
     """Read one line, without its line end.
 
@@ -101,6 +107,7 @@ def read_line(
         line: At most `MAX_LINE_BYTES`; longer ones are refused where lines are cut.
         providers: Where models go.
         api_version: The Anthropic API version that this job's batches use; None for the provider's own.
+        betas: Anthropic's, of this job's batches; none for the provider's own.
         drop_params: What a translation may leave out.
     """
     try:
@@ -109,7 +116,7 @@ def read_line(
         return LineError(code=problem.code, message=problem.message)
     try:
         refuse_what_some_cannot_read(line)
-        return _read(line, envelope, providers, _Job(api_version, drop_params))
+        return _read(line, envelope, providers, _Job(api_version, betas, drop_params))
     except LineProblem as problem:
         custom_id = _readable(envelope.custom_id)
         return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
@@ -153,7 +160,7 @@ def _read(line: bytes, envelope: _Envelope, providers: Providers, job: _Job) -> 
             version = job.version_at(provider)
             inputs, body = 0, to_messages(body, model=wire_model, api_version=version, drop_params=job.drop_params)
         else:
-            inputs = _check(provider, endpoint, body, job)
+            inputs = _check(provider, endpoint, body, wire_model, job)
             if wire_model != model or (form is Form.BARE and envelope.custom_id is not _NULL):
                 body = _rewritten(body, wire_model, bare=form is Form.BARE)
     except LineProblem as problem:
@@ -240,10 +247,11 @@ def _endpoint(form: Form, url: str | None, body: Raw, provider: ProviderConfig, 
     return anthropic.bare_endpoint(body) if is_claude else openai.bare_endpoint(body, model)
 
 
-def _check(provider: ProviderConfig, endpoint: str, body: Raw, job: _Job) -> int:
+def _check(provider: ProviderConfig, endpoint: str, body: Raw, model: str, job: _Job) -> int:
     if provider.protocol is Protocol.ANTHROPIC:
-        anthropic.check(body, api_version=job.version_at(provider))
+        anthropic.check(body, api_version=job.version_at(provider), betas=job.betas or provider.betas)
         return 0
+    openai.refuse_wrong_endpoint(endpoint, model)
     return openai.check(body, endpoint)
 
 

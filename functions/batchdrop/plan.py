@@ -313,7 +313,11 @@ class _PlanWriter:
             return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
         settings = self._job.settings
         return read_line(
-            text, self._providers, api_version=settings.anthropic_version, drop_params=settings.drop_params
+            text,
+            self._providers,
+            api_version=settings.anthropic_version,
+            betas=settings.betas,
+            drop_params=settings.drop_params,
         )
 
     def _failed(self, number: int, offset: int, length: int, read: LineError) -> IndexedLine:

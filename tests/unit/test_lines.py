@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import anthropic.types.beta.message_create_params as beta_messages
+import anthropic.types.message_create_params as messages
 import pytest
 from batchdrop.lines import LineError, Request, is_blank, read_line
+from batchdrop.protocols import anthropic
 from batchdrop.providers.config import Providers, parse_providers
 from batchdrop.results import ErrorCode
 from hypothesis import given
@@ -471,8 +474,8 @@ SDK = ": put its content in"
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"stream": True}, ("unsupported_parameter", '"stream" is not possible in a batch')),
-        ({"stream": "no"}, ("unsupported_parameter", '"stream" is not possible in a batch')),
+        ({"stream": True}, ("unsupported_parameter", '"stream" is not possible in a batch: leave it out')),
+        ({"stream": "no"}, ("unsupported_parameter", '"stream" is not possible in a batch: leave it out')),
         (
             {"extra_body": {}},
             ("unsupported_parameter", f'"extra_body" is an argument of the SDK, not of the API{SDK}'),
@@ -511,14 +514,14 @@ def without(body: dict[str, Any], name: str) -> dict[str, Any]:
     [
         (without(CLAUDE, "max_tokens"), ("missing_parameter", '"max_tokens" is missing')),
         (without(CLAUDE, "messages"), ("missing_parameter", '"messages" is missing')),
-        (CLAUDE | {"speed": "fast"}, ("unsupported_parameter", '"speed" is not possible in a batch')),
+        (CLAUDE | {"speed": "fast"}, ("unsupported_parameter", '"speed" is not possible in a batch: leave it out')),
         *(
             (CLAUDE | {"max_tokens": bad}, ("invalid_parameter", '"max_tokens" must be a whole number above 0'))
             for bad in (0, -1, 1.5, "5", None, True)
         ),
         (openai_line({"model": "gpt-4o"}), ("missing_parameter", '"messages" is missing')),
-        (openai_line({"model": "x-embedding-1"} | CHAT, "/v1/embeddings"), ("missing_parameter", '"input" is missing')),
-        (openai_line(CHAT, "/v1/moderations"), ("missing_parameter", '"input" is missing')),
+        (openai_line(CHAT | {"model": "openai/x"}, "/v1/embeddings"), ("missing_parameter", '"input" is missing')),
+        (openai_line(CHAT | {"model": "openai/x"}, "/v1/moderations"), ("missing_parameter", '"input" is missing')),
         (openai_line(CHAT, "/v1/completions"), ("missing_parameter", '"prompt" is missing')),
     ],
 )
@@ -540,14 +543,91 @@ def test_sampling_is_refused_from_the_api_version_that_refuses_it(name: str, pro
     assert isinstance(read(line, providers), Request)  # the provider's own is 2023-06-01
     assert code(line, providers, api_version="2026-10-21") == (
         "unsupported_parameter",
-        f'"{name}" is refused by Anthropic\'s API version 2026-10-21',
+        f'"{name}" is refused by Anthropic\'s API version 2026-10-21: leave it out, or set anthropic_version',
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "known"),
+    [
+        ("text-embedding-3-small", "/v1/chat/completions", "/v1/embeddings"),
+        ("omni-moderation-latest", "/v1/embeddings", "/v1/moderations"),
+        ("dall-e-3", "/v1/videos", "/v1/images/edits, /v1/images/generations"),
+        ("sora-2", "/v1/images/generations", "/v1/videos"),
+        ("openai/gpt-4o", "/v1/embeddings", "/v1/chat/completions, /v1/completions, /v1/responses"),
+        ("o3", "/v1/moderations", "/v1/chat/completions, /v1/completions, /v1/responses"),
+    ],
+)
+def test_a_model_that_has_no_such_endpoint_by_its_name_is_refused(
+    model: str, url: str, known: str, providers: Providers
+) -> None:
+    found, message = code(openai_line({"model": model, "messages": [1], "input": "x"}, url), providers)
+    assert (found, message.partition(" ")[0]) == ("unknown_endpoint", "models")
+    assert message.endswith(f' do not answer at "{url}": the "url" may be {known}')
+
+
+@pytest.mark.parametrize(
+    ("model", "url"),
+    [
+        ("ft:gpt-4o:a::b", "/v1/embeddings"),
+        ("openai/gpt-image-1", "/v1/images/edits"),
+        ("openai/own", "/v1/embeddings"),
+    ],
+)
+def test_a_model_whose_name_tells_nothing_may_go_to_any_endpoint(model: str, url: str, providers: Providers) -> None:
+    assert request(openai_line({"model": model, "input": "x", "prompt": "x"}, url), providers).endpoint == url
+
+
+@pytest.mark.parametrize(
+    ("name", "betas", "known"),
+    [
+        ("mcp_servers", ("mcp-client-2026-09-15",), '"mcp-…"'),
+        ("context_management", ("compact-2026-01-12",), '"context-management-…" or "compact-…"'),
+        ("compaction", ("compact-2026-09-04",), '"compact-…"'),
+        ("fallbacks", ("other", "server-side-fallback-2026-07-01"), '"server-side-fallback-…"'),
+        ("fallback_credit_token", ("fallback-credit-2026-07-01",), '"fallback-credit-…" or "server-side-fallback-…"'),
+        ("thread", ("message-threads-2026-08-12",), '"message-threads-…"'),
+    ],
+)
+def test_what_needs_a_beta_is_refused_until_the_job_names_it(
+    name: str, betas: tuple[str, ...], known: str, providers: Providers
+) -> None:
+    line = json.dumps(CLAUDE | {name: {}}).encode()
+    assert isinstance(read_line(line, providers, betas=betas), Request)
+    assert isinstance(read(CLAUDE | {name: None}, providers), Request)
+    refused = read_line(line, providers, betas=("output-300k-2026-03-24",))
+    assert isinstance(refused, LineError)
+    assert (refused.code, refused.message) == (
+        "unsupported_parameter",
+        f'"{name}" needs a beta: add {known} to "betas" in batchdrop.toml or providers.toml',
+    )
+
+
+def test_betas_in_a_body_are_pointed_to_the_settings(providers: Providers) -> None:
+    assert code(CLAUDE | {"betas": ["x"]}, providers) == (
+        "unsupported_parameter",
+        '"betas" belong to a whole batch: set them in batchdrop.toml or providers.toml',
+    )
+
+
+def test_the_parameters_that_need_a_beta_are_those_of_the_beta_api_alone() -> None:
+    """A parameter that a new version of the SDK knows elsewhere needs none any more."""
+    params = [each.MessageCreateParamsNonStreaming for each in (beta_messages, messages)]
+    beta, plain = (each.__required_keys__ | each.__optional_keys__ for each in params)
+    needs_none = {"betas", "billing_policy"}  # a header; no beta is known to bring the other
+    assert beta - plain - needs_none == set(anthropic.BETAS)
+
+
+@pytest.mark.parametrize("body", [CHAT, CLAUDE], ids=["openai", "anthropic"])
+def test_an_unknown_parameter_passes(body: dict[str, Any], providers: Providers) -> None:
+    line = json.dumps(body | {"a_parameter_of_tomorrow": [1]}).encode()
+    assert bytes(request(line, providers).body) == line
 
 
 def test_an_error_says_where_its_line_would_have_gone(providers: Providers) -> None:
     assert read(openai_line(CHAT | {"stream": True}), providers) == LineError(
         code=ErrorCode.UNSUPPORTED_PARAMETER,
-        message='"stream" is not possible in a batch',
+        message='"stream" is not possible in a batch: leave it out',
         custom_id=Raw(b'"r-1"'),
         provider="openai",
         model="gpt-4o-mini",
@@ -569,7 +649,7 @@ def test_the_texts_of_an_embeddings_request_are_counted(texts: object, inputs: i
 
 @pytest.mark.parametrize(
     ("texts", "message"),
-    [([], '"input" is empty'), (["x"] * 50_001, '"input" holds 50,001 texts; a batch takes 50,000')],
+    [([], '"input" is empty'), (["x"] * 50_001, '"input" holds 50,001 texts; a batch takes 50,000: use more lines')],
     ids=["none", "many"],
 )
 def test_texts_that_no_batch_takes_are_refused(texts: object, message: str, providers: Providers) -> None:

@@ -1,5 +1,7 @@
 """Anthropic's batch protocol: the checks of a request, and what a result line says."""
 
+from collections.abc import Collection
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
@@ -14,6 +16,17 @@ _NO_SAMPLING_SINCE = "2026-10-21"  # temperature, top_p and top_k are a 400 from
 CHAT = "/v1/chat/completions"  # OpenAI's: translated
 
 
+# Parameters of the beta API alone (anthropic 2.12.0), and what the names of the betas that bring them begin with.
+BETAS = {
+    "compaction": ("compact-",),
+    "context_management": ("context-management-", "compact-"),
+    "fallback_credit_token": ("fallback-credit-", "server-side-fallback-"),
+    "fallbacks": ("server-side-fallback-",),
+    "mcp_servers": ("mcp-",),
+    "thread": ("message-threads-",),
+}
+
+
 class _Body(msgspec.Struct, gc=False):
     stream: Raw | UnsetType = UNSET
     speed: Raw | UnsetType = UNSET
@@ -25,6 +38,13 @@ class _Body(msgspec.Struct, gc=False):
     extra_body: Raw | UnsetType = UNSET
     extra_headers: Raw | UnsetType = UNSET
     extra_query: Raw | UnsetType = UNSET
+    betas: Raw | UnsetType = UNSET
+    compaction: Raw | UnsetType = UNSET
+    context_management: Raw | UnsetType = UNSET
+    fallback_credit_token: Raw | UnsetType = UNSET
+    fallbacks: Raw | UnsetType = UNSET
+    mcp_servers: Raw | UnsetType = UNSET
+    thread: Raw | UnsetType = UNSET
 
 
 class _ForeignBody(msgspec.Struct, gc=False):
@@ -105,8 +125,8 @@ def _foreign_content(body: Raw) -> str | None:
     return None
 
 
-def check(body: Raw, *, api_version: str) -> None:
-    """What is known to fail a request under this API version."""
+def check(body: Raw, *, api_version: str, betas: Collection[str] = ()) -> None:
+    """What is known to fail a request under this API version and with these betas."""
     fields = _body.decode(body)
     refuse_stream(fields.stream)
     refuse_sdk_arguments(
@@ -117,7 +137,7 @@ def check(body: Raw, *, api_version: str) -> None:
         )
     )
     if fields.speed is not UNSET:
-        raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch')
+        raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch: leave it out')
     if fields.max_tokens is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"max_tokens" is missing')
     if not bytes(fields.max_tokens).isdigit() or bytes(fields.max_tokens) == b"0":
@@ -129,13 +149,28 @@ def check(body: Raw, *, api_version: str) -> None:
     for name in ("temperature", "top_p", "top_k"):
         if getattr(fields, name) is not UNSET:
             refuse_sampling(name, api_version)
+    _refuse_missing_betas(fields, betas)
+
+
+def _refuse_missing_betas(fields: _Body, betas: Collection[str]) -> None:
+    if fields.betas is not UNSET:
+        message = '"betas" belong to a whole batch: set them in batchdrop.toml or providers.toml'
+        raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
+    for name, prefixes in BETAS.items():
+        value = getattr(fields, name)
+        is_asked = value is not UNSET and bytes(value) != b"null"
+        if is_asked and not any(beta.startswith(prefixes) for beta in betas):
+            known = '" or "'.join(f"{prefix}…" for prefix in prefixes)
+            message = f'"{name}" needs a beta: add "{known}" to "betas" in batchdrop.toml or providers.toml'
+            raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
 
 
 def refuse_sampling(name: str, api_version: str) -> None:
     """Raise for a sampling parameter that is there, if this API version takes none."""
     if api_version >= _NO_SAMPLING_SINCE:
         raise LineProblem(
-            ErrorCode.UNSUPPORTED_PARAMETER, f'"{name}" is refused by Anthropic\'s API version {api_version}'
+            ErrorCode.UNSUPPORTED_PARAMETER,
+            f'"{name}" is refused by Anthropic\'s API version {api_version}: leave it out, or set anthropic_version',
         )
 
 

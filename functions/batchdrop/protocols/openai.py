@@ -16,9 +16,10 @@ EMBEDDINGS = "/v1/embeddings"
 COMPLETIONS = "/v1/completions"
 MODERATIONS = "/v1/moderations"
 IMAGES = "/v1/images/generations"
+EDITS = "/v1/images/edits"
 VIDEOS = "/v1/videos"
 ENDPOINTS = frozenset(
-    {CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS, IMAGES, "/v1/images/edits", VIDEOS}
+    {CHAT, RESPONSES, EMBEDDINGS, COMPLETIONS, MODERATIONS, IMAGES, EDITS, VIDEOS}
 )  # openai 3.54.0, types/batch_create_params.py
 MAX_EMBEDDING_INPUTS = 50_000  # in a batch, over all its requests (OpenAI's documentation)
 
@@ -39,6 +40,19 @@ _PROMPT_ENDPOINTS = (
     ("*-instruct*", COMPLETIONS),
     ("davinci-*", COMPLETIONS),
     ("babbage-*", COMPLETIONS),
+)
+# Models that are told by their names to have these endpoints and no others.
+_WRITES = ENDPOINTS - {EMBEDDINGS, MODERATIONS, IMAGES, EDITS, VIDEOS}
+_ONLY_AT = (
+    ("text-embedding-*", frozenset({EMBEDDINGS})),
+    ("omni-moderation-*", frozenset({MODERATIONS})),
+    ("text-moderation-*", frozenset({MODERATIONS})),
+    ("dall-e-*", frozenset({IMAGES, EDITS})),
+    ("sora-*", frozenset({VIDEOS})),
+    ("gpt-[0-9]*", _WRITES),
+    ("chatgpt-*", _WRITES),
+    ("o[0-9]", _WRITES),
+    ("o[0-9]-*", _WRITES),
 )
 _REQUIRED = {CHAT: "messages", EMBEDDINGS: "input", MODERATIONS: "input", COMPLETIONS: "prompt"}
 
@@ -83,6 +97,15 @@ def bare_endpoint(body: Raw, model: str) -> str:
     )
 
 
+def refuse_wrong_endpoint(endpoint: str, model: str) -> None:
+    """Raise if the model's name tells for sure that it has no such endpoint."""
+    for pattern, endpoints in _ONLY_AT:
+        if fnmatchcase(model, pattern) and endpoint not in endpoints:
+            known = ", ".join(sorted(endpoints))
+            message = f'models "{pattern}" do not answer at "{endpoint}": the "url" may be {known}'
+            raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, message)
+
+
 def check(body: Raw, endpoint: str) -> int:
     """What is known to fail a line, or a whole batch with it. Returns the number of texts to embed, else 0."""
     fields = _body.decode(body)
@@ -111,7 +134,8 @@ def _embedding_inputs(value: Raw) -> int:
         raise LineProblem(ErrorCode.INVALID_PARAMETER, '"input" is empty')
     if len(items) > MAX_EMBEDDING_INPUTS:
         raise LineProblem(
-            ErrorCode.INVALID_PARAMETER, f'"input" holds {len(items):,} texts; a batch takes {MAX_EMBEDDING_INPUTS:,}'
+            ErrorCode.INVALID_PARAMETER,
+            f'"input" holds {len(items):,} texts; a batch takes {MAX_EMBEDDING_INPUTS:,}: use more lines',
         )
     return len(items) if bytes(items[0])[:1] in {b'"', b"["} else 1
 

@@ -32,7 +32,7 @@ def refuse_sdk_arguments(fields: Iterable[tuple[str, Raw | UnsetType]]) -> None:
 
 def refuse_stream(stream: Raw | UnsetType) -> None:
     if stream is not UNSET and bytes(stream) not in {b"false", b"null"}:
-        raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"stream" is not possible in a batch')
+        raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"stream" is not possible in a batch: leave it out')
 
 
 def array(raw: Raw, name: str) -> list[Raw]:

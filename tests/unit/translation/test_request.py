@@ -139,6 +139,11 @@ def test_what_happens_anyway_may_be_asked_for(asked: dict[str, Any]) -> None:
     assert became(asked) == {}
 
 
+def test_spaces_change_nothing() -> None:
+    body = b'{"messages": [{"role": "user", "content": "Hi"}], "modalities": [ "text" ], "logit_bias": { }}'
+    assert json.loads(bytes(to_messages(Raw(body), model=MODEL, api_version=OLD))) == translated({})
+
+
 @pytest.mark.parametrize(
     ("max_tokens", "effort", "budget"), [(10_000, "low", 2_000), (10_000, "high", 8_000), (1_500, "low", 1_024)]
 )
@@ -188,7 +193,7 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
 @pytest.mark.parametrize(
     ("asked", "error"),
     [
-        ({"stream": True}, ("unsupported_parameter", '"stream" is not possible in a batch')),
+        ({"stream": True}, ("unsupported_parameter", '"stream" is not possible in a batch: leave it out')),
         (
             {"extra_body": {"a": 1}},
             ("unsupported_parameter", '"extra_body" is an argument of the SDK, not of the API: put its content in'),
@@ -284,7 +289,8 @@ def test_thinking_within_a_budget_needs_room() -> None:
 
 @pytest.mark.parametrize("name", ["temperature", "top_p"])
 def test_sampling_is_refused_under_the_api_version_that_refuses_it(name: str) -> None:
-    error = "unsupported_parameter", f'"{name}" is refused by Anthropic\'s API version 2026-10-21'
+    why = f'"{name}" is refused by Anthropic\'s API version 2026-10-21: leave it out, or set anthropic_version'
+    error = "unsupported_parameter", why
     assert refused({name: 0.5}, version=NEW) == error
     assert became({name: 0.5}, version=NEW, drop=(name,)) == {}
 

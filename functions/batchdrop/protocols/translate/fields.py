@@ -15,7 +15,6 @@ from batchdrop.results import ErrorCode
 # What a request may say although Anthropic has no such parameter: it asks for what happens anyway.
 _HAPPENS_ANYWAY = {
     "n": {b"1"},
-    "stream": {b"false"},
     "store": {b"false"},
     "logprobs": {b"false"},
     "frequency_penalty": {b"0", b"0.0"},
@@ -26,6 +25,7 @@ _HAPPENS_ANYWAY = {
     "messages.content.image_url.detail": {b'"auto"'},
 }
 _EMPTY = {b"[]", b"{}"}
+_SHORT = 64  # bytes
 _INDEX = re.compile(r"\[\d+\]")
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -61,7 +61,7 @@ class Fields:
             read = _object.decode(raw)
         except msgspec.DecodeError:
             raise invalid(where or "body", "is not an object") from None
-        self._left = {name: value for name, value in read.items() if not _is(value, b"null")}
+        self._left = {name: value for name, value in read.items() if bytes(memoryview(value)[:4]) != b"null"}
 
     def path(self, name: str) -> str:
         return f"{self.where}.{name}" if self.where else name
@@ -94,14 +94,13 @@ class Fields:
         for name, value in self._left.items():
             plain = _INDEX.sub("", self.path(name))
             happens = _HAPPENS_ANYWAY.get(plain, _EMPTY) | _EMPTY
-            if plain not in self.droppable and not any(_is(value, each) for each in happens):
+            if plain not in self.droppable and _compact(value) not in happens:
                 raise untranslatable(f'"{self.path(name)}"', f'leave it out, or list "{plain}" in drop_params')
 
 
-def _is(raw: Raw, written: bytes) -> bool:
-    """Compares without a copy of what may be many megabytes."""
-    view = memoryview(raw)
-    return len(view) == len(written) and bytes(view) == written
+def _compact(raw: Raw) -> bytes:
+    """A short value without its spaces; a long one is not copied, for it may be many megabytes."""
+    return msgspec.json.format(bytes(raw), indent=-1) if len(memoryview(raw)) <= _SHORT else b""
 
 
 def is_text(raw: Raw) -> bool:
