@@ -1,0 +1,145 @@
+"""Table 1: what batchdrop costs beside what a user would pick, on the same file, against the same simulator.
+
+The floor is a bare script on the SDK: it splits by hand, uploads, creates, polls, downloads, and checks nothing. Each
+contestant is one process, whose CPU seconds (imports among them) and resident memory are told.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployed import SCRATCH, Deployed, deployed
+from lines import write_chats
+from machine import machine
+
+LINES = 100_000
+BATCH_LINES = 50_000  # OpenAI's most
+PEER = "batchwizard==0.5.0"
+PEER_PYTHON = SCRATCH / "batchwizard" / "bin" / "python"
+UV = Path(__file__).parent.parent / ".uv" / "bin" / "uv"
+MOST_OF_FLOOR, MOST_MB, MOST_FURTHER = 2.0, 150, 1.0
+PROVIDERS = ("openai", "anthropic")
+
+
+NAMES = {"bare_script": "bare script", "peer": "batchwizard"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    name: str
+    wall: float
+    cpu: float
+    peak_mb: float
+    calls: int
+
+
+def install_peer() -> None:
+    if not PEER_PYTHON.exists():
+        environment = PEER_PYTHON.parent.parent
+        subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, environment], check=True)
+        subprocess.run([UV, "pip", "install", "--quiet", "--python", PEER_PYTHON, PEER], check=True)
+
+
+def run_script(name: str, python: str | Path, provider: str, files: list[Path], stand: Deployed) -> Row:
+    """Run one of the scripts beside this one; it tells its figures in its last line."""
+    home = SCRATCH / f"{name}-{provider}-{time.time_ns()}"
+    home.mkdir()
+    url = stand.cloud.simulator_url
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "OPENAI_API_KEY": "sk-simulated",
+        "OPENAI_BASE_URL": f"{url}/openai/v1",
+        "ANTHROPIC_API_KEY": "sk-simulated",
+        "ANTHROPIC_BASE_URL": f"{url}/anthropic",
+    }
+    stand.provider_calls()
+    began = time.perf_counter()
+    command = [python, Path(__file__).with_name(f"{name}.py"), provider, home / "results", *files]
+    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{name} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    wall = time.perf_counter() - began
+    told = json.loads(done.stdout.splitlines()[-1])
+    got = sum(path.read_bytes().count(b"\n") for path in (home / "results").glob("*.jsonl"))
+    if got != told["lines"]:
+        raise SystemExit(f"{name}: {got} results of {told['lines']} lines")
+    calls = stand.provider_calls().total()
+    return Row(name=NAMES[name], wall=wall, cpu=told["cpu_seconds"], peak_mb=told["peak_mb"], calls=calls)
+
+
+def run_own(provider: str, path: Path, stand: Deployed) -> Row:
+    stand.provider_calls()
+    job = stand.run_job(f"others-{time.time_ns()}", path, provider)
+    calls = stand.provider_calls().total()
+    return Row(name="batchdrop", wall=job.wall_seconds, cpu=job.process_seconds, peak_mb=job.peak_mb, calls=calls)
+
+
+def by_hand(path: Path) -> list[Path]:
+    """The file in pieces of a batch each, as a user of the others must cut it."""
+    pieces = []
+    with path.open("rb") as lines:
+        for number in range(-(-LINES // BATCH_LINES)):
+            pieces.append(path.with_name(f"{path.stem}-piece-{number}.jsonl"))
+            with pieces[-1].open("wb") as piece:
+                piece.writelines(line for _, line in zip(range(BATCH_LINES), lines, strict=False))
+    return pieces
+
+
+def measure(stand: Deployed, *, full: bool) -> None:
+    install_peer()
+    print(f"\n1. Against others: {LINES:,} chat lines, {LINES * 360 / 1e6:.0f} MB")
+    print(f"   goal: CPU at most {MOST_OF_FLOOR:.0f} x the bare script's, at most {MOST_MB} MB")
+    for provider in PROVIDERS:
+        path = write_chats(SCRATCH / f"chats-{provider}.jsonl", LINES, provider)
+        pieces = by_hand(path)
+        rows = []
+        for _ in range(3 if full else 1):
+            rows += [
+                run_script("bare_script", sys.executable, provider, [path], stand),
+                run_own(provider, path, stand),
+                run_script("peer", PEER_PYTHON, provider, pieces, stand),
+            ]
+        show(provider, rows)
+    further(stand)
+
+
+def show(provider: str, rows: list[Row]) -> None:
+    """The least of each contestant's runs: what else the machine does only adds."""
+    print(f"   {provider:14}{'wall':>9}{'CPU':>9}{'x floor':>9}{'resident':>11}{'calls':>7}")
+    best = [min((row for row in rows if row.name == name), key=lambda row: row.cpu) for name in dict.fromkeys(row.name for row in rows)]
+    for row in best:
+        goal = ""
+        if row.name == "batchdrop":
+            goal = verdict(row.cpu <= MOST_OF_FLOOR * best[0].cpu and row.peak_mb <= MOST_MB)
+        print(
+            f"   {row.name:14}{row.wall:7.2f} s{row.cpu:7.2f} s{row.cpu / best[0].cpu:9.2f}{row.peak_mb:8.0f} MB"
+            f"{row.calls:7}  {goal}",
+            flush=True,
+        )
+
+
+def further(stand: Deployed) -> None:
+    """Table 1b: what each further 100,000 lines take."""
+    print(f"\n1b. Each further {LINES:,} lines; goal: at most {MOST_FURTHER} CPU seconds")
+    for provider in PROVIDERS:
+        costs = []
+        for lines in (LINES, 3 * LINES):
+            path = write_chats(SCRATCH / "further.jsonl", lines, provider)
+            costs.append(run_own(provider, path, stand).cpu)
+        each = (costs[1] - costs[0]) / 2
+        print(f"   {provider:14}{each:7.2f} s   {verdict(each <= MOST_FURTHER)}", flush=True)
+
+
+def verdict(met: bool) -> str:  # noqa: FBT001 - it is what is told
+    return "met" if met else "MISSED"
+
+
+if __name__ == "__main__":
+    print(machine())
+    with deployed() as it:
+        measure(it, full="--full" in sys.argv)

@@ -1,0 +1,79 @@
+"""A process that plays Lambda's runtime: the deployed handlers run in it, and every run tells what it needed.
+
+A line of JSON on stdin is a step and its event; a line of JSON on stdout is what the run took. Logs go to stderr.
+"""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+from machine import resident_mb
+
+
+class Meter:
+    """Counts the calls of AWS, and the units that DynamoDB asks for."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.units: Counter[str] = Counter()
+        boto3.setup_default_session()
+        events = boto3.DEFAULT_SESSION.events  # type: ignore[union-attr]  # it was made in the line above
+        events.register("before-call", self._call)
+        events.register("provide-client-params.dynamodb", _ask_for_units)
+        events.register("after-call.dynamodb", self._add_units)
+
+    def _call(self, model: Any, **_: object) -> None:  # noqa: ANN401 - botocore's own
+        self.calls[f"{model.service_model.service_name}.{model.name}"] += 1
+
+    def _add_units(self, model: Any, parsed: dict[str, Any], **_: object) -> None:  # noqa: ANN401 - the same
+        kind = "read" if model.name in {"GetItem", "Query", "BatchGetItem"} else "write"
+        found = parsed.get("ConsumedCapacity", [])
+        refused = [{"CapacityUnits": 1}] if "Error" in parsed else []
+        for each in [found] if isinstance(found, dict) else found or refused:
+            self.units[kind] += each["CapacityUnits"]
+
+
+def _ask_for_units(params: dict[str, Any], **_: object) -> dict[str, Any]:
+    return params | {"ReturnConsumedCapacity": "TOTAL"}
+
+
+def run(handler: Callable[..., Any], step: str, event: dict[str, Any], meter: Meter) -> dict[str, Any]:
+    context = SimpleNamespace(
+        function_name=step, memory_limit_in_mb=1024, invoked_function_arn=f"arn:local:{step}", aws_request_id="1"
+    )
+    start_mb = resident_mb()
+    meter.calls.clear()
+    meter.units.clear()
+    began, cpu = time.perf_counter(), time.process_time()
+    answer = handler(event, context)
+    return {
+        "wall_seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - cpu,
+        "start_mb": start_mb,
+        "peak_mb": resident_mb(),
+        "process_seconds": time.process_time(),
+        "failed": bool(answer and answer.get("batchItemFailures")),
+        "calls": meter.calls,
+        "units": meter.units,
+    }
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what handlers log
+    meter = Meter()
+    for line in sys.stdin:
+        step, event = json.loads(line)
+        handler = import_module(f"handlers.{step}").handler
+        answers.write(json.dumps(run(handler, step, event, meter)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
