@@ -115,7 +115,10 @@ class Deployed:
         self._queues = {step: self._queue(self.functions[step]["FunctionName"]) for step in QUEUED}
         self._take_triggers_away()
         text = Path(cloud.state_dir, "providers.toml").read_text(encoding="utf-8")
-        for name, value in (("enqueued_tokens = 2_000_000", "enqueued_tokens"), ("queued_requests = 200_000", "queued_requests")):
+        for name, value in (
+            ("enqueued_tokens = 2_000_000", "enqueued_tokens"),
+            ("queued_requests = 200_000", "queued_requests"),
+        ):
             text = text.replace(name, f"{value} = {UNLIMITED[value]}")
         (folder / "providers.toml").write_text(text, encoding="utf-8")
 
@@ -148,7 +151,9 @@ class Deployed:
         messages = self.aws("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=size).get("Messages", [])
         for message in messages:
             self.aws("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        records = [{"messageId": each["MessageId"], "body": each["Body"], "eventSource": "aws:sqs"} for each in messages]
+        records = [
+            {"messageId": each["MessageId"], "body": each["Body"], "eventSource": "aws:sqs"} for each in messages
+        ]
         return {"Records": records} if records else None
 
     def steps(

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-WORDS = "the answer to every question that was ever asked lies in a bucket, line by line, in the order of the questions "
+WORDS = (
+    "the answer to every question that was ever asked lies in a bucket, line by line, in the order of the questions "
+)
 CHAT = 360  # bytes of a line of chat: 100,000 are 36 MB
 _FORMS = {
     "openai": (

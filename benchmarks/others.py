@@ -111,7 +111,10 @@ def measure(stand: Deployed, *, full: bool) -> None:
 def show(provider: str, rows: list[Row]) -> None:
     """The least of each contestant's runs: what else the machine does only adds."""
     print(f"   {provider:14}{'wall':>9}{'CPU':>9}{'x floor':>9}{'resident':>11}{'calls':>7}")
-    best = [min((row for row in rows if row.name == name), key=lambda row: row.cpu) for name in dict.fromkeys(row.name for row in rows)]
+    best = [
+        min((row for row in rows if row.name == name), key=lambda row: row.cpu)
+        for name in dict.fromkeys(row.name for row in rows)
+    ]
     for row in best:
         goal = ""
         if row.name == "batchdrop":

@@ -8,7 +8,7 @@ from constructs import Construct
 
 DUE_INDEX = "due"
 DAYS_INDEX = "days"
-DUE_ATTRIBUTES = ["batch_id", "submitted_at", "priority"]
+DUE_ATTRIBUTES = ["batch_id", "submitted_at", "priority", "ledger", "cost"]
 
 # No scan and no unconditional batch write: every write is conditional on what was read.
 ROW_ACTIONS = [

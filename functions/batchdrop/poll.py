@@ -1,7 +1,6 @@
 """Poll: which of a provider's batches have ended? One round at a time, in as few calls as can be."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 
 from aws_lambda_powertools import Logger
 
@@ -9,17 +8,17 @@ from batchdrop.admit import admit_batches
 from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.pauses import account_refused
+from batchdrop.polling import in_turn, is_asked, page_before, singly_after, usual_after
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
-from batchdrop.store import Due
+from batchdrop.store import Due, Lease
 from batchdrop.writes import release
 
 logger = Logger(child=True)
 
-_LONGEST_INTERVAL = 600  # seconds between two looks at a batch
-_AGE_SHARE = 20  # a batch is asked for about every twentieth of its age
-_PAGE = 100  # the smaller of the two protocols' pages
+MOST_CALLS = 200  # of the provider in a round; the next round goes on from there
+_MOST_SECONDS = 40  # of the function's minute; a call takes 15 seconds at most, and admission follows
 OVERDUE_SECONDS = 26 * 3_600  # both providers end a batch within 24 hours, and two more are patience
 STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
 _LEASE_SECONDS = 120  # longer than the function's time limit
@@ -30,69 +29,95 @@ def poll_provider(provider: str, services: Services) -> None:
     lease = services.store.lease(f"poll#{provider}", _LEASE_SECONDS)
     if lease is None:
         return
+    left: dict[str, int | None] = {}
     try:
-        _poll(provider, lease.last, services)
+        left = _poll(provider, lease, services)
         admit_batches(provider, services)
     finally:
-        services.store.end_lease(lease)
+        services.store.end_lease(lease, **left)
 
 
-def is_asked(age: int, now: int, last: int) -> bool:
-    """Whether a batch of this age (seconds) is asked for now, when the round before was at `last`.
-
-    Young ones are asked for often, old ones seldom.
-    """
-    interval = max(1, min(age // _AGE_SHARE, _LONGEST_INTERVAL))
-    return now // interval != last // interval
-
-
-def _poll(provider: str, last: int, services: Services) -> None:
+def _poll(provider: str, lease: Lease, services: Services) -> dict[str, int | None]:
+    """A round; what it leaves for the next one."""
     now = services.now()
-    in_flight = services.store.in_flight(provider)
+    turn = in_turn(list(services.store.in_flight(provider)), lease.cut_at)
     asked = {
-        each.batch_id: each
-        for each in in_flight
-        if each.batch_id and is_asked(now - (each.submitted_at or now), now, last)
+        each.batch_id for each in turn if each.batch_id and is_asked(_age(each, now), now, lease.last, lease.usual)
     }
-    if not asked:
-        return
+    this = _Round(turn, asked, lease.usual, services)
     try:
-        unknown = set(asked)
-        for found in _look(services.apis[provider], unknown):
-            if found.ended_as is not None:
-                _ended(asked[found.id], found, services)
-            else:
-                _live(asked[found.id], services)
-        for batch_id in unknown:
-            _live(asked[batch_id], services)
+        cut_at = this.run(services.apis[provider]) if asked else None
     except AccountRefused as error:
         account_refused(provider, error, services)
+        return {}
     except Transient as error:
         logger.warning("provider not asked for now", provider=provider, reason=str(error))
+        return {}
+    return {"last": now if cut_at is None else lease.last, "cut_at": cut_at, "usual": this.usual}
 
 
-def _look(api: BatchApi, wanted: set[str]) -> Iterator[ProviderBatch]:
-    """The provider's word on these batches: from its list while that is cheaper, then one by one.
+def _age(due: Due, now: int) -> int:
+    return now - (due.submitted_at or now)
 
-    What it knows nothing of, or does not tell now, is left in `wanted`.
-    """
-    try:
-        for each in islice(api.newest(), len(wanted) // 2 * _PAGE):
-            if each.id in wanted:
-                wanted.discard(each.id)
-                yield each
-            if not wanted:
-                return
-    except (Missing, Refused, Transient) as error:
-        logger.warning("batches not listed", reason=type(error).__name__)
-    for batch_id in sorted(wanted):
-        try:
-            found = api.retrieve(batch_id)
-        except (Missing, Refused, Transient) as error:
-            logger.warning("batch not told", batch_id=batch_id, reason=type(error).__name__)
+
+class _Round:
+    """One look at the batches that are asked for. `usual` is what batches usually take, with those that ended."""
+
+    def __init__(self, turn: list[Due], asked: set[str], usual: int, services: Services) -> None:
+        self._turn, self._asked, self.usual, self._services = turn, asked, usual, services
+        self._unseen = {each.batch_id or "": each for each in turn}
+
+    def run(self, api: BatchApi) -> int | None:
+        """Ask for all; where to go on (when a batch was submitted) if that takes too many calls or too long."""
+        end = self._services.now() + _MOST_SECONDS
+        for calls, told in enumerate(self._calls(api), start=1):
+            for due, found in told:
+                self._see(due, found)
+                if self._services.now() >= end:
+                    return self._rest()
+            if calls >= MOST_CALLS:
+                return self._rest()
+        return None
+
+    def _calls(self, api: BatchApi) -> Iterator[Sequence[tuple[Due, ProviderBatch | None]]]:
+        """What each call told: a page of the list while pages are worth it, or one batch; None for one not told."""
+        lean = singly = 0
+        for place, due in enumerate(self._turn):
+            if due.batch_id in self._asked and not singly and len(self._asked) > 1:
+                listed = [*self._listed(_told(api.page, page_before(self._turn, place)) or [])]
+                lean = singly = singly_after(len(listed), lean)
+                yield listed
+            if due.batch_id in self._asked:
+                singly = max(singly - 1, 0)
+                yield [(due, _told(api.retrieve, due.batch_id))]
+
+    def _listed(self, page: list[ProviderBatch]) -> Iterator[tuple[Due, ProviderBatch]]:
+        """Those of a page that are asked for, and those of ours that turn out to have ended."""
+        for each in page:
+            due = self._unseen.get(each.id)
+            if due is not None and (each.id in self._asked or each.ended_as is not None):
+                yield due, each
+
+    def _see(self, due: Due, found: ProviderBatch | None) -> None:
+        self._asked.discard(due.batch_id or "")
+        self._unseen.pop(due.batch_id or "", None)
+        if found is None or found.ended_as is None:
+            _live(due, self._services)
         else:
-            wanted.discard(batch_id)
-            yield found
+            _ended(due, found, self._services)
+            self.usual = usual_after(self.usual, _age(due, self._services.now()))
+
+    def _rest(self) -> int | None:
+        return next((each.submitted_at for each in self._turn if each.batch_id in self._asked), None)
+
+
+def _told[P, T](call: Callable[[P], T], asked: P) -> T | None:
+    """What a call told; None when the provider does not tell now."""
+    try:
+        return call(asked)
+    except (Missing, Refused, Transient) as error:
+        logger.warning("provider did not tell", call=call.__name__, asked=asked, reason=type(error).__name__)
+        return None
 
 
 def _live(due: Due, services: Services) -> None:

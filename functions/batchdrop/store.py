@@ -62,18 +62,36 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None = None
     submitted_at: int | None = None
     priority: int = 0
+    ledger: str = ""
+    cost: int = 0
 
     @property
     def batch(self) -> str:
         return self.sk.removeprefix("BATCH#")
 
+    @property
+    def split(self) -> int:
+        return int(self.batch.split("-")[0])
+
+    @property
+    def round(self) -> int:
+        return int(self.batch.split("-")[1])
+
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to be the only run of something. `last` is when the run before began; 0 for the first."""
+    """The right to be the only run of something, and what the run before left.
+
+    Attributes:
+        last: When the last whole round began; 0 before the first.
+        cut_at: Where a round was cut; None when it was not.
+        usual: How long a batch usually takes; 0 while that is not known.
+    """
 
     name: str
     until: int
-    last: int
+    last: int = 0
+    cut_at: int | None = None
+    usual: int = 0
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -340,16 +358,19 @@ class Store:
         until = update.name("until")
         update.when_expression(f"(attribute_not_exists({until}) OR {until} <= {update.value(now)})")
         update.set("until", now + seconds)
-        update.set_to("last", f"if_not_exists({update.name('began')}, {update.value(0)})")
-        update.set("began", now)
         found = self._update_as(uuid.uuid4().hex, update)
-        return None if found is None else Lease(name=name, until=now + seconds, last=found["last"])
+        return None if found is None else msgspec.convert({**found, "name": name}, Lease)
 
-    def end_lease(self, lease: Lease) -> None:
-        """Let the next run begin; nothing happens when it has begun already, since this one took too long."""
+    def end_lease(self, lease: Lease, **left: int | None) -> None:
+        """Let the next run begin, with what this one leaves to it; None removes what was left before.
+
+        Nothing happens when it has begun already, since this one took too long.
+        """
         update = Update(f"LEASE#{lease.name}", "LEASE")
         update.when("until", "=", lease.until)
         update.set("until", 0)
+        for name, value in left.items():
+            update.remove(name) if value is None else update.set(name, value)
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.update_item(**update.request(self._table))
 

@@ -324,7 +324,7 @@ def _table() -> None:
                 ],
                 "Projection": {
                     "ProjectionType": "INCLUDE",
-                    "NonKeyAttributes": ["batch_id", "submitted_at", "priority"],
+                    "NonKeyAttributes": ["batch_id", "submitted_at", "priority", "ledger", "cost"],
                 },
             },
             {

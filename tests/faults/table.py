@@ -15,7 +15,7 @@ Term = Callable[[Item, Item, Item], Any]
 _TOKEN = re.compile(r"\s*(<=|>=|<>|[=<>(),+-]|[#:]?\w+)")
 _INDEXES = {"due": ("due_key", "due_at"), "days": ("day", "pk"), None: ("pk", "sk")}
 _PROJECTED = {
-    "due": {"pk", "sk", "due_key", "due_at", "batch_id", "submitted_at", "priority"},
+    "due": {"pk", "sk", "due_key", "due_at", "batch_id", "submitted_at", "priority", "ledger", "cost"},
     "days": {"pk", "sk", "day"},
 }
 _MOST_ITEMS = 100  # of a transaction

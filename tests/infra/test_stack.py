@@ -385,7 +385,7 @@ def test_the_table_has_the_sparse_index_of_what_is_due(template: Template) -> No
     assert projected == {
         "due": {
             "ProjectionType": "INCLUDE",
-            "NonKeyAttributes": ["batch_id", "submitted_at", "priority"],
+            "NonKeyAttributes": ["batch_id", "submitted_at", "priority", "ledger", "cost"],
         },
         "days": {"ProjectionType": "KEYS_ONLY"},
     }

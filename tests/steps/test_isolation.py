@@ -75,11 +75,11 @@ def test_a_batch_the_provider_does_not_tell_of_does_not_hide_the_others() -> Non
             raise Transient("503")
         return real(batch_id)
 
-    def newest(real: Callable[[], Iterator[ProviderBatch]]) -> Iterator[ProviderBatch]:
-        del real
+    def page(real: Callable[[str | None], list[ProviderBatch]], after: str | None) -> list[ProviderBatch]:
+        del real, after
         raise Transient("503")
 
-    with new_cloud(toml, wrap=lambda api: Changed(api, retrieve=retrieve, newest=newest)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    with new_cloud(toml, wrap=lambda api: Changed(api, retrieve=retrieve, page=page)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         job = cloud.drop("input/x.jsonl", jsonl([claude(str(number)) for number in range(3)]))
         for _ in range(4):
             cloud.deliver_all()

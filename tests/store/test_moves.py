@@ -420,17 +420,30 @@ def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(clien
 
 def test_a_lease_is_held_by_one_until_it_is_given_back_or_ends(store: Store, clock: Clock) -> None:
     first = store.lease("sweep", 60)
-    assert (first, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 60, last=0), None)
+    assert (first, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 60), None)
     assert store.lease("poll#openai", 60) is not None
     clock.now = NOW + 60
     second = store.lease("sweep", 60)
-    assert (second, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 120, last=NOW), None)
+    assert (second, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 120), None)
     assert first is not None
     assert second is not None
-    store.end_lease(first)  # it took too long, and the second has begun
+    store.end_lease(first, last=NOW)  # it took too long, and the second has begun
     assert store.lease("sweep", 60) is None
     store.end_lease(second)
-    assert store.lease("sweep", 60) == Lease(name="sweep", until=NOW + 120, last=NOW + 60)
+    assert store.lease("sweep", 60) == Lease(name="sweep", until=NOW + 120)
+
+
+def test_a_run_leaves_to_the_next_what_it_says(store: Store) -> None:
+    def run(**left: int | None) -> Lease:
+        lease = store.lease("poll#openai", 60)
+        assert lease is not None
+        store.end_lease(lease, **left)
+        return lease
+
+    run(last=NOW, cut_at=NOW - 7, usual=90)
+    until = NOW + 60
+    assert run(cut_at=None) == Lease(name="poll#openai", until=until, last=NOW, cut_at=NOW - 7, usual=90)
+    assert run() == Lease(name="poll#openai", until=until, last=NOW, usual=90)
 
 
 def test_a_pause_holds_for_its_time_and_is_known_until_it_is_cleared(store: Store, clock: Clock) -> None:

@@ -144,16 +144,17 @@ def test_waiting_batches_are_admissions_and_those_in_flight_are_polls_by_provide
         ]
     )
     assert list(store.waiting("openai", by=NOW)) == [
-        Due(job=JOB, sk="BATCH#00000-0-0000", due_at=NOW, requests=5, priority=4)
+        Due(job=JOB, sk="BATCH#00000-0-0000", due_at=NOW, priority=4, ledger="openai/gpt-4o", cost=150)
     ]
     assert list(store.in_flight("openai")) == [
         Due(
             job=JOB,
             sk="BATCH#00000-0-0003",
             due_at=NOW + 99,
-            requests=5,
             batch_id="batch_3",
             submitted_at=NOW - 5,
+            ledger="openai/gpt-4o",
+            cost=150,
         )
     ]
     assert ([due.batch for due in store.waiting("groq", by=NOW)], list(store.due(by=NOW))) == (["00000-0-0002"], [])

@@ -1,14 +1,20 @@
-"""How often a batch is asked for."""
+"""How often, and in which order, batches are asked for."""
 
 import pytest
-from batchdrop.poll import is_asked
+from batchdrop.polling import in_turn, is_asked, page_before, singly_after, usual_after
+from batchdrop.store import Due
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def rounds(age: int, start: int, tick: int, count: int) -> list[int]:
+def rounds(age: int, start: int, tick: int, count: int, usual: int = 0) -> list[int]:
     """The rounds, counted from 0, in which a batch that stays at this age is asked for."""
-    return [number for number in range(count) if is_asked(age, start + number * tick, start + (number - 1) * tick)]
+    times = [start + number * tick for number in range(count)]
+    return [number for number, now in enumerate(times) if is_asked(age, now, now - tick, usual)]
+
+
+def due(batch_id: str, submitted_at: int) -> Due:
+    return Due(job="j", sk="BATCH#00000-0-0000", due_at=0, batch_id=batch_id, submitted_at=submitted_at)
 
 
 @pytest.mark.parametrize("tick", [2, 60])
@@ -28,12 +34,66 @@ def test_an_older_batch_is_asked_for_about_every_twentieth_of_its_age_at_most_ev
     assert found == list(range(found[0], 60, every))
 
 
-@given(st.integers(0, 200_000), st.integers(0, 2_000_000_000), st.integers(601, 90_000))
-def test_a_round_that_was_late_asks_for_every_batch(age: int, last: int, pause: int) -> None:
-    assert is_asked(age, last + pause, last)
+@pytest.mark.parametrize(
+    ("age", "every"), [(7_200, 6), (8_000, 1), (10_000, 1), (12_000, 1), (12_060, 10), (20_000, 10)]
+)
+def test_a_batch_near_the_age_at_which_batches_usually_end_is_asked_for_in_every_round(age: int, every: int) -> None:
+    found = rounds(age, 1_800_000_000, 60, 60, usual=10_000)
+    assert found == list(range(found[0], 60, every))
+
+
+def test_what_is_usual_follows_what_batches_take() -> None:
+    usual = usual_after(0, 600)
+    assert usual == 600
+    for _ in range(40):
+        usual = usual_after(usual, 3_600)
+    assert 3_500 < usual <= 3_600
+
+
+@given(st.integers(0, 200_000), st.integers(0, 2_000_000_000), st.integers(601, 90_000), st.integers(0, 90_000))
+def test_a_round_that_was_late_asks_for_every_batch(age: int, last: int, pause: int, usual: int) -> None:
+    assert is_asked(age, last + pause, last, usual)
 
 
 @given(st.integers(0, 200_000), st.integers(0, 2_000_000_000), st.sampled_from([1, 2, 7, 60, 61]))
 def test_no_batch_waits_longer_than_ten_minutes_and_a_round(age: int, start: int, tick: int) -> None:
     longest = 600 // tick + 1
     assert rounds(age, start, tick, longest)
+
+
+NEW, MID, OLD = due("new", 30), due("mid", 20), due("old", 10)
+
+
+@pytest.mark.parametrize(
+    ("cut_at", "order"),
+    [
+        (None, [NEW, MID, OLD]),
+        (99, [NEW, MID, OLD]),
+        (20, [MID, OLD, NEW]),
+        (19, [OLD, NEW, MID]),
+        (5, [NEW, MID, OLD]),
+    ],
+)
+def test_the_newest_come_first_or_those_behind_the_cut_of_the_round_before(
+    cut_at: int | None, order: list[Due]
+) -> None:
+    assert in_turn([MID, OLD, NEW], cut_at) == order
+
+
+def test_a_page_begins_behind_the_batch_before_also_where_a_round_goes_on() -> None:
+    assert [page_before([NEW, MID, OLD], place) for place in range(3)] == [None, "new", "mid"]
+    assert [page_before([MID, OLD, NEW], place) for place in range(3)] == ["new", "mid", None]
+    assert page_before([NEW], 0) is None
+
+
+def test_a_page_of_the_same_second_begins_behind_the_batch_before() -> None:
+    same = [due("a", 10), due("b", 10)]
+    assert [page_before(same, place) for place in range(2)] == [None, "a"]
+
+
+def test_pages_are_tried_ever_more_seldom_while_they_are_worth_no_more_than_a_batch() -> None:
+    lean, tried = 0, []
+    for _ in range(4):
+        lean = singly_after(1, lean)
+        tried.append(lean)
+    assert (tried, singly_after(2, lean)) == ([1, 3, 7, 15], 0)

@@ -100,14 +100,20 @@ class AnthropicBatches:
     def retrieve(self, batch_id: str) -> ProviderBatch:
         return _in_our_words(self._get(f"{_BATCHES}/{batch_id}", _Batch))
 
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        return [_in_our_words(each) for each in self._page(after).data]
+
     def newest(self) -> Iterator[ProviderBatch]:
-        query: dict[str, Any] = {"limit": _PAGE}
+        after: str | None = None
         while True:
-            page = self._get(_BATCHES, _Page, query)
+            page = self._page(after)
             yield from map(_in_our_words, page.data)
             if not page.has_more or not page.data:
                 return
-            query["after_id"] = page.last_id or page.data[-1].id
+            after = page.last_id or page.data[-1].id
+
+    def _page(self, after: str | None) -> _Page:
+        return self._get(_BATCHES, _Page, {"limit": _PAGE} | ({"after_id": after} if after else {}))
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [batch.id]

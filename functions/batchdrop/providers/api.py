@@ -63,6 +63,10 @@ class BatchApi(Interface):
 
     def retrieve(self, batch_id: str) -> ProviderBatch: ...
 
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        """One page of the account's batches, the newest first: those created before `after`, if it is given."""
+        ...
+
     def newest(self) -> Iterator[ProviderBatch]:
         """All batches of the account, the newest first; a page is asked for when it is needed."""
         ...

@@ -126,17 +126,22 @@ class OpenAIBatches:
             answer = self._client.batches.with_raw_response.retrieve(batch_id)
             return _in_our_words(self._read(answer.content, _Batch))
 
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        return [_in_our_words(each) for each in self._page(after).data]
+
     def newest(self) -> Iterator[ProviderBatch]:
         after: str | None = None
         while True:
-            with self._translated():
-                more: dict[str, Any] = {"after": after} if after else {}
-                answer = self._client.batches.with_raw_response.list(limit=_PAGE, **more)
-                page = self._read(answer.content, _Page)
+            page = self._page(after)
             yield from map(_in_our_words, page.data)
             if not page.has_more or not page.data:
                 return
             after = page.data[-1].id
+
+    def _page(self, after: str | None) -> _Page:
+        more: dict[str, Any] = {"after": after} if after else {}
+        with self._translated():
+            return self._read(self._client.batches.with_raw_response.list(limit=_PAGE, **more).content, _Page)
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [each for each in (batch.output_file_id, batch.error_file_id) if each]

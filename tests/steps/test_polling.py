@@ -1,0 +1,226 @@
+"""Many batches, few calls: poll reads a provider's list by pages, and admission passes a full ledger by."""
+
+from dataclasses import replace
+
+import boto3
+import pytest
+from batchdrop.admit import admit_batches
+from batchdrop.errors import AccountRefused, Transient
+from batchdrop.poll import MOST_CALLS, poll_provider
+from batchdrop.providers.api import ProviderBatch
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState
+from batchdrop.store import Store
+from batchdrop.writes import reserve
+from faking.cloud import REGION, TABLE, Cloud
+from store.rows import JOB, a_batch, a_job, a_split
+
+PAGE = 20
+
+
+class Account:
+    """A provider's list of batches, the newest first, of which some have ended. It notes which ids it was asked for."""
+
+    def __init__(self, listed: list[str], ended: set[str] | None = None) -> None:
+        self.listed, self.ended = listed, ended or set()
+        self.pages = 0
+        self.singly: list[str] = []
+        self.told: set[str] = set()
+
+    @property
+    def calls(self) -> int:
+        return self.pages + len(self.singly)
+
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        self.pages += 1
+        start = self.listed.index(after) + 1 if after else 0
+        return [self._tell(each) for each in self.listed[start : start + PAGE]]
+
+    def retrieve(self, batch_id: str) -> ProviderBatch:
+        self.singly.append(batch_id)
+        return self._tell(batch_id)
+
+    def _tell(self, batch_id: str) -> ProviderBatch:
+        self.told.add(batch_id)
+        ended = "completed" if batch_id in self.ended else None
+        return ProviderBatch(id=batch_id, status="", ended_as=ended)
+
+
+def in_flight(cloud: Cloud, count: int) -> list[str]:
+    """Batches of ours, the newest first, submitted a second apart, long enough ago to be asked for in any round."""
+    now = cloud.services.now()
+    cloud.dynamodb.transact_write_items(TransactItems=[reserve(a_batch().ledger, 10**6, limit=10**6)(TABLE)])
+    for number in range(count):
+        row = a_batch(number, BatchState.IN_FLIGHT, batch_id=f"ours-{number}", submitted_at=now - number, due_at=now)
+        assert cloud.services.store.add(row)
+    return [f"ours-{number}" for number in range(count)]
+
+
+def among(ours: list[str], others: int) -> list[str]:
+    """A list with so many batches of others before each of ours."""
+    return [each for number, mine in enumerate(ours) for each in (*(f"{number}-{n}" for n in range(others)), mine)]
+
+
+def with_account(cloud: Cloud, account: object) -> Services:
+    return replace(cloud.services, apis={"openai": account})  # type: ignore[arg-type]  # it stands in by its methods
+
+
+def states(cloud: Cloud) -> dict[str, BatchState]:
+    return {each.batch_id or "": each.state for each in cloud.services.store.batches(JOB)}
+
+
+def test_a_page_tells_of_as_many_batches_as_it_holds(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 10 * PAGE)
+    account = Account(ours)
+    poll_provider("openai", with_account(cloud, account))
+    assert (account.pages, account.singly, account.told) == (10, [], set(ours))
+
+
+def test_newer_batches_of_others_cost_two_calls(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 5 * PAGE)
+    account = Account([*(f"theirs-{number}" for number in range(1_000)), *ours])
+    poll_provider("openai", with_account(cloud, account))
+    assert account.told >= set(ours)
+    assert account.calls <= 5 + 2
+
+
+def test_where_others_fill_the_pages_batches_are_asked_for_one_by_one(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 100)
+    account = Account(among(ours, 2 * PAGE))
+    poll_provider("openai", with_account(cloud, account))
+    assert account.told >= set(ours)
+    assert (len(account.singly), account.pages <= 7) == (100, True)
+
+
+def test_one_batch_is_asked_for_itself(cloud: Cloud) -> None:
+    account = Account(in_flight(cloud, 1))
+    poll_provider("openai", with_account(cloud, account))
+    assert (account.pages, account.singly) == (0, ["ours-0"])
+
+
+def test_a_round_makes_so_many_calls_at_most_and_the_next_goes_on(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 2 * MOST_CALLS + 50)
+    account = Account(among(ours, 2 * PAGE))
+    told = []
+    for _ in range(3):
+        poll_provider("openai", with_account(cloud, account))
+        told.append(len(account.told & set(ours)))
+        assert account.calls <= MOST_CALLS * len(told)
+        cloud.clock.now += 60
+    assert told[0] < told[1] < told[2] == len(ours)
+
+
+def test_a_round_ends_in_time_and_the_next_goes_on(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 5 * PAGE)
+
+    class Slow(Account):
+        def page(self, after: str | None) -> list[ProviderBatch]:
+            cloud.clock.now += 15
+            return super().page(after)
+
+    account = Slow(ours)
+    poll_provider("openai", with_account(cloud, account))
+    assert account.pages == 3
+    cloud.clock.now += 60
+    poll_provider("openai", with_account(cloud, account))
+    assert account.told == set(ours)
+
+
+def test_what_ended_is_found_and_what_is_usual_is_remembered(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 5)
+    cloud.clock.now += 1_000
+    poll_provider("openai", with_account(cloud, Account(ours, ended={ours[1], ours[3]})))
+    assert [state.value for state in states(cloud).values()] == [
+        "IN_FLIGHT",
+        "ENDED",
+        "IN_FLIGHT",
+        "ENDED",
+        "IN_FLIGHT",
+    ]
+    lease = cloud.services.store.lease("poll#openai", 60)
+    assert lease is not None
+    assert (lease.last, lease.cut_at, 1_000 < lease.usual < 1_004) == (cloud.services.now(), None, True)
+
+
+def test_a_page_tells_also_of_an_end_that_was_not_asked_for(cloud: Cloud) -> None:
+    cloud.clock.now += -cloud.clock.now % 600  # the old one is asked for once in each ten minutes
+    in_flight(cloud, 2)
+    now = cloud.services.now()
+    old = a_batch(2, BatchState.IN_FLIGHT, batch_id="old", submitted_at=now - 40_000, due_at=now)
+    cloud.services.store.add(old)
+    poll_provider("openai", with_account(cloud, Account(["ours-0", "ours-1", "old"])))
+    cloud.clock.now += (
+        1 + (-cloud.services.now() - 2) % 600
+    )  # within ten minutes of the round before, whenever that was
+    account = Account(["ours-0", "ours-1", "old"], ended={"old"})
+    poll_provider("openai", with_account(cloud, account))
+    assert (states(cloud)["old"], account.singly) == (BatchState.ENDED, [])
+
+
+@pytest.mark.parametrize("broken", [Transient("503"), AccountRefused("401")])
+def test_a_round_that_told_nothing_loses_nothing(cloud: Cloud, broken: Exception) -> None:
+    ours = in_flight(cloud, 5)
+
+    class Broken(Account):
+        def page(self, after: str | None) -> list[ProviderBatch]:
+            del after
+            raise broken
+
+        retrieve = page  # type: ignore[assignment]  # both fail
+
+    class Accounts(dict[str, Account]):
+        def renew(self, provider: str) -> bool:
+            return provider in self
+
+    services = replace(cloud.services, apis=Accounts(openai=Broken(ours)))  # type: ignore[arg-type]  # a stand-in by shape
+    poll_provider("openai", services)
+    cloud.clock.now += 60
+    account = Account(ours, ended=set(ours))
+    poll_provider("openai", with_account(cloud, account))
+    assert set(states(cloud).values()) == {BatchState.ENDED}
+
+
+class Counting:
+    """A DynamoDB client that counts its calls."""
+
+    def __init__(self, client: object) -> None:
+        self._client = client
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> object:
+        if not name.endswith("_item") and name != "transact_write_items":
+            return getattr(self._client, name)
+        self.calls.append(name)
+        return getattr(self._client, name)
+
+
+@pytest.fixture
+def counted(cloud: Cloud) -> tuple[Services, Counting]:
+    client = Counting(boto3.client("dynamodb", region_name=REGION))
+    store = Store(client, TABLE, now=cloud.services.now)  # type: ignore[arg-type]  # a stand-in by its methods
+    return replace(cloud.services, store=store), client
+
+
+def waiting(cloud: Cloud, count: int, cost: int) -> None:
+    cloud.services.store.add(a_job(state=JobState.RUNNING, due_at=None))
+    cloud.services.store.add(a_split(0, due_at=None))
+    for number in range(count):
+        cloud.services.store.add(a_batch(number, cost=cost, due_at=cloud.services.now() - 1))
+
+
+def test_batches_behind_a_full_ledger_cost_no_call(cloud: Cloud, counted: tuple[Services, Counting]) -> None:
+    services, client = counted
+    waiting(cloud, 30, cost=800_000)
+    assert admit_batches("openai", services) == 2
+    assert sorted(client.calls) == ["get_item"] * 6 + ["transact_write_items"] * 2
+    client.calls.clear()
+    assert admit_batches("openai", services) == 0
+    assert client.calls == ["get_item"] * 4  # the pause, the ledger, the job, the split
+
+
+def test_a_batch_that_must_wait_for_its_job_does_not_hold_up_another(cloud: Cloud) -> None:
+    waiting(cloud, 1, cost=300)
+    unplanned = f"{JOB[:-1]}0"
+    cloud.services.store.add(a_job(job=unplanned))
+    cloud.services.store.add(a_batch(0, job=unplanned, cost=2_000_000, due_at=0))
+    assert admit_batches("openai", cloud.services) == 1
