@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 
 ARGS ?=
 
-.PHONY: setup demo test test-unit crash-test mutations faults bench-latency bench-memory bench-files lock bootstrap deploy smoke-paid clean
+.PHONY: setup demo test test-unit crash-test mutations faults bench bench-latency bench-memory bench-files big-file lock bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -74,12 +74,20 @@ mutations: setup
 faults: setup
 	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/fault_matrix.py $(ARGS)
 
-# Figures of docs/performance.md, measured on this machine.
+# Figures of docs/performance.md, measured on this machine; the long form: make bench ARGS=--full
+# One table alone: .venv/bin/python benchmarks/<table>.py [--full]
+bench: setup
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
 bench-latency: setup
-	@$(BIN)/python benchmarks/latency.py
+	@$(BIN)/python benchmarks/latency.py $(ARGS)
 
 bench-memory: setup
-	@$(BIN)/python benchmarks/memory.py
+	@$(BIN)/python benchmarks/memory.py $(ARGS)
+
+# 4 million lines and 2 GB through the local cloud, checked line by line. Takes an hour, and 20 GB of disk.
+big-file: setup
+	@$(BIN)/python benchmarks/big_file.py $(ARGS)
 
 bench-files: setup
 	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/files_at_once.py $(ARGS)
@@ -103,4 +111,4 @@ smoke-paid: setup
 	@$(BIN)/batchdrop smoke-paid
 
 clean:
-	@rm -rf .venv .emulator .uv node_modules cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .emulator .uv node_modules cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench

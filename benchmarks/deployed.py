@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -17,22 +18,34 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+from lines import write_chats
+from machine import machine
 
 import local_cloud
 from local_cloud import LocalCloud
 from local_cloud.aws import client
 from local_cloud.emulator import PYTHON
 
-SCRATCH = Path(__file__).parent.parent / ".bench"  # large files, and the environments of others; git ignores it
 LEASE_SECONDS = 900
 ROUND_SECONDS = 1  # between two rounds of poll; within one second it asks for nothing twice
+PROVIDERS = ("openai", "anthropic")
 QUEUED = ("intake", "plan", "submit", "collect", "assemble", "publish")
 UNLIMITED = {"enqueued_tokens": 20_000_000_000, "queued_requests": 100_000_000}
 
 
+def scratch() -> Path:
+    """Where large files lie, and the environments of others; git ignores it."""
+    folder = Path(__file__).parent.parent / ".bench"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one run of a handler took. `process_seconds` are all of its process so far, imports among them."""
+    """What one run of a handler took. `process_seconds` are all of its process so far, imports among them.
+
+    `units` are DynamoDB's, `bytes` what S3 got and was sent, `logged` the bytes of the log.
+    """
 
     wall_seconds: float
     cpu_seconds: float
@@ -42,6 +55,8 @@ class Figures:
     failed: bool
     calls: dict[str, int]
     units: dict[str, float]
+    bytes: dict[str, int]
+    logged: int
 
 
 class Worker:
@@ -100,6 +115,10 @@ class Job:
     def units(self, kind: str) -> float:
         return sum(run.units.get(kind, 0) for _, run in self.runs)
 
+    def mb(self, kind: str, *steps: str) -> float:
+        """The bytes that S3 `got` or was `sent`, in MB, as seen from the steps."""
+        return sum(run.bytes.get(kind, 0) for step, run in self.runs if not steps or step in steps) / 1e6
+
 
 class Deployed:
     """A deployed stack whose functions nothing starts any more, and its providers without limits."""
@@ -107,12 +126,14 @@ class Deployed:
     def __init__(self, cloud: LocalCloud, folder: Path) -> None:
         self.cloud = cloud
         self._folder = folder
+        self._chats: dict[tuple[int, int], Job] = {}
+        self._provider_calls = Counter[str]()
         self.code = self._asset()
         found = self.aws("lambda").list_functions()["Functions"]
         self.functions = {
             each["Handler"].split(".")[1]: each for each in found if each["Handler"].startswith("handlers.")
         }
-        self._queues = {step: self._queue(self.functions[step]["FunctionName"]) for step in QUEUED}
+        self.queues = {step: self._queue(self.functions[step]["FunctionName"]) for step in QUEUED}
         self._take_triggers_away()
         text = Path(cloud.state_dir, "providers.toml").read_text(encoding="utf-8")
         for name, value in (
@@ -147,7 +168,7 @@ class Deployed:
 
     def next_event(self, step: str) -> dict[str, Any] | None:
         """The messages that wait for a step, as its function would get them."""
-        url, size = self._queues[step]
+        url, size = self.queues[step]
         messages = self.aws("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=size).get("Messages", [])
         for message in messages:
             self.aws("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -174,6 +195,14 @@ class Deployed:
                 yield "poll", run("poll", {"provider": providers[polls % len(providers)]})
                 polls += 1
 
+    def chats(self, lines: int, size: int) -> Job:
+        """The job of a file of chats that alternate between the providers; one run serves several tables."""
+        if (lines, size) not in self._chats:
+            with tempfile.TemporaryDirectory(dir=scratch()) as folder:
+                body = write_chats(Path(folder, "chats.jsonl"), lines, *PROVIDERS, size=size)
+                self._chats[lines, size] = self.run_job(f"chats-{lines}-{size}", body, *PROVIDERS)
+        return self._chats[lines, size]
+
     def run_job(self, name: str, body: Path, *providers: str) -> Job:
         """Drop a file and run all of its steps in one new process."""
         job, began = Job(), time.perf_counter()
@@ -195,11 +224,15 @@ class Deployed:
         answer = httpx2.post(url, json=settings, timeout=60) if settings else httpx2.get(url, timeout=60)
         return answer.raise_for_status().json()
 
+    def no_faults(self) -> None:
+        """Let batches go their usual way again."""
+        httpx2.delete(f"{self.cloud.simulator_url}/control/faults", timeout=60).raise_for_status()
+
     def provider_calls(self) -> Counter[str]:
         """The calls of the providers since the last time."""
         charges = self.control("charges")
         now = Counter({f"{name}.{call}": n for name in charges for call, n in charges[name]["calls"].items()})
-        before, self._provider_calls = getattr(self, "_provider_calls", Counter()), now
+        before, self._provider_calls = self._provider_calls, now
         return now - before
 
     def _take_triggers_away(self) -> None:
@@ -222,10 +255,21 @@ class Deployed:
         return str(self.aws("sqs").get_queue_url(QueueName=name)["QueueUrl"]), int(mapping["BatchSize"])
 
 
+def verdict(*, met: bool) -> str:
+    return "met" if met else "MISSED"
+
+
+def alone(measure: Callable[..., None]) -> None:
+    """Run one table by itself."""
+    print(machine())
+    with deployed() as stand:
+        measure(stand, full="--full" in sys.argv)
+
+
 @contextmanager
 def deployed() -> Iterator[Deployed]:
     """Deploy the stack into a local cloud of its own, for as long as it is measured."""
-    with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         task = Path(folder, "task")
         task.mkdir()
         try:

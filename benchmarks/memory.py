@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployed import SCRATCH, Deployed, Figures, deployed
+from deployed import Deployed, Figures, deployed, scratch
 from machine import machine
 
 GOAL_MB = 200
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("case", nargs="*", default=[case.name for case in CASES], help="openai, embeddings, anthropic")
     wanted = parser.parse_args().case
     print(machine())
-    with deployed() as stand, tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
+    with deployed() as stand, tempfile.TemporaryDirectory(dir=scratch()) as folder:
         cases = [case for case in CASES if case.name in wanted]
         peak = max(measure(stand, case, Path(folder, "input.jsonl")) for case in cases)
     sys.exit(peak > GOAL_MB)

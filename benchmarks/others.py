@@ -12,19 +12,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployed import SCRATCH, Deployed, deployed
+from deployed import PROVIDERS, Deployed, alone, scratch, verdict
 from lines import write_chats
-from machine import machine
 
 LINES = 100_000
 BATCH_LINES = 50_000  # OpenAI's most
 PEER = "batchwizard==0.5.0"
-PEER_PYTHON = SCRATCH / "batchwizard" / "bin" / "python"
+PEER_PYTHON = scratch() / "batchwizard" / "bin" / "python"
 UV = Path(__file__).parent.parent / ".uv" / "bin" / "uv"
 MOST_OF_FLOOR, MOST_MB, MOST_FURTHER = 2.0, 150, 1.0
-PROVIDERS = ("openai", "anthropic")
-
-
 NAMES = {"bare_script": "bare script", "peer": "batchwizard"}
 
 
@@ -46,7 +42,7 @@ def install_peer() -> None:
 
 def run_script(name: str, python: str | Path, provider: str, files: list[Path], stand: Deployed) -> Row:
     """Run one of the scripts beside this one; it tells its figures in its last line."""
-    home = SCRATCH / f"{name}-{provider}-{time.time_ns()}"
+    home = scratch() / f"{name}-{provider}-{time.time_ns()}"
     home.mkdir()
     url = stand.cloud.simulator_url
     environment = {
@@ -95,7 +91,7 @@ def measure(stand: Deployed, *, full: bool) -> None:
     print(f"\n1. Against others: {LINES:,} chat lines, {LINES * 360 / 1e6:.0f} MB")
     print(f"   goal: CPU at most {MOST_OF_FLOOR:.0f} x the bare script's, at most {MOST_MB} MB")
     for provider in PROVIDERS:
-        path = write_chats(SCRATCH / f"chats-{provider}.jsonl", LINES, provider)
+        path = write_chats(scratch() / f"chats-{provider}.jsonl", LINES, provider)
         pieces = by_hand(path)
         rows = []
         for _ in range(3 if full else 1):
@@ -118,7 +114,7 @@ def show(provider: str, rows: list[Row]) -> None:
     for row in best:
         goal = ""
         if row.name == "batchdrop":
-            goal = verdict(row.cpu <= MOST_OF_FLOOR * best[0].cpu and row.peak_mb <= MOST_MB)
+            goal = verdict(met=row.cpu <= MOST_OF_FLOOR * best[0].cpu and row.peak_mb <= MOST_MB)
         print(
             f"   {row.name:14}{row.wall:7.2f} s{row.cpu:7.2f} s{row.cpu / best[0].cpu:9.2f}{row.peak_mb:8.0f} MB"
             f"{row.calls:7}  {goal}",
@@ -132,17 +128,11 @@ def further(stand: Deployed) -> None:
     for provider in PROVIDERS:
         costs = []
         for lines in (LINES, 3 * LINES):
-            path = write_chats(SCRATCH / "further.jsonl", lines, provider)
+            path = write_chats(scratch() / "further.jsonl", lines, provider)
             costs.append(run_own(provider, path, stand).cpu)
         each = (costs[1] - costs[0]) / 2
-        print(f"   {provider:14}{each:7.2f} s   {verdict(each <= MOST_FURTHER)}", flush=True)
-
-
-def verdict(met: bool) -> str:  # noqa: FBT001 - it is what is told
-    return "met" if met else "MISSED"
+        print(f"   {provider:14}{each:7.2f} s   {verdict(met=each <= MOST_FURTHER)}", flush=True)
 
 
 if __name__ == "__main__":
-    print(machine())
-    with deployed() as it:
-        measure(it, full="--full" in sys.argv)
+    alone(measure)

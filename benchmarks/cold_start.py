@@ -1,0 +1,54 @@
+"""Table 7: what each function loads before its first run, and how large its code is."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from deployed import Deployed, alone, scratch, verdict
+
+from local_cloud.emulator import PYTHON
+
+STEPS = ("intake", "plan", "submit", "poll", "collect", "assemble", "publish", "sweep")
+CALLS_PROVIDERS = {"submit", "poll", "collect", "sweep"}
+RUNS = 3
+LOAD = """
+import importlib, json, sys, time
+began, cpu = time.perf_counter(), time.process_time()
+importlib.import_module("handlers." + sys.argv[1])
+took = time.perf_counter() - began, time.process_time() - cpu
+print(json.dumps([*took, len(sys.modules), sorted({"openai", "anthropic"} & set(sys.modules))]))
+"""
+
+
+def measure(stand: Deployed, *, full: bool) -> None:  # noqa: ARG001 - the long form is the same
+    zipped, unzipped = sizes(stand.code)
+    print(f"\n7. Cold start; one asset for all functions: {zipped:.1f} MB zipped, {unzipped:.1f} MB on disk")
+    print("   goal: functions that call no provider load no SDK")
+    print(f"   {'':12}{'import':>9}{'CPU':>9}{'modules':>9}   SDKs")
+    for step in STEPS:
+        wall, cpu, modules, sdks = min(load(step, stand.code) for _ in range(RUNS))
+        met = step in CALLS_PROVIDERS or not sdks
+        print(f"   {step:12}{wall:7.2f} s{cpu:7.2f} s{modules:9}   {', '.join(sdks) or 'none':20}{verdict(met=met)}")
+
+
+def load(step: str, code: Path) -> tuple[float, float, int, list[str]]:
+    """The seconds and CPU seconds of a function's imports, how many modules they are, and which SDKs are among them."""
+    environment = {"PYTHONPATH": str(code), "PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1"}
+    command = [str(PYTHON), "-P", "-c", LOAD, step]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    wall, cpu, modules, sdks = json.loads(done.stdout)
+    return wall, cpu, modules, sdks
+
+
+def sizes(code: Path) -> tuple[float, float]:
+    """MB of the asset as Lambda gets it, and as it lies in /var/task."""
+    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
+        zipped = Path(shutil.make_archive(str(Path(folder, "code")), "zip", code)).stat().st_size
+    return zipped / 1e6, sum(path.stat().st_size for path in code.rglob("*") if path.is_file()) / 1e6
+
+
+if __name__ == "__main__":
+    alone(measure)

@@ -1,0 +1,141 @@
+"""Table 5: many small jobs at once, and very many batches at the providers."""
+
+import json
+import time
+from collections.abc import Iterator
+from itertools import batched, islice
+
+import httpx2
+from batchdrop.records import Batch
+from batchdrop.states import BatchState
+from batchdrop.writes import encode, key_of, reserve, values_of
+from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
+from lines import CHAT, chat_lines
+
+JOBS, SHORT_JOBS = 1_000, 100
+LINES = 4  # of a small job, of both providers in turn
+ACTIVE, SHORT_ACTIVE = 10_000, 2_000
+ENDED = 200  # of them, in the second round
+MOST_SECONDS, MOST_CALLS = 60, 200
+WRITES = 25  # DynamoDB's most in a batch
+NEVER, SOON = 80_000, 8_000  # seconds until a batch ends, by the simulator's clock
+PAUSE_SECONDS = 10  # between two rounds; batches that young are asked for about every fifth second
+HEADERS = {"Authorization": "Bearer sk-simulated", "anthropic-version": "2023-06-01"}
+
+
+def measure(stand: Deployed, *, full: bool) -> None:
+    print(f"\n5. Scale; goal: a round within {MOST_SECONDS} s and {MOST_CALLS} calls of the providers")
+    many_jobs(stand, JOBS if full else SHORT_JOBS)
+    many_batches(stand, ACTIVE if full else SHORT_ACTIVE)
+
+
+def many_jobs(stand: Deployed, count: int) -> None:
+    s3, job, began = stand.aws("s3"), Job(), time.perf_counter()
+    stand.provider_calls()
+    for number in range(count):
+        body = b"".join(chat_lines(LINES, *PROVIDERS)).replace(b"00000000 ", b"%08d " % number)
+        s3.put_object(Bucket=stand.cloud.bucket, Key=f"input/scale/{number:05}.jsonl", Body=body)
+    with stand.worker() as worker:
+        job.runs += stand.steps(worker.run, manifests=count, under="scale/", providers=PROVIDERS)
+    calls = stand.provider_calls()
+    print(
+        f"   {count:,} jobs of {LINES} lines dropped at once: {time.perf_counter() - began:.0f} s one after another, "
+        f"{job.cpu_seconds() / count:.2f} CPU s, {job.calls().total() / count:.0f} calls of AWS and "
+        f"{calls.total() / count:.1f} of providers a job, {job.peak_mb:.0f} MB"
+    )
+
+
+def many_batches(stand: Deployed, count: int) -> None:
+    """Rounds of poll and sweep while so many batches are at each provider."""
+    stand.control("shape", seconds_to_complete=NEVER)
+    rows = [row for provider in PROVIDERS for row in at_provider(stand, provider, count // len(PROVIDERS))]
+    put(stand, rows)
+    print(f"   {f'{count:,} active batches':40}{'seconds':>9}{'CPU':>9}{'calls':>7}{'of AWS':>8}{'resident':>11}")
+    try:
+        with stand.worker() as worker:
+            for what in ("none ended", f"{ENDED} ended"):
+                for step, event in [("poll", {"provider": name}) for name in PROVIDERS] + [("sweep", {})]:
+                    stand.provider_calls()
+                    found = worker.run(step, event)
+                    _show(f"{step} {event.get('provider', '')}, {what}", found, stand.provider_calls().total())
+                stand.control("advance", seconds=SOON)
+                time.sleep(PAUSE_SECONDS)
+    finally:
+        put(stand, rows, delete=True)
+        stand.no_faults()
+        while stand.next_event("collect"):
+            pass
+
+
+def _show(what: str, found: Figures, calls: int) -> None:
+    met = found.wall_seconds <= MOST_SECONDS and calls <= MOST_CALLS
+    print(
+        f"   {what:32}{found.wall_seconds:10.1f} s{found.cpu_seconds:7.1f} s{calls:8}{sum(found.calls.values()):8}"
+        f"{found.peak_mb:8.0f} MB   {verdict(met=met)}",
+        flush=True,
+    )
+
+
+def at_provider(stand: Deployed, provider: str, count: int) -> Iterator[Batch]:
+    """Create batches of one request at a provider, of which a few will end soon; the rows that poll would find."""
+    stand.control("shape", provider=provider, times=ENDED // len(PROVIDERS), seconds_to_complete=SOON)
+    job = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{provider:.10}"
+    with httpx2.Client(base_url=stand.cloud.simulator_url or "", headers=HEADERS, timeout=60) as http:
+        for number, batch_id in enumerate(islice(CREATES[provider](http), count)):
+            yield Batch(
+                job=job,
+                state=BatchState.IN_FLIGHT,
+                id=f"00000-0-{number:04}",
+                split=0,
+                round=0,
+                token=f"{number:016}",
+                provider=provider,
+                endpoint="/v1/chat/completions",
+                requests=1,
+                bytes=CHAT,
+                tokens=100,
+                cost=1,
+                ledger=f"{provider}/scale",
+                requests_key="work/scale",
+                members_key="work/scale",
+                batch_id=batch_id,
+                submitted_at=int(time.time()),
+                due_at=int(time.time()),
+            )
+
+
+def create_openai(http: httpx2.Client) -> Iterator[str]:
+    """One file for all of them."""
+    file = ("requests.jsonl", b"".join(chat_lines(1, "openai")), "application/jsonl")
+    upload = http.post("/openai/v1/files", files={"file": file}, data={"purpose": "batch"}).raise_for_status().json()
+    body = {"input_file_id": upload["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    while True:
+        yield http.post("/openai/v1/batches", json=body).raise_for_status().json()["id"]
+
+
+def create_anthropic(http: httpx2.Client) -> Iterator[str]:
+    body = {"requests": [json.loads(line) for line in chat_lines(1, "anthropic")]}
+    while True:
+        yield http.post("/anthropic/v1/messages/batches", json=body).raise_for_status().json()["id"]
+
+
+CREATES = {"openai": create_openai, "anthropic": create_anthropic}
+
+
+def put(stand: Deployed, rows: list[Batch], *, delete: bool = False) -> None:
+    """Write the rows past all conditions, which only a benchmark may; or delete them."""
+    dynamodb, table = stand.aws("dynamodb"), stand.cloud.table
+    for some in batched(rows, WRITES, strict=False):
+        if delete:
+            keys = [dict(zip(("pk", "sk"), key_of(row), strict=True)) for row in some]
+            writes = [{"DeleteRequest": {"Key": encode(key)}} for key in keys]
+        else:
+            writes = [{"PutRequest": {"Item": encode(values_of(row))}} for row in some]
+        dynamodb.batch_write_item(RequestItems={table: writes})
+    if not delete:
+        for name in PROVIDERS:
+            dynamodb.transact_write_items(TransactItems=[reserve(f"{name}/scale", len(rows), limit=len(rows))(table)])
+
+
+if __name__ == "__main__":
+    alone(measure)
