@@ -181,36 +181,45 @@ class Deployed:
         self, run: Callable[[str, dict[str, Any]], Figures], *, manifests: int, under: str, providers: tuple[str, ...]
     ) -> Iterator[tuple[str, Figures]]:
         """Run what is to be run until so many manifests lie under a prefix of the outputs."""
-        polls = 0
         while True:
-            waiting = ((step, self.next_event(step)) for step in QUEUED)
-            found = next(((step, event) for step, event in waiting if event), None)
-            if found is not None:
-                yield found[0], run(*found)
-            elif len(self.sizes(f"output/{under}", "manifest.json")) >= manifests:
+            for step, event in self._events():
+                yield step, run(step, event)
+            if len(self.sizes(f"output/{under}", "manifest.json")) >= manifests:
                 return
-            else:
-                if polls % len(providers) == 0:
-                    time.sleep(ROUND_SECONDS)
-                yield "poll", run("poll", {"provider": providers[polls % len(providers)]})
-                polls += 1
+            time.sleep(ROUND_SECONDS)
+            for provider in providers:
+                yield "poll", run("poll", {"provider": provider})
 
     def chats(self, lines: int, size: int) -> Job:
-        """The job of a file of chats that alternate between the providers; one run serves several tables."""
+        """The job of a file of chats that alternate between the providers, in a process that is warm.
+
+        One run serves several tables.
+        """
         if (lines, size) not in self._chats:
-            with tempfile.TemporaryDirectory(dir=scratch()) as folder:
+            with tempfile.TemporaryDirectory(dir=scratch()) as folder, self.worker() as worker:
+                few = write_chats(Path(folder, "few.jsonl"), len(PROVIDERS), *PROVIDERS)
+                self._run_in(worker, f"warm-{lines}-{size}", few, PROVIDERS)
                 body = write_chats(Path(folder, "chats.jsonl"), lines, *PROVIDERS, size=size)
-                self._chats[lines, size] = self.run_job(f"chats-{lines}-{size}", body, *PROVIDERS)
+                self._chats[lines, size] = self._run_in(worker, f"chats-{lines}-{size}", body, PROVIDERS)
         return self._chats[lines, size]
 
     def run_job(self, name: str, body: Path, *providers: str) -> Job:
         """Drop a file and run all of its steps in one new process."""
+        with self.worker() as worker:
+            return self._run_in(worker, name, body, providers)
+
+    def _run_in(self, worker: Worker, name: str, body: Path, providers: tuple[str, ...]) -> Job:
         job, began = Job(), time.perf_counter()
         self.drop(f"input/{name}.jsonl", body)
-        with self.worker() as worker:
-            job.runs += self.steps(worker.run, manifests=1, under=f"{name}/", providers=providers)
+        job.runs += self.steps(worker.run, manifests=1, under=f"{name}/", providers=providers)
         job.wall_seconds = time.perf_counter() - began
         return job
+
+    def _events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All that waits, step by step; what a step sends to a later one is found in the same round."""
+        for step in QUEUED:
+            while event := self.next_event(step):
+                yield step, event
 
     def sizes(self, prefix: str, name: str) -> list[float]:
         """The objects under a prefix whose names begin like this, in MB."""
