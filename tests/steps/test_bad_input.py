@@ -86,7 +86,7 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
     "a line over the limit": (
         b"x" * (MAX_LINE_BYTES + 1),
         "line_too_long",
-        "too long: 33,554,433 bytes from byte {offset}; at most 33,554,432",
+        "too long: more than 33,554,432 bytes from byte {offset} on",
     ),
 }
 HAVE_THEIR_CUSTOM_ID = {"600 levels of nesting", "1e400", "-1E+999"}  # of the others it is unreadable, or unknown
