@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Response
 
-from provider_simulator import anthropic_api, charges, openai_api
+from provider_simulator import anthropic_api, charges, dialects, openai_api
 from provider_simulator.engine import Engine, ShapeRule
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Json, Limits, ProviderName, Shape
@@ -59,6 +59,7 @@ class Simulator:
             ("POST", "shape"): self.shape,
             ("POST", "enqueued_limit"): self.enqueued_limit,
             ("POST", "limits"): self.limits,
+            ("POST", "ids"): self.ids,
             ("POST", "advance"): self.advance,
             ("POST", "reset"): self.reset,
             ("GET", "charges"): self.charges,
@@ -101,9 +102,9 @@ class Simulator:
         self.engine.add_shape(ShapeRule(provider=provider, model=model, times=times, shape=settings))
 
     def clear_faults(self) -> None:
-        """No faults, no shapes, no limits but the vendors'."""
+        """No faults, no shapes, no limits and ids but the vendors'."""
         self._faults.clear()
-        for name, empty in (("shapes", []), ("enqueued_limits", {}), ("limits", Limits())):
+        for name, empty in (("shapes", []), ("enqueued_limits", {}), ("limits", Limits()), ("ids", {})):
             self._store.set(name, empty)
 
     def enqueued_limit(self, model: str, tokens: int | None) -> None:
@@ -115,6 +116,13 @@ class Simulator:
     def limits(self, **changes: int | None) -> None:
         """Lower the vendors' limits: `limits(openai_requests=10)`."""
         self._store.set("limits", msgspec.convert(msgspec.structs.asdict(self.engine.limits) | changes, Limits))
+
+    def ids(self, provider: ProviderName, prefix: str) -> None:
+        """Let every id that is shown begin with this, and be asked for by it; empty: no more."""
+        self._store.set("ids", self._prefixes() | {provider: prefix})
+
+    def _prefixes(self) -> dict[ProviderName, str]:
+        return self._store.setting("ids", dict[ProviderName, str], {})
 
     def advance(self, seconds: float) -> float:
         """Move the clock forward; returns the new time."""
@@ -141,13 +149,18 @@ class Simulator:
             "shapes": self._store.setting("shapes", list[Json], []),
             "enqueued_limits": self._store.setting("enqueued_limits", dict[str, int], {}),
             "limits": msgspec.to_builtins(self.engine.limits),
+            "ids": self._prefixes(),
         }
 
     # --- the wire ---
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        prefix = next((each for name, each in self._prefixes().items() if path.startswith(PREFIXES[name])), "")
+        if prefix:
+            dialects.without_ids(environ, prefix)
         request = SpooledRequest(environ)
-        request.spool = self._store.spool()
+        request.spool, request.id_prefix = self._store.spool(), prefix
         try:
             response = self._respond(request)
             return response(environ, start_response)
@@ -172,6 +185,8 @@ class Simulator:
         request_id = "req_" + hashlib.sha256(f"{provider}.{operation}.{number}".encode()).hexdigest()[:24]
         call = Call(self.engine, request, provider, operation, request_id, values.get("id", ""))
         response = self._struck(call, self._faults.strike(provider, operation))
+        if request.id_prefix:
+            dialects.with_ids(response, request.id_prefix)
         response.headers["x-request-id" if provider == "openai" else "request-id"] = request_id
         return response
 
@@ -229,9 +244,17 @@ def _spoilt(call: Call, fault: Fault) -> Response:
     if fault.fault == "slow":
         time.sleep(fault.seconds)
     response = _served(call)
-    if fault.fault == "unknown_status":
-        return with_status(response, fault.message or "resting")
-    return cut(response, fault.bytes) if fault.fault == "cut" else response
+    match fault.fault:
+        case "unknown_status":
+            return with_status(response, fault.message or "resting")
+        case "rewritten":
+            return dialects.rewritten(response, fault.values, fault.without)
+        case "not_found_as" if response.status_code == 404:  # noqa: PLR2004 - what the fault is about
+            return _refusal(call, _refused_by(fault))
+        case "cut":
+            return cut(response, fault.bytes)
+        case _:
+            return response
 
 
 def _refused_by(fault: Fault) -> RefusedError:

@@ -319,9 +319,9 @@ class Engine:
         return ended
 
     def _add_output(self, batch: Batch, name: str, size: int) -> None:
-        """A result with no line has no file."""
+        """A result with no line has no file, unless the batch is shaped otherwise."""
         source = self.store.batch_folder(batch.id) / name
-        if size == 0:
+        if batch.shape.files == "none" or (size == 0 and batch.shape.files != "both"):
             source.unlink()
             return
         file_id = output_file_id(batch, name)

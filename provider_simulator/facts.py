@@ -7,6 +7,16 @@ import msgspec
 DAY = 86_400.0
 
 type ProviderName = Literal["openai", "anthropic"]
+type RowDialect = Literal[
+    "answer_as_text",
+    "no_choices",
+    "strange_keys",
+    "no_status",
+    "error_as_text",
+    "error_in_error",
+    "error_code_a_number",
+    "error_in_text_body",
+]
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +62,10 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     strangers: int = 0
     stuck: bool | Literal["always"] = False
     not_found_after_create: float = 0.0
+    rows: tuple[RowDialect, ...] = ()
+    files: Literal["needed", "both", "none"] = "needed"
+    """Which of its two files an ended OpenAI batch names: those with rows, both, or none."""
+    no_newline: bool = False
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):

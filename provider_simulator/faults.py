@@ -5,11 +5,21 @@ from typing import Literal
 
 import msgspec
 
-from provider_simulator.facts import ProviderName
+from provider_simulator.facts import Json, ProviderName
 from provider_simulator.store import Store
 
 type FaultName = Literal[
-    "reply_lost", "timeout", "connection_reset", "late", "status", "unknown_status", "cut", "garbage", "slow"
+    "reply_lost",
+    "timeout",
+    "connection_reset",
+    "late",
+    "status",
+    "unknown_status",
+    "rewritten",
+    "not_found_as",
+    "cut",
+    "garbage",
+    "slow",
 ]
 type Operation = Literal[
     "upload", "create", "retrieve", "list", "results", "cancel", "delete", "file_retrieve", "file_list", "*"
@@ -25,11 +35,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     times: int | None = 1
     after: int = 0
     code: int = 500
-    """Status of `status`."""
+    """Status of `status` and `not_found_as`."""
     retry_after: float | None = None
     type: str | None = None
     error_code: str | None = None
     message: str | None = None
+    values: Json = {}
+    without: list[str] = []
+    """What `rewritten` sets in the batches of an answer, and what it takes out."""
     bytes: int = 1000
     """How much of a download arrives before `cut`."""
     seconds: float = 0.0

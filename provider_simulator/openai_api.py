@@ -220,10 +220,10 @@ def _errors(batch: Batch) -> Json:
 
 
 def _output(batch: Batch, name: str) -> str | None:
-    if batch.outcome is None:
+    if batch.outcome is None or batch.shape.files == "none":
         return None
     size = batch.outcome.output_bytes if name == "output" else batch.outcome.error_bytes
-    return output_file_id(batch, name) if size else None
+    return output_file_id(batch, name) if size or batch.shape.files == "both" else None
 
 
 def _counts(seen: Seen) -> Json:

@@ -9,6 +9,7 @@ from typing import BinaryIO, Literal
 import msgspec
 
 from provider_simulator import answers, lifecycle, scan
+from provider_simulator.dialects import ROWS
 from provider_simulator.errors import anthropic_error, openai_error
 from provider_simulator.facts import Batch, Failing, Json, Outcome
 from provider_simulator.lifecycle import Phase
@@ -65,6 +66,9 @@ def produce(batch: Batch, folder: Path) -> Outcome:
                 _write(errors if batch.provider == "openai" else output, other)
         for number in range(batch.shape.strangers):
             _write(output, _strangers_line(batch, f"nobody-{number}"))
+        for file in (output, errors):
+            if batch.shape.no_newline and file.tell():
+                file.truncate(file.seek(file.tell() - 1))
         sizes = output.tell(), errors.tell()
     (folder / "answered").write_bytes(answered)
     if isinstance(source, mmap.mmap):
@@ -87,6 +91,8 @@ def _strangers_line(batch: Batch, custom_id: str) -> Json:
 
 def _write_as_shaped(file: BinaryIO, result: Json, rank: int, batch: Batch) -> None:
     """The answers of the lowest ranks are spoilt."""
+    for dialect in batch.shape.rows:
+        ROWS[dialect](result)
     start = file.tell()
     _write(file, result)
     if rank < batch.shape.repeat:

@@ -28,6 +28,8 @@ class SpooledRequest(Request):
     """A request whose uploads go to files in the data folder, at any size."""
 
     spool: Path
+    id_prefix = ""
+    """What the ids in the body begin with, beside what they are stored by."""
     max_form_parts = 100
 
     def _get_file_stream(
@@ -56,7 +58,8 @@ class SpooledRequest(Request):
             raise RefusedError(400, "We could not parse the JSON body of your request.") from None
         if not isinstance(body, dict):
             raise RefusedError(400, "The body must be a JSON object.")
-        return body
+        file_id = body.get("input_file_id")
+        return body | {"input_file_id": file_id.removeprefix(self.id_prefix)} if isinstance(file_id, str) else body
 
     def bounded(self, name: str, default: int, most: int) -> int:
         """A number in the query, from 1 to `most`.

@@ -32,6 +32,7 @@ logger = Logger(child=True)
 
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
+_DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
@@ -46,13 +47,14 @@ def collect_batch(job: str, batch_id: str, services: Services) -> None:
 
 
 def delete_from_provider(batch: Batch, services: Services) -> None:
-    """Delete what the provider keeps of a collected batch; sweep tries again what fails."""
+    """Delete what the provider keeps of a collected batch; sweep tries again what fails, for some days."""
     try:
         services.apis[batch.provider].delete(_ended(batch))
     except (AccountRefused, Refused, Transient) as error:
         logger.warning("provider files not deleted yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
-    else:
-        services.store.not_due(batch)
+        if services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
+            return
+    services.store.not_due(batch)
 
 
 def _collect(batch: Batch, services: Services) -> None:
@@ -153,11 +155,12 @@ class _Copy:
         return self._accounts.strangers > 0 and not any(self.collected.found)
 
     def run(self) -> None:
-        if self._batch.ended_as == "failed":
+        ended = _ended(self._batch)
+        names = self._api.results(ended)
+        if self._batch.ended_as == "failed" and not names:
             self._failed()
             return
-        ended = _ended(self._batch)
-        names = self._api.results(ended) or self._api.results(self._api.retrieve(ended.id))
+        names = names or self._api.results(self._api.retrieve(ended.id))
         for number, name in enumerate(names):
             self._bytes[name] = self._copy(self._api.stream(name), number)
         self._name_the_unreadable(len(names))

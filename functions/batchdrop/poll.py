@@ -21,6 +21,7 @@ MOST_CALLS = 200  # of the provider in a round; the next round goes on from ther
 _MOST_SECONDS = 40  # of the function's minute; a call takes 15 seconds at most, and admission follows
 OVERDUE_SECONDS = 26 * 3_600  # both providers end a batch within 24 hours, and two more are patience
 STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
+_CANCEL_SECONDS = 3 * 86_400  # how long a provider that takes no cancel is asked for one
 _LEASE_SECONDS = 120  # longer than the function's time limit
 
 
@@ -122,15 +123,16 @@ def _told[P, T](call: Callable[[P], T], asked: P) -> T | None:
 
 def _live(due: Due, services: Services) -> None:
     """Watch a batch that has not ended: past the provider's window it is cancelled, and given up at last."""
-    if services.now() - (due.submitted_at or services.now()) < OVERDUE_SECONDS:
+    overdue = services.now() - (due.submitted_at or services.now()) - OVERDUE_SECONDS
+    if overdue < 0:
         return
     batch = services.store.batch(due.job, due.batch)
     if batch is None or batch.state is not BatchState.IN_FLIGHT:
         return
-    if batch.cancel_asked_at is None:
+    if batch.cancel_asked_at is None and overdue < _CANCEL_SECONDS:
         logger.error("batch overdue", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
         cancel_at_provider(batch, services)
-    elif services.now() - batch.cancel_asked_at > STUCK_SECONDS:
+    elif batch.cancel_asked_at is None or services.now() - batch.cancel_asked_at > STUCK_SECONDS:
         logger.error("batch stuck", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
         give_up(batch, services)
 

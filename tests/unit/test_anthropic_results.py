@@ -53,7 +53,7 @@ def test_an_error_type_gives_the_status_and_whether_sending_again_may_help(
     )
 
 
-@pytest.mark.parametrize("error", [b"null", b'"text"', b"{}", b'{"error":null}', b'{"error":{"type":null}}'])
+@pytest.mark.parametrize("error", [b"null", b"7", b"{}", b'{"error":null}', b'{"error":{"type":null}}'])
 def test_an_error_that_says_nothing_is_an_unknown_one(error: bytes) -> None:
     assert outcome(b'{"type":"errored","error":%b}' % error).error == ResultError(
         code="unknown_error", message="The provider gave no reason.", source="provider", retryable=False
@@ -61,9 +61,36 @@ def test_an_error_that_says_nothing_is_an_unknown_one(error: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (b'"just text"', ("unknown_error", "just text", False)),
+        (b'{"type":"overloaded_error","message":"Busy."}', ("overloaded_error", "Busy.", True)),
+        (b'{"type":"error","error":"just text"}', ("unknown_error", "just text", False)),
+        (b'{"error":{"error":{"type":"api_error","message":"Oh."}}}', ("api_error", "Oh.", True)),
+        (b'{"error":{"code":503,"message":"Oh."}}', ("unknown_error", "Oh.", True)),
+    ],
+)
+def test_an_error_that_is_nested_otherwise_is_read(error: bytes, expected: tuple[str, str, bool]) -> None:
+    found = outcome(b'{"type":"errored","error":%b}' % error).error
+    assert found is not None
+    assert (found.code, found.message, found.retryable) == expected
+
+
+def test_a_message_that_was_sent_as_text_is_the_message_that_it_is() -> None:
+    found = outcome(b'{"type":"succeeded","message":"{\\"id\\":\\n\\"msg_1\\"}"}').response
+    assert found == Response(status_code=200, request_id=None, body=Raw(b'{"id":"msg_1"}'))
+
+
+def test_a_success_without_a_message_is_no_answer() -> None:
+    found = outcome(b'{"type":"succeeded"}')
+    assert (found.response, found.error and found.error.code) == (None, "no_response")
+
+
+@pytest.mark.parametrize(
     ("kind", "code", "message"),
     [
         ("expired", "batch_expired", "Not answered before the batch expired."),
+        ("cancelled", "cancelled", "The batch was cancelled before this request was answered."),
         ("canceled", "cancelled", "The batch was cancelled before this request was answered."),
     ],
 )
@@ -111,6 +138,11 @@ def test_what_is_no_result_line_is_refused(line: bytes) -> None:
             b'{"stop_reason":null,"usage":{"input_tokens":9,"output_tokens":null,"cache_read_input_tokens":null}}',
             Answer(usage=Usage(input_tokens=9), finish_reason=None),
             id="nulls",
+        ),
+        pytest.param(
+            b'{"stop_reason":7,"usage":{"input_tokens":9.0}}',
+            Answer(usage=Usage(input_tokens=9), finish_reason=None),
+            id="fields of other types",
         ),
         pytest.param(b"{}", Answer(usage=Usage(), finish_reason=None), id="nothing"),
         pytest.param(b"null", Answer(usage=Usage(), finish_reason=None), id="no object"),

@@ -20,6 +20,9 @@ def provider_error(code: str, message: str, *, retryable: bool = False) -> Resul
     return ResultError(code=code, message=message, source="provider", retryable=retryable)
 
 
+NEITHER = provider_error("no_response", "The provider sent neither an answer nor an error.", retryable=True)
+
+
 def test_an_answer_keeps_its_body_byte_for_byte() -> None:
     line = (
         b'{"id": "batch_req_1", "custom_id": "d-t-5", "error": null, "response": '
@@ -77,8 +80,15 @@ def test_a_status_tells_whether_sending_again_may_help(status: int, retryable: b
         (b'{"code":"request_timeout","message":"Slow."}', provider_error("request_timeout", "Slow.", retryable=True)),
         (b'{"code":"model_not_found","message":"No."}', provider_error("model_not_found", "No.")),
         (b'{"type":"server_error","message":"Oh."}', provider_error("server_error", "Oh.", retryable=True)),
-        (b'{"code":429,"type":"odd","message":5}', provider_error("odd", "The provider gave no reason.")),
-        (b"{}", provider_error("unknown_error", "The provider gave no reason.")),
+        (
+            b'{"code":429,"message":5}',
+            provider_error("http_429", "The provider answered with status 429.", retryable=True),
+        ),
+        (b'{"code":"400","type":"odd","message":"x"}', provider_error("400", "x")),
+        (b'{"code":400,"type":"odd","detail":"x"}', provider_error("odd", "x")),
+        (b'{"error":{"error":{"type":"odd","message":"x"}}}', provider_error("odd", "x")),
+        (b'{"error":"just text"}', provider_error("unknown_error", "just text")),
+        (b"{}", NEITHER),
         (b'"just text"', provider_error("unknown_error", "just text")),
     ],
 )
@@ -101,9 +111,21 @@ def test_an_error_without_a_response_is_read(error: bytes, expected: ResultError
         ),
         (b'{"status_code":400,"body":{"error":"Bad."}}', provider_error("http_400", "Bad.")),
         (
-            b'{"status_code":400,"body":{"detail":"Bad."}}',
+            b'{"status_code":400,"body":{"object":"list"}}',
             provider_error("http_400", "The provider answered with status 400."),
         ),
+        (b'{"status_code":400,"body":{"detail":"Bad."}}', provider_error("http_400", "Bad.")),
+        (
+            b'{"status_code":400,"body":{"object":"error","message":"Bad.","code":400}}',
+            provider_error("http_400", "Bad."),
+        ),
+        (b'{"status_code":400,"body":"{\\"error\\":\\"Bad.\\"}"}', provider_error("http_400", "Bad.")),
+        (b'{"status_code":200,"body":{"error":"Bad."}}', provider_error("unknown_error", "Bad.")),
+        (
+            b'{"body":{"error":{"code":503}}}',
+            provider_error("http_503", "The provider answered with status 503.", retryable=True),
+        ),
+        (b'{"status_code":200,"body":null}', NEITHER),
         (b'{"status_code":301,"body":null}', provider_error("http_301", "The provider answered with status 301.")),
     ],
 )
@@ -117,8 +139,31 @@ def test_an_error_beside_an_answer_is_no_answer() -> None:
 
 
 def test_a_line_with_neither_answer_nor_error_is_an_error() -> None:
-    message = "The provider sent neither an answer nor an error."
-    assert outcome(b"null").error == provider_error("no_response", message, retryable=True)
+    assert outcome(b"null").error == NEITHER
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b'{"body":{"choices":[]}}',
+        b'{"status_code":null,"body":{"choices":[]}}',
+        b'{"status_code":200,"body":"{\\"choices\\": []}"}',
+        b'{"status_code":200,"body":" {\\"choices\\":\\n []}\\n"}',
+        b'{"status_code":200,"body":{"choices":[]},"more":{"error":"x"}}',
+    ],
+)
+def test_an_answer_is_one_without_its_status_and_as_text(response: bytes) -> None:
+    found = outcome(response)
+    assert found.error is None
+    assert found.response is not None
+    assert bytes(found.response.body) == b'{"choices":[]}'
+
+
+def test_bytes_that_are_no_utf8_are_marked_and_the_answer_is_kept() -> None:
+    found = outcome(b'{"status_code":200,"body":{"text":"caf\xe9 \xe2\x82\xac"}}')
+    assert found.error is None
+    assert found.response is not None
+    assert bytes(found.response.body).decode() == '{"text":"caf\ufffd €"}'
 
 
 @pytest.mark.parametrize("status", [b'"200"', b"200.0", b"201"])
@@ -132,7 +177,7 @@ def test_a_line_that_names_no_request_is_nobodys(line: bytes) -> None:
     assert (found.id, found.custom_id) == (None, "")
 
 
-@pytest.mark.parametrize("line", [b'{"custom_id":"c","resp', b"[]", b"<html>", b'{"custom_id":"\xff"}', b""])
+@pytest.mark.parametrize("line", [b'{"custom_id":"c","resp', b"[]", b"<html>", b""])
 def test_what_is_no_result_line_is_refused(line: bytes) -> None:
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         read_outcome(line)
@@ -180,6 +225,11 @@ def test_what_is_no_result_line_is_refused(line: bytes) -> None:
             id="nulls and floats",
         ),
         pytest.param(b'"text"', Answer(usage=Usage(), finish_reason=None), id="no object"),
+        pytest.param(
+            b'{"choices":"none","status":7,"usage":{"prompt_tokens":9}}',
+            Answer(usage=Usage(input_tokens=9), finish_reason=None),
+            id="fields of other types",
+        ),
         pytest.param(b'{"usage":"much"}', Answer(usage=Usage(), finish_reason=None), id="no usage"),
     ],
 )

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.manifest import Usage
-from batchdrop.protocols.outcome import Answer, Failure, Outcome
+from batchdrop.protocols.loose import NULL, is_something, read_field, said, text, unwrapped, utf8
+from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
 from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -177,19 +178,10 @@ def refuse_sampling(name: str, api_version: str) -> None:
 # Results
 
 
-class _Error(msgspec.Struct, gc=False):
-    type: str | None = None
-    message: str | None = None
-
-
-class _ErrorBody(msgspec.Struct, gc=False):
-    error: _Error | None = None
-
-
 class _Result(msgspec.Struct, gc=False):
     type: str
-    message: Raw = Raw(b"null")
-    error: Raw = Raw(b"null")
+    message: Raw = NULL
+    error: Raw = NULL
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -210,13 +202,13 @@ class _Usage(msgspec.Struct, gc=False):
 
 
 class _Message_(msgspec.Struct, gc=False):  # noqa: N801 - the answer, beside the request's `_Message`
-    usage: _Usage | None = None
-    stop_reason: str | None = None
+    usage: Raw = NULL
+    stop_reason: Raw = NULL
 
 
 _line = msgspec.json.Decoder(_Line)
-_error = msgspec.json.Decoder(_ErrorBody)
-_answer = msgspec.json.Decoder(_Message_, strict=False)
+_answer = msgspec.json.Decoder(_Message_)
+_usage = msgspec.json.Decoder(_Usage, strict=False)
 
 # Anthropic's results carry error types and no status; its documentation gives each type one.
 STATUS_OF_TYPE = {
@@ -241,21 +233,24 @@ def read_outcome(line: bytes) -> Outcome:
         msgspec.DecodeError: It is not such a line.
         ValueError: Its result has a type that is not known.
     """
-    read = _line.decode(line)
+    read = _line.decode(utf8(line))
     response, error = _response(read.result)
     return Outcome(id=None, custom_id=read.custom_id, response=response, error=error)
 
 
 def _response(result: _Result) -> tuple[Response | None, ResultError | None]:
     match result.type:
+        case "succeeded" if is_something(result.message):
+            return Response(status_code=200, request_id=None, body=unwrapped(result.message)), None
         case "succeeded":
-            return Response(status_code=200, request_id=None, body=result.message), None
+            message = "The provider sent neither an answer nor an error."
+            return None, ResultError(code=ErrorCode.NO_RESPONSE, message=message, source="provider", retryable=True)
         case "errored":
             return _errored(result.error)
         case "expired":
             message = "Not answered before the batch expired."
             return None, ResultError(code=ErrorCode.BATCH_EXPIRED, message=message, source="batchdrop", retryable=True)
-        case "canceled":
+        case "canceled" | "cancelled":
             message = "The batch was cancelled before this request was answered."
             return None, ResultError(code=ErrorCode.CANCELLED, message=message, source="batchdrop", retryable=True)
         case other:
@@ -263,16 +258,13 @@ def _response(result: _Result) -> tuple[Response | None, ResultError | None]:
 
 
 def _errored(body: Raw) -> tuple[Response, ResultError]:
-    try:
-        error = _error.decode(body).error or _Error()
-    except msgspec.DecodeError:
-        error = _Error()
-    response = Response(status_code=STATUS_OF_TYPE.get(error.type or ""), request_id=None, body=body)
+    error = said(body)
+    response = Response(status_code=STATUS_OF_TYPE.get(error.code or "", error.status), request_id=None, body=body)
     return response, ResultError(
-        code=error.type or ErrorCode.UNKNOWN_ERROR,
+        code=error.code or ErrorCode.UNKNOWN_ERROR,
         message=error.message or "The provider gave no reason.",
         source="provider",
-        retryable=error.type in _RETRYABLE_TYPES,
+        retryable=error.code in _RETRYABLE_TYPES or retryable_status(error.status),
     )
 
 
@@ -285,11 +277,8 @@ def refused_line(custom_id: str, failure: Failure) -> bytes:
 
 def read_answer(body: Raw) -> Answer:
     """The usage and the stop reason of a message, as far as it tells."""
-    try:
-        read = _answer.decode(body)
-    except msgspec.DecodeError:
-        return Answer(usage=Usage(), finish_reason=None)
-    usage = read.usage or _Usage()
+    read = read_field(_answer, body, _Message_())
+    usage = read_field(_usage, read.usage, _Usage())
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     thinking = usage.output_tokens_details
     return Answer(
@@ -300,5 +289,5 @@ def read_answer(body: Raw) -> Answer:
             output_tokens=usage.output_tokens or 0,
             reasoning_tokens=(thinking.thinking_tokens or 0) if thinking else 0,
         ),
-        finish_reason=read.stop_reason,
+        finish_reason=text(read.stop_reason),
     )

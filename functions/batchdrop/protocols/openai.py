@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.manifest import Usage
+from batchdrop.protocols.loose import NULL, is_object, is_something, read_field, said, text, unwrapped, utf8, whole
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
 from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
 from batchdrop.results import ErrorCode, Response, ResultError
@@ -144,26 +145,16 @@ def _embedding_inputs(value: Raw) -> int:
 
 
 class _Response(msgspec.Struct, gc=False):
-    status_code: int | None = None
-    request_id: Raw = Raw(b"null")
-    body: Raw = Raw(b"null")
-
-
-class _Error(msgspec.Struct, gc=False):
-    code: Raw = Raw(b"null")
-    type: Raw = Raw(b"null")
-    message: Raw = Raw(b"null")
-
-
-class _ErrorBody(msgspec.Struct, gc=False):
-    error: Raw = Raw(b"null")
+    status_code: Raw = NULL
+    request_id: Raw = NULL
+    body: Raw = NULL
 
 
 class _Line(msgspec.Struct, gc=False):
-    custom_id: Raw = Raw(b"null")
-    id: Raw = Raw(b"null")
+    custom_id: Raw = NULL
+    id: Raw = NULL
     response: _Response | None = None
-    error: Raw = Raw(b"null")
+    error: Raw = NULL
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,8 +185,8 @@ def judge_failure(failures: tuple[Failure, ...], *, requests: int, waits: int) -
 
 
 def _is_incident(failure: Failure) -> bool:
-    said = failure.message.lower()
-    return failure.code in _INCIDENTS or any(words in said for words in _FILE_WORDS)
+    message = failure.message.lower()
+    return failure.code in _INCIDENTS or any(words in message for words in _FILE_WORDS)
 
 
 def refused_line(custom_id: str, failure: Failure) -> bytes:
@@ -233,17 +224,18 @@ class _Incomplete(msgspec.Struct, gc=False):
 
 
 class _Answer(msgspec.Struct, gc=False):
-    usage: _Usage | None = None
-    choices: list[_Choice] | None = None
-    status: str | None = None
-    incomplete_details: _Incomplete | None = None
+    error: Raw = NULL
+    usage: Raw = NULL
+    choices: Raw = NULL
+    status: Raw = NULL
+    incomplete_details: Raw = NULL
 
 
-_line = msgspec.json.Decoder(_Line, strict=False)  # servers that speak the protocol write "200" and 200.0, too
-_error = msgspec.json.Decoder(_Error)
-_error_body = msgspec.json.Decoder(_ErrorBody)
-_answer = msgspec.json.Decoder(_Answer, strict=False)
-_text = msgspec.json.Decoder(str)
+_line = msgspec.json.Decoder(_Line)
+_answer = msgspec.json.Decoder(_Answer)
+_usage = msgspec.json.Decoder(_Usage, strict=False)  # servers that speak the protocol write 9.0, too
+_choices = msgspec.json.Decoder(list[_Choice])
+_incomplete = msgspec.json.Decoder(_Incomplete)
 
 _OWN_CODES = {
     "batch_expired": (ErrorCode.BATCH_EXPIRED, "Not answered before the batch expired."),
@@ -257,52 +249,41 @@ def read_outcome(line: bytes) -> Outcome:
     Raises:
         msgspec.DecodeError: It is not such a line.
     """
-    read = _line.decode(line)
-    found = read.response
-    response = (
-        None
-        if found is None
-        else Response(status_code=found.status_code, request_id=_plain(found.request_id), body=found.body)
-    )
+    read = _line.decode(utf8(line))
+    response = None if read.response is None else _response(read.response)
     return Outcome(
-        id=_plain(read.id),
-        custom_id=_plain(read.custom_id) or "",
+        id=text(read.id),
+        custom_id=text(read.custom_id) or "",
         response=response,
-        error=_problem(found, read.error),
+        error=_problem(response, read.error),
     )
 
 
-def _problem(response: _Response | None, error: Raw) -> ResultError | None:
-    if bytes(error) != b"null":
-        return _named(error, None)
-    if response is None:
+def _response(read: _Response) -> Response:
+    return Response(status_code=whole(read.status_code), request_id=text(read.request_id), body=unwrapped(read.body))
+
+
+def _problem(response: Response | None, error: Raw) -> ResultError | None:
+    """Why there is no answer: an error beside the response, or within its body; or a status that is no success."""
+    status = None if response is None else response.status_code
+    is_success = status is not None and 200 <= status < 300  # noqa: PLR2004 - HTTP's success
+    if is_something(error):
+        return _named(error, None if is_success else status)
+    if response is None or (is_success and response.body == NULL):
         message = "The provider sent neither an answer nor an error."
         return ResultError(code=ErrorCode.NO_RESPONSE, message=message, source="provider", retryable=True)
-    if response.status_code is not None and 200 <= response.status_code < 300:  # noqa: PLR2004 - HTTP's success
-        return None
-    try:
-        return _named(_error_body.decode(response.body).error, response.status_code)
-    except msgspec.DecodeError:
-        return _refused(None, "", response.status_code)
+    has_error = is_something(read_field(_answer, response.body, _Answer()).error)
+    if is_success or (status is None and is_object(response.body)):
+        return _named(response.body, None) if has_error else None
+    return _named(response.body if is_object(response.body) else NULL, status)
 
 
 def _named(error: Raw, status: int | None) -> ResultError:
-    try:
-        read = _error.decode(error)
-    except msgspec.DecodeError:
-        return _refused(None, _plain(error) or "", status)
-    code = _plain(read.code) or _plain(read.type)
-    if code in _OWN_CODES:
-        own, message = _OWN_CODES[code]
+    read = said(error)
+    if read.code in _OWN_CODES:
+        own, message = _OWN_CODES[read.code]
         return ResultError(code=own, message=message, source="batchdrop", retryable=True)
-    return _refused(code, _plain(read.message) or "", status)
-
-
-def _plain(raw: Raw) -> str | None:
-    try:
-        return _text.decode(raw)
-    except msgspec.DecodeError:
-        return None
+    return _refused(read.code, read.message, status if status is not None else read.status)
 
 
 def _refused(code: str | None, message: str, status: int | None) -> ResultError:
@@ -317,11 +298,8 @@ def _refused(code: str | None, message: str, status: int | None) -> ResultError:
 
 def read_answer(body: Raw) -> Answer:
     """The usage and the finish reason of an answer, as far as it tells."""
-    try:
-        read = _answer.decode(body)
-    except msgspec.DecodeError:
-        return Answer(usage=Usage(), finish_reason=None)
-    usage = read.usage or _Usage()
+    read = read_field(_answer, body, _Answer())
+    usage = read_field(_usage, read.usage, _Usage())
     cached = usage.prompt_tokens_details or usage.input_tokens_details or _CachedTokens()
     reasoning = usage.completion_tokens_details or usage.output_tokens_details or _ReasoningTokens()
     return Answer(
@@ -337,8 +315,7 @@ def read_answer(body: Raw) -> Answer:
 
 
 def _finish_reason(read: _Answer) -> str | None:
-    if read.choices:
-        return read.choices[0].finish_reason
-    if read.incomplete_details and read.incomplete_details.reason:
-        return read.incomplete_details.reason
-    return read.status
+    choices = read_field(_choices, read.choices, [])
+    if choices:
+        return choices[0].finish_reason
+    return read_field(_incomplete, read.incomplete_details, _Incomplete()).reason or text(read.status)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec import Raw
 
 from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.protocols.loose import said
 from batchdrop.protocols.outcome import is_account_error
 from batchdrop.providers.api import Missing
 
@@ -16,17 +17,8 @@ if TYPE_CHECKING:
 _STREAM_ATTEMPTS = 5
 _ACCOUNT_STATUSES = frozenset({401, 402, 403})
 _LATER_STATUSES = frozenset({408, 409, 425, 429})
+_REDIRECTIONS = range(300, 400)
 _NOT_FOUND, _SERVER_ERROR = 404, 500
-
-
-class _Error(msgspec.Struct):
-    code: str | None = None
-    type: str | None = None
-    message: str | None = None
-
-
-class _Body(msgspec.Struct):
-    error: _Error | None = None
 
 
 def is_undecided(status: int) -> bool:
@@ -39,20 +31,19 @@ def refusal(status: int, body: bytes) -> Exception:
 
     The provider's own text may quote a key or a prompt: only a `Refused` holds it, for its lines' results.
     """
-    try:
-        error = msgspec.json.decode(body, type=_Body).error or _Error()
-    except (msgspec.DecodeError, RecursionError):
-        error = _Error()
-    code, text = error.code or error.type, error.message or f"status {status}"
-    said = f"{status} {code}" if code else str(status)
+    error = said(Raw(body))
+    code, text = error.code, error.message or f"status {status}"
+    summary = f"{status} {code}" if code else str(status)
+    if status in _REDIRECTIONS:
+        return AccountRefused(f"it redirects ({summary}), and the key is sent to base_url only")
     if status not in _ACCOUNT_STATUSES and is_account_error(code, text):
-        return AccountRefused(f"no credit ({said})")
+        return AccountRefused(f"no credit ({summary})")
     if status in _ACCOUNT_STATUSES:
-        return AccountRefused(f"the key was refused ({said})")
+        return AccountRefused(f"the key was refused ({summary})")
     if status == _NOT_FOUND:
-        return Missing(said)
+        return Missing(summary)
     if status >= _SERVER_ERROR or status in _LATER_STATUSES:
-        return Transient(said)
+        return Transient(summary)
     return Refused(text, status=status, code=code)
 
 

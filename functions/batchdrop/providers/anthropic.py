@@ -3,15 +3,17 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import anthropic
 import httpx2
 import msgspec
+from msgspec import Raw
 
 from batchdrop.errors import OutcomeUnknown, Transient
+from batchdrop.protocols import loose
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
 from batchdrop.providers.api import Missing, ProviderBatch, Upload
@@ -28,29 +30,16 @@ _CHUNK = 256 * 1024
 _STREAMED = {"X-Stainless-Raw-Response": "stream"}  # the SDK's own way to ask for a body that is not read yet
 
 
-class _Counts(msgspec.Struct):
-    processing: int = 0
-    succeeded: int = 0
-    errored: int = 0
-    canceled: int = 0
-    expired: int = 0
-
-
 class _Batch(msgspec.Struct):
-    id: str
-    processing_status: str
-    created_at: str | None = None
-    request_counts: _Counts | None = None
+    id: Raw = loose.NULL
+    processing_status: Raw = loose.NULL
+    created_at: Raw = loose.NULL
+    request_counts: Raw = loose.NULL
 
 
 class _Page(msgspec.Struct):
-    data: list[_Batch]
-    has_more: bool = False
-    last_id: str | None = None
-
-
-class _Id(msgspec.Struct):
-    id: str
+    data: list[Raw] | None  # what is no list is no listing: a batch would be taken as never created
+    has_more: Raw = loose.NULL
 
 
 class AnthropicBatches:
@@ -65,7 +54,8 @@ class AnthropicBatches:
             timeout=_TIMEOUT,
             max_retries=1,
             default_headers={"anthropic-version": provider.api_version or DEFAULT_VERSION},
-            http_client=http_client,
+            http_client=http_client
+            or anthropic.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name = provider.name
 
@@ -89,31 +79,35 @@ class AnthropicBatches:
                 content=_Body(requests, time.monotonic() + upload_seconds),
                 options={"headers": headers},
             )
-            return msgspec.json.decode(answer.content, type=_Id).id
+            return self._id(answer.content)
         except anthropic.APIStatusError as error:
             if is_undecided(error.status_code):
                 raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
             raise refusal(error.status_code, error.response.content) from None
-        except (anthropic.AnthropicError, httpx2.HTTPError, msgspec.DecodeError) as error:
+        except (anthropic.AnthropicError, httpx2.HTTPError, Transient) as error:
             raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
 
     def retrieve(self, batch_id: str) -> ProviderBatch:
-        return _in_our_words(self._get(f"{_BATCHES}/{batch_id}", _Batch))
+        return self._batch(self._get(_path(batch_id)))
 
     def page(self, after: str | None) -> list[ProviderBatch]:
-        return [_in_our_words(each) for each in self._page(after).data]
+        return self._page(after)[0]
 
     def newest(self) -> Iterator[ProviderBatch]:
         after: str | None = None
         while True:
-            page = self._page(after)
-            yield from map(_in_our_words, page.data)
-            if not page.has_more or not page.data:
+            found, has_more = self._page(after)
+            yield from found
+            if not found or not has_more:
                 return
-            after = page.last_id or page.data[-1].id
+            if after == found[-1].id:
+                raise Transient(f"{self._name} lists the same page again and again")
+            after = found[-1].id
 
-    def _page(self, after: str | None) -> _Page:
-        return self._get(_BATCHES, _Page, {"limit": _PAGE} | ({"after_id": after} if after else {}))
+    def _page(self, after: str | None) -> tuple[list[ProviderBatch], bool]:
+        answer = self._get(_BATCHES, {"limit": _PAGE} | ({"after_id": after} if after else {}))
+        page = self._read(answer, _Page)
+        return [self._batch(each) for each in page.data or []], loose.is_something(page.has_more)
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [batch.id]
@@ -125,7 +119,7 @@ class AnthropicBatches:
             if at:
                 headers["Range"] = f"bytes={at}-"
             response = self._client.get(
-                f"{_BATCHES}/{name}/results",
+                f"{_path(name)}/results",
                 cast_to=httpx2.Response,
                 options={"headers": headers, "timeout": _TRANSFER},
             )
@@ -142,12 +136,12 @@ class AnthropicBatches:
 
     def cancel(self, batch_id: str) -> None:
         with self._translated():
-            self._client.post(f"{_BATCHES}/{batch_id}/cancel", cast_to=httpx2.Response)
+            self._client.post(f"{_path(batch_id)}/cancel", cast_to=httpx2.Response)
 
     def delete(self, batch: ProviderBatch) -> None:
         try:
             with self._translated():
-                self._client.delete(f"{_BATCHES}/{batch.id}", cast_to=httpx2.Response)
+                self._client.delete(_path(batch.id), cast_to=httpx2.Response)
         except Missing:
             return
 
@@ -157,13 +151,35 @@ class AnthropicBatches:
     def delete_upload(self, upload: str) -> None:
         raise ValueError(f"{self._name} has no upload {upload}")
 
-    def _get[T](self, path: str, kind: type[T], query: dict[str, Any] | None = None) -> T:
+    def _get(self, path: str, query: dict[str, Any] | None = None) -> bytes:
         with self._translated():
-            answer = self._client.get(path, cast_to=httpx2.Response, options={"params": query or {}})
+            return self._client.get(path, cast_to=httpx2.Response, options={"params": query or {}}).content
+
+    def _read[T](self, content: bytes | Raw, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(answer.content, type=kind)
+            return msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, RecursionError):
             raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+
+    def _id(self, content: bytes | Raw) -> str:
+        found = loose.identifier(self._read(content, _Batch).id)
+        if found is None:
+            raise Transient(f"{self._name} answered with no id")
+        return found
+
+    def _batch(self, content: bytes | Raw) -> ProviderBatch:
+        read = self._read(content, _Batch)
+        status = loose.text(read.processing_status)
+        if status is None:
+            raise Transient(f"{self._name} told a batch without its status")
+        counts = {name: loose.whole(count) or 0 for name, count in loose.mapping(read.request_counts).items()}
+        ended = sum(counts.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired"))
+        return ProviderBatch(
+            id=self._id(content),
+            ended_as="completed" if status == "ended" else None,
+            created_at=loose.seconds(read.created_at),
+            requests=counts.get("processing", 0) + ended,
+        )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -195,21 +211,5 @@ class _Body:
         yield b"]}"
 
 
-def _in_our_words(read: _Batch) -> ProviderBatch:
-    counts = read.request_counts or _Counts()
-    ended = counts.succeeded + counts.errored + counts.canceled + counts.expired
-    return ProviderBatch(
-        id=read.id,
-        ended_as="completed" if read.processing_status == "ended" else None,
-        created_at=_seconds(read.created_at),
-        requests=counts.processing + ended,
-    )
-
-
-def _seconds(timestamp: str | None) -> int | None:
-    if timestamp is None:
-        return None
-    try:
-        return int(datetime.fromisoformat(timestamp).timestamp())
-    except ValueError:
-        return None
+def _path(batch_id: str) -> str:
+    return f"{_BATCHES}/{quote(batch_id, safe='')}"

@@ -8,8 +8,10 @@ from typing import Any, cast
 import httpx2
 import msgspec
 import openai
+from msgspec import Raw
 
 from batchdrop.errors import OutcomeUnknown, Transient
+from batchdrop.protocols import loose
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
 from batchdrop.providers.api import Missing, ProviderBatch, Upload
@@ -23,59 +25,35 @@ _FILES_PAGE = 10_000  # the same, of files
 _TIMEOUT = httpx2.Timeout(15)  # of a call without a large body: poll and sweep make many within their minute
 _TRANSFER = httpx2.Timeout(120, connect=15)  # of an upload or a download, for each piece
 _ANSWER_SECONDS = 60
-_ENDED_AS = {"completed": "completed", "failed": "failed", "expired": "expired", "cancelled": "cancelled"}
-
-
-class _BatchError(msgspec.Struct):
-    code: str | None = None
-    message: str | None = None
-    line: int | None = None
-
-
-class _Errors(msgspec.Struct):
-    data: list[_BatchError] | None = None
-
-
-class _Counts(msgspec.Struct):
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
+_ENDED_AS = {
+    "completed": "completed",
+    "failed": "failed",
+    "expired": "expired",
+    "cancelled": "cancelled",
+    "canceled": "cancelled",
+}
 
 
 class _Batch(msgspec.Struct):
-    id: str
-    status: str
-    created_at: int | None = None
-    input_file_id: str | None = None
-    output_file_id: str | None = None
-    error_file_id: str | None = None
-    metadata: dict[str, str] | None = None
-    request_counts: _Counts | None = None
-    errors: _Errors | None = None
+    id: Raw = loose.NULL
+    status: Raw = loose.NULL
+    created_at: Raw = loose.NULL
+    input_file_id: Raw = loose.NULL
+    output_file_id: Raw = loose.NULL
+    error_file_id: Raw = loose.NULL
+    metadata: Raw = loose.NULL
+    request_counts: Raw = loose.NULL
+    errors: Raw = loose.NULL
 
 
 class _File(msgspec.Struct):
-    bytes: int | None = None
-
-
-class _Upload(msgspec.Struct):
-    id: str
-    filename: str
-    created_at: int
-
-
-class _Uploads(msgspec.Struct):
-    data: list[_Upload]
-    has_more: bool = False
+    id: Raw = loose.NULL
+    bytes: Raw = loose.NULL
 
 
 class _Page(msgspec.Struct):
-    data: list[_Batch]
-    has_more: bool = False
-
-
-class _Id(msgspec.Struct):
-    id: str
+    data: list[Raw] | None  # what is no list is no listing: a batch would be taken as never created
+    has_more: Raw = loose.NULL
 
 
 class OpenAIBatches:
@@ -85,7 +63,11 @@ class OpenAIBatches:
 
     def __init__(self, provider: ProviderConfig, key: Key, http_client: httpx2.Client | None = None) -> None:
         self._client = openai.OpenAI(
-            api_key=key.value, base_url=provider.base_url, timeout=_TIMEOUT, max_retries=1, http_client=http_client
+            api_key=key.value,
+            base_url=provider.base_url,
+            timeout=_TIMEOUT,
+            max_retries=1,
+            http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name = provider.name
 
@@ -97,7 +79,7 @@ class OpenAIBatches:
                 expires_after={"anchor": "created_at", "seconds": _FILES_EXPIRE},
                 timeout=_TRANSFER,
             )
-            return self._read(answer.content, _Id).id
+            return self._id(answer.content)
 
     def create(self, batch: Batch, requests: Path | None, *, deployment: str, seconds: float) -> str:  # noqa: ARG002 - the file was uploaded
         client = self._client.with_options(max_retries=0, timeout=min(_ANSWER_SECONDS, seconds))
@@ -113,35 +95,37 @@ class OpenAIBatches:
                     "token": batch.token,
                 },
             )
-            return msgspec.json.decode(answer.content, type=_Id).id
+            return self._id(answer.content)
         except openai.APIStatusError as error:
             if is_undecided(error.status_code):
                 raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
             raise refusal(error.status_code, error.response.content) from None
-        except (openai.APIError, httpx2.HTTPError, msgspec.DecodeError) as error:
+        except (openai.APIError, httpx2.HTTPError, Transient) as error:
             raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
 
     def retrieve(self, batch_id: str) -> ProviderBatch:
         with self._translated():
             answer = self._client.batches.with_raw_response.retrieve(batch_id)
-            return _in_our_words(self._read(answer.content, _Batch))
+            return self._batch(answer.content)
 
     def page(self, after: str | None) -> list[ProviderBatch]:
-        return [_in_our_words(each) for each in self._page(after).data]
+        return self._page(after)[0]
 
     def newest(self) -> Iterator[ProviderBatch]:
         after: str | None = None
         while True:
-            page = self._page(after)
-            yield from map(_in_our_words, page.data)
-            if not page.has_more or not page.data:
+            found, has_more = self._page(after)
+            yield from found
+            if not found or not has_more:
                 return
-            after = page.data[-1].id
+            after = self._next(after, found[-1].id)
 
-    def _page(self, after: str | None) -> _Page:
+    def _page(self, after: str | None) -> tuple[list[ProviderBatch], bool]:
         more: dict[str, Any] = {"after": after} if after else {}
         with self._translated():
-            return self._read(self._client.batches.with_raw_response.list(limit=_PAGE, **more).content, _Page)
+            answer = self._client.batches.with_raw_response.list(limit=_PAGE, **more)
+        page = self._read(answer.content, _Page)
+        return [self._batch(each) for each in page.data or []], loose.is_something(page.has_more)
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [each for each in (batch.output_file_id, batch.error_file_id) if each]
@@ -160,7 +144,8 @@ class OpenAIBatches:
 
     def length(self, name: str) -> int | None:
         with self._translated():
-            return self._read(self._client.files.with_raw_response.retrieve(name).content, _File).bytes
+            answer = self._client.files.with_raw_response.retrieve(name)
+        return loose.whole(self._read(answer.content, _File).bytes)
 
     def cancel(self, batch_id: str) -> None:
         with self._translated():
@@ -177,12 +162,12 @@ class OpenAIBatches:
             with self._translated():
                 more: dict[str, Any] = {"after": after} if after else {}
                 answer = self._client.files.with_raw_response.list(purpose="batch", limit=_FILES_PAGE, **more)
-                page = self._read(answer.content, _Uploads)
-            for each in page.data:
-                yield Upload(id=each.id, name=each.filename, created_at=each.created_at)
-            if not page.has_more or not page.data:
+            page = self._read(answer.content, _Page)
+            found = page.data or []
+            yield from filter(None, map(_upload, found))
+            if not found or not loose.is_something(page.has_more):
                 return
-            after = page.data[-1].id
+            after = self._next(after, self._id(found[-1]))
 
     def delete_upload(self, upload: str) -> None:
         try:
@@ -191,11 +176,34 @@ class OpenAIBatches:
         except Missing:
             return
 
-    def _read[T](self, content: bytes, kind: type[T]) -> T:
+    def _read[T](self, content: bytes | Raw, kind: type[T]) -> T:
         try:
             return msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, RecursionError):
             raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+
+    def _id(self, content: bytes | Raw) -> str:
+        found = loose.identifier(self._read(content, _File).id)
+        if found is None:
+            raise Transient(f"{self._name} answered with no id")
+        return found
+
+    def _batch(self, content: bytes | Raw) -> ProviderBatch:
+        read = self._read(content, _Batch)
+        status = loose.text(read.status)
+        if status is None:
+            raise Transient(f"{self._name} told a batch without its status")
+        return _in_our_words(self._id(content), status, read)
+
+    def _next(self, before: str | None, last: str) -> str:
+        """Where the next page begins.
+
+        Raises:
+            Transient: Where this one began: the server takes no `after`, and its listing is never whole.
+        """
+        if before == last:
+            raise Transient(f"{self._name} lists the same page again and again")
+        return last
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -207,17 +215,36 @@ class OpenAIBatches:
             raise Transient(f"{self._name} does not answer: {type(error).__name__}") from None
 
 
-def _in_our_words(read: _Batch) -> ProviderBatch:
-    counts = read.request_counts or _Counts()
-    errors = (read.errors.data if read.errors else None) or []
+def _in_our_words(batch_id: str, status: str, read: _Batch) -> ProviderBatch:
+    metadata = {name: loose.text(value) for name, value in loose.mapping(read.metadata).items()}
     return ProviderBatch(
-        id=read.id,
-        ended_as=_ENDED_AS.get(read.status),
-        created_at=read.created_at,
-        requests=counts.total,
-        input_file_id=read.input_file_id,
-        output_file_id=read.output_file_id,
-        error_file_id=read.error_file_id,
-        metadata=read.metadata or {},
-        failures=tuple(Failure(code=each.code, message=each.message or "", line=each.line) for each in errors),
+        id=batch_id,
+        ended_as=_ENDED_AS.get(status.lower()),
+        created_at=loose.seconds(read.created_at),
+        requests=loose.whole(loose.mapping(read.request_counts).get("total", loose.NULL)) or 0,
+        input_file_id=loose.identifier(read.input_file_id),
+        output_file_id=loose.identifier(read.output_file_id),
+        error_file_id=loose.identifier(read.error_file_id),
+        metadata={name: value for name, value in metadata.items() if value is not None},
+        failures=_failures(read.errors),
     )
+
+
+def _failures(errors: Raw) -> tuple[Failure, ...]:
+    """Documented is `{"data": [{code, message, line}]}`; a list, one error or a text mean the same."""
+    nested = loose.mapping(errors).get("data", errors)
+    found = loose.items(nested) or [nested]
+    read = [
+        (loose.said(each), loose.whole(loose.mapping(each).get("line", loose.NULL)))
+        for each in found
+        if loose.is_something(each)
+    ]
+    return tuple(Failure(code=each.code, message=each.message, line=line) for each, line in read)
+
+
+def _upload(raw: Raw) -> Upload | None:
+    """A file of the listing; None for one that does not tell enough to be ours."""
+    fields = loose.mapping(raw)
+    file_id, name = loose.identifier(fields.get("id", loose.NULL)), loose.text(fields.get("filename", loose.NULL))
+    created_at = loose.seconds(fields.get("created_at", loose.NULL))
+    return Upload(id=file_id, name=name, created_at=created_at) if file_id and name and created_at else None

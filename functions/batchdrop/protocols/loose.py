@@ -1,0 +1,118 @@
+"""What servers say, read field by field: a field of another type than documented must not cost the whole answer."""
+
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Raw
+
+from batchdrop.json_text import refuse_what_is_not_utf8
+from batchdrop.protocols.rules import LineProblem
+
+NULL = Raw(b"null")
+_NOTHING = frozenset({b"null", b'""', b"{}", b"[]", b"false"})
+_NESTED = 3  # an `error` within an `error` within an `error`
+_string: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
+_number = msgspec.json.Decoder(float, strict=False)
+_mapping = msgspec.json.Decoder(dict[str, Raw])
+_items = msgspec.json.Decoder(list[Raw])
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An error, whatever its form. `status` is set where its code is a number, as an HTTP status is."""
+
+    code: str | None = None
+    message: str = ""
+    status: int | None = None
+
+
+def is_something(raw: Raw) -> bool:
+    return bytes(raw) not in _NOTHING
+
+
+def is_object(raw: Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b"{" and is_something(raw)
+
+
+def read_field[T](decoder: msgspec.json.Decoder[T], raw: Raw, otherwise: T) -> T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return otherwise
+
+
+def text(raw: Raw) -> str | None:
+    """A string; None for anything else."""
+    return read_field(_string, raw, None)
+
+
+def identifier(raw: Raw) -> str | None:
+    """An id: a string that is not empty, or a whole number's digits."""
+    said = bytes(raw)
+    return said.decode() if said.isdigit() else text(raw) or None
+
+
+def whole(raw: Raw) -> int | None:
+    """A number without its fraction, also when it stands in a string."""
+    try:
+        return int(_number.decode(raw))
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return None
+
+
+def seconds(raw: Raw) -> int | None:
+    """A moment in seconds since 1970, as a number or as ISO 8601."""
+    try:
+        moment = datetime.fromisoformat(text(raw) or "")
+    except ValueError:
+        return whole(raw)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def mapping(raw: Raw) -> dict[str, Raw]:
+    """An object's fields; none for anything else."""
+    return read_field(_mapping, raw, {})
+
+
+def items(raw: Raw) -> list[Raw]:
+    """An array's elements; none for anything else."""
+    return read_field(_items, raw, [])
+
+
+def unwrapped(body: Raw) -> Raw:
+    """An object that was sent as text, as the object that it is; everything else as it came."""
+    inner = (text(body) or "").strip() if bytes(memoryview(body)[:1]) == b'"' else ""
+    if not inner.startswith("{"):
+        return body
+    try:
+        return Raw(msgspec.json.format(inner.encode(), indent=-1))  # on one line
+    except (msgspec.DecodeError, RecursionError):
+        return body
+
+
+def utf8(line: bytes) -> bytes:
+    """The line, with U+FFFD in the place of what is no UTF-8: a paid answer is kept, and the results stay readable."""
+    try:
+        if not line.isascii():
+            refuse_what_is_not_utf8(line)
+    except LineProblem:
+        return line.decode(errors="replace").encode()
+    return line
+
+
+def said(raw: Raw) -> Said:
+    """An error as it was meant: a text, an object with code and message, or either within another's `error`."""
+    raw = unwrapped(raw)
+    fields = mapping(raw)
+    for _ in range(_NESTED):
+        if not is_something(fields.get("error", NULL)):
+            break
+        raw = unwrapped(fields["error"])
+        fields = mapping(raw)
+    if not fields:
+        return Said(message=text(raw) or "")
+    code = fields.get("code", NULL)
+    return Said(
+        code=text(code) or text(fields.get("type", NULL)),
+        message=text(fields.get("message", NULL)) or text(fields.get("detail", NULL)) or "",
+        status=None if text(code) else whole(code),
+    )
