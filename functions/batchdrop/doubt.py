@@ -96,13 +96,19 @@ def created_since(api: BatchApi, started: int) -> Iterator[ProviderBatch]:
     is_descending = False
     for each in api.newest():
         if each.created_at is None or each.created_at >= started - CLOCK_SKEW:
-            yield each
+            yield _in_full(each, api)
         elif is_descending:
             return
         if each.created_at is not None:
             is_older = before is not None and each.created_at <= before
             is_descending = is_older and (is_descending or each.created_at != before)
             before = each.created_at
+
+
+def _in_full(found: ProviderBatch, api: BatchApi) -> ProviderBatch:
+    """The batch with what names it, which some servers leave out of their lists."""
+    has_name = found.metadata or found.input_file_id or not api.needs_upload
+    return found if has_name else api.retrieve(found.id)
 
 
 def _is_named(found: ProviderBatch, batch: Batch) -> bool:
@@ -152,13 +158,22 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
         _look_again(batch, services, misses=misses, **changes)
         return
     if batch.input_file_id is not None:
-        api.delete_upload(batch.input_file_id)  # the fence: a create that is still under way finds no file
+        _delete_surely(batch.input_file_id, api)  # the fence: a create that is still under way finds no file
         late = [each for each in created_since(api, batch.intended_at or 0) if _is_named(each, batch)]
         if late:
             _adopt(batch, late[0], services, is_proven=True)
             return
     back_to_waiting(batch, services, also=(watch_intent(batch),), input_file_id=None, excluded=())
     logger.warning("batch was never created", job=batch.job, batch=batch.id)
+
+
+def _delete_surely(upload: str, api: BatchApi) -> None:
+    """Delete an upload, at a server too that answers 500 for one that is gone."""
+    try:
+        api.delete_upload(upload)
+    except Transient:
+        if any(each.id == upload for each in api.uploads()):
+            raise
 
 
 def _look_again(batch: Batch, services: Services, **changes: object) -> None:
