@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 IDS = frozenset({"id", "input_file_id", "output_file_id", "error_file_id", "first_id", "last_id"})
+STRANGE_TEXT = "Zürich 😀\u2028"  # raw in the results, as UTF-8
 ID_QUERIES = frozenset({"after", "after_id", "before_id"})
 
 type Holder = Callable[[Json], tuple[Json, str] | None]
@@ -50,6 +51,10 @@ def _with_strange_keys(row: Json) -> None:
     for each in (row.get("response"), row.get("result")):
         if each:
             each["x_ms"] = 12.5
+    found = _answer_of(row)
+    if found is not None:
+        holder, key = found
+        holder[key]["x_city"] = STRANGE_TEXT
 
 
 def _without_status(row: Json) -> None:
