@@ -31,13 +31,15 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
     anthropic_base_url: str | None = None,
     real: bool = False,
     enforces_grants: bool = False,
+    functions_endpoint: str | None = None,
     on_step: Say = lambda _step: None,
 ) -> LocalCloud:
     """Bring the cloud of this folder up, as it was when it ended; what runs already is left alone.
 
     Providers are the simulator, unless addresses are given or `real` says the vendors' own, with the keys from
     OPENAI_API_KEY and ANTHROPIC_API_KEY. With `enforces_grants` a function may do only what its role allows, as on AWS;
-    the stack has to be deployed already, since the CDK's own roles do not fit this emulator.
+    the stack has to be deployed already, since the CDK's own roles do not fit this emulator. The functions find AWS at
+    `functions_endpoint`, where something stands between them and the emulator.
 
     Raises:
         LocalCloudError: It could not be brought up; the message says what to do.
@@ -48,7 +50,7 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         saved = folder.read() or Saved.new()
         given = {"openai": openai_base_url, "anthropic": anthropic_base_url}
         urls = {name: url for name, url in given.items() if url is not None}
-        options = Options(urls=urls, real=real, enforces_grants=enforces_grants)
+        options = Options(urls=urls, real=real, enforces_grants=enforces_grants, functions_endpoint=functions_endpoint)
         if saved.options != options:
             saved = _stop(folder, saved)  # some of them are part of the emulator's environment
         saved = _start(folder, replace(saved, options=options), on_step)

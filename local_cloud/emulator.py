@@ -57,6 +57,7 @@ def _environment(folder: Folder, saved: Saved) -> dict[str, str]:
         "DOCKER_HOST": f"unix://{folder.tmp}/no-docker.sock",
         **(network() if saved.options.reaches_out else {}),
         **({"AUTH": "true"} if saved.options.enforces_grants else {}),
+        **({"AWS_ENDPOINT_URL": saved.options.functions_endpoint} if saved.options.functions_endpoint else {}),
     }
 
 

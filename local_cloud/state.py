@@ -52,6 +52,7 @@ class Options:
     urls: dict[str, str] = field(default_factory=dict)
     real: bool = False
     enforces_grants: bool = False
+    functions_endpoint: str | None = None
 
     @property
     def reaches_out(self) -> bool:

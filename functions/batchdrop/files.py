@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import stamina
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from urllib3.exceptions import HTTPError
 
 from batchdrop.errors import Transient
 from batchdrop.records import Batch, Job, Split
@@ -176,8 +177,8 @@ class Files:
                 if error.response["Error"]["Code"] == "InvalidRange":
                     return  # nothing lies behind `start`
                 raise _meaning(error, key) from error
-            except (BotoCoreError, HTTPClientError):
-                continue
+            except (BotoCoreError, HTTPClientError, HTTPError):
+                continue  # botocore lets urllib3's own error through where a refusal's body is cut
             else:
                 return
         raise Transient(f"reading s3://{self.bucket}/{key} was cut {_READ_ATTEMPTS} times")

@@ -77,8 +77,8 @@ class Behind:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
 
-    def up(self, *, enforces_grants: bool = False) -> LocalCloud:
-        return local_cloud.up(self.state_dir, enforces_grants=enforces_grants)
+    def up(self, **how: Any) -> LocalCloud:
+        return local_cloud.up(self.state_dir, **how)
 
     @property
     def cloud(self) -> LocalCloud:

@@ -9,6 +9,7 @@ from batchdrop.errors import Transient
 from batchdrop.files import Files
 from botocore.exceptions import ClientError
 from faking.cloud import BUCKET, Cloud
+from urllib3.exceptions import ProtocolError
 
 LARGE = b"x" * 6_000_000  # more than S3's smallest part: the outputs are joined by S3 itself
 
@@ -16,19 +17,30 @@ LARGE = b"x" * 6_000_000  # more than S3's smallest part: the outputs are joined
 class Refusing:
     """An S3 client that refuses one operation so many times."""
 
-    def __init__(self, client: Any, operation: str, code: str, times: int) -> None:
-        self._client, self._operation, self._code, self.times = client, operation, code, times
+    def __init__(self, client: Any, operation: str, error: Exception, times: int) -> None:
+        self._client, self._operation, self._error, self.times = client, operation, error, times
 
     def __getattr__(self, name: str) -> Any:
         return self._refuse if name == self._operation and self.times else getattr(self._client, name)
 
     def _refuse(self, **_: Any) -> Any:
         self.times -= 1
-        raise ClientError({"Error": {"Code": self._code, "Message": self._code}}, self._operation)
+        raise self._error
 
 
 def files(cloud: Cloud, operation: str, code: str, times: int = 1_000) -> Files:
-    return Files(Refusing(cloud.s3, operation, code, times), BUCKET)  # type: ignore[arg-type]  # a stand-in by shape
+    error = ClientError({"Error": {"Code": code, "Message": code}}, operation)
+    return Files(Refusing(cloud.s3, operation, error, times), BUCKET)  # type: ignore[arg-type]  # a stand-in by shape
+
+
+def test_a_refusal_that_is_cut_is_asked_for_again(cloud: Cloud) -> None:
+    cloud.services.files.put("work/a", b"there")
+    cut = ProtocolError("Response ended prematurely")
+    once = Files(Refusing(cloud.s3, "get_object", cut, 1), BUCKET)  # type: ignore[arg-type]  # a stand-in by shape
+    assert once.get("work/a") == b"there"
+    always = Files(Refusing(cloud.s3, "get_object", cut, 1_000), BUCKET)  # type: ignore[arg-type]  # the same
+    with pytest.raises(Transient):
+        always.get("work/a")
 
 
 CONFLICTS: list[tuple[str, Callable[[Files], object], bytes]] = [
