@@ -107,7 +107,7 @@ MUTATIONS = (
     Mutation(
         "the fence: the upload is deleted before its batch is given up",
         "doubt.py",
-        "        api.delete_upload(batch.input_file_id)  # the fence: a create that is still under way finds no file\n",
+        "        _delete_surely(batch.input_file_id, api)  # the fence: a create that is still under way finds no file\n",
         "",
         f"{_RULES}test_a_create_that_arrives_soon_after_it_was_given_up_finds_no_file",
     ),
@@ -135,13 +135,10 @@ MUTATIONS = (
     Mutation(
         "a 404 on a recorded id means nothing",
         "poll.py",
-        """            found = api.retrieve(batch_id)
-        except (Missing, Refused, Transient) as error:
-""",
-        """            found = api.retrieve(batch_id)
-        except Missing:
-            yield ProviderBatch(id=batch_id, status="gone", ended_as="failed")
-        except (Refused, Transient) as error:
+        "    except (Missing, Refused, Transient) as error:\n",
+        """    except Missing:
+        return ProviderBatch(id=asked, ended_as="failed")
+    except (Refused, Transient) as error:
 """,
         f"{_RULES}test_a_batch_that_is_unknown_for_a_while_is_paid_once",
     ),
@@ -197,8 +194,8 @@ MUTATIONS = (
     Mutation(
         "the barrier: nothing is admitted before the whole file is planned",
         "admit.py",
-        "return found is not None and found.state is JobState.RUNNING",
-        "return found is not None",
+        "found is not None and found.state is JobState.RUNNING",
+        "found is not None",
         f"{_RULES}test_nothing_is_admitted_before_the_whole_file_is_planned",
     ),
     Mutation(
