@@ -5,9 +5,10 @@ import re
 import pytest
 from fault_matrix import BOTH, NAMES, PAGE, line_of
 from faults.cases import ANTHROPIC, CASES, OPENAI
-from faults.matrix import LINES, every_case, rows
+from faults.matrix import HEALS, LINES, every_case, rows
 
 COLUMNS = 10
+ROOT = PAGE.parents[1]
 SHARE = ["reply to create lost", "expired half-done", "five answers are there as expired, too"]
 
 
@@ -29,6 +30,11 @@ def test_the_page_says_what_comes_of_the_runs(provider: str) -> None:
     for row in rows(provider, SHARE):
         assert row.broken == ()
         assert line_of(row, NAMES[provider]) in page or line_of(row, BOTH) in page
+
+
+def test_what_healed_is_what_the_log_says() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "functions/batchdrop").rglob("*.py"))
+    assert [said for said in HEALS if f'"{said}"' not in code] == []
 
 
 def test_each_fault_is_on_the_page_for_each_provider() -> None:
