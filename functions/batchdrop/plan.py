@@ -40,14 +40,20 @@ _READ_AHEAD = 256 * 1024  # read beyond a split's end at first, for the rest of 
 _REASONS = 5  # sentences of a refused file's lines in its reason
 _WRITE_BUFFER = 256 * 1024
 _DOUBLINGS, _LONGEST_DELAY = 12, 3_600  # seconds
+_PLANNED_IN = {JobState.PLANNING, JobState.CANCELLING}
 
 
 def plan_split(job_id: str, index: int, services: Services) -> None:
-    """Plan a split, unless it is planned or another worker is at it."""
+    """Plan a split, unless it is planned or another worker is at it.
+
+    A split that was added after its job was over (its intake slept) is not planned: its job is cleaned up once more.
+    """
     job, split = services.store.job(job_id), services.store.split(job_id, index)
     if job is None or split is None or split.state is not SplitState.PENDING:
         return
     with turn(job_id, services):
+        if job.state not in _PLANNED_IN:
+            raise NotMyTurn
         claimed = services.store.claim(split, services.settings.lease_seconds)
         settled = _plan(job, claimed, services)
         if settled.unplanned == 0:
@@ -187,7 +193,7 @@ def _settle(split: Split, services: Services, state: SplitState, **changes: Any)
     """Move the split and lower the job's count in one transaction; the last one makes the job due."""
     while True:
         job = services.store.job(split.job)
-        if job is None:
+        if job is None or job.state not in _PLANNED_IN:
             raise NotMyTurn
         left = job.unplanned - 1
         due = {} if left else {"due_at": services.now()}

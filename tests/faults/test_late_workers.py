@@ -46,6 +46,10 @@ def test_a_batch_that_is_collected_after_its_row_is_gone_is_no_error(world: Worl
     assert violations(at("DELETE /anthropic", Fault.SLEEPS_FOR_HOURS, whole.calls), whole.outcome, world) == []
 
 
+def test_an_intake_that_wakes_up_when_its_job_is_over_leaves_no_splits(world: World, whole: Whole) -> None:
+    assert violations(at("dynamodb.PutItem", Fault.SLEEPS_FOR_HOURS, whole.calls), whole.outcome, world) == []
+
+
 def test_request_files_of_others_and_of_batches_under_way_stay(
     cloud: Cloud, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
