@@ -140,14 +140,14 @@ class _Sent:
         if code == ErrorCode.PROVIDER_STUCK:
             message = "The provider never ended the batch, although it was asked to cancel it; it may still charge."
             return ResultError(code=code, message=message, source="batchdrop", retryable=False)
-        if is_cancelled:
-            message = "The job was cancelled before this line was answered."
-            return ResultError(code=ErrorCode.CANCELLED, message=message, source="batchdrop", retryable=True)
         if self.batch.state is BatchState.FAILED:
             message = f"The provider refused the whole batch: {code}."
             return ResultError(
                 code=code or ErrorCode.PROVIDER_FAILED, message=message, source="provider", retryable=False
             )
+        if is_cancelled:
+            message = "The job was cancelled before this line was answered."
+            return ResultError(code=ErrorCode.CANCELLED, message=message, source="batchdrop", retryable=True)
         message = "The batch ended, and the provider gave neither an answer nor an error for this line."
         return ResultError(code=ErrorCode.REQUEST_LOST, message=message, source="batchdrop", retryable=True)
 

@@ -123,7 +123,10 @@ def is_ours(found: ProviderBatch, token: str, api: BatchApi, services: Services)
     first = next(iter(cut_lines(api.stream(found.id), offset=0, max_bytes=_FIRST_LINE_BYTES)), None)
     if first is None or first.bytes is None:
         return None
-    custom_id = msgspec.json.decode(first.bytes, type=_CustomId).custom_id
+    try:
+        custom_id = msgspec.json.decode(first.bytes, type=_CustomId).custom_id
+    except (msgspec.DecodeError, RecursionError):
+        return None
     return custom_id.startswith(custom_id_prefix(services.settings.deployment, token))
 
 

@@ -64,6 +64,9 @@ def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, servi
 
 
 def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, services: Services) -> None:
+    batch = services.store.batch(intent.job, intent.batch)
+    if batch is not None and batch.state is BatchState.SUBMITTING:
+        return  # it may be the create that is under way now: who settles that finds it
     if _is_taken(found, intent, services):
         return
     if found.ended_as is None:

@@ -28,14 +28,15 @@ class AccountRefused(BatchdropError):  # noqa: N818 - named by what the caller d
 class Refused(BatchdropError):  # noqa: N818 - named by what the caller does next
     """The provider definitely refused this call (a 4xx): nothing was created, and repeating it will not help.
 
+    What the provider said is not in it: it may quote a prompt.
+
     Args:
-        message: What the provider said.
         status: Its HTTP status.
         code: Its error code, or None.
     """
 
-    def __init__(self, message: str, *, status: int | None, code: str | None) -> None:
-        super().__init__(message)
+    def __init__(self, *, status: int | None, code: str | None) -> None:
+        super().__init__(f"{status} {code}" if code else str(status))
         self.status = status
         self.code = code
 

@@ -125,3 +125,22 @@ def test_looking_twice_is_looking_once(cloud: Cloud, times: int) -> None:
         cloud.clock.now += 700
         watch_creates("anthropic", cloud.services)
     assert len(told(cloud)) == 1
+
+
+@pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
+def test_the_second_create_of_a_batch_is_never_taken_for_its_first(cloud: Cloud, line: Any, provider: str) -> None:
+    cloud.simulator.fault("connection_reset", provider=provider, operation="create")
+    lines = [line(str(number)) for number in range(5)]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    assert job is not None
+    go_on(cloud, lambda: states(cloud, job) == [BatchState.SUBMITTING])
+    cloud.simulator.fault("reply_lost", provider=provider, operation="create")
+    go_on(cloud, lambda: len(cloud.services.store.watched(provider)) > 0)
+    go_on(cloud, lambda: states(cloud, job) == [BatchState.SUBMITTING], seconds=30)
+    cloud.clock.now += 601  # the look at creates that were given up comes before the batch's own
+    watch_creates(provider, cloud.services)
+    cloud.settle(rounds=200, tick=300)
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(each) for each in lines]
+    assert {result["attempts"] for result in cloud.outcome(job).results} == {1}
+    assert cloud.simulator.charges()[provider]["requests"] == len(lines)
+    assert told(cloud) == []

@@ -29,7 +29,7 @@ def is_undecided(status: int) -> bool:
 def refusal(status: int, body: bytes) -> Exception:
     """The error of ours that an HTTP error status means.
 
-    The provider's own text may quote a key or a prompt: only a `Refused` holds it, for its lines' results.
+    The provider's own text may quote a key or a prompt: no error holds it.
     """
     error = said(Raw(body))
     code, text = error.code, error.message or f"status {status}"
@@ -44,7 +44,7 @@ def refusal(status: int, body: bytes) -> Exception:
         return Missing(summary)
     if status >= _SERVER_ERROR or status in _LATER_STATUSES:
         return Transient(summary)
-    return Refused(text, status=status, code=code)
+    return Refused(status=status, code=code)
 
 
 def whole_stream(
