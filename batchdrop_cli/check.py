@@ -10,7 +10,7 @@ from batchdrop.compressed import BYTES_PER_SECOND, inflate
 from batchdrop.errors import Unprocessable
 from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
-from batchdrop.packing import Packer, TooManyGroups
+from batchdrop.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
 from batchdrop.providers.config import Providers
 from batchdrop.results import ErrorCode
 
@@ -43,14 +43,16 @@ class _Batches:
 
     def __init__(self, providers: Providers, split_bytes: int) -> None:
         self._providers, self._split_bytes = providers, split_bytes
-        self._split, self._packer = 0, Packer(providers)
+        self._split, self._packer, self._routes = 0, Packer(providers), Routes(providers)
         self._before = 0
 
     def place(self, request: Request, offset: int) -> None:
         split = offset // self._split_bytes
         if split != self._split:
-            self._before, self._split, self._packer = self.count, split, Packer(self._providers)
-        self._packer.place(request)
+            self._before, self._split = self.count, split
+            self._packer, self._routes = Packer(self._providers), Routes(self._providers)
+        _, group = self._routes.of(request)
+        self._packer.fit(group, len(bytes(request.body)), request.inputs)
 
     @property
     def count(self) -> int:
@@ -112,6 +114,6 @@ def _check_line(line: Line, found: Found, batches: _Batches, providers: Provider
     try:
         batches.place(read, line.offset)
     except TooManyGroups:
-        found.refuse(ErrorCode.TOO_MANY_GROUPS, "one model and endpoint more than a file may have at once")
+        found.refuse(ErrorCode.TOO_MANY_GROUPS, f"over {MAX_ROUTES} models and endpoints are mixed in this part")
         return
     found.requests[read.provider, read.model, read.endpoint] += 1

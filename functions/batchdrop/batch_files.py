@@ -5,13 +5,12 @@ from array import array
 from pathlib import Path
 from typing import BinaryIO
 
-from batchdrop.packing import MAX_GROUPS, Bin, Group, Packer, cost_of
+from batchdrop.packing import Bin, Group, Packer, cost_of
 from batchdrop.plans import PlannedBatch
 from batchdrop.records import Split
 from batchdrop.services import Services
 
 _WRITE_BUFFER = 256 * 1024
-_MANY = 10_000  # groups of a later round: its lines were accepted, and none may be left out
 
 
 def custom_id_prefix(deployment: str, token: str) -> str:
@@ -57,16 +56,12 @@ class BatchWriter:
     def __init__(self, split: Split, round_: int, prefix: str, folder: Path, services: Services) -> None:
         self._split, self._round, self._prefix, self._folder = split, round_, prefix, folder
         self._services = services
-        self._packer = Packer(services.providers, split=split.index, max_groups=_MANY if round_ else MAX_GROUPS)
+        self._packer = Packer(services.providers, split=split.index)
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
 
     def add(self, group: Group, body: bytes | memoryview, inputs: int, place: int) -> None:
-        """Put a request into a batch. `place` is its line's place in the plan's index.
-
-        Raises:
-            TooManyGroups: It would open one group too many.
-        """
+        """Put a request into a batch. `place` is its line's place in the plan's index."""
         filled, closed = self._packer.fit(group, len(body), inputs)
         if closed is not None:
             self._close(closed)

@@ -1,6 +1,7 @@
 """How requests are put together into batches: by group, and within the provider's limits. Pure."""
 
 import math
+from collections.abc import Iterator
 
 import msgspec
 
@@ -10,13 +11,13 @@ from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 
 BYTES_PER_TOKEN = 3.5  # an estimate on the safe side for prompts of text; usage that comes back corrects nothing yet
-MAX_GROUPS = 100  # open batches, each a file, while a split is planned
+MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest
 _HALVINGS = 5  # down to a thirty-second
 _DISTINCT = 100  # different sizes of full batches
 _WIRE_BYTES = 120  # our custom_id and the envelope around a body
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """What may share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models.
 
     `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
@@ -41,8 +42,43 @@ class Bin(msgspec.Struct, kw_only=True):
     inputs: int = 0
 
 
+class _Room(msgspec.Struct, frozen=True):
+    """What a batch may hold; `tokens` is infinite where they are not limited."""
+
+    requests: int
+    bytes: int
+    tokens: float
+
+
 class TooManyGroups(Exception):  # noqa: N818 - a finding about a line
-    """The file asks for more models and endpoints at once than a plan keeps open."""
+    """The file asks for more models and endpoints in one split than are kept apart."""
+
+
+class Routes:
+    """The models (as written) and endpoints of a split, numbered as they come, and the group of each."""
+
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+        self._found: dict[tuple[str, str, str], tuple[int, Group]] = {}
+
+    def of(self, request: Request) -> tuple[int, Group]:
+        """The number and the group of a request.
+
+        Raises:
+            TooManyGroups: It would be one route too many.
+        """
+        key = (request.provider, request.model, request.endpoint)
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) == MAX_ROUTES:
+                raise TooManyGroups
+            group = group_of(request, self._providers[request.provider])
+            found = self._found[key] = (len(self._found), group)
+        return found
+
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        """Provider, model and endpoint of each, in the order of their numbers."""
+        return iter(self._found)
 
 
 def group_of(request: Request, provider: ProviderConfig) -> Group:
@@ -78,56 +114,45 @@ def capacity_of(provider: ProviderConfig) -> int:
 class Packer:
     """Puts each request into the open batch of its group, and opens a new one where it does not fit."""
 
-    def __init__(self, providers: Providers, *, split: int = 0, max_groups: int = MAX_GROUPS) -> None:
+    def __init__(self, providers: Providers, *, split: int = 0) -> None:
         self._providers = providers
-        self._max_groups = max_groups
         self._split = split
-        self._open: dict[Group, Bin] = {}
+        self._open: dict[Group, tuple[Bin, _Room]] = {}
         self.count = 0
 
-    def place(self, request: Request) -> tuple[Bin, Bin | None]:
-        """The batch for a request, already counting it, and the one that was closed for it, if any.
-
-        Raises:
-            TooManyGroups: The request would open one group too many.
-        """
-        group = group_of(request, self._providers[request.provider])
-        return self.fit(group, len(bytes(request.body)), request.inputs)
-
     def fit(self, group: Group, body_bytes: int, inputs: int) -> tuple[Bin, Bin | None]:
-        """The same for a body whose group is known."""
-        provider = self._providers[group.provider]
-        found = self._open.get(group)
+        """The batch for a request, already counting it, and the one that was closed for it, if any."""
         size = body_bytes + _WIRE_BYTES
+        tokens = tokens_of(size)
+        filled, room = self._open.get(group) or self._begin(group)
         closed = None
-        if found is None or not self._fits(found, size, inputs, provider):
-            if found is None and len(self._open) >= self._max_groups:
-                raise TooManyGroups
-            closed, found = found, Bin(number=self.count, group=group)
-            self._open[group] = found
-            self.count += 1
-        found.requests += 1
-        found.bytes += size
-        found.tokens += tokens_of(size)
-        found.inputs += inputs
-        return found, closed
+        if filled.requests and not (
+            filled.requests < room.requests
+            and filled.bytes + size <= room.bytes
+            and filled.tokens + tokens <= room.tokens
+            and filled.inputs + inputs <= MAX_EMBEDDING_INPUTS
+        ):
+            closed, (filled, _) = filled, self._begin(group)
+        filled.requests += 1
+        filled.bytes += size
+        filled.tokens += tokens
+        filled.inputs += inputs
+        return filled, closed
 
     def rest(self) -> list[Bin]:
         """The batches that are still open, in the order of their numbers."""
-        return sorted(self._open.values(), key=lambda each: each.number)
+        return sorted((filled for filled, _ in self._open.values()), key=lambda each: each.number)
 
-    def _fits(self, filled: Bin, size: int, inputs: int, provider: ProviderConfig) -> bool:
-        limits: Limits = provider.limits
-        is_anthropic = provider.protocol is Protocol.ANTHROPIC
-        most = limits.requests_per_batch
-        if is_anthropic:
-            most = _distinct(min(most, limits.queued_requests), self._split, filled.number)
-        return (
-            filled.requests < most
-            and filled.bytes + size <= limits.bytes_per_batch
-            and filled.inputs + inputs <= MAX_EMBEDDING_INPUTS
-            and (is_anthropic or filled.tokens + tokens_of(size) <= _tokens(limits, filled.group))
-        )
+    def _begin(self, group: Group) -> tuple[Bin, _Room]:
+        limits: Limits = self._providers[group.provider].limits
+        requests, tokens = limits.requests_per_batch, float(_tokens(limits, group))
+        if self._providers[group.provider].protocol is Protocol.ANTHROPIC:
+            requests = _distinct(min(requests, limits.queued_requests), self._split, self.count)
+            tokens = math.inf
+        begun = Bin(number=self.count, group=group), _Room(requests, limits.bytes_per_batch, tokens)
+        self._open[group] = begun
+        self.count += 1
+        return begun
 
 
 def _tokens(limits: Limits, group: Group) -> int:

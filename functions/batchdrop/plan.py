@@ -22,7 +22,7 @@ from batchdrop.errors import NotMyTurn, Unprocessable
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import Files, Gone, Line, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
-from batchdrop.packing import TooManyGroups, group_of, ledger_of
+from batchdrop.packing import MAX_ROUTES, Routes, TooManyGroups, ledger_of
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
 from batchdrop.providers.config import Providers
 from batchdrop.records import Batch, Job, Source, Split
@@ -261,7 +261,7 @@ class _PlanWriter:
         self._providers: Providers = services.providers
         self._prefix = files.attempt_prefix(split, "plan")
         self._batches = BatchWriter(split, 0, self._prefix, folder, services)
-        self._routes: dict[tuple[str, str, str], int] = {}
+        self._routes = Routes(services.providers)
         self._errors: list[tuple[int, str]] = []
         self._invalid = 0
         self._placed = 0
@@ -298,19 +298,21 @@ class _PlanWriter:
     def _place(self, number: int, offset: int, length: int, text: bytes | None) -> IndexedLine:
         read = self._read(offset, text)
         if isinstance(read, Request):
-            group = group_of(read, self._providers[read.provider])
             try:
-                self._batches.add(group, memoryview(read.body), read.inputs, self._placed)
+                route, group = self._routes.of(read)
             except TooManyGroups:
                 read = LineError(
                     code=ErrorCode.TOO_MANY_GROUPS,
-                    message="too many models and endpoints are mixed in this part of the file",
+                    message=f"over {MAX_ROUTES} models and endpoints are mixed in this part of the file",
                     custom_id=read.custom_id,
+                    provider=read.provider,
                     model=read.model,
+                    endpoint=read.endpoint,
                 )
             else:
+                self._batches.add(group, memoryview(read.body), read.inputs, self._placed)
                 self._placed += 1
-                return IndexedLine(number, offset, length, self._route(read), read.custom_id)
+                return IndexedLine(number, offset, length, route, read.custom_id)
         return self._failed(number, offset, length, read)
 
     def _read(self, offset: int, text: bytes | None) -> Request | LineError:
@@ -333,6 +335,3 @@ class _PlanWriter:
             self._errors.append((number, read.message))
         error = IndexedError(read.code, read.message, read.provider, read.model, read.endpoint)
         return IndexedLine(number, offset, length, -1, read.custom_id, error)
-
-    def _route(self, request: Request) -> int:
-        return self._routes.setdefault((request.provider, request.model, request.endpoint), len(self._routes))

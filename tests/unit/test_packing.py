@@ -5,7 +5,18 @@ import re
 import pytest
 from batchdrop.batch_files import custom_id_prefix, wire_body, wire_line
 from batchdrop.lines import Request
-from batchdrop.packing import MAX_GROUPS, Bin, Group, Packer, TooManyGroups, capacity_of, cost_of, ledger_of, tokens_of
+from batchdrop.packing import (
+    MAX_ROUTES,
+    Bin,
+    Group,
+    Packer,
+    Routes,
+    TooManyGroups,
+    capacity_of,
+    cost_of,
+    ledger_of,
+    tokens_of,
+)
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,9 +57,9 @@ def a_request(
 
 def packed(requests: list[Request], providers: Providers) -> list[Bin]:
     """All batches, in the order of their numbers."""
-    packer, closed = Packer(providers), []
+    packer, routes, closed = Packer(providers), Routes(providers), []
     for each in requests:
-        _, full = packer.place(each)
+        _, full = packer.fit(routes.of(each)[1], len(bytes(each.body)), each.inputs)
         closed += [full] if full else []
     return sorted([*closed, *packer.rest()], key=lambda each: each.number)
 
@@ -131,13 +142,15 @@ def test_closing_a_batch_of_one_group_leaves_the_others_open() -> None:
     assert [(each.number, each.group.model, each.requests) for each in found] == [(0, "a", 2), (1, "b", 2), (2, "a", 1)]
 
 
-def test_a_file_of_too_many_groups_has_an_error_for_what_is_too_much_and_room_for_the_rest() -> None:
-    packer = Packer(configured())
-    for number in range(MAX_GROUPS):
-        packer.place(a_request(model=str(number)))
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_file_of_too_many_models_has_an_error_for_what_is_too_much_and_room_for_the_rest(provider: str) -> None:
+    routes = Routes(configured())
+    for number in range(MAX_ROUTES):
+        routes.of(a_request(model=str(number), provider=provider))
     with pytest.raises(TooManyGroups):
-        packer.place(a_request(model="one more"))
-    assert packer.place(a_request(model="5"))[0].requests == 2
+        routes.of(a_request(model="one more", provider=provider))
+    assert routes.of(a_request(model="5", provider=provider))[0] == 5
+    assert len(list(routes)) == MAX_ROUTES
 
 
 def test_openais_ledger_is_the_models_and_anthropics_the_accounts() -> None:
