@@ -145,7 +145,9 @@ def test_what_has_no_answer_stays_as_it_is() -> None:
     assert chat_outcome(read_outcome(line), created=NOW) == read_outcome(line)
 
 
-@pytest.mark.parametrize("message", [None, {}, {"id": "m", "model": "x", "content": "text"}])
+@pytest.mark.parametrize(
+    "message", [{"id": "m"}, {"id": 5, "content": []}, {"id": "m", "model": "x", "content": "text"}]
+)
 def test_an_answer_that_cannot_be_read_is_an_error_and_is_kept(message: object) -> None:
     found = outcome({"type": "succeeded", "message": message})
     assert found.error is not None

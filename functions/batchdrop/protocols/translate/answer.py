@@ -35,24 +35,14 @@ class _StopDetails(msgspec.Struct, gc=False):
 
 
 class _Message(msgspec.Struct, gc=False):
-    id: str
-    model: str
     content: list[_Block]
+    id: str = ""
+    model: str = ""
     stop_reason: str | None = None
     stop_details: _StopDetails | None = None
 
 
-class _Error(msgspec.Struct, gc=False):
-    type: str | None = None
-    message: str | None = None
-
-
-class _ErrorBody(msgspec.Struct, gc=False):
-    error: _Error
-
-
 _message = msgspec.json.Decoder(_Message)
-_error = msgspec.json.Decoder(_ErrorBody)
 
 
 def chat_outcome(outcome: Outcome, *, created: int) -> Outcome:
@@ -66,9 +56,9 @@ def chat_outcome(outcome: Outcome, *, created: int) -> Outcome:
         return outcome
     error, body = outcome.error, outcome.response.body
     try:
-        body = _completion(body, created) if error is None else _refusal(body)
+        body = _completion(body, created) if error is None else _refusal(error)
     except msgspec.DecodeError:
-        error = error or _UNREADABLE
+        error = _UNREADABLE
     response = msgspec.structs.replace(outcome.response, body=body)
     return msgspec.structs.replace(outcome, response=response, error=error)
 
@@ -132,8 +122,6 @@ def _usage(body: Raw) -> dict[str, Any]:
     }
 
 
-def _refusal(body: Raw) -> Raw:
-    error = _error.decode(body).error
-    return Raw(
-        msgspec.json.encode({"error": {"message": error.message, "type": error.type, "param": None, "code": None}})
-    )
+def _refusal(error: ResultError) -> Raw:
+    said = {"message": error.message, "type": error.code, "param": None, "code": None}
+    return Raw(msgspec.json.encode({"error": said}))
