@@ -43,7 +43,7 @@ class Account:
     def _tell(self, batch_id: str) -> ProviderBatch:
         self.told.add(batch_id)
         ended = "completed" if batch_id in self.ended else None
-        return ProviderBatch(id=batch_id, status="", ended_as=ended)
+        return ProviderBatch(id=batch_id, ended_as=ended)
 
 
 def in_flight(cloud: Cloud, count: int) -> list[str]:
