@@ -240,7 +240,7 @@ MUTATIONS = (
         "plan.py",
         "found = services.files.put_first(key, msgspec.json.encode(plan))",
         "services.files.put(key, found := msgspec.json.encode(plan))",
-        f"{_LATE}test_a_planner_that_wakes_up_too_late_leaves_the_first_plan",
+        f"{_RULES}test_a_planner_that_was_overtaken_leaves_the_first_plan",
     ),
     Mutation(
         "an attempt's files carry its epoch",

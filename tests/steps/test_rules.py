@@ -1,12 +1,14 @@
 """Rules that no other test would miss: each of these fails when its rule is left out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from batchdrop.cancel import ask_to_cancel
 from batchdrop.files import attempt_prefix
+from batchdrop.plan import plan_split
 from batchdrop.records import Split
 from batchdrop.states import BatchState, JobState, SplitState
 from faking.cloud import Cloud, jsonl
@@ -100,6 +102,34 @@ def test_a_job_is_not_cleaned_up_before_its_provider_files_are_deleted(cloud: Cl
     cloud.settle(tick=600)
     assert cloud.simulator.charges()["openai"]["files"] == 0
     assert states(cloud, job) == []
+
+
+class Overtaken:
+    """The bucket, whose first writer is overtaken: before its first write, another does all of its work."""
+
+    def __init__(self, files: Any, overtake: Callable[[], None]) -> None:
+        self._files, self._overtake, self._written = files, overtake, False
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "put" and not self._written:
+            self._written = True
+            self._overtake()
+        return getattr(self._files, name)
+
+
+def test_a_planner_that_was_overtaken_leaves_the_first_plan(cloud: Cloud) -> None:
+    job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
+    assert job is not None
+
+    def overtake() -> None:
+        cloud.clock.now += 1_000
+        plan_split(job, 0, cloud.services)
+
+    overtaken = replace(cloud.services, files=Overtaken(cloud.services.files, overtake))  # type: ignore[arg-type]  # by its methods
+    plan_split(job, 0, overtaken)
+    assert [key for key in cloud.keys("work/") if key.endswith("/plan-0.json")] == [f"work/{job}/00000/plan-0.json"]
+    cloud.settle()
+    assert [got(each) for each in cloud.outcome(job).results] == [wanted(chat("one"))]
 
 
 class Reading:
