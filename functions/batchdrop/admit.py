@@ -1,7 +1,8 @@
 """Admit: WAITING batches that fit into the provider's limits get their share and are sent to be submitted."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import takewhile
 
 from aws_lambda_powertools import Logger
 
@@ -15,12 +16,16 @@ from batchdrop.writes import reserve
 logger = Logger(child=True)
 
 
-def admit_batches(provider: str, services: Services) -> int:
-    """Admit what fits of a provider's WAITING batches, by priority, a turn for each job, then age; returns how many."""
+def admit_batches(provider: str, services: Services, has_time: Callable[[], bool] = lambda: True) -> int:
+    """Admit what fits of a provider's WAITING batches, by priority, a turn for each job, then age; returns how many.
+
+    What is left when there is no more time is admitted by the next run.
+    """
     if services.store.pause(provider) is not None:
         return 0
     admission = _Admission(provider, services)
-    return sum(admission.admit(due) for due in in_turn(services.store.waiting(provider, by=services.now())))
+    waiting = in_turn(services.store.waiting(provider, by=services.now()))
+    return sum(admission.admit(due) for due in takewhile(lambda _: has_time(), waiting))
 
 
 def in_turn(waiting: Iterable[Due]) -> list[Due]:

@@ -140,6 +140,9 @@ class _Sent:
         if code == ErrorCode.PROVIDER_STUCK:
             message = "The provider never ended the batch, although it was asked to cancel it; it may still charge."
             return ResultError(code=code, message=message, source="batchdrop", retryable=False)
+        if code == ErrorCode.UNREADABLE_RESULT:
+            message = "The provider has the batch's results no more; they were paid for, and are not sent again."
+            return ResultError(code=code, message=message, source="provider", retryable=False)
         if self.batch.state is BatchState.FAILED:
             message = f"The provider refused the whole batch: {code}."
             return ResultError(

@@ -1,5 +1,7 @@
 """Cancel: what waits is never sent, what was sent is stopped at the provider, and what was answered is published."""
 
+from itertools import takewhile
+
 import msgspec
 from aws_lambda_powertools import Logger
 
@@ -17,6 +19,7 @@ from batchdrop.splits import add_missing_splits
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Store
 from batchdrop.submit import slot
+from batchdrop.turns import Round
 from batchdrop.writes import free_slot, release
 
 logger = Logger(child=True)
@@ -51,7 +54,7 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
             continue
 
 
-def go_on_cancelling(job: Job, services: Services) -> None:
+def go_on_cancelling(job: Job, services: Services, *, minute: Round) -> None:
     """One look at a job that is being cancelled: whatever can be stopped now is."""
     try:
         if services.now() > end_of_patience(job):
@@ -60,16 +63,19 @@ def go_on_cancelling(job: Job, services: Services) -> None:
         opened = _opened(job, services)
         if opened is None:
             return
+        looked_at = services.store.let_go(opened, _soon(services))  # first: whatever comes, others have their turn
         is_over = services.now() > given_up_at(job)
-        for batch in services.store.batches(job.id):
+        for batch in takewhile(lambda _: minute.has_time(), services.store.batches(job.id)):
             if is_over and batch.state in _AT_PROVIDER:
                 give_up(batch, services)
-            else:
-                _stop(batch, services)
+            elif minute.may_ask(batch.provider):
+                with minute.asking(batch.provider):
+                    _stop(batch, services)
         for split in services.store.splits(job.id):
             if split.state is SplitState.PLANNED and not split.open:
                 services.queues.assemble(job.id, split.index)
-        services.store.let_go(opened, _soon(services))
+        if not minute.has_time():
+            services.store.let_go(looked_at, services.now())
     except NotMyTurn:
         return
 
@@ -130,8 +136,8 @@ def cancel_at_provider(batch: Batch, services: Services) -> None:
         logger.info("batch cancelled at the provider", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
 
 
-def give_up(batch: Batch, services: Services) -> None:
-    """End a batch that never ends at the provider: its lines get `provider_stuck`, and are not sent again."""
+def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PROVIDER_STUCK) -> None:
+    """End a batch that never ends at the provider, or never tells its results: its lines are not sent again."""
     is_held = batch.state in {BatchState.SUBMITTING, BatchState.IN_FLIGHT}
     freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
     try:
@@ -140,14 +146,14 @@ def give_up(batch: Batch, services: Services) -> None:
             BatchState.FAILED,
             services,
             also=(*([release(batch.ledger, batch.cost)] if is_held else []), *freed),
-            failure_code=ErrorCode.PROVIDER_STUCK,
+            failure_code=code,
             ended_at=services.now(),
             due_at=None,
         )
     except NotMyTurn:
         return
     count(Alert.BATCH_GIVEN_UP)
-    logger.error("batch given up", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+    logger.error("batch given up", job=batch.job, batch=batch.id, batch_id=batch.batch_id, code=code)
 
 
 def give_up_job(job: Job, services: Services) -> None:

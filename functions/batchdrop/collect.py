@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.batch_files import custom_id_prefix
+from batchdrop.cancel import give_up
 from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
@@ -33,6 +34,8 @@ logger = Logger(child=True)
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
+_MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
+_AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
@@ -65,7 +68,9 @@ def _collect(batch: Batch, services: Services) -> None:
         _later(batch, str(error), services)
     except _NotProven as error:
         _later(batch, str(error), services, seen=error.seen)
-    except (Transient, Missing) as error:
+    except Missing as error:
+        _missing(batch, error, services)
+    except Transient as error:
         _later(batch, str(error), services)
     except Refused as error:
         _later(batch, f"{error.status} {error.code}", services)
@@ -129,8 +134,19 @@ def _disown(batch: Batch, services: Services) -> None:
 
 
 def _later(batch: Batch, reason: str, services: Services, **changes: Any) -> None:
+    """Give it back; the longer ago it ended, the later the next try: what is gone at the provider stays gone."""
     logger.warning("batch not collected for now", job=batch.job, batch=batch.id, reason=reason)
-    services.store.let_go(batch, services.now() + services.settings.tick_seconds, **changes)
+    now, tick = services.now(), services.settings.tick_seconds
+    waited = min((now - (batch.ended_at or now)) // _AGE_SHARE, _LONGEST_WAIT)
+    services.store.let_go(batch, now + max(tick, waited), **changes)
+
+
+def _missing(batch: Batch, error: Missing, services: Services) -> None:
+    """What the provider does not know for a while may come; what it does not know for days was deleted there."""
+    if services.now() - (batch.ended_at or 0) < _MISSING_SECONDS:
+        _later(batch, str(error), services)
+    else:
+        give_up(batch, services, code=ErrorCode.UNREADABLE_RESULT)
 
 
 class _Copy:

@@ -5,6 +5,8 @@ batch of its split, for as long as the split is open: its answers fill the lines
 sent again. Only what is proven ours is cancelled or deleted.
 """
 
+from contextlib import suppress
+
 from aws_lambda_powertools import Logger
 
 from batchdrop.alerts import Alert, count
@@ -20,6 +22,7 @@ from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
 from batchdrop.submit import WINDOW_SECONDS
+from batchdrop.turns import Round
 from batchdrop.writes import count_one_more, own_batch_id
 
 logger = Logger(child=True)
@@ -32,20 +35,24 @@ def watch_creates(provider: str, services: Services) -> None:
     intents = services.store.watched(provider)
     if not intents or not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
         return
+    minute = Round(services)
     try:
         api = services.apis[provider]
         for found in created_since(api, min(intent.started_at for intent in intents)):
-            _look_at(found, intents, api, services)
+            if not minute.may_ask(provider):
+                return
+            with minute.asking(provider):
+                _look_at(found, intents, api, minute, services)
     except (AccountRefused, Transient, Missing, Refused) as error:
         logger.warning("creates not watched", provider=provider, reason=type(error).__name__)
 
 
-def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, services: Services) -> None:
+def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Round, services: Services) -> None:
     """Settle a batch if it is one of those creates; one that cannot be looked at now does not stop the others."""
     try:
         intent = _intent_of(found, intents, api, services)
         if intent is not None:
-            _settle(found, intent, api, services)
+            _settle(found, intent, api, minute, services)
     except (Transient, Missing, Refused) as error:
         logger.warning("create not looked at", batch_id=found.id, reason=type(error).__name__)
 
@@ -63,7 +70,7 @@ def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, servi
     return None
 
 
-def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, services: Services) -> None:
+def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Round, services: Services) -> None:
     batch = services.store.batch(intent.job, intent.batch)
     if batch is not None and batch.state is BatchState.SUBMITTING:
         return  # it may be the create that is under way now: who settles that finds it
@@ -72,9 +79,10 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, services: Servi
     if found.ended_as is None:
         api.cancel(found.id)  # what it has answered by then is known, and told, once it has ended
         return
-    _tell(found, intent, _usage(found, intent, api, services), services)
+    _tell(found, intent, _usage(found, intent, api, minute, services), services)
     if not _is_kept(found, intent, services):
-        api.delete(found)
+        with suppress(Refused):  # it may keep it for as long as it likes: it is told, and not looked at again
+            api.delete(found)
         services.store.add_stranger(intent, found.id)
 
 
@@ -111,18 +119,20 @@ def _tell(found: ProviderBatch, intent: Intent, usage: Usage | None, services: S
     )
 
 
-def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, services: Services) -> Usage | None:
-    """What its answers cost; None when they cannot be read any more."""
+def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Round, services: Services) -> Usage | None:
+    """What its answers cost; None when they cannot be read any more, or are more than a minute's run can read."""
     protocol = services.providers[intent.provider].protocol
     read_outcome, read_answer = outcome_reader(protocol), answer_reader(protocol)
     tally = RouteTally()
     try:
         for name in api.results(found):
             for line in cut_lines(api.stream(name), offset=0, max_bytes=MAX_RESULT_BYTES):
+                if not minute.has_time():
+                    return None
                 outcome = read_outcome(line.bytes) if line.bytes else None
                 if outcome is not None and outcome.error is None and outcome.response is not None:
                     tally.add(read_answer(outcome.response.body).usage)
-    except (Missing, ValueError, RecursionError):
+    except (Missing, Refused, ValueError, RecursionError):
         return None
     return tally.usage()
 

@@ -13,12 +13,12 @@ from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Due, Lease
+from batchdrop.turns import Round
 from batchdrop.writes import release
 
 logger = Logger(child=True)
 
 MOST_CALLS = 200  # of the provider in a round; the next round goes on from there
-_MOST_SECONDS = 40  # of the function's minute; a call takes 15 seconds at most, and admission follows
 OVERDUE_SECONDS = 26 * 3_600  # both providers end a batch within 24 hours, and two more are patience
 STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
 _CANCEL_SECONDS = 3 * 86_400  # how long a provider that takes no cancel is asked for one
@@ -30,15 +30,16 @@ def poll_provider(provider: str, services: Services) -> None:
     lease = services.store.lease(f"poll#{provider}", _LEASE_SECONDS)
     if lease is None:
         return
+    minute = Round(services)
     left: dict[str, int | None] = {}
     try:
-        left = _poll(provider, lease, services)
-        admit_batches(provider, services)
+        left = _poll(provider, lease, minute, services)
     finally:
         services.store.end_lease(lease, **left)
+    admit_batches(provider, services, minute.has_time)
 
 
-def _poll(provider: str, lease: Lease, services: Services) -> dict[str, int | None]:
+def _poll(provider: str, lease: Lease, minute: Round, services: Services) -> dict[str, int | None]:
     """A round; what it leaves for the next one."""
     now = services.now()
     turn = in_turn(list(services.store.in_flight(provider)), lease.cut_at)
@@ -47,7 +48,7 @@ def _poll(provider: str, lease: Lease, services: Services) -> dict[str, int | No
     }
     this = _Round(turn, asked, lease.usual, services)
     try:
-        cut_at = this.run(services.apis[provider]) if asked else None
+        cut_at = this.run(services.apis[provider], minute) if asked else None
     except AccountRefused as error:
         account_refused(provider, error, services)
         return {}
@@ -68,13 +69,12 @@ class _Round:
         self._turn, self._asked, self.usual, self._services = turn, asked, usual, services
         self._unseen = {each.batch_id or "": each for each in turn}
 
-    def run(self, api: BatchApi) -> int | None:
+    def run(self, api: BatchApi, minute: Round) -> int | None:
         """Ask for all; where to go on (when a batch was submitted) if that takes too many calls or too long."""
-        end = self._services.now() + _MOST_SECONDS
         for calls, told in enumerate(self._calls(api), start=1):
             for due, found in told:
                 self._see(due, found)
-                if self._services.now() >= end:
+                if not minute.has_time():
                     return self._rest()
             if calls >= MOST_CALLS:
                 return self._rest()

@@ -35,9 +35,10 @@ _LINE_BYTES = MAX_LINE_BYTES + 1024  # a request line: a body and our envelope
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """The batches of a later round; the first one that is written stays."""
+    """The batches of a later round, and the ids of those that it goes on from; the first one that is written stays."""
 
     batches: list[PlannedBatch]
+    goes_on: list[str]
 
 
 def close_batch(
@@ -79,26 +80,46 @@ def _go_on(split: Split, rows: list[Batch], services: Services) -> None:
 
 
 def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list[Batch]:
-    """The rows of the batches that send again what this round left, `last` being the one that is closed now."""
+    """The rows of the batches that send again what was left, `last` being the one that is closed now."""
     if job.state is not JobState.RUNNING:
         return []
     batches = [last if each.id == last.id else each for each in services.store.batches(split.job, split.index)]
-    again = [each for each in batches if each.round == split.round and each.again]
-    if not again:
+    left = _left(split, batches, services)
+    if not left:
         return []
-    key = files.plan_key(split.job, split.index, split.round + 1)
     try:
-        found = services.files.get(key)
+        planned = _round(split, split.round + 1, services)
     except Gone:
-        with tempfile.TemporaryDirectory() as folder:
-            prefix = f"{files.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
-            writer = BatchWriter(split, split.round + 1, prefix, Path(folder), services)
-            answered = _answered_by_duplicates(batches, services)
-            for each in again:
-                _pool(each, answered, writer, services)
-            found = services.files.put_first(key, msgspec.json.encode(Round(batches=writer.finish())))
-    planned = msgspec.json.decode(found, type=Round).batches
-    return list(batch_rows(job, split, planned, services))
+        planned = _plan_round(split, last, left, _answered_by_duplicates(batches, services), services)
+    return list(batch_rows(job, split, planned.batches, services))
+
+
+def _round(split: Split, number: int, services: Services) -> Round:
+    return msgspec.json.decode(services.files.get(files.plan_key(split.job, split.index, number)), type=Round)
+
+
+def _plan_round(split: Split, last: Batch, left: list[Batch], answered: set[int], services: Services) -> Round:
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = f"{files.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
+        writer = BatchWriter(split, split.round + 1, prefix, Path(folder), services)
+        for each in left:
+            _pool(each, answered, writer, services)
+        planned = Round(batches=writer.finish(), goes_on=[each.id for each in left])
+    key = files.plan_key(split.job, split.index, split.round + 1)
+    return msgspec.json.decode(services.files.put_first(key, msgspec.json.encode(planned)), type=Round)
+
+
+def _left(split: Split, batches: list[Batch], services: Services) -> list[Batch]:
+    """The closed batches that no round went on from.
+
+    One of an earlier round is among them if it was to end otherwise when the next round was planned, and the worker
+    that planned it died before it could close it.
+    """
+    left = [each for each in batches if each.again]
+    if not left:
+        return []
+    gone_on = {each for number in range(1, split.round + 1) for each in _round(split, number, services).goes_on}
+    return [each for each in left if each.id not in gone_on]
 
 
 def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int]:

@@ -7,6 +7,7 @@ lists jobs. Every write of a row with a state is conditional on the state and th
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,6 +36,9 @@ from batchdrop.writes import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+_MOST_DELETES = 25  # rows in one call (DynamoDB's limit)
 
 
 class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
@@ -310,10 +314,16 @@ class Store:
             self._client.update_item(**update.request(self._table))
 
     def forget_work(self, job: str) -> None:
-        """Delete the rows of a job's splits and batches; the job's own stays."""
-        for row in (*self.splits(job), *self.batches(job)):
-            pk, sk = key_of(row)
-            self._client.delete_item(TableName=self._table, Key=key_item(pk, sk))
+        """Delete the rows of a job's splits and batches; the job's own stays.
+
+        Raises:
+            Transient: DynamoDB did not take all: the next call deletes what is left.
+        """
+        rows: Iterator[Split | Batch] = chain(self.splits(job), self.batches(job))
+        for some in batched(rows, _MOST_DELETES, strict=False):
+            deletes: Any = [{"DeleteRequest": {"Key": key_item(*key_of(row))}} for row in some]
+            if self._client.batch_write_item(RequestItems={self._table: deletes})["UnprocessedItems"]:
+                raise Transient("DynamoDB did not delete all rows for now")
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
         """Stop submitting to a provider until then. True unless it is told already that it is paused."""

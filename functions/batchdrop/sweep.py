@@ -1,6 +1,8 @@
 """Sweep: whatever stands still is sent again, and what fits is admitted. Messages make it fast; this makes it sure."""
 
 from collections.abc import Callable
+from functools import partial
+from itertools import product, takewhile
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -22,9 +24,11 @@ from batchdrop.services import Services
 from batchdrop.splits import add_missing_splits
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.store import Due
-from batchdrop.turns import turn
+from batchdrop.turns import Round, turn
 
 logger = Logger(child=True)
+
+type Heals = dict[tuple[type, State], Callable[[Any, Services], None]]
 
 _LEASE_SECONDS = 120  # longer than the function's time limit
 _LONGEST_BACKOFF = 6  # doublings: a unit that fails each time is sent again ever more seldom
@@ -35,13 +39,16 @@ def sweep(services: Services) -> None:
     lease = services.store.lease("sweep", _LEASE_SECONDS)
     if lease is None:
         return
+    minute = Round(services)
+    heals = _HEAL | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
     try:
         _redrive(services)
-        for due in services.store.due(by=services.now()):
-            _heal(due, services)
+        for provider, look in product(services.providers, (see_to_pause, watch_creates, delete_orphans)):
+            _look(look, provider, minute, services)
+        for due in takewhile(lambda _: minute.has_time(), services.store.due(by=services.now())):
+            _heal(due, heals, minute, services)
         for provider in services.providers:
-            for look in (admit_batches, watch_creates, delete_orphans, see_to_pause):
-                _look(look, provider, services)
+            _look(partial(admit_batches, has_time=minute.has_time), provider, minute, services)
     finally:
         services.store.end_lease(lease)
 
@@ -59,13 +66,14 @@ def _redrive(services: Services) -> None:
         count(Alert.DEAD_LETTER, redriven)
 
 
-def _heal(due: Due, services: Services) -> None:
+def _heal(due: Due, heals: Heals, minute: Round, services: Services) -> None:
     """Look at one row; that somebody else was faster is fine, and one that fails does not stop the others."""
     try:
         row = services.store.row(due, by=services.now())
-        heal = _HEAL.get((type(row), row.state)) if row is not None else None
-        if heal is not None:
-            with turn(due.job, services):
+        heal = heals.get((type(row), row.state)) if row is not None else None
+        provider = row.provider if isinstance(row, Batch) else None
+        if heal is not None and minute.may_ask(provider):
+            with turn(due.job, services), minute.asking(provider):
                 heal(row, services)
     except TooLate:
         return
@@ -76,12 +84,15 @@ def _heal(due: Due, services: Services) -> None:
         count(Alert.UNIT_FAILED)
 
 
-def _look(look: Callable[[str, Services], object], provider: str, services: Services) -> None:
+def _look(look: Callable[[str, Services], object], provider: str, minute: Round, services: Services) -> None:
     """Do a provider's part; one that fails does not stop the others'."""
+    if not minute.may_ask(provider):
+        return
     try:
-        look(provider, services)
+        with minute.asking(provider):
+            look(provider, services)
     except Exception:
-        logger.exception("provider not looked after", provider=provider, part=look.__name__)
+        logger.exception("provider not looked after", provider=provider)
         count(Alert.UNIT_FAILED)
 
 
@@ -153,11 +164,10 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
     return sent
 
 
-# What a state waits for when its time has come.
-_HEAL: dict[tuple[type, State], Callable[[Any, Services], None]] = {
+# What a state waits for when its time has come; a job that is being cancelled needs to know of the others.
+_HEAL: Heals = {
     (Job, JobState.PLANNING): _plan_on,
     (Job, JobState.RUNNING): _look_at_the_clock,
-    (Job, JobState.CANCELLING): go_on_cancelling,
     (Job, JobState.PUBLISHING): _publish,
     (Split, SplitState.PENDING): _plan,
     (Split, SplitState.PLANNED): _assemble,

@@ -1,4 +1,7 @@
-"""A worker's turn: it ends quietly where another one was faster, and where it came far too late, leaves nothing."""
+"""A worker's turn: it ends quietly where another one was faster, and where it came far too late, leaves nothing.
+
+And a run's time: a function that has a minute for many units leaves the rest to the next run.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +12,39 @@ from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS
 
 _SHARE = 0.7  # of a run: what was begun by then is finished
+_MINUTE = 60  # the time limit of the functions that are started every minute
+_SLOW = 10  # seconds; a call that gets no answer takes 15
 
 
 def time_of_a_run(services: Services) -> Callable[[], bool]:
     """Whether this run, which begins now, may begin something more that takes long."""
     until = services.now() + services.settings.function_seconds * _SHARE
     return lambda: services.now() < until
+
+
+class Round:
+    """A run of a minute over many units: it ends in time, and leaves a provider alone that was slow once."""
+
+    def __init__(self, services: Services) -> None:
+        self._now = services.now
+        self._until = services.now() + min(_MINUTE, services.settings.function_seconds) * _SHARE
+        self._slow: set[str] = set()
+
+    def has_time(self) -> bool:
+        return self._now() < self._until
+
+    def may_ask(self, provider: str | None) -> bool:
+        return self.has_time() and provider not in self._slow
+
+    @contextmanager
+    def asking(self, provider: str | None) -> Iterator[None]:
+        """Work on a unit of a provider, if it is one's."""
+        began = self._now()
+        try:
+            yield
+        finally:
+            if provider is not None and self._now() - began >= _SLOW:
+                self._slow.add(provider)
 
 
 @contextmanager

@@ -272,11 +272,26 @@ MUTATIONS = (
         f"{_ROUNDS}test_only_what_expired_is_sent_again_and_nothing_is_paid_twice",
     ),
     Mutation(
-        "a round sends again what this round left, not the rounds before",
+        "what a round went on from is not sent again by a later one",
         "rounds.py",
-        "if each.round == split.round and each.again]",
-        "if each.again]",
+        "return [each for each in left if each.id not in gone_on]",
+        "return left",
         f"{_ROUNDS}test_a_line_is_sent_three_times_at_most",
+    ),
+    Mutation(
+        "a batch that the next round was not planned for is sent again by the one after it",
+        "rounds.py",
+        "if each.id not in gone_on]",
+        "if each.round == split.round]",
+        f"{_ROUNDS}test_a_batch_that_ended_otherwise_than_the_next_round_was_planned_for_is_sent_again_after_it",
+    ),
+    Mutation(
+        "a provider that does not answer takes one call of a round of sweep",
+        "sweep.py",
+        "heal is not None and minute.may_ask(provider)",
+        "heal is not None",
+        f"{_STEPS}test_slow_providers.py::"
+        "test_batches_in_doubt_at_a_provider_that_does_not_answer_do_not_keep_sweep_from_others",
     ),
     Mutation(
         "what a provider never ended is not sent again",

@@ -127,6 +127,16 @@ def test_looking_twice_is_looking_once(cloud: Cloud, times: int) -> None:
     assert len(told(cloud)) == 1
 
 
+def test_a_duplicate_that_the_provider_does_not_delete_is_told_once(cloud: Cloud) -> None:
+    drop_late(cloud, "anthropic", LINES)
+    cloud.settle(rounds=200, tick=300)
+    cloud.clock.now += LATE
+    cloud.simulator.fault("status", provider="anthropic", operation="delete", code=400, times=None)
+    for _ in range(4):
+        cloud.tick(700)
+    assert len(told(cloud)) == 1
+
+
 @pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
 def test_the_second_create_of_a_batch_is_never_taken_for_its_first(cloud: Cloud, line: Any, provider: str) -> None:
     cloud.simulator.fault("connection_reset", provider=provider, operation="create")

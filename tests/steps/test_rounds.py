@@ -1,15 +1,21 @@
 """What is sent again, and what is not."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from batchdrop.cancel import give_up
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.api import BatchApi, ProviderBatch
+from batchdrop.records import Batch
+from batchdrop.states import BatchState
+from batchdrop.store import Store
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, mixed, wanted
 
+DAY = 86_400
 LINES = pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
 
 
@@ -74,6 +80,57 @@ def test_rounds_of_several_batches_are_pooled() -> None:
         out = cloud.run("input/x.jsonl", lines)
         assert [got(result) for result in out.results] == [wanted(each) for each in lines]
         assert cloud.simulator.charges()["openai"]["batches"] == 5
+
+
+class Dying:
+    """A store whose worker dies when it adds the batches of the next round."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def add_all(self, rows: list[Batch]) -> None:
+        raise ConnectionError(f"it died before {len(rows)} rows were added")
+
+
+def test_a_batch_that_ended_otherwise_than_the_next_round_was_planned_for_is_sent_again_after_it() -> None:
+    toml = TOML.read_text(encoding="utf-8").replace("requests_per_batch = 50_000", "requests_per_batch = 1")
+    with new_cloud(toml) as cloud:
+        cloud.simulator.shape(provider="openai", times=2, failing={"match": "busy", "status": 500})
+        cloud.simulator.shape(provider="openai", times=1, seconds_to_complete=10_000)
+        lines = [chat("busy one"), chat("busy two")]
+        job = cloud.drop("input/x.jsonl", jsonl(lines))
+        assert job is not None
+        cloud.deliver_all()
+        cloud.tick()
+        cloud.deliver_all()
+        first, second = sorted(cloud.services.store.batches(job), key=lambda each: each.state)
+        assert (first.state, first.again, second.state) == (BatchState.COLLECTED, 1, BatchState.IN_FLIGHT)
+        dying: Any = Dying(cloud.services.store)
+        with pytest.raises(ConnectionError):
+            give_up(second, replace(cloud.services, store=dying))
+        cloud.settle(rounds=200, tick=300)
+        assert [got(result) for result in cloud.outcome(job).results] == [wanted(each) for each in lines]
+        assert attempts(cloud.outcome(job).results) == [2, 2]
+        assert charged(cloud) == 2
+
+
+@LINES
+def test_results_that_the_provider_has_no_more_are_errors_after_some_days_and_not_paid_again(
+    cloud: Cloud, line: Any, provider: str
+) -> None:
+    cloud.simulator.fault("status", provider=provider, operation="results", code=404, times=None)
+    job = cloud.drop("input/x.jsonl", jsonl([line("one")]))
+    assert job is not None
+    began = cloud.clock.now
+    cloud.settle(rounds=200, tick=3_600)
+    assert 3 * DAY <= cloud.clock.now - began < 4 * DAY
+    (result,) = cloud.outcome(job).results
+    assert (result["error"]["code"], result["error"]["retryable"]) == ("unreadable_result", False)
+    charges = cloud.simulator.charges()[provider]
+    assert charges["requests"] == 1
 
 
 def test_the_enqueued_limit_is_waited_for_and_is_no_attempt(cloud: Cloud) -> None:

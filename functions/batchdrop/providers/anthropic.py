@@ -52,7 +52,7 @@ class AnthropicBatches:
             api_key=key.value,
             base_url=provider.base_url,
             timeout=_TIMEOUT,
-            max_retries=1,
+            max_retries=0,  # a retry would wait as long as the provider says: the steps try again by themselves
             default_headers={"anthropic-version": provider.api_version or DEFAULT_VERSION},
             http_client=http_client
             or anthropic.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
@@ -71,7 +71,7 @@ class AnthropicBatches:
         if batch.betas:
             headers["anthropic-beta"] = ",".join(batch.betas)
         upload_seconds = seconds / 2  # the other half is the answer's
-        client = self._client.with_options(max_retries=0, timeout=min(_ANSWER_SECONDS, upload_seconds))
+        client = self._client.with_options(timeout=min(_ANSWER_SECONDS, upload_seconds))
         try:
             answer = client.post(
                 _BATCHES,

@@ -66,7 +66,7 @@ class OpenAIBatches:
             api_key=key.value,
             base_url=provider.base_url,
             timeout=_TIMEOUT,
-            max_retries=1,
+            max_retries=0,  # a retry would wait as long as the provider says: the steps try again by themselves
             http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name = provider.name
@@ -82,7 +82,7 @@ class OpenAIBatches:
             return self._id(answer.content)
 
     def create(self, batch: Batch, requests: Path | None, *, deployment: str, seconds: float) -> str:  # noqa: ARG002 - the file was uploaded
-        client = self._client.with_options(max_retries=0, timeout=min(_ANSWER_SECONDS, seconds))
+        client = self._client.with_options(timeout=min(_ANSWER_SECONDS, seconds))
         try:
             answer = client.batches.with_raw_response.create(
                 input_file_id=batch.input_file_id or "",
