@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-_MOST_DELETES = 25  # rows in one call (DynamoDB's limit)
+_MOST_WRITES = 100  # of a transaction (DynamoDB's limit)
 
 
 class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
@@ -317,13 +317,11 @@ class Store:
         """Delete the rows of a job's splits and batches; the job's own stays.
 
         Raises:
-            Transient: DynamoDB did not take all: the next call deletes what is left.
+            Transient: DynamoDB does not take all now: the next call deletes what is left.
         """
         rows: Iterator[Split | Batch] = chain(self.splits(job), self.batches(job))
-        for some in batched(rows, _MOST_DELETES, strict=False):
-            deletes: Any = [{"DeleteRequest": {"Key": key_item(*key_of(row))}} for row in some]
-            if self._client.batch_write_item(RequestItems={self._table: deletes})["UnprocessedItems"]:
-                raise Transient("DynamoDB did not delete all rows for now")
+        for some in batched(rows, _MOST_WRITES, strict=False):
+            self._transact([{"Delete": {"TableName": self._table, "Key": key_item(*key_of(row))}} for row in some])
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
         """Stop submitting to a provider until then. True unless it is told already that it is paused."""

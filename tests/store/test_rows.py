@@ -92,7 +92,7 @@ def test_jobs_are_listed_by_day_the_newest_first(store: Store) -> None:
 def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) -> None:
     store.add(a_job())
     store.add_all([a_split(0), a_split(1), a_split(0, job="other")])
-    store.add_all([a_batch(1, job="other"), *(a_batch(number) for number in range(60))])  # 25 are deleted in one call
+    store.add_all([a_batch(1, job="other"), *(a_batch(number) for number in range(201))])  # 100 are deleted in one call
     retry = a_job(job=LATER, retry_of=JOB)
     store.add(retry, also=[add_retry(retry, JOB, NOW)])
     store.forget_work(JOB)
