@@ -27,7 +27,7 @@ class Round:
 
     def __init__(self, services: Services) -> None:
         self._now = services.now
-        self._until = services.now() + min(_MINUTE, services.settings.function_seconds) * _SHARE
+        self._until = services.now() + _MINUTE * _SHARE
         self._slow: set[str] = set()
 
     def has_time(self) -> bool:

@@ -90,7 +90,7 @@ def test_two_attempts_at_a_split_never_write_to_the_same_place() -> None:
 
 
 def test_a_job_is_not_cleaned_up_before_its_provider_files_are_deleted(cloud: Cloud) -> None:
-    cloud.simulator.fault("status", provider="openai", operation="delete", code=500, times=12)
+    cloud.simulator.fault("status", provider="openai", operation="delete", code=500, times=6)
     job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
     for _ in range(3):
         cloud.deliver_all()
