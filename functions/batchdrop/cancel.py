@@ -19,7 +19,7 @@ from batchdrop.splits import add_missing_splits
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Store
 from batchdrop.submit import slot
-from batchdrop.turns import Round
+from batchdrop.turns import Minute
 from batchdrop.writes import free_slot, release
 
 logger = Logger(child=True)
@@ -54,7 +54,7 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
             continue
 
 
-def go_on_cancelling(job: Job, services: Services, *, minute: Round) -> None:
+def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
     """One look at a job that is being cancelled: whatever can be stopped now is."""
     try:
         if services.now() > end_of_patience(job):

@@ -22,7 +22,7 @@ from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
 from batchdrop.submit import WINDOW_SECONDS
-from batchdrop.turns import Round
+from batchdrop.turns import Minute
 from batchdrop.writes import count_one_more, own_batch_id
 
 logger = Logger(child=True)
@@ -35,7 +35,7 @@ def watch_creates(provider: str, services: Services) -> None:
     intents = services.store.watched(provider)
     if not intents or not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
         return
-    minute = Round(services)
+    minute = Minute(services)
     try:
         api = services.apis[provider]
         for found in created_since(api, min(intent.started_at for intent in intents)):
@@ -47,7 +47,7 @@ def watch_creates(provider: str, services: Services) -> None:
         logger.warning("creates not watched", provider=provider, reason=type(error).__name__)
 
 
-def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Round, services: Services) -> None:
+def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Minute, services: Services) -> None:
     """Settle a batch if it is one of those creates; one that cannot be looked at now does not stop the others."""
     try:
         intent = _intent_of(found, intents, api, services)
@@ -70,7 +70,7 @@ def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, servi
     return None
 
 
-def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Round, services: Services) -> None:
+def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, services: Services) -> None:
     batch = services.store.batch(intent.job, intent.batch)
     if batch is not None and batch.state is BatchState.SUBMITTING:
         return  # it may be the create that is under way now: who settles that finds it
@@ -119,7 +119,7 @@ def _tell(found: ProviderBatch, intent: Intent, usage: Usage | None, services: S
     )
 
 
-def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Round, services: Services) -> Usage | None:
+def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, services: Services) -> Usage | None:
     """What its answers cost; None when they cannot be read any more, or are more than a minute's run can read."""
     protocol = services.providers[intent.provider].protocol
     read_outcome, read_answer = outcome_reader(protocol), answer_reader(protocol)

@@ -13,7 +13,7 @@ from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Due, Lease
-from batchdrop.turns import Round
+from batchdrop.turns import Minute
 from batchdrop.writes import release
 
 logger = Logger(child=True)
@@ -30,7 +30,7 @@ def poll_provider(provider: str, services: Services) -> None:
     lease = services.store.lease(f"poll#{provider}", _LEASE_SECONDS)
     if lease is None:
         return
-    minute = Round(services)
+    minute = Minute(services)
     left: dict[str, int | None] = {}
     try:
         left = _poll(provider, lease, minute, services)
@@ -39,7 +39,7 @@ def poll_provider(provider: str, services: Services) -> None:
     admit_batches(provider, services, minute.has_time)
 
 
-def _poll(provider: str, lease: Lease, minute: Round, services: Services) -> dict[str, int | None]:
+def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> dict[str, int | None]:
     """A round; what it leaves for the next one."""
     now = services.now()
     turn = in_turn(list(services.store.in_flight(provider)), lease.cut_at)
@@ -69,7 +69,7 @@ class _Round:
         self._turn, self._asked, self.usual, self._services = turn, asked, usual, services
         self._unseen = {each.batch_id or "": each for each in turn}
 
-    def run(self, api: BatchApi, minute: Round) -> int | None:
+    def run(self, api: BatchApi, minute: Minute) -> int | None:
         """Ask for all; where to go on (when a batch was submitted) if that takes too many calls or too long."""
         for calls, told in enumerate(self._calls(api), start=1):
             for due, found in told:

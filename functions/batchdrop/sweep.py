@@ -24,7 +24,7 @@ from batchdrop.services import Services
 from batchdrop.splits import add_missing_splits
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.store import Due
-from batchdrop.turns import Round, turn
+from batchdrop.turns import Minute, turn
 
 logger = Logger(child=True)
 
@@ -39,7 +39,7 @@ def sweep(services: Services) -> None:
     lease = services.store.lease("sweep", _LEASE_SECONDS)
     if lease is None:
         return
-    minute = Round(services)
+    minute = Minute(services)
     heals = _HEAL | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
     try:
         _redrive(services)
@@ -66,7 +66,7 @@ def _redrive(services: Services) -> None:
         count(Alert.DEAD_LETTER, redriven)
 
 
-def _heal(due: Due, heals: Heals, minute: Round, services: Services) -> None:
+def _heal(due: Due, heals: Heals, minute: Minute, services: Services) -> None:
     """Look at one row; that somebody else was faster is fine, and one that fails does not stop the others."""
     try:
         row = services.store.row(due, by=services.now())
@@ -84,7 +84,7 @@ def _heal(due: Due, heals: Heals, minute: Round, services: Services) -> None:
         count(Alert.UNIT_FAILED)
 
 
-def _look(look: Callable[[str, Services], object], provider: str, minute: Round, services: Services) -> None:
+def _look(look: Callable[[str, Services], object], provider: str, minute: Minute, services: Services) -> None:
     """Do a provider's part; one that fails does not stop the others'."""
     if not minute.may_ask(provider):
         return

@@ -22,7 +22,7 @@ def time_of_a_run(services: Services) -> Callable[[], bool]:
     return lambda: services.now() < until
 
 
-class Round:
+class Minute:
     """A run of a minute over many units: it ends in time, and leaves a provider alone that was slow once."""
 
     def __init__(self, services: Services) -> None:
