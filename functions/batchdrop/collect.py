@@ -12,7 +12,7 @@ from batchdrop.batch_files import custom_id_prefix
 from batchdrop.cancel import give_up
 from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
-from batchdrop.files import cut_lines
+from batchdrop.files import Line, cut_lines
 from batchdrop.pauses import account_refused, pause_provider
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, is_account_error
@@ -32,6 +32,7 @@ from batchdrop.writes import reserve, take_slot
 logger = Logger(child=True)
 
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
+_ENDS_BYTES = 64 * 1024  # of a longer line: its custom_id stands before or behind what makes it long
 _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
 _MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
@@ -39,14 +40,14 @@ _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apar
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
-def collect_batch(job: str, batch_id: str, services: Services) -> None:
-    """Collect a batch, unless it is collected or another worker is at it."""
+def collect_batch(job: str, batch_id: str, services: Services, *, max_bytes: int = MAX_RESULT_BYTES) -> None:
+    """Collect a batch, unless it is collected or another worker is at it. A result over `max_bytes` is not read."""
     batch = services.store.batch(job, batch_id)
     if batch is None or batch.state is not BatchState.ENDED:
         return
     with turn(job, services):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
-        _collect(claimed, services)
+        _collect(claimed, services, max_bytes)
 
 
 def delete_from_provider(batch: Batch, services: Services) -> None:
@@ -60,9 +61,9 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
     services.store.not_due(batch)
 
 
-def _collect(batch: Batch, services: Services) -> None:
+def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
     try:
-        accounted = batch if batch.collected_key is not None else _account(batch, services)
+        accounted = batch if batch.collected_key is not None else _account(batch, services, max_bytes)
     except AccountRefused as error:
         account_refused(batch.provider, error, services)
         _later(batch, str(error), services)
@@ -80,13 +81,13 @@ def _collect(batch: Batch, services: Services) -> None:
         delete_from_provider(closed, services)
 
 
-def _account(batch: Batch, services: Services) -> Batch:
+def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
     """Copy the results, account for every request, and record both: a second run goes on from there."""
     job = services.store.job(batch.job)
     if job is None:
         raise NotMyTurn
     prefix = files.collected_prefix(batch)
-    copy = _Copy(batch, services.apis[batch.provider], prefix, services)
+    copy = _Copy(batch, services.apis[batch.provider], prefix, services, max_bytes)
     copy.run()
     if batch.adopted and copy.is_of_strangers():
         _disown(batch, services)
@@ -155,8 +156,9 @@ class _Copy:
     `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again.
     """
 
-    def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services) -> None:
+    def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services, max_bytes: int) -> None:
         self._batch, self._api, self._prefix, self._services = batch, api, prefix, services
+        self._max_bytes = max_bytes
         protocol = services.providers[batch.provider].protocol
         self._accounts = _Accounts(batch, services.settings.deployment, protocol)
         self._bytes: dict[str, int] = {}
@@ -194,9 +196,20 @@ class _Copy:
             self._prove_loss()
 
     def _copy(self, chunks: Iterator[bytes], number: int) -> int:
-        with self._services.files.writer(raw_key(self._prefix, number)) as out:
-            self._accounts.read(_teed(chunks, out), number)
+        key = raw_key(self._prefix, number)
+        with self._services.files.writer(key) as out:
+            too_long = self._accounts.read(_teed(chunks, out), number, self._max_bytes)
+        for line in too_long:
+            logger.error("result too long", job=self._batch.job, batch=self._batch.id, bytes=line.length)
+            self._accounts.note_unreadable(self._ends(key, line))
         return out.bytes
+
+    def _ends(self, key: str, line: Line) -> bytes:
+        """How a line begins and ends: what is too long for memory is read from its copy."""
+        read, end = self._services.files.reader(key), line.offset + line.length
+        head = read(line.offset, min(line.offset + _ENDS_BYTES, end))
+        tail = read(max(line.offset, end - _ENDS_BYTES), end)
+        return b"".join((*head, b"\n", *tail))
 
     def _prove_loss(self) -> None:
         """Lines that are in no stream are lost only when the streams are proven whole.
@@ -285,17 +298,15 @@ class _Accounts:
         self.strangers = self.account_errors = 0
         self.unreadable: list[int] = []
 
-    def read(self, chunks: Iterator[bytes], stream: int) -> None:
-        """Read a stream.
-
-        Raises:
-            Transient: A line is longer than memory allows.
-        """
-        for line in cut_lines(chunks, offset=0, max_bytes=MAX_RESULT_BYTES):
+    def read(self, chunks: Iterator[bytes], stream: int, max_bytes: int) -> list[Line]:
+        """Read a stream; the lines over `max_bytes` are returned, without their bytes, and not noted."""
+        too_long = []
+        for line in cut_lines(chunks, offset=0, max_bytes=max_bytes):
             if line.bytes is None:
-                raise Transient(f"a result line is {line.length:,} bytes long; at most {MAX_RESULT_BYTES:,}")
-            if line.bytes and not line.bytes.isspace():
+                too_long.append(line)
+            elif line.bytes and not line.bytes.isspace():
                 self._note(line.bytes, stream, line.offset)
+        return too_long
 
     def custom_id(self, position: int) -> str:
         return f"{self._prefix}{position}"
@@ -304,7 +315,7 @@ class _Accounts:
         try:
             outcome = self._read_outcome(text)
         except (msgspec.DecodeError, ValueError, RecursionError):
-            self._note_unreadable(text)
+            self.note_unreadable(text)
             return
         position = self._position(outcome.custom_id)
         if position is None:
@@ -314,8 +325,9 @@ class _Accounts:
             self.account_errors += 1
         self.collected.note(position, _found(outcome), stream, offset, len(text))
 
-    def _note_unreadable(self, text: bytes) -> None:
-        found = re.search(re.escape(self._prefix.encode()) + rb"(\d+)", text)
+    def note_unreadable(self, text: bytes) -> None:
+        """Note a line, or a part of it, that is no result line, under the request whose custom_id stands in it."""
+        found = re.search(re.escape(self._prefix.encode()) + rb'(\d+)"', text)
         position = None if found is None else self._position(self._prefix + found[1].decode())
         if position is None:
             self.strangers += 1

@@ -161,17 +161,16 @@ class Files:
 
         Raises:
             Gone: There is no such object.
-            Transient: It was cut again and again.
+            Transient: It was cut again and again, and nothing came in between.
         """
-        at = start
-        for _ in range(_READ_ATTEMPTS):
-            if end is not None and at >= end:
-                return
+        at, left = start, _READ_ATTEMPTS
+        while left and (end is None or at < end):
+            left -= 1
             span: Any = {"Range": f"bytes={at}-{'' if end is None else end - 1}"} if at or end is not None else {}
             try:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key, **span, **_version(version_id))
                 for chunk in answer["Body"].iter_chunks(_CHUNK):
-                    at += len(chunk)
+                    at, left = at + len(chunk), _READ_ATTEMPTS
                     yield chunk
             except ClientError as error:
                 if error.response["Error"]["Code"] == "InvalidRange":
@@ -181,7 +180,8 @@ class Files:
                 continue  # botocore lets urllib3's own error through where a refusal's body is cut
             else:
                 return
-        raise Transient(f"reading s3://{self.bucket}/{key} was cut {_READ_ATTEMPTS} times")
+        if not left:
+            raise Transient(f"reading s3://{self.bucket}/{key} was cut {_READ_ATTEMPTS} times at byte {at:,}")
 
     def reader(self, key: str, version_id: str | None = None) -> Callable[[int, int], Iterator[bytes]]:
         """Reads an object from a start to an end, in pieces."""

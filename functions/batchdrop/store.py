@@ -30,6 +30,7 @@ from batchdrop.writes import (
     key_of,
     moved,
     next_row,
+    slot_key,
     values_of,
     version_key,
 )
@@ -205,6 +206,10 @@ class Store:
         """The job and batch that own a provider's batch id, or None."""
         item = self._item(f"PROVIDER#{provider}", f"BATCH#{batch_id}")
         return (item["job"], item["batch"]) if item else None
+
+    def slot_is_taken(self, batch: Batch) -> bool:
+        """Whether a create of its provider with this number of requests is not settled."""
+        return self._item(**slot_key(batch)) is not None
 
     def reserved(self, ledger: str) -> int:
         item = self._item(f"LEDGER#{ledger}", "LEDGER")

@@ -42,8 +42,10 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if services.store.pause(batch.provider) is not None:
             back_to_waiting(claimed, services)
-            return
-        _submit(job, claimed, services)
+        elif _needs_slot(claimed, services) and services.store.slot_is_taken(claimed):
+            _queue_again(claimed, services)  # nothing is downloaded in vain
+        else:
+            _submit(job, claimed, services)
 
 
 def _submit(job: Job, claimed: Batch, services: Services) -> None:
@@ -131,17 +133,25 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
 
 
 def slot(batch: Batch, services: Services, write: Callable[[Batch], Write]) -> list[Write]:
+    """What is written to a batch's slot, where it needs one."""
+    return [write(batch)] if _needs_slot(batch, services) else []
+
+
+def _needs_slot(batch: Batch, services: Services) -> bool:
     """Anthropic offers no key to ask by: creates that are not settled are told apart by their number of requests."""
-    is_anthropic = services.providers[batch.provider].protocol is Protocol.ANTHROPIC
-    return [write(batch)] if is_anthropic else []
+    return services.providers[batch.provider].protocol is Protocol.ANTHROPIC
 
 
 def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
     if _JOB_CHECK in changed.refused:
         logger.info("batch not submitted: its job was stopped", job=batch.job, batch=batch.id)
         back_to_waiting(batch, services)
-        return
-    # Another batch of the same size is being created: a moment later it is settled.
+    else:
+        _queue_again(batch, services)
+
+
+def _queue_again(batch: Batch, services: Services) -> None:
+    """Another batch of the same number of requests is being created: a moment later it is settled."""
     delay = 1 + zlib.crc32(batch.token.encode()) % min(2 ** (batch.sends + 1), _LONGEST_SLOT_DELAY)
     waiting = services.store.let_go(batch, services.now() + services.settings.lease_seconds)
     if services.store.sending(waiting, services.now() + services.settings.lease_seconds):

@@ -227,14 +227,14 @@ def own_batch_id(batch: Batch, batch_id: str, expires_at: int) -> Write:
 
 def take_slot(batch: Batch) -> Write:
     """Be the only batch of its provider with this number of requests whose create is not settled; refused if not."""
-    return _put_new({**_slot(batch), "job": batch.job, "batch": batch.id})
+    return _put_new({**slot_key(batch), "job": batch.job, "batch": batch.id})
 
 
 def free_slot(batch: Batch) -> Write:
-    return lambda table: {"Delete": {"TableName": table, "Key": encode(_slot(batch))}}
+    return lambda table: {"Delete": {"TableName": table, "Key": encode(slot_key(batch))}}
 
 
-def _slot(batch: Batch) -> Item:
+def slot_key(batch: Batch) -> Item:
     return {"pk": f"SLOTS#{batch.provider}", "sk": f"{batch.requests:06}"}
 
 

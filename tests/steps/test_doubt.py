@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from batchdrop.states import BatchState
-from faking.cloud import Cloud, jsonl
+from batchdrop.submit import submit_batch
+from faking.cloud import BUCKET, Cloud, jsonl
 from faking.lines import chat, claude, got, wanted
 
 LINES = pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
@@ -83,6 +84,23 @@ def test_batches_of_one_size_are_created_one_after_the_other_at_anthropic(cloud:
     finish(cloud, first, lines)
     finish(cloud, second, lines)
     assert cloud.simulator.charges()["anthropic"]["batches"] == 2
+
+
+def test_a_batch_whose_number_is_taken_is_not_read_before_its_turn(cloud: Cloud) -> None:
+    cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+    cloud.drop("input/first.jsonl", jsonl([claude("one")]))
+    cloud.deliver_all()
+    job = cloud.drop("input/second.jsonl", jsonl([claude("two")]))
+    assert job is not None
+    cloud.deliver("plan")
+    (batch,) = cloud.services.store.batches(job)
+    requests = cloud.read(batch.requests_key)
+    cloud.s3.delete_object(Bucket=BUCKET, Key=batch.requests_key)
+    for _ in range(3):
+        submit_batch(job, batch.id, cloud.services)
+    assert [each.state for each in cloud.services.store.batches(job)] == [BatchState.ADMITTED]
+    cloud.services.files.put(batch.requests_key, requests)
+    finish(cloud, job, [claude("two")])
 
 
 @pytest.mark.parametrize("seconds", [0, 1_000])

@@ -1,11 +1,13 @@
 """One bad row, one bad line, one bad answer: the others go on."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import pytest
 from batchdrop.cancel import ask_to_cancel
+from batchdrop.collect import collect_batch
 from batchdrop.errors import Transient
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.api import BatchApi, ProviderBatch
@@ -99,6 +101,35 @@ def test_a_result_that_cannot_be_read_is_an_error_and_is_not_paid_again(line: An
         job = cloud.drop("input/x.jsonl", jsonl([line("one"), line("two"), line("three")]))
         cloud.settle()
         assert sorted(codes(cloud, job), key=str) == [None, None, "unreadable_result"]
+        assert cloud.simulator.charges()[provider]["requests"] == 3
+
+
+@LINES
+@pytest.mark.parametrize("is_last", [False, True])
+def test_a_result_too_long_for_memory_is_an_error_and_the_others_are_collected(
+    line: Any, provider: str, *, is_last: bool
+) -> None:
+    def stream(real: Callable[[str], Iterator[bytes]], name: str) -> Iterator[bytes]:
+        for text in b"".join(real(name)).splitlines():
+            result = json.loads(text)
+            if result["custom_id"].endswith("-1"):
+                id_ = {"custom_id": result.pop("custom_id")}
+                padding = {"padding": "x" * 200_000}
+                result = padding | result | id_ if is_last else id_ | padding | result
+            yield json.dumps(result).encode() + b"\n"
+
+    with new_cloud(wrap=lambda api: Changed(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+        job = cloud.drop("input/x.jsonl", jsonl([line("one"), line("two"), line("three")]))
+        assert job is not None
+        for _ in range(4):
+            for step in ("plan", "submit"):
+                cloud.deliver(step)
+            cloud.tick()
+            for batch in cloud.services.store.batches(job):
+                collect_batch(job, batch.id, cloud.services, max_bytes=100_000)
+        assert [batch.state for batch in cloud.services.store.batches(job)] == [BatchState.COLLECTED]
+        cloud.settle()
+        assert codes(cloud, job) == [None, "unreadable_result", None]
         assert cloud.simulator.charges()[provider]["requests"] == 3
 
 

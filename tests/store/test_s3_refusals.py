@@ -1,6 +1,6 @@
 """What S3 refuses for the moment is tried again, or left for later; it never ends a unit for good."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -41,6 +41,40 @@ def test_a_refusal_that_is_cut_is_asked_for_again(cloud: Cloud) -> None:
     always = Files(Refusing(cloud.s3, "get_object", cut, 1_000), BUCKET)  # type: ignore[arg-type]  # the same
     with pytest.raises(Transient):
         always.get("work/a")
+
+
+class Cutting:
+    """An S3 client whose downloads end after so many bytes; from `stuck_at` on nothing comes at all."""
+
+    def __init__(self, whole: bytes, *, after: int, stuck_at: int | None = None) -> None:
+        self._whole, self._after, self._stuck_at = whole, after, stuck_at
+        self.calls = 0
+
+    def get_object(self, *, Range: str = "bytes=0-", **_: Any) -> Any:  # noqa: N803 - boto3's name
+        self.calls += 1
+        self._at = int(Range.removeprefix("bytes=").split("-")[0])
+        return {"Body": self}
+
+    def iter_chunks(self, _: int) -> Iterator[bytes]:
+        piece = self._whole[self._at : self._at + self._after]
+        if self._stuck_at is None or self._at < self._stuck_at:
+            yield piece
+        if self._at + len(piece) < len(self._whole) or self._at == self._stuck_at:
+            raise ProtocolError("Connection broken")
+
+
+def test_a_download_that_gets_on_is_never_cut_too_often() -> None:
+    whole = bytes(range(256)) * 10
+    s3 = Cutting(whole, after=100)
+    assert Files(s3, BUCKET).get("work/a") == whole  # type: ignore[arg-type]  # a stand-in by shape
+    assert s3.calls == 26
+
+
+def test_a_download_that_is_cut_five_times_at_one_byte_is_left_for_later() -> None:
+    s3 = Cutting(bytes(1_000), after=100, stuck_at=300)
+    with pytest.raises(Transient, match=r"work/a was cut 5 times at byte 300"):
+        Files(s3, BUCKET).get("work/a")  # type: ignore[arg-type]  # a stand-in by shape
+    assert s3.calls == 8  # three that brought something
 
 
 CONFLICTS: list[tuple[str, Callable[[Files], object], bytes]] = [

@@ -57,20 +57,22 @@ def whole_stream(
         errors: What a cut connection raises.
 
     Raises:
-        Transient: It was cut again and again.
+        Transient: It was cut again and again, and nothing came in between.
     """
-    at = 0
-    for _ in range(_STREAM_ATTEMPTS):
+    at, left = 0, _STREAM_ATTEMPTS
+    while left:
+        left -= 1
         try:
             with opened(at) as response:
                 skip = 0 if response.status_code == 206 else at  # noqa: PLR2004 - HTTP's partial content
                 for chunk in response.iter_raw():
                     fresh = chunk[skip:]
                     skip = max(0, skip - len(chunk))
-                    at += len(fresh)
-                    yield fresh
+                    if fresh:
+                        at, left = at + len(fresh), _STREAM_ATTEMPTS
+                        yield fresh
         except errors:
             continue
         else:
             return
-    raise Transient(f"a download was cut {_STREAM_ATTEMPTS} times; {at:,} bytes arrived")
+    raise Transient(f"a download was cut {_STREAM_ATTEMPTS} times at byte {at:,}")
