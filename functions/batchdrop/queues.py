@@ -4,8 +4,9 @@ What failed too often lies in a dead-letter queue, and is sent to its own queue 
 dropped file's event that EventBridge could not deliver: the dead-letter queue of intake is the rule's, too.
 """
 
+from collections.abc import Iterable
 from functools import partial
-from itertools import islice
+from itertools import batched, islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +45,14 @@ class Queues:
 
     def plan(self, job: str, split: int) -> None:
         self._send(self._settings.plan_queue, SplitMessage(job=job, split=split))
+
+    def plan_all(self, splits: Iterable[tuple[str, int]]) -> None:
+        """Have many splits planned, ten in a call; what is refused inside a 200, sweep sends."""
+        queue = _known(self._settings.plan_queue, SplitMessage)
+        for some in batched(splits, _MOST, strict=False):
+            bodies = [_body(SplitMessage(job=job, split=split)) for job, split in some]
+            entries: Any = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+            self._client.send_message_batch(QueueUrl=queue, Entries=entries)
 
     def submit(self, job: str, batch: str, *, delay: int = 0) -> None:
         self._send(self._settings.submit_queue, BatchMessage(job=job, batch=batch), delay)
@@ -86,10 +95,18 @@ class Queues:
         return len(done)
 
     def _send(self, queue: str | None, message: msgspec.Struct, delay: int = 0) -> None:
-        if queue is None:
-            raise ValueError(f"this function has no queue for a {type(message).__name__}")
-        body = msgspec.json.encode(message).decode()
-        self._client.send_message(QueueUrl=queue, MessageBody=body, DelaySeconds=delay)
+        url = _known(queue, type(message))
+        self._client.send_message(QueueUrl=url, MessageBody=_body(message), DelaySeconds=delay)
+
+
+def _known(queue: str | None, kind: type[msgspec.Struct]) -> str:
+    if queue is None:
+        raise ValueError(f"this function has no queue for a {kind.__name__}")
+    return queue
+
+
+def _body(message: msgspec.Struct) -> str:
+    return msgspec.json.encode(message).decode()
 
 
 def _again(number: str, message: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own

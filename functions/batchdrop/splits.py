@@ -34,13 +34,20 @@ def splits_of(job: Job, *, due_at: int) -> list[Split]:
 
 def send_splits(job: Job, services: Services, *, first: int = 0) -> None:
     """Add the rows of a job's splits from `first` on, and have them planned. Twice is as good as once."""
-    for split in splits_of(job, due_at=services.now() + services.settings.lease_seconds)[first:]:
-        services.store.add(split)
-        services.queues.plan(job.id, split.index)
+    _send(splits_of(job, due_at=_due_at(services))[first:], services)
 
 
 def add_missing_splits(job: Job, services: Services) -> None:
-    """Add the rows of splits that are not there, since intake or inflating died: sweep has them planned."""
+    """Add the rows of splits that are not there, since intake or inflating died, and have them planned."""
     found = {split.index for split in services.store.splits(job.id)}
-    missing = (split for split in splits_of(job, due_at=services.now()) if split.index not in found)
-    services.store.add_all(missing)
+    _send([split for split in splits_of(job, due_at=_due_at(services)) if split.index not in found], services)
+
+
+def _send(splits: list[Split], services: Services) -> None:
+    # Of 2,000 splits: 20 calls for the rows and 200 for the messages, a few seconds.
+    services.store.add_all(splits)
+    services.queues.plan_all((split.job, split.index) for split in splits)
+
+
+def _due_at(services: Services) -> int:
+    return services.now() + services.settings.lease_seconds

@@ -245,9 +245,24 @@ class Store:
         return True
 
     def add_all(self, rows: Iterable[Split] | Iterable[Batch]) -> None:
-        """Put rows whose values are the same whoever writes them; those that exist stay as they are."""
-        for row in rows:
-            self.add(row)
+        """Put rows whose values are the same whoever writes them, many in a call; those that exist stay as they are.
+
+        Raises:
+            Transient: DynamoDB does not take them all now.
+        """
+        for some in batched(rows, _MOST_WRITES, strict=False):
+            missing: Sequence[Split | Batch] = some
+            while missing:
+                missing = self._add_some(missing)
+
+    def _add_some(self, rows: Sequence[Split | Batch]) -> Sequence[Split | Batch]:
+        """Put all of these rows, or none where one of them exists; those that are left to be put then."""
+        if len(rows) == 1:
+            self.add(rows[0])  # half the price of a transaction
+            return []
+        reasons = self._transact([add_row(row)(self._table) for row in rows])
+        pairs = zip(rows, reasons, strict=False)  # no reasons: all are there
+        return [row for row, reason in pairs if reason.get("Code") != "ConditionalCheckFailed"]
 
     def move[R: (Job, Split, Batch)](self, row: R, state: State, *, also: Sequence[Write] = (), **changes: Any) -> R:
         """Move a row to a state, with other writes in the same transaction: all happen or none.

@@ -63,7 +63,7 @@ class Aws:
         service, _, operation = target.partition(".")
         asked = json.loads(request.body or b"{}")
         if service == "AmazonSQS":
-            return _json(self._send(asked))
+            return _json(self._send_batch(asked) if "Entries" in asked else self._send(asked))
         if service == "AWSEvents":
             return _json(self._put_events(asked))
         try:
@@ -76,6 +76,10 @@ class Aws:
         message = Message(self._now() + asked.get("DelaySeconds", 0), json.loads(asked["MessageBody"]))
         self.queues.setdefault(queue, []).append(message)
         return {"MessageId": "message", "MD5OfMessageBody": ""}
+
+    def _send_batch(self, asked: dict[str, Any]) -> dict[str, Any]:
+        sent = [{"Id": each["Id"], **self._send(each | {"QueueUrl": asked["QueueUrl"]})} for each in asked["Entries"]]
+        return {"Successful": sent, "Failed": []}
 
     def _put_events(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.events.extend(asked["Entries"])
