@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from batchdrop.compressed import BYTES_PER_SECOND, inflate
 from batchdrop.errors import Unprocessable
+from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
 from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
 from batchdrop.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
@@ -91,7 +92,8 @@ def _without_bom(line: Line) -> Line:
 
 def _chunks(path: Path) -> Iterator[bytes]:
     stored = _stored(path)
-    return inflate(stored, path.name, max_bytes=_MAX_INFLATED) if is_compressed(path.name) else stored
+    is_packed = is_compressed(path.name)
+    return refuse_what_is_no_jsonl(inflate(stored, path.name, max_bytes=_MAX_INFLATED) if is_packed else stored)
 
 
 def _stored(path: Path) -> Iterator[bytes]:

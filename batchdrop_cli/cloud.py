@@ -1,5 +1,6 @@
-"""Which cloud a command works on, and the clients for it: the local one when it is up, else the stack on AWS."""
+"""Which cloud a command works on, and the clients for it: the local one of this folder, else the stack on AWS."""
 
+import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,25 +35,38 @@ class Where:
     """Which cloud.
 
     Attributes:
-        aws: The stack on AWS, even when a local cloud is up.
+        aws: The stack on AWS, even with a local cloud here.
         stack: Its name, when it is not "batchdrop"; means --aws.
         region: Its region, when it is not the profile's; means --aws.
-        state_dir: The local cloud's folder.
+        state_dir: The local cloud's folder; `.local` when it is not told, if there is one.
     """
 
-    aws: Annotated[bool, Parameter(negative="", help="Use the stack on AWS, even when a local cloud is up.")] = False
+    aws: Annotated[bool, Parameter(negative="", help="Use the stack on AWS, even with a local cloud here.")] = False
     stack: Annotated[str | None, Parameter(help='The stack on AWS, when it is not "batchdrop"; means --aws.')] = None
     region: Annotated[str | None, Parameter(help="Its region, when it is not your profile's; means --aws.")] = None
-    state_dir: Annotated[Path, Parameter(help="The local cloud's folder.")] = DEFAULT_STATE_DIR
+    state_dir: Annotated[Path | None, Parameter(help="The local cloud's folder; .local if left out.")] = None
 
     @property
     def means_aws(self) -> bool:
         return self.aws or self.stack is not None or self.region is not None
 
+    @property
+    def options(self) -> str:
+        """What another command repeats to find the same cloud: ` --state-dir mine`, mostly nothing."""
+        if not self.means_aws:
+            return in_folder(self.state_dir)
+        named = (("--stack", self.stack), ("--region", self.region))
+        return "".join(f" {name} {shlex.quote(value)}" for name, value in named if value is not None) or " --aws"
+
+
+def in_folder(state_dir: Path | None) -> str:
+    """What a command repeats to mean the local cloud of a folder."""
+    return "" if state_dir in {None, DEFAULT_STATE_DIR} else f" --state-dir {shlex.quote(str(state_dir))}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """A bucket, a table and the way to them."""
+    """A bucket, a table and the way to them; `options` is what another command repeats to find it."""
 
     title: str
     is_local: bool
@@ -60,6 +74,11 @@ class Cloud:
     table: str
     session: boto3.Session
     endpoint: str | None = None
+    options: str = ""
+
+    def command(self, words: str) -> str:
+        """A command to be tried next, as it is typed."""
+        return f"batchdrop {words}{self.options}"
 
     @cached_property
     def s3(self) -> "S3Client":
@@ -89,19 +108,26 @@ class Cloud:
 
 
 def find_cloud(where: Where) -> Cloud:
-    """The local cloud when it is up and AWS is not asked for, else the stack on AWS.
+    """The local cloud of the folder, unless AWS is asked for; the stack on AWS where there is none.
+
+    Where there is one that is not up, AWS is never taken instead: that would be paid.
 
     Raises:
-        Mistake: There is no such stack, or it is not batchdrop's.
+        Mistake: The local cloud is not up; there is no such stack, or it is not batchdrop's.
     """
-    if not where.means_aws:
-        found = local_cloud.current(where.state_dir)
-        if found is not None:
-            return _local(found)
-    return _deployed(where.stack or DEFAULT_STACK, where.region)
+    folder = where.state_dir or DEFAULT_STATE_DIR
+    if where.means_aws or (where.state_dir is None and not local_cloud.exists(folder)):
+        return _deployed(where)
+    found = local_cloud.current(folder)
+    if found is None:
+        raise Mistake(
+            f"The local cloud of {folder} is not up. Start it with: batchdrop local up{in_folder(where.state_dir)} - "
+            "or use the stack on AWS with --aws"
+        )
+    return _local(found, where)
 
 
-def _local(found: local_cloud.LocalCloud) -> Cloud:
+def _local(found: local_cloud.LocalCloud, where: Where) -> Cloud:
     session = boto3.Session(
         aws_access_key_id=found.access_key_id,
         aws_secret_access_key=found.secret_access_key,
@@ -114,11 +140,13 @@ def _local(found: local_cloud.LocalCloud) -> Cloud:
         table=found.table,
         session=session,
         endpoint=found.endpoint,
+        options=where.options,
     )
 
 
-def _deployed(stack: str, region: str | None) -> Cloud:
-    session = boto3.Session(region_name=region)
+def _deployed(where: Where) -> Cloud:
+    stack = where.stack or DEFAULT_STACK
+    session = boto3.Session(region_name=where.region)
     client: CloudFormationClient = session.client("cloudformation")
     try:
         answer = client.describe_stacks(StackName=stack)
@@ -139,4 +167,5 @@ def _deployed(stack: str, region: str | None) -> Cloud:
         bucket=outputs["Bucket"],
         table=outputs["Table"],
         session=session,
+        options=where.options,
     )

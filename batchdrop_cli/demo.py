@@ -9,7 +9,7 @@ from batchdrop.states import JobState
 
 from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
-from batchdrop_cli.cloud import Where, find_cloud
+from batchdrop_cli.cloud import Where, find_cloud, in_folder
 from batchdrop_cli.mistakes import FAILED
 from batchdrop_cli.say import say
 
@@ -21,7 +21,7 @@ _WIDTH = 100
 def run(state_dir: Path) -> int:
     """Bring the local cloud up, drop the example, wait, fetch, and show some of it. The cloud stays up."""
     say("1. AWS on this machine, the provider simulator, and the stack")
-    local.say_up(local.up(state_dir), as_json=False)
+    local.say_up(local.up(state_dir), as_json=False, options=in_folder(state_dir))
     cloud = find_cloud(Where(state_dir=state_dir))
     say(f"\n2. {FILE.name}: real text, two providers, three forms of a line")
     job_id = drop.upload(cloud, FILE, drop.default_key(FILE), lambda _: None)
@@ -38,7 +38,7 @@ def run(state_dir: Path) -> int:
     report.say_over(job, manifest)
     report.say_summary(manifest, paths)
     say(f"In the bucket: s3://{cloud.bucket}/{jobs.shown(cloud, job).output}")
-    say("The local cloud stays up. End it with: .venv/bin/batchdrop local down")
+    say(f"The local cloud stays up. End it with: .venv/bin/batchdrop local down{in_folder(state_dir)}")
     return 0 if job.state is JobState.COMPLETED else FAILED
 
 

@@ -3,24 +3,40 @@
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import msgspec
 from batchdrop.files import MANIFEST, output_prefix
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.say import note
 
 DEFAULT_FOLDER = Path("results")
 
 
 def folder_for(job: Job, *, merged: bool = False) -> Path:
-    """`results/<name>`, the name being the input file's less its ending.
+    """`results/<name>`, the name being the input file's less its ending; `results/<name>-<job>` beside another job's.
 
     Merged results lie in a folder of their own: the other files and the manifest would not fit them.
     """
     name = PurePosixPath(output_prefix(job)).parent.name
     folder = name if name not in {"", ".", "..", "output"} else job.id
+    if job_in(DEFAULT_FOLDER / folder) not in {None, job.id}:
+        folder = f"{folder}-{job.id}"
     return DEFAULT_FOLDER / (f"{folder}-with-retries" if merged else folder)
+
+
+class _Whose(msgspec.Struct):
+    job: str
+
+
+def job_in(folder: Path) -> str | None:
+    """The job whose files lie in a folder, as their manifest says; None where there is none."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Whose).job
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path]:
@@ -30,6 +46,10 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
         Mistake: A file is not as long as the manifest says.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    other = job_in(folder)
+    if other not in {None, job.id}:
+        note(f"{folder} holds the files of job {other}: they are replaced.")
+        (folder / MANIFEST).unlink()  # it would not fit what lies beside it from now on
     paths = [download(cloud, file, folder) for file in _files(manifest)]
     if job.manifest_key is not None:
         path = folder / MANIFEST

@@ -76,20 +76,21 @@ def _days(days: int) -> list[str]:
     return [(today - timedelta(days=back)).strftime("%Y%m%d") for back in range(days)]
 
 
-def find(store: Store, name: str) -> Job:
+def find(cloud: Cloud, name: str) -> Job:
     """The job of this id, or the newest for `latest`.
 
     Raises:
         Mistake: There is none.
     """
     if name == LATEST:
-        newest = recent(store, days=_LATEST_DAYS, limit=1)
+        newest = recent(cloud.store, days=_LATEST_DAYS, limit=1)
         if not newest:
-            raise Mistake(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: batchdrop put FILE")
+            drop_one = cloud.command("put FILE")
+            raise Mistake(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: {drop_one}")
         return newest[0]
-    job = store.job(name)
+    job = cloud.store.job(name)
     if job is None:
-        raise Mistake(f"There is no job {name}. See: batchdrop jobs", code=WRONG_USE)
+        raise Mistake(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
     return job
 
 
@@ -123,7 +124,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         last_ended_at=_time(job.last_ended_at),
         published_at=_time(job.published_at),
         batches=groups(batches),
-        waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud.store, batches),
+        waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, batches),
         output=output_prefix(job),
         manifest=read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None,
     )
@@ -153,16 +154,16 @@ def groups(batches: Iterable[Batch]) -> list[Group]:
     ]
 
 
-def waits_for(store: Store, batches: Sequence[Batch]) -> list[str]:
+def waits_for(cloud: Cloud, batches: Sequence[Batch]) -> list[str]:
     """Why a job does not go on, in words: a paused provider, limits with no room. Empty when it is but its turn."""
     unfinished = [batch for batch in batches if batch.state in OPEN_BATCHES]
     reasons = []
     for provider in sorted({batch.provider for batch in unfinished}):
-        pause = store.pause(provider)
+        pause = cloud.store.pause(provider)
         if pause is not None:
-            reasons.append(paused(provider, pause[0]))
+            reasons.append(paused(provider, pause[0], cloud.options))
         else:
-            reasons += _full(store, [batch for batch in unfinished if batch.provider == provider])
+            reasons += _full(cloud.store, [batch for batch in unfinished if batch.provider == provider])
     return reasons
 
 
@@ -172,12 +173,13 @@ def _full(store: Store, batches: Sequence[Batch]) -> list[str]:
     return [f"{ledger}: its turn within its limits; {count:,} are taken now" for ledger, count in taken if count]
 
 
-def paused(provider: str, reason: str) -> str:
-    """A pause in words, with what ends it."""
+def paused(provider: str, reason: str, options: str = "") -> str:
+    """A pause in words, with what ends it; `options` is what that command repeats to find its cloud."""
+    set_key = f"batchdrop keys set {provider}{options}"
     if reason.startswith(_NO_KEY):
-        return f"{provider}: no key. Set it with: batchdrop keys set {provider}"
+        return f"{provider}: no key. Set it with: {set_key}"
     if reason.startswith(_KEY_REFUSED):
-        return f"{provider}: {reason}. Set another with: batchdrop keys set {provider}"
+        return f"{provider}: {reason}. Set another with: {set_key}"
     return f"{provider}: {reason}. It is tried again by itself."
 
 

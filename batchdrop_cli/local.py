@@ -29,7 +29,8 @@ def up(
         raise Mistake(str(error)) from error
 
 
-def say_up(found: LocalCloud, *, as_json: bool) -> None:
+def say_up(found: LocalCloud, *, as_json: bool, options: str = "") -> None:
+    """Describe it, and what to do next; `options` is what a command repeats to find it."""
     if as_json:
         say(json.dumps(found.as_json()))
         return
@@ -38,4 +39,5 @@ def say_up(found: LocalCloud, *, as_json: bool) -> None:
     say(f"  table      {found.table}")
     say(f"  providers  {', '.join(found.providers)}, at {found.simulator_url or 'the servers you named'}")
     say(f"  logs       {found.logs}")
-    say("Try: batchdrop run examples/reviews_and_rights.jsonl - and at the end: batchdrop local down")
+    run = f"batchdrop run examples/reviews_and_rights.jsonl{options}"
+    say(f"Try: {run} - and at the end: batchdrop local down{options}")

@@ -20,7 +20,7 @@ from batchdrop_cli import drop, fetch, jobs, local, merge, progress, report, smo
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file
-from batchdrop_cli.cloud import DEFAULT_STATE_DIR, Cloud, Where, find_cloud
+from batchdrop_cli.cloud import DEFAULT_STATE_DIR, Cloud, Where, find_cloud, in_folder
 from batchdrop_cli.keys import PROVIDERS_FILE, find_provider, read_key, set_key
 from batchdrop_cli.mistakes import FAILED, INTERRUPTED, WRONG_USE, Mistake, sentence
 from batchdrop_cli.say import count, note, say
@@ -30,7 +30,13 @@ OK = 0
 
 Again = Annotated[bool, Parameter(negative="", help="Also when the same bytes are running already, and pay again.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="One JSON value on standard output.")]
-Folder = Annotated[Path | None, Parameter(name=["-o", "--output"], help="The folder; results/NAME if left out.")]
+Folder = Annotated[
+    Path | None,
+    Parameter(
+        name=["-o", "--output"],
+        help="The folder; results/NAME if left out, or results/NAME-JOB.",
+    ),
+]
 Key = Annotated[str | None, Parameter(help="Where in the bucket; input/NAME if left out.")]
 ProvidersFile = Annotated[Path, Parameter(help="The providers and their models.")]
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
@@ -86,7 +92,7 @@ def local_up(
     Example: batchdrop local up
     """
     found = local.up(state_dir, openai_base_url=openai_base_url, anthropic_base_url=anthropic_base_url, real=real)
-    local.say_up(found, as_json=as_json)
+    local.say_up(found, as_json=as_json, options=in_folder(state_dir))
     return OK
 
 
@@ -154,7 +160,7 @@ def put(
     cloud = find_cloud(where)
     job_id = _drop(cloud, file, key, again=again)
     if not wait:
-        return _leave(job_id)
+        return _leave(cloud, job_id)
     job = _wait(cloud, job_id)
     report.say_over(job, jobs.read_manifest(cloud, job))
     return _code(job)
@@ -210,14 +216,14 @@ def retry(  # noqa: PLR0913 - options of the command line
     cloud = find_cloud(where)
     with TemporaryDirectory() as folder:
         numbers = Path(folder) / "numbers"
-        chosen = retries.choose(cloud, jobs.find(cloud.store, job), numbers, cut=finish is not None)
+        chosen = retries.choose(cloud, jobs.find(cloud, job), numbers, cut=finish is not None)
         if save is not None:
             return _save(cloud, chosen, save, file)
         job_id = _retry(cloud, chosen, file, key, again=again)
     if no_wait:
-        return _leave(job_id)
+        return _leave(cloud, job_id)
     code = _see_through(cloud, job_id, output, csv=csv)
-    note(f"All in one: batchdrop results {retries.first_of(cloud, chosen.job)} --with-retries")
+    note(f"All in one: {cloud.command(f'results {retries.first_of(cloud, chosen.job)} --with-retries')}")
     return code
 
 
@@ -233,13 +239,14 @@ def list_jobs(
 
     Example: batchdrop jobs --days 30 --json
     """
-    found = jobs.recent(find_cloud(where).store, days=days, limit=limit)
+    cloud = find_cloud(where)
+    found = jobs.recent(cloud.store, days=days, limit=limit)
     if as_json:
         _say_json([jobs.listed(job) for job in found])
     elif found:
         report.say_jobs(found)
     else:
-        note(f"No file was dropped in the last {count(days, 'day')}. Drop one with: batchdrop put FILE")
+        note(f"No file was dropped in the last {count(days, 'day')}. Drop one with: {cloud.command('put FILE')}")
     return OK
 
 
@@ -256,7 +263,7 @@ def show(
     Example: batchdrop show latest
     """
     cloud = find_cloud(where)
-    shown = jobs.shown(cloud, jobs.find(cloud.store, job))
+    shown = jobs.shown(cloud, jobs.find(cloud, job))
     _say_json(shown) if as_json else report.say_shown(shown)
     return OK
 
@@ -275,12 +282,12 @@ def cancel(
     from batchdrop.cancel import TooLate, ask_to_cancel  # noqa: PLC0415 - brings all the steps with it
 
     cloud = find_cloud(where)
-    found = jobs.find(cloud.store, job)
+    found = jobs.find(cloud, job)
     try:
         ask_to_cancel(found.id, cloud.store, now=int(time.time()))
     except TooLate as error:
         raise Mistake(f"Job {found.id} is {error}: it is too late to cancel it.") from error
-    say(f"Job {found.id} is being cancelled. See: batchdrop show {found.id}")
+    say(f"Job {found.id} is being cancelled. See: {cloud.command(f'show {found.id}')}")
     return OK
 
 
@@ -301,9 +308,10 @@ def results(
     Example: batchdrop results latest -o answers --csv
     """
     cloud = find_cloud(where)
-    found = jobs.find(cloud.store, job)
+    found = jobs.find(cloud, job)
     if found.state not in TERMINAL_JOBS:
-        raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: batchdrop show {found.id}")
+        see = cloud.command(f"show {found.id}")
+        raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
     report.say_over(found, jobs.read_manifest(cloud, found))
     if with_retries and found.state is not JobState.FAILED:
         _merge(cloud, found, output, csv=csv)
@@ -349,16 +357,17 @@ def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, mended: Path | None)
     retries.save(cloud, chosen, path)
     say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
     finish = " --finish length" if chosen.cut else ""
-    note(f"Mend it, each line in its place, and send it: batchdrop retry {chosen.job.id} {path}{finish}")
+    send = cloud.command(f"retry {chosen.job.id} {path}{finish}")
+    note(f"Mend it, each line in its place, and send it: {send}")
     return OK
 
 
 def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | None, *, again: bool) -> str:
     if file is None and chosen.cut:
+        save, send = (f"retry {chosen.job.id}{words} --finish length" for words in ("", " FILE"))
         raise Mistake(
             f"{chosen} of job {chosen.job.id}: the same limit would cut them again. Raise max_tokens in a copy: "
-            f"batchdrop retry {chosen.job.id} --finish length --save FILE - and send that: "
-            f"batchdrop retry {chosen.job.id} FILE --finish length",
+            f"{cloud.command(f'{save} --save FILE')} - and send that: {cloud.command(send)}",
             code=WRONG_USE,
         )
     if file is not None:
@@ -378,7 +387,7 @@ def _drop(cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[
     running = None if again else drop.same_running(cloud, key, fingerprint)
     if running is not None:
         raise Mistake(
-            f"The same bytes are running already as job {running}. See: batchdrop show {running} - "
+            f"The same bytes are running already as job {running}. See: {cloud.command(f'show {running}')} - "
             "to send them again, and pay again: --again"
         )
     with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
@@ -392,13 +401,13 @@ def _wait(cloud: Cloud, job_id: str) -> Job:
         with progress.shown() as show_stage:
             return progress.wait_for_job(cloud, job_id, show=show_stage, sleep=time.sleep)
     except KeyboardInterrupt:
-        note(f"Job {job_id} goes on without this command. See: batchdrop show {job_id}")
+        note(f"Job {job_id} goes on without this command. See: {cloud.command(f'show {job_id}')}")
         raise
 
 
-def _leave(job_id: str) -> int:
+def _leave(cloud: Cloud, job_id: str) -> int:
     say(job_id)
-    note(f"See how far it is with: batchdrop show {job_id}")
+    note(f"See how far it is with: {cloud.command(f'show {job_id}')}")
     return OK
 
 

@@ -92,7 +92,7 @@ class _Streams:
         stream = self._results(whole.job)
         for retry in whole.retries:
             if retry.has_results:
-                stream = _laid_over(stream, self._renumbered(retry), retry.job)
+                stream = _laid_over(stream, self._renumbered(retry), retry.job, self._cloud)
         return stream
 
     def _results(self, job: Job) -> Iterator[Result]:
@@ -111,7 +111,7 @@ class _Streams:
             while at < result.line:
                 at, before, number = at + 1, number, next(numbers, 0)
                 if number <= before:
-                    raise _unfit(retry.job, f"has no rising number in line {at}")
+                    raise _unfit(retry.job, f"has no rising number in line {at}", self._cloud)
             yield _moved(result, number)
 
     def _numbers(self, retry: Job) -> Iterator[int]:
@@ -121,9 +121,9 @@ class _Streams:
             with path.open("rb") as lines:
                 yield from map(int, lines)
         except Gone:
-            raise _unfit(retry, "is not there") from None
+            raise _unfit(retry, "is not there", self._cloud) from None
         except ValueError:
-            raise _unfit(retry, "does not hold one number a line") from None
+            raise _unfit(retry, "does not hold one number a line", self._cloud) from None
 
 
 def _moved(result: Result, number: int) -> Result:
@@ -134,7 +134,7 @@ def _moved(result: Result, number: int) -> Result:
     return msgspec.structs.replace(result, line=number, error=error)
 
 
-def _laid_over(results: Iterator[Result], retried: Iterator[Result], retry: Job) -> Iterator[Result]:
+def _laid_over(results: Iterator[Result], retried: Iterator[Result], retry: Job, cloud: Cloud) -> Iterator[Result]:
     newer = next(retried, None)
     for result in results:
         if newer is not None and newer.line == result.line:
@@ -143,7 +143,7 @@ def _laid_over(results: Iterator[Result], retried: Iterator[Result], retry: Job)
         else:
             yield result
     if newer is not None:
-        raise _unfit(retry, f"names line {newer.line}, which has no result in job {retry.retry_of}")
+        raise _unfit(retry, f"names line {newer.line}, which has no result in job {retry.retry_of}", cloud)
 
 
 def _chosen(older: Result, newer: Result) -> Result:
@@ -157,8 +157,8 @@ def _chosen(older: Result, newer: Result) -> Result:
     return msgspec.structs.replace(newer, custom_id=custom_id)
 
 
-def _unfit(retry: Job, problem: str) -> Mistake:
+def _unfit(retry: Job, problem: str, cloud: Cloud) -> Mistake:
     return Mistake(
         f"Retry {retry.id} cannot be merged: its list of line numbers, {retry.retry_lines}, {problem}. "
-        f"Its own results: batchdrop results {retry.id}"
+        f"Its own results: {cloud.command(f'results {retry.id}')}"
     )

@@ -77,7 +77,8 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
 
 def _of_finished(cloud: Cloud, job: Job) -> Manifest:
     if job.state not in TERMINAL_JOBS:
-        raise Mistake(f"Job {job.id} is {job.state}: retry it when it is over. See: batchdrop show {job.id}")
+        see = cloud.command(f"show {job.id}")
+        raise Mistake(f"Job {job.id} is {job.state}: retry it when it is over. See: {see}")
     manifest = jobs.read_manifest(cloud, job)
     if job.state is JobState.FAILED:
         raise Mistake(f"Job {job.id} failed as a whole: {manifest.reason} Mend that, and drop the file again.")
@@ -174,16 +175,18 @@ def refuse_twice(cloud: Cloud, chosen: Chosen) -> None:
     earlier = [each for retry in same for each in _with_retries(cloud.store, retry)]
     running = [each.id for each in earlier if each.state not in TERMINAL_JOBS] or _just_dropped(cloud, chosen)
     if running:
+        see = cloud.command(f"show {running[0]}")
         raise Mistake(
-            f"These lines are being retried already as job {running[0]}. See: batchdrop show {running[0]} - "
+            f"These lines are being retried already as job {running[0]}. See: {see} - "
             "to send them again, and pay again: --again"
         )
     for retry in earlier:
         counts = jobs.read_manifest(cloud, retry).counts
         if counts is not None and counts.answered:
+            those = cloud.command(f"retry {retry.id}")
             raise Mistake(
                 f"Job {retry.id} answered {counts.answered:,} of these lines already. For those that failed again: "
-                f"batchdrop retry {retry.id} - to send all again, and pay again: --again"
+                f"{those} - to send all again, and pay again: --again"
             )
 
 

@@ -75,6 +75,11 @@ def down(state_dir: Path) -> bool:
         return ran
 
 
+def exists(state_dir: Path) -> bool:
+    """Whether this folder holds a cloud, up or not."""
+    return Folder(state_dir).read() is not None
+
+
 def current(state_dir: Path) -> LocalCloud | None:
     """The cloud of this folder, if all of it is running."""
     folder = Folder(state_dir)

@@ -244,18 +244,18 @@ class Store:
             return False
         return True
 
-    def add_all(self, rows: Iterable[Split] | Iterable[Batch]) -> None:
+    def add_all[R: (Split, Batch)](self, rows: Iterable[R]) -> None:
         """Put rows whose values are the same whoever writes them, many in a call; those that exist stay as they are.
 
         Raises:
             Transient: DynamoDB does not take them all now.
         """
         for some in batched(rows, _MOST_WRITES, strict=False):
-            missing: Sequence[Split | Batch] = some
+            missing: Sequence[R] = some
             while missing:
                 missing = self._add_some(missing)
 
-    def _add_some(self, rows: Sequence[Split | Batch]) -> Sequence[Split | Batch]:
+    def _add_some[R: (Split, Batch)](self, rows: Sequence[R]) -> Sequence[R]:
         """Put all of these rows, or none where one of them exists; those that are left to be put then."""
         if len(rows) == 1:
             self.add(rows[0])  # half the price of a transaction

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -6,7 +7,9 @@ from batchdrop.errors import ConfigError, Transient
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 
+from batchdrop_cli.cloud import Where
 from batchdrop_cli.mistakes import Mistake, sentence
+from local_cloud.state import Folder, Saved
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -127,6 +130,62 @@ def test_without_a_region_it_is_asked_for(run: "Run", aws: "Aws", monkeypatch: p
     )
     assert run("jobs", "--region", "eu-central-1").code == 0
     assert aws.keys() == []
+
+
+def a_local_cloud_that_is_down(folder: Path) -> None:
+    state = Folder(folder)
+    state.make()
+    state.write(Saved.new())
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_local_cloud_that_is_named_and_not_up_is_never_aws(
+    run: "Run", aws: "Aws", tmp_path: Path, *, exists: bool
+) -> None:
+    if exists:
+        a_local_cloud_that_is_down(tmp_path / "my cloud")
+    said = (
+        "The local cloud of my cloud is not up. Start it with: batchdrop local up --state-dir 'my cloud' - or use the "
+        "stack on AWS with --aws\n"
+    )
+    assert run("jobs", "--state-dir", "my cloud") == (1, "", said)
+    assert aws.keys() == []
+
+
+def test_where_a_local_cloud_is_down_aws_is_taken_only_if_it_is_asked_for(
+    run: "Run", aws: "Aws", tmp_path: Path
+) -> None:
+    a_local_cloud_that_is_down(tmp_path / ".local")
+    said = (
+        "The local cloud of .local is not up. Start it with: batchdrop local up - or use the stack on AWS with --aws\n"
+    )
+    assert run("jobs") == (1, "", said)
+    assert run("jobs", "--aws").code == 0
+    assert aws.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("where", "options"),
+    [
+        (Where(), ""),
+        (Where(state_dir=Path(".local")), ""),
+        (Where(state_dir=Path("my cloud")), " --state-dir 'my cloud'"),
+        (Where(aws=True), " --aws"),
+        (Where(aws=True, stack="mine", region="eu-west-1"), " --stack mine --region eu-west-1"),
+    ],
+)
+def test_a_command_that_is_told_finds_the_same_cloud(where: Where, options: str) -> None:
+    assert where.options == options
+
+
+def test_a_hint_repeats_where_its_cloud_is(run: "Run", aws: "Aws", tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n")
+    code, out, err = run("put", "a.jsonl", "--region", "eu-central-1")
+    assert code == 0
+    assert f"See how far it is with: batchdrop show {out.strip()} --region eu-central-1\n" in err
+    _, _, err = run("show", "nope", "--region", "eu-central-1")
+    assert err == "There is no job nope. See: batchdrop jobs --region eu-central-1\n"
+    assert aws.keys() == ["input/a.jsonl"]
 
 
 COMMANDS = [

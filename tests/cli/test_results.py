@@ -97,6 +97,27 @@ def test_results_are_the_versions_that_the_manifest_names(run: "Run", finished: 
     }
 
 
+def test_files_of_another_job_are_not_overwritten(run: "Run", finished: Manifest) -> None:
+    other = Path("results/reviews")
+    other.mkdir(parents=True)
+    (other / "results-00001.jsonl").write_bytes(b"theirs")
+    (other / "manifest.json").write_bytes(b'{"job":"20260101T000000Z-0000000000"}')
+    mine = Path(f"results/reviews-{finished.job}")
+    for _ in range(2):
+        assert run("results", finished.job).err == ""
+        assert (other / "results-00001.jsonl").read_bytes() == b"theirs"
+        assert (mine / "manifest.json").read_bytes() == msgspec.json.encode(finished)
+    assert sorted(path.name for path in Path("results").iterdir()) == ["reviews", mine.name]
+
+
+def test_files_of_another_job_in_a_named_folder_are_replaced_and_it_is_said(run: "Run", finished: Manifest) -> None:
+    here = Path("here")
+    here.mkdir()
+    (here / "manifest.json").write_bytes(b'{"job":"20260101T000000Z-0000000000"}')
+    said = "here holds the files of job 20260101T000000Z-0000000000: they are replaced.\n"
+    assert [run("results", finished.job, "-o", here).err for _ in range(2)] == [said, ""]
+
+
 def test_a_table_holds_texts_errors_and_tokens(run: "Run", finished: Manifest) -> None:
     assert run("results", finished.job, "--csv").code == 0
     with Path("results/reviews/results.csv").open(encoding="utf-8", newline="") as file:

@@ -107,5 +107,31 @@ def test_what_is_no_file_of_lines_is_said_in_a_sentence(
     assert run("validate", tmp_path / name) == (1, "", f"{tmp_path}/{said}\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("a.jsonl", gzip.compress(CHAT), "looks like gzip, not like JSONL: name it .jsonl.gz, and drop it again."),
+        ("a.jsonl", zstd.compress(CHAT), "looks like zstd, not like JSONL: name it .jsonl.zst, and drop it again."),
+        ("a.jsonl", (CHAT.decode() + "\n").encode("utf-16"), "looks like UTF-16, not like JSONL: save it as UTF-8"),
+        ("a.jsonl", b"PAR1" + bytes(100), "looks like Parquet, not like JSONL: export its rows as JSONL"),
+        (
+            "a.jsonl",
+            b"PK\x03\x04" + bytes(100),
+            "looks like zip or an Excel workbook (.xlsx), not like JSONL:",
+        ),
+        ("a.jsonl", b"[\n" + CHAT + b",\n" + CHAT + b"\n]\n", "is one JSON array: write one object a line"),
+        ("a.jsonl.gz", gzip.compress(b"[" + CHAT + b"]"), "is one JSON array: write one object a line"),
+        ("a.jsonl.gz", CHAT, "is not gzip, although its name says so."),
+    ],
+)
+def test_a_file_of_another_kind_is_told_as_a_whole_in_one_sentence(
+    run: "Run", tmp_path: Path, name: str, body: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(body)
+    code, out, err = run("validate", tmp_path / name)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"{tmp_path}/{name}: The file {said}")
+
+
 def test_a_missing_file_is_wrong_use(run: "Run", tmp_path: Path) -> None:
     assert run("validate", tmp_path / "b.jsonl") == (2, "", f"{tmp_path}/b.jsonl does not exist.\n")
