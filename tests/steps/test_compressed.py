@@ -111,7 +111,7 @@ def die_at(cloud: Cloud, operation: str, nth: int, when: str) -> Callable[[], No
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     ("operation", "nth"),
-    [("PutObject", 1), ("TransactWriteItems", 1), ("PutItem", 1), ("SendMessage", 1)],
+    [("PutObject", 1), ("TransactWriteItems", 1), ("PutItem", 1), ("SendMessageBatch", 1)],
 )
 def test_a_death_on_the_way_changes_nothing_in_the_end(
     cloud: Cloud, operation: str, nth: int, when: str, plain: list[Any]
