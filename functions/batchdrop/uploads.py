@@ -181,8 +181,7 @@ class Joining:
             raise
         if head["ContentLength"] != total:
             raise ValueError(f"{self._key} exists and is another: {head['ContentLength']} bytes")
-        for upload in self._uploads():
-            self._abort(upload)
+        self._abort_all()
         return head
 
     def _small(self, sources: Sequence[tuple[str, int]]) -> Any:  # noqa: ANN401 - the same
@@ -203,9 +202,11 @@ class Joining:
             made = (pool.map if self.at_once > 1 else map)(make, missing)
             etags |= dict(zip(missing, made, strict=True))
         parts: Any = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
-        return self._client.complete_multipart_upload(
+        done = self._client.complete_multipart_upload(
             **self._where, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
         )
+        self._abort_all()  # of a beginning whose reply was lost, several may be there
+        return done
 
     def _begun(self) -> tuple[str, dict[int, str]]:
         return self._client.create_multipart_upload(**self._where, ContentType=CONTENT_TYPE)["UploadId"], {}
@@ -224,6 +225,10 @@ class Joining:
     def _uploads(self) -> list[str]:
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=self._key)
         return [each["UploadId"] for page in pages for each in page.get("Uploads", []) if each["Key"] == self._key]
+
+    def _abort_all(self) -> None:
+        for upload in self._uploads():
+            self._abort(upload)
 
     def _abort(self, upload: str) -> None:
         with suppress(ClientError):  # another run was faster
