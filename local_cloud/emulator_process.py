@@ -1,4 +1,4 @@
-"""The emulator's process: ministack, with seven things that it does not do by itself.
+"""The emulator's process: ministack, with eight things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
@@ -10,6 +10,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 - Told to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
 - ministack gives the whole of an object's version, whatever range was asked for. Here it is cut.
+- ministack wants grants of their own for batches of messages. Here, as at AWS, who may send one may send ten.
 """
 # ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
 
@@ -40,6 +41,7 @@ NOT_CONFIGURING = (
 )
 ROWS = "dynamodb"
 HTTP_OK, HTTP_PART, HTTP_NO_SUCH_RANGE = 200, 206, 416
+SINGLE_MESSAGE = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage"}
 LOAD = {"local_cloud": "load"}
 
 Table = dict[str, Any]
@@ -209,6 +211,17 @@ def cut_versions(s3: ModuleType) -> None:
     s3._get_object = get_range  # type: ignore[attr-defined]
 
 
+def authorize_batches_of_messages(iam_actions: ModuleType) -> None:
+    """Check the action that AWS checks: its policies know no `sqs:SendMessageBatch`."""
+    action_of = iam_actions._action_from_target
+
+    def as_aws(headers: dict[str, str]) -> str | None:
+        action: str | None = action_of(headers)
+        return SINGLE_MESSAGE.get(action or "", action)
+
+    iam_actions._action_from_target = as_aws  # type: ignore[attr-defined]
+
+
 def log_to_files(lambda_svc: ModuleType, directory: Path) -> None:
     """A file for each function, named as its log lines' service is: by its step."""
 
@@ -282,6 +295,7 @@ def main() -> None:
     journal_rows(dynamodb, journal)
     free_messages(sqs)
     cut_versions(import_module("ministack.services.s3"))
+    authorize_batches_of_messages(import_module("ministack.core.iam_actions"))
     log_to_files(lambda_svc, logs)
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
