@@ -28,8 +28,7 @@ from local_cloud.aws import client
 from provider_simulator import answers
 
 LINES, LINE_BYTES = 4_000_000, 500
-PART_BYTES = 64 * 1024 * 1024
-CHUNK = 1024 * 1024
+PART_BYTES = 16 * 1024 * 1024
 LOOK_SECONDS, SAY_SECONDS = 2, 30
 NAME = "big"
 
@@ -126,11 +125,12 @@ def check(cloud: LocalCloud, manifest: dict[str, Any], lines: Iterator[bytes]) -
 
 
 def _results(cloud: LocalCloud, manifest: dict[str, Any]) -> Iterator[bytes]:
-    rest = b""
+    s3, rest = _s3(cloud), b""
     for part in manifest["files"]["results"]:
-        body = _s3(cloud).get_object(Bucket=cloud.bucket, Key=part["key"])["Body"]
-        while chunk := body.read(CHUNK):
-            *whole, rest = (rest + chunk).split(b"\n")
+        for start in range(0, part["bytes"], PART_BYTES):
+            span = f"bytes={start}-{start + PART_BYTES - 1}"
+            body = s3.get_object(Bucket=cloud.bucket, Key=part["key"], Range=span)["Body"].read()
+            *whole, rest = (rest + body).split(b"\n")
             yield from whole
     if rest:
         raise Wrong("the last result has no line end")

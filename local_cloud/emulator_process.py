@@ -1,4 +1,4 @@
-"""The emulator's process: ministack, with eight things that it does not do by itself.
+"""The emulator's process: ministack, with nine things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
@@ -11,12 +11,15 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
 - ministack gives the whole of an object's version, whatever range was asked for. Here it is cut.
 - ministack wants grants of their own for batches of messages. Here, as at AWS, who may send one may send ten.
+- ministack keeps the versions of objects in memory, and reads the whole file for each range. Here they lie on the disk
+  alone, and what is read of them is what was asked for.
 """
 # ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
 
 import asyncio
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import signal
@@ -187,6 +190,44 @@ def free_messages(sqs: ModuleType) -> None:
     sqs.load_persisted_state = load_and_free  # type: ignore[attr-defined]
 
 
+def keep_bodies_on_disk(s3: ModuleType) -> None:
+    """Let bodies go from memory once they are saved, and map their files where they are read."""
+    persist, read, read_version = s3._persist_object, s3._read_body, s3._version_body
+    get_data = s3._get_object_data
+
+    def persist_and_let_go(bucket: str, key: str, record: dict[str, Any]) -> None:
+        persist(bucket, key, record)
+        for version in s3._object_versions.get((bucket, key)) or []:
+            if record.get("body") is None and version["version_id"] == record.get("version_id"):
+                version["data"] = None
+
+    def read_mapped(bucket: str, key: str, record: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's
+        found = _mapped(s3._object_disk_path(bucket, key)) if record.get("body") is None else None
+        return read(bucket, key, record) if found is None else found
+
+    def read_version_mapped(objects: Any, bucket: str, key: str, version: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's
+        path = s3._version_disk_path(bucket, key, version["version_id"])
+        found = _mapped(path) if version.get("data") is None else None
+        return read_version(objects, bucket, key, version) if found is None else found
+
+    def data_in_memory(*given: Any, **named: Any) -> bytes | None:
+        body = get_data(*given, **named)
+        return body if body is None else body[:]
+
+    s3._persist_object = persist_and_let_go  # type: ignore[attr-defined]
+    s3._read_body, s3._version_body = read_mapped, read_version_mapped  # type: ignore[attr-defined]
+    s3._get_object_data = data_in_memory  # type: ignore[attr-defined]
+
+
+def _mapped(name: str | None) -> mmap.mmap | None:
+    """A file of which only what is used is read; it stays as it is when another takes its place."""
+    path = Path(name or "")
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def cut_versions(s3: ModuleType) -> None:
     """Let a read of a version give the range that it asks for, as a read without a version does."""
     get = s3._get_object
@@ -195,7 +236,7 @@ def cut_versions(s3: ModuleType) -> None:
         status, answer, body = get(bucket, key, headers, query)
         asked = headers.get("range", "")
         if status != HTTP_OK or not asked:
-            return status, answer, body
+            return status, answer, body[:]
         span = s3._parse_range(asked, len(body))
         if span is None:
             return (
@@ -294,8 +335,10 @@ def main() -> None:
     saver = Saver(app, journal)
     journal_rows(dynamodb, journal)
     free_messages(sqs)
-    cut_versions(import_module("ministack.services.s3"))
     authorize_batches_of_messages(import_module("ministack.core.iam_actions"))
+    s3 = import_module("ministack.services.s3")
+    keep_bodies_on_disk(s3)
+    cut_versions(s3)
     log_to_files(lambda_svc, logs)
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
