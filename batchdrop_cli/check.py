@@ -10,7 +10,7 @@ from batchdrop.compressed import BYTES_PER_SECOND, inflate
 from batchdrop.errors import Unprocessable
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
-from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
+from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
 from batchdrop.providers.config import Providers
 from batchdrop.results import ErrorCode
@@ -70,11 +70,11 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
         raise Mistake(
             f"{path} is not read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst."
         )
-    found, batches = Found(), _Batches(providers, split_bytes)
+    found, batches, reader = Found(), _Batches(providers, split_bytes), LineReader(providers)
     try:
         for line in cut_lines(_chunks(path), offset=0, max_bytes=MAX_LINE_BYTES):
             found.lines += 1
-            _check_line(_without_bom(line), found, batches, providers)
+            _check_line(_without_bom(line), found, batches, reader)
     except Unprocessable as error:
         raise Mistake(f"{path}: {error}") from None
     if not found.lines:
@@ -102,14 +102,14 @@ def _stored(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _check_line(line: Line, found: Found, batches: _Batches, providers: Providers) -> None:
+def _check_line(line: Line, found: Found, batches: _Batches, reader: LineReader) -> None:
     if line.bytes is None:
         found.refuse(ErrorCode.LINE_TOO_LONG, f"{line.length:,} bytes; at most {MAX_LINE_BYTES:,} are taken")
         return
     if is_blank(line.bytes):
         found.blank += 1
         return
-    read = read_line(line.bytes, providers)
+    read = reader.read(line.bytes)
     if isinstance(read, LineError):
         found.refuse(read.code, read.message)
         return

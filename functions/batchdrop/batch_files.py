@@ -5,6 +5,8 @@ from array import array
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import Raw
+
 from batchdrop.packing import Bin, Group, Packer, cost_of
 from batchdrop.plans import PlannedBatch
 from batchdrop.records import Split
@@ -18,11 +20,15 @@ def custom_id_prefix(deployment: str, token: str) -> str:
     return f"{deployment}-{token}-"
 
 
-def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes | memoryview) -> bytes:
+def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes | Raw) -> bytes:
     """A request as a line of a request file: OpenAI's form with a url, Anthropic's without."""
-    head = b'{"custom_id":"%b%d",' % (custom_id_prefix, position)
+    return _wire_form(custom_id_prefix, url) % (position, body)
+
+
+def _wire_form(custom_id_prefix: bytes, url: str | None) -> bytes:
+    """What all lines of a batch have in common, with room for the position and the body."""
     middle = b'"params":' if url is None else b'"method":"POST","url":"%b","body":' % url.encode()
-    return b"".join((head, middle, body, b"}\n"))
+    return b'{"custom_id":"%b%%d",%b%%b}\n' % (custom_id_prefix, middle)
 
 
 def wire_body(line: bytes) -> bytes:
@@ -36,11 +42,15 @@ def wire_body(line: bytes) -> bytes:
 class _Spool:
     """A batch's requests and members while they are written."""
 
-    def __init__(self, path: Path, custom_ids: bytes) -> None:
+    def __init__(self, path: Path, form: bytes) -> None:
         self.path = path
-        self.custom_ids = custom_ids
         self.file: BinaryIO = path.open("wb", buffering=_WRITE_BUFFER)
         self.members = array("I")
+        self._form = form
+
+    def write(self, body: bytes | Raw, place: int) -> None:
+        self.file.write(self._form % (len(self.members), body))
+        self.members.append(place)
 
 
 class BatchWriter:
@@ -60,15 +70,13 @@ class BatchWriter:
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
 
-    def add(self, group: Group, body: bytes | memoryview, inputs: int, place: int) -> None:
+    def add(self, group: Group, body: bytes | Raw, inputs: int, place: int) -> None:
         """Put a request into a batch. `place` is its line's place in the plan's index."""
-        filled, closed = self._packer.fit(group, len(body), inputs)
+        filled, closed = self._packer.fit(group, memoryview(body).nbytes, inputs)
         if closed is not None:
             self._close(closed)
         spool = self._spools.get(filled.number) or self._open(filled)
-        url = group.endpoint if group.model is not None else None
-        spool.file.write(wire_line(spool.custom_ids, len(spool.members), url, body))
-        spool.members.append(place)
+        spool.write(body, place)
 
     def finish(self) -> list[PlannedBatch]:
         """Write what is open; all the batches, in the order of their ids."""
@@ -78,7 +86,9 @@ class BatchWriter:
 
     def _open(self, filled: Bin) -> _Spool:
         custom_ids = custom_id_prefix(self._services.settings.deployment, self._token(filled.number))
-        spool = _Spool(self._folder / f"requests-{filled.number}", custom_ids.encode())
+        url = filled.group.endpoint if filled.group.model is not None else None
+        form = _wire_form(custom_ids.encode(), url)
+        spool = _Spool(self._folder / f"requests-{filled.number}", form)
         self._spools[filled.number] = spool
         return spool
 

@@ -277,15 +277,11 @@ def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterat
         last = pieces.pop()
         for piece in pieces:
             length += len(piece)
-            if length > max_bytes:
-                yield Line(offset, length, None)
-            else:
-                whole = b"".join((*held, piece)) if held else piece
-                held = []  # before the line is used: it may be as long as memory allows
-                text = whole.removesuffix(b"\r")
-                yield Line(offset, length, text)
+            text = None if length > max_bytes else (b"".join((*held, piece)) if held else piece).removesuffix(b"\r")
+            held = []  # before the line is used: it may be as long as memory allows
+            yield Line(offset, length, text)
             offset += length + 1
-            held, length = [], 0
+            length = 0
         length += len(last)
         if length > max_bytes:
             held = []

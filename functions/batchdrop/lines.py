@@ -5,27 +5,26 @@ off the model, a bare body's `custom_id` is taken out, and a chat completion for
 """
 
 from collections.abc import Collection
-from enum import StrEnum
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.json_text import refuse_what_is_not_utf8, refuse_what_some_cannot_read, too_deep, what_is_wrong
 from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.rules import Body, LineProblem, read_body
 from batchdrop.protocols.translate.request import to_messages
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.results import ErrorCode
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
 _NULL = Raw(b"null")
+_WAYS = 1_000  # that are remembered: a file may name any number of models; memory stays constant
 _MAX_MODEL = 256  # it is part of keys in the table
 
 
-class Form(StrEnum):
-    OPENAI = "openai"  # {"custom_id", "method", "url", "body"}
-    ANTHROPIC = "anthropic"  # {"custom_id", "params"}
-    BARE = "bare"  # {"model", ...}
+type _Form = Literal["body", "params", "bare"]  # by what holds the request
+_NAMES: dict[_Form, str] = {"body": '"body"', "params": '"params"', "bare": "the line"}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,17 +53,6 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     endpoint: str | None = None
 
 
-class _Job(msgspec.Struct, frozen=True, gc=False):
-    """What a job's settings say of its lines."""
-
-    api_version: str | None
-    betas: Collection[str]
-    drop_params: Collection[str]
-
-    def version_at(self, provider: ProviderConfig) -> str:
-        return self.api_version or provider.api_version or anthropic.DEFAULT_VERSION
-
-
 class _Envelope(msgspec.Struct, gc=False):
     custom_id: Raw = _NULL
     method: Raw | UnsetType = UNSET
@@ -74,12 +62,24 @@ class _Envelope(msgspec.Struct, gc=False):
     model: Raw | UnsetType = UNSET
 
 
-class _Model(msgspec.Struct, gc=False):
-    model: Raw | UnsetType = UNSET
+class _Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where the lines of a form, a url and a model go; `endpoint` is None where only the body tells it."""
+
+    provider: ProviderConfig
+    model: str
+    wire_model: str
+    endpoint: str | None
+    is_claude: bool
+    api_version: str
+    betas: Collection[str]
+
+    def known(self, endpoint: str | None) -> dict[str, str]:
+        """What an error says of where its line would have gone."""
+        route = {"provider": self.provider.name, "model": self.model}
+        return route if endpoint is None else route | {"endpoint": endpoint}
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_model = msgspec.json.Decoder(_Model)
 _string = msgspec.json.Decoder(str)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
@@ -93,33 +93,99 @@ def is_translated(protocol: Protocol, endpoint: str) -> bool:
     return protocol is Protocol.ANTHROPIC and endpoint != anthropic.ENDPOINT
 
 
-def read_line(
-    line: bytes,
-    providers: Providers,
-    *,
-    api_version: str | None = None,
-    betas: Collection[str] = (),
-    drop_params: Collection[str] = (),
-) -> Request | LineError:
-    """Read one line, without its line end.
+class LineReader:
+    """Reads lines under a job's settings. What a form, a url and a model mean is found out once, and remembered.
 
     Args:
-        line: At most `MAX_LINE_BYTES`; longer ones are refused where lines are cut.
         providers: Where models go.
-        api_version: The Anthropic API version that this job's batches use; None for the provider's own.
-        betas: Anthropic's, of this job's batches; none for the provider's own.
+        api_version: The Anthropic API version that the job's batches use; None for the provider's own.
+        betas: Anthropic's, of the job's batches; none for the provider's own.
         drop_params: What a translation may leave out.
     """
-    try:
-        envelope = _decode(line)
-    except LineProblem as problem:
-        return LineError(code=problem.code, message=problem.message)
-    try:
-        refuse_what_some_cannot_read(line)
-        return _read(line, envelope, providers, _Job(api_version, betas, drop_params))
-    except LineProblem as problem:
-        custom_id = _readable(envelope.custom_id)
-        return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
+
+    def __init__(
+        self,
+        providers: Providers,
+        *,
+        api_version: str | None = None,
+        betas: Collection[str] = (),
+        drop_params: Collection[str] = (),
+    ) -> None:
+        self._providers = providers
+        self._api_version, self._betas, self._drop_params = api_version, betas, drop_params
+        self._ways: dict[tuple[_Form, bytes, bytes], _Way] = {}
+
+    def read(self, line: bytes) -> Request | LineError:
+        """Read one line, without its line end; one over `MAX_LINE_BYTES` is refused where lines are cut."""
+        try:
+            envelope = _decode(line)
+        except LineProblem as problem:
+            return LineError(code=problem.code, message=problem.message)
+        try:
+            refuse_what_some_cannot_read(line)
+            return self._read(line, envelope)
+        except LineProblem as problem:
+            custom_id = _readable(envelope.custom_id)
+            return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
+
+    def _read(self, line: bytes, envelope: _Envelope) -> Request:
+        form, url, raw = _open(line, envelope)
+        body = _body(raw, form)
+        way = self._way(form, url, body)
+        endpoint, inputs = way.endpoint, 0
+        try:
+            if endpoint is None:
+                endpoint = anthropic.bare_endpoint(raw) if way.is_claude else openai.bare_endpoint(body, way.wire_model)
+            if way.is_claude and endpoint != anthropic.ENDPOINT:
+                raw = to_messages(raw, model=way.wire_model, api_version=way.api_version, drop_params=self._drop_params)
+            else:
+                inputs = _check(way, endpoint, body)
+                raw = _as_sent(raw, way, has_custom_id=form == "bare" and envelope.custom_id is not _NULL)
+        except LineProblem as problem:
+            problem.route = way.known(endpoint)
+            raise
+        return Request(
+            provider=way.provider.name,
+            endpoint=endpoint,
+            model=way.model,
+            wire_model=way.wire_model,
+            custom_id=envelope.custom_id,
+            body=raw,
+            inputs=inputs,
+        )
+
+    def _find(self, form: _Form, url: bytes, body: Body) -> _Way:
+        address = _text(Raw(url), "url") if form == "body" else ""
+        model = _model_of(body, form)
+        provider, wire_model = self._providers.route(model)
+        if provider is None:
+            raise _unknown(model, self._providers)
+        route = {"provider": provider.name, "model": model}
+        if not wire_model:
+            raise LineProblem(ErrorCode.NO_MODEL, f'no model after "{model}"', route)
+        try:
+            endpoint = _endpoint(form, address, provider)
+        except LineProblem as problem:
+            problem.route = route
+            raise
+        return _Way(
+            provider=provider,
+            model=model,
+            wire_model=wire_model,
+            endpoint=endpoint,
+            is_claude=provider.protocol is Protocol.ANTHROPIC,
+            api_version=self._api_version or provider.api_version or anthropic.DEFAULT_VERSION,
+            betas=self._betas or provider.betas,
+        )
+
+    def _way(self, form: _Form, url: bytes, body: Body) -> _Way:
+        key = form, url, b"" if body.model is UNSET else bytes(body.model)
+        way = self._ways.get(key)
+        if way is None:
+            if len(self._ways) == _WAYS:
+                self._ways.clear()
+            way = self._ways[key] = self._find(form, url, body)
+        return way
 
 
 def _readable(custom_id: Raw) -> Raw:
@@ -144,45 +210,12 @@ def _decode(line: bytes) -> _Envelope:
         raise LineProblem(ErrorCode.INVALID_JSON, what_is_wrong(line, error)) from None
 
 
-def _read(line: bytes, envelope: _Envelope, providers: Providers, job: _Job) -> Request:
-    form, url, body = _open(line, envelope)
-    model = _model_of(body, form)
-    provider, wire_model = providers.route(model)
-    if provider is None:
-        raise _unknown(model, providers)
-    if not wire_model:
-        raise LineProblem(ErrorCode.NO_MODEL, f'no model after "{model}"', {"provider": provider.name, "model": model})
-    problem_route = {"provider": provider.name, "model": model}
-    try:
-        endpoint = _endpoint(form, url, body, provider, wire_model)
-        problem_route["endpoint"] = endpoint
-        if is_translated(provider.protocol, endpoint):
-            version = job.version_at(provider)
-            inputs, body = 0, to_messages(body, model=wire_model, api_version=version, drop_params=job.drop_params)
-        else:
-            inputs = _check(provider, endpoint, body, wire_model, job)
-            if wire_model != model or (form is Form.BARE and envelope.custom_id is not _NULL):
-                body = _rewritten(body, wire_model, bare=form is Form.BARE)
-    except LineProblem as problem:
-        problem.route = problem_route
-        raise
-    return Request(
-        provider=provider.name,
-        endpoint=endpoint,
-        model=model,
-        wire_model=wire_model,
-        custom_id=envelope.custom_id,
-        body=body,
-        inputs=inputs,
-    )
-
-
-def _open(line: bytes, envelope: _Envelope) -> tuple[Form, str | None, Raw]:
-    """The form, the url of the first form, and the body."""
+def _open(line: bytes, envelope: _Envelope) -> tuple[_Form, bytes, Raw]:
+    """The form, the url as the first form has it, and the body."""
     if envelope.params is not UNSET:
         if envelope.body is not UNSET or envelope.url is not UNSET:
             raise LineProblem(ErrorCode.NOT_A_REQUEST, 'has both "params" (Anthropic\'s form) and "body" or "url"')
-        return Form.ANTHROPIC, None, envelope.params
+        return "params", b"", envelope.params
     if envelope.body is not UNSET or envelope.url is not UNSET:
         if envelope.body is UNSET:
             raise LineProblem(ErrorCode.MISSING_PARAMETER, '"url" without "body"')
@@ -190,13 +223,20 @@ def _open(line: bytes, envelope: _Envelope) -> tuple[Form, str | None, Raw]:
             raise LineProblem(ErrorCode.MISSING_PARAMETER, '"body" without "url"')
         if envelope.method is not UNSET and bytes(envelope.method) != b'"POST"':
             raise LineProblem(ErrorCode.INVALID_PARAMETER, '"method" must be "POST"')
-        return Form.OPENAI, _text(envelope.url, "url"), envelope.body
+        return "body", bytes(envelope.url), envelope.body
     if envelope.model is UNSET:
         raise LineProblem(
             ErrorCode.NO_MODEL,
             'no "model": a line is {"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body',
         )
-    return Form.BARE, None, Raw(line)
+    return "bare", b"", Raw(line)
+
+
+def _body(raw: Raw, form: _Form) -> Body:
+    try:
+        return read_body(raw)
+    except msgspec.DecodeError:
+        raise LineProblem(ErrorCode.NOT_A_REQUEST, f"{_NAMES[form]} is not a JSON object") from None
 
 
 def _text(raw: Raw, name: str) -> str:
@@ -206,17 +246,12 @@ def _text(raw: Raw, name: str) -> str:
         raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{name}" is not a string') from None
 
 
-def _model_of(body: Raw, form: Form) -> str:
-    name = {Form.OPENAI: '"body"', Form.ANTHROPIC: '"params"', Form.BARE: "the line"}[form]
-    try:
-        model = _model.decode(body).model
-    except msgspec.DecodeError:
-        raise LineProblem(ErrorCode.NOT_A_REQUEST, f"{name} is not a JSON object") from None
-    if model is UNSET:
-        raise LineProblem(ErrorCode.NO_MODEL, f'{name} has no "model"')
-    text = _text(model, "model")
+def _model_of(body: Body, form: _Form) -> str:
+    if body.model is UNSET:
+        raise LineProblem(ErrorCode.NO_MODEL, f'{_NAMES[form]} has no "model"')
+    text = _text(body.model, "model")
     if not text:
-        raise LineProblem(ErrorCode.NO_MODEL, f'{name} has an empty "model"')
+        raise LineProblem(ErrorCode.NO_MODEL, f'{_NAMES[form]} has an empty "model"')
     if len(text) > _MAX_MODEL:
         raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"model" is {len(text):,} characters long')
     return text
@@ -233,31 +268,34 @@ def _unknown(model: str, providers: Providers) -> LineProblem:
     return LineProblem(ErrorCode.UNKNOWN_MODEL, text, route={"model": model})
 
 
-def _endpoint(form: Form, url: str | None, body: Raw, provider: ProviderConfig, model: str) -> str:
+def _endpoint(form: _Form, url: str, provider: ProviderConfig) -> str | None:
+    """The endpoint, as far as it is told without the body."""
     is_claude = provider.protocol is Protocol.ANTHROPIC
-    if form is Form.ANTHROPIC:
-        if not is_claude:
-            raise LineProblem(
-                ErrorCode.NOT_A_REQUEST, f'"params" is Anthropic\'s form, but this model goes to {provider.name}'
-            )
-        return anthropic.ENDPOINT
-    if form is Form.OPENAI:
-        assert url is not None  # noqa: S101 - `_open` gives this form its url
+    if form == "bare":
+        return None
+    if form == "body":
         return anthropic.endpoint(url) if is_claude else openai.endpoint(url)
-    return anthropic.bare_endpoint(body) if is_claude else openai.bare_endpoint(body, model)
+    if not is_claude:
+        raise LineProblem(
+            ErrorCode.NOT_A_REQUEST, f'"params" is Anthropic\'s form, but this model goes to {provider.name}'
+        )
+    return anthropic.ENDPOINT
 
 
-def _check(provider: ProviderConfig, endpoint: str, body: Raw, model: str, job: _Job) -> int:
-    if provider.protocol is Protocol.ANTHROPIC:
-        anthropic.check(body, api_version=job.version_at(provider), betas=job.betas or provider.betas)
+def _check(way: _Way, endpoint: str, body: Body) -> int:
+    if way.is_claude:
+        anthropic.check_body(body, api_version=way.api_version, betas=way.betas)
         return 0
-    openai.refuse_wrong_endpoint(endpoint, model)
-    return openai.check(body, endpoint)
+    openai.refuse_wrong_endpoint(endpoint, way.wire_model)
+    return openai.check_body(body, endpoint)
 
 
-def _rewritten(body: Raw, wire_model: str, *, bare: bool) -> Raw:
+def _as_sent(body: Raw, way: _Way, *, has_custom_id: bool) -> Raw:
+    """The body without a provider's prefix, and a bare one without its custom_id."""
+    if way.wire_model == way.model and not has_custom_id:
+        return body
     fields = _object.decode(body)
-    fields["model"] = Raw(msgspec.json.encode(wire_model))
-    if bare:
+    fields["model"] = Raw(msgspec.json.encode(way.wire_model))
+    if has_custom_id:
         fields.pop("custom_id", None)
     return Raw(msgspec.json.encode(fields))

@@ -10,7 +10,7 @@ from batchdrop.protocols import anthropic
 from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 
-BYTES_PER_TOKEN = 3.5  # an estimate on the safe side for prompts of text; usage that comes back corrects nothing yet
+_BYTES_OF_TWO_TOKENS = 7  # an estimate on the safe side for prompts of text; usage that comes back corrects nothing yet
 MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest
 _HALVINGS = 5  # down to a thirty-second
 _DISTINCT = 100  # different sizes of full batches
@@ -90,7 +90,7 @@ def group_of(request: Request, provider: ProviderConfig) -> Group:
 
 def tokens_of(size: int) -> int:
     """The estimated prompt tokens of a body of this many bytes."""
-    return math.ceil(size / BYTES_PER_TOKEN)
+    return -(-2 * size // _BYTES_OF_TWO_TOKENS)
 
 
 def ledger_of(group: Group) -> str:

@@ -21,10 +21,9 @@ from batchdrop.deadlines import next_deadline
 from batchdrop.errors import NotMyTurn, Unprocessable
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import Files, Gone, Line, cut_lines
-from batchdrop.lines import MAX_LINE_BYTES, LineError, Request, is_blank, read_line
+from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.packing import MAX_ROUTES, Routes, TooManyGroups, ledger_of
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
-from batchdrop.providers.config import Providers
 from batchdrop.records import Batch, Job, Source, Split
 from batchdrop.results import ErrorCode
 from batchdrop.services import Services
@@ -253,12 +252,22 @@ def _range(source: Source, start: int, split: Split, store: Files, max_bytes: in
         end, ahead = end + ahead, ahead * 2
 
 
+def _too_long(offset: int) -> LineError:
+    message = f"too long: more than {MAX_LINE_BYTES:,} bytes from byte {offset:,} on"
+    return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
+
+
 class _PlanWriter:
     """Reads a split once, writes its request files, members and line index, and tells the plan."""
 
     def __init__(self, job: Job, split: Split, services: Services, folder: Path) -> None:
         self._job, self._split, self._services, self._folder = job, split, services, folder
-        self._providers: Providers = services.providers
+        self._reader = LineReader(
+            services.providers,
+            api_version=job.settings.anthropic_version,
+            betas=job.settings.betas,
+            drop_params=job.settings.drop_params,
+        )
         self._prefix = files.attempt_prefix(split, "plan")
         self._batches = BatchWriter(split, 0, self._prefix, folder, services)
         self._routes = Routes(services.providers)
@@ -296,7 +305,7 @@ class _PlanWriter:
         )
 
     def _place(self, number: int, offset: int, length: int, text: bytes | None) -> IndexedLine:
-        read = self._read(offset, text)
+        read = _too_long(offset) if text is None else self._reader.read(text)
         if isinstance(read, Request):
             try:
                 route, group = self._routes.of(read)
@@ -310,23 +319,10 @@ class _PlanWriter:
                     endpoint=read.endpoint,
                 )
             else:
-                self._batches.add(group, memoryview(read.body), read.inputs, self._placed)
+                self._batches.add(group, read.body, read.inputs, self._placed)
                 self._placed += 1
                 return IndexedLine(number, offset, length, route, read.custom_id)
         return self._failed(number, offset, length, read)
-
-    def _read(self, offset: int, text: bytes | None) -> Request | LineError:
-        if text is None:
-            message = f"too long: more than {MAX_LINE_BYTES:,} bytes from byte {offset:,} on"
-            return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
-        settings = self._job.settings
-        return read_line(
-            text,
-            self._providers,
-            api_version=settings.anthropic_version,
-            betas=settings.betas,
-            drop_params=settings.drop_params,
-        )
 
     def _failed(self, number: int, offset: int, length: int, read: LineError) -> IndexedLine:
         self._invalid += 1

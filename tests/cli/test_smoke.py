@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from batchdrop.lines import Request, read_line
+from batchdrop.lines import LineReader, Request
 from batchdrop.providers.config import load_providers
 
 from batchdrop_cli import smoke
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def test_the_six_requests_are_good_lines_of_both_providers() -> None:
     providers = load_providers(PROVIDERS_FILE)
-    read = [read_line(msgspec.json.encode(line), providers) for line in smoke.requests()]
+    read = [LineReader(providers).read(msgspec.json.encode(line)) for line in smoke.requests()]
     assert [(each.provider, each.endpoint) for each in read if isinstance(each, Request)] == [
         ("openai", "/v1/chat/completions"),
         ("openai", "/v1/responses"),

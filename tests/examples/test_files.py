@@ -3,7 +3,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from batchdrop.lines import LineError, read_line
+from batchdrop.lines import LineError, LineReader
 from batchdrop.providers.config import load_providers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,7 +28,7 @@ def lines(path: Path) -> list[bytes]:
 
 
 def problems(path: Path) -> dict[int, str]:
-    read = ((number, read_line(line, PROVIDERS)) for number, line in enumerate(lines(path), 1))
+    read = ((number, LineReader(PROVIDERS).read(line)) for number, line in enumerate(lines(path), 1))
     return {number: each.code.value for number, each in read if isinstance(each, LineError)}
 
 
@@ -39,7 +39,7 @@ def test_every_line_of_the_example_can_be_sent() -> None:
 def test_the_example_mixes_forms_providers_and_languages() -> None:
     read = [json.loads(line) for line in lines(GOOD)]
     forms = Counter("params" if "params" in each else "body" if "body" in each else "bare" for each in read)
-    routed = [read_line(line, PROVIDERS) for line in lines(GOOD)]
+    routed = [LineReader(PROVIDERS).read(line) for line in lines(GOOD)]
     languages = {each["custom_id"].split("-")[1] for each in read if each["custom_id"].startswith("udhr-")}
     assert forms == {"body": 120, "params": 80, "bare": 100}
     assert Counter((each.model, each.endpoint) for each in routed) == {

@@ -6,7 +6,7 @@ from typing import Any
 import anthropic.types.beta.message_create_params as beta_messages
 import anthropic.types.message_create_params as messages
 import pytest
-from batchdrop.lines import LineError, Request, is_blank, read_line
+from batchdrop.lines import LineError, LineReader, Request, is_blank
 from batchdrop.protocols import anthropic
 from batchdrop.providers.config import Providers, parse_providers
 from batchdrop.results import ErrorCode
@@ -21,7 +21,7 @@ NULL = Raw(b"null")
 
 def read(line: object, providers: Providers, *, api_version: str | None = None) -> Request | LineError:
     text = line if isinstance(line, bytes) else json.dumps(line).encode()
-    return read_line(text, providers, api_version=api_version)
+    return LineReader(providers, api_version=api_version).read(text)
 
 
 def request(line: object, providers: Providers) -> Request:
@@ -303,7 +303,7 @@ def test_a_custom_id_of_null_is_taken_out_of_a_bare_body(providers: Providers) -
 
 @given(st.binary(max_size=60) | st.lists(written(), max_size=3).map(lambda each: members(b'"model":"gpt-4o"', each)))
 def test_no_line_stops_the_others(line: bytes) -> None:
-    found = read_line(line, PROJECT)
+    found = LineReader(PROJECT).read(line)
     assert isinstance(found, Request) or (found.code in ErrorCode and found.message)
 
 
@@ -593,9 +593,9 @@ def test_what_needs_a_beta_is_refused_until_the_job_names_it(
     name: str, betas: tuple[str, ...], known: str, providers: Providers
 ) -> None:
     line = json.dumps(CLAUDE | {name: {}}).encode()
-    assert isinstance(read_line(line, providers, betas=betas), Request)
+    assert isinstance(LineReader(providers, betas=betas).read(line), Request)
     assert isinstance(read(CLAUDE | {name: None}, providers), Request)
-    refused = read_line(line, providers, betas=("output-300k-2026-03-24",))
+    refused = LineReader(providers, betas=("output-300k-2026-03-24",)).read(line)
     assert isinstance(refused, LineError)
     assert (refused.code, refused.message) == (
         "unsupported_parameter",

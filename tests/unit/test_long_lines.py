@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 from batchdrop.files import cut_lines
-from batchdrop.lines import LineError, Request, read_line
+from batchdrop.lines import LineError, LineReader, Request
 from faking.cloud import TOML, simulated_providers
 
 PROVIDERS = simulated_providers(TOML.read_text(encoding="utf-8"))
@@ -16,19 +16,19 @@ TAIL = b'"}]}'
 @pytest.mark.parametrize("before", range(MIB - len(HEAD) - 4, MIB - len(HEAD) + 1))
 def test_a_character_may_lie_anywhere(before: int) -> None:
     line = HEAD + b"x" * before + "𐍈".encode() + TAIL
-    assert isinstance(read_line(line, PROVIDERS), Request)
+    assert isinstance(LineReader(PROVIDERS).read(line), Request)
 
 
 @pytest.mark.parametrize("at", [100, MIB - 1, MIB, MIB + 1, 2 * MIB + 77])
 def test_a_byte_that_is_not_utf8_is_named_wherever_it_lies(at: int) -> None:
     line = HEAD.ljust(at, b"x") + b"\xff" + b"x" * MIB + TAIL
-    found = read_line(line, PROVIDERS)
+    found = LineReader(PROVIDERS).read(line)
     assert isinstance(found, LineError)
     assert found.message == f"not UTF-8: byte 0xff at byte {at}"
 
 
 def test_a_character_that_is_cut_by_the_end_is_not_utf8() -> None:
-    found = read_line(HEAD + "é".encode()[:1], PROVIDERS)
+    found = LineReader(PROVIDERS).read(HEAD + "é".encode()[:1])
     assert isinstance(found, LineError)
     assert found.message == f"not UTF-8: byte 0xc3 at byte {len(HEAD)}"
 
@@ -36,7 +36,7 @@ def test_a_character_that_is_cut_by_the_end_is_not_utf8() -> None:
 def test_a_long_line_is_checked_in_little_memory() -> None:
     line = HEAD + b"x" * (16 * MIB) + "𐍈".encode() + TAIL
     tracemalloc.start()
-    assert isinstance(read_line(line, PROVIDERS), Request)
+    assert isinstance(LineReader(PROVIDERS).read(line), Request)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * MIB

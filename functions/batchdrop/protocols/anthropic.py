@@ -8,14 +8,14 @@ from msgspec import UNSET, Raw, UnsetType
 from batchdrop.manifest import Usage
 from batchdrop.protocols.loose import NULL, is_something, read_field, said, text, unwrapped, utf8
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
-from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
+from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
 
 ENDPOINT = "/v1/messages"
 DEFAULT_VERSION = "2023-06-01"
 _NO_SAMPLING_SINCE = "2026-10-21"  # temperature, top_p and top_k are a 400 from this version on
+_SAMPLING = ("temperature", "top_p", "top_k")
 CHAT = "/v1/chat/completions"  # OpenAI's: translated
-
 
 # Parameters of the beta API alone (anthropic 2.12.0), and what the names of the betas that bring them begin with.
 BETAS = {
@@ -26,26 +26,6 @@ BETAS = {
     "mcp_servers": ("mcp-",),
     "thread": ("message-threads-",),
 }
-
-
-class _Body(msgspec.Struct, gc=False):
-    stream: Raw | UnsetType = UNSET
-    speed: Raw | UnsetType = UNSET
-    max_tokens: Raw | UnsetType = UNSET
-    messages: Raw | UnsetType = UNSET
-    temperature: Raw | UnsetType = UNSET
-    top_p: Raw | UnsetType = UNSET
-    top_k: Raw | UnsetType = UNSET
-    extra_body: Raw | UnsetType = UNSET
-    extra_headers: Raw | UnsetType = UNSET
-    extra_query: Raw | UnsetType = UNSET
-    betas: Raw | UnsetType = UNSET
-    compaction: Raw | UnsetType = UNSET
-    context_management: Raw | UnsetType = UNSET
-    fallback_credit_token: Raw | UnsetType = UNSET
-    fallbacks: Raw | UnsetType = UNSET
-    mcp_servers: Raw | UnsetType = UNSET
-    thread: Raw | UnsetType = UNSET
 
 
 class _ForeignBody(msgspec.Struct, gc=False):
@@ -76,7 +56,6 @@ class _Message(msgspec.Struct, gc=False):
     tool_calls: Raw | UnsetType = UNSET
 
 
-_body = msgspec.json.Decoder(_Body)
 _foreign = msgspec.json.Decoder(_ForeignBody)
 _messages = msgspec.json.Decoder(list[_Message])
 _FOREIGN_ROLES = frozenset({"developer", "tool", "function"})
@@ -126,44 +105,44 @@ def _foreign_content(body: Raw) -> str | None:
     return None
 
 
-def check(body: Raw, *, api_version: str, betas: Collection[str] = ()) -> None:
+def check_body(body: Body, *, api_version: str, betas: Collection[str] = ()) -> None:
     """What is known to fail a request under this API version and with these betas."""
-    fields = _body.decode(body)
-    refuse_stream(fields.stream)
-    refuse_sdk_arguments(
-        (
-            ("extra_body", fields.extra_body),
-            ("extra_headers", fields.extra_headers),
-            ("extra_query", fields.extra_query),
-        )
-    )
-    if fields.speed is not UNSET:
+    refuse_what_is_the_sdks(body)
+    if body.speed is not UNSET:
         raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch: leave it out')
-    if fields.max_tokens is UNSET:
+    if body.max_tokens is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"max_tokens" is missing')
-    if not bytes(fields.max_tokens).isdigit() or bytes(fields.max_tokens) == b"0":
+    max_tokens = bytes(body.max_tokens)
+    if not max_tokens.isdigit() or max_tokens == b"0":
         raise LineProblem(ErrorCode.INVALID_PARAMETER, '"max_tokens" must be a whole number above 0')
-    if fields.messages is UNSET:
+    if body.messages is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"messages" is missing')
-    if not array(fields.messages, "messages"):
-        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"messages" is empty')
-    for name in ("temperature", "top_p", "top_k"):
-        if getattr(fields, name) is not UNSET:
-            refuse_sampling(name, api_version)
-    _refuse_missing_betas(fields, betas)
+    refuse_no_messages(body.messages)
+    if not (body.temperature is body.top_p is body.top_k is UNSET):
+        _refuse_all_sampling(body, api_version)
+    if not (body.betas is body.compaction is body.context_management is body.fallback_credit_token is UNSET) or not (
+        body.fallbacks is body.mcp_servers is body.thread is UNSET
+    ):
+        _refuse_missing_betas(body, betas)
 
 
-def _refuse_missing_betas(fields: _Body, betas: Collection[str]) -> None:
-    if fields.betas is not UNSET:
+def _refuse_missing_betas(body: Body, betas: Collection[str]) -> None:
+    if body.betas is not UNSET:
         message = '"betas" belong to a whole batch: set them in batchdrop.toml or providers.toml'
         raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
     for name, prefixes in BETAS.items():
-        value = getattr(fields, name)
+        value = getattr(body, name)
         is_asked = value is not UNSET and bytes(value) != b"null"
         if is_asked and not any(beta.startswith(prefixes) for beta in betas):
             known = '" or "'.join(f"{prefix}…" for prefix in prefixes)
             message = f'"{name}" needs a beta: add "{known}" to "betas" in batchdrop.toml or providers.toml'
             raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
+
+
+def _refuse_all_sampling(body: Body, api_version: str) -> None:
+    for name in _SAMPLING:
+        if getattr(body, name) is not UNSET:
+            refuse_sampling(name, api_version)
 
 
 def refuse_sampling(name: str, api_version: str) -> None:

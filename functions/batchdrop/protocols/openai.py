@@ -1,14 +1,15 @@
 """OpenAI's batch protocol: endpoints, the checks of a request, and what a result line says."""
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from batchdrop.manifest import Usage
 from batchdrop.protocols.loose import NULL, is_object, is_something, read_field, said, text, unwrapped, utf8, whole
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
-from batchdrop.protocols.rules import LineProblem, array, refuse_sdk_arguments, refuse_stream
+from batchdrop.protocols.rules import Body, LineProblem, array, read_body, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
 
 CHAT = "/v1/chat/completions"
@@ -55,20 +56,8 @@ _ONLY_AT = (
     ("o[0-9]", _WRITES),
     ("o[0-9]-*", _WRITES),
 )
+_MODELS = 1_000  # whose endpoints are remembered
 _REQUIRED = {CHAT: "messages", EMBEDDINGS: "input", MODERATIONS: "input", COMPLETIONS: "prompt"}
-
-
-class _Body(msgspec.Struct, gc=False):
-    stream: Raw | UnsetType = UNSET
-    messages: Raw | UnsetType = UNSET
-    input: Raw | UnsetType = UNSET
-    prompt: Raw | UnsetType = UNSET
-    extra_body: Raw | UnsetType = UNSET
-    extra_headers: Raw | UnsetType = UNSET
-    extra_query: Raw | UnsetType = UNSET
-
-
-_body = msgspec.json.Decoder(_Body)
 
 
 def endpoint(url: str) -> str:
@@ -83,12 +72,17 @@ def endpoint(url: str) -> str:
     raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, f'"url" must be one of {known}')
 
 
-def bare_endpoint(body: Raw, model: str) -> str:
+def bare_endpoint(body: Body, model: str) -> str:
     """The endpoint that a bare body means."""
-    fields = _body.decode(body)
-    if fields.messages is not UNSET:
+    if body.messages is not UNSET:
         return CHAT
-    table = _INPUT_ENDPOINTS if fields.input is not UNSET else _PROMPT_ENDPOINTS if fields.prompt is not UNSET else ()
+    return _endpoint_by_name(
+        _INPUT_ENDPOINTS if body.input is not UNSET else _PROMPT_ENDPOINTS if body.prompt is not UNSET else (), model
+    )
+
+
+@lru_cache(_MODELS)
+def _endpoint_by_name(table: tuple[tuple[str, str], ...], model: str) -> str:
     for pattern, found in table:
         if fnmatchcase(model, pattern):
             return found
@@ -98,6 +92,7 @@ def bare_endpoint(body: Raw, model: str) -> str:
     )
 
 
+@lru_cache(_MODELS)
 def refuse_wrong_endpoint(endpoint: str, model: str) -> None:
     """Raise if the model's name tells for sure that it has no such endpoint."""
     for pattern, endpoints in _ONLY_AT:
@@ -108,22 +103,19 @@ def refuse_wrong_endpoint(endpoint: str, model: str) -> None:
 
 
 def check(body: Raw, endpoint: str) -> int:
+    """As `check_body`, of a body that is not read yet."""
+    return check_body(read_body(body), endpoint)
+
+
+def check_body(body: Body, endpoint: str) -> int:
     """What is known to fail a line, or a whole batch with it. Returns the number of texts to embed, else 0."""
-    fields = _body.decode(body)
-    refuse_stream(fields.stream)
-    refuse_sdk_arguments(
-        (
-            ("extra_body", fields.extra_body),
-            ("extra_headers", fields.extra_headers),
-            ("extra_query", fields.extra_query),
-        )
-    )
+    refuse_what_is_the_sdks(body)
     required = _REQUIRED.get(endpoint)
-    if required is not None and getattr(fields, required) is UNSET:
+    if required is not None and getattr(body, required) is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, f'"{required}" is missing')
-    if endpoint == CHAT and not array(fields.messages, "messages"):  # type: ignore[arg-type]  # checked just above
-        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"messages" is empty')
-    return _embedding_inputs(fields.input) if endpoint == EMBEDDINGS else 0  # type: ignore[arg-type]  # the same
+    if endpoint == CHAT:
+        refuse_no_messages(body.messages)  # type: ignore[arg-type]  # checked just above
+    return _embedding_inputs(body.input) if endpoint == EMBEDDINGS else 0  # type: ignore[arg-type]  # the same
 
 
 def _embedding_inputs(value: Raw) -> int:

@@ -7,6 +7,34 @@ from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.results import ErrorCode
 
+
+class Body(msgspec.Struct, gc=False):
+    """What the checks of both protocols look at in a request's body; each line's is read once."""
+
+    model: Raw | UnsetType = UNSET
+    messages: Raw | UnsetType = UNSET
+    max_tokens: Raw | UnsetType = UNSET
+    input: Raw | UnsetType = UNSET
+    prompt: Raw | UnsetType = UNSET
+    stream: Raw | UnsetType = UNSET
+    speed: Raw | UnsetType = UNSET
+    temperature: Raw | UnsetType = UNSET
+    top_p: Raw | UnsetType = UNSET
+    top_k: Raw | UnsetType = UNSET
+    extra_body: Raw | UnsetType = UNSET
+    extra_headers: Raw | UnsetType = UNSET
+    extra_query: Raw | UnsetType = UNSET
+    betas: Raw | UnsetType = UNSET
+    compaction: Raw | UnsetType = UNSET
+    context_management: Raw | UnsetType = UNSET
+    fallback_credit_token: Raw | UnsetType = UNSET
+    fallbacks: Raw | UnsetType = UNSET
+    mcp_servers: Raw | UnsetType = UNSET
+    thread: Raw | UnsetType = UNSET
+
+
+read_body = msgspec.json.Decoder(Body).decode
+
 # Arguments of the vendors' SDK methods, not of their APIs: in a body they fail every row (inspect_ai#3272).
 SDK_ARGUMENTS = ("extra_body", "extra_headers", "extra_query")
 
@@ -21,6 +49,14 @@ class LineProblem(Exception):  # noqa: N818 - a finding about a line, turned int
         self.route: dict[str, str] = route or {}
 
 
+def refuse_what_is_the_sdks(body: Body) -> None:
+    """Refuse what only a method of an SDK takes."""
+    if body.stream is not UNSET:
+        refuse_stream(body.stream)
+    if body.extra_body is not UNSET or body.extra_headers is not UNSET or body.extra_query is not UNSET:
+        refuse_sdk_arguments((name, getattr(body, name)) for name in SDK_ARGUMENTS)
+
+
 def refuse_sdk_arguments(fields: Iterable[tuple[str, Raw | UnsetType]]) -> None:
     for name, value in fields:
         if value is not UNSET:
@@ -33,6 +69,11 @@ def refuse_sdk_arguments(fields: Iterable[tuple[str, Raw | UnsetType]]) -> None:
 def refuse_stream(stream: Raw | UnsetType) -> None:
     if stream is not UNSET and bytes(stream) not in {b"false", b"null"}:
         raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"stream" is not possible in a batch: leave it out')
+
+
+def refuse_no_messages(messages: Raw) -> None:
+    if bytes(memoryview(messages)[:2]) != b"[{" and not array(messages, "messages"):
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"messages" is empty')
 
 
 def array(raw: Raw, name: str) -> list[Raw]:
