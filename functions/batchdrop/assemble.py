@@ -30,7 +30,7 @@ from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
-from batchdrop.spool import Spool, Wanted, read_spans
+from batchdrop.spool import Spool, read_spans
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed
 from batchdrop.turns import time_of_a_run, turn
@@ -119,16 +119,16 @@ class _Sent:
 
     def spool(self, positions: list[int], spool: Spool, store: files.Files) -> None:
         """Copy the result lines of some requests to the disk."""
-        found = self.collected
-        positions.sort(key=found.offsets.__getitem__)
-        for stream in sorted({found.streams[position] for position in positions}):
-            key = raw_key(self.batch.collected_key or "", stream)
+        found, members = self.collected, self.members
+        offsets, lengths, streams = found.offsets, found.lengths, found.streams
+        positions.sort(key=offsets.__getitem__)
+        for stream in sorted({streams[position] for position in positions}):
             wanted = (
-                Wanted(self.members[position], found.offsets[position], found.lengths[position])
+                (members[position], offsets[position], lengths[position])
                 for position in positions
-                if found.streams[position] == stream
+                if streams[position] == stream
             )
-            spool.take(store.reader(key), wanted)
+            spool.take(store.reader(raw_key(self.batch.collected_key or "", stream)), wanted)
 
     def attempts(self) -> int:
         """How often its requests were sent, this batch included."""
@@ -252,14 +252,11 @@ class _Assembly:
     def _spool_results(self, window: range) -> None:
         self._spool.clear()
         for number, sent in enumerate(self._sent):
-            found = sent.collected.found
+            found, which, where = sent.collected.found, self._which, self._where
             positions = [
                 position
                 for position, place in enumerate(sent.members)
-                if place in window
-                and self._which[place] == number
-                and self._where[place] == position
-                and found[position] != Found.NOTHING
+                if found[position] and place in window and which[place] == number and where[place] == position
             ]
             sent.spool(positions, self._spool, self._services.files)
 

@@ -3,7 +3,7 @@
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 Read = Callable[[int, int], Iterator[bytes]]
 """The bytes of an object from a start to an end, in pieces."""
@@ -13,12 +13,8 @@ _MANY = 10_000  # spans at once
 _LINE_END = 2
 
 
-class Wanted(NamedTuple):
-    """A line of an object, and its place in the order in which it is asked for."""
-
-    place: int
-    offset: int
-    length: int
+type Wanted = tuple[int, int, int]
+"""A line of an object: its place in the order in which it is asked for, its offset, its length."""
 
 
 def read_spans(read: Read, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, bool]]:
@@ -53,7 +49,7 @@ class Spool:
     """Lines in a file, found again by their place."""
 
     def __init__(self, file: BinaryIO, places: int) -> None:
-        self._file = file
+        self._file, self._number = file, file.fileno()
         self._offsets = array("Q", bytes(8 * places))
         self._bytes = 0
 
@@ -64,7 +60,7 @@ class Spool:
         self._file.flush()
 
     def line(self, place: int, length: int) -> bytes:
-        return os.pread(self._file.fileno(), length, self._offsets[place])
+        return os.pread(self._number, length, self._offsets[place])
 
     def clear(self) -> None:
         self._file.seek(0)

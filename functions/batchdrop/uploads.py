@@ -22,7 +22,7 @@ PART_MIN = 5 * 1024 * 1024
 PART_MAX = 5 * 1024 * 1024 * 1024
 MAX_PARTS = 10_000
 CONTENT_TYPE = "application/jsonl"
-_PART = 8 * 1024 * 1024  # of an upload whose size is not known before: 80 GB at most
+_PART = 8 * 1024 * 1024  # at least, of an upload whose size is not known before: 80 GB at most
 _LOST = {"PreconditionFailed", "412", "NoSuchUpload"}  # another run was faster
 
 
@@ -34,15 +34,17 @@ class Upload:
         self._where: Any = {"Bucket": bucket, "Key": key}
         self._upload: Any = {}
         self._parts: list[Any] = []
-        self._held = bytearray()
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self.bytes = 0
         self.answer: Any = None
 
     def write(self, chunk: bytes) -> None:
-        self._held += chunk
-        self.bytes += len(chunk)
-        while len(self._held) > _PART:
+        if self._held_bytes >= _PART:
             self._put_part()
+        self._held.append(chunk)
+        self._held_bytes += len(chunk)
+        self.bytes += len(chunk)
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +64,7 @@ class Upload:
 
     def _finish(self) -> None:
         if not self._upload:
-            self.answer = self._client.put_object(**self._where, Body=bytes(self._held), ContentType=CONTENT_TYPE)
+            self.answer = self._client.put_object(**self._where, Body=self._take(), ContentType=CONTENT_TYPE)
             return
         self._put_part()
         self.answer = self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": self._parts})
@@ -72,9 +74,14 @@ class Upload:
             started = self._client.create_multipart_upload(**self._where, ContentType=CONTENT_TYPE)
             self._upload = {**self._where, "UploadId": started["UploadId"]}
         number = len(self._parts) + 1
-        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=bytes(self._held[:_PART]))
-        del self._held[:_PART]
+        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=self._take())
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+
+    def _take(self) -> bytes:
+        taken = b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = 0
+        return taken
 
     def _abort(self) -> None:
         if self._upload:

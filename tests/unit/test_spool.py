@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 
-from batchdrop.spool import Spool, Wanted, read_spans
+from batchdrop.spool import Spool, read_spans
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,10 +50,10 @@ def test_lines_are_found_by_their_place_whichever_were_wanted(lines: list[bytes]
     with tempfile.TemporaryFile() as file:
         spool = Spool(file, len(lines))
         for some in (wanted[:cut], wanted[cut:]):
-            spool.take(memory.read, (Wanted(places[each], offsets[each], len(lines[each])) for each in some))
+            spool.take(memory.read, ((places[each], offsets[each], len(lines[each])) for each in some))
         assert [spool.line(places[each], len(lines[each])) for each in wanted] == [lines[each] for each in wanted]
         spool.clear()
-        spool.take(memory.read, (Wanted(places[each], offsets[each], len(lines[each])) for each in wanted))
+        spool.take(memory.read, ((places[each], offsets[each], len(lines[each])) for each in wanted))
         assert [spool.line(places[each], len(lines[each])) for each in wanted] == [lines[each] for each in wanted]
         file.seek(0, 2)
         assert file.tell() <= sum(len(lines[each]) + 1 for each in wanted)

@@ -185,7 +185,15 @@ class _Message_(msgspec.Struct, gc=False):  # noqa: N801 - the answer, beside th
     stop_reason: Raw = NULL
 
 
+class _UsualMessage(msgspec.Struct, gc=False):
+    """The same in Anthropic's types."""
+
+    usage: _Usage | None = None
+    stop_reason: str | None = None
+
+
 _line = msgspec.json.Decoder(_Line)
+_usual_answer = msgspec.json.Decoder(_UsualMessage)
 _answer = msgspec.json.Decoder(_Message_)
 _usage = msgspec.json.Decoder(_Usage, strict=False)
 
@@ -256,8 +264,15 @@ def refused_line(custom_id: str, failure: Failure) -> bytes:
 
 def read_answer(body: Raw) -> Answer:
     """The usage and the stop reason of a message, as far as it tells."""
-    read = read_field(_answer, body, _Message_())
-    usage = read_field(_usage, read.usage, _Usage())
+    try:
+        usual = _usual_answer.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        read = read_field(_answer, body, _Message_())
+        return _told(read_field(_usage, read.usage, _Usage()), text(read.stop_reason))
+    return _told(usual.usage or _Usage(), usual.stop_reason)
+
+
+def _told(usage: _Usage, stop_reason: str | None) -> Answer:
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     thinking = usage.output_tokens_details
     return Answer(
@@ -268,5 +283,5 @@ def read_answer(body: Raw) -> Answer:
             output_tokens=usage.output_tokens or 0,
             reasoning_tokens=(thinking.thinking_tokens or 0) if thinking else 0,
         ),
-        finish_reason=text(read.stop_reason),
+        finish_reason=stop_reason,
     )

@@ -80,7 +80,9 @@ def items(raw: Raw) -> list[Raw]:
 
 def unwrapped(body: Raw) -> Raw:
     """An object that was sent as text, as the object that it is; everything else as it came."""
-    inner = (text(body) or "").strip() if bytes(memoryview(body)[:1]) == b'"' else ""
+    if bytes(memoryview(body)[:1]) != b'"':
+        return body
+    inner = (text(body) or "").strip()
     if not inner.startswith("{"):
         return body
     try:

@@ -7,7 +7,17 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from batchdrop.manifest import Usage
-from batchdrop.protocols.loose import NULL, is_object, is_something, read_field, said, text, unwrapped, utf8, whole
+from batchdrop.protocols.loose import (
+    NULL,
+    is_object,
+    is_something,
+    read_field,
+    said,
+    text,
+    unwrapped,
+    utf8,
+    whole,
+)
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
 from batchdrop.protocols.rules import Body, LineProblem, array, read_body, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
@@ -149,6 +159,21 @@ class _Line(msgspec.Struct, gc=False):
     error: Raw = NULL
 
 
+class _UsualResponse(msgspec.Struct, gc=False):
+    status_code: int
+    body: Raw
+    request_id: str | None = None
+
+
+class _UsualLine(msgspec.Struct, gc=False):
+    """A line with an answer as OpenAI writes it; whatever differs is read field by field."""
+
+    custom_id: str
+    response: _UsualResponse
+    id: str | None = None
+    error: None = None
+
+
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """What a batch that failed as a whole means for its requests: `refused` ones end, `in_vain` the others go again."""
 
@@ -215,15 +240,30 @@ class _Incomplete(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
-class _Answer(msgspec.Struct, gc=False):
+class _Error(msgspec.Struct, gc=False):
     error: Raw = NULL
+
+
+class _Answer(msgspec.Struct, gc=False):
     usage: Raw = NULL
     choices: Raw = NULL
     status: Raw = NULL
     incomplete_details: Raw = NULL
 
 
+class _UsualAnswer(msgspec.Struct, gc=False):
+    """What tells of an answer, in OpenAI's types."""
+
+    usage: _Usage | None = None
+    choices: list[_Choice] | None = None
+    status: str | None = None
+    incomplete_details: _Incomplete | None = None
+
+
 _line = msgspec.json.Decoder(_Line)
+_usual_line = msgspec.json.Decoder(_UsualLine)
+_usual_answer = msgspec.json.Decoder(_UsualAnswer)
+_error, _NO_ERROR = msgspec.json.Decoder(_Error), _Error()
 _answer = msgspec.json.Decoder(_Answer)
 _usage = msgspec.json.Decoder(_Usage, strict=False)  # servers that speak the protocol write 9.0, too
 _choices = msgspec.json.Decoder(list[_Choice])
@@ -241,7 +281,18 @@ def read_outcome(line: bytes) -> Outcome:
     Raises:
         msgspec.DecodeError: It is not such a line.
     """
-    read = _line.decode(utf8(line))
+    line = utf8(line)
+    try:
+        usual = _usual_line.decode(line)
+    except msgspec.ValidationError:
+        return _unusual_outcome(line)
+    read = usual.response
+    response = Response(status_code=read.status_code, request_id=read.request_id, body=unwrapped(read.body))
+    return Outcome(id=usual.id, custom_id=usual.custom_id, response=response, error=_problem(response, NULL))
+
+
+def _unusual_outcome(line: bytes) -> Outcome:
+    read = _line.decode(line)
     response = None if read.response is None else _response(read.response)
     return Outcome(
         id=text(read.id),
@@ -264,7 +315,7 @@ def _problem(response: Response | None, error: Raw) -> ResultError | None:
     if response is None or (is_success and response.body == NULL):
         message = "The provider sent neither an answer nor an error."
         return ResultError(code=ErrorCode.NO_RESPONSE, message=message, source="provider", retryable=True)
-    has_error = is_something(read_field(_answer, response.body, _Answer()).error)
+    has_error = is_something(read_field(_error, response.body, _NO_ERROR).error)
     if is_success or (status is None and is_object(response.body)):
         return _named(response.body, None) if has_error else None
     return _named(response.body if is_object(response.body) else NULL, status)
@@ -290,8 +341,21 @@ def _refused(code: str | None, message: str, status: int | None) -> ResultError:
 
 def read_answer(body: Raw) -> Answer:
     """The usage and the finish reason of an answer, as far as it tells."""
+    try:
+        usual = _usual_answer.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _unusual_answer(body)
+    incomplete = usual.incomplete_details
+    finish_reason = (incomplete and incomplete.reason) or usual.status
+    return _told(usual.usage or _Usage(), usual.choices[0].finish_reason if usual.choices else finish_reason)
+
+
+def _unusual_answer(body: Raw) -> Answer:
     read = read_field(_answer, body, _Answer())
-    usage = read_field(_usage, read.usage, _Usage())
+    return _told(read_field(_usage, read.usage, _Usage()), _finish_reason(read))
+
+
+def _told(usage: _Usage, finish_reason: str | None) -> Answer:
     cached = usage.prompt_tokens_details or usage.input_tokens_details or _CachedTokens()
     reasoning = usage.completion_tokens_details or usage.output_tokens_details or _ReasoningTokens()
     return Answer(
@@ -302,7 +366,7 @@ def read_answer(body: Raw) -> Answer:
             output_tokens=usage.completion_tokens or usage.output_tokens or 0,
             reasoning_tokens=reasoning.reasoning_tokens or 0,
         ),
-        finish_reason=_finish_reason(read),
+        finish_reason=finish_reason,
     )
 
 
