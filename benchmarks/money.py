@@ -22,19 +22,20 @@ POLLERS, POLL_SECONDS = 5, 20  # Lambda's on an idle queue: five long polls at o
 KEY_MINUTES = 5  # a function reads a key again after so long
 LOG_BYTES_A_RUN = 700  # what Lambda itself writes of a run; the steps' own lines are counted
 
-# USD, us-east-1, arm64, before any free tier; AWS's pricing pages, read on 22 November 2026.
+# USD, us-east-1, arm64, before any free tier. AWS's own tables could not be read: docs/performance.md names what each
+# price was compared with on 22 November 2026; "unchecked" ones were not, and are to be looked up before they are used.
 PRICES = {
     "Lambda GB-second": 0.0000133334,
-    "Lambda GB-second of /tmp": 0.0000000309,
-    "Lambda request": 0.20e-6,
+    "Lambda GB-second of /tmp": 0.0000000309,  # unchecked
+    "Lambda request": 0.20e-6,  # unchecked
     "S3 write": 0.005e-3,  # PUT, COPY, POST, LIST
     "S3 read": 0.0004e-3,  # GET, HEAD
     "S3 GB-month": 0.023,
     "DynamoDB write": 0.625e-6,
     "DynamoDB read": 0.125e-6,
     "SQS request": 0.40e-6,
-    "EventBridge event": 1.00e-6,
-    "CloudWatch alarm": 0.10,  # a month, for each metric of it
+    "EventBridge event": 1.00e-6,  # unchecked
+    "CloudWatch alarm": 0.10,  # a month, for each metric of it; unchecked
     "CloudWatch logs GB": 0.50,
     "Secret": 0.40,  # a month
     "Secrets Manager call": 0.05e-4,

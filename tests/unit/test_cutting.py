@@ -64,9 +64,13 @@ def test_a_line_over_the_limit_is_not_held_in_memory() -> None:
     assert peak < 1_000_000
 
 
-files = st.lists(
+texts = st.lists(
     st.sampled_from([b"", b"x", b'{"a":1}', "é€😀".encode(), "\u2028".encode(), b"\r", b"a" * 40]), max_size=12
 ).flatmap(lambda lines: st.sampled_from([b"\n", b"\r\n"]).map(lambda end: end.join(lines)))
+# Line ends of all kinds beside one another, characters cut anywhere, bytes that are no text.
+pieces = st.sampled_from([b"\n", b"\r", b"x", b"\x00", b"\xe2", b"\x80", b"\xa8"])
+bytes_of_all_kinds = st.lists(pieces, max_size=30).map(b"".join)
+files = texts | bytes_of_all_kinds
 
 
 @given(files, st.integers(1, 20), st.sampled_from([5, 1_000]))
