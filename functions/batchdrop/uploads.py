@@ -34,16 +34,14 @@ class Upload:
         self._where: Any = {"Bucket": bucket, "Key": key}
         self._upload: Any = {}
         self._parts: list[Any] = []
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._held: Any = bytearray()  # botocore sends it without a copy; boto3's types do not know
         self.bytes = 0
         self.answer: Any = None
 
     def write(self, chunk: bytes) -> None:
-        if self._held_bytes >= _PART:
+        if len(self._held) >= _PART:
             self._put_part()
-        self._held.append(chunk)
-        self._held_bytes += len(chunk)
+        self._held += chunk
         self.bytes += len(chunk)
 
     def __enter__(self) -> Self:
@@ -64,7 +62,7 @@ class Upload:
 
     def _finish(self) -> None:
         if not self._upload:
-            self.answer = self._client.put_object(**self._where, Body=self._take(), ContentType=CONTENT_TYPE)
+            self.answer = self._client.put_object(**self._where, Body=self._held, ContentType=CONTENT_TYPE)
             return
         self._put_part()
         self.answer = self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": self._parts})
@@ -74,14 +72,9 @@ class Upload:
             started = self._client.create_multipart_upload(**self._where, ContentType=CONTENT_TYPE)
             self._upload = {**self._where, "UploadId": started["UploadId"]}
         number = len(self._parts) + 1
-        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=self._take())
+        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=self._held)
+        self._held = bytearray()
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-
-    def _take(self) -> bytes:
-        taken = b"".join(self._held)
-        self._held.clear()
-        self._held_bytes = 0
-        return taken
 
     def _abort(self) -> None:
         if self._upload:
