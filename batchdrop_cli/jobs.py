@@ -169,7 +169,7 @@ def waits_for(cloud: Cloud, batches: Sequence[Batch]) -> list[str]:
 
 def _full(store: Store, batches: Sequence[Batch]) -> list[str]:
     ledgers = sorted({batch.ledger for batch in batches if batch.state is BatchState.WAITING})
-    taken = [(ledger, store.reserved(ledger)) for ledger in ledgers]
+    taken = [(ledger, store.ledger(ledger).reserved) for ledger in ledgers]
     return [f"{ledger}: its turn within its limits; {count:,} are taken now" for ledger, count in taken if count]
 
 

@@ -1,19 +1,24 @@
 """Admit: WAITING batches that fit into the provider's limits get their share and are sent to be submitted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 
 from aws_lambda_powertools import Logger
+from msgspec.structs import replace
 
 from batchdrop.errors import NotMyTurn
-from batchdrop.packing import capacity_of
+from batchdrop.ledgers import cost_of, limit_of
+from batchdrop.records import Ledger
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed, Due
-from batchdrop.writes import reserve
+from batchdrop.writes import count_in_hour, reserve
 
 logger = Logger(child=True)
+
+_HOUR_COUNT = 1  # the place of the hour's count among the writes of an admission
+_MOST_SERVED = 500  # jobs that a ledger remembers: 15 kB
 
 
 def admit_batches(provider: str, services: Services, has_time: Callable[[], bool] = lambda: True) -> int:
@@ -23,62 +28,85 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
     """
     if services.store.pause(provider) is not None:
         return 0
-    admission = _Admission(provider, services)
-    waiting = in_turn(services.store.waiting(provider, by=services.now()))
-    return sum(admission.admit(due) for due in takewhile(lambda _: has_time(), waiting))
+    waiting = list(services.store.waiting(provider, by=services.now()))
+    if not waiting:
+        return 0
+    ledgers = services.store.ledgers(provider)
+    admission = _Admission(provider, ledgers, waiting, services)
+    return sum(admission.admit(due) for due in takewhile(lambda _: has_time(), in_turn(waiting, ledgers)))
 
 
-def in_turn(waiting: Iterable[Due]) -> list[Due]:
-    """The order of admission: a job with a thousand batches lets one of each other job go before its second. Pure."""
-    before = Counter[str]()
-    turns: list[tuple[int, int, Due]] = []
+def in_turn(waiting: Iterable[Due], ledgers: Mapping[str, Ledger]) -> list[Due]:
+    """The order of admission: a job with a thousand batches lets one of each other job go before its second. Pure.
+
+    Who had its turn longest ago goes first, also where each run finds room for one batch only.
+    """
+    last = {(name, job): at for name, each in ledgers.items() for at, job in enumerate(each.served, start=1)}
+    before = Counter[tuple[str, str]]()
+    turns: list[tuple[int, int, int, Due]] = []
     for due in sorted(waiting, key=lambda each: (each.due_at, each.sk)):
-        turns.append((-due.priority, before[due.job], due))
-        before[due.job] += 1
-    return [due for *_, due in sorted(turns, key=lambda each: each[:2])]
+        queue = (due.ledger, due.job)
+        turns.append((-due.priority, before[queue], last.get(queue, 0), due))
+        before[queue] += 1
+    return [due for *_, due in sorted(turns, key=lambda each: each[:3])]
 
 
 class _Admission:
     """One round: remembers what it read of jobs, splits and ledgers, so that a full ledger's batches cost no call."""
 
-    def __init__(self, provider: str, services: Services) -> None:
+    def __init__(
+        self, provider: str, ledgers: Mapping[str, Ledger], waiting: Iterable[Due], services: Services
+    ) -> None:
         self._services = services
-        self._limit = capacity_of(services.providers[provider])
-        self._room: dict[str, int] = {}
+        self._provider = services.providers[provider]
+        self._ledgers = dict(ledgers)
+        self._jobs: dict[str, set[str]] = {}
+        for due in waiting:
+            self._jobs.setdefault(due.ledger, set()).add(due.job)
+        self._full: set[str] = set()
         self._running: dict[str, bool] = {}
         self._rounds: dict[tuple[str, int], int] = {}
 
     def admit(self, due: Due) -> bool:
-        room = self._room_of(due.ledger)
-        if room <= 0 or not self._runs(due.job) or due.round > self._round(due.job, due.split):
+        if due.ledger in self._full or not self._runs(due.job) or due.round > self._round(due.job, due.split):
             return False
-        cost = min(due.cost, self._limit)  # the limit may have been lowered since the batch was planned
+        ledger = self._ledgers.get(due.ledger) or Ledger(name=due.ledger)
+        limit = limit_of(self._provider, ledger, self._services.now())
+        cost = min(cost_of(due.cost, ledger), limit)
+        admitted = False
         try:
-            admitted = cost <= room and self._move(due, cost)
+            if ledger.reserved + cost <= limit:
+                self._ledgers[due.ledger] = self._move(due, ledger, cost, limit)
+                admitted = True
         except NotMyTurn:
             return False
-        except Changed:
-            admitted = False
-        self._room[due.ledger] = (
-            room - cost if admitted else 0
-        )  # what does not fit is waited for, whatever comes behind
+        except Changed as error:
+            if _HOUR_COUNT in error.refused:
+                self._full.update(self._jobs)
+        if not admitted:
+            self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
         return admitted
 
-    def _move(self, due: Due, cost: int) -> bool:
+    def _move(self, due: Due, ledger: Ledger, cost: int, limit: int) -> Ledger:
+        """Reserve and move in one transaction; the ledger as it is then."""
+        now = self._services.now()
         batch = self._services.store.batch(due.job, due.batch)
         if batch is None or batch.state is not BatchState.WAITING:
             raise NotMyTurn
-        take = reserve(batch.ledger, cost, limit=self._limit)
-        due_at = self._services.now() + self._services.settings.lease_seconds
-        self._services.store.move(batch, BatchState.ADMITTED, also=[take], cost=cost, due_at=due_at)
+        served = self._served(ledger, due.job)
+        take = [reserve(ledger.name, cost, limit=limit, **({"served": served} if served != ledger.served else {}))]
+        if self._provider.limits.batches_per_hour is not None:
+            take.append(count_in_hour(self._provider.name, now // 3_600, limit=self._provider.limits.batches_per_hour))
+        due_at = now + self._services.settings.lease_seconds
+        self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=due_at)
         logger.info("batch admitted", job=batch.job, batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)
-        return True
+        return replace(ledger, reserved=ledger.reserved + cost, served=served)
 
-    def _room_of(self, ledger: str) -> int:
-        if ledger not in self._room:
-            self._room[ledger] = self._limit - self._services.store.reserved(ledger)
-        return self._room[ledger]
+    def _served(self, ledger: Ledger, job: str) -> tuple[str, ...]:
+        """The jobs that wait for this ledger and had their turn, this one last."""
+        others = (each for each in ledger.served if each != job and each in self._jobs[ledger.name])
+        return (*others, job)[-_MOST_SERVED:]
 
     def _runs(self, job: str) -> bool:
         """Whether the job's whole file is planned and nobody stopped it; its claim checks this again."""

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from msgspec import Raw
 
-from batchdrop.packing import Bin, Group, Packer, cost_of
+from batchdrop.packing import Bin, Group, Packer
 from batchdrop.plans import PlannedBatch
 from batchdrop.records import Split
 from batchdrop.services import Services
@@ -109,7 +109,6 @@ class BatchWriter:
                 requests=filled.requests,
                 bytes=size,
                 tokens=filled.tokens,
-                cost=cost_of(filled, self._services.providers[filled.group.provider]),
                 requests_key=requests_key,
                 members_key=members_key,
             )

@@ -20,7 +20,7 @@ from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Store
 from batchdrop.submit import slot
 from batchdrop.turns import Minute
-from batchdrop.writes import free_slot, release
+from batchdrop.writes import Release, free_slot
 
 logger = Logger(child=True)
 
@@ -115,7 +115,7 @@ def _stop(batch: Batch, services: Services) -> None:
 
 
 def _close(batch: Batch, services: Services) -> None:
-    held = (release(batch.ledger, batch.cost),) if batch.state is BatchState.ADMITTED else ()
+    held = (Release(batch.ledger, batch.cost),) if batch.state is BatchState.ADMITTED else ()
     try:
         close_batch(batch, BatchState.CANCELLED, services, also=held, due_at=None)
     except NotMyTurn:
@@ -145,7 +145,7 @@ def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PRO
             batch,
             BatchState.FAILED,
             services,
-            also=(*([release(batch.ledger, batch.cost)] if is_held else []), *freed),
+            also=(*([Release(batch.ledger, batch.cost)] if is_held else []), *freed),
             failure_code=code,
             ended_at=services.now(),
             due_at=None,

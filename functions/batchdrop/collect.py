@@ -13,6 +13,7 @@ from batchdrop.cancel import give_up
 from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import Line, cut_lines
+from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
 from batchdrop.pauses import account_refused, pause_provider
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, is_account_error
@@ -114,12 +115,14 @@ def _disown(batch: Batch, services: Services) -> None:
     Raises:
         NotMyTurn: Always; what was read is not this batch's.
     """
+    cost = estimate_of(services.providers[batch.provider], requests=batch.requests, tokens=batch.tokens)
     logger.warning("adopted batch is another's", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
     try:
         services.store.move(
             batch,
             BatchState.SUBMITTING,
-            also=[reserve(batch.ledger, batch.cost, limit=_NO_LIMIT), *slot(batch, services, take_slot)],
+            also=[reserve(batch.ledger, cost, limit=_NO_LIMIT), *slot(batch, services, take_slot)],
+            cost=cost,
             excluded=(*batch.excluded, batch.batch_id),
             batch_id=None,
             submitted_at=None,
@@ -230,7 +233,10 @@ class _Copy:
     def _failed(self) -> None:
         """The provider refused the batch as a whole: find out whose fault it was."""
         failures = self._api.retrieve(self._batch.batch_id or "").failures
-        judged = openai.judge_failure(failures, requests=self._batch.requests, waits=self._batch.waits)
+        batch, services = self._batch, self._services
+        judged = openai.judge_failure(failures, requests=batch.requests, tokens=batch.tokens, waits=batch.waits)
+        if judged.limit is not None:
+            services.store.learn_limit(batch.ledger, judged.limit, services.now() + LEARNED_SECONDS)
         self.in_vain, self.is_final = judged.in_vain, not judged.in_vain
         blamed = {failure.line - 1: failure for failure in judged.refused if failure.line}
         if self.is_final:

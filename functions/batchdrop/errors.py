@@ -17,6 +17,19 @@ class Transient(BatchdropError):  # noqa: N818 - named by what the caller does n
     """Nothing is lost: leave the state as it is and try again later."""
 
 
+class LimitReached(Transient):
+    """The provider's queue is full, which is nobody's fault: wait.
+
+    Args:
+        summary: What happened, in short.
+        limit: How much the queue holds, if the provider said so.
+    """
+
+    def __init__(self, summary: str, *, limit: int | None) -> None:
+        super().__init__(summary)
+        self.limit = limit
+
+
 class OutOfTime(BatchdropError):  # noqa: N818 - named by what the caller does next
     """This run must end: what is done stays; let go, and sweep has the next run go on."""
 

@@ -10,7 +10,7 @@ from batchdrop.protocols import anthropic
 from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 
-_BYTES_OF_TWO_TOKENS = 7  # an estimate on the safe side for prompts of text; usage that comes back corrects nothing yet
+_BYTES_OF_TWO_TOKENS = 7  # an estimate on the safe side for prompts of text; admission corrects it by what comes back
 MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest
 _HALVINGS = 5  # down to a thirty-second
 _DISTINCT = 100  # different sizes of full batches
@@ -96,19 +96,6 @@ def tokens_of(size: int) -> int:
 def ledger_of(group: Group) -> str:
     """The ledger that a batch draws on: OpenAI counts tokens by model, Anthropic requests over all models."""
     return group.provider if group.model is None else f"{group.provider}/{group.model}"
-
-
-def cost_of(filled: Bin, provider: ProviderConfig) -> int:
-    """What a batch takes of its ledger; never more than the whole, so that the largest can still go alone."""
-    if provider.protocol is Protocol.ANTHROPIC:
-        return min(filled.requests, provider.limits.queued_requests)
-    return min(filled.tokens, provider.limits.enqueued_tokens)
-
-
-def capacity_of(provider: ProviderConfig) -> int:
-    """The whole of a ledger, in the units of `cost_of`."""
-    is_anthropic = provider.protocol is Protocol.ANTHROPIC
-    return provider.limits.queued_requests if is_anthropic else provider.limits.enqueued_tokens
 
 
 class Packer:

@@ -21,6 +21,7 @@ from batchdrop.deadlines import next_deadline
 from batchdrop.errors import NotMyTurn, Unprocessable
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import Files, Gone, Line, cut_lines
+from batchdrop.ledgers import estimate_of
 from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.packing import MAX_ROUTES, Routes, TooManyGroups, ledger_of
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
@@ -90,7 +91,7 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
             requests=each.requests,
             bytes=each.bytes,
             tokens=each.tokens,
-            cost=each.cost,
+            cost=estimate_of(provider, requests=each.requests, tokens=each.tokens),
             attempt=each.group.attempt,
             waits=each.group.waits,
             ledger=ledger_of(each.group),

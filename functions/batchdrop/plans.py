@@ -55,7 +55,6 @@ class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     bytes: int
     tokens: int
-    cost: int
     requests_key: str
     members_key: str
 

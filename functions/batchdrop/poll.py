@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.admit import admit_batches
 from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.ledgers import came_back
 from batchdrop.pauses import account_refused
 from batchdrop.polling import in_turn, is_asked, page_before, singly_after, usual_after
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
@@ -14,7 +15,7 @@ from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Due, Lease
 from batchdrop.turns import Minute
-from batchdrop.writes import release
+from batchdrop.writes import Release
 
 logger = Logger(child=True)
 
@@ -146,7 +147,8 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
         services.store.move(
             batch,
             BatchState.ENDED,
-            also=[release(batch.ledger, batch.cost)],
+            also=[Release(batch.ledger, batch.cost, **came_back(batch, found))],
+            cost=0,
             ended_as=found.ended_as,
             ended_at=now,
             output_file_id=found.output_file_id,

@@ -131,6 +131,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     proven to be others', and `adopted` says that its id was taken from a listing by its number of requests alone: the
     token in the results is the proof. `key_id` tells keys apart, without telling the key.
 
+    `cost` is what it holds of its ledger; while it waits, what it will need, as estimated from its bytes.
+
     Once it is collected, `again` counts its requests to be sent again, `in_vain` says that this time was no attempt.
     `seen` notes a download with missing lines, until a second one says the same. `is_duplicate` says that its create
     came after it had been given up, and its requests were sent with another: only its answers count.
@@ -176,6 +178,28 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     in_vain: bool = False
     seen: str | None = None
     is_duplicate: bool = False
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """What the unfinished batches of a provider, or of one of its models, hold together.
+
+    `moves` is raised by every reservation and release. `learned` is a limit that a refusal told, believed until
+    `learned_until`. `estimated` and `used` sum the tokens of batches that were answered whole: as their bytes said, and
+    as the provider counted them. `served` lists the waiting jobs that had their turn, the last one last.
+    """
+
+    name: str
+    reserved: int = 0
+    moves: int = 0
+    learned: int | None = None
+    learned_until: int = 0
+    estimated: int = 0
+    used: int = 0
+    served: tuple[str, ...] = ()
+
+    @property
+    def provider(self) -> str:
+        return self.name.partition("/")[0]
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

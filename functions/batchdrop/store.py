@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import stamina
+from aws_lambda_powertools import Logger
 
 from batchdrop.errors import NotMyTurn, Transient
-from batchdrop.records import Batch, Intent, Job, Split
+from batchdrop.records import Batch, Intent, Job, Ledger, Split
 from batchdrop.states import BatchState, State
 from batchdrop.writes import (
     DUE_SHARDS,
     HEAL,
     Item,
+    Release,
     Update,
     Write,
     add_row,
@@ -28,6 +30,7 @@ from batchdrop.writes import (
     encode,
     key_item,
     key_of,
+    ledger_key,
     moved,
     next_row,
     slot_key,
@@ -38,6 +41,8 @@ from batchdrop.writes import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+
+logger = Logger(child=True)
 
 _MOST_WRITES = 100  # of a transaction (DynamoDB's limit)
 
@@ -56,6 +61,20 @@ class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decid
 
 class _Conflict(Exception):  # noqa: N818 - it never leaves this module
     """Two transactions met on one row: the same write may go through in a moment."""
+
+
+def _without_debts(also: Sequence[Write], error: Changed) -> list[Write]:
+    """The writes of a refused transaction, where releases of more than is reserved take what there is.
+
+    Raises:
+        Changed: It was refused for another reason.
+    """
+    short = [each for number, each in enumerate(also) if number in error.refused and isinstance(each, Release)]
+    if not short:
+        raise error
+    for each in short:
+        logger.error("ledger was off: less was reserved than its batches hold", ledger=each.ledger)
+    return [each.to_zero() if each in short else each for each in also]
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,9 +230,15 @@ class Store:
         """Whether a create of its provider with this number of requests is not settled."""
         return self._item(**slot_key(batch)) is not None
 
-    def reserved(self, ledger: str) -> int:
-        item = self._item(f"LEDGER#{ledger}", "LEDGER")
-        return int(item["reserved"]) if item else 0
+    def ledger(self, name: str) -> Ledger:
+        item = self._item(*ledger_key(name))
+        return msgspec.convert({**(item or {}), "name": name}, Ledger)
+
+    def ledgers(self, provider: str) -> dict[str, Ledger]:
+        """The ledgers of a provider that were ever used, by name."""
+        items = self._items(f"PROVIDER#{provider}", "LEDGER#")
+        found = (msgspec.convert({**item, "name": item["sk"].removeprefix("LEDGER#")}, Ledger) for item in items)
+        return {ledger.name: ledger for ledger in found}
 
     def pause(self, provider: str) -> tuple[str, int] | None:
         """Why nothing is submitted to a provider, and until when; None when it is open."""
@@ -280,7 +305,11 @@ class Store:
         """
         new = next_row(row, state, changes)
         move_id = uuid.uuid4().hex
-        self._write(moved(row, new, move_id), also, move_id)
+        own = moved(row, new, move_id)
+        try:
+            self._write(own, also, move_id)
+        except Changed as error:
+            self._write(own, _without_debts(also, error), move_id)
         return new
 
     def claim[R: (Job, Split, Batch)](self, row: R, lease: int, **changes: Any) -> R:
@@ -314,6 +343,13 @@ class Store:
         update.set("due_key", values_of(row.with_(due_at=due_at))["due_key"])
         update.set("sends", row.sends + 1)
         return self._update_as(uuid.uuid4().hex, update) is not None
+
+    def learn_limit(self, ledger: str, limit: int, until: int) -> None:
+        """Believe a limit that a refusal told, until then."""
+        update = Update(*ledger_key(ledger))
+        update.set("learned", limit)
+        update.set("learned_until", until)
+        self._client.update_item(**update.request(self._table))
 
     def not_due(self, row: Job | Batch) -> None:
         """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""

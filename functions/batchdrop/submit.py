@@ -13,9 +13,12 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.errors import AccountRefused, OutcomeUnknown, Refused, Transient
+from batchdrop.errors import AccountRefused, LimitReached, OutcomeUnknown, Refused, Transient
+from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
 from batchdrop.orphans import upload_name
 from batchdrop.pauses import account_refused
+from batchdrop.protocols import openai
+from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.providers.api import BatchApi, Missing
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Intent, Job
@@ -24,7 +27,7 @@ from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
 from batchdrop.turns import turn
-from batchdrop.writes import Write, add_intent, free_slot, own_batch_id, release, require_state, take_slot
+from batchdrop.writes import Release, Write, add_intent, free_slot, own_batch_id, require_state, take_slot
 
 logger = Logger(child=True)
 
@@ -66,6 +69,8 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
     except Missing:
         logger.warning("batch not submitted: its upload is not there", job=job.id, batch=row.id)
         back_to_waiting(row, services, input_file_id=None)
+    except LimitReached as error:
+        _wait_for_room(row, error, services)
     except Transient as error:
         logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
         back_to_waiting(row, services)
@@ -178,10 +183,21 @@ def back_to_waiting(batch: Batch, services: Services, *, also: tuple[Write, ...]
     services.store.move(
         batch,
         BatchState.WAITING,
-        also=[release(batch.ledger, batch.cost), *freed, *also],
+        also=[Release(batch.ledger, batch.cost), *freed, *also],
+        cost=estimate_of(services.providers[batch.provider], requests=batch.requests, tokens=batch.tokens),
         due_at=services.now() + services.settings.tick_seconds,
         **changes,
     )
+
+
+def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> None:
+    logger.warning("batch not submitted: no room", job=batch.job, batch=batch.id, limit=error.limit)
+    if error.limit is not None:
+        services.store.learn_limit(batch.ledger, error.limit, services.now() + LEARNED_SECONDS)
+    if openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
+        _refused(batch, Refused(status=None, code=QUEUE_FULL), services)
+    else:
+        back_to_waiting(batch, services, waits=batch.waits + 1)
 
 
 def _refused(batch: Batch, error: Refused, services: Services) -> None:
@@ -192,7 +208,7 @@ def _refused(batch: Batch, error: Refused, services: Services) -> None:
         batch,
         BatchState.FAILED,
         services,
-        also=(release(batch.ledger, batch.cost), *freed),
+        also=(Release(batch.ledger, batch.cost), *freed),
         failure_code=error.code or f"http_{error.status}",
         ended_at=services.now(),
         due_at=None,

@@ -105,6 +105,9 @@ class Update:
     def set_to(self, attribute: str, expression: str) -> None:
         self._sets.append(f"{self.name(attribute)} = {expression}")
 
+    def raise_by(self, attribute: str, number: int) -> None:
+        self.set_to(attribute, f"if_not_exists({self.name(attribute)}, {self.value(0)}) + {self.value(number)}")
+
     def remove(self, attribute: str) -> None:
         self._removes.append(self.name(attribute))
 
@@ -250,20 +253,74 @@ def _intent_sk(batch: str, started_at: int) -> str:
     return f"INTENT#{batch}#{started_at}"
 
 
-def reserve(ledger: str, cost: int, *, limit: int) -> Write:
-    """Take `cost` of a ledger whose sum stays within `limit`; refused when it does not fit."""
-    update = Update(f"LEDGER#{ledger}", "LEDGER")
+def reserve(ledger: str, cost: int, *, limit: int, **changes: Any) -> Write:
+    """Take `cost` of a ledger whose sum stays within `limit`; refused when it does not fit.
+
+    Args:
+        ledger: Its name.
+        cost: In the ledger's own units: tokens, or requests.
+        limit: What the sum may not pass.
+        changes: Other attributes of the ledger.
+    """
+    update = _ledger_move(ledger)
     reserved = update.name("reserved")
     update.when_expression(f"(attribute_not_exists({reserved}) OR {reserved} <= {update.value(limit - cost)})")
-    update.set_to("reserved", f"if_not_exists({reserved}, {update.value(0)}) + {update.value(cost)}")
+    update.raise_by("reserved", cost)
+    for name, value in changes.items():
+        update.set(name, value)
     return lambda table: {"Update": update.request(table)}
 
 
-def release(ledger: str, cost: int) -> Write:
-    """Give back what `reserve` took; in the same transaction as the move that ends the need for it."""
-    update = Update(f"LEDGER#{ledger}", "LEDGER")
-    reserved = update.name("reserved")
-    update.set_to("reserved", f"{reserved} - {update.value(cost)}")
+class Release:
+    """Gives back what `reserve` took, in the transaction of the move that ends the need for it.
+
+    A ledger is never negative: the write is refused where less is reserved, and `Store.move` then writes `to_zero` in
+    its place, for a row that is off must not hold up a batch for ever.
+    """
+
+    def __init__(self, ledger: str, cost: int, *, estimated: int = 0, used: int = 0) -> None:
+        self.ledger, self._cost = ledger, cost
+        self._came_back = {"estimated": estimated, "used": used} if used else {}
+
+    def __call__(self, table: str) -> Item:
+        update = self._update()
+        update.when("reserved", ">=", self._cost)
+        update.set_to("reserved", f"{update.name('reserved')} - {update.value(self._cost)}")
+        return {"Update": update.request(table)}
+
+    def to_zero(self) -> Write:
+        """Take all there is; refused where that is enough after all."""
+        update = self._update()
+        reserved = update.name("reserved")
+        update.when_expression(f"(attribute_not_exists({reserved}) OR {reserved} < {update.value(self._cost)})")
+        update.set("reserved", 0)
+        return lambda table: {"Update": update.request(table)}
+
+    def _update(self) -> Update:
+        update = _ledger_move(self.ledger)
+        for name, tokens in self._came_back.items():
+            update.raise_by(name, tokens)
+        return update
+
+
+def _ledger_move(ledger: str) -> Update:
+    update = Update(*ledger_key(ledger))
+    update.raise_by("moves", 1)
+    return update
+
+
+def ledger_key(ledger: str) -> tuple[str, str]:
+    """Its `pk` and `sk`: all ledgers of a provider lie together."""
+    return f"PROVIDER#{ledger.partition('/')[0]}", f"LEDGER#{ledger}"
+
+
+def count_in_hour(provider: str, hour: int, *, limit: int) -> Write:
+    """One more batch of a provider in an hour (counted since 1970); refused when there were as many as may be."""
+    update = Update(f"PROVIDER#{provider}", f"HOUR#{hour}")
+    batches = update.name("batches")
+    update.when_expression(f"(attribute_not_exists({batches}) OR {batches} < {update.value(limit)})")
+    update.raise_by("batches", 1)
+    update.set("expires_at", (hour + 2) * 3_600)
     return lambda table: {"Update": update.request(table)}
 
 

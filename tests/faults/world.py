@@ -264,7 +264,7 @@ class World:
         """What should not be there any more."""
         table = self.aws.table.items
         rows = [f"row {key}" for key in self.rows() if not _may_stay(key)]
-        reserved = [f"{key[0]} reserves {each['reserved']}" for key, each in table.items() if _is_reserved(each)]
+        reserved = [f"{key[1]} reserves {each['reserved']}" for key, each in table.items() if _is_reserved(each)]
         work = [f"object {key}" for key in self.aws.objects if key.startswith("work/")]
         uploads = [f"unfinished upload of {key}" for key, _ in self.aws.uploads.values()]
         charges = self.simulator.charges()
@@ -346,7 +346,7 @@ def _may_stay(key: tuple[str, str]) -> bool:
     pk, sk = key
     kind = sk.partition("#")[0]
     is_jobs = (pk.startswith("JOB#") and kind in {"JOB", "INTENT"}) or pk.startswith("VERSION#")
-    return is_jobs or (pk.startswith("PROVIDER#") and kind == "BATCH") or pk.startswith(("LEDGER#", "LEASE#"))
+    return is_jobs or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR"}) or pk.startswith("LEASE#")
 
 
 def _is_reserved(item: dict[str, Any]) -> bool:

@@ -58,7 +58,7 @@ def test_batches_that_wait_are_cancelled_and_their_limits_given_back() -> None:
         cloud.deliver_all()
         cancel(cloud, job)
         cloud.settle()
-        assert cloud.services.store.reserved("openai/gpt-4o-mini") == 0
+        assert cloud.services.store.ledger("openai/gpt-4o-mini").reserved == 0
         assert cloud.simulator.charges()["openai"]["batches"] == 1
 
 
@@ -143,7 +143,6 @@ def test_a_round_that_never_began_does_not_stand_in_a_cancels_way(cloud: Cloud) 
         requests=1,
         bytes=1,
         tokens=1,
-        cost=1,
         requests_key=batch.requests_key,
         members_key=batch.members_key,
     )

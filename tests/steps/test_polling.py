@@ -212,10 +212,10 @@ def test_batches_behind_a_full_ledger_cost_no_call(cloud: Cloud, counted: tuple[
     services, client = counted
     waiting(cloud, 30, cost=800_000)
     assert admit_batches("openai", services) == 2
-    assert sorted(client.calls) == ["get_item"] * 6 + ["transact_write_items"] * 2
+    assert sorted(client.calls) == ["get_item"] * 5 + ["transact_write_items"] * 2
     client.calls.clear()
     assert admit_batches("openai", services) == 0
-    assert client.calls == ["get_item"] * 4  # the pause, the ledger, the job, the split
+    assert client.calls == ["get_item"] * 3  # the pause, the job, the split
 
 
 def test_a_batch_that_must_wait_for_its_job_does_not_hold_up_another(cloud: Cloud) -> None:

@@ -110,7 +110,7 @@ def test_a_create_that_is_refused_for_good_ends_its_lines_with_the_reason(cloud:
     out = cloud.run("input/x.jsonl", [claude("one"), chat("two")])
     assert [bool(result["error"]) for result in out.results] == [True, False]
     assert out.results[0]["error"]["source"] == "provider"
-    assert cloud.services.store.reserved("anthropic") == 0
+    assert cloud.services.store.ledger("anthropic").reserved == 0
 
 
 @pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
@@ -158,7 +158,36 @@ def test_batches_beyond_the_enqueued_tokens_wait_their_turn() -> None:
         out = cloud.run("input/x.jsonl", lines)
         assert codes(out.results) == [None] * 8
         assert cloud.simulator.charges()["openai"]["batches"] > 3
-        assert cloud.services.store.reserved("openai/gpt-4o-mini") == 0
+        assert cloud.services.store.ledger("openai/gpt-4o-mini").reserved == 0
+
+
+def test_an_hour_takes_so_many_batches_and_the_others_wait() -> None:
+    toml = TOML.read_text(encoding="utf-8").replace("batches_per_hour = 2_000", "batches_per_hour = 3")
+    with new_cloud(toml.replace("requests_per_batch = 50_000", "requests_per_batch = 1")) as cloud:
+        cloud.clock.now += 3_600 - cloud.clock.now % 3_600
+        job = cloud.drop("input/x.jsonl", jsonl([chat(str(number)) for number in range(7)]))
+        created = []
+        for _ in range(3):
+            cloud.deliver_all()
+            cloud.tick()
+            cloud.deliver_all()
+            created.append(cloud.simulator.charges()["openai"]["calls"]["create"])
+            cloud.tick(3_540)
+        assert created == [3, 6, 7]
+        cloud.settle()
+        assert job is not None
+        assert codes(cloud.outcome(job).results) == [None] * 7
+
+
+def test_a_create_that_finds_the_queue_full_waits_and_teaches(cloud: Cloud) -> None:
+    message = "Enqueued token limit reached. Limit: 90,000 enqueued tokens."
+    refused = {"code": 400, "error_code": "token_limit_exceeded", "message": message}
+    cloud.simulator.fault("status", provider="openai", operation="create", times=2, **refused)
+    out = cloud.run("input/x.jsonl", [chat("one"), chat("two")])
+    assert codes(out.results) == [None, None]
+    assert [result["attempts"] for result in out.results] == [1, 1]
+    ledger = cloud.services.store.ledger("openai/gpt-4o-mini")
+    assert (ledger.learned, ledger.reserved) == (90_000, 0)
 
 
 def test_batches_hold_no_more_than_the_provider_takes() -> None:

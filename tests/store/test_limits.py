@@ -28,7 +28,7 @@ def test_a_limit_that_was_lowered_after_planning_lets_the_batch_go_alone(cloud: 
     cloud.clock.now += 60
     assert [admit_batches("openai", cloud.services) for _ in range(2)] == [1, 0]
     (admitted,) = store.batches(job)
-    assert (admitted.state, admitted.cost, store.reserved(waiting.ledger)) == (BatchState.ADMITTED, 100, 100)
+    assert (admitted.state, admitted.cost, store.ledger(waiting.ledger).reserved) == (BatchState.ADMITTED, 100, 100)
 
     cloud.settle()
-    assert (cloud.outcome(job).manifest.status, store.reserved(waiting.ledger)) == ("COMPLETED", 0)
+    assert (cloud.outcome(job).manifest.status, store.ledger(waiting.ledger).reserved) == ("COMPLETED", 0)

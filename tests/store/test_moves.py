@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import stamina
 from batchdrop.errors import NotMyTurn, Transient
-from batchdrop.records import Intent
+from batchdrop.records import Intent, Ledger
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed, Lease, Pause, Store
 from batchdrop.writes import (
+    Release,
     add_intent,
     add_row,
+    count_in_hour,
     move_too,
     own_batch_id,
-    release,
     require_state,
     reserve,
     update_counter,
@@ -60,7 +61,7 @@ def test_of_two_workers_with_the_same_row_one_wins(store: Store, also: list[Any]
         store.move(batch, BatchState.ADMITTED, also=also, due_at=2)
     with pytest.raises(NotMyTurn):
         store.move(batch, BatchState.CANCELLED, also=also)
-    assert (store.batch(JOB, batch.id), store.reserved(LEDGER)) == (winner, len(also))
+    assert (store.batch(JOB, batch.id), store.ledger(LEDGER).reserved) == (winner, len(also))
 
 
 def test_a_row_in_another_state_is_not_moved_even_if_its_epoch_is_the_same(store: Store) -> None:
@@ -286,20 +287,61 @@ def test_a_ledger_is_never_over_its_limit(store: Store) -> None:
             admitted.append(store.move(a_batch(number), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)]))
         except Changed:
             continue
-    assert (len(admitted), store.reserved(LEDGER), store.reserved("another")) == (2, 80, 0)
-    store.move(admitted[0], BatchState.WAITING, also=[release(LEDGER, 40)])
+    assert (len(admitted), store.ledger(LEDGER).reserved, store.ledger("another").reserved) == (2, 80, 0)
+    store.move(admitted[0], BatchState.WAITING, also=[Release(LEDGER, 40)])
     store.move(a_batch(4), BatchState.ADMITTED, also=[reserve(LEDGER, 60, limit=100)])
-    assert store.reserved(LEDGER) == 100
+    assert store.ledger(LEDGER).reserved == 100
 
 
 def test_a_share_is_given_back_once(store: Store) -> None:
     batch = a_batch()
     store.add(batch)
     admitted = store.move(batch, BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
-    store.move(admitted, BatchState.WAITING, also=[release(LEDGER, 40)])
+    store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40)])
     with pytest.raises(NotMyTurn):
-        store.move(admitted, BatchState.WAITING, also=[release(LEDGER, 40)])
-    assert store.reserved(LEDGER) == 0
+        store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40)])
+    assert store.ledger(LEDGER).reserved == 0
+
+
+@pytest.mark.parametrize("reserved", [None, 0, 39])
+def test_a_ledger_that_is_off_is_never_negative_and_holds_up_no_batch(store: Store, reserved: int | None) -> None:
+    store.add(a_batch(state=BatchState.ADMITTED))
+    store.add(a_batch(1))
+    if reserved is not None:
+        store.move(a_batch(1), BatchState.ADMITTED, also=[reserve(LEDGER, reserved, limit=100)])
+    store.move(a_batch(state=BatchState.ADMITTED), BatchState.WAITING, also=[Release(LEDGER, 40)])
+    assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(epoch=2), 0)
+
+
+def test_a_release_that_is_refused_with_another_write_is_decided_anew(store: Store) -> None:
+    store.add(a_job(unplanned=3))
+    store.add(a_batch(state=BatchState.ADMITTED))
+    count = update_counter(a_job(), "unplanned", 1, to=0)
+    with pytest.raises(Changed) as refused:
+        store.move(a_batch(state=BatchState.ADMITTED), BatchState.WAITING, also=[count, Release(LEDGER, 40)])
+    assert refused.value.refused == {0}
+    assert store.ledger(LEDGER) == Ledger(name=LEDGER)
+
+
+def test_a_ledger_learns_with_what_is_given_back(store: Store) -> None:
+    store.add(a_batch())
+    admitted = store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100, served=("job",))])
+    store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40, estimated=40, used=35)])
+    store.learn_limit(LEDGER, 90_000, NOW + 60)
+    store.learn_limit("anthropic", 5, NOW)
+    ledger = Ledger(
+        name=LEDGER, moves=2, learned=90_000, learned_until=NOW + 60, estimated=40, used=35, served=("job",)
+    )
+    assert (store.ledger(LEDGER), store.ledgers("openai")) == (ledger, {LEDGER: ledger})
+
+
+def test_an_hour_has_so_many_batches_and_no_more(store: Store) -> None:
+    store.add_all([a_batch(number) for number in range(3)])
+    store.move(a_batch(0), BatchState.ADMITTED, also=[count_in_hour("openai", 7, limit=1)])
+    with pytest.raises(Changed) as refused:
+        store.move(a_batch(1), BatchState.ADMITTED, also=[count_in_hour("openai", 7, limit=1)])
+    assert refused.value.refused == {0}
+    store.move(a_batch(2), BatchState.ADMITTED, also=[count_in_hour("openai", 8, limit=1)])
 
 
 def test_what_takes_the_whole_ledger_fits_when_it_is_empty_again(store: Store) -> None:
@@ -307,8 +349,8 @@ def test_what_takes_the_whole_ledger_fits_when_it_is_empty_again(store: Store) -
     store.add(batch)
     for _ in range(2):
         batch = store.move(batch, BatchState.ADMITTED, also=[reserve(LEDGER, 100, limit=100)])
-        batch = store.move(batch, BatchState.WAITING, also=[release(LEDGER, 100)])
-    assert store.reserved(LEDGER) == 0
+        batch = store.move(batch, BatchState.WAITING, also=[Release(LEDGER, 100)])
+    assert store.ledger(LEDGER).reserved == 0
 
 
 # Replies that are lost
@@ -365,7 +407,7 @@ def test_a_transaction_whose_reply_was_lost_happens_once(store: Store, client: A
     store.add(a_batch())
     with lost_reply(client, "TransactWriteItems") as calls:
         moved = store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
-    assert (len(calls), store.batch(JOB, moved.id), store.reserved(LEDGER)) == (2, moved, 40)
+    assert (len(calls), store.batch(JOB, moved.id), store.ledger(LEDGER).reserved) == (2, moved, 40)
 
 
 def test_the_id_of_another_workers_move_is_not_ones_own(store: Store, client: Any) -> None:
@@ -403,7 +445,7 @@ def test_a_transaction_that_meets_another_is_repeated(client: Any, clock: Clock,
     store.add(a_batch())
     with stamina.set_testing(True, attempts=8):
         store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
-    assert (busy.left, store.reserved(LEDGER)) == (0, 40)
+    assert (busy.left, store.ledger(LEDGER).reserved) == (0, 40)
 
 
 def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(client: Any, clock: Clock) -> None:
@@ -411,7 +453,7 @@ def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(clien
     store.add(a_batch())
     with stamina.set_testing(True, attempts=8), pytest.raises(Transient):
         store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
-    assert (store.batch(JOB, a_batch().id), store.reserved(LEDGER)) == (a_batch(), 0)
+    assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(), 0)
 
 
 # Leases and pauses

@@ -18,7 +18,7 @@ from batchdrop.protocols.loose import (
     utf8,
     whole,
 )
-from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
+from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Failure, Outcome, retryable_status, told_limit
 from batchdrop.protocols.rules import Body, LineProblem, array, read_body, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -175,20 +175,24 @@ class _UsualLine(msgspec.Struct, gc=False):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch that failed as a whole means for its requests: `refused` ones end, `in_vain` the others go again."""
+    """What a batch that failed as a whole means for its requests: `refused` ones end, `in_vain` the others go again.
+
+    `limit` is how many enqueued tokens there may be, if a refusal told it.
+    """
 
     refused: tuple[Failure, ...] = ()
     in_vain: bool
+    limit: int | None = None
 
 
-_WAITS = frozenset({"token_limit_exceeded", "too_many_tasks", "rate_limit_exceeded"})
+_WAITS = frozenset({QUEUE_FULL, "too_many_tasks", "rate_limit_exceeded"})
 _INCIDENTS = frozenset({"server_error", "internal_error", "internal_server_error", "timeout", "service_unavailable"})
 _FILE_WORDS = ("cannot find file", "does not have access", "file not found", "no such file")
 _OF_ALL = frozenset({"model_not_found", "mismatched_model", "invalid_url", "invalid_endpoint", "invalid_model"})
 _INCIDENT_TRIES = 5
 
 
-def judge_failure(failures: tuple[Failure, ...], *, requests: int, waits: int) -> Judgement:
+def judge_failure(failures: tuple[Failure, ...], *, requests: int, tokens: int, waits: int) -> Judgement:
     """Whose fault a failed batch was; the set of codes is open, and what is not known is final.
 
     A batch has one model and one endpoint: a code about them speaks of all its lines, whichever line it names.
@@ -197,8 +201,14 @@ def judge_failure(failures: tuple[Failure, ...], *, requests: int, waits: int) -
     if refused:
         return Judgement(refused=refused, in_vain=waits < _INCIDENT_TRIES)
     if any(failure.code in _WAITS for failure in failures):
-        return Judgement(in_vain=True)
+        limit = next(filter(None, (told_limit(failure.message) for failure in failures)), None)
+        return Judgement(in_vain=not never_fits(limit, requests=requests, tokens=tokens, waits=waits), limit=limit)
     return Judgement(in_vain=waits < _INCIDENT_TRIES and any(_is_incident(failure) for failure in failures))
+
+
+def never_fits(limit: int | None, *, requests: int, tokens: int, waits: int) -> bool:
+    """Whether a single request is larger than all that may be enqueued; its tokens are an estimate, so it is tried."""
+    return limit is not None and requests == 1 and tokens > limit and waits >= _INCIDENT_TRIES
 
 
 def _is_incident(failure: Failure) -> bool:

@@ -1,5 +1,7 @@
 """What became of one request, in our words, whichever protocol said it."""
 
+import re
+
 import msgspec
 
 from batchdrop.manifest import Usage
@@ -7,6 +9,8 @@ from batchdrop.results import Response, ResultError
 
 _PASSING = frozenset({0, 408, 409, 429})  # 0: the request never reached the model (seen in "completed" batches)
 _SERVER_ERROR = 500
+_LIMIT = re.compile(r"limit:\s*(\d[\d,]{0,20})\s+enqueued tokens", re.IGNORECASE | re.ASCII)
+QUEUE_FULL = "token_limit_exceeded"
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -40,6 +44,12 @@ def is_account_error(code: str | None, message: str) -> bool:
     An empty account says so with other codes too: "Your credit balance is too low" is an `invalid_request_error`.
     """
     return code in _ACCOUNT_CODES or message.lower().startswith("your credit balance is too low")
+
+
+def told_limit(message: str) -> int | None:
+    """How many enqueued tokens an account may have, where a refusal says so ("Limit: 90,000 enqueued tokens.")."""
+    found = _LIMIT.search(message)
+    return int(found[1].replace(",", "")) or None if found else None
 
 
 def retryable_status(status: int | None) -> bool:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.errors import AccountRefused, LimitReached, Refused, Transient
 from batchdrop.protocols.loose import said
-from batchdrop.protocols.outcome import is_account_error
+from batchdrop.protocols.outcome import QUEUE_FULL, is_account_error, told_limit
 from batchdrop.providers.api import Missing
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def refusal(status: int, body: bytes) -> Exception:
         return AccountRefused(f"the key was refused ({summary})")
     if status == _NOT_FOUND:
         return Missing(summary)
-    if status >= _SERVER_ERROR or status in _LATER_STATUSES:
-        return Transient(summary)
+    if status >= _SERVER_ERROR or status in _LATER_STATUSES or code == QUEUE_FULL:
+        return LimitReached(summary, limit=told_limit(text)) if code == QUEUE_FULL else Transient(summary)
     return Refused(status=status, code=code)
 
 

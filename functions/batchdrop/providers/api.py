@@ -23,6 +23,7 @@ class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         ended_as: `completed`, `expired`, `cancelled` or `failed` when the provider is done with it; else None.
         failures: Why it failed as a whole.
+        input_tokens: Those of all its requests; None until all are answered, or where the server does not say.
     """
 
     id: str
@@ -34,6 +35,7 @@ class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
     error_file_id: str | None = None
     metadata: dict[str, str] = {}
     failures: tuple[Failure, ...] = ()
+    input_tokens: int | None = None
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):

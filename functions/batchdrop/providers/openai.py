@@ -43,6 +43,7 @@ class _Batch(msgspec.Struct):
     error_file_id: Raw = loose.NULL
     metadata: Raw = loose.NULL
     request_counts: Raw = loose.NULL
+    usage: Raw = loose.NULL
     errors: Raw = loose.NULL
 
 
@@ -221,13 +222,23 @@ def _in_our_words(batch_id: str, status: str, read: _Batch) -> ProviderBatch:
         id=batch_id,
         ended_as=_ENDED_AS.get(status.lower()),
         created_at=loose.seconds(read.created_at),
-        requests=loose.whole(loose.mapping(read.request_counts).get("total", loose.NULL)) or 0,
+        requests=_count(read.request_counts, "total") or 0,
         input_file_id=loose.identifier(read.input_file_id),
         output_file_id=loose.identifier(read.output_file_id),
         error_file_id=loose.identifier(read.error_file_id),
         metadata={name: value for name, value in metadata.items() if value is not None},
         failures=_failures(read.errors),
+        input_tokens=_input_tokens(read),
     )
+
+
+def _count(counts: Raw, name: str) -> int | None:
+    return loose.whole(loose.mapping(counts).get(name, loose.NULL))
+
+
+def _input_tokens(read: _Batch) -> int | None:
+    completed, total = _count(read.request_counts, "completed"), _count(read.request_counts, "total")
+    return _count(read.usage, "input_tokens") if completed and completed == total else None
 
 
 def _failures(errors: Raw) -> tuple[Failure, ...]:

@@ -1,0 +1,38 @@
+"""Ledgers: what a batch takes of its provider's limit, and what that limit is believed to be. Pure.
+
+OpenAI counts the prompt tokens of unfinished batches, for each model; Anthropic counts requests, over all models.
+"""
+
+from batchdrop.providers.api import ProviderBatch
+from batchdrop.providers.config import Protocol, ProviderConfig
+from batchdrop.records import Batch, Ledger
+
+LEARNED_SECONDS = 86_400  # how long a limit that a refusal told is believed
+_PRIOR = 1_000_000  # tokens: how much must have come back before it outweighs the estimate
+_MOST = 4  # times: a correction is never greater, nor less than its inverse
+
+
+def estimate_of(provider: ProviderConfig, *, requests: int, tokens: int) -> int:
+    """What a batch takes, before anything is known of how its tokens really count."""
+    return requests if provider.protocol is Protocol.ANTHROPIC else tokens
+
+
+def cost_of(estimate: int, ledger: Ledger) -> int:
+    """The estimate, corrected by how the provider counted what came back."""
+    used, estimated = ledger.used + _PRIOR, ledger.estimated + _PRIOR
+    corrected = -(-estimate * used // estimated)
+    return min(max(corrected, -(-estimate // _MOST)), estimate * _MOST)
+
+
+def came_back(batch: Batch, found: ProviderBatch) -> dict[str, int]:
+    """What an ended batch tells of how tokens count; nothing where the provider does not say, or not of all of it."""
+    return {} if found.input_tokens is None else {"estimated": batch.tokens, "used": found.input_tokens}
+
+
+def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:
+    """The whole of a ledger: what is configured, or less, where a refusal told so lately."""
+    limits = provider.limits
+    configured = limits.queued_requests if provider.protocol is Protocol.ANTHROPIC else limits.enqueued_tokens
+    if ledger.learned is None or ledger.learned_until <= now:
+        return configured
+    return min(configured, ledger.learned)
