@@ -72,7 +72,10 @@ class _Admission:
             return False
         ledger = self._ledgers.get(due.ledger) or Ledger(name=due.ledger)
         limit = limit_of(self._provider, ledger, self._services.now())
-        cost = min(cost_of(due.cost, ledger), limit)
+        cost = cost_of(due.cost, ledger)
+        if cost > limit and self._is_replaced(due):
+            return False
+        cost = min(cost, limit)  # a single request may go alone, whatever its size
         admitted = False
         try:
             if ledger.reserved + cost <= limit:
@@ -87,6 +90,18 @@ class _Admission:
             self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
         return admitted
 
+    def _is_replaced(self, due: Due) -> bool:
+        """Whether a batch that never fits is sent to be replaced by smaller ones."""
+        batch = self._services.store.batch(due.job, due.batch)
+        if batch is None or batch.state is not BatchState.WAITING:
+            return True
+        if batch.requests > 1 and self._services.store.sending(batch, self._lease_end()):
+            self._services.queues.submit(batch.job, batch.id)
+        return batch.requests > 1
+
+    def _lease_end(self) -> int:
+        return self._services.now() + self._services.settings.lease_seconds
+
     def _move(self, due: Due, ledger: Ledger, cost: int, limit: int) -> Ledger:
         """Reserve and move in one transaction; the ledger as it is then."""
         now = self._services.now()
@@ -97,8 +112,7 @@ class _Admission:
         take = [reserve(ledger.name, cost, limit=limit, **({"served": served} if served != ledger.served else {}))]
         if self._provider.limits.batches_per_hour is not None:
             take.append(count_in_hour(self._provider.name, now // 3_600, limit=self._provider.limits.batches_per_hour))
-        due_at = now + self._services.settings.lease_seconds
-        self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=due_at)
+        self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=self._lease_end())
         logger.info("batch admitted", job=batch.job, batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)
         return replace(ledger, reserved=ledger.reserved + cost, served=served)

@@ -143,6 +143,9 @@ class _Sent:
         if code == ErrorCode.UNREADABLE_RESULT:
             message = "The provider has the batch's results no more; they were paid for, and are not sent again."
             return ResultError(code=code, message=message, source="provider", retryable=False)
+        if code == ErrorCode.REQUEST_TOO_LARGE:
+            message = "The provider refuses this line for its size, even in a batch of its own."
+            return ResultError(code=code, message=message, source="provider", retryable=False)
         if self.batch.state is BatchState.FAILED:
             message = f"The provider refused the whole batch: {code}."
             return ResultError(
@@ -197,7 +200,11 @@ class _Assembly:
         self._plan: Plan = read_plan(split, services)
         opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
         self._lines_before = opened.lines_before[split.index]
-        batches = [each for each in services.store.batches(split.job, split.index) if each.round <= split.round]
+        batches = [
+            each
+            for each in services.store.batches(split.job, split.index)
+            if each.round <= split.round and each.state is not BatchState.REPLACED
+        ]
         self._sent = [_Sent(each, services) for each in batches]
         self._is_cancelled = job.state is JobState.CANCELLING
         self.total, self.done = self._plan.lines - self._plan.blank_lines, split.assembled

@@ -7,9 +7,8 @@ from typing import BinaryIO
 
 from msgspec import Raw
 
-from batchdrop.packing import Bin, Group, Packer
+from batchdrop.packing import Bin, Group, Packer, Room
 from batchdrop.plans import PlannedBatch
-from batchdrop.records import Split
 from batchdrop.services import Services
 
 _WRITE_BUFFER = 256 * 1024
@@ -39,6 +38,11 @@ def wire_body(line: bytes) -> bytes:
     return text[text.index(mark, after_id) + len(mark) : -1]
 
 
+def round_name(split: int, round_: int) -> str:
+    """What the ids of a round's batches begin with."""
+    return f"{split:05}-{round_}"
+
+
 class _Spool:
     """A batch's requests and members while they are written."""
 
@@ -57,16 +61,18 @@ class BatchWriter:
     """Packs requests into batches and writes their files; memory holds four bytes a request.
 
     Args:
-        split: Whose lines they are.
-        round_: The round that the batches belong to.
+        name: What the batches' ids begin with: split and round.
         prefix: Where the files go, in `work/`.
         folder: A folder on disk for them until they are whole.
+        split: Whose lines they are.
+        room: What a batch may hold, instead of the provider's limits.
     """
 
-    def __init__(self, split: Split, round_: int, prefix: str, folder: Path, services: Services) -> None:
-        self._split, self._round, self._prefix, self._folder = split, round_, prefix, folder
-        self._services = services
-        self._packer = Packer(services.providers, split=split.index)
+    def __init__(  # noqa: PLR0913 - what they are called, where they go, what they hold
+        self, name: str, prefix: str, folder: Path, services: Services, *, split: int, room: Room | None = None
+    ) -> None:
+        self._name, self._prefix, self._folder, self._services = name, prefix, folder, services
+        self._packer = Packer(services.providers, split=split, room=room)
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
 
@@ -115,7 +121,7 @@ class BatchWriter:
         )
 
     def _id(self, number: int) -> str:
-        return f"{self._split.index:05}-{self._round}-{number:04}"
+        return f"{self._name}-{number:04}"
 
     def _token(self, number: int) -> str:
         """Names a batch at the provider: of this deployment, this job, this attempt at writing it."""

@@ -19,9 +19,20 @@ def estimate_of(provider: ProviderConfig, *, requests: int, tokens: int) -> int:
 
 def cost_of(estimate: int, ledger: Ledger) -> int:
     """The estimate, corrected by how the provider counted what came back."""
+    used, estimated = _correction(ledger)
+    return -(-estimate * used // estimated)
+
+
+def most_of(limit: int, ledger: Ledger) -> int:
+    """The greatest estimate whose cost is within the limit."""
+    used, estimated = _correction(ledger)
+    return limit * estimated // used
+
+
+def _correction(ledger: Ledger) -> tuple[int, int]:
+    """So many tokens for so many estimated ones."""
     used, estimated = ledger.used + _PRIOR, ledger.estimated + _PRIOR
-    corrected = -(-estimate * used // estimated)
-    return min(max(corrected, -(-estimate // _MOST)), estimate * _MOST)
+    return min(max(used, -(-estimated // _MOST)), estimated * _MOST), estimated
 
 
 def came_back(batch: Batch, found: ProviderBatch) -> dict[str, int]:

@@ -42,11 +42,11 @@ class Bin(msgspec.Struct, kw_only=True):
     inputs: int = 0
 
 
-class _Room(msgspec.Struct, frozen=True):
-    """What a batch may hold; `tokens` is infinite where they are not limited."""
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch may hold; infinite where that is not limited."""
 
     requests: int
-    bytes: int
+    bytes: float
     tokens: float
 
 
@@ -99,12 +99,19 @@ def ledger_of(group: Group) -> str:
 
 
 class Packer:
-    """Puts each request into the open batch of its group, and opens a new one where it does not fit."""
+    """Puts each request into the open batch of its group, and opens a new one where it does not fit.
 
-    def __init__(self, providers: Providers, *, split: int = 0) -> None:
+    Args:
+        providers: Whose limits a batch keeps.
+        split: Whose lines they are.
+        room: What a batch may hold, instead of these limits.
+    """
+
+    def __init__(self, providers: Providers, *, split: int = 0, room: Room | None = None) -> None:
         self._providers = providers
         self._split = split
-        self._open: dict[Group, tuple[Bin, _Room]] = {}
+        self._room = room
+        self._open: dict[Group, tuple[Bin, Room]] = {}
         self.count = 0
 
     def fit(self, group: Group, body_bytes: int, inputs: int) -> tuple[Bin, Bin | None]:
@@ -130,16 +137,18 @@ class Packer:
         """The batches that are still open, in the order of their numbers."""
         return sorted((filled for filled, _ in self._open.values()), key=lambda each: each.number)
 
-    def _begin(self, group: Group) -> tuple[Bin, _Room]:
+    def _begin(self, group: Group) -> tuple[Bin, Room]:
+        begun = self._open[group] = Bin(number=self.count, group=group), self._room or self._room_of(group)
+        self.count += 1
+        return begun
+
+    def _room_of(self, group: Group) -> Room:
         limits: Limits = self._providers[group.provider].limits
         requests, tokens = limits.requests_per_batch, float(_tokens(limits, group))
         if self._providers[group.provider].protocol is Protocol.ANTHROPIC:
             requests = _distinct(min(requests, limits.queued_requests), self._split, self.count)
             tokens = math.inf
-        begun = Bin(number=self.count, group=group), _Room(requests, limits.bytes_per_batch, tokens)
-        self._open[group] = begun
-        self.count += 1
-        return begun
+        return Room(requests=requests, bytes=limits.bytes_per_batch, tokens=tokens)
 
 
 def _tokens(limits: Limits, group: Group) -> int:

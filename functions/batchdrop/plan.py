@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.admit import admit_batches
-from batchdrop.batch_files import BatchWriter
+from batchdrop.batch_files import BatchWriter, round_name
 from batchdrop.compressed import inflate_source
 from batchdrop.deadlines import next_deadline
 from batchdrop.errors import NotMyTurn, Unprocessable
@@ -270,7 +270,7 @@ class _PlanWriter:
             drop_params=job.settings.drop_params,
         )
         self._prefix = files.attempt_prefix(split, "plan")
-        self._batches = BatchWriter(split, 0, self._prefix, folder, services)
+        self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
         self._routes = Routes(services.providers)
         self._errors: list[tuple[int, str]] = []
         self._invalid = 0

@@ -29,6 +29,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_ERROR = "unknown_error"
     UNREADABLE_RESULT = "unreadable_result"
     PROVIDER_STUCK = "provider_stuck"
+    REQUEST_TOO_LARGE = "request_too_large"
     PROVIDER_FAILED = "provider_failed"
     CANCELLED = "cancelled"
     TOO_MANY_GROUPS = "too_many_groups"

@@ -5,7 +5,7 @@ either lets the split be assembled, or puts all that is to be sent again into ne
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.admit import admit_batches
-from batchdrop.batch_files import BatchWriter, wire_body
+from batchdrop.batch_files import BatchWriter, round_name, wire_body
 from batchdrop.collected import Collected, Found, read_collected
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone, cut_lines
@@ -101,7 +101,8 @@ def _round(split: Split, number: int, services: Services) -> Round:
 def _plan_round(split: Split, last: Batch, left: list[Batch], answered: set[int], services: Services) -> Round:
     with tempfile.TemporaryDirectory() as folder:
         prefix = f"{files.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
-        writer = BatchWriter(split, split.round + 1, prefix, Path(folder), services)
+        name = round_name(split.index, split.round + 1)
+        writer = BatchWriter(name, prefix, Path(folder), services, split=split.index)
         for each in left:
             _pool(each, answered, writer, services)
         planned = Round(batches=writer.finish(), goes_on=[each.id for each in left])
@@ -143,7 +144,16 @@ def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Servi
         waits=batch.waits + batch.in_vain,
     )
     positions = (at for at in _positions(batch, services) if members[at] not in answered)
-    following = next(positions, None)
+    copy_requests(batch, group, positions, writer, services)
+
+
+def copy_requests(
+    batch: Batch, group: Group, positions: Iterable[int], writer: BatchWriter, services: Services
+) -> None:
+    """Put requests of a batch, at ascending positions, into batches of a group."""
+    members = read_members(services.files, batch.members_key)
+    wanted = iter(positions)
+    following = next(wanted, None)
     stream = services.files.stream(batch.requests_key)
     for position, line in enumerate(cut_lines(stream, offset=0, max_bytes=_LINE_BYTES)):
         if following is None:
@@ -152,7 +162,7 @@ def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Servi
             body = wire_body(line.bytes)
             inputs = openai.check(msgspec.Raw(body), batch.endpoint) if batch.endpoint == openai.EMBEDDINGS else 0
             writer.add(group, body, inputs, members[position])
-            following = next(positions, None)
+            following = next(wanted, None)
 
 
 def _positions(batch: Batch, services: Services) -> Iterator[int]:

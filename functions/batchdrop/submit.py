@@ -22,6 +22,8 @@ from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.providers.api import BatchApi, Missing
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Intent, Job
+from batchdrop.replace import halve, replace_oversized
+from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
@@ -34,14 +36,21 @@ logger = Logger(child=True)
 WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
 _JOB_CHECK = 1  # the place of the job's check among the writes of an intent
 _LONGEST_SLOT_DELAY = 30  # seconds
+_TOO_LARGE = 413  # HTTP's content too large
 
 
 def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
-    """Submit a batch, unless it is submitted or another worker is at it."""
+    """Submit a batch, unless it is submitted or another worker is at it.
+
+    One that still waits was sent because it is too large to be admitted: it is replaced by smaller ones.
+    """
     job, batch = services.store.job(job_id), services.store.batch(job_id, batch_id)
-    if job is None or batch is None or batch.state is not BatchState.ADMITTED:
+    if job is None or batch is None or batch.state not in {BatchState.WAITING, BatchState.ADMITTED}:
         return
     with turn(job_id, services):
+        if batch.state is BatchState.WAITING:
+            replace_oversized(batch, services)
+            return
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if services.store.pause(batch.provider) is not None:
             back_to_waiting(claimed, services)
@@ -201,15 +210,21 @@ def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> Non
 
 
 def _refused(batch: Batch, error: Refused, services: Services) -> None:
-    """The provider will never take it: its lines end with the provider's reason."""
+    """The provider will never take it: it is cut in two where it is too large, or its lines end with the reason."""
     freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
+    held: tuple[Write, ...] = (Release(batch.ledger, batch.cost), *freed)
+    is_too_large = error.status == _TOO_LARGE
+    if is_too_large and batch.requests > 1:
+        halve(batch, services, also=held)
+        return
+    code = ErrorCode.REQUEST_TOO_LARGE if is_too_large else error.code
     logger.error("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code)
     close_batch(
         batch,
         BatchState.FAILED,
         services,
-        also=(Release(batch.ledger, batch.cost), *freed),
-        failure_code=error.code or f"http_{error.status}",
+        also=held,
+        failure_code=code or f"http_{error.status}",
         ended_at=services.now(),
         due_at=None,
     )

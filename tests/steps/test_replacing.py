@@ -1,0 +1,165 @@
+"""Within limits: a batch that is larger than its provider takes becomes smaller ones, and no line fails for it."""
+
+from typing import Any
+
+import pytest
+from batchdrop.admit import admit_batches
+from batchdrop.cancel import ask_to_cancel
+from batchdrop.errors import NotMyTurn
+from batchdrop.packing import tokens_of
+from batchdrop.records import Batch
+from batchdrop.replace import replace_oversized
+from batchdrop.states import BatchState
+from batchdrop.submit import submit_batch
+from faking.cloud import Cloud, jsonl
+from faking.lines import chat, claude, got, wanted
+
+from provider_simulator import lifecycle
+
+LEDGER = "openai/gpt-4o-mini"
+LIMIT = 2_000_000
+
+
+def created(cloud: Cloud) -> list[Any]:
+    """The simulator's batches, the oldest first."""
+    return sorted(cloud.simulator.engine.store.batches(), key=lambda each: each.created_at)
+
+
+def most_enqueued(cloud: Cloud) -> int:
+    """The most tokens that were ever in unfinished batches together, as the provider counts them."""
+    found = [each for each in created(cloud) if each.scan is not None]
+    return max(
+        sum(each.scan.input_tokens for each in found if lifecycle.is_live(each, begun.created_at)) for begun in found
+    )
+
+
+def waiting(cloud: Cloud, lines: list[Any]) -> Batch:
+    """The one batch of a file's lines, planned and too large to be admitted."""
+    cloud.services.store.learn_limit(LEDGER, 100, cloud.clock.seconds() + 86_400)
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    assert job is not None
+    cloud.deliver("plan")
+    (batch,) = cloud.services.store.batches(job)
+    return batch
+
+
+def states(cloud: Cloud, job: str) -> list[tuple[str, str, int]]:
+    return [(each.id, each.state, each.requests) for each in cloud.services.store.batches(job)]
+
+
+def test_ten_times_the_limit_passes_within_it_and_no_line_fails(cloud: Cloud) -> None:
+    cloud.simulator.enqueued_limit("gpt-*", LIMIT)
+    cloud.simulator.shape(provider="openai", seconds_to_complete=100)
+    lines = [chat(f"{number} " + "word " * 80_000, number) for number in range(200)]
+    assert sum(tokens_of(len(line["body"]["messages"][0]["content"])) for line in lines) > 10 * LIMIT
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    assert job is not None
+    cloud.settle(rounds=200)
+    out = cloud.outcome(job)
+    assert [result["error"] for result in out.results] == [None] * 200
+    assert {result["attempts"] for result in out.results} == {1}
+    assert LIMIT // 2 < most_enqueued(cloud) <= LIMIT
+    assert not [each.id for each in created(cloud) if lifecycle.failed(each)]
+    assert cloud.services.store.ledger(LEDGER).reserved == 0
+
+
+def test_a_limit_that_a_refusal_tells_makes_smaller_batches(cloud: Cloud) -> None:
+    cloud.simulator.enqueued_limit("gpt-*", 500)
+    lines = [chat("x" * 300 + str(number), number) for number in range(20)]
+    out = cloud.run("input/x.jsonl", lines)
+    assert [got(result) for result in out.results] == [wanted(line) for line in lines]
+    assert {result["attempts"] for result in out.results} == {1}
+    assert [lifecycle.failed(each) for each in created(cloud)] == [True] + [False] * (len(created(cloud)) - 1)
+    assert most_enqueued(cloud) <= 500
+    ledger = cloud.services.store.ledger(LEDGER)
+    assert (ledger.reserved, ledger.learned, ledger.learned_until > cloud.clock.now) == (0, 500, True)
+
+
+def test_what_is_too_large_is_cut_until_it_is_taken(cloud: Cloud) -> None:
+    cloud.simulator.limits(openai_upload_bytes=900, anthropic_bytes=900)
+    lines = [(chat if number % 2 else claude)(f"line {number} " + "x" * 100, number) for number in range(20)]
+    out = cloud.run("input/x.jsonl", lines)
+    assert [got(result) for result in out.results] == [wanted(line) for line in lines]
+    assert {result["attempts"] for result in out.results} == {1}
+    assert [cloud.services.store.ledger(name).reserved for name in (LEDGER, "anthropic")] == [0, 0]
+    assert all(charges["bodies_charged_more_than_once"] == 0 for charges in cloud.simulator.charges().values())
+
+
+def test_a_line_that_is_too_large_alone_is_an_error_and_stops_no_other(cloud: Cloud) -> None:
+    cloud.simulator.limits(openai_upload_bytes=900, anthropic_bytes=900)
+    lines = [chat("one"), chat("x" * 1_000), chat("three"), claude("x" * 1_000), claude("five")]
+    out = cloud.run("input/x.jsonl", lines)
+    assert [result["error"] and result["error"]["code"] for result in out.results] == [
+        None,
+        "request_too_large",
+        None,
+        "request_too_large",
+        None,
+    ]
+    message = "The provider refuses this line for its size, even in a batch of its own."
+    assert {(each["error"]["message"], each["attempts"]) for each in out.errors} == {(message, 0)}
+
+
+def test_a_line_larger_than_the_limit_is_tried_alone_and_ends_with_the_providers_reason(cloud: Cloud) -> None:
+    cloud.simulator.enqueued_limit("gpt-*", 100)
+    out = cloud.run("input/x.jsonl", [chat("x" * 1_000), chat("two")])
+    assert [result["error"] and result["error"]["code"] for result in out.results] == ["token_limit_exceeded", None]
+    assert out.results[0]["error"]["message"].startswith("Enqueued token limit reached")
+
+
+def test_a_batch_that_never_fits_is_sent_to_be_replaced_and_a_repeated_message_changes_nothing(cloud: Cloud) -> None:
+    lines = [chat("x" * 100 + str(number), number) for number in range(6)]
+    batch = waiting(cloud, lines)
+    assert admit_batches("openai", cloud.services) == 0  # its message is under way
+    for _ in range(2):
+        submit_batch(batch.job, batch.id, cloud.services)
+    found = states(cloud, batch.job)
+    assert found[0] == ("00000-0-0000", "REPLACED", 6)
+    assert [each[0] for each in found[1:]] == [f"00000-0-0000-{number:04}" for number in range(len(found) - 1)]
+    assert sum(requests for *_, requests in found[1:]) == 6
+    split = cloud.services.store.split(batch.job, 0)
+    assert split is not None
+    assert split.open == len(found) - 1
+    cloud.settle()
+    out = cloud.outcome(batch.job)
+    assert [got(result) for result in out.results] == [wanted(line) for line in lines]
+    assert out.manifest.models is not None
+    assert out.manifest.models[0].batches == len(found) - 1
+
+
+def test_a_batch_that_fits_by_now_is_not_replaced(cloud: Cloud) -> None:
+    batch = waiting(cloud, [chat("x" * 100 + str(number), number) for number in range(6)])
+    cloud.clock.now += 86_400  # what was learned is forgotten
+    submit_batch(batch.job, batch.id, cloud.services)
+    assert states(cloud, batch.job) == [("00000-0-0000", "WAITING", 6)]
+    assert admit_batches("openai", cloud.services) == 1
+
+
+def test_two_workers_replace_a_batch_once(cloud: Cloud) -> None:
+    batch = waiting(cloud, [chat("x" * 100 + str(number), number) for number in range(6)])
+    late = cloud.services.store.batch(batch.job, batch.id)
+    assert late is not None
+    submit_batch(batch.job, batch.id, cloud.services)
+    before = states(cloud, batch.job)
+    with pytest.raises(NotMyTurn):
+        replace_oversized(late, cloud.services)
+    assert states(cloud, batch.job) == before
+
+
+def test_a_cancel_stops_what_replaced_a_batch(cloud: Cloud) -> None:
+    batch = waiting(cloud, [chat("x" * 100 + str(number), number) for number in range(6)])
+    submit_batch(batch.job, batch.id, cloud.services)
+    ask_to_cancel(batch.job, cloud.services.store, now=cloud.clock.seconds())
+    cloud.settle()
+    out = cloud.outcome(batch.job)
+    assert out.manifest.status == "CANCELLED"
+    assert {result["error"] and result["error"]["code"] for result in out.results} <= {"cancelled", None}
+    assert len(out.results) == 6
+    assert cloud.services.store.ledger(LEDGER).reserved == 0
+
+
+def test_a_stopped_jobs_batch_is_not_replaced(cloud: Cloud) -> None:
+    batch = waiting(cloud, [chat("x" * 100 + str(number), number) for number in range(6)])
+    ask_to_cancel(batch.job, cloud.services.store, now=cloud.clock.seconds())
+    submit_batch(batch.job, batch.id, cloud.services)
+    assert [each.state for each in cloud.services.store.batches(batch.job)] == [BatchState.WAITING]
