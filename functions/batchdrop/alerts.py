@@ -16,6 +16,7 @@ class Alert(StrEnum):
     DEAD_LETTER = "DeadLetters"
     PROVIDER_PAUSED = "ProvidersPaused"
     DOUBT_LASTS = "DoubtsLast"
+    LEDGER_OFF = "LedgersOff"
     BATCH_GIVEN_UP = "BatchesGivenUp"
     BATCH_DUPLICATE = "BatchesDuplicate"
     JOB_GIVEN_UP = "JobsGivenUp"

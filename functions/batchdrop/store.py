@@ -5,6 +5,7 @@ lists jobs. Every write of a row with a state is conditional on the state and th
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import batched, chain
@@ -240,6 +241,14 @@ class Store:
         found = (msgspec.convert({**item, "name": item["sk"].removeprefix("LEDGER#")}, Ledger) for item in items)
         return {ledger.name: ledger for ledger in found}
 
+    def held(self, provider: str) -> Counter[str]:
+        """What a provider's batches hold of each of its ledgers, by the index."""
+        held = Counter[str]()
+        for due in (*self.in_flight(provider), *self._due(HEAL, None)):
+            if due.ledger.partition("/")[0] == provider:
+                held[due.ledger] += due.cost
+        return held
+
     def pause(self, provider: str) -> tuple[str, int] | None:
         """Why nothing is submitted to a provider, and until when; None when it is open."""
         found = self.known_pause(provider)
@@ -342,6 +351,14 @@ class Store:
         update.set("due_at", due_at)
         update.set("due_key", values_of(row.with_(due_at=due_at))["due_key"])
         update.set("sends", row.sends + 1)
+        return self._update_as(uuid.uuid4().hex, update) is not None
+
+    def change_ledger(self, ledger: Ledger, **changes: int) -> bool:
+        """Change a ledger as it was read; False when batches moved since."""
+        update = Update(*ledger_key(ledger.name))
+        update.when("moves", "=", ledger.moves)
+        for name, value in changes.items():
+            update.set(name, value)
         return self._update_as(uuid.uuid4().hex, update) is not None
 
     def learn_limit(self, ledger: str, limit: int, until: int) -> None:

@@ -19,6 +19,7 @@ from batchdrop.orphans import delete_orphans
 from batchdrop.pauses import see_to_pause
 from batchdrop.plan import fail_job, open_job
 from batchdrop.publish import clean_up, late_event
+from batchdrop.rebuild import rebuild_ledgers
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.splits import add_missing_splits
@@ -43,7 +44,9 @@ def sweep(services: Services) -> None:
     heals = _HEAL | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
     try:
         _redrive(services)
-        for provider, look in product(services.providers, (see_to_pause, watch_creates, delete_orphans)):
+        for provider, look in product(
+            services.providers, (see_to_pause, rebuild_ledgers, watch_creates, delete_orphans)
+        ):
             _look(look, provider, minute, services)
         for due in takewhile(lambda _: minute.has_time(), services.store.due(by=services.now())):
             _heal(due, heals, minute, services)
