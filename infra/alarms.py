@@ -19,7 +19,8 @@ ALERTS = {
     Alert.UNIT_FAILED: 'Units failed that come again; the functions\' logs say which, under "unit failed" or "unit not '
     'healed".',
     Alert.DEAD_LETTER: "Messages failed too often, or an event could not be delivered; they were sent again.",
-    Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit): nothing is submitted to it meanwhile.",
+    Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit), or does not answer: nothing is submitted "
+    "to it meanwhile.",
     Alert.DOUBT_LASTS: "A create is in doubt, and the provider's key was changed: put the old one back to settle it.",
     Alert.LEDGER_OFF: "A ledger did not say what its batches hold, and was set right; the log says which.",
     Alert.BATCH_GIVEN_UP: "A provider never ended a batch: its lines end with provider_stuck; it may still charge.",

@@ -9,15 +9,16 @@ from msgspec.structs import replace
 
 from batchdrop.errors import NotMyTurn
 from batchdrop.ledgers import cost_of, limit_of
+from batchdrop.pauses import pause_ends
 from batchdrop.records import Ledger
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed, Due
-from batchdrop.writes import count_in_hour, reserve
+from batchdrop.writes import count_in_hour, reserve, take_probe
 
 logger = Logger(child=True)
 
-_HOUR_COUNT = 1  # the place of the hour's count among the writes of an admission
+_LEDGER = 0  # its place among the writes of an admission
 _MOST_SERVED = 500  # jobs that a ledger remembers: 15 kB
 
 
@@ -26,13 +27,14 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
 
     What is left when there is no more time is admitted by the next run.
     """
-    if services.store.pause(provider) is not None:
+    pause = services.store.known_pause(provider)
+    if pause is not None and pause.until > services.now():
         return 0
     waiting = list(services.store.waiting(provider, by=services.now()))
     if not waiting:
         return 0
     ledgers = services.store.ledgers(provider)
-    admission = _Admission(provider, ledgers, waiting, services)
+    admission = _Admission(provider, ledgers, waiting, services, tries=pause.until if pause else 0)
     return sum(admission.admit(due) for due in takewhile(lambda _: has_time(), in_turn(waiting, ledgers)))
 
 
@@ -52,11 +54,15 @@ def in_turn(waiting: Iterable[Due], ledgers: Mapping[str, Ledger]) -> list[Due]:
 
 
 class _Admission:
-    """One round: remembers what it read of jobs, splits and ledgers, so that a full ledger's batches cost no call."""
+    """One round: remembers what it read of jobs, splits and ledgers, so that a full ledger's batches cost no call.
+
+    `tries` is when the provider's pause ended that one batch is to try; 0 for none.
+    """
 
     def __init__(
-        self, provider: str, ledgers: Mapping[str, Ledger], waiting: Iterable[Due], services: Services
+        self, provider: str, ledgers: Mapping[str, Ledger], waiting: Iterable[Due], services: Services, *, tries: int
     ) -> None:
+        self._tries = tries
         self._services = services
         self._provider = services.providers[provider]
         self._ledgers = dict(ledgers)
@@ -84,7 +90,7 @@ class _Admission:
         except NotMyTurn:
             return False
         except Changed as error:
-            if _HOUR_COUNT in error.refused:
+            if error.refused - {_LEDGER}:  # the hour is full, or another batch tries a paused provider
                 self._full.update(self._jobs)
         if not admitted:
             self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
@@ -112,6 +118,9 @@ class _Admission:
         take = [reserve(ledger.name, cost, limit=limit, **({"served": served} if served != ledger.served else {}))]
         if self._provider.limits.batches_per_hour is not None:
             take.append(count_in_hour(self._provider.name, now // 3_600, limit=self._provider.limits.batches_per_hour))
+        if self._tries:
+            take.append(take_probe(batch, self._tries, pause_ends(self._services)))
+            self._full.update(self._jobs)
         self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=self._lease_end())
         logger.info("batch admitted", job=batch.job, batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)

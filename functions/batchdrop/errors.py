@@ -17,6 +17,10 @@ class Transient(BatchdropError):  # noqa: N818 - named by what the caller does n
     """Nothing is lost: leave the state as it is and try again later."""
 
 
+class Unreachable(Transient):
+    """The provider did not answer, or with a 5xx: several in a row are an outage."""
+
+
 class LimitReached(Transient):
     """The provider's queue is full, which is nobody's fault: wait.
 

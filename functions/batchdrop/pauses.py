@@ -1,4 +1,7 @@
-"""Pauses: an account that is refused is no line's fault; nothing is submitted to its provider for a while."""
+"""Pauses: an account that is refused, or a provider that does not answer, is no line's fault: nothing is submitted.
+
+After a while one batch tries it. That is taken: the pause is over. It is not: the next one tries a while later.
+"""
 
 from aws_lambda_powertools import Logger
 
@@ -9,6 +12,7 @@ from batchdrop.services import Services
 logger = Logger(child=True)
 
 _TICKS = 5
+_IN_A_ROW = 5  # failed calls, none longer than a pause after the one before
 
 
 def account_refused(provider: str, error: AccountRefused, services: Services) -> None:
@@ -17,11 +21,21 @@ def account_refused(provider: str, error: AccountRefused, services: Services) ->
         pause_provider(provider, str(error), services)
 
 
+def call_failed(provider: str, services: Services) -> None:
+    """Count a call that got no answer, or a 5xx; several in a row pause the provider."""
+    if services.store.count_failure(provider) >= _IN_A_ROW:
+        pause_provider(provider, f"{_IN_A_ROW} calls in a row got no answer, or a 5xx", services)
+
+
+def pause_ends(services: Services) -> int:
+    """Until when a pause that begins now lasts."""
+    return services.now() + _TICKS * services.settings.tick_seconds
+
+
 def pause_provider(provider: str, reason: str, services: Services) -> None:
     """Submit nothing to a provider for a while."""
-    until = services.now() + _TICKS * services.settings.tick_seconds
     count(Alert.PROVIDER_PAUSED)
-    if services.store.set_pause(provider, reason, until):
+    if services.store.set_pause(provider, reason, pause_ends(services)):
         logger.error("provider paused", provider=provider, reason=reason)
         _tell(provider, reason, services)
 
@@ -31,11 +45,14 @@ def see_to_pause(provider: str, services: Services) -> None:
     pause = services.store.known_pause(provider)
     if pause is None:
         return
-    if not pause.told:
+    if pause.reason and not pause.told:
         _tell(provider, pause.reason, services)
-    if pause.until + _TICKS * services.settings.tick_seconds <= services.now():
+    last = max(pause.until, pause.failed_at if pause.failures else 0)
+    if last + _TICKS * services.settings.tick_seconds > services.now():
+        return
+    if pause.reason:
         services.events.provider_resumed(provider)
-        services.store.clear_pause(provider, pause.until)
+    services.store.clear_pause(provider, pause)
 
 
 def _tell(provider: str, reason: str, services: Services) -> None:

@@ -34,6 +34,7 @@ from batchdrop.writes import (
     ledger_key,
     moved,
     next_row,
+    pause_key,
     slot_key,
     values_of,
     version_key,
@@ -120,11 +121,23 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why and until when nothing is submitted to a provider. `told`: its event was sent."""
+    """What is known against a provider.
 
-    reason: str
-    until: int
+    Attributes:
+        until: Nothing is submitted until then, and one batch to try it after that; 0 when it is over, or never was.
+        reason: Why; empty while only failures are counted.
+        told: Its event was sent.
+        probe: The token of the batch that tries it.
+        failures: Calls that failed in a row, through no fault of the account.
+        failed_at: When the last of them did.
+    """
+
+    until: int = 0
+    reason: str = ""
     told: bool = False
+    probe: str = ""
+    failures: int = 0
+    failed_at: int = 0
 
 
 class Store:
@@ -398,37 +411,49 @@ class Store:
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
         """Stop submitting to a provider until then. True unless it is told already that it is paused."""
-        update = Update(f"PROVIDER#{provider}", "PAUSE")
+        update = Update(*pause_key(provider))
         update.set("reason", reason)
         update.set("until", until)
         request = {**update.request(self._table), "ReturnValues": "ALL_OLD"}
         old = decode(self._client.update_item(**request).get("Attributes", {}))
         return "told" not in old
 
+    def count_failure(self, provider: str) -> int:
+        """One more call to a provider failed; how many did in a row."""
+        update = Update(*pause_key(provider))
+        update.raise_by("failures", 1)
+        update.raise_by("until", 0)
+        update.set("failed_at", self._now())
+        answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_NEW")
+        return int(decode(answer["Attributes"])["failures"])
+
     def pause_told(self, provider: str) -> None:
         """Note that the pause was told; nothing happens when it is over."""
-        self._change_pause(provider, "told", value=True)
+        self._change_pause(provider, told=True)
 
     def end_pause(self, provider: str) -> None:
         """Let batches go again at once, if there is a pause: sweep tells it, and clears it."""
-        self._change_pause(provider, "until", value=0)
+        self._change_pause(provider, until=0, failures=0)
 
-    def _change_pause(self, provider: str, attribute: str, *, value: object) -> None:
-        update = Update(f"PROVIDER#{provider}", "PAUSE")
-        update.when_expression(f"attribute_exists({update.name('reason')})")
-        update.set(attribute, value)
+    def _change_pause(self, provider: str, **changes: int) -> None:
+        update = Update(*pause_key(provider))
+        update.when_expression(f"attribute_exists({update.name('until')})")
+        for name, value in changes.items():
+            update.set(name, value)
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.update_item(**update.request(self._table))
 
     def known_pause(self, provider: str) -> Pause | None:
         """A provider's pause until it is cleared, also when its time is over."""
-        item = self._item(f"PROVIDER#{provider}", "PAUSE")
+        item = self._item(*pause_key(provider))
         return msgspec.convert(item, Pause) if item else None
 
-    def clear_pause(self, provider: str, until: int) -> None:
-        """Forget a pause that was read with this end; one that was set anew stays."""
-        update = Update(f"PROVIDER#{provider}", "PAUSE")
-        update.when("until", "=", until)
+    def clear_pause(self, provider: str, pause: Pause) -> None:
+        """Forget a pause as it was read; one that was set anew stays, and one after another failure."""
+        update = Update(*pause_key(provider))
+        update.when("until", "=", pause.until)
+        failures = update.name("failures")
+        update.when_expression(f"(attribute_not_exists({failures}) OR {failures} = {update.value(pause.failures)})")
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.delete_item(**update.request(self._table))
 

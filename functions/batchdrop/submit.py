@@ -13,10 +13,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.errors import AccountRefused, LimitReached, OutcomeUnknown, Refused, Transient
+from batchdrop.errors import AccountRefused, LimitReached, OutcomeUnknown, Refused, Transient, Unreachable
 from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
 from batchdrop.orphans import upload_name
-from batchdrop.pauses import account_refused
+from batchdrop.pauses import account_refused, call_failed
 from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.providers.api import BatchApi, Missing
@@ -52,12 +52,18 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
             replace_oversized(batch, services)
             return
         claimed = services.store.claim(batch, services.settings.lease_seconds)
-        if services.store.pause(batch.provider) is not None:
+        if _is_paused(batch, services):
             back_to_waiting(claimed, services)
         elif _needs_slot(claimed, services) and services.store.slot_is_taken(claimed):
             _queue_again(claimed, services)  # nothing is downloaded in vain
         else:
             _submit(job, claimed, services)
+
+
+def _is_paused(batch: Batch, services: Services) -> bool:
+    """Whether nothing but the batch that tries it is submitted to the provider."""
+    pause = services.store.known_pause(batch.provider)
+    return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 
 def _submit(job: Job, claimed: Batch, services: Services) -> None:
@@ -82,6 +88,8 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         _wait_for_room(row, error, services)
     except Transient as error:
         logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
+        if isinstance(error, Unreachable):
+            call_failed(row.provider, services)
         back_to_waiting(row, services)
     except Refused as error:
         _refused(row, error, services)
@@ -89,6 +97,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
             "batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error)
         )
+        call_failed(row.provider, services)
     else:
         _record(row, provider_id, services)
 

@@ -314,6 +314,19 @@ def ledger_key(ledger: str) -> tuple[str, str]:
     return f"PROVIDER#{ledger.partition('/')[0]}", f"LEDGER#{ledger}"
 
 
+def pause_key(provider: str) -> tuple[str, str]:
+    return f"PROVIDER#{provider}", "PAUSE"
+
+
+def take_probe(batch: Batch, pause_until: int, until: int) -> Write:
+    """Be the one batch that tries a paused provider; refused when another is, or the pause is over."""
+    update = Update(*pause_key(batch.provider))
+    update.when("until", "=", pause_until)
+    update.set("until", until)
+    update.set("probe", batch.token)
+    return lambda table: {"Update": update.request(table)}
+
+
 def count_in_hour(provider: str, hour: int, *, limit: int) -> Write:
     """One more batch of a provider in an hour (counted since 1970); refused when there were as many as may be."""
     update = Update(f"PROVIDER#{provider}", f"HOUR#{hour}")

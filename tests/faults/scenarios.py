@@ -172,9 +172,24 @@ PAUSED = Scenario(
     begin=_refuse_creates,
     charged={OPENAI: 2, ANTHROPIC: 2},
 )
+TOO_LARGE = Scenario(
+    name="too large",  # for the providers: batches are cut in two until they are taken
+    files=(_lines(8),),
+    splits=1,
+    begin=lambda world: world.simulator.limits(openai_upload_bytes=600, anthropic_bytes=600),
+    charged={OPENAI: 4, ANTHROPIC: 4},
+)
+LIMITED = Scenario(
+    name="limited",  # a refusal tells a limit that the batch can never fit
+    files=(jsonl([chat(f"line {number} " + "x" * 60, number) for number in range(6)]),),
+    splits=1,
+    begin=lambda world: world.simulator.enqueued_limit("gpt-*", 150),
+    charged={OPENAI: 6},
+)
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
+        TOO_LARGE, LIMITED,
     )
 }  # fmt: skip

@@ -102,7 +102,10 @@ def test_a_line_that_is_too_large_alone_is_an_error_and_stops_no_other(cloud: Cl
 
 def test_a_line_larger_than_the_limit_is_tried_alone_and_ends_with_the_providers_reason(cloud: Cloud) -> None:
     cloud.simulator.enqueued_limit("gpt-*", 100)
-    out = cloud.run("input/x.jsonl", [chat("x" * 1_000), chat("two")])
+    job = cloud.drop("input/x.jsonl", jsonl([chat("x" * 1_000), chat("two")]))
+    assert job is not None
+    cloud.settle(tick=600)
+    out = cloud.outcome(job)
     assert [result["error"] and result["error"]["code"] for result in out.results] == ["token_limit_exceeded", None]
     assert out.results[0]["error"]["message"].startswith("Enqueued token limit reached")
 

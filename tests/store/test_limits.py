@@ -14,7 +14,7 @@ def lower_limits(cloud: Cloud, limits: Limits) -> None:
     cloud.services = replace(cloud.services, providers=Providers(providers))
 
 
-def test_a_limit_that_was_lowered_after_planning_lets_the_batch_go_alone(cloud: Cloud) -> None:
+def test_a_limit_that_was_lowered_after_planning_lets_requests_go_one_by_one(cloud: Cloud) -> None:
     store = cloud.services.store
     store.set_pause("openai", "so that nothing is admitted yet", cloud.clock.seconds() + 60)
     line = {"model": "gpt-4o", "messages": [{"role": "user", "content": "word " * 200}]}
@@ -26,9 +26,12 @@ def test_a_limit_that_was_lowered_after_planning_lets_the_batch_go_alone(cloud: 
 
     lower_limits(cloud, Limits(enqueued_tokens=100))
     cloud.clock.now += 60
-    assert [admit_batches("openai", cloud.services) for _ in range(2)] == [1, 0]
-    (admitted,) = store.batches(job)
-    assert (admitted.state, admitted.cost, store.ledger(waiting.ledger).reserved) == (BatchState.ADMITTED, 100, 100)
+    assert admit_batches("openai", cloud.services) == 0
+    cloud.deliver("submit")  # it is too large by now: two smaller ones replace it
+    replaced, *smaller = store.batches(job)
+    assert (replaced.state, sorted(each.state for each in smaller)) == (BatchState.REPLACED, ["ADMITTED", "WAITING"])
+    (admitted,) = (each for each in smaller if each.state is BatchState.ADMITTED)
+    assert (admitted.requests, admitted.cost, store.ledger(waiting.ledger).reserved) == (1, 100, 100)
 
     cloud.settle()
     assert (cloud.outcome(job).manifest.status, store.ledger(waiting.ledger).reserved) == ("COMPLETED", 0)

@@ -494,9 +494,9 @@ def test_a_pause_holds_for_its_time_and_is_known_until_it_is_cleared(store: Stor
     clock.now = NOW + 90
     assert store.pause("openai") is None
     assert store.known_pause("openai") == Pause(reason="no key", until=NOW + 90)
-    store.clear_pause("openai", NOW + 60)  # as it was read before it was set anew
+    store.clear_pause("openai", Pause(reason="no key", until=NOW + 60))  # as it was read before it was set anew
     assert store.known_pause("openai") is not None
-    store.clear_pause("openai", NOW + 90)
+    store.clear_pause("openai", Pause(reason="no key", until=NOW + 90))
     assert store.known_pause("openai") is None
 
 

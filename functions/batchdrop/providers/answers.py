@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from batchdrop.errors import AccountRefused, LimitReached, Refused, Transient
+from batchdrop.errors import AccountRefused, LimitReached, Refused, Transient, Unreachable
 from batchdrop.protocols.loose import said
 from batchdrop.protocols.outcome import QUEUE_FULL, is_account_error, told_limit
 from batchdrop.providers.api import Missing
@@ -43,8 +43,14 @@ def refusal(status: int, body: bytes) -> Exception:
     if status == _NOT_FOUND:
         return Missing(summary)
     if status >= _SERVER_ERROR or status in _LATER_STATUSES or code == QUEUE_FULL:
-        return LimitReached(summary, limit=told_limit(text)) if code == QUEUE_FULL else Transient(summary)
+        return _passing(status, code, summary, text)
     return Refused(status=status, code=code)
+
+
+def _passing(status: int, code: str | None, summary: str, text: str) -> Transient:
+    if code == QUEUE_FULL:
+        return LimitReached(summary, limit=told_limit(text))
+    return Unreachable(summary) if status >= _SERVER_ERROR else Transient(summary)
 
 
 def whole_stream(

@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 from msgspec import Raw
 
-from batchdrop.errors import OutcomeUnknown, Transient
+from batchdrop.errors import OutcomeUnknown, Transient, Unreachable
 from batchdrop.protocols import loose
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
@@ -188,7 +188,7 @@ class AnthropicBatches:
         except anthropic.APIStatusError as error:
             raise refusal(error.status_code, error.response.content) from None
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-            raise Transient(f"{self._name} does not answer: {type(error).__name__}") from None
+            raise Unreachable(f"{self._name} does not answer: {type(error).__name__}") from None
 
 
 class _Body:

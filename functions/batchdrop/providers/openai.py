@@ -10,7 +10,7 @@ import msgspec
 import openai
 from msgspec import Raw
 
-from batchdrop.errors import OutcomeUnknown, Transient
+from batchdrop.errors import OutcomeUnknown, Transient, Unreachable
 from batchdrop.protocols import loose
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
@@ -213,7 +213,7 @@ class OpenAIBatches:
         except openai.APIStatusError as error:
             raise refusal(error.status_code, error.response.content) from None
         except (openai.APIError, httpx2.HTTPError) as error:
-            raise Transient(f"{self._name} does not answer: {type(error).__name__}") from None
+            raise Unreachable(f"{self._name} does not answer: {type(error).__name__}") from None
 
 
 def _in_our_words(batch_id: str, status: str, read: _Batch) -> ProviderBatch:

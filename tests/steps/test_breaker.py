@@ -1,0 +1,112 @@
+"""A provider that refuses the account, or does not answer, is left alone for a while, and then tried with one batch."""
+
+import pytest
+from batchdrop.admit import admit_batches
+from batchdrop.pauses import call_failed
+from batchdrop.states import BatchState
+from faking.cloud import TOML, Cloud, jsonl
+from faking.cloud import cloud as new_cloud
+from faking.lines import chat, claude, got, wanted
+
+ONE_EACH = TOML.read_text(encoding="utf-8").replace("requests_per_batch = 50_000", "requests_per_batch = 1")
+LINES = [chat(f"line {number}", number) for number in range(8)]
+
+
+def told(cloud: Cloud) -> list[str]:
+    return [event["detail-type"] for event in cloud.events() if event["detail-type"].startswith("Provider")]
+
+
+def calls(cloud: Cloud, operation: str) -> int:
+    return cloud.simulator.charges()["openai"]["calls"].get(operation, 0)
+
+
+def states(cloud: Cloud, job: str) -> set[BatchState]:
+    return {batch.state for batch in cloud.services.store.batches(job)}
+
+
+def test_an_outage_is_left_alone_and_tried_with_one_batch_until_it_is_over() -> None:
+    with new_cloud(ONE_EACH) as cloud:
+        cloud.simulator.fault("status", provider="openai", operation="upload", code=503, times=None)
+        job = cloud.drop("input/x.jsonl", jsonl(LINES))
+        assert job is not None
+        cloud.deliver_all()
+        tries = []
+        for _ in range(12):
+            before = calls(cloud, "upload")
+            cloud.tick()
+            cloud.deliver_all()
+            tries.append(calls(cloud, "upload") - before)
+        assert set(tries) == {0, 1}
+        assert 2 <= tries.count(1) <= 3
+        assert states(cloud, job) == {BatchState.WAITING}
+        assert told(cloud) == ["Provider Paused"]
+        cloud.simulator.clear_faults()
+        cloud.settle()
+        assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
+        assert {result["attempts"] for result in cloud.outcome(job).results} == {1}
+        assert told(cloud) == ["Provider Resumed"]
+        assert cloud.services.store.known_pause("openai") is None
+
+
+def test_creates_without_an_answer_are_an_outage_too() -> None:
+    with new_cloud(ONE_EACH) as cloud:
+        cloud.simulator.fault("status", provider="openai", operation="create", code=500, times=5)
+        job = cloud.drop("input/x.jsonl", jsonl(LINES))
+        assert job is not None
+        cloud.deliver_all()
+        pause = cloud.services.store.known_pause("openai")
+        assert pause is not None
+        assert (pause.failures, pause.reason) == (5, "5 calls in a row got no answer, or a 5xx")
+        assert calls(cloud, "create") == 5
+        cloud.settle(rounds=120)
+        assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
+        assert cloud.simulator.charges()["openai"]["requests"] == len(LINES)
+
+
+def test_only_failures_in_a_row_are_an_outage(cloud: Cloud) -> None:
+    for _ in range(3):
+        for _ in range(4):
+            call_failed("openai", cloud.services)
+        cloud.services.store.end_pause("openai")  # a batch was taken
+    assert cloud.services.store.pause("openai") is None
+    for _ in range(4):
+        call_failed("openai", cloud.services)
+    cloud.tick(301)  # so long ago that the next one is another matter
+    assert cloud.services.store.known_pause("openai") is None
+    assert told(cloud) == []
+
+
+def test_too_many_requests_is_no_outage(cloud: Cloud) -> None:
+    cloud.simulator.fault("status", provider="anthropic", operation="create", code=429, times=8, retry_after=0)
+    out = cloud.run("input/x.jsonl", [claude("one")])
+    assert out.results[0]["error"] is None
+    assert told(cloud) == []
+
+
+def test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow() -> None:
+    with new_cloud(ONE_EACH) as cloud:
+        cloud.services.store.set_pause("openai", "no credit", cloud.clock.seconds() + 300)
+        job = cloud.drop("input/x.jsonl", jsonl(LINES))
+        assert job is not None
+        cloud.deliver_all()
+        assert states(cloud, job) == {BatchState.WAITING}
+        cloud.clock.now += 300
+        assert [admit_batches("openai", cloud.services) for _ in range(3)] == [1, 0, 0]
+        cloud.deliver_all()
+        assert calls(cloud, "create") == 1
+        assert admit_batches("openai", cloud.services) == len(LINES) - 1
+
+
+@pytest.mark.parametrize("seconds", [0, 300])
+def test_a_batch_that_died_trying_does_not_keep_the_provider_paused(seconds: int) -> None:
+    with new_cloud(ONE_EACH) as cloud:
+        cloud.services.store.set_pause("openai", "no credit", cloud.clock.seconds())
+        job = cloud.drop("input/x.jsonl", jsonl(LINES))
+        assert job is not None
+        cloud.deliver("plan")
+        assert states(cloud, job) == {BatchState.WAITING, BatchState.ADMITTED}
+        url = cloud.queue_urls["submit"]
+        cloud.sqs.purge_queue(QueueUrl=url)  # its message never arrives
+        cloud.clock.now += seconds
+        cloud.settle()
+        assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
