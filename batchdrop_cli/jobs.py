@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import msgspec
+from batchdrop.admit import in_turn
 from batchdrop.files import output_prefix
 from batchdrop.manifest import Manifest, timestamp
-from batchdrop.records import Batch, Job
+from batchdrop.records import Batch, Job, Ledger
 from batchdrop.states import OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState
-from batchdrop.store import Store
+from batchdrop.store import Due, Store
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
@@ -17,6 +18,7 @@ from batchdrop_cli.mistakes import WRONG_USE, Mistake
 LATEST = "latest"
 _NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin, as batchdrop.providers writes them
 _KEY_REFUSED = "the key was refused"
+_EVER = 2**40  # seconds: batches that wait a while before they go again are in the queue, too
 _LATEST_DAYS = 35  # a job ends within 30 days by default
 
 
@@ -163,14 +165,24 @@ def waits_for(cloud: Cloud, batches: Sequence[Batch]) -> list[str]:
         if pause is not None:
             reasons.append(paused(provider, pause[0], cloud.options))
         else:
-            reasons += _full(cloud.store, [batch for batch in unfinished if batch.provider == provider])
+            waiting = [each for each in unfinished if each.provider == provider and each.state is BatchState.WAITING]
+            reasons += _places(cloud.store, waiting) if waiting else []
     return reasons
 
 
-def _full(store: Store, batches: Sequence[Batch]) -> list[str]:
-    ledgers = sorted({batch.ledger for batch in batches if batch.state is BatchState.WAITING})
-    taken = [(ledger, store.ledger(ledger).reserved) for ledger in ledgers]
-    return [f"{ledger}: its turn within its limits; {count:,} are taken now" for ledger, count in taken if count]
+def _places(store: Store, waiting: Sequence[Batch]) -> list[str]:
+    """Where the batches of a job, all of one provider, stand in its queues."""
+    ledgers = store.ledgers(waiting[0].provider)
+    queue = in_turn(store.waiting(waiting[0].provider, by=_EVER), ledgers)
+    return [
+        _place(name, waiting[0].job, queue, ledgers.get(name)) for name in sorted({each.ledger for each in waiting})
+    ]
+
+
+def _place(name: str, job: str, queue: Sequence[Due], ledger: Ledger | None) -> str:
+    jobs = [due.job for due in queue if due.ledger == name]
+    place = jobs.index(job) + 1 if job in jobs else 1
+    return f"{name}: place {place:,} of {len(jobs):,} in its queue; {ledger.reserved if ledger else 0:,} are taken now"
 
 
 def paused(provider: str, reason: str, options: str = "") -> str:

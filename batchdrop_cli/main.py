@@ -16,7 +16,7 @@ from cyclopts import App, Parameter
 
 import local_cloud
 from batchdrop_cli import demo as whole
-from batchdrop_cli import drop, fetch, jobs, local, merge, progress, report, smoke
+from batchdrop_cli import drop, fetch, headroom, jobs, local, merge, progress, report, smoke
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file
@@ -265,6 +265,19 @@ def show(
     cloud = find_cloud(where)
     shown = jobs.shown(cloud, jobs.find(cloud, job))
     _say_json(shown) if as_json else report.say_shown(shown)
+    return OK
+
+
+@app.command
+def providers(
+    *, as_json: AsJson = False, providers_file: ProvidersFile = PROVIDERS_FILE, where: Where = _ANYWHERE
+) -> int:
+    """Show the providers: which are paused and why, and how much of their limits is taken.
+
+    Example: batchdrop providers
+    """
+    shown = headroom.shown_providers(find_cloud(where), load_providers(providers_file))
+    _say_json(shown) if as_json else headroom.say_providers(shown)
     return OK
 
 

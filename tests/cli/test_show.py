@@ -98,7 +98,7 @@ def test_limits_with_no_room_are_said(
     aws.store.add(sent)
     aws.store.move(sent, BatchState.ADMITTED, also=[reserve(sent.ledger, 1_900_000, limit=2_000_000)])
     assert json.loads(run("show", "--json").out)["waits_for"] == [
-        "openai/gpt-4o-mini: its turn within its limits; 1,900,000 are taken now"
+        "openai/gpt-4o-mini: place 1 of 1 in its queue; 1,900,000 are taken now"
     ]
 
 

@@ -31,6 +31,7 @@ class Mutation(NamedTuple):
 _STEPS, _STORE, _FAULTS = "tests/steps/", "tests/store/test_moves.py::", "tests/faults/"
 _DOUBT, _CANCEL, _ROUNDS = (f"{_STEPS}test_{name}.py::" for name in ("doubt", "cancel", "rounds"))
 _PROVIDERS, _WHOLE, _RULES = (f"{_STEPS}test_{name}.py::" for name in ("providers", "whole_path", "rules"))
+_REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
             provider_id = api.create(
@@ -226,6 +227,49 @@ MUTATIONS = (
         "also=[Release(batch.ledger, batch.cost), *freed, *also],",
         "also=[*freed, *also],",
         f"{_RULES}test_a_batch_that_goes_back_to_waiting_gives_its_share_back",
+    ),
+    Mutation(
+        "a ledger is never negative",
+        "writes.py",
+        """        update.when("reserved", ">=", self._cost)
+""",
+        "",
+        f"{_STORE}test_a_ledger_that_is_off_is_never_negative_and_holds_up_no_batch",
+    ),
+    Mutation(
+        "who had its turn longest ago goes first",
+        "admit.py",
+        "last.get(queue, 0)",
+        "0",
+        "tests/unit/test_admission.py::test_who_had_its_turn_longest_ago_goes_first_however_little_room_there_is",
+    ),
+    Mutation(
+        "a refusal teaches the limit",
+        "collect.py",
+        "if judged.limit is not None:",
+        "if False:",
+        f"{_REPLACING}test_a_limit_that_a_refusal_tells_makes_smaller_batches",
+    ),
+    Mutation(
+        "what replaces a batch is counted in its split",
+        "replace.py",
+        "to=split.open + len(smaller) - 1",
+        "to=split.open",
+        f"{_REPLACING}test_a_batch_that_never_fits_is_sent_to_be_replaced_and_a_repeated_message_changes_nothing",
+    ),
+    Mutation(
+        "a ledger is set only when nothing moved between two looks",
+        "rebuild.py",
+        "if ledger.suspected != ledger.moves:",
+        "if ledger.suspected is None:",
+        f"{_STEPS}test_rebuilding.py::test_a_ledger_that_moved_between_two_looks_is_not_touched",
+    ),
+    Mutation(
+        "one batch tries a paused provider",
+        "admit.py",
+        "tries=pause.until if pause else 0",
+        "tries=0",
+        f"{_STEPS}test_breaker.py::test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow",
     ),
     # Bytes
     Mutation(

@@ -1,0 +1,76 @@
+"""What `providers` shows: whether a provider takes batches, and how much of its limits is free."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import msgspec
+from batchdrop.ledgers import limit_of
+from batchdrop.manifest import timestamp
+from batchdrop.providers.config import Protocol, ProviderConfig, Providers
+from batchdrop.records import Ledger
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.jobs import paused
+from batchdrop_cli.say import say_table
+
+
+class Headroom(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's ledger. `unit` is what it counts; `learned_until` is set while a refusal's limit is believed."""
+
+    ledger: str
+    unit: str
+    limit: int
+    taken: int
+    learned_until: str | None
+
+
+class ShownProvider(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider of `providers --json`; `paused` says why, in words. Only ledgers that were ever used are listed."""
+
+    provider: str
+    protocol: str
+    base_url: str
+    paused: str | None
+    ledgers: list[Headroom]
+
+
+def shown_providers(cloud: Cloud, providers: Providers) -> list[ShownProvider]:
+    """Every configured provider, as it is now."""
+    return [_shown(cloud, each) for each in providers.values()]
+
+
+def _shown(cloud: Cloud, provider: ProviderConfig) -> ShownProvider:
+    pause = cloud.store.pause(provider.name)
+    return ShownProvider(
+        provider=provider.name,
+        protocol=provider.protocol,
+        base_url=provider.base_url,
+        paused=None if pause is None else paused(provider.name, pause[0], cloud.options),
+        ledgers=[_headroom(provider, each) for each in cloud.store.ledgers(provider.name).values()],
+    )
+
+
+def _headroom(provider: ProviderConfig, ledger: Ledger) -> Headroom:
+    now = int(datetime.now(UTC).timestamp())
+    is_learned = ledger.learned is not None and ledger.learned_until > now
+    return Headroom(
+        ledger=ledger.name,
+        unit="requests" if provider.protocol is Protocol.ANTHROPIC else "tokens",
+        limit=limit_of(provider, ledger, now),
+        taken=ledger.reserved,
+        learned_until=timestamp(ledger.learned_until) if is_learned else None,
+    )
+
+
+def say_providers(providers: list[ShownProvider]) -> None:
+    rows = [row for each in providers for row in _rows(each)]
+    say_table(["ledger", "taken", "limit", "of", "state"], rows, numbers=["taken", "limit"])
+
+
+def _rows(provider: ShownProvider) -> Iterator[tuple[str, ...]]:
+    state = provider.paused or "open"
+    if not provider.ledgers:
+        yield provider.provider, "0", "", "", state
+    for each in provider.ledgers:
+        told = f"; a refusal told this limit, believed until {each.learned_until}" if each.learned_until else ""
+        yield each.ledger, f"{each.taken:,}", f"{each.limit:,}", each.unit, state + told
