@@ -10,7 +10,12 @@ from local_cloud import LocalCloud, LocalCloudError
 
 
 def up(
-    state_dir: Path, *, openai_base_url: str | None = None, anthropic_base_url: str | None = None, real: bool = False
+    state_dir: Path,
+    *,
+    openai_base_url: str | None = None,
+    anthropic_base_url: str | None = None,
+    providers_file: Path | None = None,
+    real: bool = False,
 ) -> LocalCloud:
     """Bring it up, saying each step.
 
@@ -22,6 +27,7 @@ def up(
             state_dir,
             openai_base_url=openai_base_url,
             anthropic_base_url=anthropic_base_url,
+            providers_file=providers_file,
             real=real,
             on_step=lambda step: note(f"  {step}"),
         )

@@ -74,11 +74,14 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 @local_app.command(name="up")
-def local_up(
+def local_up(  # noqa: PLR0913 - each is an option of the command
     *,
     as_json: AsJson = False,
     openai_base_url: Annotated[str | None, Parameter(help="Another server for OpenAI's API.")] = None,
     anthropic_base_url: Annotated[str | None, Parameter(help="Another server for Anthropic's API.")] = None,
+    providers_file: Annotated[
+        Path | None, Parameter(help="Another providers.toml. The simulator stands for all.")
+    ] = None,
     real: Annotated[
         bool,
         Parameter(
@@ -91,7 +94,13 @@ def local_up(
 
     Example: batchdrop local up
     """
-    found = local.up(state_dir, openai_base_url=openai_base_url, anthropic_base_url=anthropic_base_url, real=real)
+    found = local.up(
+        state_dir,
+        openai_base_url=openai_base_url,
+        anthropic_base_url=anthropic_base_url,
+        providers_file=providers_file,
+        real=real,
+    )
     local.say_up(found, as_json=as_json, options=in_folder(state_dir))
     return OK
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchdrop.providers.config import load_providers
+
 from local_cloud import deployment, emulator, processes, providers, simulator
 from local_cloud.aws import client
 from local_cloud.environment import of_client
@@ -29,6 +31,7 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
     *,
     openai_base_url: str | None = None,
     anthropic_base_url: str | None = None,
+    providers_file: Path | None = None,
     real: bool = False,
     enforces_grants: bool = False,
     functions_endpoint: str | None = None,
@@ -36,21 +39,31 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
 ) -> LocalCloud:
     """Bring the cloud of this folder up, as it was when it ended; what runs already is left alone.
 
-    Providers are the simulator, unless addresses are given or `real` says the vendors' own, with the keys from
-    OPENAI_API_KEY and ANTHROPIC_API_KEY. With `enforces_grants` a function may do only what its role allows, as on AWS;
-    the stack has to be deployed already, since the CDK's own roles do not fit this emulator. The functions find AWS at
-    `functions_endpoint`, where something stands between them and the emulator.
+    Providers are those of the project's `providers.toml` or of another file. The simulator stands for all of them but
+    those whose addresses are given; `real` says their own, with the keys from OPENAI_API_KEY and ANTHROPIC_API_KEY.
+    With `enforces_grants` a function may do only what its role allows, as on AWS; the stack has to be deployed already,
+    since the CDK's own roles do not fit this emulator. The functions find AWS at `functions_endpoint`, where something
+    stands between them and the emulator.
 
     Raises:
         LocalCloudError: It could not be brought up; the message says what to do.
+        ConfigError: A mistake in the providers' file.
     """
+    if providers_file is not None:
+        load_providers(providers_file)
     folder = Folder(state_dir)
     folder.make()
     with _alone(folder):
         saved = folder.read() or Saved.new()
         given = {"openai": openai_base_url, "anthropic": anthropic_base_url}
         urls = {name: url for name, url in given.items() if url is not None}
-        options = Options(urls=urls, real=real, enforces_grants=enforces_grants, functions_endpoint=functions_endpoint)
+        options = Options(
+            urls=urls,
+            providers_file=providers_file and str(providers_file.resolve()),
+            real=real,
+            enforces_grants=enforces_grants,
+            functions_endpoint=functions_endpoint,
+        )
         if saved.options != options:
             saved = _stop(folder, saved)  # some of them are part of the emulator's environment
         saved = _start(folder, replace(saved, options=options), on_step)
@@ -139,8 +152,8 @@ def _stop(folder: Folder, saved: Saved) -> Saved:
 
 
 def _providers(saved: Saved) -> str:
-    text = (ROOT / "providers.toml").read_text()
-    simulated = {} if saved.options.real else providers.simulated(saved.simulator_url)
+    text = Path(saved.options.providers_file or ROOT / "providers.toml").read_text(encoding="utf-8")
+    simulated = {} if saved.options.real else providers.simulated(text, saved.simulator_url)
     return providers.at(text, simulated | saved.options.urls)
 
 

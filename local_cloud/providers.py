@@ -1,11 +1,13 @@
-"""The providers of a local cloud: the project's own, at other addresses, and their keys."""
+"""The providers of a local cloud: those of a `providers.toml`, at other addresses, and their keys."""
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 
+from batchdrop.providers.config import Protocol, parse_providers
+
 SIMULATED_KEY = "sk-simulated"
+PATHS = {Protocol.OPENAI: "openai/v1", Protocol.ANTHROPIC: "anthropic"}  # the simulator's
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
@@ -24,11 +26,12 @@ def at(text: str, addresses: Mapping[str, str]) -> str:
 
 def secrets(text: str) -> dict[str, str]:
     """The name of each provider's secret."""
-    return {name: str(provider["secret"]) for name, provider in tomllib.loads(text)["providers"].items()}
+    return {name: provider.secret for name, provider in parse_providers(text).items()}
 
 
-def simulated(simulator_url: str) -> dict[str, str]:
-    return {"openai": f"{simulator_url}/openai/v1", "anthropic": f"{simulator_url}/anthropic"}
+def simulated(text: str, simulator_url: str) -> dict[str, str]:
+    """Where the simulator stands for each provider of a `providers.toml`."""
+    return {name: f"{simulator_url}/{PATHS[each.protocol]}" for name, each in parse_providers(text).items()}
 
 
 def real_keys(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

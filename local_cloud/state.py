@@ -47,9 +47,10 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How the cloud was asked to be. `urls` are the given addresses of providers."""
+    """How the cloud was asked to be. `urls`: given addresses of providers; `providers_file`: not the project's."""
 
     urls: dict[str, str] = field(default_factory=dict)
+    providers_file: str | None = None
     real: bool = False
     enforces_grants: bool = False
     functions_endpoint: str | None = None
@@ -60,7 +61,7 @@ class Options:
 
     @property
     def uses_simulator(self) -> bool:
-        return not self.real and set(self.urls) != {"openai", "anthropic"}
+        return not self.real and (self.providers_file is not None or set(self.urls) != {"openai", "anthropic"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from batchdrop import folder_settings
 from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
-from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.config import NAME, ProviderConfig
 from batchdrop.records import JobSettings
 from batchdrop.results import ErrorCode, Result
 from batchdrop.states import TERMINAL_JOBS
@@ -100,10 +100,11 @@ def _settings() -> Schema:
 
 def _providers() -> Schema:
     schema, structs = _of("batchdrop.providers/1", "providers.toml, the providers that lines may go to", ProvidersFile)
+    structs["ProviderConfig"]["properties"]["base_url"]["pattern"] = "^https?://[^@?#]+$"
     del structs["ProviderConfig"]["properties"]["name"]  # the table's own name, filled in when the file is read
     structs["ProvidersFile"]["properties"]["providers"] |= {
         "minProperties": 1,
-        "propertyNames": {"pattern": "^[a-z][a-z0-9-]{0,31}$"},
+        "propertyNames": {"pattern": f"^{NAME.pattern}$"},
     }
     return schema
 

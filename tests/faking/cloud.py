@@ -22,7 +22,7 @@ from batchdrop.manifest import Manifest
 from batchdrop.plan import plan_split
 from batchdrop.poll import poll_provider
 from batchdrop.providers.anthropic import AnthropicBatches
-from batchdrop.providers.api import Apis, BatchApi
+from batchdrop.providers.api import Apis, BatchApi, make_api
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers, parse_providers
 from batchdrop.providers.keys import Key, Keys
 from batchdrop.providers.openai import OpenAIBatches
@@ -229,10 +229,14 @@ def jsonl(lines: list[Any]) -> bytes:
 
 
 def simulated_providers(text: str) -> Providers:
-    """A `providers.toml` whose providers are the simulator."""
-    for real, path in (("https://api.openai.com/v1", "openai/v1"), ("https://api.anthropic.com", "anthropic")):
-        text = text.replace(real, f"http://simulator/{path}")
-    return parse_providers(text)
+    """A `providers.toml` whose providers are the simulator, each by its protocol."""
+    paths = {Protocol.OPENAI: "openai/v1", Protocol.ANTHROPIC: "anthropic"}
+    return Providers(
+        {
+            name: msgspec.structs.replace(each, base_url=f"http://simulator/{paths[each.protocol]}")
+            for name, each in parse_providers(text).items()
+        }
+    )
 
 
 @contextmanager
@@ -241,6 +245,7 @@ def cloud(
     *,
     split_bytes: int = 1_000_000,
     wrap: Callable[[BatchApi], BatchApi] = lambda api: api,
+    over_http: bool = False,
     **numbers: int,
 ) -> Iterator[Cloud]:
     """A fresh batchdrop.
@@ -249,6 +254,7 @@ def cloud(
         split_bytes: Splits of this size.
         providers: Text of a `providers.toml`; the project's own by default.
         wrap: Put something between the steps and the providers' clients.
+        over_http: The providers are where their addresses say; the simulator of this cloud is none of them.
         numbers: More settings.
     """
     clock = Clock()
@@ -262,12 +268,13 @@ def cloud(
         _bucket()
         _table()
         _event_rule()
-        configured = simulated_providers(providers or TOML.read_text(encoding="utf-8"))
+        read = parse_providers if over_http else simulated_providers
+        configured = read(providers or TOML.read_text(encoding="utf-8"))
         secrets = FakeSecrets({each.secret: "sk-simulated" for each in configured.values()})
 
         def make(provider: ProviderConfig, key: Key) -> BatchApi:
             kind = AnthropicBatches if provider.protocol is Protocol.ANTHROPIC else OpenAIBatches
-            return wrap(kind(provider, key, http))
+            return wrap(make_api(provider, key) if over_http else kind(provider, key, http))
 
         settings = Settings(
             bucket=BUCKET,

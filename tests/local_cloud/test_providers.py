@@ -4,6 +4,7 @@ from local_cloud import providers
 
 TEXT = """# a comment
 [providers.openai]
+protocol = "openai"
 base_url = "https://api.openai.com/v1" # where it is
 secret = "batchdrop/openai"
 
@@ -11,6 +12,7 @@ secret = "batchdrop/openai"
 requests_per_batch = 1
 
 [providers.anthropic]
+protocol = "anthropic"
 secret = "batchdrop/anthropic"
 base_url = "https://api.anthropic.com"
 
@@ -27,11 +29,20 @@ def test_only_the_named_providers_addresses_change() -> None:
 
 def test_the_projects_own_file_can_be_pointed_at_the_simulator() -> None:
     text = (Path(providers.__file__).parents[1] / "providers.toml").read_text()
-    changed = providers.at(text, providers.simulated("http://127.0.0.1:1"))
+    changed = providers.at(text, providers.simulated(text, "http://127.0.0.1:1"))
     assert [line for line in changed.splitlines() if line.startswith("base_url")] == [
         'base_url = "http://127.0.0.1:1/openai/v1"',
         'base_url = "http://127.0.0.1:1/anthropic"',
     ]
+
+
+def test_the_simulator_stands_for_every_provider_by_its_protocol() -> None:
+    more = '[providers.groq]\nprotocol = "openai"\nbase_url = "https://api.groq.com/openai/v1"\nsecret = "groq"\n'
+    assert providers.simulated(TEXT.partition("[other]")[0] + more, "http://127.0.0.1:1") == {
+        "openai": "http://127.0.0.1:1/openai/v1",
+        "anthropic": "http://127.0.0.1:1/anthropic",
+        "groq": "http://127.0.0.1:1/openai/v1",
+    }
 
 
 def test_every_provider_has_a_secret() -> None:

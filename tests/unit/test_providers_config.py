@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from batchdrop.errors import ConfigError
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers, load_providers, parse_providers
+from batchdrop.providers.headers import filled
 
 MINIMAL = """
 [providers.mine]
@@ -27,6 +28,8 @@ def test_a_provider_needs_a_protocol_an_address_and_a_secret() -> None:
             base_url="https://mine/v1",
             secret="batchdrop/mine",
             models=(),
+            default=False,
+            headers={},
             api_version=None,
             betas=(),
             limits=Limits(
@@ -77,33 +80,182 @@ def test_any_number_of_models_may_be_asked_for(providers: Providers) -> None:
     assert providers.route("gpt-4o")[0] is providers["openai"]
 
 
+DEFAULT = MINIMAL.replace("mine", "other") + "default = true\n"
+
+
+def test_models_that_no_pattern_fits_go_to_the_default_with_their_whole_names() -> None:
+    found = parse_providers(DEFAULT + MINIMAL + 'models = ["gpt-*"]')
+    for model, provider, wire in [
+        ("gpt-4o", "mine", "gpt-4o"),
+        ("mistral-small", "other", "mistral-small"),
+        ("meta-llama/Llama-3", "other", "meta-llama/Llama-3"),
+        ("mine/meta-llama/Llama-3", "mine", "meta-llama/Llama-3"),
+    ]:
+        assert found.route(model) == (found[provider], wire)
+
+
+def test_an_address_may_end_with_a_slash() -> None:
+    assert parse_providers(MINIMAL.replace("/v1", "/v1/"))["mine"].base_url == "https://mine/v1"
+
+
 @pytest.mark.parametrize(
-    ("text", "words"),
+    "address",
     [
-        ("[providers", "providers.toml: "),
-        ("", "providers"),
-        ("[providers]", "at least one is needed"),
-        ("x = 1\n" + MINIMAL, "`x`"),
-        (MINIMAL + 'modles = ["x"]', "`modles`"),
-        (MINIMAL.replace("secret", "#"), "`secret`"),
-        (MINIMAL.replace("base_url", "#"), "`base_url`"),
-        (MINIMAL.replace('"openai"', '"bedrock"'), "'bedrock' - at `$.providers[...].protocol`"),
-        (MINIMAL + "[providers.mine.limits]\nrequests_per_day = 1", "`requests_per_day`"),
-        (MINIMAL + '[providers.mine.limits]\nenqueued_tokens = "many"', ".limits.enqueued_tokens`"),
-        (MINIMAL + "[providers.mine.limits]\nenqueued_tokens = 0", ".limits.enqueued_tokens`"),
-        (MINIMAL + "[providers.mine.limits]\nrequests_per_batch = -1", ".limits.requests_per_batch`"),
+        "http://127.0.0.1:8700/v1",
+        "http://[::1]/v1",
+        "http://localhost:4000",
+        "http://10.1.2.3:8000/v1",
+        "http://litellm",
+        "http://litellm.prod.internal:4000",
+        "https://203.0.113.7/v1",
+        "https://api.groq.com/openai/v1",
+    ],
+)
+def test_an_address_is_encrypted_or_private(address: str) -> None:
+    assert parse_providers(MINIMAL.replace("https://mine/v1", address))["mine"].base_url == address
+
+
+def test_headers_are_given_as_a_table() -> None:
+    headers = """
+    OpenAI-Organization = "org-1"
+    x-portkey-provider = "@openai-prod"
+    x-portkey-config = '{"retry": {"attempts": 3}}'
+    api-key = "{key}"
+    Cookie = "session={key}; path=/"
+    """
+    read = parse_providers(MINIMAL + "[providers.mine.headers]" + headers)["mine"].headers
+    assert filled(read, "sk-1") == {
+        "OpenAI-Organization": "org-1",
+        "x-portkey-provider": "@openai-prod",
+        "x-portkey-config": '{"retry": {"attempts": 3}}',
+        "api-key": "sk-1",
+        "Cookie": "session=sk-1; path=/",
+    }
+
+
+HEADERS = MINIMAL + "[providers.mine.headers]\n"
+LIMITS = MINIMAL + "[providers.mine.limits]\n"
+NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and write "{key}" where it goes'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[providers.mine]\n[providers.mine]", "Cannot declare ('providers', 'mine') twice (at line 2, column 16)"),
+        ("", "Object missing required field `providers`"),
+        ("[providers]", "providers: at least one is needed"),
+        ("x = 1\n" + MINIMAL, "Object contains unknown field `x`"),
+        (MINIMAL + 'modles = ["x"]', "providers.mine: contains unknown field `modles`"),
+        (MINIMAL + 'name = "x"', "providers.mine: contains unknown field `name`"),
+        (MINIMAL.replace("secret", "#"), "providers.mine: missing required field `secret`"),
+        (MINIMAL.replace("base_url", "#"), "providers.mine: missing required field `base_url`"),
+        (MINIMAL.replace('"openai"', '"bedrock"'), "providers.mine.protocol: Invalid enum value 'bedrock'"),
+        (MINIMAL + "models = [1]", "providers.mine.models[0]: Expected `str`, got `int`"),
+        (MINIMAL + 'models = [""]', "providers.mine.models[0]: Expected `str` of length >= 1"),
+        (MINIMAL + "default = 1", "providers.mine.default: Expected `bool`, got `int`"),
+        (LIMITS + "per_day = 1", "providers.mine.limits: contains unknown field `per_day`"),
+        (LIMITS + 'enqueued_tokens = "many"', "providers.mine.limits.enqueued_tokens: Expected `int`, got `str`"),
+        (LIMITS + "enqueued_tokens = 0", "providers.mine.limits.enqueued_tokens: Expected `int` >= 1"),
+        (LIMITS + "requests_per_batch = -1", "providers.mine.limits.requests_per_batch: Expected `int` >= 1"),
+        (MINIMAL + 'api_version = "2023-06-01"', "providers.mine.api_version: only the protocol anthropic has it"),
+        (MINIMAL + 'betas = ["mcp-1"]', "providers.mine.betas: only the protocol anthropic has it"),
+        (
+            MINIMAL + DEFAULT + MINIMAL.replace("mine", "third") + "default = true",
+            "providers.third.default: providers.other is it already",
+        ),
+        (
+            DEFAULT + 'models = ["gpt-*"]' + MINIMAL + 'models = ["o1", "gpt-*"]',
+            'providers.mine.models: "gpt-*" goes to providers.other already',
+        ),
+        (HEADERS + '"x y" = "1"', "providers.mine.headers.x y: not the name of a header"),
+        (HEADERS + 'x-a = "1"\nx-b = 2', "providers.mine.headers.x-b: Expected `str`, got `int`"),
+        (HEADERS + 'x-a = ""', "providers.mine.headers.x-a: its value is not visible ASCII"),
+        (HEADERS + 'x-a = "a\\nx-b: c"', "providers.mine.headers.x-a: its value is not visible ASCII"),
+        (HEADERS + 'x-a = "ü"', "providers.mine.headers.x-a: its value is not visible ASCII"),
+        (HEADERS + 'x-a = "1"\nX-A = "2"', "providers.mine.headers.x-a: it is there twice"),
+        (HEADERS + 'Authorization = "Bearer x"', "providers.mine.headers.Authorization: the key from the secret goes "),
+        (HEADERS + 'anthropic-version = "x"', "providers.mine.headers.anthropic-version: `api_version` says it"),
+        (HEADERS + 'Anthropic-Beta = "x"', "providers.mine.headers.Anthropic-Beta: `betas` says it"),
+        (HEADERS + 'Content-Type = "x"', "providers.mine.headers.Content-Type: each call sets it itself"),
+        (HEADERS + 'Host = "x"', "providers.mine.headers.Host: each call sets it itself"),
+        (
+            HEADERS + 'X-Stainless-Raw-Response = "x"',
+            "providers.mine.headers.X-Stainless-Raw-Response: each call sets ",
+        ),
+        (HEADERS + 'Idempotency-Key = "x"', "providers.mine.headers.Idempotency-Key: with the same one in all calls"),
+        (HEADERS + 'x-api-key = "sk-1"', f"providers.mine.headers.x-api-key: {NO_KEY_HERE}"),
+        (HEADERS + 'x-portkey-api-key = "pk"', f"providers.mine.headers.x-portkey-api-key: {NO_KEY_HERE}"),
+        (HEADERS + 'Cookie = "a=b"', f"providers.mine.headers.Cookie: {NO_KEY_HERE}"),
         (MINIMAL.replace("mine]", "Mine]"), "providers.Mine: a name is lower-case letters, digits and '-', up to 32"),
         (MINIMAL.replace("mine]", '"a/b"]'), "providers.a/b: a name is"),
         (MINIMAL.replace("mine]", "a" * 33 + "]"), f"providers.{'a' * 33}: a name is"),
     ],
 )
-def test_a_mistake_is_refused_with_the_file_and_the_key(text: str, words: str) -> None:
-    said = refusal(text)
-    assert (said.startswith("providers.toml: "), words in said) == (True, True), said
+def test_a_mistake_is_refused_with_the_file_and_the_key(text: str, said: str) -> None:
+    found = refusal(text)
+    assert found.startswith(f"providers.toml: {said}"), found
+
+
+NO_ADDRESS = 'not an address: it begins with "https://" and a host, and has no blanks'
+READABLE = "the key would travel readably: http is for this machine and private networks"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("", NO_ADDRESS),
+        ("api.mine.com/v1", NO_ADDRESS),
+        ("ftp://mine/v1", NO_ADDRESS),
+        ("https:///v1", NO_ADDRESS),
+        ("https://mine /v1", NO_ADDRESS),
+        ("https://[mine/v1", "not an address: Invalid IPv6 URL"),
+        ("https://mine:http/v1", "not an address: Port could not be cast to integer value as 'http'"),
+        ("https://me:sk-1@mine/v1", "a key does not belong in this file: it goes into the secret"),
+        ("https://mine/v1?api-version=1", 'nothing follows its path: no "?" and no "#"'),
+        ("https://mine/v1#", 'nothing follows its path: no "?" and no "#"'),
+        ("http://api.mine.com/v1", READABLE),
+        ("http://203.0.114.7/v1", READABLE),
+    ],
+)
+def test_what_is_no_address_is_refused(address: str, said: str) -> None:
+    found = refusal(MINIMAL.replace("https://mine/v1", address))
+    assert found == f"providers.toml: providers.mine.base_url: {said}"
+
+
+@pytest.mark.parametrize("address", ["https://mine/v1", "https://mine/anthropic/v1/"])
+def test_an_address_of_the_protocol_anthropic_ends_before_the_version(address: str) -> None:
+    found = refusal(MINIMAL.replace('"openai"', '"anthropic"').replace("https://mine/v1", address))
+    assert found == 'providers.toml: providers.mine.base_url: the calls add "/v1" themselves: leave it out'
+
+
+@pytest.mark.parametrize("secret", ["", "two words", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"])
+def test_a_secret_is_given_by_its_name(secret: str) -> None:
+    assert refusal(MINIMAL.replace("batchdrop/mine", secret)).startswith("providers.toml: providers.mine.secret: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [('api_version = "latest"', "api_version"), ('betas = ["a,b"]', "betas[0]"), ("betas = 1", "betas")],
+)
+def test_versions_and_betas_are_words_of_a_header(line: str, key: str) -> None:
+    text = MINIMAL.replace('"openai"', '"anthropic"').replace("/v1", "")
+    assert refusal(text + line).startswith(f"providers.toml: providers.mine.{key}: ")
+
+
+def test_a_mistake_never_says_a_value_that_may_be_a_key() -> None:
+    for text in (HEADERS + 'x-api-key = "sk-1"', MINIMAL.replace("https://", "https://sk-1@")):
+        assert "sk-1" not in refusal(text)
 
 
 def test_a_loaded_file_is_named_in_the_refusal(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[providers]", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"^mine\.toml: providers: at least one is needed$"):
+        load_providers(path)
+
+
+def test_a_file_that_is_no_text_is_named_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"# \xff")
+    with pytest.raises(ConfigError, match=r"^mine\.toml: not UTF-8: invalid start byte at byte 2$"):
         load_providers(path)

@@ -18,6 +18,7 @@ from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
 from batchdrop.providers.api import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.headers import filled
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
 
@@ -53,7 +54,8 @@ class AnthropicBatches:
             base_url=provider.base_url,
             timeout=_TIMEOUT,
             max_retries=0,  # a retry would wait as long as the provider says: the steps try again by themselves
-            default_headers={"anthropic-version": provider.api_version or DEFAULT_VERSION},
+            default_headers=filled(provider.headers, key.value)
+            | {"anthropic-version": provider.api_version or DEFAULT_VERSION},
             http_client=http_client
             or anthropic.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )

@@ -1,20 +1,28 @@
-"""`providers.toml`: the providers' names, protocols, addresses, secrets, limits and model patterns."""
+"""`providers.toml`: the providers' names, protocols, addresses, secrets, headers, limits and model patterns."""
 
 import re
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from batchdrop.errors import ConfigError
+from batchdrop.providers.headers import what_is_wrong
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_PRIVATE_NAMES = (".internal", ".local", ".localhost")
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+_SecretName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")]  # as Secrets Manager has it; no ARN
+_Pattern = Annotated[str, msgspec.Meta(min_length=1)]
+_Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+_Beta = Annotated[str, msgspec.Meta(pattern=r"^[!-+\--~]+$")]  # visible ASCII without a comma: it travels in a list
 
 
 class Protocol(StrEnum):
@@ -43,20 +51,32 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One provider. `models` are shell patterns of the models that go to it when a line names no provider."""
+    """One provider.
+
+    Attributes:
+        base_url: Where its calls go; no "/" at the end.
+        secret: The name of the secret that holds its key, in AWS Secrets Manager.
+        models: Shell patterns of the models that go to it when a line names no provider.
+        default: Whether the models that no pattern fits go to it.
+        headers: Sent with every call; `{key}` in a value stands for the key.
+        api_version: Anthropic's API version.
+        betas: Anthropic's betas.
+    """
 
     protocol: Protocol
     base_url: str
-    secret: str
-    models: tuple[str, ...] = ()
-    api_version: str | None = None
-    betas: tuple[str, ...] = ()
+    secret: _SecretName
+    models: tuple[_Pattern, ...] = ()
+    default: bool = False
+    headers: dict[str, str] = {}
+    api_version: _Version | None = None
+    betas: tuple[_Beta, ...] = ()
     limits: Limits = Limits()
     name: str = ""
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    providers: dict[str, ProviderConfig]
+    providers: dict[str, dict[str, Any]]
 
 
 class Providers(Mapping[str, ProviderConfig]):
@@ -82,7 +102,7 @@ class Providers(Mapping[str, ProviderConfig]):
         """The provider of a model as written in a line, and the model's name on the wire.
 
         `name/model` names the provider if `name` is configured; only that first segment is taken off. Otherwise the
-        first provider with a pattern that fits.
+        first provider with a pattern that fits, else the default.
         """
         prefix, slash, rest = model.partition("/")
         if slash and prefix in self._providers:
@@ -97,7 +117,7 @@ class Providers(Mapping[str, ProviderConfig]):
         for provider in self._providers.values():
             if any(fnmatchcase(model, pattern) for pattern in provider.models):
                 return provider
-        return None
+        return next((each for each in self._providers.values() if each.default), None)
 
 
 def parse_providers(text: str, source: str = "providers.toml") -> Providers:
@@ -107,16 +127,102 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
         ConfigError: The message names the file and the key.
     """
     try:
-        file = msgspec.toml.decode(text, type=_File)
-    except msgspec.DecodeError as error:
+        return _providers(msgspec.toml.decode(text, type=_File).providers)
+    except (msgspec.DecodeError, ConfigError) as error:
         raise ConfigError(f"{source}: {error}") from error
-    for name in file.providers:
-        if not _NAME.fullmatch(name):
-            raise ConfigError(f"{source}: providers.{name}: a name is lower-case letters, digits and '-', up to 32")
-    if not file.providers:
-        raise ConfigError(f"{source}: providers: at least one is needed")
-    return Providers({name: msgspec.structs.replace(each, name=name) for name, each in file.providers.items()})
+
+
+def _providers(tables: dict[str, dict[str, Any]]) -> Providers:
+    if not tables:
+        raise ConfigError("providers: at least one is needed")
+    providers = {name: _provider(name, table) for name, table in tables.items()}
+    _refuse_conflicts(providers)
+    return Providers(providers)
+
+
+def _provider(name: str, table: dict[str, Any]) -> ProviderConfig:
+    where = f"providers.{name}"
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{where}: a name is lower-case letters, digits and '-', up to 32")
+    if "name" in table:
+        raise ConfigError(f"{where}: contains unknown field `name`")  # of the struct, not of the file
+    try:
+        read = msgspec.convert(table, ProviderConfig)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        raise ConfigError(f"{where}{_spelled(path.rstrip('`'), table)}: {text.removeprefix('Object ')}") from error
+    for key, problem in _problems(read).items():
+        if problem is not None:
+            raise ConfigError(f"{where}.{key}: {problem}")
+    return msgspec.structs.replace(read, name=name, base_url=read.base_url.rstrip("/"))
+
+
+def _spelled(path: str, table: dict[str, Any]) -> str:
+    """A path of msgspec's, which leaves out the keys of a mapping: there is one, and the first odd value is meant."""
+    if path != ".headers[...]":
+        return path
+    return next(f".headers.{name}" for name, value in table["headers"].items() if not isinstance(value, str))
+
+
+def _problems(provider: ProviderConfig) -> dict[str, str | None]:
+    """What the types do not say, by key."""
+    problems = {"base_url": _what_is_wrong_with(provider.base_url, provider.protocol)}
+    for name, value in provider.headers.items():
+        is_twice = [each.lower() for each in provider.headers].count(name.lower()) > 1
+        problems[f"headers.{name}"] = "it is there twice" if is_twice else what_is_wrong(name, value)
+    if provider.protocol is not Protocol.ANTHROPIC:
+        anthropics = {"api_version": provider.api_version, "betas": provider.betas}
+        problems |= {key: "only the protocol anthropic has it" for key, value in anthropics.items() if value}
+    return problems
+
+
+def _what_is_wrong_with(address: str, protocol: Protocol) -> str | None:
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port  # a port that is none is told here
+    except ValueError as error:
+        return f"not an address: {error}"
+    if parts.scheme not in {"https", "http"} or not host or not re.fullmatch("[!-~]+", address):
+        return 'not an address: it begins with "https://" and a host, and has no blanks'
+    odd = {
+        "a key does not belong in this file: it goes into the secret": "@" in parts.netloc,
+        'nothing follows its path: no "?" and no "#"': "?" in address or "#" in address,
+        "the key would travel readably: http is for this machine and private networks": parts.scheme == "http"
+        and not _is_private(host),
+        'the calls add "/v1" themselves: leave it out': protocol is Protocol.ANTHROPIC
+        and parts.path.rstrip("/").endswith("/v1"),
+    }
+    return next((problem for problem, is_so in odd.items() if is_so), None)
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith(_PRIVATE_NAMES)
+
+
+def _refuse_conflicts(providers: Mapping[str, ProviderConfig]) -> None:
+    default: str | None = None
+    patterns: dict[str, str] = {}
+    for name, provider in providers.items():
+        if provider.default and default is not None:
+            raise ConfigError(f"providers.{name}.default: providers.{default} is it already")
+        default = name if provider.default else default
+        for pattern in provider.models:
+            first = patterns.setdefault(pattern, name)
+            if first != name:
+                raise ConfigError(f'providers.{name}.models: "{pattern}" goes to providers.{first} already')
 
 
 def load_providers(path: Path) -> Providers:
-    return parse_providers(path.read_text(encoding="utf-8"), str(path.name))
+    """Read the configuration from a file.
+
+    Raises:
+        ConfigError: As above, or it is no text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name}: not UTF-8: {error.reason} at byte {error.start}") from error
+    return parse_providers(text, path.name)

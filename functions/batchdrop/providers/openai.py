@@ -16,6 +16,7 @@ from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
 from batchdrop.providers.api import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.headers import filled
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
 
@@ -68,6 +69,7 @@ class OpenAIBatches:
             base_url=provider.base_url,
             timeout=_TIMEOUT,
             max_retries=0,  # a retry would wait as long as the provider says: the steps try again by themselves
+            default_headers=filled(provider.headers, key.value),
             http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name = provider.name

@@ -1,0 +1,40 @@
+"""Headers that a provider's every call carries beside the SDK's own: which may be given, and the key's place there."""
+
+import re
+from collections.abc import Mapping
+
+_KEY = "{key}"  # stands for the key from the provider's secret
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
+_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?")  # visible ASCII, with blanks inside
+_NOT_GIVEN = {
+    "authorization": "the key from the secret goes there",
+    "anthropic-version": "`api_version` says it",
+    "anthropic-beta": "`betas` says it",
+    "idempotency-key": "with the same one in all calls, a server would take them for one",
+}
+_OF_THE_CALL = re.compile(
+    r"(accept|content|proxy|sec|x-stainless)-.*"
+    r"|accept|connection|expect|host|keep-alive|range|te|trailer|transfer-encoding|upgrade"
+)
+_SECRET = re.compile(r"(.*[-_])?(keys?|tokens?|secrets?|passwords?|credentials?|authorization|cookie)")
+
+
+def what_is_wrong(name: str, value: str) -> str | None:
+    """Why a header cannot be given, or None; no value is in it, since it may be a key."""
+    if not _NAME.fullmatch(name):
+        return "not the name of a header"
+    if not _VALUE.fullmatch(value):
+        return "its value is not visible ASCII"
+    lower = name.lower()
+    if lower in _NOT_GIVEN:
+        return _NOT_GIVEN[lower]
+    if _OF_THE_CALL.fullmatch(lower):
+        return "each call sets it itself"
+    if _SECRET.fullmatch(lower) and _KEY not in value:
+        return f'a key does not belong in this file: put it into the secret, and write "{_KEY}" where it goes'
+    return None
+
+
+def filled(headers: Mapping[str, str], key: str) -> dict[str, str]:
+    """The headers as they are sent."""
+    return {name: value.replace(_KEY, key) for name, value in headers.items()}
