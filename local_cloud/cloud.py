@@ -59,7 +59,7 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         urls = {name: url for name, url in given.items() if url is not None}
         options = Options(
             urls=urls,
-            providers_file=providers_file and str(providers_file.resolve()),
+            providers_file=str(providers_file.resolve()) if providers_file else None,
             real=real,
             enforces_grants=enforces_grants,
             functions_endpoint=functions_endpoint,

@@ -36,6 +36,7 @@ MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 _ENDS_BYTES = 64 * 1024  # of a longer line: its custom_id stands before or behind what makes it long
 _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
+_NO_SUCH_CALL = 405
 _MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
@@ -52,12 +53,16 @@ def collect_batch(job: str, batch_id: str, services: Services, *, max_bytes: int
 
 
 def delete_from_provider(batch: Batch, services: Services) -> None:
-    """Delete what the provider keeps of a collected batch; sweep tries again what fails, for some days."""
+    """Delete what the provider keeps of a collected batch; sweep tries again what fails, for some days.
+
+    A server that has no such call keeps it.
+    """
     try:
         services.apis[batch.provider].delete(_ended(batch))
     except (AccountRefused, Refused, Transient) as error:
         logger.warning("provider files not deleted yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
-        if services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
+        is_possible = not isinstance(error, Refused) or error.status != _NO_SUCH_CALL
+        if is_possible and services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
             return
     services.store.not_due(batch)
 
