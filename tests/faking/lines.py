@@ -1,11 +1,16 @@
 """Input lines of every form, and what their own answers are."""
 
+import json
 from collections.abc import Callable
 from typing import Any
+
+from batchdrop.protocols.translate.request import to_messages
+from msgspec import Raw
 
 from provider_simulator.answers import content, expected
 
 CHAT, MESSAGES, EMBEDDINGS, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/embeddings", "/v1/responses"
+CLAUDE = "claude-haiku-4-5"
 
 
 def chat(text: str, custom_id: Any = None, model: str = "gpt-4o-mini") -> dict[str, Any]:
@@ -15,7 +20,7 @@ def chat(text: str, custom_id: Any = None, model: str = "gpt-4o-mini") -> dict[s
 
 def claude(text: str, custom_id: Any = None) -> dict[str, Any]:
     messages = [{"role": "user", "content": text}]
-    return {"custom_id": custom_id, "params": {"model": "claude-haiku-4-5", "max_tokens": 20, "messages": messages}}
+    return {"custom_id": custom_id, "params": {"model": CLAUDE, "max_tokens": 20, "messages": messages}}
 
 
 def mixed(count: int) -> list[dict[str, Any]]:
@@ -33,10 +38,17 @@ def wanted(line: dict[str, Any]) -> tuple[str, Any]:
     """The endpoint of a line and the answer that is its own."""
     if "params" in line:
         return MESSAGES, expected(MESSAGES, line["params"])
+    if "body" in line and line["body"]["model"] == CLAUDE:
+        return line["url"], expected(MESSAGES, _translated(line["body"]))
     if "body" in line:
         return line["url"], expected(line["url"], line["body"])
     endpoint = EMBEDDINGS if "embedding" in line["model"] else RESPONSES
     return endpoint, expected(endpoint, {name: value for name, value in line.items() if name != "custom_id"})
+
+
+def _translated(body: dict[str, Any]) -> Any:
+    sent = to_messages(Raw(json.dumps(body).encode()), model=CLAUDE, api_version="2023-06-01")
+    return json.loads(bytes(sent))
 
 
 def got(result: dict[str, Any]) -> tuple[str, Any]:
