@@ -208,8 +208,8 @@ READABLE = "the key would travel readably: http is for this machine and private 
         ("ftp://mine/v1", NO_ADDRESS),
         ("https:///v1", NO_ADDRESS),
         ("https://mine /v1", NO_ADDRESS),
-        ("https://[mine/v1", "not an address: Invalid IPv6 URL"),
-        ("https://mine:http/v1", "not an address: Port could not be cast to integer value as 'http'"),
+        ("https://[mine/v1", NO_ADDRESS),
+        ("https://mine:http/v1", NO_ADDRESS),
         ("https://me:sk-1@mine/v1", "a key does not belong in this file: it goes into the secret"),
         ("https://mine/v1?api-version=1", 'nothing follows its path: no "?" and no "#"'),
         ("https://mine/v1#", 'nothing follows its path: no "?" and no "#"'),
@@ -243,7 +243,11 @@ def test_versions_and_betas_are_words_of_a_header(line: str, key: str) -> None:
 
 
 def test_a_mistake_never_says_a_value_that_may_be_a_key() -> None:
-    for text in (HEADERS + 'x-api-key = "sk-1"', MINIMAL.replace("https://", "https://sk-1@")):
+    for text in (
+        HEADERS + 'x-api-key = "sk-1"',
+        MINIMAL.replace("https://", "https://sk-1@"),
+        MINIMAL.replace("https://mine", "https://me:sk-1"),
+    ):
         assert "sk-1" not in refusal(text)
 
 

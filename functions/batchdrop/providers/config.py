@@ -17,6 +17,7 @@ from batchdrop.errors import ConfigError
 from batchdrop.providers.headers import what_is_wrong
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_NO_ADDRESS = 'not an address: it begins with "https://" and a host, and has no blanks'
 _PRIVATE_NAMES = (".internal", ".local", ".localhost")
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _SecretName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")]  # as Secrets Manager has it; no ARN
@@ -179,11 +180,11 @@ def _problems(provider: ProviderConfig) -> dict[str, str | None]:
 def _what_is_wrong_with(address: str, protocol: Protocol) -> str | None:
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port  # a port that is none is told here
-    except ValueError as error:
-        return f"not an address: {error}"
+        host, _ = parts.hostname, parts.port  # what is no port is told here, in words that repeat it
+    except ValueError:
+        return _NO_ADDRESS
     if parts.scheme not in {"https", "http"} or not host or not re.fullmatch("[!-~]+", address):
-        return 'not an address: it begins with "https://" and a host, and has no blanks'
+        return _NO_ADDRESS
     odd = {
         "a key does not belong in this file: it goes into the secret": "@" in parts.netloc,
         'nothing follows its path: no "?" and no "#"': "?" in address or "#" in address,
