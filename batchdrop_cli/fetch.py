@@ -43,10 +43,12 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
     """Download a finished job's files; the results, in order, come first.
 
     Raises:
-        Mistake: A file is not as long as the manifest says.
+        Mistake: A file is not as long as the manifest says, or a file of that name is there that is nobody's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     other = job_in(folder)
+    if other is None:
+        _refuse_files(folder, manifest)
     if other not in {None, job.id}:
         note(f"{folder} holds the files of job {other}: they are replaced.")
         (folder / MANIFEST).unlink()  # it would not fit what lies beside it from now on
@@ -56,6 +58,14 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
         path.write_bytes(cloud.files.get(job.manifest_key))
         paths.append(path)
     return paths
+
+
+def _refuse_files(folder: Path, manifest: Manifest) -> None:
+    """Refuse to overwrite files that no manifest tells of, but for those of a download that was broken off."""
+    for file in _files(manifest):
+        path = folder / _name(file)
+        if path.exists() and path.stat().st_size != file.bytes:
+            raise Mistake(f"{path} is there, and is not this job's; it is not overwritten. Name another folder.")
 
 
 def results_paths(manifest: Manifest, folder: Path) -> list[Path]:

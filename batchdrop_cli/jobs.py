@@ -6,6 +6,7 @@ from itertools import islice
 
 import msgspec
 from batchdrop.admit import in_turn
+from batchdrop.doubt import GRACE
 from batchdrop.files import output_prefix
 from batchdrop.manifest import Manifest, timestamp
 from batchdrop.records import Batch, Job, Ledger
@@ -161,6 +162,7 @@ def waits_for(cloud: Cloud, batches: Sequence[Batch]) -> list[str]:
     unfinished = [batch for batch in batches if batch.state in OPEN_BATCHES]
     reasons = []
     for provider in sorted({batch.provider for batch in unfinished}):
+        reasons += _in_doubt(provider, unfinished)
         pause = cloud.store.pause(provider)
         if pause is not None:
             reasons.append(paused(provider, pause[0], cloud.options))
@@ -168,6 +170,21 @@ def waits_for(cloud: Cloud, batches: Sequence[Batch]) -> list[str]:
             waiting = [each for each in unfinished if each.provider == provider and each.state is BatchState.WAITING]
             reasons += _places(cloud.store, waiting) if waiting else []
     return reasons
+
+
+def _in_doubt(provider: str, batches: Sequence[Batch]) -> list[str]:
+    """Creates whose outcome is not known: nothing is sent again before the provider's lists have settled it."""
+    ends = [
+        each.create_by
+        for each in batches
+        if each.provider == provider and each.state is BatchState.SUBMITTING and each.create_by is not None
+    ]
+    late = [end for end in ends if end < datetime.now(UTC).timestamp()]
+    if not late:
+        return []
+    until = timestamp(max(late) + GRACE)
+    said = f"{provider}: no answer said whether {len(late):,} of its batches began"
+    return [f"{said}; looked for in its lists until {until} or a little later, and only then sent again"]
 
 
 def _places(store: Store, waiting: Sequence[Batch]) -> list[str]:

@@ -12,6 +12,7 @@ from batchdrop import __version__
 from batchdrop.providers.config import load_providers
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
+from botocore.exceptions import BotoCoreError
 from cyclopts import App, Parameter
 
 import local_cloud
@@ -393,10 +394,10 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
             code=WRONG_USE,
         )
     if file is not None:
-        retries.check_mended(chosen, file)
+        retries.check_mended(cloud, chosen, file)
     key = retries.free_key(cloud, chosen.job) if key is None else drop.check_key(key)
     if not again:
-        retries.refuse_twice(cloud, chosen)
+        retries.refuse_twice(cloud, chosen, file)
     if file is not None:
         return _drop(cloud, file, key, again=again, metadata=retries.lineage(cloud, chosen))
     job_id = retries.send_failed(cloud, chosen, key)
@@ -422,7 +423,7 @@ def _wait(cloud: Cloud, job_id: str) -> Job:
     try:
         with progress.shown() as show_stage:
             return progress.wait_for_job(cloud, job_id, show=show_stage, sleep=time.sleep)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BotoCoreError):
         note(f"Job {job_id} goes on without this command. See: {cloud.command(f'show {job_id}')}")
         raise
 

@@ -22,7 +22,7 @@ from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
 from batchdrop.store import Store
 
-from batchdrop_cli import drop, jobs
+from batchdrop_cli import drop, jobs, merge
 from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
@@ -140,11 +140,11 @@ def _failed_file(chosen: Chosen) -> File:
     return chosen.manifest.files.failed
 
 
-def check_mended(chosen: Chosen, path: Path) -> None:
-    """Refuse a copy that has not one line for each line that is retried.
+def check_mended(cloud: Cloud, chosen: Chosen, path: Path) -> None:
+    """Refuse a copy that has not one line for each line that is retried, or whose cut lines are as they were.
 
     Raises:
-        Mistake: It has more or fewer; both counts are named.
+        Mistake: It has more or fewer, and both counts are named; or the same limit would cut an answer again.
     """
     found = _count_lines(path)
     if found != chosen.count:
@@ -153,6 +153,19 @@ def check_mended(chosen: Chosen, path: Path) -> None:
             "in its place: leave a line empty to leave it out.",
             code=WRONG_USE,
         )
+    if chosen.cut:
+        _refuse_unchanged(cloud, chosen, path)
+
+
+def _refuse_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> None:
+    with path.open("rb") as file, suppress(Gone):  # what the lines were is not known any more
+        for place, (mended, was) in enumerate(zip(file, _input_lines(cloud, chosen), strict=True), start=1):
+            if mended.rstrip() and mended.rstrip() == was.rstrip():
+                raise Mistake(
+                    f"Line {place} of {path} is as it was: the same limit would cut its answer again. Raise its "
+                    "max_tokens, or leave the line empty to leave it out.",
+                    code=WRONG_USE,
+                )
 
 
 def _count_lines(path: Path) -> int:
@@ -165,8 +178,8 @@ def _count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def refuse_twice(cloud: Cloud, chosen: Chosen) -> None:
-    """Refuse what would be paid twice: the same lines are being retried, or a retry answered some of them.
+def refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
+    """Refuse what would be paid twice: the same lines are being retried, or a retry answered some that are sent.
 
     Raises:
         Mistake: So it is.
@@ -180,14 +193,33 @@ def refuse_twice(cloud: Cloud, chosen: Chosen) -> None:
             f"These lines are being retried already as job {running[0]}. See: {see} - "
             "to send them again, and pay again: --again"
         )
-    for retry in earlier:
-        counts = jobs.read_manifest(cloud, retry).counts
-        if counts is not None and counts.answered:
-            those = cloud.command(f"retry {retry.id}")
+    for retry in same:
+        answered = _answered_again(cloud, retry, mended)
+        if answered:
+            those = cloud.command(f"retry {retry.id}{' --finish length' if chosen.cut else ''}")
+            which = "were cut off" if chosen.cut else "failed"
             raise Mistake(
-                f"Job {retry.id} answered {counts.answered:,} of these lines already. For those that failed again: "
+                f"Job {retry.id} answered {answered:,} of these lines already. For those that {which} again: "
                 f"{those} - to send all again, and pay again: --again"
             )
+
+
+def _answered_again(cloud: Cloud, retry: Job, mended: Path | None) -> int:
+    """How many of the lines that are to be sent a retry, or one of its own retries, has answered."""
+    places = counting(1) if mended is None else _filled(mended)
+    place = next(places, None)
+    answered = 0
+    for result in merge.results(cloud, merge.family(cloud.store, retry)):
+        while place is not None and place < result.line:
+            place = next(places, None)
+        answered += result.line == place and result.error is None
+    return answered
+
+
+def _filled(path: Path) -> Iterator[int]:
+    """The places of the lines that are not empty."""
+    with path.open("rb") as file:
+        yield from (place for place, line in enumerate(file, start=1) if line.strip())
 
 
 def _with_retries(store: Store, job: Job) -> Iterator[Job]:

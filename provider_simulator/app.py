@@ -99,7 +99,8 @@ class Simulator:
         if unknown := settings.keys() - set(Shape.__struct_fields__):
             raise msgspec.ValidationError(f"Unknown settings of a shape: {', '.join(sorted(unknown))}")
         msgspec.convert(settings, Shape)
-        self.engine.add_shape(ShapeRule(provider=provider, model=model, times=times, shape=settings))
+        rule = {"provider": provider, "model": model, "times": times, "shape": settings}
+        self.engine.add_shape(msgspec.convert(rule, ShapeRule))
 
     def clear_faults(self) -> None:
         """No faults, no shapes, no limits and ids but the vendors'."""

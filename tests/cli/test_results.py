@@ -118,6 +118,16 @@ def test_files_of_another_job_in_a_named_folder_are_replaced_and_it_is_said(run:
     assert [run("results", finished.job, "-o", here).err for _ in range(2)] == [said, ""]
 
 
+def test_a_file_that_is_nobodys_is_not_overwritten(run: "Run", finished: Manifest) -> None:
+    here = Path("here")
+    here.mkdir()
+    (here / "errors.jsonl").write_bytes(b"precious")
+    said = f"{here / 'errors.jsonl'} is there, and is not this job's; it is not overwritten. Name another folder.\n"
+    refused = run("results", finished.job, "-o", here)
+    assert (refused.code, refused.err) == (1, said)
+    assert [path.name for path in here.iterdir()] == ["errors.jsonl"]
+
+
 def test_a_table_holds_texts_errors_and_tokens(run: "Run", finished: Manifest) -> None:
     assert run("results", finished.job, "--csv").code == 0
     with Path("results/reviews/results.csv").open(encoding="utf-8", newline="") as file:

@@ -205,7 +205,19 @@ def test_lines_that_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf
 def test_lines_that_the_retry_of_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf, first: Job) -> None:
     shelf.finish(SECOND, [refused(1), refused(2)], b"{}\n{}\n", retry_of=FIRST, retry_lines=LIST)
     shelf.finish(THIRD, [result(1, CHAT, chat("2"))], retry_of=SECOND, retry_lines=shelf.list_of(1))
-    assert run("retry", first.id).err.startswith(f"Job {THIRD} answered 1 of these lines already.")
+    assert run("retry", first.id).err.startswith(f"Job {SECOND} answered 1 of these lines already.")
+
+
+def test_lines_that_a_mended_copy_left_out_are_sent_later(
+    aws: "Aws", run: "Run", shelf: Shelf, first: Job, tmp_path: Path
+) -> None:
+    shelf.finish(SECOND, [result(2, CHAT, chat("4"))], retry_of=FIRST, retry_lines=LIST)
+    file = tmp_path / "mended.jsonl"
+    file.write_bytes(b'{"two": 2}\n{"four": 4}\n')
+    assert run("retry", first.id, file, "--no-wait").err.startswith(f"Job {SECOND} answered 1 of these lines already.")
+    file.write_bytes(b'{"two": 2}\n\n')
+    assert run("retry", first.id, file, "--no-wait").code == 0
+    assert dropped(aws, RETRY)[0] == b'{"two": 2}\n\n'
 
 
 def test_lines_are_saved_to_be_mended(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
@@ -234,9 +246,15 @@ def test_cut_answers_are_not_sent_again_as_they_are(aws: "Aws", run: "Run", firs
     file = tmp_path / "cut.jsonl"
     assert run("retry", first.id, "--finish", "length", "--save", file).err.endswith(f"{file} --finish length\n")
     assert file.read_bytes() == b'{"c": 3}\r\n'
+    unchanged = (
+        f"Line 1 of {file} is as it was: the same limit would cut its answer again. Raise its max_tokens, or leave "
+        "the line empty to leave it out.\n"
+    )
+    assert run("retry", first.id, file, "--finish", "length", "--no-wait") == (2, "", unchanged)
+    file.write_bytes(b'{"c": 30}\r\n')
     assert run("retry", first.id, file, "--finish", "length", "--no-wait").code == 0
     body, metadata = dropped(aws, RETRY)
-    assert (body, dropped(aws, metadata["batchdrop-retry-lines"])[0]) == (b'{"c": 3}\r\n', b"3\n")
+    assert (body, dropped(aws, metadata["batchdrop-retry-lines"])[0]) == (b'{"c": 30}\r\n', b"3\n")
 
 
 def test_cut_lines_of_a_compressed_file_are_saved_as_they_were(run: "Run", shelf: Shelf, tmp_path: Path) -> None:
@@ -245,6 +263,7 @@ def test_cut_lines_of_a_compressed_file_are_saved_as_they_were(run: "Run", shelf
     file = tmp_path / "cut.jsonl"
     assert run("retry", job.id, "--finish", "length", "--save", file).code == 0
     assert file.read_bytes() == b'{"b": 2}\n'
+    file.write_bytes(b'{"b": 20}\n')
     assert run("retry", job.id, file, "--finish", "length", "--no-wait").code == 0
     assert shelf.aws.keys("input/") == ["input/x.jsonl.gz", "input/x.retry-1.jsonl"]
 

@@ -89,6 +89,17 @@ def test_every_unfinished_state_has_its_words(
     assert run("show").out.splitlines()[2] == said
 
 
+def test_a_create_in_doubt_is_told_with_how_long_it_is_looked_for(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    aws.store.add(a_batch(state=BatchState.SUBMITTING, create_by=2**33))
+    assert json.loads(run("show", "--json").out)["waits_for"] == []  # it is under way
+    aws.store.add(a_batch(id="00000-0-0001", state=BatchState.SUBMITTING, create_by=1_700_000_000))
+    said = "openai: no answer said whether 1 of its batches began; looked for in its lists until 2023-11-14T22:43:20Z"
+    assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} or a little later, and only then sent again"]
+
+
 def test_limits_with_no_room_are_said(
     aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
 ) -> None:

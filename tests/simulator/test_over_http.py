@@ -216,6 +216,12 @@ def test_a_second_simulator_on_the_same_folder_goes_on(tmp_path: Path, chat: Lin
         assert run_openai(after.openai, [chat(2)]) != openai_id
 
 
+def test_a_shape_of_no_provider_is_refused_and_changes_nothing(simulator: Simulator) -> None:
+    with serve(simulator) as url:
+        refused = httpx2.post(f"{url}/control/shape", json={"provider": "nobody", "seconds_to_complete": 1})
+        assert (refused.status_code, "provider" in refused.json()["error"]) == (400, True)
+
+
 def test_the_command_prints_its_urls_and_stops_when_told(tmp_path: Path, chat: Line) -> None:
     command = [sys.executable, "-m", "provider_simulator", "--data", str(tmp_path), "--seconds-to-complete", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
