@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import BytesIO
 from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -34,14 +35,14 @@ class Upload:
         self._where: Any = {"Bucket": bucket, "Key": key}
         self._upload: Any = {}
         self._parts: list[Any] = []
-        self._held: Any = bytearray()  # botocore sends it without a copy; boto3's types do not know
+        self._held = BytesIO()  # sent as it is: joining pieces would hold a part twice
         self.bytes = 0
         self.answer: Any = None
 
     def write(self, chunk: bytes) -> None:
-        if len(self._held) >= _PART:
+        if self._held.tell() >= _PART:
             self._put_part()
-        self._held += chunk
+        self._held.write(chunk)
         self.bytes += len(chunk)
 
     def __enter__(self) -> Self:
@@ -62,7 +63,7 @@ class Upload:
 
     def _finish(self) -> None:
         if not self._upload:
-            self.answer = self._client.put_object(**self._where, Body=self._held, ContentType=CONTENT_TYPE)
+            self.answer = self._client.put_object(**self._where, Body=self._taken(), ContentType=CONTENT_TYPE)
             return
         self._put_part()
         self.answer = self._client.complete_multipart_upload(**self._upload, MultipartUpload={"Parts": self._parts})
@@ -72,9 +73,13 @@ class Upload:
             started = self._client.create_multipart_upload(**self._where, ContentType=CONTENT_TYPE)
             self._upload = {**self._where, "UploadId": started["UploadId"]}
         number = len(self._parts) + 1
-        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=self._held)
-        self._held = bytearray()
+        answer = self._client.upload_part(**self._upload, PartNumber=number, Body=self._taken())
+        self._held = BytesIO()
         self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+
+    def _taken(self) -> BytesIO:
+        self._held.seek(0)
+        return self._held
 
     def _abort(self) -> None:
         if self._upload:
