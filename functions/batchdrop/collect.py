@@ -38,6 +38,7 @@ _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's 
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
 _NO_SUCH_CALL = 405
 _MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
+_LATE_SECONDS = 900  # after its end a batch's files may still come
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
@@ -152,16 +153,21 @@ def _later(batch: Batch, reason: str, services: Services, **changes: Any) -> Non
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:
     """What the provider does not know for a while may come; what it does not know for days was deleted there."""
-    if services.now() - (batch.ended_at or 0) < _MISSING_SECONDS:
+    if _ended_since(batch, services) < _MISSING_SECONDS:
         _later(batch, str(error), services)
     else:
         give_up(batch, services, code=ErrorCode.UNREADABLE_RESULT)
+
+
+def _ended_since(batch: Batch, services: Services) -> int:
+    return services.now() - (batch.ended_at or 0)
 
 
 class _Copy:
     """Copies the provider's streams to `work/`, noting where each request's line lies.
 
     `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again.
+    What the provider sent and nobody can read may be a paid answer: no request that has no line is sent again then.
     """
 
     def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services, max_bytes: int) -> None:
@@ -170,17 +176,26 @@ class _Copy:
         protocol = services.providers[batch.provider].protocol
         self._accounts = _Accounts(batch, services.settings.deployment, protocol)
         self._bytes: dict[str, int] = {}
-        self.in_vain = self.is_final = False
+        self.in_vain = self.is_final = self._is_partly_gone = False
 
     @property
     def collected(self) -> Collected:
         return self._accounts.collected
 
     def is_of_strangers(self) -> bool:
-        """Whether there are results, and none of them is ours."""
-        return self._accounts.strangers > 0 and not any(self.collected.found)
+        """Whether there are results, and all of them are another batch's."""
+        return self._accounts.strangers > 0 and not self._accounts.nonsense and not self._is_ours()
+
+    def _is_ours(self) -> bool:
+        return any(self.collected.found) or bool(self._accounts.unreadable)
 
     def run(self) -> None:
+        """Copy and account.
+
+        Raises:
+            Missing: The provider does not have the results, or gives what are none of this batch's.
+            Transient: It cannot be told yet whether they are whole.
+        """
         ended = _ended(self._batch)
         names = self._api.results(ended)
         if self._batch.ended_as == "failed" and not names:
@@ -188,20 +203,27 @@ class _Copy:
             return
         names = names or self._api.results(self._api.retrieve(ended.id))
         for number, name in enumerate(names):
-            self._bytes[name] = self._copy(self._api.stream(name), number)
-        self._name_the_unreadable(len(names))
-        if self._accounts.strangers:
-            logger.warning(
-                "results of unknown requests",
-                job=self._batch.job,
-                batch=self._batch.id,
-                lines=self._accounts.strangers,
-            )
+            self._take(name, number)
+        strange = self._accounts.strangers + self._accounts.nonsense
+        if strange:
+            logger.warning("results of unknown requests", job=self._batch.job, batch=self._batch.id, lines=strange)
+        if self._batch.adopted and self.is_of_strangers():
+            return
+        if (strange or (self._is_partly_gone and not self._bytes)) and not self._is_ours():
+            raise Missing("what it gives is no result of this batch")
         if self._accounts.account_errors:
             self.in_vain = True
             pause_provider(self._batch.provider, "the account was refused while a batch ran", self._services)
-        if not self.is_of_strangers():
-            self._prove_loss()
+        self._prove_loss()
+        self._name_the_unreadable(len(names))
+
+    def _take(self, name: str, number: int) -> None:
+        try:
+            self._bytes[name] = self._copy(self._api.stream(name), number)
+        except Missing:
+            if _ended_since(self._batch, self._services) < _MISSING_SECONDS:
+                raise
+            self._is_partly_gone = True  # what the other streams hold is kept
 
     def _copy(self, chunks: Iterator[bytes], number: int) -> int:
         key = raw_key(self._prefix, number)
@@ -226,14 +248,20 @@ class _Copy:
             Transient: Not proven yet: the provider does not tell the length, and nobody has read them twice.
         """
         missing = self.collected.found.count(Found.NOTHING)
-        if not missing and not self._accounts.unreadable:
+        if not missing:
             return
-        if self._bytes and all(self._api.length(name) == size for name, size in self._bytes.items()):
+        if self._bytes and all(self._length(name) == size for name, size in self._bytes.items()):
             return
         unreadable = len(self._accounts.unreadable)
         seen = f"{missing} missing and {unreadable} unreadable in {sum(self._bytes.values())} bytes"
-        if self._batch.seen != seen:
+        if self._batch.seen != seen or _ended_since(self._batch, self._services) < _LATE_SECONDS:
             raise _NotProven(seen)
+
+    def _length(self, name: str) -> int | None:
+        try:
+            return self._api.length(name)
+        except Missing:  # not every server tells of a file what it gives of it
+            return None
 
     def _failed(self) -> None:
         """The provider refused the batch as a whole: find out whose fault it was."""
@@ -253,7 +281,9 @@ class _Copy:
 
     def _name_the_unreadable(self, number: int) -> None:
         """Paid answers that nobody can read are errors of their own, and are not paid for again."""
-        unanswered = [at for at in self._accounts.unreadable if self.collected.found[at] == Found.NOTHING]
+        may_be_any = self._accounts.nonsense or self._is_partly_gone
+        asked = range(self._batch.requests) if may_be_any else self._accounts.unreadable
+        unanswered = [at for at in asked if self.collected.found[at] == Found.NOTHING]
         if unanswered:
             line = anthropic.refused_line if self._accounts.is_anthropic else openai.refused_line
             self._copy((line(self._accounts.custom_id(at), _UNREADABLE) for at in unanswered), number)
@@ -296,8 +326,8 @@ def answer_reader(protocol: Protocol) -> Callable[[msgspec.Raw], Answer]:
 class _Accounts:
     """Reads result lines and notes the best one of each request.
 
-    `strangers` counts lines that are not ours, `account_errors` those that are the account's matter,
-    `unreadable` holds the positions of those that are ours and no result line.
+    `strangers` counts lines of other batches, `nonsense` those that are nobody's, `account_errors` those that are the
+    account's matter; `unreadable` holds the positions of those that are ours and no result line.
     """
 
     def __init__(self, batch: Batch, deployment: str, protocol: Protocol) -> None:
@@ -306,7 +336,7 @@ class _Accounts:
         self._read_outcome = outcome_reader(protocol)
         self.collected = Collected.empty(batch.requests)
         self.is_anthropic = protocol is Protocol.ANTHROPIC
-        self.strangers = self.account_errors = 0
+        self.strangers = self.nonsense = self.account_errors = 0
         self.unreadable: list[int] = []
 
     def read(self, chunks: Iterator[bytes], stream: int, max_bytes: int) -> list[Line]:
@@ -330,7 +360,8 @@ class _Accounts:
             return
         position = self._position(outcome.custom_id)
         if position is None:
-            self.strangers += 1
+            self.strangers += bool(outcome.custom_id)
+            self.nonsense += not outcome.custom_id
             return
         if outcome.error is not None and is_account_error(outcome.error.code, outcome.error.message):
             self.account_errors += 1
@@ -341,7 +372,7 @@ class _Accounts:
         found = re.search(re.escape(self._prefix.encode()) + rb'(\d+)"', text)
         position = None if found is None else self._position(self._prefix + found[1].decode())
         if position is None:
-            self.strangers += 1
+            self.nonsense += 1
         else:
             self.unreadable.append(position)
 

@@ -32,8 +32,10 @@ _WATCH_SECONDS = 600  # between two looks at creates that were given up
 
 def watch_creates(provider: str, services: Services) -> None:
     """Look for creates of a provider that arrived after they had been given up."""
+    if not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
+        return
     intents = services.store.watched(provider)
-    if not intents or not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
+    if not intents:
         return
     minute = Minute(services)
     try:
@@ -74,6 +76,8 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
     batch = services.store.batch(intent.job, intent.batch)
     if batch is not None and batch.state is BatchState.SUBMITTING:
         return  # it may be the create that is under way now: who settles that finds it
+    if services.store.owner(intent.provider, found.id):
+        return  # it was, a moment ago
     if _is_taken(found, intent, services):
         return
     if found.ended_as is None:

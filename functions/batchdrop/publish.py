@@ -68,6 +68,7 @@ def clean_up(job: Job, services: Services) -> None:
         return
     batches = services.store.batches(job.id)
     if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):
+        services.store.due_again(job, services.now() + services.settings.lease_seconds)
         return  # the provider's files are not deleted yet, and their ids are in these rows
     if services.files.delete_all(files.work_prefix(job.id)):
         services.store.forget_work(job.id)

@@ -31,7 +31,7 @@ from batchdrop.writes import Write, update_counter
 
 logger = Logger(child=True)
 
-_LINE_BYTES = MAX_LINE_BYTES + 1024  # a request line: a body and our envelope
+_LINE_BYTES = 4 * MAX_LINE_BYTES  # a request line: a body, which grows when it is translated, and our envelope
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
