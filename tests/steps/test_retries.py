@@ -49,7 +49,7 @@ def retried(cloud: Cloud, user: UsersCloud, job: Job, folder: Path, mended: byte
         return run(cloud, retry.send_failed(user, chosen, key), key)
     file = folder / "mended.jsonl"
     file.write_bytes(mended)
-    retry.check_mended(chosen, file)
+    retry.check_mended(user, chosen, file)
     return run(cloud, drop.upload(user, file, key, lambda _: None, retry.lineage(user, chosen)), key)
 
 
@@ -134,7 +134,7 @@ def test_answers_that_were_cut_are_replaced_by_longer_ones(cloud: Cloud, user: U
     retry.save(user, chosen, file)
     assert file.read_bytes() == b"".join(crlf.splitlines(keepends=True)[at] for at in (0, 2))
     file.write_bytes(file.read_bytes().replace(b'tokens": 1', b'tokens": 1000'))
-    retry.check_mended(chosen, file)
+    retry.check_mended(user, chosen, file)
     key = retry.free_key(user, first)
     run(cloud, drop.upload(user, file, key, lambda _: None, retry.lineage(user, chosen)), key)
     longer = [json.loads(line) for line in file.read_bytes().splitlines()]
