@@ -155,8 +155,13 @@ def test_batches_beyond_the_enqueued_tokens_wait_their_turn() -> None:
     with new_cloud(toml) as cloud:
         cloud.simulator.enqueued_limit("gpt-*", 260)
         lines = [chat("x" * 300 + str(number)) for number in range(8)]
-        out = cloud.run("input/x.jsonl", lines)
-        assert codes(out.results) == [None] * 8
+        job = cloud.drop("input/x.jsonl", jsonl(lines))
+        assert job is not None
+        cloud.deliver_all()
+        held = [batch.cost for batch in cloud.services.store.batches(job) if batch.state is BatchState.IN_FLIGHT]
+        assert 0 < sum(held) == cloud.services.store.ledger("openai/gpt-4o-mini").reserved <= 200
+        cloud.settle()
+        assert codes(cloud.outcome(job).results) == [None] * 8
         assert cloud.simulator.charges()["openai"]["batches"] > 3
         assert cloud.services.store.ledger("openai/gpt-4o-mini").reserved == 0
 
