@@ -6,7 +6,6 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk import aws_sqs as sqs
 from batchdrop.alerts import DIMENSION, NAMESPACE, Alert
 from constructs import Construct
 
@@ -30,7 +29,11 @@ ALERTS = {
 
 
 class Alarms(Construct):
-    """One topic; an alarm on every dead-letter queue, on every function's errors and on what the steps count."""
+    """One topic; an alarm on every function's errors and on what the steps count.
+
+    Dead-letter queues have none of their own: sweep empties them each minute and counts what it found, a failure to do
+    so too, and each alarm costs money every month.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, pipeline: Pipeline, email: str | None) -> None:
         super().__init__(scope, construct_id)
@@ -46,8 +49,6 @@ class Alarms(Construct):
         )
         if email is not None:
             self._topic.add_subscription(subscriptions.EmailSubscription(email))
-        for queue in pipeline.queues:
-            self._dead_letters(queue.step.capitalize(), queue.dead_letters)
         for step in pipeline.steps:
             self._alarm(
                 f"{step.node.id}Errors",
@@ -67,13 +68,6 @@ class Alarms(Construct):
                 description,
                 periods=LASTING,
             )
-
-    def _dead_letters(self, name: str, queue: sqs.Queue) -> None:
-        self._alarm(
-            f"{name}DeadLetters",
-            queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="max"),
-            f"{name}: messages that failed too often wait in the dead-letter queue.",
-        )
 
     def _alarm(self, construct_id: str, metric: cloudwatch.Metric, description: str, *, periods: int = 1) -> None:
         """Tell when the metric was there in one of the last periods."""

@@ -198,7 +198,7 @@ def test_every_function_knows_its_deployment_and_its_numbers(template: Template)
         assert len(variables["BATCHDROP_DEPLOYMENT"]) <= 12
 
 
-def test_every_queue_has_a_dead_letter_queue_with_an_alarm(template: Template) -> None:
+def test_every_queue_has_a_dead_letter_queue_that_sweep_empties(template: Template) -> None:
     queues = template.of_type("AWS::SQS::Queue")
     behind = {
         queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
@@ -211,13 +211,9 @@ def test_every_queue_has_a_dead_letter_queue_with_an_alarm(template: Template) -
         for target in rule["Targets"]
         if "DeadLetterConfig" in target
     }
-    alarmed = {
-        dimension["Value"]["Fn::GetAtt"][0]
-        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
-        for dimension in alarm["Dimensions"]
-        if dimension["Name"] == "QueueName"
-    }
-    assert {name for name, queue in queues.items() if "RedrivePolicy" not in queue} == behind | of_rules == alarmed
+    sweep = template.functions()["sweep"]["Environment"]["Variables"]
+    swept = {url["Ref"] for name, url in sweep.items() if name.endswith("_DEAD_LETTERS")}
+    assert {name for name, queue in queues.items() if "RedrivePolicy" not in queue} == behind | of_rules == swept
     assert len(behind) == 6
     assert all(queue["RedrivePolicy"]["maxReceiveCount"] >= 10 for queue in queues.values() if "RedrivePolicy" in queue)
 
@@ -258,7 +254,7 @@ def test_the_alarm_of_a_paused_provider_stays_on_between_two_tries(template: Tem
 def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
     (topic,) = template.of_type("AWS::SNS::Topic")
     told = [alarm["AlarmActions"] for alarm in template.of_type("AWS::CloudWatch::Alarm").values()]
-    assert told == [[{"Ref": topic}]] * (6 + len(STEPS) + len(Alert))
+    assert told == [[{"Ref": topic}]] * (len(STEPS) + len(Alert))
     (policy,) = template.of_type("AWS::SNS::TopicPolicy").values()
     allowed = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
     assert [one["Principal"] for one in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
