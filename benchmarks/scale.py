@@ -12,7 +12,7 @@ from batchdrop.writes import encode, key_of, reserve, values_of
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
 from lines import CHAT, chat_lines
 
-JOBS, SHORT_JOBS = 1_000, 50
+JOBS, SHORT_JOBS = 1_000, 25
 LINES = 4  # of a small job, of both providers in turn
 ACTIVE, SHORT_ACTIVE = 10_000, 2_000
 ENDED = 200  # of them, in the second round
