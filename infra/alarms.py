@@ -18,9 +18,10 @@ ALERTS = {
     Alert.UNIT_FAILED: 'Units failed that come again; the functions\' logs say which, under "unit failed" or "unit not '
     'healed".',
     Alert.DEAD_LETTER: "Messages failed too often, or an event could not be delivered; they were sent again.",
-    Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit), or does not answer: nothing is submitted "
-    "to it meanwhile.",
-    Alert.DOUBT_LASTS: "A create is in doubt, and the provider's key was changed: put the old one back to settle it.",
+    Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit), or does not answer, or its address has no "
+    "batches: nothing is submitted to it meanwhile; the event Provider Paused says why.",
+    Alert.DOUBT_LASTS: "A create stays in doubt: the provider does not list its batches, or its key was changed: put "
+    "the old one back to settle it.",
     Alert.LEDGER_OFF: "A ledger did not say what its batches hold, and was set right; the log says which.",
     Alert.BATCH_GIVEN_UP: "A provider never ended a batch: its lines end with provider_stuck; it may still charge.",
     Alert.BATCH_DUPLICATE: "A create arrived after it had been given up: the event Duplicate Batch says what it cost.",

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -105,6 +105,31 @@ def _publishing(job: Job, services: Services) -> Callable[[str], dict[str, objec
     )
 
 
+# Of whole batches, in our own words: whose fault, what to say, and whether sending it again may help.
+_FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
+    ErrorCode.PROVIDER_STUCK: (
+        "batchdrop",
+        "The provider never ended the batch, although it was asked to cancel it; it may still charge.",
+        False,
+    ),
+    ErrorCode.UNREADABLE_RESULT: (
+        "provider",
+        "The provider has the batch's results no more; they were paid for, and are not sent again.",
+        False,
+    ),
+    ErrorCode.REQUEST_TOO_LARGE: (
+        "provider",
+        "The provider refuses this line for its size, even in a batch of its own.",
+        False,
+    ),
+    ErrorCode.NO_SUCH_CALL: (
+        "batchdrop",
+        "The provider's address has no batches (404, or a page): check its base_url in providers.toml.",
+        True,
+    ),
+}
+
+
 class _Sent:
     """A closed batch: who answered what, and where its result lines lie in the raw copies."""
 
@@ -137,15 +162,9 @@ class _Sent:
     def silence(self, *, is_cancelled: bool) -> ResultError:
         """Why a request of this batch has no line at all."""
         code = self.batch.failure_code
-        if code == ErrorCode.PROVIDER_STUCK:
-            message = "The provider never ended the batch, although it was asked to cancel it; it may still charge."
-            return ResultError(code=code, message=message, source="batchdrop", retryable=False)
-        if code == ErrorCode.UNREADABLE_RESULT:
-            message = "The provider has the batch's results no more; they were paid for, and are not sent again."
-            return ResultError(code=code, message=message, source="provider", retryable=False)
-        if code == ErrorCode.REQUEST_TOO_LARGE:
-            message = "The provider refuses this line for its size, even in a batch of its own."
-            return ResultError(code=code, message=message, source="provider", retryable=False)
+        if code is not None and code in _FAILURES:
+            source, message, retryable = _FAILURES[code]
+            return ResultError(code=code, message=message, source=source, retryable=retryable)
         if self.batch.state is BatchState.FAILED:
             message = f"The provider refused the whole batch: {code}."
             return ResultError(

@@ -11,10 +11,10 @@ from batchdrop import files
 from batchdrop.batch_files import custom_id_prefix
 from batchdrop.cancel import give_up
 from batchdrop.collected import Collected, Found, index_key, raw_key
-from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
 from batchdrop.files import Line, cut_lines
 from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
-from batchdrop.pauses import account_refused, pause_provider
+from batchdrop.pauses import calls_refused, pause_provider
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, is_account_error
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
@@ -36,7 +36,6 @@ MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 _ENDS_BYTES = 64 * 1024  # of a longer line: its custom_id stands before or behind what makes it long
 _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
-_NO_SUCH_CALL = 405
 _MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
 _LATE_SECONDS = 900  # after its end a batch's files may still come
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
@@ -62,8 +61,7 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
         services.apis[batch.provider].delete(_ended(batch))
     except (AccountRefused, Refused, Transient) as error:
         logger.warning("provider files not deleted yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
-        is_possible = not isinstance(error, Refused) or error.status != _NO_SUCH_CALL
-        if is_possible and services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
+        if not isinstance(error, NoSuchCall) and services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
             return
     services.store.not_due(batch)
 
@@ -72,7 +70,7 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
     try:
         accounted = batch if batch.collected_key is not None else _account(batch, services, max_bytes)
     except AccountRefused as error:
-        account_refused(batch.provider, error, services)
+        calls_refused(batch.provider, error, services)
         _later(batch, str(error), services)
     except _NotProven as error:
         _later(batch, str(error), services, seen=error.seen)

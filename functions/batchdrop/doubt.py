@@ -15,7 +15,7 @@ from batchdrop.alerts import Alert, count
 from batchdrop.batch_files import custom_id_prefix
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
-from batchdrop.pauses import account_refused
+from batchdrop.pauses import calls_refused
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.services import Services
@@ -48,9 +48,11 @@ def resolve_batch(batch: Batch, services: Services) -> None:
     except NotMyTurn:
         return
     except AccountRefused as error:
-        account_refused(batch.provider, error, services)
+        calls_refused(batch.provider, error, services)
     except (Transient, Missing, Refused) as error:
         logger.warning("batch still in doubt", job=batch.job, batch=batch.id, reason=type(error).__name__)
+        if services.now() > (batch.create_by or 0) + GRACE:
+            count(Alert.DOUBT_LASTS)
 
 
 def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:

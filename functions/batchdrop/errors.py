@@ -21,6 +21,10 @@ class Unreachable(Transient):
     """The provider did not answer, or with a 5xx: several in a row are an outage."""
 
 
+class Unreadable(Transient):
+    """The provider answered with what is none of its answers, an HTML page perhaps: its address may be wrong."""
+
+
 class LimitReached(Transient):
     """The provider's queue is full, which is nobody's fault: wait.
 
@@ -56,6 +60,10 @@ class Refused(BatchdropError):  # noqa: N818 - named by what the caller does nex
         super().__init__(f"{status} {code}" if code else str(status))
         self.status = status
         self.code = code
+
+
+class NoSuchCall(Refused):
+    """The provider has no such call (405): nothing was done, and the address may be wrong."""
 
 
 class OutcomeUnknown(BatchdropError):  # noqa: N818 - named by what the caller does next

@@ -21,10 +21,24 @@ def account_refused(provider: str, error: AccountRefused, services: Services) ->
         pause_provider(provider, str(error), services)
 
 
-def call_failed(provider: str, services: Services) -> None:
-    """Count a call that got no answer, or a 5xx; several in a row pause the provider."""
+def calls_refused(provider: str, error: AccountRefused, services: Services) -> None:
+    """Pause for what is refused of batches that were submitted already: they alone may be the matter.
+
+    So the pause that is there is not moved on, and the batch that tries it is let through; its end is not told while
+    the refusals last.
+    """
+    pause = services.store.known_pause(provider)
+    if pause is None or not pause.reason:
+        account_refused(provider, error, services)
+    elif not services.apis.renew(provider):
+        count(Alert.PROVIDER_PAUSED)
+        services.store.refused_again(provider)
+
+
+def call_failed(provider: str, reason: str, services: Services) -> None:
+    """Count a call that failed through nobody's fault but the provider's; several in a row pause it."""
     if services.store.count_failure(provider) >= _IN_A_ROW:
-        pause_provider(provider, f"{_IN_A_ROW} calls in a row got no answer, or a 5xx", services)
+        pause_provider(provider, f"{_IN_A_ROW} calls in a row failed: {reason}", services)
 
 
 def pause_ends(services: Services) -> int:

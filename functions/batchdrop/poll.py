@@ -1,6 +1,6 @@
 """Poll: which of a provider's batches have ended? One round at a time, in as few calls as can be."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from aws_lambda_powertools import Logger
 
@@ -8,7 +8,7 @@ from batchdrop.admit import admit_batches
 from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.ledgers import came_back
-from batchdrop.pauses import account_refused
+from batchdrop.pauses import calls_refused
 from batchdrop.polling import in_turn, is_asked, page_before, singly_after, usual_after
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.services import Services
@@ -24,6 +24,8 @@ OVERDUE_SECONDS = 26 * 3_600  # both providers end a batch within 24 hours, and 
 STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
 _CANCEL_SECONDS = 3 * 86_400  # how long a provider that takes no cancel is asked for one
 _LEASE_SECONDS = 120  # longer than the function's time limit
+_SEVERAL = 5  # batches that are refused, and nothing else told: the account is, and no more are asked for
+_VISIBLE_SECONDS = 900  # after its create a batch may not be known for a while
 
 
 def poll_provider(provider: str, services: Services) -> None:
@@ -51,7 +53,7 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
     try:
         cut_at = this.run(services.apis[provider], minute) if asked else None
     except AccountRefused as error:
-        account_refused(provider, error, services)
+        calls_refused(provider, error, services)
         return {}
     except Transient as error:
         logger.warning("provider not asked for now", provider=provider, reason=str(error))
@@ -69,15 +71,33 @@ class _Round:
     def __init__(self, turn: list[Due], asked: set[str], usual: int, services: Services) -> None:
         self._turn, self._asked, self.usual, self._services = turn, asked, usual, services
         self._unseen = {each.batch_id or "": each for each in turn}
+        self._refused: list[tuple[Due, AccountRefused]] = []
+        self._unknown = 0
+        self._is_told = False  # of any of ours
 
     def run(self, api: BatchApi, minute: Minute) -> int | None:
-        """Ask for all; where to go on (when a batch was submitted) if that takes too many calls or too long."""
+        """Ask for all; where to go on (when a batch was submitted) if that takes too many calls or too long.
+
+        Raises:
+            AccountRefused: Every batch that was asked for was refused, or several that should be known are not.
+        """
+        cut_at = self._ask(api, minute)
+        if self._refused and not self._is_told:
+            raise self._refused[0][1]
+        if self._unknown >= _SEVERAL and not self._is_told:
+            raise AccountRefused("it knows none of our batches (404): is it another workspace's key, or base_url?")
+        for due, _ in self._refused:  # the account is not, so that these are watched as all are
+            _live(due, self._services)
+        return cut_at
+
+    def _ask(self, api: BatchApi, minute: Minute) -> int | None:
         for calls, told in enumerate(self._calls(api), start=1):
             for due, found in told:
                 self._see(due, found)
                 if not minute.has_time():
                     return self._rest()
-            if calls >= MOST_CALLS:
+            is_refused = not self._is_told and len(self._refused) + self._unknown >= _SEVERAL
+            if is_refused or calls >= MOST_CALLS:
                 return self._rest()
         return None
 
@@ -86,12 +106,30 @@ class _Round:
         lean = singly = 0
         for place, due in enumerate(self._turn):
             if due.batch_id in self._asked and not singly and len(self._asked) > 1:
-                listed = [*self._listed(_told(api.page, page_before(self._turn, place)) or [])]
+                listed = [*self._listed(_page(api, page_before(self._turn, place)))]
                 lean = singly = singly_after(len(listed), lean)
+                self._is_told = self._is_told or bool(listed)
                 yield listed
             if due.batch_id in self._asked:
                 singly = max(singly - 1, 0)
-                yield [(due, _told(api.retrieve, due.batch_id))]
+                yield self._retrieved(api, due)
+
+    def _retrieved(self, api: BatchApi, due: Due) -> list[tuple[Due, ProviderBatch | None]]:
+        found: ProviderBatch | None = None
+        try:
+            found = api.retrieve(due.batch_id or "")
+        except AccountRefused as error:
+            _warn(error, due.batch_id)
+            self._refused.append((due, error))
+            self._asked.discard(due.batch_id or "")
+            return []
+        except Missing as error:
+            _warn(error, due.batch_id)
+            self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS
+        except (Refused, Transient) as error:
+            _warn(error, due.batch_id)
+        self._is_told = self._is_told or found is not None
+        return [(due, found)]
 
     def _listed(self, page: list[ProviderBatch]) -> Iterator[tuple[Due, ProviderBatch]]:
         """Those of a page that are asked for, and those of ours that turn out to have ended."""
@@ -113,13 +151,17 @@ class _Round:
         return next((each.submitted_at for each in self._turn if each.batch_id in self._asked), None)
 
 
-def _told[P, T](call: Callable[[P], T], asked: P) -> T | None:
-    """What a call told; None when the provider does not tell now."""
+def _page(api: BatchApi, after: str | None) -> list[ProviderBatch]:
+    """A page of the list; none where there is no list, or not now: each batch can be asked for itself."""
     try:
-        return call(asked)
-    except (Missing, Refused, Transient) as error:
-        logger.warning("provider did not tell", call=call.__name__, asked=asked, reason=type(error).__name__)
-        return None
+        return api.page(after)
+    except (AccountRefused, Missing, Refused, Transient) as error:
+        _warn(error, after)
+        return []
+
+
+def _warn(error: Exception, asked: str | None) -> None:
+    logger.warning("provider did not tell", asked=asked, reason=type(error).__name__)
 
 
 def _live(due: Due, services: Services) -> None:

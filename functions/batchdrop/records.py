@@ -125,7 +125,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `requests_key` holds the request lines, `members_key` the split's line index of each (uint32, little-endian).
     `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one. `attempt` says how often its
-    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs.
+    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs; `astray`,
+    how often its upload or its create found no such call.
 
     While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were
     proven to be others', and `adopted` says that its id was taken from a listing by its number of requests alone: the
@@ -153,6 +154,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     ledger: str
     attempt: int = 1
     waits: int = 0
+    astray: int = 0
     requests_key: str
     members_key: str
     priority: int = 0

@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     PROVIDER_STUCK = "provider_stuck"
     REQUEST_TOO_LARGE = "request_too_large"
     PROVIDER_FAILED = "provider_failed"
+    NO_SUCH_CALL = "no_such_call"
     CANCELLED = "cancelled"
     TOO_MANY_GROUPS = "too_many_groups"
 

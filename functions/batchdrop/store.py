@@ -431,6 +431,10 @@ class Store:
         """Note that the pause was told; nothing happens when it is over."""
         self._change_pause(provider, told=True)
 
+    def refused_again(self, provider: str) -> None:
+        """Keep a pause known, without moving it on."""
+        self._change_pause(provider, failures=1, failed_at=self._now())
+
     def end_pause(self, provider: str) -> None:
         """Let batches go again at once, if there is a pause: sweep tells it, and clears it."""
         self._change_pause(provider, until=0, failures=0)

@@ -13,7 +13,16 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.errors import AccountRefused, LimitReached, OutcomeUnknown, Refused, Transient, Unreachable
+from batchdrop.errors import (
+    AccountRefused,
+    LimitReached,
+    NoSuchCall,
+    OutcomeUnknown,
+    Refused,
+    Transient,
+    Unreachable,
+    Unreadable,
+)
 from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
 from batchdrop.orphans import upload_name
 from batchdrop.pauses import account_refused, call_failed
@@ -37,6 +46,8 @@ WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenA
 _JOB_CHECK = 1  # the place of the job's check among the writes of an intent
 _LONGEST_SLOT_DELAY = 30  # seconds
 _TOO_LARGE = 413  # HTTP's content too large
+_MOST_ASTRAY = 10  # times that a batch waits for an address to have its calls: half an hour or more
+_ASTRAY_TICKS = 4  # between two of them, at most: less than what failures are in a row within
 
 
 def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
@@ -81,15 +92,14 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         back_to_waiting(row, services)
     except Changed as error:
         _not_allowed(row, error, services)
-    except Missing:
-        logger.warning("batch not submitted: its upload is not there", job=job.id, batch=row.id)
-        back_to_waiting(row, services, input_file_id=None)
+    except (Missing, NoSuchCall, Unreadable) as error:
+        _astray(row, error, services)
     except LimitReached as error:
         _wait_for_room(row, error, services)
     except Transient as error:
         logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
         if isinstance(error, Unreachable):
-            call_failed(row.provider, services)
+            call_failed(row.provider, str(error), services)
         back_to_waiting(row, services)
     except Refused as error:
         _refused(row, error, services)
@@ -97,7 +107,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
             "batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error)
         )
-        call_failed(row.provider, services)
+        call_failed(row.provider, str(error), services)
     else:
         _record(row, provider_id, services)
 
@@ -195,7 +205,9 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
     services.store.end_pause(batch.provider)
 
 
-def back_to_waiting(batch: Batch, services: Services, *, also: tuple[Write, ...] = (), **changes: Any) -> None:
+def back_to_waiting(
+    batch: Batch, services: Services, *, also: tuple[Write, ...] = (), ticks: int = 1, **changes: Any
+) -> None:
     """Nothing was created: give the share of the limits back, and stand in line again in a while."""
     freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
     services.store.move(
@@ -203,9 +215,21 @@ def back_to_waiting(batch: Batch, services: Services, *, also: tuple[Write, ...]
         BatchState.WAITING,
         also=[Release(batch.ledger, batch.cost), *freed, *also],
         cost=estimate_of(services.providers[batch.provider], requests=batch.requests, tokens=batch.tokens),
-        due_at=services.now() + services.settings.tick_seconds,
+        due_at=services.now() + ticks * services.settings.tick_seconds,
         **changes,
     )
+
+
+def _astray(batch: Batch, error: Exception, services: Services) -> None:
+    """There is no such call, or the upload is not there: several are an outage, and a batch does not try for ever."""
+    reason = f"its address has no such call ({error}): check base_url in providers.toml"
+    logger.warning("batch not submitted", job=batch.job, batch=batch.id, reason=reason)
+    call_failed(batch.provider, reason, services)
+    if batch.astray < _MOST_ASTRAY:
+        ticks = min(2**batch.astray, _ASTRAY_TICKS)
+        back_to_waiting(batch, services, ticks=ticks, astray=batch.astray + 1, input_file_id=None)
+    else:
+        _refused(batch, Refused(status=None, code=ErrorCode.NO_SUCH_CALL), services)
 
 
 def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> None:

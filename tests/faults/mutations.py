@@ -136,11 +136,8 @@ MUTATIONS = (
     Mutation(
         "a 404 on a recorded id means nothing",
         "poll.py",
-        "    except (Missing, Refused, Transient) as error:\n",
-        """    except Missing:
-        return ProviderBatch(id=asked, ended_as="failed")
-    except (Refused, Transient) as error:
-""",
+        "            self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS\n",
+        '            found = ProviderBatch(id=due.batch_id or "", ended_as="failed")\n',
         f"{_RULES}test_a_batch_that_is_unknown_for_a_while_is_paid_once",
     ),
     # State

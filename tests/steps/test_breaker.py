@@ -56,7 +56,7 @@ def test_creates_without_an_answer_are_an_outage_too() -> None:
         cloud.deliver_all()
         pause = cloud.services.store.known_pause("openai")
         assert pause is not None
-        assert (pause.failures, pause.reason) == (5, "5 calls in a row got no answer, or a 5xx")
+        assert (pause.failures, pause.reason) == (5, "5 calls in a row failed: openai answered 500 to a create")
         assert calls(cloud, "create") == 5
         cloud.settle(rounds=120)
         assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
@@ -66,11 +66,11 @@ def test_creates_without_an_answer_are_an_outage_too() -> None:
 def test_only_failures_in_a_row_are_an_outage(cloud: Cloud) -> None:
     for _ in range(3):
         for _ in range(4):
-            call_failed("openai", cloud.services)
+            call_failed("openai", "503", cloud.services)
         cloud.services.store.end_pause("openai")  # a batch was taken
     assert cloud.services.store.pause("openai") is None
     for _ in range(4):
-        call_failed("openai", cloud.services)
+        call_failed("openai", "503", cloud.services)
     cloud.tick(301)  # so long ago that the next one is another matter
     assert cloud.services.store.known_pause("openai") is None
     assert told(cloud) == []

@@ -120,3 +120,15 @@ def test_a_strangers_batch_of_the_same_size_is_given_back(cloud: Cloud, seconds:
     charges = cloud.simulator.charges()["anthropic"]
     assert charges["requests"] == 4
     assert charges["calls"].get("cancel", 0) == 0
+
+
+def test_a_doubt_that_no_listing_settles_raises_an_alarm(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+    cloud.simulator.fault("status", provider="anthropic", operation="list", code=404, times=None)
+    cloud.drop("input/x.jsonl", jsonl([claude("one")]))
+    cloud.deliver_all()
+    alarms = []
+    for minutes in (20, 60):
+        cloud.tick(minutes * 60)
+        alarms.append("DoubtsLast" in capsys.readouterr().out)
+    assert alarms == [False, True]

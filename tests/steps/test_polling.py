@@ -5,12 +5,13 @@ from dataclasses import replace
 import boto3
 import pytest
 from batchdrop.admit import admit_batches
-from batchdrop.errors import AccountRefused, Transient
+from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.pauses import see_to_pause
 from batchdrop.poll import MOST_CALLS, poll_provider
-from batchdrop.providers.api import ProviderBatch
+from batchdrop.providers.api import Missing, ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Store
+from batchdrop.store import Pause, Store
 from batchdrop.writes import reserve
 from faking.cloud import REGION, TABLE, Cloud
 from store.rows import JOB, a_batch, a_job, a_split
@@ -224,3 +225,117 @@ def test_a_batch_that_must_wait_for_its_job_does_not_hold_up_another(cloud: Clou
     cloud.services.store.add(a_job(job=unplanned))
     cloud.services.store.add(a_batch(0, job=unplanned, cost=2_000_000, due_at=0))
     assert admit_batches("openai", cloud.services) == 1
+
+
+class Refusing(Account):
+    """An account that refuses some of its batches, with a list or without one."""
+
+    def __init__(self, listed: list[str], refused: dict[str, Exception], list_error: Exception | None = None) -> None:
+        super().__init__(listed, ended=set(listed) - set(refused))
+        self._refused, self._list_error = refused, list_error
+
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        if self._list_error is not None:
+            raise self._list_error
+        return super().page(after) if after is None or after in self.listed else []
+
+    def retrieve(self, batch_id: str) -> ProviderBatch:
+        if batch_id in self._refused:
+            self.singly.append(batch_id)
+            raise self._refused[batch_id]
+        return super().retrieve(batch_id)
+
+
+class Accounts(dict[str, Account]):
+    """Clients whose keys are the same when they are read again."""
+
+    def renew(self, provider: str) -> bool:
+        return provider not in self
+
+
+def round_with(cloud: Cloud, account: Account) -> Pause | None:
+    """What is known against the provider after a round."""
+    poll_provider("openai", replace(cloud.services, apis=Accounts(openai=account)))  # type: ignore[arg-type]  # by shape
+    return cloud.services.store.known_pause("openai")
+
+
+FORBIDDEN, UNKNOWN = AccountRefused("the key was refused (403)"), Missing("404")
+
+
+@pytest.mark.parametrize("error", [FORBIDDEN, Missing("404"), Refused(status=405, code=None)])
+def test_where_the_list_is_refused_batches_are_asked_for_one_by_one(cloud: Cloud, error: Exception) -> None:
+    ours = in_flight(cloud, 7)
+    account = Refusing(ours, {}, error)
+    assert round_with(cloud, account) is None
+    assert account.singly == ours
+    assert set(states(cloud).values()) == {BatchState.ENDED}
+
+
+@pytest.mark.parametrize("error", [FORBIDDEN, UNKNOWN])
+def test_a_batch_that_is_refused_stops_no_other(cloud: Cloud, error: Exception) -> None:
+    ours = in_flight(cloud, 7)
+    account = Refusing([each for each in ours if each != ours[0]], {ours[0]: error})
+    cloud.clock.now += 1_000
+    assert round_with(cloud, account) is None
+    assert [each for each, state in states(cloud).items() if state is BatchState.IN_FLIGHT] == [ours[0]]
+
+
+def test_a_batch_that_alone_is_refused_is_given_up_past_its_window(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 2)
+    cloud.services.store.add(a_job(state=JobState.RUNNING, due_at=None))
+    cloud.services.store.add(a_split(0, open=2, due_at=None))
+    cloud.clock.now += 5 * 86_400
+    account = Refusing([ours[1]], {ours[0]: FORBIDDEN})
+    account.ended = set()
+    assert round_with(cloud, account) is None
+    assert states(cloud)[ours[0]] is BatchState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (FORBIDDEN, "the key was refused (403)"),
+        (UNKNOWN, "it knows none of our batches (404): is it another workspace's key, or base_url?"),
+    ],
+)
+def test_when_all_are_refused_the_provider_is_paused_after_a_few_calls(
+    cloud: Cloud, error: Exception, reason: str
+) -> None:
+    ours = in_flight(cloud, 100)
+    cloud.clock.now += 5 * 86_400
+    account = Refusing([], dict.fromkeys(ours, error))
+    account.listed = ["theirs"]
+    pause = round_with(cloud, account)
+    assert pause is not None
+    assert (pause.reason, pause.until) == (reason, cloud.services.now() + 300)
+    assert len(account.singly) == 5
+
+
+def test_batches_that_were_just_created_may_be_unknown(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 7)
+    assert round_with(cloud, Refusing([], dict.fromkeys(ours, UNKNOWN), UNKNOWN)) is None
+
+
+def test_a_pause_for_what_is_in_flight_lets_one_batch_try_and_is_told_once(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 2)
+    waiting(cloud, 3, cost=1)
+    account = Refusing([], dict.fromkeys(ours, FORBIDDEN))
+    began = round_with(cloud, account)
+    assert began is not None
+    for _ in range(4):
+        cloud.clock.now += 60
+        pause = round_with(cloud, account)
+        assert pause is not None
+        assert (pause.until, pause.probe) == (began.until, "")
+    cloud.clock.now += 60
+    pause = round_with(cloud, account)
+    assert pause is not None
+    assert pause.probe != ""
+    cloud.services.store.end_pause("openai")  # that one was taken
+    for _ in range(20):
+        cloud.clock.now += 60
+        pause = round_with(cloud, account)
+        see_to_pause("openai", cloud.services)
+    assert (pause is not None, pause and pause.until) == (True, 0)
+    told = [event["detail-type"] for event in cloud.events() if event["detail-type"].startswith("Provider")]
+    assert told == ["Provider Paused"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from batchdrop.errors import AccountRefused, LimitReached, Refused, Transient, Unreachable
+from batchdrop.errors import AccountRefused, LimitReached, NoSuchCall, Refused, Transient, Unreachable
 from batchdrop.protocols.loose import said
 from batchdrop.protocols.outcome import QUEUE_FULL, is_account_error, told_limit
 from batchdrop.providers.api import Missing
@@ -18,7 +18,7 @@ _STREAM_ATTEMPTS = 5
 _ACCOUNT_STATUSES = frozenset({401, 402, 403})
 _LATER_STATUSES = frozenset({408, 409, 425, 429})
 _REDIRECTIONS = range(300, 400)
-_NOT_FOUND, _SERVER_ERROR = 404, 500
+_NOT_FOUND, _NOT_ALLOWED, _SERVER_ERROR = 404, 405, 500
 
 
 def is_undecided(status: int) -> bool:
@@ -44,7 +44,7 @@ def refusal(status: int, body: bytes) -> Exception:
         return Missing(summary)
     if status >= _SERVER_ERROR or status in _LATER_STATUSES or code == QUEUE_FULL:
         return _passing(status, code, summary, text)
-    return Refused(status=status, code=code)
+    return (NoSuchCall if status == _NOT_ALLOWED else Refused)(status=status, code=code)
 
 
 def _passing(status: int, code: str | None, summary: str, text: str) -> Transient:

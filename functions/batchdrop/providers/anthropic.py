@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 from msgspec import Raw
 
-from batchdrop.errors import OutcomeUnknown, Transient, Unreachable
+from batchdrop.errors import OutcomeUnknown, Transient, Unreachable, Unreadable
 from batchdrop.protocols import loose
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
@@ -161,19 +161,19 @@ class AnthropicBatches:
         try:
             return msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, RecursionError):
-            raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+            raise Unreadable(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
 
     def _id(self, content: bytes | Raw) -> str:
         found = loose.identifier(self._read(content, _Batch).id)
         if found is None:
-            raise Transient(f"{self._name} answered with no id")
+            raise Unreadable(f"{self._name} answered with no id")
         return found
 
     def _batch(self, content: bytes | Raw) -> ProviderBatch:
         read = self._read(content, _Batch)
         status = loose.text(read.processing_status)
         if status is None:
-            raise Transient(f"{self._name} told a batch without its status")
+            raise Unreadable(f"{self._name} told a batch without its status")
         counts = {name: loose.whole(count) or 0 for name, count in loose.mapping(read.request_counts).items()}
         ended = sum(counts.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired"))
         return ProviderBatch(

@@ -10,7 +10,7 @@ import msgspec
 import openai
 from msgspec import Raw
 
-from batchdrop.errors import OutcomeUnknown, Transient, Unreachable
+from batchdrop.errors import OutcomeUnknown, Transient, Unreachable, Unreadable
 from batchdrop.protocols import loose
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.answers import is_undecided, refusal, whole_stream
@@ -183,19 +183,19 @@ class OpenAIBatches:
         try:
             return msgspec.json.decode(content, type=kind)
         except (msgspec.DecodeError, RecursionError):
-            raise Transient(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+            raise Unreadable(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
 
     def _id(self, content: bytes | Raw) -> str:
         found = loose.identifier(self._read(content, _File).id)
         if found is None:
-            raise Transient(f"{self._name} answered with no id")
+            raise Unreadable(f"{self._name} answered with no id")
         return found
 
     def _batch(self, content: bytes | Raw) -> ProviderBatch:
         read = self._read(content, _Batch)
         status = loose.text(read.status)
         if status is None:
-            raise Transient(f"{self._name} told a batch without its status")
+            raise Unreadable(f"{self._name} told a batch without its status")
         return _in_our_words(self._id(content), status, read)
 
     def _next(self, before: str | None, last: str) -> str:
