@@ -223,7 +223,7 @@ def back_to_waiting(
 def _astray(batch: Batch, error: Exception, services: Services) -> None:
     """There is no such call, or the upload is not there: several are an outage, and a batch does not try for ever."""
     reason = f"its address has no such call ({error}): check base_url in providers.toml"
-    logger.warning("batch not submitted", job=batch.job, batch=batch.id, reason=reason)
+    logger.warning("batch not submitted: no such call", job=batch.job, batch=batch.id, reason=reason)
     call_failed(batch.provider, reason, services)
     if batch.astray < _MOST_ASTRAY:
         ticks = min(2**batch.astray, _ASTRAY_TICKS)

@@ -27,7 +27,7 @@ HEALS = {
     "batch adopted": "found in the provider's list, and adopted",
     "batch was never created": "in no list after half an hour: created anew",
     "batch not submitted for now": "waits for its turn again",
-    "batch not submitted: its upload is not there": "uploaded anew",
+    "batch not submitted: no such call": "tried again, ten times at most",
     "provider paused": "the provider is paused, and tried again every five minutes",
     "batch refused": "ends with the provider's reason",
     "provider did not tell": "asked again by the next poll",
