@@ -39,6 +39,7 @@ PRICES = {
     "CloudWatch logs GB": 0.50,
     "Secret": 0.40,  # a month
     "Secrets Manager call": 0.05e-4,
+    "GB to the providers": 0.09,  # the internet; unchecked. An account's first 100 GB of a month are free
 }
 S3_READS = {"GetObject", "HeadObject"}
 S3_FREE = {"DeleteObject", "DeleteObjects", "AbortMultipartUpload"}
@@ -72,7 +73,10 @@ def measure(stand: Deployed, *, full: bool) -> None:
     lines = LINES if full else SHORT_LINES
     job = stand.chats(lines, LINE_BYTES)
     used = Counter({name: amount * LINES / lines for name, amount in bill_of(stand, job).items()})
-    show(f"1,000,000 lines, {LINE_BYTES / 1e3:.1f} GB (counted on {lines:,})", used, LINES_GOAL)
+    what = f"1,000,000 lines, {LINE_BYTES / 1e3:.1f} GB (counted on {lines:,})"
+    show(what, used, LINES_GOAL)
+    stays = sum(PRICES[name] * amount for name, amount in used.items() if name != "GB to the providers")
+    print(f"      without what leaves AWS, which is the lines themselves: {stays:.4f}")
     show("a month with nothing dropped", month(stand), MONTH_GOAL)
 
 
@@ -95,6 +99,7 @@ def bill_of(stand: Deployed, job: Job) -> Counter[str]:
     for step, run in job.runs:
         used += functions[step].bill(run) + calls_of(run.calls) + units_of(run)
         used["SQS request"] += 2 * (step not in {"poll", "sweep"})  # Lambda receives and deletes the message
+    used["GB to the providers"] = job.mb("got", "submit") / 1e3  # what submit reads is what it sends
     stored = job.mb("sent") - job.mb("sent", "publish")  # what users keep is not counted
     used["S3 GB-month"] += stored / 1e3 * HOURS_STORED / 730
     return used

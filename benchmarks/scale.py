@@ -3,7 +3,8 @@
 import json
 import time
 from collections.abc import Iterator
-from itertools import batched, islice
+from itertools import batched
+from typing import Any
 
 import httpx2
 from batchdrop.records import Batch
@@ -14,8 +15,8 @@ from lines import CHAT, chat_lines
 
 JOBS, SHORT_JOBS = 1_000, 25
 LINES = 4  # of a small job, of both providers in turn
-ACTIVE, SHORT_ACTIVE = 10_000, 2_000
-ENDED = 200  # of them, in the second round
+ACTIVE, SHORT_ACTIVE = 10_000, 1_000  # at each provider
+ENDED = 100  # of them, in the second round
 MOST_SECONDS, MOST_CALLS = 60, 200
 WRITES = 25  # DynamoDB's most in a batch
 NEVER, SOON = 80_000, 8_000  # seconds until a batch ends, by the simulator's clock
@@ -48,40 +49,60 @@ def many_jobs(stand: Deployed, count: int) -> None:
 def many_batches(stand: Deployed, count: int) -> None:
     """Rounds of poll and sweep while so many batches are at each provider."""
     stand.control("shape", seconds_to_complete=NEVER)
-    rows = [row for provider in PROVIDERS for row in at_provider(stand, provider, count // len(PROVIDERS))]
+    rows = [row for provider in PROVIDERS for row in at_provider(stand, provider, count)]
     put(stand, rows)
-    print(f"   {f'{count:,} active batches':40}{'seconds':>9}{'CPU':>9}{'calls':>7}{'of AWS':>8}{'resident':>11}")
+    what = f"{count:,} active batches at each"
+    print(f"   {what:40}{'seconds':>9}{'CPU':>9}{'calls':>7}{'of AWS':>8}{'resident':>11}")
     try:
         with stand.worker() as worker:
-            for what in ("none ended", f"{ENDED} ended"):
-                for step, event in [("poll", {"provider": name}) for name in PROVIDERS] + [("sweep", {})]:
+            for ended in (0, ENDED):
+                for name in PROVIDERS:
                     stand.provider_calls()
-                    found = worker.run(step, event)
-                    _show(f"{step} {event.get('provider', '')}, {what}", found, stand.provider_calls().total())
+                    run = worker.run("poll", {"provider": name})
+                    calls, found = stand.provider_calls().total(), _found(stand)
+                    is_whole = found == ended and "cut_at" not in _left(stand, name)
+                    _show(f"poll {name}, {found} of {ended} ended found", run, calls, is_whole=is_whole)
+                _show("sweep", worker.run("sweep", {}), 0, is_whole=True)
                 stand.control("advance", seconds=SOON)
                 time.sleep(PAUSE_SECONDS)
     finally:
         put(stand, rows, delete=True)
         stand.no_faults()
-        while stand.next_event("collect"):
-            pass
 
 
-def _show(what: str, found: Figures, calls: int) -> None:
-    met = found.wall_seconds <= MOST_SECONDS and calls <= MOST_CALLS
+def _found(stand: Deployed) -> int:
+    """How many batches poll has found to have ended since the last time."""
+    return sum(len(event["Records"]) for event in iter(lambda: stand.next_event("collect"), None))
+
+
+def _left(stand: Deployed, provider: str) -> dict[str, Any]:
+    """What the last round left for the next one: where it was cut, if it was."""
+    key = {"pk": {"S": f"LEASE#poll#{provider}"}, "sk": {"S": "LEASE"}}
+    item: dict[str, Any] = stand.aws("dynamodb").get_item(TableName=stand.cloud.table, Key=key)["Item"]
+    return item
+
+
+def _show(what: str, found: Figures, calls: int, *, is_whole: bool) -> None:
+    """A round that was cut, or did not find what had ended, misses its goal however few calls it made."""
+    met = is_whole and found.wall_seconds <= MOST_SECONDS and calls <= MOST_CALLS
     print(
-        f"   {what:32}{found.wall_seconds:10.1f} s{found.cpu_seconds:7.1f} s{calls:8}{sum(found.calls.values()):8}"
+        f"   {what:40}{found.wall_seconds:7.1f} s{found.cpu_seconds:7.1f} s{calls:8}{sum(found.calls.values()):8}"
         f"{found.peak_mb:8.0f} MB   {verdict(met=met)}",
         flush=True,
     )
 
 
 def at_provider(stand: Deployed, provider: str, count: int) -> Iterator[Batch]:
-    """Create batches of one request at a provider, of which a few will end soon; the rows that poll would find."""
-    stand.control("shape", provider=provider, times=ENDED // len(PROVIDERS), seconds_to_complete=SOON)
-    job = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{provider:.10}"
+    """Create batches of one request at a provider, of which the last will end soon; the rows that poll would find.
+
+    The rows say that one was created each second until now: a provider's list has them in that order.
+    """
+    job, now = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{provider:.10}", int(time.time())
     with httpx2.Client(base_url=stand.cloud.simulator_url or "", headers=HEADERS, timeout=60) as http:
-        for number, batch_id in enumerate(islice(CREATES[provider](http), count)):
+        creates = CREATES[provider](http)
+        for number in range(count):
+            if number == count - ENDED:
+                stand.control("shape", provider=provider, times=ENDED, seconds_to_complete=SOON)
             yield Batch(
                 job=job,
                 state=BatchState.IN_FLIGHT,
@@ -98,9 +119,9 @@ def at_provider(stand: Deployed, provider: str, count: int) -> Iterator[Batch]:
                 ledger=f"{provider}/scale",
                 requests_key="work/scale",
                 members_key="work/scale",
-                batch_id=batch_id,
-                submitted_at=int(time.time()),
-                due_at=int(time.time()),
+                batch_id=next(creates),
+                submitted_at=now - count + number,
+                due_at=now,
             )
 
 

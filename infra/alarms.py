@@ -9,10 +9,11 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from batchdrop.alerts import DIMENSION, NAMESPACE, Alert
 from constructs import Construct
 
+from infra.context import Context
 from infra.pipeline import Pipeline
 
 PERIOD = cdk.Duration.minutes(5)
-LASTING = 3  # periods: a paused provider is tried every five minutes, and its alarm stays on meanwhile
+TICKS_BETWEEN_TRIES = 5  # of a paused provider, whose alarm stays on meanwhile
 
 ALERTS = {
     Alert.UNIT_FAILED: 'Units failed that come again; the functions\' logs say which, under "unit failed" or "unit not '
@@ -36,7 +37,7 @@ class Alarms(Construct):
     so too, and each alarm costs money every month.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, pipeline: Pipeline, email: str | None) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, pipeline: Pipeline, context: Context) -> None:
         super().__init__(scope, construct_id)
         self._topic = sns.Topic(self, "Topic", enforce_ssl=True)
         # A policy of its own (for TLS) replaces the one that lets an account's alarms publish.
@@ -48,8 +49,9 @@ class Alarms(Construct):
                 conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
             )
         )
-        if email is not None:
-            self._topic.add_subscription(subscriptions.EmailSubscription(email))
+        if context.alarm_email is not None:
+            self._topic.add_subscription(subscriptions.EmailSubscription(context.alarm_email))
+        lasting = 2 * TICKS_BETWEEN_TRIES * context.tick_seconds // PERIOD.to_seconds() + 1
         for step in pipeline.steps:
             self._alarm(
                 f"{step.node.id}Errors",
@@ -67,7 +69,7 @@ class Alarms(Construct):
                     statistic="sum",
                 ),
                 description,
-                periods=LASTING,
+                periods=lasting,
             )
 
     def _alarm(self, construct_id: str, metric: cloudwatch.Metric, description: str, *, periods: int = 1) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Node
@@ -12,6 +13,7 @@ from constructs import Node
 ROOT = Path(__file__).resolve().parent.parent
 VISIBILITY_MARGIN_SECONDS = 5  # a message comes back only after the function that held it was stopped
 LONGEST_FUNCTION_SECONDS = 900  # Lambda's limit
+LONGEST_TICK_SECONDS = 3_600  # a job has hours, and each of its steps may wait for a look or two
 SMALLEST_CONCURRENCY = 2  # Lambda's limit for an event source
 
 ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
@@ -43,6 +45,11 @@ class Context:
     log_retention: logs.RetentionDays
     max_concurrency: int
 
+    @property
+    def pace(self) -> cdk.Duration:
+        """Of poll's and sweep's schedules: whole minutes, EventBridge's shortest being one."""
+        return cdk.Duration.minutes(-(-self.tick_seconds // 60))
+
     @classmethod
     def read(cls, node: Node) -> Self:
         """Take the values from the app's context.
@@ -56,7 +63,7 @@ class Context:
             alarm_email=_text(node, "alarm_email") or None,
             providers_file=ROOT / _text(node, "providers_file"),
             split_bytes=_number(node, "split_bytes", at_least=1),
-            tick_seconds=_number(node, "tick_seconds", at_least=1),
+            tick_seconds=_number(node, "tick_seconds", at_least=1, at_most=LONGEST_TICK_SECONDS),
             lease_seconds=_number(node, "lease_seconds", at_least=1),
             function_seconds=_number(node, "function_seconds", at_least=1, at_most=LONGEST_FUNCTION_SECONDS),
             log_retention=_choice(node, "log_days", int, RETENTIONS),

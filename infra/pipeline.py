@@ -104,7 +104,7 @@ class Pipeline(Construct):
     def _poll(self, providers: list[str]) -> Step:
         """Every minute, for each provider: which batches ended?"""
         step = self._step("Poll", memory_mib=512, limit_seconds=SHORT)
-        step.started_every_minute({f"Every-{name}": {"provider": name} for name in providers})
+        step.started_every(self._context.pace, {f"Every-{name}": {"provider": name} for name in providers})
         step.may_read(self._storage, "work")  # a batch that never ends may be the last of its round too
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage)
@@ -146,7 +146,7 @@ class Pipeline(Construct):
     def _sweep(self) -> Step:
         """Every minute: what stands still or died is sent again, what fits is admitted, what is over is cleaned."""
         step = self._step("Sweep", memory_mib=512, limit_seconds=SHORT)
-        step.started_every_minute({"Every": {}})
+        step.started_every(self._context.pace, {"Every": {}})
         step.may_read(self._storage, "work")
         step.may_write(self._storage, "work")
         step.may_delete(self._storage, "work")

@@ -37,7 +37,7 @@ class BatchdropStack(cdk.Stack):
         pipeline = Pipeline(
             self, "Pipeline", storage=storage, context=context, deployment=deployment, provider_secrets=keys
         )
-        Alarms(self, "Alarms", pipeline=pipeline, email=context.alarm_email)
+        Alarms(self, "Alarms", pipeline=pipeline, context=context)
         acknowledge_rules(self, storage=storage, pipeline=pipeline)
         outputs = {
             "Bucket": storage.bucket.bucket_name,

@@ -15,7 +15,6 @@ from infra.context import Context
 from infra.queues import StepQueue
 from infra.storage import Storage
 
-EVERY_MINUTE = cdk.Duration.minutes(1)  # EventBridge's shortest; a run that is missed is made up for by the next
 NO_RETRIES = 0
 EVENT_AGE = cdk.Duration.seconds(60)  # the least that Lambda and EventBridge accept
 
@@ -68,14 +67,14 @@ class Step(Construct):
             )
         )
 
-    def started_every_minute(self, rules: dict[str, dict[str, str]]) -> None:
-        """One rule for each input. A run that fails is not repeated: the next minute brings another."""
+    def started_every(self, pace: cdk.Duration, rules: dict[str, dict[str, str]]) -> None:
+        """One rule for each input. A run that fails is not repeated: the next one makes up for it."""
         self.function.configure_async_invoke(retry_attempts=NO_RETRIES, max_event_age=EVENT_AGE)
         for rule, payload in rules.items():
             events.Rule(
                 self,
                 rule,
-                schedule=events.Schedule.rate(EVERY_MINUTE),
+                schedule=events.Schedule.rate(pace),
                 targets=[
                     targets.LambdaFunction(
                         self.function,

@@ -1,5 +1,6 @@
 """What the documentation says is what there is."""
 
+import json
 import re
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def commands() -> list[str]:
 def test_every_code_is_documented_and_no_other() -> None:
     documented = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/error-codes.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(documented) == sorted(ErrorCode)
+
+
+def test_every_deployment_setting_is_documented_with_its_default_and_no_other() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\S+) \|", (ROOT / "docs/deployment.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    settings = json.loads((ROOT / "cdk.json").read_bytes())["context"]
+    shown = {key: f"{value:,}" if isinstance(value, int) else f"`{value}`" for key, value in settings.items()}
+    assert dict(rows) == {
+        key: shown[key] if settings[key] else "none" for key in settings if "/" not in key and key != "cli-telemetry"
+    }
 
 
 @pytest.mark.parametrize("command", commands())

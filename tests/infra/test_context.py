@@ -30,7 +30,7 @@ def test_a_value_from_the_command_line_is_text_and_read_as_a_number() -> None:
     [
         ({"arch": "mips"}, "context value 'arch' must be one of arm64, x86_64, not 'mips'"),
         ({"split_bytes": "64MB"}, "context value 'split_bytes' must be a whole number, not '64MB'"),
-        ({"tick_seconds": 0}, "context value 'tick_seconds' is 0: it must be at least 1"),
+        ({"tick_seconds": 0}, "context value 'tick_seconds' is 0: it must be at least 1 and at most 3600"),
         (
             {"function_seconds": 901},
             "context value 'function_seconds' is 901: it must be at least 1 and at most 900",

@@ -241,14 +241,25 @@ def test_all_that_the_steps_count_raises_an_alarm_of_its_own(template: Template)
     assert all(alarm["Dimensions"] == [{"Name": "service", "Value": "batchdrop"}] for alarm in ours)
 
 
-def test_the_alarm_of_a_paused_provider_stays_on_between_two_tries(template: Template) -> None:
+@pytest.mark.parametrize("tick_seconds", [60, 300])
+def test_the_alarm_of_a_paused_provider_stays_on_between_two_tries(tick_seconds: int, tmp_path: Path) -> None:
+    template = synthesise(tmp_path, tick_seconds=tick_seconds)
     (alarm,) = [
         each
         for each in template.of_type("AWS::CloudWatch::Alarm").values()
         if each["MetricName"] == Alert.PROVIDER_PAUSED
     ]
-    assert alarm["Period"] * alarm["EvaluationPeriods"] > 2 * 300
+    assert alarm["Period"] * alarm["EvaluationPeriods"] > 2 * 5 * tick_seconds
     assert alarm["DatapointsToAlarm"] == 1
+
+
+@pytest.mark.parametrize(
+    ("tick_seconds", "rate"),
+    [(2, "rate(1 minute)"), (60, "rate(1 minute)"), (61, "rate(2 minutes)"), (300, "rate(5 minutes)")],
+)
+def test_the_shortest_polling_interval_is_a_setting(tick_seconds: int, rate: str, tmp_path: Path) -> None:
+    rules = synthesise(tmp_path, tick_seconds=tick_seconds).of_type("AWS::Events::Rule").values()
+    assert {rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule} == {rate}
 
 
 def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
