@@ -19,8 +19,6 @@ logger = Logger(child=True)
 
 # One run inflates and uploads 60 MB/s or more where a function has half a processor (docs/performance.md): a third.
 BYTES_PER_SECOND = 20_000_000
-MAX_RATIO = 1_000  # gzip reaches 1,030 at most; the same prompt on each line, of 10 kB, gives 700
-_ANY_RATIO = 64 * 1024 * 1024  # what inflates to no more than this may have any ratio
 _WINDOW_LOG = 27  # 128 MiB in memory: what zstd itself takes without being told to take more
 _FEED = 64 * 1024
 _PIECE = 1024 * 1024
@@ -72,13 +70,13 @@ def inflate(chunks: Iterator[bytes], key: str, *, max_bytes: int) -> Iterator[by
     """The inflated bytes of an object whose key ends in `.gz` or `.zst`, all members or frames of it.
 
     Raises:
-        Unprocessable: It is damaged, or becomes larger than `max_bytes`, or than is plausible.
+        Unprocessable: It is damaged, or becomes larger than `max_bytes`: of any ratio, a bomb is stopped there in
+            constant memory, and a file whose lines repeat a long prompt inflates to over 1,000 times its size.
     """
     name, make = _KINDS[key.rpartition(".")[2]]
-    read = inflated = members = 0
+    inflated = members = 0
     member: _Inflater | None = None
     for fed in _fed(chunks):
-        read += len(fed)
         data = fed
         while data or (member is not None and not member.needs_input):
             if member is None:
@@ -91,7 +89,7 @@ def inflate(chunks: Iterator[bytes], key: str, *, max_bytes: int) -> Iterator[by
             except (zlib.error, zstd.ZstdError) as error:
                 raise _damaged(name, str(error), is_first=members == 1) from None
             inflated += len(piece)
-            _refuse_bomb(inflated, read, max_bytes)
+            _refuse_too_large(inflated, max_bytes)
             yield piece
             data = member.unused_data
             member = None if member.eof else member
@@ -104,14 +102,12 @@ def _fed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     return (chunk[at : at + _FEED] for chunk in chunks for at in range(0, len(chunk), _FEED))
 
 
-def _refuse_bomb(inflated: int, read: int, max_bytes: int) -> None:
+def _refuse_too_large(inflated: int, max_bytes: int) -> None:
     if inflated > max_bytes:
         raise Unprocessable(
             f"The file inflates to more than {max_bytes:,} bytes, which one run cannot do: drop it as .jsonl, or in "
             "several files."
         )
-    if inflated > _ANY_RATIO and inflated > read * MAX_RATIO:
-        raise Unprocessable(f"The file inflates to more than {MAX_RATIO:,} times its size.")
 
 
 def _damaged(name: str, error: str, *, is_first: bool) -> Unprocessable:

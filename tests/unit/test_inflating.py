@@ -1,6 +1,7 @@
 """Compressed bytes become lines again, in pieces, or a sentence that says why not."""
 
 import gzip
+import random
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -92,3 +93,11 @@ def test_a_bomb_is_stopped_in_little_memory(kind: str) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 6 * MIB
+
+
+def test_a_file_that_repeats_a_long_prompt_inflates_whatever_its_ratio() -> None:
+    prompt = random.Random(1).randbytes(40_000).hex()  # noqa: S311 - bytes that repeat
+    lines = b"".join(f'{{"system":"{prompt}","content":{number}}}\n'.encode() for number in range(1_500))
+    packed = zstd.compress(lines)
+    assert len(lines) > 1_000 * len(packed)
+    assert inflated(packed, "zst", max_bytes=len(lines)) == lines
