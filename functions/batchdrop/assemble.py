@@ -41,6 +41,7 @@ logger = Logger(child=True)
 _encode = msgspec.json.Encoder().encode
 
 _WRITE_BUFFER = 256 * 1024
+_LINE_BYTES = 500  # what a line weighs beside its answer: never sent, it stands in both results and errors
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
 _ASSEMBLED_IN = {JobState.RUNNING, JobState.CANCELLING}
 
@@ -267,6 +268,7 @@ class _Assembly:
         """The lines that are left, in ranges whose results fit on the disk together."""
         start, size = self.done, 0
         for place in range(start, self.total):
+            size += _LINE_BYTES
             if self._which[place] != _NEVER:
                 size += self._sent[self._which[place]].collected.lengths[self._where[place]]
             if size >= self._services.settings.spool_bytes:

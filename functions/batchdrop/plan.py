@@ -278,11 +278,14 @@ class _PlanWriter:
 
     def write(self) -> Plan:
         number = blank = 0
+        most = self._services.settings.lines_per_split
         index_path = self._folder / "index"
         encode = msgspec.json.Encoder().encode
         with index_path.open("wb", buffering=_WRITE_BUFFER) as index:
             for line in split_lines(self._job.source, self._split, self._services.files):
                 number += 1
+                if number > most:
+                    raise self._too_many(line.offset)
                 text = line.bytes
                 offset, length = line.offset, min(line.length, MAX_LINE_BYTES + 1)
                 if not offset and text is not None and text.startswith(_BOM):
@@ -303,6 +306,13 @@ class _PlanWriter:
             routes=[Route(provider=p, model=m, endpoint=e) for p, m, e in self._routes],
             batches=batches,
             first_errors=self._errors,
+        )
+
+    def _too_many(self, offset: int) -> Unprocessable:
+        most, start = self._services.settings.lines_per_split, self._split.start
+        return Unprocessable(
+            f"More than {most:,} lines begin from byte {start:,} to byte {offset:,}: lines of so few bytes are no "
+            "requests. Leave them out, or drop the file in several."
         )
 
     def _place(self, number: int, offset: int, length: int, text: bytes | None) -> IndexedLine:

@@ -21,6 +21,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         spool_bytes: Results that assemble holds on disk at once. With a piece of each output they fit into 10 GB, and
             they are read and written in less than a third of a run at 35 MB/s.
         piece_bytes: Outputs are put together from pieces of about this size: one PUT takes 5 GB.
+        lines_per_split: Lines that may begin in a split, blank ones too: assemble holds 32 bytes for each, its function
+            has 1 GB, and plan takes minutes for them.
         tick_seconds: The shortest polling interval, and the pace of sweep.
     """
 
@@ -33,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     piece_bytes: int = 1024 * 1024 * 1024
     tick_seconds: int = 60
     split_bytes: int = 64 * 1024 * 1024
+    lines_per_split: int = 10_000_000
     intake_queue: str | None = None
     plan_queue: str | None = None
     submit_queue: str | None = None

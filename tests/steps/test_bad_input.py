@@ -347,6 +347,21 @@ def test_a_file_that_is_no_jsonl_fails_with_what_it_is_before_anything_is_paid(n
     }
 
 
+def test_a_file_of_more_lines_than_a_split_may_hold_fails_before_anything_is_paid() -> None:
+    with new_cloud(lines_per_split=5) as cloud:
+        five = [chat("one"), b"{}", b"", b"{}", b""]
+        assert cloud.run("input/x.jsonl", jsonl(five)).manifest.input.lines == len(five)
+        charged = cloud.simulator.charges()
+        last = len(jsonl(five))
+        out = cloud.run("input/y.jsonl", jsonl([*five, b"{}", b"{}"]))
+        assert (out.manifest.status, out.manifest.reason) == (
+            "FAILED",
+            f"More than 5 lines begin from byte 0 to byte {last}: lines of so few bytes are no requests. "
+            "Leave them out, or drop the file in several.",
+        )
+        assert cloud.simulator.charges() == charged
+
+
 def test_a_file_in_many_splits_that_is_no_jsonl_says_so_once() -> None:
     with new_cloud(split_bytes=200) as cloud:
         out = cloud.run("input/x.jsonl", b"\x1f\x8b" + b"\n\xff" * 400)

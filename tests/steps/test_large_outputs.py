@@ -100,6 +100,21 @@ def test_sweep_has_a_split_gone_on_with(plain: dict[str, Any]) -> None:
         assert outputs(cloud, job) == plain
 
 
+def test_lines_that_were_never_sent_fill_windows_as_well() -> None:
+    with new_cloud(spool_bytes=5_000, function_seconds=0) as cloud:
+        job = cloud.drop("input/a.jsonl", b"{}\n" * 40)
+        assert job is not None
+        cloud.deliver("plan")
+        assemble_split(job, 0, cloud.services)
+        split = cloud.services.store.split(job, 0)
+        assert split is not None
+        assert (split.state, split.assembled) == (SplitState.PLANNED, 10)
+        cloud.settle()
+        out = cloud.outcome(job)
+        assert [each["line"] for each in out.results] == list(range(1, 41))
+        assert out.failed == [b"{}"] * 40
+
+
 def test_a_run_that_dies_gives_nothing_twice(plain: dict[str, Any]) -> None:
     class Died(BaseException):
         pass
