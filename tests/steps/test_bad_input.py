@@ -354,10 +354,10 @@ def test_a_file_of_more_lines_than_a_split_may_hold_fails_before_anything_is_pai
         charged = cloud.simulator.charges()
         last = len(jsonl(five))
         out = cloud.run("input/y.jsonl", jsonl([*five, b"{}", b"{}"]))
-        assert (out.manifest.status, out.manifest.reason) == (
-            "FAILED",
+        assert out.manifest.status == "FAILED"
+        assert out.manifest.reason == (
             f"More than 5 lines begin from byte 0 to byte {last}: lines of so few bytes are no requests. "
-            "Leave them out, or drop the file in several.",
+            "Leave them out, or drop the file in several."
         )
         assert cloud.simulator.charges() == charged
 
