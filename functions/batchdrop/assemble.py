@@ -327,7 +327,7 @@ class _Assembly:
         error = line.error
         if error is None:
             raise LookupError(f"{self._job.id}: line {number} is in no batch of its plan")
-        self._tally.errors[error.code] += 1
+        self._tally.fail(error.code)
         return Result(
             id=None,
             custom_id=line.custom_id,
@@ -351,7 +351,7 @@ class _Assembly:
         counts.requests += 1
         error = sent.silence(is_cancelled=self._is_cancelled) if outcome is None else outcome.error
         if error is not None:
-            self._tally.errors[error.code] += 1
+            self._tally.fail(error.code)
         elif outcome is not None and outcome.response is not None:
             self._count_answer(counts, answer_reader(protocol)(outcome.response.body))
         return Result(
@@ -368,10 +368,8 @@ class _Assembly:
         )
 
     def _count_answer(self, counts: RouteTally, answer: Answer) -> None:
-        self._tally.answered += 1
+        self._tally.answer(answer.finish_reason)
         counts.add(answer.usage)
-        if answer.finish_reason is not None:
-            self._tally.finish_reasons[answer.finish_reason] += 1
 
     def _write_failed(self) -> None:
         """The input lines of the errors, byte for byte; a line over the limit stands as an empty one."""

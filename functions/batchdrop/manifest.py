@@ -40,7 +40,10 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` = `answered` + `failed` = the input's lines that are not blank."""
+    """`total` = `answered` + `failed` = the input's lines that are not blank.
+
+    `errors` and `finish_reasons` name a hundred each; what has another name is counted as `(others)`.
+    """
 
     total: int
     answered: int

@@ -6,6 +6,10 @@ import msgspec
 
 from batchdrop.manifest import Counts, ModelCounts, Usage
 
+_MOST_NAMES = 100  # of errors, and of finish reasons: the counts travel in an event, and EventBridge takes 256 KB
+_LONGEST_NAME = 100  # characters: as long as a provider's code may be
+_OTHERS = "(others)"
+
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of an output file. `first_line` and `last_line` are line numbers of the input; 0 when it has none."""
@@ -33,8 +37,10 @@ def add_counts(parts: list[Counts]) -> Counts:
     errors: Counter[str] = Counter()
     finish_reasons: Counter[str] = Counter()
     for each in parts:
-        errors.update(each.errors)
-        finish_reasons.update(each.finish_reasons)
+        for code, number in each.errors.items():
+            _count(errors, code, number)
+        for reason, number in each.finish_reasons.items():
+            _count(finish_reasons, reason, number)
     return Counts(
         total=sum(each.total for each in parts),
         answered=sum(each.answered for each in parts),
@@ -64,6 +70,13 @@ def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
     )
 
 
+def _count(names: Counter[str], name: str, number: int = 1) -> None:
+    """Count by name; a provider may say any number of them."""
+    name = name[:_LONGEST_NAME]
+    is_kept = name in names or len(names) - (_OTHERS in names) < _MOST_NAMES
+    names[name if is_kept else _OTHERS] += number
+
+
 class Tally:
     """Counts one split's lines while they are written."""
 
@@ -71,6 +84,14 @@ class Tally:
         self.answered = 0
         self.errors: Counter[str] = Counter()
         self.finish_reasons: Counter[str] = Counter()
+
+    def fail(self, code: str) -> None:
+        _count(self.errors, code)
+
+    def answer(self, finish_reason: str | None) -> None:
+        self.answered += 1
+        if finish_reason is not None:
+            _count(self.finish_reasons, finish_reason)
 
     def counts(self) -> Counts:
         failed = self.errors.total()

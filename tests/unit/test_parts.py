@@ -1,5 +1,6 @@
 """What is counted of a job: sums over lines, parts and routes."""
 
+import msgspec
 from batchdrop.manifest import Counts, ModelCounts, Usage, timestamp
 from batchdrop.parts import RouteTally, Tally, add_counts, add_models
 
@@ -74,16 +75,41 @@ def test_no_parts_are_nothing() -> None:
 
 def test_a_splits_total_is_what_was_answered_and_what_failed() -> None:
     tally = Tally()
-    tally.answered = 2
-    tally.errors.update({"cancelled": 3, "batch_expired": 1})
-    tally.finish_reasons["stop"] = 2
+    for code in ("cancelled", "batch_expired", "cancelled", "cancelled"):
+        tally.fail(code)
+    for reason in ("stop", None):
+        tally.answer(reason)
     assert tally.counts() == Counts(
         total=6,
         answered=2,
         failed=4,
         errors={"batch_expired": 1, "cancelled": 3},
-        finish_reasons={"stop": 2},
+        finish_reasons={"stop": 1},
     )
+
+
+def test_a_hundred_codes_are_counted_by_name_and_all_others_together() -> None:
+    tally = Tally()
+    for number in range(20_000):
+        tally.fail(f"code {number % 10_000}")
+        tally.answer(f"reason {number % 10_000}")
+    counts = tally.counts()
+    assert counts.errors == {f"code {number}": 2 for number in range(100)} | {"(others)": 19_800}
+    assert counts.finish_reasons == {f"reason {number}": 2 for number in range(100)} | {"(others)": 19_800}
+    other = Tally()
+    for number in range(10_000, 10_200):
+        other.fail(f"code {number}")
+    added = add_counts([counts, other.counts()])
+    assert added.errors == counts.errors | {"(others)": 20_000}
+    assert (added.total, added.failed) == (40_200, 20_200)
+
+
+def test_an_event_is_small_whatever_the_providers_call_their_errors() -> None:
+    tally = Tally()
+    for number in range(1_000):
+        tally.fail(f"{number:04}" + "\1" * 10_000)  # six bytes each in JSON
+        tally.answer(f"{number:04}" + "\1" * 10_000)
+    assert len(msgspec.json.encode(add_counts([tally.counts()]))) < 128 * 1024  # EventBridge takes 256 KB
 
 
 def test_a_route_adds_up_the_usage_of_its_answers() -> None:

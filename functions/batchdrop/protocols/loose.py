@@ -10,6 +10,7 @@ from batchdrop.protocols.rules import LineProblem
 
 NULL = Raw(b"null")
 _NOTHING = frozenset({b"null", b'""', b"{}", b"[]", b"false"})
+_LONGEST_CODE = 100  # characters: what is longer is a message; codes stand in rows, logs and counts
 _NESTED = 3  # an `error` within an `error` within an `error`
 _string: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _number = msgspec.json.Decoder(float, strict=False)
@@ -113,8 +114,9 @@ def said(raw: Raw) -> Said:
     if not fields:
         return Said(message=text(raw) or "")
     code = fields.get("code", NULL)
+    named = text(code) or text(fields.get("type", NULL))
     return Said(
-        code=text(code) or text(fields.get("type", NULL)),
+        code=named and named[:_LONGEST_CODE],
         message=text(fields.get("message", NULL)) or text(fields.get("detail", NULL)) or "",
         status=None if text(code) else whole(code),
     )
