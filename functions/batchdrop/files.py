@@ -234,6 +234,13 @@ class Files:
             answer = Joining(self._client, self.bucket, key, self._piece).run(sources, has_time)
         return _stored(key, answer, sum(size for _, size in sources))
 
+    def stored(self, prefix: str) -> dict[str, Stored]:
+        """What lies under a prefix, by key."""
+        with _meant(prefix):
+            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
+            versions = [each for page in pages for each in page.get("Versions", []) if each["IsLatest"]]
+        return {each["Key"]: _stored(each["Key"], each, each["Size"]) for each in versions}
+
     def _piece(self, piece: Piece) -> Iterator[bytes]:
         return self.stream(piece.key, start=piece.start, end=piece.end)
 

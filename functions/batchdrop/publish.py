@@ -96,13 +96,14 @@ def _failed(job: Job) -> Manifest:
 
 
 def _whole(job: Job, services: Services) -> Manifest:
+    has_time = time_of_a_run(services)
     opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
     splits = list(services.store.splits(job.id))
     if len(splits) < job.splits:
         raise NotMyTurn  # another published the job, and cleaned it up
     parts = [msgspec.json.decode(services.files.get(key), type=Part) for split in splits for key in split.part_keys]
     prefix = files.output_prefix(job)
-    join = partial(_joined, services, time_of_a_run(services))
+    join = partial(_joined, services, services.files.stored(prefix), has_time)
     results = [sealed for part in parts for sealed in part.results]
     outputs = Files(
         results=_results(prefix, results, job.settings.part_bytes, join),
@@ -131,10 +132,13 @@ def _results(prefix: str, sealed: list[Sealed], part_bytes: int | None, join: _J
 def _grouped(sealed: list[Sealed], part_bytes: int) -> list[list[Sealed]]:
     """Neighbours together, until each group has about `part_bytes`."""
     groups: list[list[Sealed]] = [[]]
+    size = 0
     for each in sealed:
-        if sum(piece.bytes for piece in groups[-1]) >= part_bytes:
+        if size >= part_bytes:
             groups.append([])
+            size = 0
         groups[-1].append(each)
+        size += each.bytes
     return groups
 
 
@@ -148,13 +152,20 @@ def _results_file(key: str, sealed: list[Sealed], join: _Join) -> ResultsFile:
     )
 
 
-def _joined(services: Services, has_time: Callable[[], bool], key: str, sealed: list[Sealed]) -> File:
-    stored: Stored = services.files.join([(each.key, each.bytes) for each in sealed], key, has_time)
+def _joined(
+    services: Services, there: dict[str, Stored], has_time: Callable[[], bool], key: str, sealed: list[Sealed]
+) -> File:
+    size = sum(each.bytes for each in sealed)
+    stored = there.get(key)
+    if stored is None or stored.bytes != size:
+        if not has_time():
+            raise OutOfTime(key)
+        stored = services.files.join([(each.key, each.bytes) for each in sealed], key, has_time)
     return File(
         key=key,
         version_id=stored.version_id,
         etag=stored.etag,
-        bytes=stored.bytes,
+        bytes=size,
         lines=sum(each.lines for each in sealed),
     )
 

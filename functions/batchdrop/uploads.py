@@ -206,12 +206,11 @@ class Joining:
         with ThreadPoolExecutor(self.at_once) as pool:
             made = (pool.map if self.at_once > 1 else map)(make, missing)
             etags |= dict(zip(missing, made, strict=True))
+        self._abort_all(but=upload)  # of a beginning whose reply was lost, several may be there
         parts: Any = [{"PartNumber": number, "ETag": etags[number]} for number in sorted(etags)]
-        done = self._client.complete_multipart_upload(
+        return self._client.complete_multipart_upload(
             **self._where, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
         )
-        self._abort_all()  # of a beginning whose reply was lost, several may be there
-        return done
 
     def _begun(self) -> tuple[str, dict[int, str]]:
         return self._client.create_multipart_upload(**self._where, ContentType=CONTENT_TYPE)["UploadId"], {}
@@ -231,9 +230,10 @@ class Joining:
         pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=self._key)
         return [each["UploadId"] for page in pages for each in page.get("Uploads", []) if each["Key"] == self._key]
 
-    def _abort_all(self) -> None:
+    def _abort_all(self, *, but: str | None = None) -> None:
         for upload in self._uploads():
-            self._abort(upload)
+            if upload != but:
+                self._abort(upload)
 
     def _abort(self, upload: str) -> None:
         with suppress(ClientError):  # another run was faster

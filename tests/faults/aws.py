@@ -204,7 +204,8 @@ class Aws:
 
     def _list_versions(self, prefix: str) -> Reply:
         found = "".join(
-            f"<Version><Key>{escape(key)}</Key><VersionId>{each.id}</VersionId></Version>"
+            f"<Version><Key>{escape(key)}</Key><VersionId>{each.id}</VersionId><Size>{len(each.body)}</Size>"
+            f"<ETag>{escape(each.etag)}</ETag><IsLatest>{str(each is versions[-1]).lower()}</IsLatest></Version>"
             for key, versions in sorted(self.objects.items())
             for each in versions
             if key.startswith(prefix)

@@ -111,6 +111,20 @@ def test_a_death_anywhere_leaves_what_the_next_run_needs(
     assert len(cloud.keys("output/")) == 1
 
 
+def test_a_death_right_after_the_completion_leaves_no_upload(cloud: Cloud, sources: list[tuple[str, int]]) -> None:
+    client = cloud.services.files._client  # noqa: SLF001 - where the outside begins
+
+    def die(**_: object) -> None:
+        raise Died
+
+    for _ in range(2):  # one is gone on with
+        cloud.s3.create_multipart_upload(Bucket=BUCKET, Key=KEY)
+    client.meta.events.register("after-call.s3.CompleteMultipartUpload", die)
+    with pytest.raises(Died):
+        join(cloud, sources)
+    assert (cloud.read(KEY), uploads(cloud)) == (whole(cloud, sources), [])
+
+
 def test_an_upload_of_other_parts_is_not_gone_on_with(cloud: Cloud, sources: list[tuple[str, int]]) -> None:
     upload = cloud.s3.create_multipart_upload(Bucket=BUCKET, Key=KEY)["UploadId"]
     cloud.s3.upload_part(Bucket=BUCKET, Key=KEY, UploadId=upload, PartNumber=1, Body=b"another")

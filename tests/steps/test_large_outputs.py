@@ -1,12 +1,11 @@
 """Results that do not fit on the disk at once, nor into one piece, nor into the time of one run."""
 
-import dataclasses
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from batchdrop.assemble import assemble_split
+from batchdrop.publish import publish_job
 from batchdrop.states import JobState, SplitState
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
@@ -146,21 +145,66 @@ def test_a_run_that_dies_gives_nothing_twice(plain: dict[str, Any]) -> None:
 
 def test_publishing_that_runs_out_of_time_goes_on_by_sweep() -> None:
     lines = [chat(f"wrong {number} " + "x" * 2_000_000) for number in range(8)]
-    with new_cloud(piece_bytes=6_000_000, split_bytes=100_000_000, function_seconds=0) as cloud:
+    with new_cloud(piece_bytes=6_000_000, split_bytes=100_000_000) as cloud:
         cloud.simulator.shape(failing=[{"match": "wrong", "status": 400}])
         job = cloud.drop("input/a.jsonl", jsonl(lines))
         assert job is not None
-        for _ in range(40):
-            cloud.deliver_all()
-            if waiting(cloud, job)[0] is JobState.PUBLISHING:
-                break
-            cloud.tick(300)
+        to_be_published(cloud, job)
+        asked = slow_outputs(cloud, seconds=400)
+        cloud.deliver("publish")
         assert waiting(cloud, job) == (JobState.PUBLISHING, 0)
-        assert sorted(key.rpartition("/")[2] for key in cloud.keys("output/")) == ["errors.jsonl", "results.jsonl"]
-        settings = msgspec.structs.replace(cloud.services.settings, function_seconds=900)
-        cloud.services = dataclasses.replace(cloud.services, settings=settings)
+        assert asked["wrote"] == ["results.jsonl", "errors.jsonl"]
         cloud.settle()
         assert cloud.outcome(job).failed == [json.dumps(line).encode() for line in lines]
+
+
+def test_a_run_of_publish_makes_what_is_missing_and_asks_for_nothing_that_is_there() -> None:
+    lines = [{"model": "text-embedding-3-small", "input": str(number), "dimensions": 1536} for number in range(1_600)]
+    with new_cloud(split_bytes=100_000) as cloud:
+        job = cloud.drop("input/a.jsonl", jsonl(lines), **{"batchdrop-part_bytes": "5242880"})
+        assert job is not None
+        to_be_published(cloud, job)
+        asked, runs = slow_outputs(cloud, seconds=400), []
+        while waiting(cloud, job)[0] is JobState.PUBLISHING:
+            made = len(asked["wrote"])
+            publish_job(job, cloud.services)
+            runs.append(len(asked["wrote"]) - made)
+        results = [each.key.rpartition("/")[2] for each in cloud.outcome(job).manifest.files.results]
+        assert len(results) > 2
+        assert asked["wrote"] == [*results, "errors.jsonl", "failed.jsonl", "manifest.json"]
+        assert set(runs[:-1]) == {2}
+        assert sorted(asked["asked"]) == sorted([*results, "manifest.json"])  # each once, before it was made
+        assert [each["line"] for each in cloud.outcome(job).results] == list(range(1, 1_601))
+
+
+def to_be_published(cloud: Cloud, job: str) -> None:
+    """Let everything happen but publishing."""
+    for _ in range(40):
+        while any(cloud.deliver(step) for step in ("plan", "submit", "collect", "assemble")):
+            pass
+        if waiting(cloud, job)[0] is JobState.PUBLISHING:
+            return
+        cloud.tick(300)
+    raise AssertionError(job)
+
+
+def slow_outputs(cloud: Cloud, *, seconds: int) -> dict[str, list[str]]:
+    """Let each output take so long; which ones are written, and which are asked for by HEAD."""
+    seen: dict[str, list[str]] = {"wrote": [], "asked": []}
+    events = cloud.services.files._client.meta.events  # noqa: SLF001 - where the outside begins
+
+    def write(params: dict[str, Any], **_: object) -> None:
+        if params["Key"].startswith("output/"):
+            cloud.clock.now += seconds
+            seen["wrote"].append(params["Key"].rpartition("/")[2])
+
+    events.register("before-parameter-build.s3.PutObject", write)
+    events.register("before-parameter-build.s3.CompleteMultipartUpload", write)
+    events.register(
+        "before-parameter-build.s3.HeadObject",
+        lambda params, **_: seen["asked"].append(params["Key"].rpartition("/")[2]),
+    )
+    return seen
 
 
 def waiting(cloud: Cloud, job: str) -> tuple[JobState, int]:
