@@ -137,8 +137,7 @@ class _Sent:
     def __init__(self, batch: Batch, services: Services) -> None:
         self.batch = batch
         self.members = read_members(services.files, batch.members_key)
-        self.protocol = services.providers[batch.provider].protocol
-        self.read_outcome = outcome_reader(self.protocol)
+        self.read_outcome = outcome_reader(batch.protocol)
         self.collected = Collected.empty(batch.requests)
         if batch.collected_key is not None:
             self.collected = read_collected(services.files, batch.collected_key)
@@ -345,7 +344,7 @@ class _Assembly:
 
     def _answer(self, line: IndexedLine, place: int, sent: _Sent, position: int) -> Result:
         route, counts = self._plan.routes[line.route], self._routes[line.route]
-        outcome, protocol = self._outcome(place, sent, position), sent.protocol
+        outcome, protocol = self._outcome(place, sent, position), sent.batch.protocol
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.requests += 1

@@ -139,7 +139,7 @@ def cancel_at_provider(batch: Batch, services: Services) -> None:
 def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PROVIDER_STUCK) -> None:
     """End a batch that never ends at the provider, or never tells its results: its lines are not sent again."""
     is_held = batch.state in {BatchState.SUBMITTING, BatchState.IN_FLIGHT}
-    freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
+    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     try:
         close_batch(
             batch,

@@ -119,13 +119,13 @@ def _disown(batch: Batch, services: Services) -> None:
     Raises:
         NotMyTurn: Always; what was read is not this batch's.
     """
-    cost = estimate_of(services.providers[batch.provider], requests=batch.requests, tokens=batch.tokens)
+    cost = estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens)
     logger.warning("adopted batch is another's", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
     try:
         services.store.move(
             batch,
             BatchState.SUBMITTING,
-            also=[reserve(batch.ledger, cost, limit=_NO_LIMIT), *slot(batch, services, take_slot)],
+            also=[reserve(batch.ledger, cost, limit=_NO_LIMIT), *slot(batch, take_slot)],
             cost=cost,
             excluded=(*batch.excluded, batch.batch_id),
             batch_id=None,
@@ -171,8 +171,7 @@ class _Copy:
     def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services, max_bytes: int) -> None:
         self._batch, self._api, self._prefix, self._services = batch, api, prefix, services
         self._max_bytes = max_bytes
-        protocol = services.providers[batch.provider].protocol
-        self._accounts = _Accounts(batch, services.settings.deployment, protocol)
+        self._accounts = _Accounts(batch, services.settings.deployment)
         self._bytes: dict[str, int] = {}
         self.in_vain = self.is_final = self._is_partly_gone = False
 
@@ -328,12 +327,12 @@ class _Accounts:
     account's matter; `unreadable` holds the positions of those that are ours and no result line.
     """
 
-    def __init__(self, batch: Batch, deployment: str, protocol: Protocol) -> None:
+    def __init__(self, batch: Batch, deployment: str) -> None:
         self._prefix = custom_id_prefix(deployment, batch.token)
         self._requests = batch.requests
-        self._read_outcome = outcome_reader(protocol)
+        self._read_outcome = outcome_reader(batch.protocol)
         self.collected = Collected.empty(batch.requests)
-        self.is_anthropic = protocol is Protocol.ANTHROPIC
+        self.is_anthropic = batch.protocol is Protocol.ANTHROPIC
         self.strangers = self.nonsense = self.account_errors = 0
         self.unreadable: list[int] = []
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.alerts import Alert, count
 from batchdrop.batch_files import custom_id_prefix
-from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
 from batchdrop.pauses import calls_refused
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
@@ -139,9 +139,9 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
         services.store.move(
             batch,
             BatchState.IN_FLIGHT,
-            also=[owned, *slot(batch, services, free_slot)],
+            also=[owned, *slot(batch, free_slot)],
             batch_id=found.id,
-            submitted_at=found.created_at or now,
+            submitted_at=min(found.created_at or now, now),
             adopted=not is_proven,
             due_at=now,
         )
@@ -173,9 +173,14 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
 
 
 def _delete_surely(upload: str, api: BatchApi) -> None:
-    """Delete an upload, at a server too that answers 500 for one that is gone."""
+    """Delete an upload, at a server too that answers 500 for one that is gone.
+
+    One that has no such call gives no fence: there the grace has to do, as at Anthropic.
+    """
     try:
         api.delete_upload(upload)
+    except NoSuchCall:
+        logger.warning("upload stays: the provider deletes none", upload=upload)
     except Transient:
         if any(each.id == upload for each in api.uploads()):
             raise

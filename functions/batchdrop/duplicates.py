@@ -103,7 +103,7 @@ def _is_taken(found: ProviderBatch, intent: Intent, services: Services) -> bool:
             also=[own_batch_id(batch, found.id, now + WINDOW_SECONDS)],
             batch_id=found.id,
             input_file_id=found.input_file_id,
-            submitted_at=found.created_at or now,
+            submitted_at=min(found.created_at or now, now),
             cost=0,  # it holds no share of the limits
             due_at=now,
         )

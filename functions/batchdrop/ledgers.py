@@ -12,9 +12,9 @@ _PRIOR = 1_000_000  # tokens: how much must have come back before it outweighs t
 _MOST = 4  # times: a correction is never greater, nor less than its inverse
 
 
-def estimate_of(provider: ProviderConfig, *, requests: int, tokens: int) -> int:
+def estimate_of(protocol: Protocol, *, requests: int, tokens: int) -> int:
     """What a batch takes, before anything is known of how its tokens really count."""
-    return requests if provider.protocol is Protocol.ANTHROPIC else tokens
+    return requests if protocol is Protocol.ANTHROPIC else tokens
 
 
 def cost_of(estimate: int, ledger: Ledger) -> int:

@@ -91,7 +91,7 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
             requests=each.requests,
             bytes=each.bytes,
             tokens=each.tokens,
-            cost=estimate_of(provider, requests=each.requests, tokens=each.tokens),
+            cost=estimate_of(provider.protocol, requests=each.requests, tokens=each.tokens),
             attempt=each.group.attempt,
             waits=each.group.waits,
             ledger=ledger_of(each.group),

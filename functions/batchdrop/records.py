@@ -4,6 +4,8 @@ from typing import Self
 
 import msgspec
 
+from batchdrop.protocols import anthropic
+from batchdrop.providers.config import Protocol
 from batchdrop.states import BatchState, JobState, SplitState
 
 
@@ -180,6 +182,11 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     in_vain: bool = False
     seen: str | None = None
     is_duplicate: bool = False
+
+    @property
+    def protocol(self) -> Protocol:
+        """How it was sent, whatever the configuration says by now: only Anthropic's batches hold Messages requests."""
+        return Protocol.ANTHROPIC if self.endpoint == anthropic.ENDPOINT else Protocol.OPENAI
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if _is_paused(batch, services):
             back_to_waiting(claimed, services)
-        elif _needs_slot(claimed, services) and services.store.slot_is_taken(claimed):
+        elif _needs_slot(claimed) and services.store.slot_is_taken(claimed):
             _queue_again(claimed, services)  # nothing is downloaded in vain
         else:
             _submit(job, claimed, services)
@@ -156,7 +156,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
     return services.store.move(
         batch,
         BatchState.SUBMITTING,
-        also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, services, take_slot)],
+        also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, take_slot)],
         intended_at=now,
         key_id=intent.key_id,
         create_by=create_by,
@@ -165,14 +165,14 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
     )
 
 
-def slot(batch: Batch, services: Services, write: Callable[[Batch], Write]) -> list[Write]:
+def slot(batch: Batch, write: Callable[[Batch], Write]) -> list[Write]:
     """What is written to a batch's slot, where it needs one."""
-    return [write(batch)] if _needs_slot(batch, services) else []
+    return [write(batch)] if _needs_slot(batch) else []
 
 
-def _needs_slot(batch: Batch, services: Services) -> bool:
+def _needs_slot(batch: Batch) -> bool:
     """Anthropic offers no key to ask by: creates that are not settled are told apart by their number of requests."""
-    return services.providers[batch.provider].protocol is Protocol.ANTHROPIC
+    return batch.protocol is Protocol.ANTHROPIC
 
 
 def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
@@ -196,7 +196,7 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
     services.store.move(
         batch,
         BatchState.IN_FLIGHT,
-        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, services, free_slot)],
+        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, free_slot)],
         batch_id=provider_id,
         submitted_at=now,
         due_at=now,
@@ -209,12 +209,12 @@ def back_to_waiting(
     batch: Batch, services: Services, *, also: tuple[Write, ...] = (), ticks: int = 1, **changes: Any
 ) -> None:
     """Nothing was created: give the share of the limits back, and stand in line again in a while."""
-    freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
+    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     services.store.move(
         batch,
         BatchState.WAITING,
         also=[Release(batch.ledger, batch.cost), *freed, *also],
-        cost=estimate_of(services.providers[batch.provider], requests=batch.requests, tokens=batch.tokens),
+        cost=estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens),
         due_at=services.now() + ticks * services.settings.tick_seconds,
         **changes,
     )
@@ -244,7 +244,7 @@ def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> Non
 
 def _refused(batch: Batch, error: Refused, services: Services) -> None:
     """The provider will never take it: it is cut in two where it is too large, or its lines end with the reason."""
-    freed = slot(batch, services, free_slot) if batch.state is BatchState.SUBMITTING else []
+    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     held: tuple[Write, ...] = (Release(batch.ledger, batch.cost), *freed)
     is_too_large = error.status == _TOO_LARGE
     if is_too_large and batch.requests > 1:

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,7 @@ class Cloud:
     secrets: FakeSecrets
     queue_urls: dict[str, str]
     events_url: str
+    make: Callable[[ProviderConfig, Key], BatchApi]
 
     # What a user does
 
@@ -94,6 +95,11 @@ class Cloud:
 
     def dropped(self, key: str, body: bytes, version_id: str | None) -> Dropped:
         return Dropped(key=key, version_id=version_id, etag=None, bytes=len(body), time=self.clock.seconds())
+
+    def configure(self, providers: Providers) -> None:
+        """Deploy with another `providers.toml`."""
+        apis = Apis(providers, Keys(self.secrets), self.make)  # type: ignore[arg-type]  # a stand-in by shape
+        self.services = replace(self.services, providers=providers, apis=apis)
 
     def run(self, key: str, lines: bytes | list[Any], **metadata: str) -> "Outcome":
         """Drop a file and let everything happen until its job is over and clean."""
@@ -296,7 +302,7 @@ def cloud(
             apis=Apis(configured, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
             now=clock.seconds,
         )
-        yield Cloud(services, simulator, clock, secrets, urls, urls["events"])
+        yield Cloud(services, simulator, clock, secrets, urls, urls["events"], make)
 
 
 def _queue(name: str) -> str:

@@ -3,17 +3,20 @@
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from batchdrop.errors import AccountRefused
 from batchdrop.providers.anthropic import AnthropicBatches
+from batchdrop.providers.api import ProviderBatch
 from batchdrop.providers.config import Protocol, ProviderConfig
 from batchdrop.providers.keys import Key
 from batchdrop.providers.openai import OpenAIBatches
 from faking.cloud import Cloud, Outcome, jsonl
 from faking.lines import chat, claude, got, mixed, wanted
+from store.rows import a_batch
 
 from provider_simulator.app import Simulator
 from provider_simulator.dialects import STRANGE_TEXT
@@ -153,6 +156,12 @@ def test_a_batch_cancelling_for_ever_is_given_up_and_is_not_paid_again(
     assert cloud.simulator.charges()[provider]["batches"] == 1
 
 
+@pytest.mark.parametrize("tokens", [10**300, -1])
+def test_a_count_of_tokens_that_cannot_be_stops_nothing(tokens: int, cloud: Cloud) -> None:
+    always(cloud, "rewritten", ("retrieve", "list"), provider="openai", values={"usage": {"input_tokens": tokens}})
+    assert answers(cloud.run("input/x.jsonl", [chat("one")])) == [wanted(chat("one"))]
+
+
 # The files
 
 
@@ -269,7 +278,7 @@ def redirecting() -> Iterator[tuple[str, list[str]]]:
             self.send_response(200)
             self.end_headers()
 
-        do_POST = do_GET  # noqa: N815 - the base class's names
+        do_POST = do_DELETE = do_GET  # noqa: N815 - the base class's names
 
         def log_message(self, *_: object) -> None:
             return
@@ -277,11 +286,13 @@ def redirecting() -> Iterator[tuple[str, list[str]]]:
     class Redirecting(Elsewhere):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            while "Transfer-Encoding" in self.headers and self.rfile.readline() != b"0\r\n":
+                pass
             self.send_response(307)
             self.send_header("Location", f"http://127.0.0.1:{other.server_port}{self.path}")
             self.end_headers()
 
-        do_POST = do_GET  # noqa: N815 - the same
+        do_POST = do_DELETE = do_GET  # noqa: N815 - the same
 
     other, first = HTTPServer(("127.0.0.1", 0), Elsewhere), HTTPServer(("127.0.0.1", 0), Redirecting)
     threads = [threading.Thread(target=server.serve_forever, args=(0.01,)) for server in (other, first)]
@@ -296,16 +307,22 @@ def redirecting() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize("kind", [OpenAIBatches, AnthropicBatches])
 def test_the_key_is_not_sent_where_a_server_redirects_to(
-    kind: type[OpenAIBatches | AnthropicBatches], redirecting: tuple[str, list[str]]
+    kind: type[OpenAIBatches | AnthropicBatches], redirecting: tuple[str, list[str]], tmp_path: Path
 ) -> None:
     base_url, asked = redirecting
+    requests = tmp_path / "requests.jsonl"
+    requests.write_bytes(b'{"custom_id":"r-1"}\n')
     api = kind(configured(Protocol.OPENAI, base_url), Key("sk-x"))
     calls: list[Callable[[], object]] = [
         lambda: list(api.stream("x")),
         lambda: api.retrieve("x"),
         lambda: list(api.newest()),
         lambda: api.cancel("x"),
+        lambda: api.delete(ProviderBatch(id="x", ended_as="completed", input_file_id="f")),
+        lambda: api.create(a_batch(), requests, deployment="d", seconds=9),
     ]
+    if api.needs_upload:
+        calls += [lambda: api.upload(requests, name="r.jsonl"), lambda: api.length("x"), lambda: list(api.uploads())]
     for call in calls:
         with pytest.raises(AccountRefused, match=r"^it redirects \(307\), and the key is sent to base_url only$"):
             call()

@@ -132,3 +132,12 @@ def test_a_doubt_that_no_listing_settles_raises_an_alarm(cloud: Cloud, capsys: p
         cloud.tick(minutes * 60)
         alarms.append("DoubtsLast" in capsys.readouterr().out)
     assert alarms == [False, True]
+
+
+def test_where_uploads_cannot_be_deleted_a_create_that_was_never_made_is_made_after_the_grace(cloud: Cloud) -> None:
+    cloud.simulator.fault("connection_reset", provider="openai", operation="create")
+    cloud.simulator.fault("status", provider="openai", operation="delete", code=405, times=None)
+    job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
+    cloud.settle(rounds=100, tick=300)
+    finish(cloud, job, [chat("one")])
+    assert cloud.simulator.charges()["openai"]["batches"] == 1

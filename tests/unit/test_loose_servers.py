@@ -54,8 +54,13 @@ def claude(body: dict[str, Any]) -> ProviderBatch:
         ("created_at", "2026-11-18T08:53:20", {"created_at": MOMENT}),
         ("created_at", "yesterday", {}),
         ("created_at", [1], {}),
+        ("created_at", MOMENT * 1_000, {}),
+        ("created_at", "0001-01-01T00:00:00", {}),
         ("request_counts", {"total": "7", "more": 1}, {"requests": 7}),
         ("request_counts", {"total": None}, {}),
+        ("request_counts", {"total": -1}, {}),
+        ("request_counts", {"total": 10**300}, {}),
+        ("request_counts", {"total": "1e300"}, {}),
         ("request_counts", 7, {}),
         ("metadata", {"token": "t", "n": 1}, {"metadata": {"token": "t"}}),
         ("metadata", "none", {}),
@@ -94,6 +99,7 @@ def test_a_field_of_another_type_costs_only_itself(field: str, value: Any, read:
         ("created_at", None, {}),
         ("request_counts", {"processing": 2.0, "succeeded": "3", "more": {}}, {"requests": 5}),
         ("request_counts", [], {}),
+        ("request_counts", {"processing": 10**300, "succeeded": -1, "errored": 1}, {"requests": 1}),
         ("results_url", 7, {}),
         ("processing_status", "ended", {"ended_as": "completed"}),
     ],
@@ -184,3 +190,10 @@ def test_a_refusal_tells_its_status_and_nothing_of_what_was_said(
     with pytest.raises(error) as raised:
         api.retrieve("b")
     assert str(raised.value) == text
+
+
+@pytest.mark.parametrize("tokens", [10**300, 1e300, "1e300", -1, 2**53 + 2])
+def test_a_count_of_tokens_that_cannot_be_is_not_read(tokens: object) -> None:
+    body = {"id": "b", "status": "completed", "request_counts": {"total": 1, "completed": 1}}
+    assert gpt(body | {"usage": {"input_tokens": tokens}}).input_tokens is None
+    assert gpt(body | {"usage": {"input_tokens": 2**53}}).input_tokens == 2**53

@@ -242,3 +242,16 @@ def test_what_is_no_result_line_is_refused(line: bytes) -> None:
 )
 def test_usage_and_finish_reason_are_read_as_far_as_the_body_tells(body: bytes, answer: Answer) -> None:
     assert read_answer(Raw(body)) == answer
+
+
+@pytest.mark.parametrize("tokens", [b"1" + b"0" * 300, b"1e300", b"-1"])
+def test_a_usage_that_cannot_be_is_not_counted(tokens: bytes) -> None:
+    body = b'{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":%b,"completion_tokens":3}}' % tokens
+    assert read_answer(Raw(body)) == Answer(usage=Usage(), finish_reason="stop")
+
+
+def test_a_status_that_cannot_be_is_none() -> None:
+    line = b'{"custom_id":"r","response":{"status_code":%b,"body":{"choices":[]}}}' % (b"1" + b"0" * 300)
+    found = read_outcome(line)
+    assert found.response is not None
+    assert found.response.status_code is None

@@ -161,7 +161,7 @@ def test_openai_counts_tokens_and_anthropic_requests() -> None:
     providers = configured(Limits(enqueued_tokens=1_000, queued_requests=77))
     one, *others = packed([a_request(350 - WIRE), *[a_request(provider="anthropic")] * 3], providers)
     assert [
-        estimate_of(providers[each.group.provider], requests=each.requests, tokens=each.tokens)
+        estimate_of(providers[each.group.provider].protocol, requests=each.requests, tokens=each.tokens)
         for each in (one, *others)
     ] == [100, 3]
 

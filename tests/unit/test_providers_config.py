@@ -159,6 +159,12 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
         (LIMITS + "requests_per_batch = -1", "providers.mine.limits.requests_per_batch: Expected `int` >= 1"),
         (MINIMAL + 'api_version = "2023-06-01"', "providers.mine.api_version: only the protocol anthropic has it"),
         (MINIMAL + 'betas = ["mcp-1"]', "providers.mine.betas: only the protocol anthropic has it"),
+        (MINIMAL + "betas = []", "providers.mine.betas: only the protocol anthropic has it"),
+        (LIMITS + "queued_requests = 9", "providers.mine.limits.queued_requests: only the protocol anthropic has it"),
+        (
+            LIMITS.replace('"openai"', '"anthropic"').replace("/v1", "") + "enqueued_tokens = 9",
+            "providers.mine.limits.enqueued_tokens: only the protocol openai has it",
+        ),
         (
             MINIMAL + DEFAULT + MINIMAL.replace("mine", "third") + "default = true",
             "providers.third.default: providers.other is it already",
@@ -263,3 +269,26 @@ def test_a_file_that_is_no_text_is_named_too(tmp_path: Path) -> None:
     path.write_bytes(b"# \xff")
     with pytest.raises(ConfigError, match=r"^mine\.toml: not UTF-8: invalid start byte at byte 2$"):
         load_providers(path)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "address", "key", "most", "said"),
+    [
+        ("openai", "https://api.openai.com/v1", "requests_per_batch", 50_000, "api.openai.com takes 50,000 at most"),
+        ("openai", "https://EU.api.openai.com/v1", "bytes_per_batch", 200_000_000, "eu.api.openai.com takes 200,000,0"),
+        ("anthropic", "https://api.anthropic.com", "requests_per_batch", 100_000, "api.anthropic.com takes 100,000 at"),
+        ("anthropic", "https://api.anthropic.com", "bytes_per_batch", 256_000_000, "api.anthropic.com takes 256,000"),
+    ],
+)
+def test_a_batch_is_no_larger_than_its_vendor_takes(
+    protocol: str, address: str, key: str, most: int, said: str
+) -> None:
+    text = LIMITS.replace('"openai"', f'"{protocol}"').replace("https://mine/v1", address)
+    assert getattr(parse_providers(f"{text}{key} = {most}")["mine"].limits, key) == most
+    assert refusal(f"{text}{key} = {most + 1}").startswith(f"providers.toml: providers.mine.limits.{key}: {said}")
+
+
+def test_another_server_may_take_larger_batches() -> None:
+    for address in ("https://mine/v1", "https://notopenai.com/v1"):
+        text = LIMITS.replace("https://mine/v1", address) + "requests_per_batch = 1_000_000"
+        assert parse_providers(text)["mine"].limits.requests_per_batch == 1_000_000

@@ -7,7 +7,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.manifest import Usage
 from batchdrop.protocols.loose import NULL, is_something, read_field, said, text, unwrapped, utf8
-from batchdrop.protocols.outcome import Answer, Failure, Outcome, retryable_status
+from batchdrop.protocols.outcome import Answer, Failure, Outcome, Tokens, retryable_status
 from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -169,14 +169,14 @@ class _Line(msgspec.Struct, gc=False):
 
 
 class _Thinking(msgspec.Struct, gc=False):
-    thinking_tokens: int | None = 0
+    thinking_tokens: Tokens = 0
 
 
 class _Usage(msgspec.Struct, gc=False):
-    input_tokens: int | None = 0
-    output_tokens: int | None = 0
-    cache_read_input_tokens: int | None = 0
-    cache_creation_input_tokens: int | None = 0
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_input_tokens: Tokens = 0
+    cache_creation_input_tokens: Tokens = 0
     output_tokens_details: _Thinking | None = None
 
 

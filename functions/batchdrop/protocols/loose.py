@@ -11,6 +11,8 @@ from batchdrop.protocols.rules import LineProblem
 NULL = Raw(b"null")
 _NOTHING = frozenset({b"null", b'""', b"{}", b"[]", b"false"})
 _LONGEST_CODE = 100  # characters: what is longer is a message; codes stand in rows, logs and counts
+_MOST = 2**53  # a whole number that every reader of JSON keeps
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _NESTED = 3  # an `error` within an `error` within an `error`
 _string: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _number = msgspec.json.Decoder(float, strict=False)
@@ -53,20 +55,23 @@ def identifier(raw: Raw) -> str | None:
 
 
 def whole(raw: Raw) -> int | None:
-    """A number without its fraction, also when it stands in a string."""
+    """A number from 0 to 2**53 without its fraction, also when it stands in a string; None for anything else."""
     try:
-        return int(_number.decode(raw))
+        number = int(_number.decode(raw))
     except (msgspec.DecodeError, ValueError, OverflowError):
         return None
+    return number if 0 <= number <= _MOST else None
 
 
 def seconds(raw: Raw) -> int | None:
-    """A moment in seconds since 1970, as a number or as ISO 8601."""
+    """A moment in seconds since 1970, as a number or as ISO 8601; None for one that no calendar has."""
     try:
         moment = datetime.fromisoformat(text(raw) or "")
     except ValueError:
-        return whole(raw)
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        number = whole(raw)
+    else:
+        number = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return number if number is not None and 0 <= number <= _LAST_SECOND else None
 
 
 def mapping(raw: Raw) -> dict[str, Raw]:

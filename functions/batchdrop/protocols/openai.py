@@ -2,6 +2,7 @@
 
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -18,7 +19,7 @@ from batchdrop.protocols.loose import (
     utf8,
     whole,
 )
-from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Failure, Outcome, retryable_status, told_limit
+from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Failure, Outcome, Tokens, retryable_status, told_limit
 from batchdrop.protocols.rules import Body, LineProblem, array, read_body, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -160,7 +161,7 @@ class _Line(msgspec.Struct, gc=False):
 
 
 class _UsualResponse(msgspec.Struct, gc=False):
-    status_code: int
+    status_code: Annotated[int, msgspec.Meta(ge=0, le=999)]
     body: Raw
     request_id: str | None = None
 
@@ -223,19 +224,19 @@ def refused_line(custom_id: str, failure: Failure) -> bytes:
 
 
 class _CachedTokens(msgspec.Struct, gc=False):
-    cached_tokens: int | None = 0
-    cache_write_tokens: int | None = 0
+    cached_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
 
 
 class _ReasoningTokens(msgspec.Struct, gc=False):
-    reasoning_tokens: int | None = 0
+    reasoning_tokens: Tokens = 0
 
 
 class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: int | None = 0
-    completion_tokens: int | None = 0
-    input_tokens: int | None = 0
-    output_tokens: int | None = 0
+    prompt_tokens: Tokens = 0
+    completion_tokens: Tokens = 0
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
     prompt_tokens_details: _CachedTokens | None = None
     input_tokens_details: _CachedTokens | None = None
     completion_tokens_details: _ReasoningTokens | None = None

@@ -1,6 +1,7 @@
 """What became of one request, in our words, whichever protocol said it."""
 
 import re
+from typing import Annotated
 
 import msgspec
 
@@ -28,6 +29,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None
     message: str
     line: int | None = None
+
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None  # what is more is nonsense, and spoils every sum
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -118,7 +118,7 @@ class Apis:
         """The client of a provider, with its current key.
 
         Raises:
-            AccountRefused: There is no key.
+            AccountRefused: There is no key, or the provider is not configured any more.
         """
         config = self._providers[provider]
         key = self._keys.key(config)

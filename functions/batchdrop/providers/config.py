@@ -13,12 +13,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from batchdrop.errors import ConfigError
+from batchdrop.errors import AccountRefused, ConfigError
 from batchdrop.providers.headers import what_is_wrong
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _NO_ADDRESS = 'not an address: it begins with "https://" and a host, and has no blanks'
 _PRIVATE_NAMES = (".internal", ".local", ".localhost")
+_BATCHES = {  # what the vendors' own servers take of one batch (their documentation)
+    "openai.com": {"requests_per_batch": 50_000, "bytes_per_batch": 200_000_000},
+    "anthropic.com": {"requests_per_batch": 100_000, "bytes_per_batch": 256_000_000},
+}
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _SecretName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")]  # as Secrets Manager has it; no ARN
 _Pattern = Annotated[str, msgspec.Meta(min_length=1)]
@@ -29,6 +33,14 @@ _Beta = Annotated[str, msgspec.Meta(pattern=r"^[!-+\--~]+$")]  # visible ASCII w
 class Protocol(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+
+
+_ONLY = {
+    "api_version": Protocol.ANTHROPIC,
+    "betas": Protocol.ANTHROPIC,
+    "limits.enqueued_tokens": Protocol.OPENAI,
+    "limits.queued_requests": Protocol.ANTHROPIC,
+}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,6 +92,12 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: dict[str, dict[str, Any]]
 
 
+class NotConfigured(AccountRefused, KeyError):  # noqa: N818 - named by what is to be done
+    """A provider was taken out of the file while it had work: that waits until it is put back."""
+
+    __str__ = Exception.__str__  # a KeyError's would quote it
+
+
 class Providers(Mapping[str, ProviderConfig]):
     """The providers by name, in the order of the file."""
 
@@ -87,6 +105,10 @@ class Providers(Mapping[str, ProviderConfig]):
         self._providers = MappingProxyType(dict(providers))
 
     def __getitem__(self, name: str) -> ProviderConfig:
+        if name not in self._providers:
+            raise NotConfigured(
+                f"provider {name} is not in providers.toml any more: put it back until its jobs are done"
+            )
         return self._providers[name]
 
     def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - Mapping's own signature
@@ -152,7 +174,7 @@ def _provider(name: str, table: dict[str, Any]) -> ProviderConfig:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$")
         raise ConfigError(f"{where}{_spelled(path.rstrip('`'), table)}: {text.removeprefix('Object ')}") from error
-    for key, problem in _problems(read).items():
+    for key, problem in _problems(read, {*table, *(f"limits.{key}" for key in table.get("limits", {}))}).items():
         if problem is not None:
             raise ConfigError(f"{where}.{key}: {problem}")
     return msgspec.structs.replace(read, name=name, base_url=read.base_url.rstrip("/"))
@@ -165,16 +187,27 @@ def _spelled(path: str, table: dict[str, Any]) -> str:
     return next(f".headers.{name}" for name, value in table["headers"].items() if not isinstance(value, str))
 
 
-def _problems(provider: ProviderConfig) -> dict[str, str | None]:
-    """What the types do not say, by key."""
+def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None]:
+    """What the types do not say, by key; `given` holds the keys that are written in the file."""
     problems = {"base_url": _what_is_wrong_with(provider.base_url, provider.protocol)}
     for name, value in provider.headers.items():
         is_twice = [each.lower() for each in provider.headers].count(name.lower()) > 1
         problems[f"headers.{name}"] = "it is there twice" if is_twice else what_is_wrong(name, value)
-    if provider.protocol is not Protocol.ANTHROPIC:
-        anthropics = {"api_version": provider.api_version, "betas": provider.betas}
-        problems |= {key: "only the protocol anthropic has it" for key, value in anthropics.items() if value}
-    return problems
+    for key, protocol in _ONLY.items():
+        if key in given and protocol is not provider.protocol:
+            problems[key] = f"only the protocol {protocol} has it"
+    return problems | _what_is_too_much(provider)
+
+
+def _what_is_too_much(provider: ProviderConfig) -> dict[str, str | None]:
+    _, _, address = provider.base_url.partition("://")
+    host = address.partition("/")[0].lower()
+    most = next((limits for vendor, limits in _BATCHES.items() if f".{host}".endswith(f".{vendor}")), {})
+    return {
+        f"limits.{key}": f"{host} takes {limit:,} at most"
+        for key, limit in most.items()
+        if getattr(provider.limits, key) > limit
+    }
 
 
 def _what_is_wrong_with(address: str, protocol: Protocol) -> str | None:

@@ -11,10 +11,15 @@ from faking.chat_requests import VALUES, chat_requests
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from openai.types.chat.completion_create_params import (
+    CompletionCreateParamsNonStreaming,
+    CompletionCreateParamsStreaming,
+)
 
 from provider_simulator.vendor_schemas import parameters
 
 CHAT = "/v1/chat/completions"
+SDKS = (CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming)
 type Path = tuple[str | int, ...]
 
 # Keys that may go without a trace: labels, what a kind of object must say, and what Claude does anyway.
@@ -142,3 +147,7 @@ def _is_among(value: Any, values: tuple[Any, ...]) -> bool:
 def _is_said_twice(name: str, asked: dict[str, Any]) -> bool:
     pairs = [{"user", "safety_identifier"}, {"max_tokens", "max_completion_tokens"}]
     return any(name in pair and pair <= asked.keys() for pair in pairs)
+
+
+def test_the_parameters_that_are_asked_for_are_all_that_the_vendors_sdk_knows() -> None:
+    assert parameters(CHAT) >= {name for each in SDKS for name in each.__required_keys__ | each.__optional_keys__}
