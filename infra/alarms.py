@@ -51,7 +51,7 @@ class Alarms(Construct):
         )
         if context.alarm_email is not None:
             self._topic.add_subscription(subscriptions.EmailSubscription(context.alarm_email))
-        lasting = 2 * TICKS_BETWEEN_TRIES * context.tick_seconds // PERIOD.to_seconds() + 1
+        lasting = 2 * TICKS_BETWEEN_TRIES * context.tick_seconds // int(PERIOD.to_seconds()) + 1
         for step in pipeline.steps:
             self._alarm(
                 f"{step.node.id}Errors",
