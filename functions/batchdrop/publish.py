@@ -4,7 +4,6 @@ Twice gives the same bytes: outcome and times were fixed before, and what exists
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -103,7 +102,7 @@ def _whole(job: Job, services: Services) -> Manifest:
         raise NotMyTurn  # another published the job, and cleaned it up
     parts = [msgspec.json.decode(services.files.get(key), type=Part) for split in splits for key in split.part_keys]
     prefix = files.output_prefix(job)
-    join = partial(_joined, services, services.files.stored(prefix), has_time)
+    join = _Joins(services, prefix, has_time).join
     results = [sealed for part in parts for sealed in part.results]
     outputs = Files(
         results=_results(prefix, results, job.settings.part_bytes, join),
@@ -152,22 +151,32 @@ def _results_file(key: str, sealed: list[Sealed], join: _Join) -> ResultsFile:
     )
 
 
-def _joined(
-    services: Services, there: dict[str, Stored], has_time: Callable[[], bool], key: str, sealed: list[Sealed]
-) -> File:
-    size = sum(each.bytes for each in sealed)
-    stored = there.get(key)
-    if stored is None or stored.bytes != size:
-        if not has_time():
+class _Joins:
+    """One run's joins: what is there one listing tells; what is missing is made while there is time, one at least."""
+
+    def __init__(self, services: Services, prefix: str, has_time: Callable[[], bool]) -> None:
+        self._files, self._has_time = services.files, has_time
+        self._there = services.files.stored(prefix)
+        self._made = 0
+
+    def join(self, key: str, sealed: list[Sealed]) -> File:
+        size = sum(each.bytes for each in sealed)
+        stored = self._there.get(key)
+        if stored is None or stored.bytes != size:
+            stored = self._make(key, sealed)
+        return File(
+            key=key,
+            version_id=stored.version_id,
+            etag=stored.etag,
+            bytes=size,
+            lines=sum(each.lines for each in sealed),
+        )
+
+    def _make(self, key: str, sealed: list[Sealed]) -> Stored:
+        if self._made and not self._has_time():
             raise OutOfTime(key)
-        stored = services.files.join([(each.key, each.bytes) for each in sealed], key, has_time)
-    return File(
-        key=key,
-        version_id=stored.version_id,
-        etag=stored.etag,
-        bytes=size,
-        lines=sum(each.lines for each in sealed),
-    )
+        self._made += 1
+        return self._files.join([(each.key, each.bytes) for each in sealed], key, self._has_time)
 
 
 def _manifest(  # noqa: PLR0913 - the parts of one document
