@@ -42,10 +42,12 @@ class Case:
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": PROMPT}]}
 EMBEDDING = {"model": "text-embedding-3-small", "dimensions": 256, "input": PROMPT}
+LARGE_EMBEDDING = {"model": "text-embedding-3-large", "dimensions": 3_072, "input": PROMPT}
 CLAUDE = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": PROMPT}]}
 CASES = (
     Case(name="openai", provider="openai", requests=49_000, body=CHAT),
     Case(name="embeddings", provider="openai", requests=30_000, body=EMBEDDING),
+    Case(name="large embeddings", provider="openai", requests=49_990, body=LARGE_EMBEDDING),
     Case(name="anthropic", provider="anthropic", requests=9_900, body=CLAUDE),
     Case(name="long lines", provider="anthropic", requests=3, body=CLAUDE),
     Case(name="expiring", provider="anthropic", requests=9_900, body=CLAUDE, expire=0.1),
@@ -85,7 +87,7 @@ def measure(stand: Deployed, case: Case, path: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", nargs="*", default=[case.name for case in CASES], help="openai, embeddings, anthropic")
+    parser.add_argument("case", nargs="*", default=[case.name for case in CASES], help="some of them: " + ", ".join(case.name for case in CASES))
     wanted = parser.parse_args().case
     print(machine())
     with deployed() as stand, tempfile.TemporaryDirectory(dir=scratch()) as folder:
