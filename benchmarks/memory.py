@@ -87,7 +87,8 @@ def measure(stand: Deployed, case: Case, path: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", nargs="*", default=[case.name for case in CASES], help="some of them: " + ", ".join(case.name for case in CASES))
+    names = [case.name for case in CASES]
+    parser.add_argument("case", nargs="*", default=names, help="some of them: " + ", ".join(names))
     wanted = parser.parse_args().case
     print(machine())
     with deployed() as stand, tempfile.TemporaryDirectory(dir=scratch()) as folder:
