@@ -35,9 +35,9 @@ def _correction(ledger: Ledger) -> tuple[int, int]:
     return min(max(used, -(-estimated // _MOST)), estimated * _MOST), estimated
 
 
-def came_back(batch: Batch, found: ProviderBatch) -> dict[str, int]:
-    """What an ended batch tells of how tokens count; nothing where the provider does not say, or not of all of it."""
-    return {} if found.input_tokens is None else {"estimated": batch.tokens, "used": found.input_tokens}
+def came_back(batch: Batch, found: ProviderBatch) -> tuple[int, int]:
+    """An ended batch's tokens, as estimated and as used; 0 where the provider does not say, or not of all of it."""
+    return (batch.tokens, found.input_tokens) if found.input_tokens else (0, 0)
 
 
 def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:

@@ -189,7 +189,7 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
         services.store.move(
             batch,
             BatchState.ENDED,
-            also=[Release(batch.ledger, batch.cost, **came_back(batch, found))],
+            also=[Release(batch.ledger, batch.cost, *came_back(batch, found))],
             cost=0,
             ended_as=found.ended_as,
             ended_at=now,

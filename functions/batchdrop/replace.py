@@ -23,7 +23,7 @@ from batchdrop.rounds import copy_requests
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
-from batchdrop.writes import Write, add_row, update_counter
+from batchdrop.writes import add_row, update_counter
 
 logger = Logger(child=True)
 
@@ -45,21 +45,20 @@ def replace_oversized(batch: Batch, services: Services) -> None:
     _replace(services.store.claim(batch, services.settings.lease_seconds), room, services)
 
 
-def halve(batch: Batch, services: Services, *, also: tuple[Write, ...] = ()) -> None:
-    """Replace a claimed batch that the provider refused for its size."""
-    _replace(batch, Room(requests=-(-batch.requests // 2), bytes=-(-batch.bytes // 2), tokens=math.inf), services, also)
+def halve(batch: Batch, services: Services) -> None:
+    """Replace a waiting batch that the provider refused for its size."""
+    room = Room(requests=-(-batch.requests // 2), bytes=-(-batch.bytes // 2), tokens=math.inf)
+    _replace(services.store.claim(batch, services.settings.lease_seconds), room, services)
 
 
-def _replace(batch: Batch, room: Room, services: Services, also: tuple[Write, ...] = ()) -> None:
+def _replace(batch: Batch, room: Room, services: Services) -> None:
     smaller = _smaller(batch, _split(batch, services), room, services)
     added = [add_row(each) for each in smaller]
     while True:
         split = _split(batch, services)
         count = update_counter(split, "open", split.open, to=split.open + len(smaller) - 1)
         try:
-            services.store.move(
-                batch, BatchState.REPLACED, also=[count, *added, *also], input_file_id=None, cost=0, due_at=None
-            )
+            services.store.move(batch, BatchState.REPLACED, also=[count, *added], cost=0, due_at=None)
         except Changed as error:
             if _COUNT not in error.refused:
                 raise

@@ -49,8 +49,8 @@ MOVES: dict[State, frozenset[State]] = {
     _S.ASSEMBLED: frozenset(),
     _S.FAILED: frozenset(),
     _B.WAITING: frozenset({_B.ADMITTED, _B.REPLACED, _B.CANCELLED, _B.IN_FLIGHT}),  # the last: its late create came
-    _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.REPLACED, _B.CANCELLED, _B.FAILED}),
-    _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING, _B.REPLACED, _B.FAILED}),
+    _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.CANCELLED, _B.FAILED}),
+    _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING, _B.FAILED}),
     _B.IN_FLIGHT: frozenset({_B.ENDED, _B.FAILED}),
     _B.ENDED: frozenset({_B.COLLECTED, _B.SUBMITTING, _B.FAILED}),
     _B.COLLECTED: frozenset(),

@@ -65,18 +65,18 @@ class _Conflict(Exception):  # noqa: N818 - it never leaves this module
     """Two transactions met on one row: the same write may go through in a moment."""
 
 
-def _without_debts(also: Sequence[Write], error: Changed) -> list[Write]:
-    """The writes of a refused transaction, where releases of more than is reserved take what there is.
+def _released_otherwise(also: Sequence[Write], error: Changed) -> list[Write]:
+    """The writes of a refused transaction, where releases that were refused take all there is, or their share again.
 
     Raises:
         Changed: It was refused for another reason.
     """
-    short = [each for number, each in enumerate(also) if number in error.refused and isinstance(each, Release)]
-    if not short:
+    refused = [each for number, each in enumerate(also) if number in error.refused and isinstance(each, Release)]
+    if not refused:
         raise error
-    for each in short:
+    for each in refused:
         logger.error("ledger was off: less was reserved than its batches hold", ledger=each.ledger)
-    return [each.to_zero() if each in short else each for each in also]
+    return [each.otherwise() if isinstance(each, Release) and each in refused else each for each in also]
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,11 +328,13 @@ class Store:
         new = next_row(row, state, changes)
         move_id = uuid.uuid4().hex
         own = moved(row, new, move_id)
-        try:
-            self._write(own, also, move_id)
-        except Changed as error:
-            self._write(own, _without_debts(also, error), move_id)
-        return new
+        while True:
+            try:
+                self._write(own, also, move_id)
+            except Changed as error:
+                also = _released_otherwise(also, error)
+            else:
+                return new
 
     def claim[R: (Job, Split, Batch)](self, row: R, lease: int, **changes: Any) -> R:
         """Hold a row for `lease` seconds: nobody else's claim succeeds meanwhile, and older holders cannot write.

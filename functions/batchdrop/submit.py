@@ -207,10 +207,10 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
 
 def back_to_waiting(
     batch: Batch, services: Services, *, also: tuple[Write, ...] = (), ticks: int = 1, **changes: Any
-) -> None:
+) -> Batch:
     """Nothing was created: give the share of the limits back, and stand in line again in a while."""
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
-    services.store.move(
+    return services.store.move(
         batch,
         BatchState.WAITING,
         also=[Release(batch.ledger, batch.cost), *freed, *also],
@@ -244,19 +244,19 @@ def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> Non
 
 def _refused(batch: Batch, error: Refused, services: Services) -> None:
     """The provider will never take it: it is cut in two where it is too large, or its lines end with the reason."""
-    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
-    held: tuple[Write, ...] = (Release(batch.ledger, batch.cost), *freed)
     is_too_large = error.status == _TOO_LARGE
     if is_too_large and batch.requests > 1:
-        halve(batch, services, also=held)
+        # First: cutting takes long, and a worker that dies at it, or may not, leaves nothing in doubt.
+        halve(back_to_waiting(batch, services, input_file_id=None), services)
         return
+    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     code = ErrorCode.REQUEST_TOO_LARGE if is_too_large else error.code
     logger.error("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code)
     close_batch(
         batch,
         BatchState.FAILED,
         services,
-        also=held,
+        also=(Release(batch.ledger, batch.cost), *freed),
         failure_code=code or f"http_{error.status}",
         ended_at=services.now(),
         due_at=None,

@@ -5,6 +5,7 @@ A `Write` is one item of a transaction: `Store.move` takes any number of them be
 
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -271,36 +272,37 @@ def reserve(ledger: str, cost: int, *, limit: int, **changes: Any) -> Write:
     return lambda table: {"Update": update.request(table)}
 
 
+@dataclass(frozen=True)
 class Release:
     """Gives back what `reserve` took, in the transaction of the move that ends the need for it.
 
-    A ledger is never negative: the write is refused where less is reserved, and `Store.move` then writes `to_zero` in
-    its place, for a row that is off must not hold up a batch for ever.
+    A ledger is never negative: the write is refused where less is reserved, and `Store.move` then writes what it is
+    `otherwise`, for a row that is off must not hold up a batch for ever.
     """
 
-    def __init__(self, ledger: str, cost: int, *, estimated: int = 0, used: int = 0) -> None:
-        self.ledger, self._cost = ledger, cost
-        self._came_back = {"estimated": estimated, "used": used} if used else {}
+    ledger: str
+    cost: int
+    estimated: int = 0
+    used: int = 0
+    takes_all: bool = False
 
     def __call__(self, table: str) -> Item:
-        update = self._update()
-        update.when("reserved", ">=", self._cost)
-        update.set_to("reserved", f"{update.name('reserved')} - {update.value(self._cost)}")
+        update = _ledger_move(self.ledger)
+        if self.used:
+            update.raise_by("estimated", self.estimated)
+            update.raise_by("used", self.used)
+        reserved, cost = update.name("reserved"), update.value(self.cost)
+        if self.takes_all:
+            update.when_expression(f"(attribute_not_exists({reserved}) OR {reserved} < {cost})")
+            update.set("reserved", 0)
+        else:
+            update.when_expression(f"{reserved} >= {cost}")
+            update.set_to("reserved", f"{reserved} - {cost}")
         return {"Update": update.request(table)}
 
-    def to_zero(self) -> Write:
-        """Take all there is; refused where that is enough after all."""
-        update = self._update()
-        reserved = update.name("reserved")
-        update.when_expression(f"(attribute_not_exists({reserved}) OR {reserved} < {update.value(self._cost)})")
-        update.set("reserved", 0)
-        return lambda table: {"Update": update.request(table)}
-
-    def _update(self) -> Update:
-        update = _ledger_move(self.ledger)
-        for name, tokens in self._came_back.items():
-            update.raise_by(name, tokens)
-        return update
+    def otherwise(self) -> "Release":
+        """Take all there is, refused where that is enough after all; and the other way round."""
+        return replace(self, takes_all=not self.takes_all)
 
 
 def _ledger_move(ledger: str) -> Update:

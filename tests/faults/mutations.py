@@ -214,7 +214,7 @@ MUTATIONS = (
     Mutation(
         "a batch that ended gives its share of the limits back",
         "poll.py",
-        "also=[Release(batch.ledger, batch.cost, **came_back(batch, found))],",
+        "also=[Release(batch.ledger, batch.cost, *came_back(batch, found))],",
         "also=[],",
         f"{_PROVIDERS}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
     ),
@@ -228,9 +228,8 @@ MUTATIONS = (
     Mutation(
         "a ledger is never negative",
         "writes.py",
-        """        update.when("reserved", ">=", self._cost)
-""",
-        "",
+        'update.when_expression(f"{reserved} >= {cost}")',
+        "pass",
         f"{_STORE}test_a_ledger_that_is_off_is_never_negative_and_holds_up_no_batch",
     ),
     Mutation(

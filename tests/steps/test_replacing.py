@@ -1,17 +1,22 @@
 """Within limits: a batch that is larger than its provider takes becomes smaller ones, and no line fails for it."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from batchdrop.admit import admit_batches
 from batchdrop.cancel import ask_to_cancel
 from batchdrop.errors import NotMyTurn
+from batchdrop.files import Files
 from batchdrop.packing import tokens_of
+from batchdrop.providers.api import BatchApi
 from batchdrop.records import Batch
 from batchdrop.replace import replace_oversized
 from batchdrop.states import BatchState
 from batchdrop.submit import submit_batch
 from faking.cloud import Cloud, jsonl
+from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted
 
 from provider_simulator import lifecycle
@@ -166,3 +171,66 @@ def test_a_stopped_jobs_batch_is_not_replaced(cloud: Cloud) -> None:
     ask_to_cancel(batch.job, cloud.services.store, now=cloud.clock.seconds())
     submit_batch(batch.job, batch.id, cloud.services)
     assert [each.state for each in cloud.services.store.batches(batch.job)] == [BatchState.WAITING]
+
+
+class Meanwhile:
+    """A provider's client; something happens while it sends a batch's requests."""
+
+    def __init__(self, api: BatchApi, happens: Callable[[], object]) -> None:
+        self._api, self._happens = api, happens
+
+    def __getattr__(self, name: str) -> Any:
+        if name == ("upload" if self._api.needs_upload else "create"):
+            self._happens()
+        return getattr(self._api, name)
+
+
+@pytest.mark.parametrize("line", [chat, claude])
+def test_a_batch_that_is_too_large_in_a_job_that_is_stopped_meanwhile_is_not_in_doubt(line: Any) -> None:
+    def stop() -> None:
+        for job in cloud.jobs():
+            ask_to_cancel(job.id, cloud.services.store, now=cloud.clock.seconds())
+
+    with new_cloud(wrap=lambda api: Meanwhile(api, stop)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+        cloud.simulator.limits(openai_upload_bytes=100, anthropic_bytes=100)
+        job = cloud.drop("input/x.jsonl", jsonl([line("one", 1), line("two", 2)]))
+        assert job is not None
+        cloud.deliver("plan")
+        cloud.deliver("submit")
+        assert [each.state for each in cloud.services.store.batches(job)] == [BatchState.WAITING]
+        cloud.settle()
+        codes = [result["error"]["code"] for result in cloud.outcome(job).results]
+        assert (cloud.outcome(job).manifest.status, codes) == ("CANCELLED", ["cancelled"] * 2)
+
+
+class Died(BaseException):
+    """The worker is gone, whatever it would have caught."""
+
+
+class Dying:
+    """The bucket of a worker that dies when it writes."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def put(self, *_: object, **__: object) -> None:
+        raise Died
+
+
+def test_a_worker_that_dies_while_it_cuts_leaves_nothing_in_doubt(cloud: Cloud) -> None:
+    cloud.simulator.limits(anthropic_bytes=300)
+    lines = [claude("one", 1), claude("two", 2)]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    assert job is not None
+    cloud.deliver("plan")
+    (batch,) = cloud.services.store.batches(job)
+    with pytest.raises(Died):
+        submit_batch(job, batch.id, replace(cloud.services, files=Dying(cloud.services.files)))  # type: ignore[arg-type]  # by its methods
+    (batch,) = cloud.services.store.batches(job)
+    assert (batch.state, cloud.services.store.slot_is_taken(batch)) == (BatchState.WAITING, False)
+    assert cloud.services.store.ledger("anthropic").reserved == 0
+    cloud.settle()
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]

@@ -313,6 +313,23 @@ def test_a_ledger_that_is_off_is_never_negative_and_holds_up_no_batch(store: Sto
     assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(epoch=2), 0)
 
 
+def test_a_ledger_that_is_set_right_meanwhile_holds_up_no_batch(client: Any, clock: Clock) -> None:
+    store = Store(client, TABLE, now=clock)
+    store.add(a_batch(state=BatchState.ADMITTED))
+    store.add(a_batch(1))
+    calls = []
+
+    def meanwhile(request: Any, **_: object) -> None:
+        calls.append(request)
+        if len(calls) == 2:
+            store.move(a_batch(1), BatchState.ADMITTED, also=[reserve(LEDGER, 60, limit=100)])
+
+    client.meta.events.register_first("before-send.dynamodb.TransactWriteItems", meanwhile)
+    store.move(a_batch(state=BatchState.ADMITTED), BatchState.WAITING, also=[Release(LEDGER, 40)])
+    client.meta.events.unregister("before-send.dynamodb.TransactWriteItems", meanwhile)
+    assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(epoch=2), 20)
+
+
 def test_a_release_that_is_refused_with_another_write_is_decided_anew(store: Store) -> None:
     store.add(a_job(unplanned=3))
     store.add(a_batch(state=BatchState.ADMITTED))
