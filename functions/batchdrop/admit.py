@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
+from operator import itemgetter
 
 from aws_lambda_powertools import Logger
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from batchdrop.writes import count_in_hour, reserve, take_probe
 logger = Logger(child=True)
 
 _LEDGER = 0  # its place among the writes of an admission
-_MOST_SERVED = 500  # jobs that a ledger remembers: 15 kB
+_MOST_TURNS = 500  # jobs that a ledger remembers: 25 kB
 
 
 def admit_batches(provider: str, services: Services, has_time: Callable[[], bool] = lambda: True) -> int:
@@ -34,21 +35,29 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
     if not waiting:
         return 0
     ledgers = services.store.ledgers(provider)
-    admission = _Admission(provider, ledgers, waiting, services, tries=pause.until if pause else 0)
-    return sum(admission.admit(due) for due in takewhile(lambda _: has_time(), in_turn(waiting, ledgers)))
+    tries = pause.until if pause else 0
+    admission = _Admission(provider, ledgers, waiting, services, tries=tries)
+    turns = in_turn(waiting, ledgers, by_priority=not tries)
+    return sum(admission.admit(due) for due in takewhile(lambda _: has_time(), turns))
 
 
-def in_turn(waiting: Iterable[Due], ledgers: Mapping[str, Ledger]) -> list[Due]:
+def in_turn(waiting: Iterable[Due], ledgers: Mapping[str, Ledger], *, by_priority: bool = True) -> list[Due]:
     """The order of admission: a job with a thousand batches lets one of each other job go before its second. Pure.
 
     Who had its turn longest ago goes first, also where each run finds room for one batch only.
+
+    Args:
+        waiting: The batches, of any ledgers.
+        ledgers: Who had a turn, and when.
+        by_priority: False while one batch tries a paused provider: whichever it is, if it fails, the next time it is
+            another's turn.
     """
-    last = {(name, job): at for name, each in ledgers.items() for at, job in enumerate(each.served, start=1)}
+    last = {(name, job): at for name, each in ledgers.items() for job, at in each.turns.items()}
     before = Counter[tuple[str, str]]()
     turns: list[tuple[int, int, int, Due]] = []
     for due in sorted(waiting, key=lambda each: (each.due_at, each.sk)):
         queue = (due.ledger, due.job)
-        turns.append((-due.priority, before[queue], last.get(queue, 0), due))
+        turns.append((-due.priority if by_priority else 0, before[queue], last.get(queue, 0), due))
         before[queue] += 1
     return [due for *_, due in sorted(turns, key=lambda each: each[:3])]
 
@@ -114,8 +123,8 @@ class _Admission:
         batch = self._services.store.batch(due.job, due.batch)
         if batch is None or batch.state is not BatchState.WAITING:
             raise NotMyTurn
-        served = self._served(ledger, due.job)
-        take = [reserve(ledger.name, cost, limit=limit, **({"served": served} if served != ledger.served else {}))]
+        turns = self._turns(ledger, due.job, now)
+        take = [reserve(ledger.name, cost, limit=limit, turns=turns)]
         if self._provider.limits.batches_per_hour is not None:
             take.append(count_in_hour(self._provider.name, now // 3_600, limit=self._provider.limits.batches_per_hour))
         if self._tries:
@@ -124,12 +133,12 @@ class _Admission:
         self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=self._lease_end())
         logger.info("batch admitted", job=batch.job, batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)
-        return replace(ledger, reserved=ledger.reserved + cost, served=served)
+        return replace(ledger, reserved=ledger.reserved + cost, turns=turns)
 
-    def _served(self, ledger: Ledger, job: str) -> tuple[str, ...]:
-        """The jobs that wait for this ledger and had their turn, this one last."""
-        others = (each for each in ledger.served if each != job and each in self._jobs[ledger.name])
-        return (*others, job)[-_MOST_SERVED:]
+    def _turns(self, ledger: Ledger, job: str, now: int) -> dict[str, int]:
+        """When the jobs that wait for this ledger had their last turn, this one now."""
+        turns = {each: at for each, at in ledger.turns.items() if each in self._jobs[ledger.name]} | {job: now}
+        return dict(sorted(turns.items(), key=itemgetter(1))[-_MOST_TURNS:])
 
     def _runs(self, job: str) -> bool:
         """Whether the job's whole file is planned and nobody stopped it; its claim checks this again."""

@@ -15,7 +15,7 @@ from batchdrop.alerts import Alert, count
 from batchdrop.batch_files import custom_id_prefix
 from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
-from batchdrop.pauses import calls_refused
+from batchdrop.pauses import calls_refused, settled
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.services import Services
@@ -41,9 +41,6 @@ def resolve_batch(batch: Batch, services: Services) -> None:
     """Find out what became of a create in doubt."""
     try:
         claimed = services.store.claim(batch, services.settings.lease_seconds)
-        if services.store.pause(batch.provider) is not None:
-            _look_again(claimed, services)
-            return
         _resolve(claimed, services.apis[batch.provider], services)
     except NotMyTurn:
         return
@@ -148,6 +145,7 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
     except Changed:
         _look_again(batch, services)
         return
+    settled(batch, services)
     logger.warning("batch adopted", job=batch.job, batch=batch.id, batch_id=found.id)
 
 

@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.alerts import Alert, count
 from batchdrop.errors import AccountRefused
+from batchdrop.records import Batch
 from batchdrop.services import Services
 
 logger = Logger(child=True)
@@ -41,6 +42,13 @@ def call_failed(provider: str, reason: str, services: Services) -> None:
         pause_provider(provider, f"{_IN_A_ROW} calls in a row failed: {reason}", services)
 
 
+def settled(batch: Batch, services: Services) -> None:
+    """A create turns out to have been taken: that ends a pause if it was what tried the provider."""
+    pause = services.store.known_pause(batch.provider)
+    if pause is not None and pause.probe == batch.token:
+        services.store.end_pause(batch.provider)
+
+
 def pause_ends(services: Services) -> int:
     """Until when a pause that begins now lasts."""
     return services.now() + _TICKS * services.settings.tick_seconds
@@ -55,16 +63,20 @@ def pause_provider(provider: str, reason: str, services: Services) -> None:
 
 
 def see_to_pause(provider: str, services: Services) -> None:
-    """Tell what was not told of a pause, its end too: once a batch was taken, or nothing was refused for a while."""
+    """Tell what was not told of a pause; once a batch was taken, tell its end and forget it.
+
+    A pause that nobody ended stays: the next batch tries the provider, whenever it comes.
+    """
     pause = services.store.known_pause(provider)
     if pause is None:
         return
-    if pause.reason and not pause.told:
-        _tell(provider, pause.reason, services)
-    last = max(pause.until, pause.failed_at if pause.failures else 0)
-    if last + _TICKS * services.settings.tick_seconds > services.now():
+    if pause.until:
+        if not pause.told:
+            _tell(provider, pause.reason, services)
         return
-    if pause.reason:
+    if pause.failures and pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():
+        return
+    if pause.reason and services.store.pause_over(provider, pause):
         services.events.provider_resumed(provider)
     services.store.clear_pause(provider, pause)
 

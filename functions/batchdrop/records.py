@@ -194,8 +194,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
     `moves` is raised by every reservation and release. `learned` is a limit that a refusal told, believed until
     `learned_until`. `estimated` and `used` sum the tokens of batches that were answered whole: as their bytes said, and
-    as the provider counted them. `suspected` is `moves` as it was when the sum was last seen to be off. `served` lists
-    the waiting jobs that had their turn, the last one last.
+    as the provider counted them. `suspected` is `moves` as it was when the sum was last seen to be off. `turns` says
+    when each of the waiting jobs had its last turn, if it had one.
     """
 
     name: str
@@ -206,7 +206,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     estimated: int = 0
     used: int = 0
     suspected: int | None = None
-    served: tuple[str, ...] = ()
+    turns: dict[str, int] = {}
 
     @property
     def provider(self) -> str:

@@ -79,6 +79,15 @@ def _released_otherwise(also: Sequence[Write], error: Changed) -> list[Write]:
     return [each.otherwise() if isinstance(each, Release) and each in refused else each for each in also]
 
 
+def _unless_changed(provider: str, pause: "Pause") -> Update:
+    """An update of a pause as it was read."""
+    update = Update(*pause_key(provider))
+    update.when("until", "=", pause.until)
+    failures = update.name("failures")
+    update.when_expression(f"(attribute_not_exists({failures}) OR {failures} = {update.value(pause.failures)})")
+    return update
+
+
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the index `due`: which row, and when it is due."""
 
@@ -454,14 +463,16 @@ class Store:
         item = self._item(*pause_key(provider))
         return msgspec.convert(item, Pause) if item else None
 
+    def pause_over(self, provider: str, pause: Pause) -> bool:
+        """Before the end of a pause is told: let the next one be told too. False for one that was set anew."""
+        update = _unless_changed(provider, pause)
+        update.remove("told")
+        return self._update_as(uuid.uuid4().hex, update) is not None
+
     def clear_pause(self, provider: str, pause: Pause) -> None:
         """Forget a pause as it was read; one that was set anew stays, and one after another failure."""
-        update = Update(*pause_key(provider))
-        update.when("until", "=", pause.until)
-        failures = update.name("failures")
-        update.when_expression(f"(attribute_not_exists({failures}) OR {failures} = {update.value(pause.failures)})")
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.delete_item(**update.request(self._table))
+            self._client.delete_item(**_unless_changed(provider, pause).request(self._table))
 
     def lease(self, name: str, seconds: int) -> Lease | None:
         """Be the only run of something until `end_lease`, or for `seconds`; None while another is at it."""

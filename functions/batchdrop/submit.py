@@ -66,7 +66,7 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
         if _is_paused(batch, services):
             back_to_waiting(claimed, services)
         elif _needs_slot(claimed) and services.store.slot_is_taken(claimed):
-            _queue_again(claimed, services)  # nothing is downloaded in vain
+            _wait_for_slot(claimed, services)  # nothing is downloaded in vain
         else:
             _submit(job, claimed, services)
 
@@ -109,6 +109,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         )
         call_failed(row.provider, str(error), services)
     else:
+        services.store.end_pause(row.provider)
         _record(row, provider_id, services)
 
 
@@ -180,11 +181,17 @@ def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
         logger.info("batch not submitted: its job was stopped", job=batch.job, batch=batch.id)
         back_to_waiting(batch, services)
     else:
-        _queue_again(batch, services)
+        _wait_for_slot(batch, services)
 
 
-def _queue_again(batch: Batch, services: Services) -> None:
-    """Another batch of the same number of requests is being created: a moment later it is settled."""
+def _wait_for_slot(batch: Batch, services: Services) -> None:
+    """Another batch of the same number of requests is being created: a moment later it is settled.
+
+    One that is to try a paused provider lets others try: what became of that create may be told when it is open again.
+    """
+    if services.store.pause(batch.provider) is not None:
+        back_to_waiting(batch, services)
+        return
     delay = 1 + zlib.crc32(batch.token.encode()) % min(2 ** (batch.sends + 1), _LONGEST_SLOT_DELAY)
     waiting = services.store.let_go(batch, services.now() + services.settings.lease_seconds)
     if services.store.sending(waiting, services.now() + services.settings.lease_seconds):
@@ -202,7 +209,6 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
         due_at=now,
     )
     logger.info("batch submitted", job=batch.job, batch=batch.id, batch_id=provider_id, requests=batch.requests)
-    services.store.end_pause(batch.provider)
 
 
 def back_to_waiting(

@@ -263,8 +263,8 @@ MUTATIONS = (
     Mutation(
         "one batch tries a paused provider",
         "admit.py",
-        "tries=pause.until if pause else 0",
-        "tries=0",
+        "tries = pause.until if pause else 0",
+        "tries = 0",
         f"{_STEPS}test_breaker.py::test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow",
     ),
     # Bytes

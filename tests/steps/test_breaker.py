@@ -1,8 +1,13 @@
 """A provider that refuses the account, or does not answer, is left alone for a while, and then tried with one batch."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from batchdrop.admit import admit_batches
+from batchdrop.errors import Unreachable
 from batchdrop.pauses import call_failed
+from batchdrop.providers.api import BatchApi
 from batchdrop.states import BatchState
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
@@ -110,3 +115,64 @@ def test_a_batch_that_died_trying_does_not_keep_the_provider_paused(seconds: int
         cloud.clock.now += seconds
         cloud.settle()
         assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
+
+
+class Failing:
+    """A provider's client that gets no answer to an upload that a test does not like, by its name."""
+
+    bad = ""
+
+    def __init__(self, api: BatchApi) -> None:
+        self._api = api
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def upload(self, requests: Path, *, name: str) -> str:
+        if Failing.bad in name:
+            raise Unreachable("503")
+        return self._api.upload(requests, name=name)
+
+
+@pytest.mark.parametrize("bad", ["job", "batch"])
+def test_a_batch_that_always_fails_does_not_keep_its_provider_paused(bad: str) -> None:
+    with new_cloud(ONE_EACH, wrap=Failing) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
+        cloud.services.store.set_pause("openai", "an outage", cloud.clock.seconds() + 300)
+        urgent = cloud.drop("input/urgent.jsonl", jsonl(LINES), **{"batchdrop-priority": "9"})
+        later = cloud.drop("input/later.jsonl", jsonl(LINES[:1]))
+        assert urgent is not None
+        assert later is not None
+        Failing.bad = urgent if bad == "job" else f"{urgent}-00000-0-0000"
+        for _ in range(12):
+            cloud.deliver_all()
+            cloud.tick()
+        assert BatchState.WAITING not in states(cloud, later)
+        assert "Provider Resumed" in told(cloud)
+
+
+def test_a_create_in_doubt_is_settled_while_its_provider_is_paused(cloud: Cloud) -> None:
+    """Otherwise all that have its number of requests could not try whether the provider is open again."""
+    cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+    job = cloud.drop("input/x.jsonl", jsonl([claude("one")]))
+    assert job is not None
+    cloud.deliver_all()
+    assert states(cloud, job) == {BatchState.SUBMITTING}
+    cloud.services.store.set_pause("anthropic", "an outage", cloud.clock.seconds() + 86_400)
+    cloud.settle()
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(claude("one"))]
+    assert cloud.services.store.pause("anthropic") is not None  # it was created before
+
+
+def test_a_batch_that_tries_a_provider_lets_others_try_while_its_number_is_taken() -> None:
+    toml = TOML.read_text(encoding="utf-8").replace("requests_per_batch = 10_000", "requests_per_batch = 1")
+    with new_cloud(toml) as cloud:
+        cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+        cloud.services.store.set_pause("anthropic", "an outage", cloud.clock.seconds())
+        job = cloud.drop("input/x.jsonl", jsonl([claude("one"), claude("two")]))
+        assert job is not None
+        cloud.deliver("plan")
+        cloud.deliver("submit")
+        cloud.clock.now += 300
+        assert admit_batches("anthropic", cloud.services) == 1
+        cloud.deliver_all()
+        assert states(cloud, job) == {BatchState.SUBMITTING, BatchState.WAITING}

@@ -215,9 +215,11 @@ def test_polling_many_batches_takes_list_pages() -> None:
         assert calls.get("retrieve", 0) == 0
 
 
-def test_a_pause_that_nobody_told_is_told_by_sweep_and_so_is_its_end(cloud: Cloud) -> None:
+def test_a_pause_that_nobody_told_is_told_by_sweep_and_its_end_is_when_a_batch_was_taken(cloud: Cloud) -> None:
     cloud.services.store.set_pause("openai", "no credit (429)", cloud.clock.seconds() + 60)
-    for seconds in (60, 60, 600):
+    for seconds in (60, 60, 600, 6_000):
         cloud.tick(seconds)
-    assert [event["detail-type"] for event in cloud.events()] == ["Provider Paused", "Provider Resumed"]
+    assert [event["detail-type"] for event in cloud.events()] == ["Provider Paused"]  # nobody knows more
+    cloud.run("input/x.jsonl", [chat("one")])
+    assert [event["detail-type"] for event in cloud.events()] == ["Provider Resumed", "Job Completed"]
     assert cloud.services.store.known_pause("openai") is None

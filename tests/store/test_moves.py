@@ -342,12 +342,12 @@ def test_a_release_that_is_refused_with_another_write_is_decided_anew(store: Sto
 
 def test_a_ledger_learns_with_what_is_given_back(store: Store) -> None:
     store.add(a_batch())
-    admitted = store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100, served=("job",))])
+    admitted = store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100, turns={"job": NOW})])
     store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40, estimated=40, used=35)])
     store.learn_limit(LEDGER, 90_000, NOW + 60)
     store.learn_limit("anthropic", 5, NOW)
     ledger = Ledger(
-        name=LEDGER, moves=2, learned=90_000, learned_until=NOW + 60, estimated=40, used=35, served=("job",)
+        name=LEDGER, moves=2, learned=90_000, learned_until=NOW + 60, estimated=40, used=35, turns={"job": NOW}
     )
     assert (store.ledger(LEDGER), store.ledgers("openai")) == (ledger, {LEDGER: ledger})
 
@@ -521,6 +521,19 @@ def test_a_pause_is_new_until_it_was_told(store: Store) -> None:
     assert [store.set_pause("openai", "no key", NOW + 60) for _ in range(2)] == [True, True]
     store.pause_told("openai")
     assert store.set_pause("openai", "no key", NOW + 90) is False
+
+
+def test_a_pause_that_is_over_is_told_unless_another_began_which_is_new(store: Store) -> None:
+    store.set_pause("openai", "no key", NOW + 60)
+    store.pause_told("openai")
+    store.end_pause("openai")
+    over = store.known_pause("openai")
+    assert over == Pause(reason="no key", told=True)
+    assert store.pause_over("openai", over)
+    assert store.set_pause("openai", "no key", NOW + 90) is True
+    assert not store.pause_over("openai", over)
+    store.clear_pause("openai", over)
+    assert store.known_pause("openai") == Pause(reason="no key", until=NOW + 90)
 
 
 def test_a_pause_that_is_not_there_is_neither_told_nor_ended(store: Store) -> None:

@@ -30,13 +30,13 @@ def test_the_older_of_two_goes_first() -> None:
 def test_who_had_its_turn_longest_ago_goes_first_however_little_room_there_is() -> None:
     """A million lines do not starve fifty, though each run admits one batch and the million are older."""
     waiting = [*(due("million", number) for number in range(4)), due("fifty", 0, due_at=5), due("new", 0, due_at=9)]
-    served: tuple[str, ...] = ()
-    order = []
+    turns: dict[str, int] = {}
+    order: list[str] = []
     while waiting:
-        first = in_turn(waiting, {"openai/m": Ledger(name="openai/m", served=served)})[0]
+        first = in_turn(waiting, {"openai/m": Ledger(name="openai/m", turns=turns)})[0]
         waiting.remove(first)
-        served = (*(job for job in served if job != first.job), first.job)
         order.append(first.job)
+        turns[first.job] = len(order)
     assert order == ["million", "fifty", "new", "million", "million", "million"]
 
 
@@ -45,3 +45,20 @@ def test_each_ledger_has_turns_of_its_own() -> None:
     other = msgspec.structs.replace(other, ledger="openai/n")
     late = due("b", 0, due_at=5)
     assert in_turn([one, other, late], {}) == [one, other, late]
+
+
+def test_of_two_ledgers_the_one_whose_turn_was_longer_ago_goes_first() -> None:
+    early, late = due("early", 0), due("late", 0)
+    other = msgspec.structs.replace(due("other", 0), ledger="openai/n")
+    ledgers = {
+        "openai/m": Ledger(name="openai/m", turns={"gone": 5, "early": 10, "late": 30}),
+        "openai/n": Ledger(name="openai/n", turns={"other": 20}),
+    }
+    assert in_turn([late, other, early], ledgers) == [early, other, late]
+
+
+def test_a_paused_provider_is_tried_by_each_in_turn_whatever_their_priority() -> None:
+    """One that fails is behind the others of its job, since it waits anew, and its job behind the other jobs."""
+    failed, next_one, other = due("urgent", 0, due_at=60, priority=9), due("urgent", 1, priority=9), due("other", 0)
+    ledgers = {"openai/m": Ledger(name="openai/m", turns={"urgent": 50})}
+    assert in_turn([failed, next_one, other], ledgers, by_priority=False) == [other, next_one, failed]
