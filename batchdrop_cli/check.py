@@ -13,6 +13,7 @@ from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
 from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
 from batchdrop.providers.config import Providers
+from batchdrop.records import JobSettings
 from batchdrop.results import ErrorCode
 
 from batchdrop_cli.mistakes import Mistake
@@ -44,14 +45,14 @@ class _Batches:
 
     def __init__(self, providers: Providers, split_bytes: int) -> None:
         self._providers, self._split_bytes = providers, split_bytes
-        self._split, self._packer, self._routes = 0, Packer(providers), Routes(providers)
+        self._split, self._packer, self._routes = 0, Packer(providers), Routes(providers, JobSettings())
         self._before = 0
 
     def place(self, request: Request, offset: int) -> None:
         split = offset // self._split_bytes
         if split != self._split:
             self._before, self._split = self.count, split
-            self._packer, self._routes = Packer(self._providers), Routes(self._providers)
+            self._packer, self._routes = Packer(self._providers), Routes(self._providers, JobSettings())
         _, group = self._routes.of(request)
         self._packer.fit(group, len(bytes(request.body)), request.inputs)
 

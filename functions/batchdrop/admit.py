@@ -9,9 +9,9 @@ from aws_lambda_powertools import Logger
 from msgspec.structs import replace
 
 from batchdrop.errors import NotMyTurn
-from batchdrop.ledgers import cost_of, limit_of
+from batchdrop.ledgers import cost_of, is_too_large, limit_of
 from batchdrop.pauses import pause_ends
-from batchdrop.records import Ledger
+from batchdrop.records import Batch, Ledger
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed, Due
@@ -86,47 +86,49 @@ class _Admission:
         if due.ledger in self._full or not self._runs(due.job) or due.round > self._round(due.job, due.split):
             return False
         ledger = self._ledgers.get(due.ledger) or Ledger(name=due.ledger)
-        limit = limit_of(self._provider, ledger, self._services.now())
-        cost = cost_of(due.cost, ledger)
-        if cost > limit and self._is_replaced(due):
+        now = self._services.now()
+        limit = limit_of(self._provider, ledger, now)
+        needed = cost_of(due.cost, ledger)
+        cost = min(needed, limit)  # a single request may go alone, whatever its size
+        has_room = ledger.reserved + cost <= limit
+        batch = self._services.store.batch(due.job, due.batch) if has_room or needed > limit else None
+        if batch is not None and is_too_large(batch, self._provider, ledger, now):
+            self._replace(batch)
             return False
-        cost = min(cost, limit)  # a single request may go alone, whatever its size
-        admitted = False
+        if has_room:
+            return self._take(batch, ledger, cost, limit)
+        self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
+        return False
+
+    def _replace(self, batch: Batch) -> None:
+        """Send a batch that never fits to be replaced by smaller ones."""
+        if batch.state is BatchState.WAITING and self._services.store.sending(batch, self._lease_end()):
+            self._services.queues.submit(batch.job, batch.id)
+
+    def _take(self, batch: Batch | None, ledger: Ledger, cost: int, limit: int) -> bool:
+        """Admit a batch, if it still waits and another run did not take the room."""
+        if batch is None or batch.state is not BatchState.WAITING:
+            return False
         try:
-            if ledger.reserved + cost <= limit:
-                self._ledgers[due.ledger] = self._move(due, ledger, cost, limit)
-                admitted = True
+            self._ledgers[ledger.name] = self._move(batch, ledger, cost, limit)
         except NotMyTurn:
             return False
         except Changed as error:
-            if error.refused - {_LEDGER}:  # the hour is full, or another batch tries a paused provider
-                self._full.update(self._jobs)
-        if not admitted:
-            self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
-        return admitted
-
-    def _is_replaced(self, due: Due) -> bool:
-        """Whether a batch that never fits is sent to be replaced by smaller ones."""
-        batch = self._services.store.batch(due.job, due.batch)
-        if batch is None or batch.state is not BatchState.WAITING:
-            return True
-        if batch.requests > 1 and self._services.store.sending(batch, self._lease_end()):
-            self._services.queues.submit(batch.job, batch.id)
-        return batch.requests > 1
+            # Any but the ledger: the hour is full, or another batch tries a paused provider.
+            self._full.update(self._jobs if error.refused - {_LEDGER} else {ledger.name})
+            return False
+        return True
 
     def _lease_end(self) -> int:
         return self._services.now() + self._services.settings.lease_seconds
 
-    def _move(self, due: Due, ledger: Ledger, cost: int, limit: int) -> Ledger:
+    def _move(self, batch: Batch, ledger: Ledger, cost: int, limit: int) -> Ledger:
         """Reserve and move in one transaction; the ledger as it is then."""
         now = self._services.now()
-        batch = self._services.store.batch(due.job, due.batch)
-        if batch is None or batch.state is not BatchState.WAITING:
-            raise NotMyTurn
-        turns = self._turns(ledger, due.job, now)
+        turns = self._turns(ledger, batch.job, now)
         take = [reserve(ledger.name, cost, limit=limit, turns=turns)]
         if self._provider.limits.batches_per_hour is not None:
-            take.append(count_in_hour(self._provider.name, now // 3_600, limit=self._provider.limits.batches_per_hour))
+            take.append(count_in_hour(self._provider.name, now, limit=self._provider.limits.batches_per_hour))
         if self._tries:
             take.append(take_probe(batch, self._tries, pause_ends(self._services)))
             self._full.update(self._jobs)

@@ -24,7 +24,7 @@ from batchdrop.manifest import ModelCounts
 from batchdrop.parts import Part, RouteTally, Sealed, Tally
 from batchdrop.plan import read_plan
 from batchdrop.plans import IndexedLine, Opened, Plan, read_index, read_members
-from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Outcome
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
@@ -123,6 +123,11 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
         "The provider refuses this line for its size, even in a batch of its own.",
         False,
     ),
+    QUEUE_FULL: (
+        "provider",
+        "The provider had no room for this line, even in a batch of its own, however often it was sent.",
+        True,
+    ),
     ErrorCode.NO_SUCH_CALL: (
         "batchdrop",
         "The provider's address has no batches (404, or a page): check its base_url in providers.toml.",
@@ -162,14 +167,11 @@ class _Sent:
     def silence(self, *, is_cancelled: bool) -> ResultError:
         """Why a request of this batch has no line at all."""
         code = self.batch.failure_code
-        if code is not None and code in _FAILURES:
-            source, message, retryable = _FAILURES[code]
-            return ResultError(code=code, message=message, source=source, retryable=retryable)
         if self.batch.state is BatchState.FAILED:
-            message = f"The provider refused the whole batch: {code}."
-            return ResultError(
-                code=code or ErrorCode.PROVIDER_FAILED, message=message, source="provider", retryable=False
-            )
+            known = _FAILURES.get(code or "")
+            source, message, retryable = known or ("provider", f"The provider refused the whole batch: {code}.", False)
+            code = code or ErrorCode.PROVIDER_FAILED
+            return ResultError(code=code, message=message, source=source, retryable=retryable)
         if is_cancelled:
             message = "The job was cancelled before this line was answered."
             return ResultError(code=ErrorCode.CANCELLED, message=message, source="batchdrop", retryable=True)

@@ -10,6 +10,7 @@ from batchdrop.records import Batch, Ledger
 LEARNED_SECONDS = 86_400  # how long a limit that a refusal told is believed
 _PRIOR = 1_000_000  # tokens: how much must have come back before it outweighs the estimate
 _MOST = 4  # times: a correction is never greater, nor less than its inverse
+_HALVINGS = 5  # down to a thirty-second
 
 
 def estimate_of(protocol: Protocol, *, requests: int, tokens: int) -> int:
@@ -27,6 +28,11 @@ def most_of(limit: int, ledger: Ledger) -> int:
     """The greatest estimate whose cost is within the limit."""
     used, estimated = _correction(ledger)
     return limit * estimated // used
+
+
+def share_of(limit: int, waits: int) -> int:
+    """What one batch may take of a limit: half, each time its requests were sent in vain, for it may be too high."""
+    return max(limit >> min(waits, _HALVINGS), 1)
 
 
 def _correction(ledger: Ledger) -> tuple[int, int]:
@@ -47,3 +53,14 @@ def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:
     if ledger.learned is None or ledger.learned_until <= now:
         return configured
     return min(configured, ledger.learned)
+
+
+def most_for(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> int:
+    """What a batch may take of a ledger; a larger one of several requests is replaced by smaller ones."""
+    limit = limit_of(provider, ledger, now)
+    return limit if provider.protocol is Protocol.ANTHROPIC else share_of(limit, batch.waits)
+
+
+def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
+    """Whether a batch is replaced by smaller ones; a single request may go alone, whatever its size."""
+    return batch.requests > 1 and cost_of(batch.cost, ledger) > most_for(batch, provider, ledger, now)

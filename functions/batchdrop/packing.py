@@ -5,14 +5,15 @@ from collections.abc import Iterator
 
 import msgspec
 
+from batchdrop.ledgers import share_of
 from batchdrop.lines import Request
 from batchdrop.protocols import anthropic
 from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
+from batchdrop.records import Batch, JobSettings
 
 _BYTES_OF_TWO_TOKENS = 7  # an estimate on the safe side for prompts of text; admission corrects it by what comes back
 MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest
-_HALVINGS = 5  # down to a thirty-second
 _DISTINCT = 100  # different sizes of full batches
 _WIRE_BYTES = 120  # our custom_id and the envelope around a body
 
@@ -21,7 +22,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """What may share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models.
 
     `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
-    fault of theirs (limits, incidents).
+    fault of theirs (limits, incidents). The API version and the betas are Anthropic's: one header for a whole batch.
     """
 
     provider: str
@@ -29,6 +30,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     model: str | None
     attempt: int = 1
     waits: int = 0
+    api_version: str | None = None
+    betas: tuple[str, ...] = ()
 
 
 class Bin(msgspec.Struct, kw_only=True):
@@ -55,10 +58,11 @@ class TooManyGroups(Exception):  # noqa: N818 - a finding about a line
 
 
 class Routes:
-    """The models (as written) and endpoints of a split, numbered as they come, and the group of each."""
+    """The models (as written) and endpoints of a job's split, numbered as they come, and the group of each."""
 
-    def __init__(self, providers: Providers) -> None:
+    def __init__(self, providers: Providers, settings: JobSettings) -> None:
         self._providers = providers
+        self._settings = settings
         self._found: dict[tuple[str, str, str], tuple[int, Group]] = {}
 
     def of(self, request: Request) -> tuple[int, Group]:
@@ -72,7 +76,7 @@ class Routes:
         if found is None:
             if len(self._found) == MAX_ROUTES:
                 raise TooManyGroups
-            group = group_of(request, self._providers[request.provider])
+            group = group_of(request, self._providers[request.provider], self._settings)
             found = self._found[key] = (len(self._found), group)
         return found
 
@@ -81,11 +85,33 @@ class Routes:
         return iter(self._found)
 
 
-def group_of(request: Request, provider: ProviderConfig) -> Group:
+def group_of(request: Request, provider: ProviderConfig, settings: JobSettings) -> Group:
     """Whatever endpoint a line asks for, Anthropic's batches hold Messages requests."""
-    if provider.protocol is Protocol.ANTHROPIC:
-        return Group(provider=request.provider, endpoint=anthropic.ENDPOINT, model=None)
-    return Group(provider=request.provider, endpoint=request.endpoint, model=request.wire_model)
+    if provider.protocol is not Protocol.ANTHROPIC:
+        return Group(provider=request.provider, endpoint=request.endpoint, model=request.wire_model)
+    return Group(
+        provider=request.provider,
+        endpoint=anthropic.ENDPOINT,
+        model=None,
+        api_version=settings.anthropic_version or provider.api_version or anthropic.DEFAULT_VERSION,
+        betas=settings.betas or provider.betas,
+    )
+
+
+def group_again(batch: Batch, *, attempts: int = 0, waits: int = 0) -> Group:
+    """The group of a batch's requests in another batch, with so many attempts and waits more.
+
+    What the configuration says by now changes nothing for them.
+    """
+    return Group(
+        provider=batch.provider,
+        endpoint=batch.endpoint,
+        model=batch.model,
+        attempt=batch.attempt + attempts,
+        waits=batch.waits + waits,
+        api_version=batch.api_version,
+        betas=batch.betas,
+    )
 
 
 def tokens_of(size: int) -> int:
@@ -153,7 +179,7 @@ class Packer:
 
 def _tokens(limits: Limits, group: Group) -> int:
     """The tokens of a batch: fewer for those that were refused before, since the real limit may be smaller."""
-    return limits.enqueued_tokens >> min(group.waits, _HALVINGS)
+    return share_of(limits.enqueued_tokens, group.waits)
 
 
 def _distinct(most: int, split: int, number: int) -> int:

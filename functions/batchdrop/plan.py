@@ -76,11 +76,10 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
     """The rows of a plan's batches: the same whoever makes them, the time aside."""
     for each in planned:
         provider = services.providers[each.group.provider]
-        is_mixed = each.group.model is None
         yield Batch(
             job=job.id,
             state=BatchState.WAITING,
-            due_at=services.now() + _delay(each.group.waits, services.settings.tick_seconds),
+            due_at=services.now() + delay_of(each.group.waits, services.settings.tick_seconds),
             id=each.id,
             split=split.index,
             round=int(each.id.split("-")[1]),
@@ -98,12 +97,12 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
             requests_key=each.requests_key,
             members_key=each.members_key,
             priority=job.settings.priority,
-            api_version=(job.settings.anthropic_version or provider.api_version) if is_mixed else None,
-            betas=(job.settings.betas or provider.betas) if is_mixed else (),
+            api_version=each.group.api_version,
+            betas=each.group.betas,
         )
 
 
-def _delay(waits: int, tick: int) -> int:
+def delay_of(waits: int, tick: int) -> int:
     """How long a batch waits that was sent in vain before: ever longer, up to an hour."""
     return min(tick * 2 ** min(waits, _DOUBLINGS), _LONGEST_DELAY) if waits else 0
 
@@ -271,7 +270,7 @@ class _PlanWriter:
         )
         self._prefix = files.attempt_prefix(split, "plan")
         self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
-        self._routes = Routes(services.providers)
+        self._routes = Routes(services.providers, job.settings)
         self._errors: list[tuple[int, str]] = []
         self._invalid = 0
         self._placed = 0

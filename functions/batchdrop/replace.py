@@ -14,8 +14,8 @@ from batchdrop import files
 from batchdrop.admit import admit_batches
 from batchdrop.batch_files import BatchWriter
 from batchdrop.errors import NotMyTurn
-from batchdrop.ledgers import cost_of, limit_of, most_of
-from batchdrop.packing import Group, Room
+from batchdrop.ledgers import is_too_large, most_for, most_of
+from batchdrop.packing import Room, group_again
 from batchdrop.plan import batch_rows
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Split
@@ -32,12 +32,12 @@ _COUNT = 0  # the place of the split's count among the writes
 
 
 def replace_oversized(batch: Batch, services: Services) -> None:
-    """Replace a waiting batch that is larger than all that may be enqueued; one that fits by now stays."""
+    """Replace a waiting batch that is larger than it may be; one that fits by now stays."""
     provider, ledger = services.providers[batch.provider], services.store.ledger(batch.ledger)
-    limit = limit_of(provider, ledger, services.now())
-    if batch.requests == 1 or cost_of(batch.cost, ledger) <= limit:
+    if not is_too_large(batch, provider, ledger, services.now()):
         return
-    most = max(most_of(limit, ledger), -(-batch.cost // _SHARE))
+    most = most_of(most_for(batch, provider, ledger, services.now()), ledger)
+    most = max(most, -(-batch.cost // _SHARE))
     is_anthropic = provider.protocol is Protocol.ANTHROPIC
     room = Room(
         requests=most if is_anthropic else batch.requests, bytes=math.inf, tokens=math.inf if is_anthropic else most
@@ -80,14 +80,7 @@ def _smaller(batch: Batch, split: Split, room: Room, services: Services) -> list
     if job is None or job.state is not JobState.RUNNING:
         raise NotMyTurn
     prefix = f"{files.attempt_prefix(split, 'replace')}{batch.id}-{batch.epoch}/"
-    group = Group(
-        provider=batch.provider,
-        endpoint=batch.endpoint,
-        model=batch.model,
-        attempt=batch.attempt,
-        waits=batch.waits,
-    )
     with tempfile.TemporaryDirectory() as folder:
         writer = BatchWriter(batch.id, prefix, Path(folder), services, split=split.index, room=room)
-        copy_requests(batch, group, range(batch.requests), writer, services)
+        copy_requests(batch, group_again(batch), range(batch.requests), writer, services)
         return list(batch_rows(job, split, writer.finish(), services))

@@ -19,7 +19,7 @@ from batchdrop.collected import Collected, Found, read_collected
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES
-from batchdrop.packing import Group
+from batchdrop.packing import Group, group_again
 from batchdrop.plan import batch_rows
 from batchdrop.plans import PlannedBatch, read_members
 from batchdrop.protocols import openai
@@ -136,13 +136,7 @@ def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int
 
 def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
     members = read_members(services.files, batch.members_key)
-    group = Group(
-        provider=batch.provider,
-        endpoint=batch.endpoint,
-        model=batch.model,
-        attempt=batch.attempt + (not batch.in_vain),
-        waits=batch.waits + batch.in_vain,
-    )
+    group = group_again(batch, attempts=not batch.in_vain, waits=batch.in_vain)
     positions = (at for at in _positions(batch, services) if members[at] not in answered)
     copy_requests(batch, group, positions, writer, services)
 

@@ -26,6 +26,7 @@ from batchdrop.errors import (
 from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
 from batchdrop.orphans import upload_name
 from batchdrop.pauses import account_refused, call_failed
+from batchdrop.plan import delay_of
 from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.providers.api import BatchApi, Missing
@@ -245,7 +246,8 @@ def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> Non
     if openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
         _refused(batch, Refused(status=None, code=QUEUE_FULL), services)
     else:
-        back_to_waiting(batch, services, waits=batch.waits + 1)
+        tick = services.settings.tick_seconds
+        back_to_waiting(batch, services, ticks=delay_of(batch.waits + 1, tick) // tick, waits=batch.waits + 1)
 
 
 def _refused(batch: Batch, error: Refused, services: Services) -> None:

@@ -20,6 +20,7 @@ Write = Callable[[str], Item]
 
 DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit for a partition)
 HEAL = "HEAL"
+_PARTS_OF_HOUR = 12
 
 
 class _Numbers(TypeDeserializer):
@@ -329,13 +330,19 @@ def take_probe(batch: Batch, pause_until: int, until: int) -> Write:
     return lambda table: {"Update": update.request(table)}
 
 
-def count_in_hour(provider: str, hour: int, *, limit: int) -> Write:
-    """One more batch of a provider in an hour (counted since 1970); refused when there were as many as may be."""
-    update = Update(f"PROVIDER#{provider}", f"HOUR#{hour}")
+def count_in_hour(provider: str, now: int, *, limit: int) -> Write:
+    """One more batch of a provider; refused where any 60 minutes might hold more than the limit, 2 or more.
+
+    It is counted in parts of an hour: 60 minutes touch one part more than an hour has.
+    """
+    parts = min(_PARTS_OF_HOUR, limit - 1)
+    seconds = -(-3_600 // parts)
+    begin = now - now % seconds
+    update = Update(f"PROVIDER#{provider}", f"HOUR#{begin}")
     batches = update.name("batches")
-    update.when_expression(f"(attribute_not_exists({batches}) OR {batches} < {update.value(limit)})")
+    update.when_expression(f"(attribute_not_exists({batches}) OR {batches} < {update.value(limit // (parts + 1))})")
     update.raise_by("batches", 1)
-    update.set("expires_at", (hour + 2) * 3_600)
+    update.set("expires_at", begin + 7_200)
     return lambda table: {"Update": update.request(table)}
 
 

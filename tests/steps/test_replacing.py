@@ -4,18 +4,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from batchdrop.admit import admit_batches
 from batchdrop.cancel import ask_to_cancel
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import LimitReached, NotMyTurn
 from batchdrop.files import Files
 from batchdrop.packing import tokens_of
-from batchdrop.providers.api import BatchApi
+from batchdrop.providers.api import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.replace import replace_oversized
 from batchdrop.states import BatchState
 from batchdrop.submit import submit_batch
-from faking.cloud import Cloud, jsonl
+from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted
 
@@ -201,6 +202,74 @@ def test_a_batch_that_is_too_large_in_a_job_that_is_stopped_meanwhile_is_not_in_
         cloud.settle()
         codes = [result["error"]["code"] for result in cloud.outcome(job).results]
         assert (cloud.outcome(job).manifest.status, codes) == ("CANCELLED", ["cancelled"] * 2)
+
+
+class Untold:
+    """A provider's client whose refusals name a limit that is eight times what it takes."""
+
+    def __init__(self, api: BatchApi) -> None:
+        self._api = api
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def retrieve(self, batch_id: str) -> ProviderBatch:
+        found = self._api.retrieve(batch_id)
+        failures = tuple(
+            msgspec.structs.replace(each, message=each.message.replace("Limit: 500", "Limit: 4,000"))
+            for each in found.failures
+        )
+        return msgspec.structs.replace(found, failures=failures)
+
+
+def test_where_tokens_are_far_more_than_estimated_batches_become_smaller_until_they_are_taken() -> None:
+    lines = [chat("x" * 300 + str(number), number) for number in range(20)]
+    with new_cloud(wrap=Untold) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
+        cloud.simulator.enqueued_limit("gpt-*", 500)
+        job = cloud.drop("input/x.jsonl", jsonl(lines))
+        assert job is not None
+        cloud.settle(tick=600)
+        out = cloud.outcome(job)
+        assert [got(result) for result in out.results] == [wanted(line) for line in lines]
+        assert {result["attempts"] for result in out.results} == {1}
+        ledger = cloud.services.store.ledger(LEDGER)
+        assert (ledger.learned, ledger.reserved) == (4_000, 0)
+
+
+class FullFor:
+    """A provider's client that has no room for batches of more requests than these, and tells no limit."""
+
+    most = 1
+
+    def __init__(self, api: BatchApi) -> None:
+        self._api = api
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def create(self, batch: Batch, *arguments: Any, **named: Any) -> str:
+        if batch.requests > FullFor.most:
+            raise LimitReached("400 token_limit_exceeded", limit=None)
+        return self._api.create(batch, *arguments, **named)
+
+
+SMALL = TOML.read_text(encoding="utf-8").replace("enqueued_tokens = 2_000_000", "enqueued_tokens = 2_000")
+
+
+@pytest.mark.parametrize(("most", "codes"), [(1, [None] * 4), (0, ["token_limit_exceeded"] * 4)])
+def test_a_refusal_that_names_no_limit_makes_smaller_batches_and_single_lines_end(
+    most: int, codes: list[str | None]
+) -> None:
+    lines = [chat("x" * 300 + str(number), number) for number in range(4)]
+    with new_cloud(SMALL, wrap=FullFor) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
+        FullFor.most = most
+        job = cloud.drop("input/x.jsonl", jsonl(lines))
+        assert job is not None
+        cloud.settle(tick=900, rounds=150)
+        out = cloud.outcome(job)
+        assert [result["error"] and result["error"]["code"] for result in out.results] == codes
+        assert {result["attempts"] for result in out.results} == {most}
+        assert cloud.services.store.ledger(LEDGER).reserved == 0
 
 
 class Died(BaseException):

@@ -8,6 +8,7 @@ import pytest
 from batchdrop.cancel import give_up
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.api import BatchApi, ProviderBatch
+from batchdrop.providers.config import Providers
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
 from batchdrop.store import Store
@@ -205,3 +206,23 @@ def test_an_empty_account_is_no_lines_fault(cloud: Cloud) -> None:
     assert [result["error"] for result in out.results] == [None, None]
     assert attempts(out.results) == [1, 1]
     assert "Provider Paused" in {event["detail-type"] for event in cloud.events()}
+
+
+@pytest.mark.parametrize("sent_again", ["what failed", "what was too large"])
+def test_what_is_sent_again_has_the_api_version_and_the_betas_that_it_was_planned_with(
+    cloud: Cloud, sent_again: str
+) -> None:
+    if sent_again == "what failed":
+        cloud.simulator.shape(provider="anthropic", times=1, failing=[{"match": "busy", "status": 500}])
+    else:
+        cloud.simulator.limits(anthropic_bytes=300)
+    job = cloud.drop("input/x.jsonl", jsonl([claude("fine"), claude("busy")]))
+    assert job is not None
+    cloud.deliver("plan")
+    changed = {"api_version": "2026-10-21", "betas": ("new-1",)}
+    anthropic = msgspec.structs.replace(cloud.services.providers["anthropic"], **changed)
+    cloud.services = replace(cloud.services, providers=Providers({**cloud.services.providers, "anthropic": anthropic}))
+    while len(batches := list(cloud.services.store.batches(job))) == 1:
+        cloud.deliver_all()
+        cloud.tick()
+    assert {(each.api_version, each.betas) for each in batches} == {("2023-06-01", ())}

@@ -352,13 +352,19 @@ def test_a_ledger_learns_with_what_is_given_back(store: Store) -> None:
     assert (store.ledger(LEDGER), store.ledgers("openai")) == (ledger, {LEDGER: ledger})
 
 
-def test_an_hour_has_so_many_batches_and_no_more(store: Store) -> None:
-    store.add_all([a_batch(number) for number in range(3)])
-    store.move(a_batch(0), BatchState.ADMITTED, also=[count_in_hour("openai", 7, limit=1)])
-    with pytest.raises(Changed) as refused:
-        store.move(a_batch(1), BatchState.ADMITTED, also=[count_in_hour("openai", 7, limit=1)])
-    assert refused.value.refused == {0}
-    store.move(a_batch(2), BatchState.ADMITTED, also=[count_in_hour("openai", 8, limit=1)])
+@pytest.mark.parametrize("limit", [2, 3, 12, 100])
+def test_no_sixty_minutes_have_more_batches_than_an_hour_may(store: Store, limit: int) -> None:
+    taken: list[int] = []
+    for minute in range(4, 200, 2):
+        for number in range(limit):
+            write = count_in_hour("openai", NOW + 60 * minute, limit=limit)
+            try:
+                store.add(a_batch(len(taken) + number + 1), also=[write])
+            except Changed:
+                break
+            taken.append(60 * minute)
+    in_an_hour = [sum(begin <= at < begin + 3_600 for at in taken) for begin in taken]
+    assert limit * 0.8 <= max(in_an_hour) <= limit
 
 
 def test_what_takes_the_whole_ledger_fits_when_it_is_empty_again(store: Store) -> None:

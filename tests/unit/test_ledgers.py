@@ -2,12 +2,13 @@
 
 import msgspec
 import pytest
-from batchdrop.ledgers import cost_of, limit_of
+from batchdrop.ledgers import cost_of, is_too_large, limit_of, most_for
 from batchdrop.protocols.openai import Judgement, judge_failure
 from batchdrop.protocols.outcome import Failure, told_limit
 from batchdrop.providers.answers import refusal
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig
 from batchdrop.records import Ledger
+from store.rows import a_batch
 
 NOW = 1_800_000_000
 FULL = (
@@ -75,19 +76,37 @@ def test_a_refusal_tells_the_limit(message: str, limit: int | None) -> None:
 
 def test_a_full_queue_waits_and_tells_its_limit() -> None:
     failures = (Failure(code="token_limit_exceeded", message=FULL),)
-    found = [judge_failure(failures, requests=2, tokens=100_000, waits=waits) for waits in (0, 99)]
+    found = [judge_failure(failures, requests=2, tokens=100_000, waits=waits) for waits in (0, 999)]
     assert found == [Judgement(in_vain=True, limit=90_000)] * 2
 
 
 @pytest.mark.parametrize(
-    ("requests", "tokens", "waits", "in_vain"),
-    [(1, 90_001, 5, False), (1, 90_001, 4, True), (1, 90_000, 5, True), (2, 90_001, 5, True)],
+    ("message", "tokens", "tries"),
+    [
+        (FULL, 90_001, 6),  # it is larger than the limit, as estimated
+        (FULL, 90_000, 25),  # the estimate may be far too low, or others fill the queue
+        ("The queue is full.", 90_001, 25),
+    ],
 )
-def test_one_line_larger_than_the_limit_is_tried_and_then_ends(
-    requests: int, tokens: int, waits: int, *, in_vain: bool
+def test_one_line_that_always_finds_the_queue_full_is_tried_and_then_ends(
+    message: str, tokens: int, tries: int
 ) -> None:
-    failures = (Failure(code="token_limit_exceeded", message=FULL),)
-    assert judge_failure(failures, requests=requests, tokens=tokens, waits=waits).in_vain is in_vain
+    failures = (Failure(code="token_limit_exceeded", message=message),)
+    found = [judge_failure(failures, requests=1, tokens=tokens, waits=waits).in_vain for waits in range(30)]
+    assert (found.index(False) + 1, found[tries:]) == (tries, [False] * (30 - tries))
+
+
+@pytest.mark.parametrize(("waits", "most"), [(0, 2_000_000), (1, 1_000_000), (5, 62_500), (99, 62_500)])
+def test_what_was_sent_in_vain_may_take_ever_less_of_the_limit(waits: int, most: int) -> None:
+    batch = a_batch(waits=waits, cost=most, requests=2)
+    found = [is_too_large(batch.with_(cost=cost), provider(), LEDGER, NOW) for cost in (most, most + 1)]
+    assert (most_for(batch, provider(), LEDGER, NOW), found) == (most, [False, True])
+    alone = batch.with_(requests=1, cost=9_000_000)
+    assert not is_too_large(alone, provider(), LEDGER, NOW)
+
+
+def test_requests_are_counted_as_they_are_and_so_nothing_is_made_smaller_for_them() -> None:
+    assert most_for(a_batch(waits=9), provider(Protocol.ANTHROPIC), LEDGER, NOW) == 300
 
 
 @pytest.mark.parametrize("status", [400, 429])

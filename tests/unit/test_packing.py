@@ -17,6 +17,7 @@ from batchdrop.packing import (
     tokens_of,
 )
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
+from batchdrop.records import JobSettings
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -56,7 +57,7 @@ def a_request(
 
 def packed(requests: list[Request], providers: Providers) -> list[Bin]:
     """All batches, in the order of their numbers."""
-    packer, routes, closed = Packer(providers), Routes(providers), []
+    packer, routes, closed = Packer(providers), Routes(providers, JobSettings()), []
     for each in requests:
         _, full = packer.fit(routes.of(each)[1], len(bytes(each.body)), each.inputs)
         closed += [full] if full else []
@@ -103,7 +104,7 @@ def test_anthropic_batches_mix_models() -> None:
     requests = [a_request(provider="anthropic", endpoint="/v1/messages", model=f"claude-{n}") for n in range(5)]
     found = packed(requests, configured())
     assert [(each.group, each.requests) for each in found] == [
-        (Group(provider="anthropic", endpoint="/v1/messages", model=None), 5)
+        (Group(provider="anthropic", endpoint="/v1/messages", model=None, api_version="2023-06-01"), 5)
     ]
 
 
@@ -143,7 +144,7 @@ def test_closing_a_batch_of_one_group_leaves_the_others_open() -> None:
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_file_of_too_many_models_has_an_error_for_what_is_too_much_and_room_for_the_rest(provider: str) -> None:
-    routes = Routes(configured())
+    routes = Routes(configured(), JobSettings())
     for number in range(MAX_ROUTES):
         routes.of(a_request(model=str(number), provider=provider))
     with pytest.raises(TooManyGroups):

@@ -134,6 +134,7 @@ def test_headers_are_given_as_a_table() -> None:
 
 
 HEADERS = MINIMAL + "[providers.mine.headers]\n"
+CLAUDE = MINIMAL.replace('"openai"', '"anthropic"').replace("/v1", "")
 LIMITS = MINIMAL + "[providers.mine.limits]\n"
 NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and write "{key}" where it goes'
 
@@ -173,6 +174,11 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
             DEFAULT + 'models = ["gpt-*"]' + MINIMAL + 'models = ["o1", "gpt-*"]',
             'providers.mine.models: "gpt-*" goes to providers.other already',
         ),
+        (
+            CLAUDE + CLAUDE.replace("[providers.mine]", "[providers.other]"),
+            "providers.other.secret: providers.mine has it too, at the same base_url: ",
+        ),
+        (LIMITS + "batches_per_hour = 1", "providers.mine.limits.batches_per_hour: Expected `int` >= 2"),
         (HEADERS + '"x y" = "1"', "providers.mine.headers.x y: not the name of a header"),
         (HEADERS + 'x-a = "1"\nx-b = 2', "providers.mine.headers.x-b: Expected `str`, got `int`"),
         (HEADERS + 'x-a = ""', "providers.mine.headers.x-a: its value is not visible ASCII"),

@@ -191,6 +191,7 @@ _INCIDENTS = frozenset({"server_error", "internal_error", "internal_server_error
 _FILE_WORDS = ("cannot find file", "does not have access", "file not found", "no such file")
 _OF_ALL = frozenset({"model_not_found", "mismatched_model", "invalid_url", "invalid_endpoint", "invalid_model"})
 _INCIDENT_TRIES = 5
+_ROOM_TRIES = 24  # about a day: from the seventh on they are an hour apart
 
 
 def judge_failure(failures: tuple[Failure, ...], *, requests: int, tokens: int, waits: int) -> Judgement:
@@ -208,8 +209,12 @@ def judge_failure(failures: tuple[Failure, ...], *, requests: int, tokens: int, 
 
 
 def never_fits(limit: int | None, *, requests: int, tokens: int, waits: int) -> bool:
-    """Whether a single request is larger than all that may be enqueued; its tokens are an estimate, so it is tried."""
-    return limit is not None and requests == 1 and tokens > limit and waits >= _INCIDENT_TRIES
+    """Whether a single request is given up that found the queue full each time.
+
+    Its tokens are an estimate, so it is tried. One that should fit is tried longer: others may fill the queue.
+    """
+    is_larger = limit is not None and tokens > limit
+    return requests == 1 and waits >= (_INCIDENT_TRIES if is_larger else _ROOM_TRIES)
 
 
 def _is_incident(failure: Failure) -> bool:

@@ -18,6 +18,7 @@ from batchdrop.providers.headers import what_is_wrong
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _NO_ADDRESS = 'not an address: it begins with "https://" and a host, and has no blanks'
+_ONE_NAME = "Anthropic's batches tell nothing but the key they belong to, so that it has one name here"
 _PRIVATE_NAMES = (".internal", ".local", ".localhost")
 _BATCHES = {  # what the vendors' own servers take of one batch (their documentation)
     "openai.com": {"requests_per_batch": 50_000, "bytes_per_batch": 200_000_000},
@@ -53,14 +54,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             dashboard shows it. An unknown limit is taken as 2 million.
         queued_requests: Requests in unfinished batches, over all models (protocol anthropic); 200,000 in its lowest
             tier.
-        batches_per_hour: Creates within an hour; None where no such limit is known.
+        batches_per_hour: Creates within any 60 minutes, 2 or more; None where no such limit is known.
     """
 
     requests_per_batch: _AtLeastOne = 50_000
     bytes_per_batch: _AtLeastOne = 90_000_000
     enqueued_tokens: _AtLeastOne = 2_000_000
     queued_requests: _AtLeastOne = 200_000
-    batches_per_hour: _AtLeastOne | None = None
+    batches_per_hour: Annotated[int, msgspec.Meta(ge=2)] | None = None
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -239,10 +240,17 @@ def _is_private(host: str) -> bool:
 def _refuse_conflicts(providers: Mapping[str, ProviderConfig]) -> None:
     default: str | None = None
     patterns: dict[str, str] = {}
+    keys: dict[tuple[str, str], str] = {}
     for name, provider in providers.items():
         if provider.default and default is not None:
             raise ConfigError(f"providers.{name}.default: providers.{default} is it already")
         default = name if provider.default else default
+        if provider.protocol is Protocol.ANTHROPIC:
+            first = keys.setdefault((provider.base_url, provider.secret), name)
+            if first != name:
+                raise ConfigError(
+                    f"providers.{name}.secret: providers.{first} has it too, at the same base_url: {_ONE_NAME}"
+                )
         for pattern in provider.models:
             first = patterns.setdefault(pattern, name)
             if first != name:
