@@ -93,5 +93,8 @@ def test_a_batch_that_waited_often_for_room_is_not_given_up_for_one_404(cloud: C
     full = {"code": 400, "error_code": "token_limit_exceeded", "message": "Enqueued token limit reached."}
     cloud.simulator.fault("status", provider="openai", operation="create", times=12, **full)
     cloud.simulator.fault("status", provider="openai", operation="create", times=1, code=404)
-    out = cloud.run("input/x.jsonl", [chat("one")])
+    job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
+    assert job is not None
+    cloud.settle(tick=1_800)  # from the seventh on an hour lies between two tries
+    out = cloud.outcome(job)
     assert [got(result) for result in out.results] == [wanted(chat("one"))]
