@@ -66,7 +66,11 @@ def in_folder(state_dir: Path | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """A bucket, a table and the way to them; `options` is what another command repeats to find it."""
+    """A bucket, a table and the way to them.
+
+    `options` is what another command repeats to find it; `providers_file` holds its providers, and `whose_providers`
+    says so to a person.
+    """
 
     title: str
     is_local: bool
@@ -75,6 +79,8 @@ class Cloud:
     session: boto3.Session
     endpoint: str | None = None
     options: str = ""
+    providers_file: Path = local_cloud.PROVIDERS_FILE
+    whose_providers: str = str(local_cloud.PROVIDERS_FILE)
 
     def command(self, words: str) -> str:
         """A command to be tried next, as it is typed."""
@@ -141,6 +147,8 @@ def _local(found: local_cloud.LocalCloud, where: Where) -> Cloud:
         session=session,
         endpoint=found.endpoint,
         options=where.options,
+        providers_file=Path(found.providers_file),
+        whose_providers=f"The local cloud, deployed from {found.providers_from},",
     )
 
 

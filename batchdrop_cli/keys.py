@@ -2,26 +2,22 @@
 
 import sys
 from getpass import getpass
-from pathlib import Path
 
-from batchdrop.providers.config import ProviderConfig, load_providers
+from batchdrop.providers.config import ProviderConfig, Providers
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
 
-PROVIDERS_FILE = Path(__file__).resolve().parent.parent / "providers.toml"
 
-
-def find_provider(name: str, providers_file: Path) -> ProviderConfig:
-    """The provider's configuration.
+def find_provider(name: str, providers: Providers, whose: str) -> ProviderConfig:
+    """The provider's configuration; `whose` says where the providers are from.
 
     Raises:
         Mistake: It is not configured.
     """
-    providers = load_providers(providers_file)
     if name not in providers:
         known = ", ".join(providers)
-        raise Mistake(f"{providers_file.name} has no provider {name!r}; it has: {known}.", code=WRONG_USE)
+        raise Mistake(f"{whose} has no provider {name!r}; it has: {known}.", code=WRONG_USE)
     return providers[name]
 
 

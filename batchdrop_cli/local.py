@@ -35,6 +35,21 @@ def up(
         raise Mistake(str(error)) from error
 
 
+def kept_providers(state_dir: Path) -> Path | None:
+    """The providers' file that the cloud was brought up with last, when it is not the project's; it is said.
+
+    Raises:
+        Mistake: It is gone.
+    """
+    kept = local_cloud.own_providers(state_dir)
+    if kept is None:
+        return None
+    if not kept.is_file():
+        raise Mistake(f"{kept} is gone, from which the providers were: put it back, or name one with --providers-file.")
+    note(f"The providers stay those of {kept}; --providers-file names others.")
+    return kept
+
+
 def say_up(found: LocalCloud, *, as_json: bool, options: str = "") -> None:
     """Describe it, and what to do next; `options` is what a command repeats to find it."""
     if as_json:
@@ -44,6 +59,7 @@ def say_up(found: LocalCloud, *, as_json: bool, options: str = "") -> None:
     say(f"  bucket     {found.bucket}: drop files under input/")
     say(f"  table      {found.table}")
     say(f"  providers  {', '.join(found.providers)}, at {found.simulator_url or 'the servers you named'}")
+    say(f"             from {found.providers_from}")
     say(f"  logs       {found.logs}")
     run = f"batchdrop run examples/reviews_and_rights.jsonl{options}"
     say(f"Try: {run} - and at the end: batchdrop local down{options}")

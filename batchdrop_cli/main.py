@@ -22,7 +22,7 @@ from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file
 from batchdrop_cli.cloud import DEFAULT_STATE_DIR, Cloud, Where, find_cloud, in_folder
-from batchdrop_cli.keys import PROVIDERS_FILE, find_provider, read_key, set_key
+from batchdrop_cli.keys import find_provider, read_key, set_key
 from batchdrop_cli.mistakes import FAILED, INTERRUPTED, WRONG_USE, Mistake, sentence
 from batchdrop_cli.say import count, note, say
 from batchdrop_cli.words import JOB_WORDS
@@ -39,7 +39,10 @@ Folder = Annotated[
     ),
 ]
 Key = Annotated[str | None, Parameter(help="Where in the bucket; input/NAME if left out.")]
-ProvidersFile = Annotated[Path, Parameter(help="The providers and their models.")]
+ProvidersFile = Annotated[
+    Path | None,
+    Parameter(help="Another providers.toml; if left out, the local cloud's as deployed, or for AWS the project's."),
+]
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
 _ANYWHERE = Where()
 
@@ -81,7 +84,8 @@ def local_up(  # noqa: PLR0913 - each is an option of the command
     openai_base_url: Annotated[str | None, Parameter(help="Another server for OpenAI's API.")] = None,
     anthropic_base_url: Annotated[str | None, Parameter(help="Another server for Anthropic's API.")] = None,
     providers_file: Annotated[
-        Path | None, Parameter(help="Another providers.toml. The simulator stands for all.")
+        Path | None,
+        Parameter(help="Another providers.toml, kept for the next `local up`. The simulator stands for all."),
     ] = None,
     real: Annotated[
         bool,
@@ -99,7 +103,7 @@ def local_up(  # noqa: PLR0913 - each is an option of the command
         state_dir,
         openai_base_url=openai_base_url,
         anthropic_base_url=anthropic_base_url,
-        providers_file=providers_file,
+        providers_file=providers_file or local.kept_providers(state_dir),
         real=real,
     )
     local.say_up(found, as_json=as_json, options=in_folder(state_dir))
@@ -123,14 +127,15 @@ def keys_set(
     /,
     *,
     where: Where = _ANYWHERE,
-    providers_file: ProvidersFile = PROVIDERS_FILE,
+    providers_file: ProvidersFile = None,
 ) -> int:
     """Write a provider's key into Secrets Manager. It is asked for and not shown, or read from a pipe.
 
     Example: batchdrop keys set openai
     """
-    config = find_provider(provider, providers_file)
     cloud = find_cloud(where)
+    known = load_providers(providers_file or cloud.providers_file)
+    config = find_provider(provider, known, str(providers_file or cloud.whose_providers))
     new = set_key(cloud, config.secret, read_key(provider))
     say(f"{'Created' if new else 'Updated'} the secret {config.secret} ({cloud.title}).")
     return OK
@@ -141,7 +146,7 @@ def validate(
     file: Annotated[Path, Parameter(help="A file of JSON lines: .jsonl, .jsonl.gz or .jsonl.zst.")],
     /,
     *,
-    providers_file: ProvidersFile = PROVIDERS_FILE,
+    providers_file: Annotated[Path, Parameter(help="The providers and their models.")] = local_cloud.PROVIDERS_FILE,
 ) -> int:
     """Check a file offline: where its lines would go, what is wrong with them. Exit code 1 when something is.
 
@@ -279,14 +284,13 @@ def show(
 
 
 @app.command
-def providers(
-    *, as_json: AsJson = False, providers_file: ProvidersFile = PROVIDERS_FILE, where: Where = _ANYWHERE
-) -> int:
+def providers(*, as_json: AsJson = False, providers_file: ProvidersFile = None, where: Where = _ANYWHERE) -> int:
     """Show the providers: which are paused and why, and how much of their limits is taken.
 
     Example: batchdrop providers
     """
-    shown = headroom.shown_providers(find_cloud(where), load_providers(providers_file))
+    cloud = find_cloud(where)
+    shown = headroom.shown_providers(cloud, load_providers(providers_file or cloud.providers_file))
     _say_json(shown) if as_json else headroom.say_providers(shown)
     return OK
 

@@ -20,7 +20,7 @@ from local_cloud.state import REGION, SECRET_ACCESS_KEY, STACK_NAME, Folder, Loc
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-ROOT = Path(__file__).resolve().parent.parent
+PROVIDERS_FILE = Path(__file__).resolve().parent.parent / "providers.toml"  # the project's
 ENDING = ("ticker", "emulator", "simulator")  # the order in which they are stopped
 
 Say = Callable[[str], None]
@@ -59,7 +59,7 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         urls = {name: url for name, url in given.items() if url is not None}
         options = Options(
             urls=urls,
-            providers_file=str(providers_file.resolve()) if providers_file else None,
+            providers_file=_another(providers_file),
             real=real,
             enforces_grants=enforces_grants,
             functions_endpoint=functions_endpoint,
@@ -93,6 +93,12 @@ def exists(state_dir: Path) -> bool:
     return Folder(state_dir).read() is not None
 
 
+def own_providers(state_dir: Path) -> Path | None:
+    """The providers' file that the cloud of this folder was brought up with last, when it is not the project's."""
+    saved = Folder(state_dir).read()
+    return None if saved is None or saved.options.providers_file is None else Path(saved.options.providers_file)
+
+
 def current(state_dir: Path) -> LocalCloud | None:
     """The cloud of this folder, if all of it is running."""
     folder = Folder(state_dir)
@@ -100,6 +106,11 @@ def current(state_dir: Path) -> LocalCloud | None:
     if saved is None or not saved.outputs or not all(_runs(saved, name) for name in _needed(saved)):
         return None
     return _as_cloud(folder, saved)
+
+
+def _another(providers_file: Path | None) -> str | None:
+    path = (providers_file or PROVIDERS_FILE).resolve()
+    return None if path == PROVIDERS_FILE else str(path)
 
 
 def _start(folder: Folder, saved: Saved, on_step: Say) -> Saved:
@@ -152,7 +163,7 @@ def _stop(folder: Folder, saved: Saved) -> Saved:
 
 
 def _providers(saved: Saved) -> str:
-    text = Path(saved.options.providers_file or ROOT / "providers.toml").read_text(encoding="utf-8")
+    text = Path(saved.options.providers_file or PROVIDERS_FILE).read_text(encoding="utf-8")
     simulated = {} if saved.options.real else providers.simulated(text, saved.simulator_url)
     return providers.at(text, simulated | saved.options.urls)
 
@@ -191,6 +202,8 @@ def _as_cloud(folder: Folder, saved: Saved) -> LocalCloud:
         poll_function=saved.outputs["PollFunction"],
         sweep_function=saved.outputs["SweepFunction"],
         providers=tuple(saved.outputs["Providers"].split(",")),
+        providers_file=str(folder.providers),
+        providers_from=saved.options.providers_file or str(PROVIDERS_FILE),
         state_dir=str(folder.path),
         logs=str(folder.logs),
         pids={name: process.pid for name, process in saved.processes.items()},

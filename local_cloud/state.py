@@ -15,7 +15,10 @@ SECRET_ACCESS_KEY = "local"  # noqa: S105 - the emulator checks no signature
 
 @dataclass(frozen=True, kw_only=True)
 class LocalCloud:
-    """A running local cloud: what a client needs to use it."""
+    """A running local cloud: what a client needs to use it.
+
+    `providers_file` holds the providers as they are deployed; it was made from `providers_from`.
+    """
 
     endpoint: str
     region: str
@@ -29,6 +32,8 @@ class LocalCloud:
     poll_function: str
     sweep_function: str
     providers: tuple[str, ...]
+    providers_file: str
+    providers_from: str
     state_dir: str
     logs: str
     pids: dict[str, int]

@@ -3,6 +3,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local_cloud import PROVIDERS_FILE
+
 if TYPE_CHECKING:
     from conftest import Aws, Run
 
@@ -64,5 +66,5 @@ def test_what_is_not_one_key_changes_nothing(aws: "Aws", run: "Run", piped: io.S
 @pytest.mark.usefixtures("aws")
 def test_a_provider_that_is_not_configured_is_wrong_use(run: "Run", piped: io.StringIO) -> None:
     give(piped, KEY)
-    said = "providers.toml has no provider 'mistral'; it has: openai, anthropic.\n"
+    said = f"{PROVIDERS_FILE} has no provider 'mistral'; it has: openai, anthropic.\n"
     assert run("keys", "set", "mistral") == (2, "", said)

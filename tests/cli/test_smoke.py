@@ -8,7 +8,7 @@ from batchdrop.providers.config import load_providers
 
 from batchdrop_cli import smoke
 from batchdrop_cli.answers import Line
-from batchdrop_cli.keys import PROVIDERS_FILE
+from local_cloud import PROVIDERS_FILE
 
 if TYPE_CHECKING:
     from conftest import Run

@@ -8,7 +8,7 @@ from backports import zstd
 from batchdrop.providers.config import load_providers
 
 from batchdrop_cli.check import check_file
-from batchdrop_cli.keys import PROVIDERS_FILE
+from local_cloud import PROVIDERS_FILE
 
 if TYPE_CHECKING:
     from conftest import Run

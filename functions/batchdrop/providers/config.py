@@ -42,6 +42,7 @@ _ONLY = {
     "limits.enqueued_tokens": Protocol.OPENAI,
     "limits.queued_requests": Protocol.ANTHROPIC,
 }
+_TAKEN = {".protocol": ': it is "openai" or "anthropic"'}  # what msgspec's own words leave out, by path
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,7 +91,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    providers: dict[str, dict[str, Any]]
+    providers: Any = None
 
 
 class NotConfigured(AccountRefused, KeyError):  # noqa: N818 - named by what is to be done
@@ -156,16 +157,18 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def _providers(tables: dict[str, dict[str, Any]]) -> Providers:
-    if not tables:
-        raise ConfigError("providers: at least one is needed")
+def _providers(tables: Any) -> Providers:  # noqa: ANN401 - whatever the file says
+    if not isinstance(tables, dict) or not tables:
+        raise ConfigError("no [providers.<name>] table: at least one is needed")
     providers = {name: _provider(name, table) for name, table in tables.items()}
     _refuse_conflicts(providers)
     return Providers(providers)
 
 
-def _provider(name: str, table: dict[str, Any]) -> ProviderConfig:
+def _provider(name: str, table: Any) -> ProviderConfig:  # noqa: ANN401 - whatever the file says
     where = f"providers.{name}"
+    if not isinstance(table, dict):
+        raise ConfigError(f"{where}: no table: it begins with [{where}]")
     if not NAME.fullmatch(name):
         raise ConfigError(f"{where}: a name is lower-case letters, digits and '-', up to 32")
     if "name" in table:
@@ -173,8 +176,9 @@ def _provider(name: str, table: dict[str, Any]) -> ProviderConfig:
     try:
         read = msgspec.convert(table, ProviderConfig)
     except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$")
-        raise ConfigError(f"{where}{_spelled(path.rstrip('`'), table)}: {text.removeprefix('Object ')}") from error
+        text, _, path = str(error).removeprefix("Object ").partition(" - at `$")
+        path = path.rstrip("`")
+        raise ConfigError(f"{where}{_spelled(path, table)}: {text}{_TAKEN.get(path, '')}") from error
     for key, problem in _problems(read, {*table, *(f"limits.{key}" for key in table.get("limits", {}))}).items():
         if problem is not None:
             raise ConfigError(f"{where}.{key}: {problem}")
@@ -261,10 +265,10 @@ def load_providers(path: Path) -> Providers:
     """Read the configuration from a file.
 
     Raises:
-        ConfigError: As above, or it is no text.
+        ConfigError: As above, or it is no text; the file is named as it was given.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path.name}: not UTF-8: {error.reason} at byte {error.start}") from error
-    return parse_providers(text, path.name)
+        raise ConfigError(f"{path}: not UTF-8: {error.reason} at byte {error.start}") from error
+    return parse_providers(text, str(path))
