@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 
+from batchdrop.errors import ConfigError
 from batchdrop.providers.config import Protocol, parse_providers
 
 SIMULATED_KEY = "sk-simulated"
@@ -12,7 +13,11 @@ KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
 def at(text: str, addresses: Mapping[str, str]) -> str:
-    """Give a `providers.toml` in which the named providers are at these addresses; all else stays as written."""
+    """Give a `providers.toml` in which the named providers are at these addresses; all else stays as written.
+
+    Raises:
+        ConfigError: An address is not written as a line under its provider's header: it would stay the real one.
+    """
     section, lines = "", []
     for line in text.splitlines():
         header = re.match(r"\s*\[providers\.([^\].]+)\]", line)
@@ -21,7 +26,14 @@ def at(text: str, addresses: Mapping[str, str]) -> str:
             lines.append(f'base_url = "{addresses[section]}"')
         else:
             lines.append(line)
-    return "\n".join(lines) + "\n"
+    changed = "\n".join(lines) + "\n"
+    for name, provider in parse_providers(changed).items():
+        if provider.base_url != addresses.get(name, provider.base_url).rstrip("/"):
+            raise ConfigError(
+                f'providers.{name}.base_url: write it as a line of its own under "[providers.{name}]", or the local '
+                "cloud cannot put another address there"
+            )
+    return changed
 
 
 def secrets(text: str) -> dict[str, str]:

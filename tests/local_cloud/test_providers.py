@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+from batchdrop.errors import ConfigError
+
 from local_cloud import providers
 
 TEXT = """# a comment
@@ -16,8 +19,8 @@ protocol = "anthropic"
 secret = "batchdrop/anthropic"
 base_url = "https://api.anthropic.com"
 
-[other]
-base_url = "https://example.org"
+[providers.anthropic.headers]
+base_url = "a header of this name"
 """
 
 
@@ -25,6 +28,19 @@ def test_only_the_named_providers_addresses_change() -> None:
     changed = providers.at(TEXT, {"anthropic": "http://127.0.0.1:1/anthropic"})
     assert changed == TEXT.replace("https://api.anthropic.com", "http://127.0.0.1:1/anthropic")
     assert providers.at(TEXT, {}) == TEXT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[providers]\nmine.protocol = "openai"\nmine.base_url = "https://api.example.org/v1"\nmine.secret = "x"\n',
+        '[providers]\nmine = {protocol = "openai", base_url = "https://api.example.org/v1", secret = "x"}\n',
+        '[providers."mine"]\nprotocol = "openai"\nbase_url = "https://api.example.org/v1"\nsecret = "x"\n',
+    ],
+)
+def test_an_address_that_cannot_be_changed_is_never_deployed(text: str) -> None:
+    with pytest.raises(ConfigError, match=r'providers\.mine\.base_url: write it as a line of its own under "'):
+        providers.at(text, {"mine": "http://127.0.0.1:9/openai/v1"})
 
 
 def test_the_projects_own_file_can_be_pointed_at_the_simulator() -> None:
