@@ -1,20 +1,25 @@
 """What is known of jobs: the recent ones, one in full, and what it waits for."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import msgspec
 from batchdrop.admit import in_turn
 from batchdrop.doubt import GRACE
+from batchdrop.errors import ConfigError
 from batchdrop.files import output_prefix
+from batchdrop.ledgers import cost_of, limit_of
 from batchdrop.manifest import Manifest, timestamp
+from batchdrop.providers.config import Protocol, ProviderConfig, load_providers
 from batchdrop.records import Batch, Job, Ledger
 from batchdrop.states import OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState
-from batchdrop.store import Due, Store
+from batchdrop.store import Store
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
+from batchdrop_cli.say import count
 
 LATEST = "latest"
 _NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin, as batchdrop.providers writes them
@@ -37,7 +42,11 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """The batches of a job that go to one model and are in one state."""
+    """The batches of a job that go to one model and are in one state.
+
+    Of their `requests`, `moved` are other batches' by now: they are sent again, or in smaller batches. The rest of all
+    the groups sum to the requests of the job.
+    """
 
     provider: str
     model: str | None
@@ -45,6 +54,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     state: BatchState
     batches: int
     requests: int
+    moved: int
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +137,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         last_ended_at=_time(job.last_ended_at),
         published_at=_time(job.published_at),
         batches=groups(batches),
-        waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, batches),
+        waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, job, batches),
         output=output_prefix(job),
         manifest=read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None,
     )
@@ -137,10 +147,11 @@ def _time(seconds: int | None) -> str | None:
     return None if seconds is None else timestamp(seconds)
 
 
-def groups(batches: Iterable[Batch]) -> list[Group]:
+def groups(batches: Sequence[Batch]) -> list[Group]:
     """The batches counted by where they go and how far they are, in that order."""
     found: dict[tuple[str, str, str, int], list[Batch]] = {}
     order = list(BatchState)
+    rounds = _rounds(batches)
     for batch in batches:
         key = (batch.provider, batch.model or "", batch.endpoint, order.index(batch.state))
         found.setdefault(key, []).append(batch)
@@ -152,54 +163,97 @@ def groups(batches: Iterable[Batch]) -> list[Group]:
             state=members[0].state,
             batches=len(members),
             requests=sum(member.requests for member in members),
+            moved=sum(_moved(member, rounds) for member in members),
         )
         for _, members in sorted(found.items())
     ]
 
 
-def waits_for(cloud: Cloud, batches: Sequence[Batch]) -> list[str]:
+def _rounds(batches: Iterable[Batch]) -> dict[int, int]:
+    """The newest round of each split that has batches."""
+    rounds: dict[int, int] = {}
+    for batch in batches:
+        rounds[batch.split] = max(rounds.get(batch.split, 0), batch.round)
+    return rounds
+
+
+def _moved(batch: Batch, rounds: Mapping[int, int]) -> int:
+    """How many of a batch's requests other batches hold by now; a round begins when the one before it is over."""
+    if batch.state is BatchState.REPLACED:
+        return batch.requests
+    return batch.again if batch.round < rounds[batch.split] else 0
+
+
+def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
     """Why a job does not go on, in words: a paused provider, limits with no room. Empty when it is but its turn."""
     unfinished = [batch for batch in batches if batch.state in OPEN_BATCHES]
+    sends = job.state is not JobState.CANCELLING
     reasons = []
     for provider in sorted({batch.provider for batch in unfinished}):
-        reasons += _in_doubt(provider, unfinished)
+        its = [batch for batch in unfinished if batch.provider == provider]
+        reasons += [*_in_doubt(provider, its, sends_again=sends), *_put_off(provider, its)]
+        waiting = [batch for batch in its if batch.state is BatchState.WAITING]
         pause = cloud.store.pause(provider)
         if pause is not None:
             reasons.append(paused(provider, pause[0], cloud.options))
-        else:
-            waiting = [each for each in unfinished if each.provider == provider and each.state is BatchState.WAITING]
-            reasons += _places(cloud.store, waiting) if waiting else []
+        elif sends and waiting:
+            reasons += _places(cloud, waiting)
     return reasons
 
 
-def _in_doubt(provider: str, batches: Sequence[Batch]) -> list[str]:
+def _in_doubt(provider: str, batches: Sequence[Batch], *, sends_again: bool) -> list[str]:
     """Creates whose outcome is not known: nothing is sent again before the provider's lists have settled it."""
-    ends = [
-        each.create_by
-        for each in batches
-        if each.provider == provider and each.state is BatchState.SUBMITTING and each.create_by is not None
-    ]
+    ends = [each.create_by for each in batches if each.state is BatchState.SUBMITTING and each.create_by is not None]
     late = [end for end in ends if end < datetime.now(UTC).timestamp()]
     if not late:
         return []
     until = timestamp(max(late) + GRACE)
     said = f"{provider}: no answer said whether {len(late):,} of its batches began"
-    return [f"{said}; looked for in its lists until {until} or a little later, and only then sent again"]
+    then = "and only then sent again" if sends_again else "and not sent again: the job is being cancelled"
+    return [f"{said}; looked for in its lists until {until} or a little later, {then}"]
 
 
-def _places(store: Store, waiting: Sequence[Batch]) -> list[str]:
-    """Where the batches of a job, all of one provider, stand in its queues."""
-    ledgers = store.ledgers(waiting[0].provider)
-    queue = in_turn(store.waiting(waiting[0].provider, by=_EVER), ledgers)
+def _put_off(provider: str, batches: Sequence[Batch]) -> list[str]:
+    """Results that could not be collected so far."""
+    found = Counter(each.put_off for each in batches if each.state is BatchState.ENDED and each.put_off)
     return [
-        _place(name, waiting[0].job, queue, ledgers.get(name)) for name in sorted({each.ledger for each in waiting})
+        f"{provider}: no results yet of {count(number, 'batch', 'batches')} that ended: {reason}. "
+        "It is tried again by itself."
+        for reason, number in sorted(found.items())
     ]
 
 
-def _place(name: str, job: str, queue: Sequence[Due], ledger: Ledger | None) -> str:
-    jobs = [due.job for due in queue if due.ledger == name]
-    place = jobs.index(job) + 1 if job in jobs else 1
-    return f"{name}: place {place:,} of {len(jobs):,} in its queue; {ledger.reserved if ledger else 0:,} are taken now"
+def _places(cloud: Cloud, waiting: Sequence[Batch]) -> list[str]:
+    """Where the batches of a job, all of one provider, stand in its queues; not those that have just left them."""
+    provider = waiting[0].provider
+    ledgers, config = cloud.store.ledgers(provider), _configured(cloud, provider)
+    queue = in_turn(cloud.store.waiting(provider, by=_EVER), ledgers)
+    units = {each.ledger: "request" if each.protocol is Protocol.ANTHROPIC else "token" for each in waiting}
+    reasons = []
+    for name, unit in sorted(units.items()):
+        ledger = ledgers.get(name, Ledger(name=name))
+        dues = [due for due in queue if due.ledger == name]
+        place = next((at for at, due in enumerate(dues) if due.job == waiting[0].job), None)
+        if place is not None:
+            needs = count(cost_of(dues[place].cost, ledger), unit)
+            stands = f"place {place + 1:,} of {len(dues):,} in the queue of {name}"
+            reasons.append(f"{stands}: needs {needs}, {_taken(ledger, config)} are taken")
+    return reasons
+
+
+def _configured(cloud: Cloud, provider: str) -> ProviderConfig | None:
+    """The provider as it is configured; None where that cannot be read here: a job is shown all the same."""
+    try:
+        providers = load_providers(cloud.providers_file)
+    except ConfigError:
+        return None
+    return providers.get(provider)
+
+
+def _taken(ledger: Ledger, config: ProviderConfig | None) -> str:
+    """How much of its limit is taken."""
+    limit = "" if config is None else f" of {limit_of(config, ledger, int(datetime.now(UTC).timestamp())):,}"
+    return f"{ledger.reserved:,}{limit}"
 
 
 def paused(provider: str, reason: str, options: str = "") -> str:

@@ -60,7 +60,7 @@ def wait_for_job(cloud: Cloud, job_id: str, *, show: Show, sleep: Callable[[floa
                 f"The file is in the bucket, but nothing made job {job_id} of it: are the functions deployed?"
             )
         batches = [] if job is None else list(cloud.store.batches(job_id))
-        show(stage(job, batches, waits_for(cloud, batches)))
+        show(stage(job, batches, waits_for(cloud, job, batches) if job else []))
         pause = min(cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10)
         sleep(pause)
         waited += pause

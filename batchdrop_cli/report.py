@@ -5,10 +5,10 @@ from pathlib import Path
 
 from batchdrop.manifest import Manifest, timestamp
 from batchdrop.records import Job
-from batchdrop.states import JobState
+from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.check import SHOWN_ERRORS, Found
-from batchdrop_cli.jobs import Shown
+from batchdrop_cli.jobs import Group, Shown
 from batchdrop_cli.prices import dollars, price_of, total
 from batchdrop_cli.say import count, say, say_table
 from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
@@ -49,13 +49,22 @@ def _say_batches(shown: Shown) -> None:
             each.model or "any",
             each.endpoint,
             f"{each.batches:,}",
-            f"{each.requests:,}",
-            BATCH_WORDS[each.state],
+            f"{each.requests - each.moved:,}",
+            _state(each),
         ]
         for each in shown.batches
     ]
     say_table(headings, rows, numbers=("batches", "requests"))
     say()
+
+
+def _state(group: Group) -> str:
+    """What became of a group's batches, with the requests that are not counted as theirs."""
+    words = BATCH_WORDS[group.state]
+    if not group.moved:
+        return words
+    moved = count(group.moved, "request")
+    return f"{words}: {moved}" if group.state is BatchState.REPLACED else f"{words}; {moved} sent again"
 
 
 def say_counts(manifest: Manifest) -> None:

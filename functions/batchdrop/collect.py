@@ -11,7 +11,7 @@ from batchdrop import files
 from batchdrop.batch_files import custom_id_prefix
 from batchdrop.cancel import give_up
 from batchdrop.collected import Collected, Found, index_key, raw_key
-from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient, Unreachable
 from batchdrop.files import Line, cut_lines
 from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
 from batchdrop.pauses import calls_refused, pause_provider
@@ -71,15 +71,13 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         accounted = batch if batch.collected_key is not None else _account(batch, services, max_bytes)
     except AccountRefused as error:
         calls_refused(batch.provider, error, services)
-        _later(batch, str(error), services)
+        _later(batch, error, services)
     except _NotProven as error:
-        _later(batch, str(error), services, seen=error.seen)
+        _later(batch, error, services, seen=error.seen)
     except Missing as error:
         _missing(batch, error, services)
-    except Transient as error:
-        _later(batch, str(error), services)
-    except Refused as error:
-        _later(batch, f"{error.status} {error.code}", services)
+    except (Refused, Transient) as error:
+        _later(batch, error, services)
     else:
         due_at = services.now() + services.settings.lease_seconds
         closed = close_batch(accounted, BatchState.COLLECTED, services, due_at=due_at)
@@ -134,25 +132,27 @@ def _disown(batch: Batch, services: Services) -> None:
             ended_as=None,
             adopted=False,
             misses=0,
+            put_off=None,
             due_at=services.now(),
         )
     except Changed:
-        _later(batch, "another batch of its size is being created", services)
+        _later(batch, Transient("another batch of its size is being created"), services)
     raise NotMyTurn
 
 
-def _later(batch: Batch, reason: str, services: Services, **changes: Any) -> None:
+def _later(batch: Batch, error: Exception, services: Services, **changes: Any) -> None:
     """Give it back; the longer ago it ended, the later the next try: what is gone at the provider stays gone."""
-    logger.warning("batch not collected for now", job=batch.job, batch=batch.id, reason=reason)
+    logger.warning("batch not collected for now", job=batch.job, batch=batch.id, reason=str(error))
     now, tick = services.now(), services.settings.tick_seconds
     waited = min((now - (batch.ended_at or now)) // _AGE_SHARE, _LONGEST_WAIT)
-    services.store.let_go(batch, now + max(tick, waited), **changes)
+    put_off = next(words for kind, words in _PUT_OFF.items() if isinstance(error, kind))
+    services.store.let_go(batch, now + max(tick, waited), put_off=put_off, **changes)
 
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:
     """What the provider does not know for a while may come; what it does not know for days was deleted there."""
     if _ended_since(batch, services) < _MISSING_SECONDS:
-        _later(batch, str(error), services)
+        _later(batch, error, services)
     else:
         give_up(batch, services, code=ErrorCode.UNREADABLE_RESULT)
 
@@ -292,6 +292,16 @@ class _NotProven(Transient):
     def __init__(self, seen: str) -> None:
         super().__init__(seen)
         self.seen = seen
+
+
+_PUT_OFF: dict[type[Exception], str] = {  # the first that fits
+    AccountRefused: "the call for them was refused; the key, the account or base_url may be wrong",
+    Missing: "the provider does not have them",
+    Refused: "the provider refused the call for them",
+    _NotProven: "lines are missing in what the provider gives",
+    Unreachable: "the provider does not answer, or with an error of its own (5xx)",
+    Transient: "they could not be fetched now",
+}
 
 
 def _ended(batch: Batch) -> ProviderBatch:

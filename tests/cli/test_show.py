@@ -3,12 +3,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 from batchdrop.writes import add_retry, reserve
 
-from batchdrop_cli.jobs import paused
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.jobs import paused, waits_for
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -100,16 +102,97 @@ def test_a_create_in_doubt_is_told_with_how_long_it_is_looked_for(
     assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} or a little later, and only then sent again"]
 
 
+def test_a_create_in_doubt_of_a_job_that_is_cancelled_is_not_said_to_be_sent_again(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job(state=JobState.CANCELLING))
+    aws.store.add(a_batch(state=BatchState.SUBMITTING, create_by=1_700_000_000))
+    aws.store.add(a_batch(id="00000-0-0001"))  # it waits, and is cancelled in a moment
+    said = "openai: no answer said whether 1 of its batches began; looked for in its lists until 2023-11-14T22:43:20Z"
+    assert json.loads(run("show", "--json").out)["waits_for"] == [
+        f"{said} or a little later, and not sent again: the job is being cancelled"
+    ]
+
+
 def test_limits_with_no_room_are_said(
     aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
 ) -> None:
     aws.store.add(a_job())
     sent = a_batch(id="00000-0-0001")
-    aws.store.add(a_batch())
+    aws.store.add(a_batch(cost=120_000))
     aws.store.add(sent)
     aws.store.move(sent, BatchState.ADMITTED, also=[reserve(sent.ledger, 1_900_000, limit=2_000_000)])
+    said = "place 1 of 1 in the queue of openai/gpt-4o-mini: needs 120,000 tokens, 1,900,000"
+    assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 2,000,000 are taken"]
+    aws.store.learn_limit(sent.ledger, 1_950_000, FAR)
+    assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 1,950,000 are taken"]
+
+
+def test_a_queue_of_anthropic_counts_requests(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    aws.store.add(a_batch(provider="anthropic", ledger="anthropic", endpoint="/v1/messages", model=None, cost=1))
     assert json.loads(run("show", "--json").out)["waits_for"] == [
-        "openai/gpt-4o-mini: place 1 of 1 in its queue; 1,900,000 are taken now"
+        "place 1 of 1 in the queue of anthropic: needs 1 request, 0 of 200,000 are taken"
+    ]
+
+
+def test_the_queue_of_a_provider_that_is_not_configured_here_has_no_limit(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    aws.store.add(a_batch(provider="mine", ledger="mine/m"))
+    assert json.loads(run("show", "--json").out)["waits_for"] == [
+        "place 1 of 1 in the queue of mine/m: needs 300 tokens, 0 are taken"
+    ]
+
+
+def test_a_batch_that_has_just_left_the_queue_has_no_place_in_it(
+    aws: "Aws", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    left = a_batch()
+    aws.store.add(left)
+    aws.store.move(left, BatchState.ADMITTED)
+    cloud = Cloud(title="", is_local=False, bucket="batchdrop-test", table="batchdrop-jobs", session=boto3.Session())
+    assert waits_for(cloud, a_job(), [left]) == []
+
+
+def test_results_that_cannot_be_collected_are_told_with_the_reason(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    aws.store.add(a_batch(state=BatchState.ENDED))  # it was not tried yet
+    for number, reason in enumerate(("the provider does not have them", "refused", "refused"), start=1):
+        aws.store.add(a_batch(id=f"00000-0-000{number}", state=BatchState.ENDED, put_off=reason))
+    aws.store.add(a_batch(id="00000-0-0004", state=BatchState.COLLECTED, put_off="refused"))
+    assert json.loads(run("show", "--json").out)["waits_for"] == [
+        "openai: no results yet of 2 batches that ended: refused. It is tried again by itself.",
+        "openai: no results yet of 1 batch that ended: the provider does not have them. It is tried again by itself.",
+    ]
+
+
+def test_requests_that_are_sent_again_or_in_smaller_batches_are_counted_once(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    aws.store.add(a_batch(state=BatchState.COLLECTED, requests=150, again=150, in_vain=True))
+    aws.store.add(a_batch(id="00000-1-0000", round=1, state=BatchState.REPLACED, requests=150))
+    aws.store.add(
+        a_batch(id="00000-1-0001", round=1, state=BatchState.COLLECTED, requests=90, again=1)
+    )  # not yet sent again
+    aws.store.add(a_batch(id="00000-1-0002", round=1, requests=60))
+    lines = [line.rstrip() for line in run("show").out.splitlines()]
+    assert [line.split(maxsplit=5)[3:] for line in lines[6:9]] == [
+        ["1", "60", "waiting"],
+        ["2", "90", "collected; 150 requests sent again"],
+        ["1", "0", "replaced by smaller ones: 150 requests"],
+    ]
+    groups = json.loads(run("show", "--json").out)["batches"]
+    assert [(group["state"], group["requests"], group["moved"]) for group in groups] == [
+        ("WAITING", 60, 0),
+        ("COLLECTED", 240, 150),
+        ("REPLACED", 150, 150),
     ]
 
 
@@ -143,6 +226,7 @@ def test_show_as_json_is_one_object(
                 "state": "IN_FLIGHT",
                 "batches": 2,
                 "requests": 201,
+                "moved": 0,
             }
         ],
         "waits_for": [],

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from batchdrop.cancel import ask_to_cancel
 from batchdrop.collect import collect_batch
-from batchdrop.errors import Transient
+from batchdrop.errors import AccountRefused, Refused, Transient, Unreachable
 from batchdrop.protocols.outcome import Failure
-from batchdrop.providers.api import BatchApi, ProviderBatch
+from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.providers.keys import Key
 from batchdrop.states import BatchState
 from faking.cloud import TOML, Cloud, jsonl
@@ -102,6 +102,34 @@ def test_a_result_that_cannot_be_read_is_an_error_and_is_not_paid_again(line: An
         cloud.settle()
         assert sorted(codes(cloud, job), key=str) == [None, None, "unreadable_result"]
         assert cloud.simulator.charges()[provider]["requests"] == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Missing("404 said_by_it"), "the provider does not have them"),
+        (Unreachable("503 said_by_it"), "the provider does not answer, or with an error of its own (5xx)"),
+        (Transient("429 said_by_it"), "they could not be fetched now"),
+        (Refused(status=400, code="said_by_it"), "the provider refused the call for them"),
+        (
+            AccountRefused("the key was refused (401 said_by_it)"),
+            "the call for them was refused; the key, the account or base_url may be wrong",
+        ),
+    ],
+)
+def test_why_results_cannot_be_collected_is_noted_in_no_words_of_the_provider(error: Exception, said: str) -> None:
+    def stream(real: Callable[[str], Iterator[bytes]], name: str) -> Iterator[bytes]:
+        del real, name
+        raise error
+
+    with new_cloud(wrap=lambda api: Changed(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+        job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
+        assert job is not None
+        for _ in range(4):
+            cloud.deliver_all()
+            cloud.tick()
+        found = [(batch.state, batch.put_off) for batch in cloud.services.store.batches(job)]
+        assert found == [(BatchState.ENDED, said)]
 
 
 @LINES
