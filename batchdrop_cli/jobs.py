@@ -245,7 +245,7 @@ def _configured(cloud: Cloud, provider: str) -> ProviderConfig | None:
     """The provider as it is configured; None where that cannot be read here: a job is shown all the same."""
     try:
         providers = load_providers(cloud.providers_file)
-    except ConfigError:
+    except (ConfigError, OSError):
         return None
     return providers.get(provider)
 

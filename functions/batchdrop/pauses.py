@@ -1,6 +1,7 @@
 """Pauses: an account that is refused, or a provider that does not answer, is no line's fault: nothing is submitted.
 
-After a while one batch tries it. That is taken: the pause is over. It is not: the next one tries a while later.
+After a while one batch tries it. That is taken, or refused for its own sake: the pause is over. It is neither: the next
+one tries a while later.
 """
 
 from aws_lambda_powertools import Logger

@@ -49,12 +49,14 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
     asked = {
         each.batch_id for each in turn if each.batch_id and is_asked(_age(each, now), now, lease.last, lease.usual)
     }
+    if asked:  # the newest, too: an answer about it tells that the key is the one that created it
+        asked.add(max(turn, key=lambda each: each.submitted_at or 0).batch_id or "")
     this = _Round(turn, asked, lease.usual, services)
     try:
         cut_at = this.run(services.apis[provider], minute) if asked else None
     except AccountRefused as error:
         calls_refused(provider, error, services)
-        return {}
+        return {"cut_at": this.rest()}  # what lies behind those that were refused is asked for next
     except Transient as error:
         logger.warning("provider not asked for now", provider=provider, reason=str(error))
         return {}
@@ -95,10 +97,10 @@ class _Round:
             for due, found in told:
                 self._see(due, found)
                 if not minute.has_time():
-                    return self._rest()
+                    return self.rest()
             is_refused = not self._is_told and len(self._refused) + self._unknown >= _SEVERAL
             if is_refused or calls >= MOST_CALLS:
-                return self._rest()
+                return self.rest()
         return None
 
     def _calls(self, api: BatchApi) -> Iterator[Sequence[tuple[Due, ProviderBatch | None]]]:
@@ -147,7 +149,8 @@ class _Round:
             _ended(due, found, self._services)
             self.usual = usual_after(self.usual, _age(due, self._services.now()))
 
-    def _rest(self) -> int | None:
+    def rest(self) -> int | None:
+        """When the first was submitted that is still to be asked for; None when none is."""
         return next((each.submitted_at for each in self._turn if each.batch_id in self._asked), None)
 
 

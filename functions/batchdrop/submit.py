@@ -96,6 +96,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
     except (Missing, NoSuchCall, Unreadable) as error:
         _astray(row, error, services)
     except LimitReached as error:
+        services.store.end_pause(row.provider)  # it answers, and takes the key
         _wait_for_room(row, error, services)
     except Transient as error:
         logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
@@ -103,6 +104,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
             call_failed(row.provider, str(error), services)
         back_to_waiting(row, services)
     except Refused as error:
+        services.store.end_pause(row.provider)
         _refused(row, error, services)
     except OutcomeUnknown as error:
         logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
@@ -110,8 +112,8 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         )
         call_failed(row.provider, str(error), services)
     else:
-        services.store.end_pause(row.provider)
         _record(row, provider_id, services)
+        services.store.end_pause(row.provider)
 
 
 def _create_seconds(services: Services) -> int:

@@ -102,6 +102,19 @@ def test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow() ->
         assert admit_batches("openai", cloud.services) == len(LINES) - 1
 
 
+def test_a_batch_that_is_refused_for_its_own_sake_ends_the_pause_too() -> None:
+    with new_cloud(ONE_EACH) as cloud:
+        cloud.services.store.set_pause("openai", "an outage", cloud.clock.seconds() + 300)
+        cloud.simulator.fault("status", provider="openai", operation="create", code=400, times=1)
+        assert cloud.drop("input/x.jsonl", jsonl(LINES)) is not None
+        cloud.deliver_all()
+        cloud.clock.now += 300
+        assert [admit_batches("openai", cloud.services) for _ in range(2)] == [1, 0]
+        cloud.deliver_all()
+        assert cloud.services.store.pause("openai") is None
+        assert admit_batches("openai", cloud.services) == len(LINES) - 1
+
+
 @pytest.mark.parametrize("seconds", [0, 300])
 def test_a_batch_that_died_trying_does_not_keep_the_provider_paused(seconds: int) -> None:
     with new_cloud(ONE_EACH) as cloud:

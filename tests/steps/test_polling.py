@@ -311,6 +311,33 @@ def test_when_all_are_refused_the_provider_is_paused_after_a_few_calls(
     assert len(account.singly) == 5
 
 
+def test_what_lies_behind_batches_that_are_refused_is_asked_for_in_the_next_round(cloud: Cloud) -> None:
+    ours = in_flight(cloud, 20)
+    account = Refusing(ours, dict.fromkeys(ours[:6], FORBIDDEN), FORBIDDEN)
+    assert round_with(cloud, account) is not None
+    assert account.singly == ours[:5]
+    round_with(cloud, account)
+    in_flight_still = [each for each, state in states(cloud).items() if state is BatchState.IN_FLIGHT]
+    assert sorted(in_flight_still) == sorted(ours[:6])
+
+
+def test_the_newest_batch_shows_that_the_key_is_the_right_one(cloud: Cloud) -> None:
+    """Old batches are unknown to a new workspace's key, and asked for in a round in which new ones are not."""
+    cloud.clock.now += 1_800 - cloud.services.now() % 1_800 + 540
+    old = [f"old-{number}" for number in range(6)]
+    for number, batch_id in enumerate([*old, "new-0", "new-1"]):
+        age = 20_000 + number if batch_id in old else 3_540 + number
+        row = a_batch(number, BatchState.IN_FLIGHT, batch_id=batch_id, submitted_at=cloud.services.now() - age)
+        assert cloud.services.store.add(row)
+    account = Refusing(["new-0", "new-1"], dict.fromkeys(old, UNKNOWN))
+    account.ended = set()
+    assert round_with(cloud, account) is None
+    account.told.clear()
+    cloud.clock.now += 60
+    assert round_with(cloud, account) is None
+    assert account.singly[-6:] == old
+
+
 def test_batches_that_were_just_created_may_be_unknown(cloud: Cloud) -> None:
     ours = in_flight(cloud, 7)
     assert round_with(cloud, Refusing([], dict.fromkeys(ours, UNKNOWN), UNKNOWN)) is None
