@@ -133,7 +133,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         version_id=job.version_id,
         bytes=job.bytes,
         dropped_at=timestamp(job.dropped_at),
-        first_submitted_at=_time(job.first_submitted_at),
+        first_submitted_at=_time(job.first_submitted_at or _first_submitted(batches)),
         last_ended_at=_time(job.last_ended_at),
         published_at=_time(job.published_at),
         batches=groups(batches),
@@ -141,6 +141,11 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         output=output_prefix(job),
         manifest=read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None,
     )
+
+
+def _first_submitted(batches: Iterable[Batch]) -> int | None:
+    """The same while the job runs, whose row has it once all is put together."""
+    return min((each.submitted_at for each in batches if each.submitted_at), default=None)
 
 
 def _time(seconds: int | None) -> str | None:

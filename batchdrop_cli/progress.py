@@ -9,10 +9,10 @@ from batchdrop.states import TERMINAL_JOBS, JobState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.jobs import waits_for
+from batchdrop_cli.jobs import groups, waits_for
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import err, note
-from batchdrop_cli.words import JOB_WORDS, batch_counts, requests_over
+from batchdrop_cli.words import JOB_WORDS, OVER, batch_counts
 
 _NOTICED_WITHIN = 600  # seconds from the drop to its job; the event takes less than one
 
@@ -38,7 +38,9 @@ def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> St
         return Stage(text="dropped: waiting for the functions to notice it")
     if job.state is JobState.PLANNING:
         return Stage(text="reading the file", done=job.splits - job.unplanned, total=job.splits or None)
-    done, total = requests_over(batches)
+    counted_once = [(each.state, each.requests - each.moved) for each in groups(batches)]
+    done = sum(requests for state, requests in counted_once if state in OVER)
+    total = sum(requests for _, requests in counted_once)
     counted = f"batches: {batch_counts(batches)}" if batches else ""
     words = [_LATER_STAGES.get(job.state, ""), counted, *waits]
     return Stage(text="; ".join(filter(None, words)) or JOB_WORDS[job.state], done=done, total=total or None)

@@ -1,7 +1,7 @@
 """What states and reasons mean, in a user's words. Splits are not among them: users never meet one."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from batchdrop.records import Batch
 from batchdrop.states import BatchState, JobState
@@ -35,9 +35,3 @@ def batch_counts(batches: Iterable[Batch]) -> str:
     """`2 waiting, 1 at the provider`, in the order of a batch's life."""
     found = Counter(batch.state for batch in batches)
     return ", ".join(f"{found[state]} {word}" for state, word in BATCH_WORDS.items() if found[state])
-
-
-def requests_over(batches: Sequence[Batch]) -> tuple[int, int]:
-    """How many requests the providers are done with, and how many there are."""
-    counted = [batch for batch in batches if batch.state is not BatchState.REPLACED]
-    return sum(each.requests for each in counted if each.state in OVER), sum(each.requests for each in counted)

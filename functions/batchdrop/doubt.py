@@ -151,9 +151,11 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
 
 def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple[str, ...]) -> None:
     misses = batch.misses + 1
-    if services.apis.key_id(batch.provider) != batch.key_id:
-        # Another key may belong to another workspace, whose listings say nothing of this create.
-        logger.error("batch in doubt, and the key was changed", job=batch.job, batch=batch.id)
+    if services.apis.account_id(batch.provider) != batch.account_id:
+        # Another workspace, perhaps, whose listings say nothing of this create.
+        logger.error(
+            "batch in doubt, and its provider's key, address or headers were changed", job=batch.job, batch=batch.id
+        )
         count(Alert.DOUBT_LASTS)
         _look_again(batch, services, **changes)
         return

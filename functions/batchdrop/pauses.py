@@ -75,7 +75,7 @@ def see_to_pause(provider: str, services: Services) -> None:
         if not pause.told:
             _tell(provider, pause.reason, services)
         return
-    if pause.failures and pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():
+    if pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():
         return
     if pause.reason and services.store.pause_over(provider, pause):
         services.events.provider_resumed(provider)

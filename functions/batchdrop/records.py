@@ -132,7 +132,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were
     proven to be others', and `adopted` says that its id was taken from a listing by its number of requests alone: the
-    token in the results is the proof. `key_id` tells keys apart, without telling the key.
+    token in the results is the proof. `account_id` tells which account the create was sent to.
 
     `cost` is what it holds of its ledger; while it waits, what it will need, as estimated from its bytes.
 
@@ -163,7 +163,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     priority: int = 0
     api_version: str | None = None
     betas: tuple[str, ...] = ()
-    key_id: str | None = None
+    account_id: str | None = None
     input_file_id: str | None = None
     intended_at: int | None = None
     create_by: int | None = None
@@ -225,6 +225,6 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     requests: int
     started_at: int
     create_by: int
-    key_id: str | None = None
+    account_id: str | None = None
     input_file_id: str | None = None
     expires_at: int

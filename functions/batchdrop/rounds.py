@@ -20,9 +20,11 @@ from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES
 from batchdrop.packing import Group, group_again
+from batchdrop.pauses import account_refused
 from batchdrop.plan import batch_rows
 from batchdrop.plans import PlannedBatch, read_members
 from batchdrop.protocols import openai
+from batchdrop.providers.config import NotConfigured
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
@@ -47,13 +49,17 @@ def close_batch(
     """Move a batch to a state that ends it, and see to its split if it was the last of the round.
 
     Raises:
-        NotMyTurn: Another moved it first.
+        NotMyTurn: Another moved it first, or a provider of the next round is not configured: sweep comes back to it.
     """
     while True:
         job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
         if job is None or split is None or batch.round != split.round or not split.open:
             raise NotMyTurn  # a batch of a round that never began is counted nowhere
-        rows = _next_round(job, split, batch, services) if split.open == 1 else []
+        try:
+            rows = _next_round(job, split, batch, services) if split.open == 1 else []
+        except NotConfigured as error:
+            account_refused(error.provider, error, services)
+            raise NotMyTurn from error
         now = services.now()
         if split.open > 1:
             count = update_counter(split, "open", split.open, to=split.open - 1)

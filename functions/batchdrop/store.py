@@ -83,8 +83,8 @@ def _unless_changed(provider: str, pause: "Pause") -> Update:
     """An update of a pause as it was read."""
     update = Update(*pause_key(provider))
     update.when("until", "=", pause.until)
-    failures = update.name("failures")
-    update.when_expression(f"(attribute_not_exists({failures}) OR {failures} = {update.value(pause.failures)})")
+    failed_at = update.name("failed_at")
+    update.when_expression(f"(attribute_not_exists({failed_at}) OR {failed_at} = {update.value(pause.failed_at)})")
     return update
 
 
@@ -138,7 +138,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
         told: Its event was sent.
         probe: The token of the batch that tries it.
         failures: Calls that failed in a row, through no fault of the account.
-        failed_at: When the last of them did.
+        failed_at: When the last of them did, or a call for a batch that was submitted before was refused.
     """
 
     until: int = 0
@@ -444,11 +444,11 @@ class Store:
 
     def refused_again(self, provider: str) -> None:
         """Keep a pause known, without moving it on."""
-        self._change_pause(provider, failures=1, failed_at=self._now())
+        self._change_pause(provider, failed_at=self._now())
 
     def end_pause(self, provider: str) -> None:
         """Let batches go again at once, if there is a pause: sweep tells it, and clears it."""
-        self._change_pause(provider, until=0, failures=0)
+        self._change_pause(provider, until=0, failures=0, failed_at=0)
 
     def _change_pause(self, provider: str, **changes: int) -> None:
         update = Update(*pause_key(provider))

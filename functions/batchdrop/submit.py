@@ -153,7 +153,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
         requests=batch.requests,
         started_at=now,
         create_by=create_by,
-        key_id=services.apis.key_id(batch.provider),
+        account_id=services.apis.account_id(batch.provider),
         input_file_id=batch.input_file_id,
         expires_at=now + WINDOW_SECONDS,
     )
@@ -162,7 +162,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
         BatchState.SUBMITTING,
         also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, take_slot)],
         intended_at=now,
-        key_id=intent.key_id,
+        account_id=intent.account_id,
         create_by=create_by,
         misses=0,
         due_at=create_by,

@@ -146,10 +146,15 @@ def test_progress_tells_of_the_drop_the_reading_and_the_batches(
         a_batch(state=BatchState.COLLECTED, requests=30),
         a_batch(state=BatchState.REPLACED, requests=1_000),
     ]
+    sent_again = [
+        a_batch(state=BatchState.COLLECTED, requests=30, again=20),
+        a_batch(id="00000-1-0000", round=1, requests=20),
+    ]
     assert [
         stage(None, [], []),
         stage(a_job(state=JobState.PLANNING, splits=4, unplanned=1), [], []),
         stage(a_job(), batches, ["openai: no key"]),
+        stage(a_job(), sent_again, []),
         stage(a_job(state=JobState.PUBLISHING), batches[2:3], []),
     ] == [
         Stage(text="dropped: waiting for the functions to notice it"),
@@ -159,5 +164,6 @@ def test_progress_tells_of_the_drop_the_reading_and_the_batches(
             done=30,
             total=280,
         ),
+        Stage(text="batches: 1 waiting, 1 collected", done=10, total=30),
         Stage(text="writing the results; batches: 1 collected", done=30, total=30),
     ]

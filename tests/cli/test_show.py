@@ -199,9 +199,9 @@ def test_requests_that_are_sent_again_or_in_smaller_batches_are_counted_once(
 def test_show_as_json_is_one_object(
     aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
 ) -> None:
-    aws.store.add(a_job(first_submitted_at=1_793_870_060))
-    aws.store.add(a_batch(state=BatchState.IN_FLIGHT))
-    aws.store.add(a_batch(id="00000-0-0001", state=BatchState.IN_FLIGHT, requests=1))
+    aws.store.add(a_job())
+    aws.store.add(a_batch(state=BatchState.IN_FLIGHT, submitted_at=1_793_870_070))
+    aws.store.add(a_batch(id="00000-0-0001", state=BatchState.IN_FLIGHT, requests=1, submitted_at=1_793_870_060))
     code, out, _ = run("show", "latest", "--json")
     assert code == 0
     assert json.loads(out) == {

@@ -122,7 +122,7 @@ MUTATIONS = (
     Mutation(
         "with another key, nothing is given up",
         "doubt.py",
-        "if services.apis.key_id(batch.provider) != batch.key_id:",
+        "if services.apis.account_id(batch.provider) != batch.account_id:",
         "if False:",
         f"{_ISOLATION}test_with_another_key_a_create_in_doubt_is_not_given_up",
     ),

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from batchdrop.admit import admit_batches
-from batchdrop.errors import Unreachable
-from batchdrop.pauses import call_failed
+from batchdrop.errors import AccountRefused, Unreachable
+from batchdrop.pauses import call_failed, calls_refused
 from batchdrop.providers.api import BatchApi
 from batchdrop.states import BatchState
 from faking.cloud import TOML, Cloud, jsonl
@@ -79,6 +79,19 @@ def test_only_failures_in_a_row_are_an_outage(cloud: Cloud) -> None:
     cloud.tick(301)  # so long ago that the next one is another matter
     assert cloud.services.store.known_pause("openai") is None
     assert told(cloud) == []
+
+
+def test_refusals_of_batches_in_flight_do_not_hide_an_outage(cloud: Cloud) -> None:
+    cloud.services.store.set_pause("openai", "the key was refused (401)", cloud.clock.seconds())
+    cloud.services.store.end_pause("openai")
+    for _ in range(5):
+        calls_refused("openai", AccountRefused("the key was refused (401)"), cloud.services)
+        assert cloud.services.store.pause("openai") is None
+        call_failed("openai", "503", cloud.services)
+        cloud.tick()
+    pause = cloud.services.store.pause("openai")
+    assert pause is not None
+    assert pause[0] == "5 calls in a row failed: 503"
 
 
 def test_too_many_requests_is_no_outage(cloud: Cloud) -> None:

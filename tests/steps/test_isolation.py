@@ -11,9 +11,10 @@ from batchdrop.collect import collect_batch
 from batchdrop.errors import AccountRefused, Refused, Transient, Unreachable
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
-from batchdrop.providers.keys import Key
+from batchdrop.providers.config import Providers
+from batchdrop.providers.keys import Key, account_id
 from batchdrop.states import BatchState
-from faking.cloud import TOML, Cloud, jsonl
+from faking.cloud import TOML, Cloud, jsonl, simulated_providers
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, mixed
 
@@ -221,6 +222,35 @@ def test_with_another_key_a_create_in_doubt_is_not_given_up(cloud: Cloud, line: 
     assert cloud.simulator.charges()[provider]["batches"] == 1
 
 
+@LINES
+@pytest.mark.parametrize("change", [{"base_url": "http://elsewhere/{}"}, {"headers": {"X-Project": "another"}}])
+def test_at_another_address_or_account_a_create_in_doubt_is_not_given_up(
+    change: dict[str, Any], line: Any, provider: str
+) -> None:
+    path = "openai/v1" if provider == "openai" else "anthropic"
+    change = {name: value.format(path) if name == "base_url" else value for name, value in change.items()}
+    elsewhere: list[bool] = []
+    with new_cloud(
+        wrap=lambda api: Changed(api, newest=lambda real: iter(()) if elsewhere else real())  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    ) as cloud:
+        whole = cloud.services.providers
+        cloud.simulator.fault("reply_lost", provider=provider, operation="create")
+        job = cloud.drop("input/x.jsonl", jsonl([line("one")]))
+        assert job is not None
+        cloud.deliver_all()
+        cloud.configure(Providers({**whole, provider: msgspec.structs.replace(whole[provider], **change)}))
+        elsewhere.append(True)
+        for _ in range(30):
+            cloud.tick(300)
+            cloud.deliver_all()
+        assert [batch.state for batch in cloud.services.store.batches(job)] == [BatchState.SUBMITTING]
+        cloud.configure(whole)
+        elsewhere.clear()
+        cloud.settle(tick=300)
+        assert codes(cloud, job) == [None]
+        assert cloud.simulator.charges()[provider]["batches"] == 1
+
+
 def test_a_listing_with_the_oldest_first_finds_a_lost_create_too() -> None:
     def newest(real: Callable[[], Iterator[ProviderBatch]]) -> Iterator[ProviderBatch]:
         return reversed(list(real()))
@@ -238,8 +268,10 @@ def test_a_listing_with_the_oldest_first_finds_a_lost_create_too() -> None:
 
 
 def test_a_key_is_told_apart_and_never_told() -> None:
+    provider = simulated_providers(TOML.read_text(encoding="utf-8"))["openai"]
     key = Key("sk-secret")
-    assert (repr(key), "secret" in key.id, key.id == Key("sk-secret").id) == ("Key(…)", False, True)
+    told = account_id(provider, key)
+    assert (repr(key), "secret" in told, told == account_id(provider, Key("sk-secret"))) == ("Key(…)", False, True)
 
 
 def test_a_settings_file_of_absurd_size_fails_the_job_by_name(cloud: Cloud) -> None:

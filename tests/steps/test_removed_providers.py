@@ -70,3 +70,25 @@ def test_a_job_whose_provider_never_comes_back_ends_by_its_greatest_age(cloud: C
     cloud.configure(Providers({"openai": whole["openai"]}))
     cloud.settle(rounds=200, tick=6 * 3_600)
     assert [result["error"]["code"] for result in cloud.outcome(job).results] == ["provider_stuck"] * 2
+
+
+def test_what_is_to_be_sent_again_to_it_waits_too(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = cloud.services.providers
+    cloud.simulator.shape(provider="anthropic", failing={"match": "one", "status": 503}, times=1)
+    cloud.simulator.shape(provider="openai", seconds_to_complete=3 * 3_600)
+    lines = [chat("one"), claude("one")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    assert job is not None
+    while BatchState.COLLECTED not in {each.state for each in cloud.services.store.batches(job)}:
+        cloud.deliver_all()
+        cloud.tick()
+    cloud.configure(Providers({"openai": whole["openai"]}))
+    for _ in range(60):
+        cloud.deliver_all()
+        cloud.tick(300)
+    paused = [event["detail"]["reason"] for event in cloud.events() if event["detail-type"] == "Provider Paused"]
+    assert paused == [WHY.format("anthropic")]
+    assert "UnitsFailed" not in capsys.readouterr().out
+    cloud.configure(whole)
+    cloud.settle()
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]

@@ -9,7 +9,7 @@ import msgspec
 from batchdrop.errors import AccountRefused, Transient
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
-from batchdrop.providers.keys import Key, Keys
+from batchdrop.providers.keys import Key, Keys, account_id
 from batchdrop.records import Batch
 
 
@@ -127,9 +127,10 @@ class Apis:
             made = self._made[provider] = (key, self._make(config, key))
         return made[1]
 
-    def key_id(self, provider: str) -> str:
-        """Which key is used, as `Key.id` tells it."""
-        return self._keys.key(self._providers[provider]).id
+    def account_id(self, provider: str) -> str:
+        """Which account the calls go to now."""
+        config = self._providers[provider]
+        return account_id(config, self._keys.key(config))
 
     def renew(self, provider: str) -> bool:
         """Read the key again after a refusal; True when it is another one now."""

@@ -99,6 +99,10 @@ class NotConfigured(AccountRefused, KeyError):  # noqa: N818 - named by what is 
 
     __str__ = Exception.__str__  # a KeyError's would quote it
 
+    def __init__(self, provider: str) -> None:
+        super().__init__(f"provider {provider} is not in providers.toml any more: put it back until its jobs are done")
+        self.provider = provider
+
 
 class Providers(Mapping[str, ProviderConfig]):
     """The providers by name, in the order of the file."""
@@ -108,9 +112,7 @@ class Providers(Mapping[str, ProviderConfig]):
 
     def __getitem__(self, name: str) -> ProviderConfig:
         if name not in self._providers:
-            raise NotConfigured(
-                f"provider {name} is not in providers.toml any more: put it back until its jobs are done"
-            )
+            raise NotConfigured(name)
         return self._providers[name]
 
     def __iter__(self):  # type: ignore[no-untyped-def]  # noqa: ANN204 - Mapping's own signature

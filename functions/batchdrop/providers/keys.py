@@ -3,6 +3,7 @@
 import hashlib
 from typing import NamedTuple
 
+import msgspec
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.exceptions import ClientError
@@ -23,11 +24,6 @@ class Key(NamedTuple):
     """A key, whose text never shows in a representation."""
 
     value: str
-
-    @property
-    def id(self) -> str:
-        """Tells keys apart without telling them: twelve hex digits of a digest."""
-        return hashlib.sha256(f"batchdrop {self.value}".encode()).hexdigest()[:12]
 
     def __repr__(self) -> str:
         return "Key(…)"
@@ -58,6 +54,15 @@ class Keys:
         if not text.strip():
             raise AccountRefused(f"the secret {provider.secret!r} is empty")
         return Key(text.strip())
+
+
+def account_id(provider: ProviderConfig, key: Key) -> str:
+    """Tells apart the accounts that calls go to, by address, headers and key, none of which it tells.
+
+    Twelve hex digits of a digest.
+    """
+    told = [provider.base_url, sorted(provider.headers.items()), key.value]
+    return hashlib.sha256(b"batchdrop " + msgspec.json.encode(told)).hexdigest()[:12]
 
 
 def _code(error: BaseException | None) -> str | None:
