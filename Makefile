@@ -4,6 +4,7 @@ PYTHON := 3.13
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 BIN := .venv/bin
+UNIT := $(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal
 CDK := $(BIN)/npx --no-install cdk
 COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --generate-hashes --no-emit-index-url
 
@@ -55,10 +56,11 @@ test: setup
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/pytest
+	@$(UNIT)
+	@$(BIN)/pytest -m e2e
 
 test-unit: setup
-	@$(BIN)/pytest -m "not e2e"
+	@$(UNIT)
 
 # Every call to the outside of whole jobs, with every fault; `make test` runs a share of them.
 # Each other job than the main one is struck at every eighth point; at all of them: make crash-test ARGS="--every 1"

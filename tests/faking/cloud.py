@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +158,15 @@ class Cloud:
 
     # What a test looks at
 
-    @property
+    @cached_property
     def s3(self) -> Any:
         return boto3.client("s3", region_name=REGION)
 
-    @property
+    @cached_property
     def sqs(self) -> Any:
         return boto3.client("sqs", region_name=REGION)
 
-    @property
+    @cached_property
     def dynamodb(self) -> Any:
         return boto3.client("dynamodb", region_name=REGION)
 
