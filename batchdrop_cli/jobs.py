@@ -16,6 +16,7 @@ from batchdrop.providers.config import Protocol, ProviderConfig, load_providers
 from batchdrop.records import Batch, Job, Ledger
 from batchdrop.states import OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState
 from batchdrop.store import Store
+from batchdrop.writes import HOUR, PART_OF_HOUR
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import WRONG_USE, Mistake
@@ -234,7 +235,7 @@ def _places(cloud: Cloud, waiting: Sequence[Batch]) -> list[str]:
     ledgers, config = cloud.store.ledgers(provider), _configured(cloud, provider)
     queue = in_turn(cloud.store.waiting(provider, by=_EVER), ledgers)
     units = {each.ledger: "request" if each.protocol is Protocol.ANTHROPIC else "token" for each in waiting}
-    reasons = []
+    reasons = _hour(cloud, config)
     for name, unit in sorted(units.items()):
         ledger = ledgers.get(name, Ledger(name=name))
         dues = [due for due in queue if due.ledger == name]
@@ -244,6 +245,17 @@ def _places(cloud: Cloud, waiting: Sequence[Batch]) -> list[str]:
             stands = f"place {place + 1:,} of {len(dues):,} in the queue of {name}"
             reasons.append(f"{stands}: needs {needs}, {_taken(ledger, config)} are taken")
     return reasons
+
+
+def _hour(cloud: Cloud, config: ProviderConfig | None) -> list[str]:
+    """That no more batches go for a while, where so many went within the hour."""
+    limit = None if config is None else config.limits.batches_per_hour
+    if config is None or limit is None:
+        return []
+    now = int(datetime.now(UTC).timestamp())
+    begun = cloud.store.begun_within(config.name, now - now % PART_OF_HOUR - HOUR, now)
+    few = f"{config.name}: {begun:,} of {limit:,} batches of an hour are sent (batches_per_hour); the next one waits"
+    return [few] if begun >= limit else []
 
 
 def _configured(cloud: Cloud, provider: str) -> ProviderConfig | None:

@@ -13,7 +13,7 @@ from batchdrop.writes import encode, key_of, reserve, values_of
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
 from lines import CHAT, chat_lines
 
-JOBS, SHORT_JOBS = 1_000, 25
+JOBS, SHORT_JOBS = 1_000, 10
 LINES = 4  # of a small job, of both providers in turn
 ACTIVE, SHORT_ACTIVE = 10_000, 1_000  # at each provider
 ENDED = 100  # of them, in the second round

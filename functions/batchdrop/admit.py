@@ -15,7 +15,7 @@ from batchdrop.records import Batch, Ledger
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed, Due
-from batchdrop.writes import count_in_hour, reserve, take_probe
+from batchdrop.writes import HOUR, PART_OF_HOUR, count_in_hour, reserve, take_probe
 
 logger = Logger(child=True)
 
@@ -81,6 +81,7 @@ class _Admission:
         self._full: set[str] = set()
         self._running: dict[str, bool] = {}
         self._rounds: dict[tuple[str, int], int] = {}
+        self._begun: dict[int, int] = {}
 
     def admit(self, due: Due) -> bool:
         if due.ledger in self._full or not self._runs(due.job) or due.round > self._round(due.job, due.split):
@@ -128,7 +129,9 @@ class _Admission:
         turns = self._turns(ledger, batch.job, now)
         take = [reserve(ledger.name, cost, limit=limit, turns=turns)]
         if self._provider.limits.batches_per_hour is not None:
-            take.append(count_in_hour(self._provider.name, now, limit=self._provider.limits.batches_per_hour))
+            part = now - now % PART_OF_HOUR
+            room = self._provider.limits.batches_per_hour - self._begun_before(part)
+            take.append(count_in_hour(self._provider.name, part, room=room))
         if self._tries:
             take.append(take_probe(batch, self._tries, pause_ends(self._services)))
             self._full.update(self._jobs)
@@ -136,6 +139,12 @@ class _Admission:
         logger.info("batch admitted", job=batch.job, batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)
         return replace(ledger, reserved=ledger.reserved + cost, turns=turns)
+
+    def _begun_before(self, part: int) -> int:
+        """How many batches any 60 minutes that end in this part of an hour may hold already."""
+        if part not in self._begun:
+            self._begun[part] = self._services.store.begun_within(self._provider.name, part - HOUR, part)
+        return self._begun[part]
 
     def _turns(self, ledger: Ledger, job: str, now: int) -> dict[str, int]:
         """When the jobs that wait for this ledger had their last turn, this one now."""

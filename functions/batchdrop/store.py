@@ -263,6 +263,11 @@ class Store:
         found = (msgspec.convert({**item, "name": item["sk"].removeprefix("LEDGER#")}, Ledger) for item in items)
         return {ledger.name: ledger for ledger in found}
 
+    def begun_within(self, provider: str, since: int, until: int) -> int:
+        """How many of a provider's batches were admitted in the parts of an hour that began then."""
+        items = self._items(f"PROVIDER#{provider}", "HOUR#")
+        return sum(item["batches"] for item in items if since <= int(item["sk"].removeprefix("HOUR#")) < until)
+
     def held(self, provider: str) -> Counter[str]:
         """What a provider's batches hold of each of its ledgers, by the index."""
         held = Counter[str]()

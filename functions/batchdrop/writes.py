@@ -20,7 +20,7 @@ Write = Callable[[str], Item]
 
 DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit for a partition)
 HEAL = "HEAL"
-_PARTS_OF_HOUR = 12
+HOUR, PART_OF_HOUR = 3_600, 300  # seconds
 
 
 class _Numbers(TypeDeserializer):
@@ -330,20 +330,19 @@ def take_probe(batch: Batch, pause_until: int, until: int) -> Write:
     return lambda table: {"Update": update.request(table)}
 
 
-def count_in_hour(provider: str, now: int, *, limit: int) -> Write:
-    """One more batch of a provider; refused where any 60 minutes might hold more than the limit, 2 or more.
-
-    It is counted in parts of an hour: 60 minutes touch one part more than an hour has.
-    """
-    parts = min(_PARTS_OF_HOUR, limit - 1)
-    seconds = -(-3_600 // parts)
-    begin = now - now % seconds
-    update = Update(f"PROVIDER#{provider}", f"HOUR#{begin}")
+def count_in_hour(provider: str, part: int, *, room: int) -> Write:
+    """One more batch of a provider in the part of an hour that began then; refused where that has no room for it."""
+    update = Update(*hour_key(provider, part))
     batches = update.name("batches")
-    update.when_expression(f"(attribute_not_exists({batches}) OR {batches} < {update.value(limit // (parts + 1))})")
+    is_free = f"{batches} < {update.value(room)}"
+    update.when_expression(f"(attribute_not_exists({batches}) OR {is_free})" if room > 0 else is_free)
     update.raise_by("batches", 1)
-    update.set("expires_at", begin + 7_200)
+    update.set("expires_at", part + 2 * HOUR)
     return lambda table: {"Update": update.request(table)}
+
+
+def hour_key(provider: str, part: int) -> tuple[str, str]:
+    return f"PROVIDER#{provider}", f"HOUR#{part}"
 
 
 def move_too[R: (Job, Split, Batch)](row: R, state: State, **changes: Any) -> Write:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
-from batchdrop.writes import add_retry, reserve
+from batchdrop.writes import PART_OF_HOUR, add_retry, reserve
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import paused, waits_for
@@ -126,6 +126,22 @@ def test_limits_with_no_room_are_said(
     assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 2,000,000 are taken"]
     aws.store.learn_limit(sent.ledger, 1_950_000, FAR)
     assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 1,950,000 are taken"]
+
+
+def test_an_hour_with_no_room_is_said(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    aws.store.add(a_batch())
+    part = int(time.time()) // PART_OF_HOUR * PART_OF_HOUR - PART_OF_HOUR
+    boto3.client("dynamodb").put_item(
+        TableName="batchdrop-jobs",
+        Item={"pk": {"S": "PROVIDER#openai"}, "sk": {"S": f"HOUR#{part}"}, "batches": {"N": "2000"}},
+    )
+    assert json.loads(run("show", "--json").out)["waits_for"] == [
+        "openai: 2,000 of 2,000 batches of an hour are sent (batches_per_hour); the next one waits",
+        "place 1 of 1 in the queue of openai/gpt-4o-mini: needs 300 tokens, 0 of 2,000,000 are taken",
+    ]
 
 
 def test_a_queue_of_anthropic_counts_requests(

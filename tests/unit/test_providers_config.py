@@ -184,7 +184,7 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
             CLAUDE + CLAUDE.replace("[providers.mine]", "[providers.other]"),
             "providers.other.secret: providers.mine has it too, at the same base_url: ",
         ),
-        (LIMITS + "batches_per_hour = 1", "providers.mine.limits.batches_per_hour: Expected `int` >= 2"),
+        (LIMITS + "batches_per_hour = 0", "providers.mine.limits.batches_per_hour: Expected `int` >= 1"),
         (HEADERS + '"x y" = "1"', "providers.mine.headers.x y: not the name of a header"),
         (HEADERS + 'x-a = "1"\nx-b = 2', "providers.mine.headers.x-b: Expected `str`, got `int`"),
         (HEADERS + 'x-a = ""', "providers.mine.headers.x-a: its value is not visible ASCII"),

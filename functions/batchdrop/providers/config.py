@@ -55,14 +55,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             dashboard shows it. An unknown limit is taken as 2 million.
         queued_requests: Requests in unfinished batches, over all models (protocol anthropic); 200,000 in its lowest
             tier.
-        batches_per_hour: Creates within any 60 minutes, 2 or more; None where no such limit is known.
+        batches_per_hour: Creates within any 60 minutes; None where no such limit is known.
     """
 
     requests_per_batch: _AtLeastOne = 50_000
     bytes_per_batch: _AtLeastOne = 90_000_000
     enqueued_tokens: _AtLeastOne = 2_000_000
     queued_requests: _AtLeastOne = 200_000
-    batches_per_hour: Annotated[int, msgspec.Meta(ge=2)] | None = None
+    batches_per_hour: _AtLeastOne | None = None
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
