@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class ErrorCode(StrEnum):
@@ -37,12 +38,18 @@ class ErrorCode(StrEnum):
 
 
 class ResultError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a line has no answer. `source` says whose fault; `retryable`, whether sending it again may help."""
+    """Why a line has no answer. `source` says whose fault; `retryable`, whether sending it again may help.
+
+    Both of these are absent where there is nothing to say: `provider_message` holds the provider's own words about the
+    batch or the line, 4 kB at most; `raw` what the provider sent and nobody could read, as text, 64 kB at most.
+    """
 
     code: str
     message: str
     source: Literal["input", "provider", "batchdrop"]
     retryable: bool
+    provider_message: str | UnsetType = UNSET
+    raw: str | UnsetType = UNSET
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

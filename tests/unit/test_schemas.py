@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 from batchdrop.errors import Unprocessable
 from batchdrop.folder_settings import resolve
+from batchdrop.results import ResultError
 from faking.cloud import Cloud
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +119,13 @@ def test_a_line_has_an_error_or_an_answer() -> None:
     assert mistakes("results-line.json", ANSWER | {"response": None}) != []
     assert mistakes("results-line.json", ANSWER | {"line": 0}) != []
     assert mistakes("results-line.json", ANSWER | {"error": ERROR | {"source": "nobody"}}) != []
+
+
+def test_the_providers_words_and_what_nobody_could_read_are_text_or_absent() -> None:
+    assert mistakes("results-line.json", ANSWER | {"error": ERROR | {"provider_message": "p", "raw": "r"}}) == []
+    assert mistakes("results-line.json", ANSWER | {"error": ERROR | {"provider_message": None}}) != []
+    assert mistakes("results-line.json", ANSWER | {"error": ERROR | {"raw": None}}) != []
+    assert msgspec.to_builtins(ResultError(**ERROR)) == ERROR
 
 
 def test_an_operators_event_fits() -> None:
