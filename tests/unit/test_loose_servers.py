@@ -1,6 +1,7 @@
 """What a client makes of a server's answers, whatever their fields hold: the real SDKs over answers written here."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -12,6 +13,8 @@ from batchdrop.providers.api import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import Protocol, ProviderConfig
 from batchdrop.providers.keys import Key
 from batchdrop.providers.openai import OpenAIBatches
+from hypothesis import given
+from hypothesis import strategies as st
 
 MOMENT = 1_794_992_000  # 2026-11-18T08:53:20Z
 
@@ -179,6 +182,16 @@ def test_ids_are_quoted_in_paths(kind: Any) -> None:
         (404, {"error": "Not here."}, Missing, "404"),
         (422, {"detail": [{"msg": "Bad."}]}, Refused, "422"),
         (503, b"", Transient, "503"),
+        (400, '{"error": {"message": "Ungültig: é", "code": "bad"}}'.encode("latin-1"), Refused, "400 bad"),
+        (401, '{"error": {"message": "Schlüssel"}}'.encode("latin-1"), AccountRefused, "the key was refused (401)"),
+        (400, '{"error": {"code": "bad"}}'.encode("utf-16"), Refused, "400 bad"),
+        (400, '{"error": {"code": "bad"}}'.encode("utf-16-le"), Refused, "400 bad"),
+        (400, '{"error": {"code": "bad"}}'.encode("utf-16-be"), Refused, "400 bad"),
+        (400, '{"error": {"code": "bad"}}'.encode("utf-32"), Refused, "400 bad"),
+        (400, '{"error": {"code": "bad"}}'.encode("utf-8-sig"), Refused, "400 bad"),
+        (400, b"\xff\xfe\xfd", Refused, "400"),
+        (400, b"\x80", Refused, "400"),
+        (500, b"\xe9t\xe9", Transient, "500"),
     ],
 )
 @KINDS
@@ -197,3 +210,32 @@ def test_a_count_of_tokens_that_cannot_be_is_not_read(tokens: object) -> None:
     body = {"id": "b", "status": "completed", "request_counts": {"total": 1, "completed": 1}}
     assert gpt(body | {"usage": {"input_tokens": tokens}}).input_tokens is None
     assert gpt(body | {"usage": {"input_tokens": 2**53}}).input_tokens == 2**53
+
+
+@KINDS
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_batch_is_read_in_any_encoding_that_its_bytes_tell(kind: Any, encoding: str) -> None:
+    body = json.dumps({"id": "b-1", "status": "x", "processing_status": "x"}).encode(encoding)
+    assert client(kind, body).retrieve("b").id == "b-1"
+
+
+def test_a_batchs_name_that_is_not_utf8_costs_only_itself() -> None:
+    body = {"id": "b", "status": "completed", "output_file_id": "file-é", "metadata": {"token": "é"}}
+    found = client(OpenAIBatches, json.dumps(body, ensure_ascii=False).encode("latin-1")).retrieve("b")
+    assert (found.id, found.ended_as) == ("b", "completed")
+
+
+@KINDS
+@pytest.mark.parametrize("long", ["x" * 5_000, int("9" * 4_000), "é" * 300])
+def test_an_id_longer_than_a_key_is_no_id(kind: Any, long: object) -> None:
+    body = {"id": long, "status": "x", "processing_status": "x"}
+    with pytest.raises(Transient, match="no id"):
+        client(kind, body).retrieve("b")
+
+
+@KINDS
+@given(body=st.binary(max_size=40), status=st.sampled_from([200, 302, 400, 401, 404, 405, 409, 429, 500]))
+def test_whatever_bytes_an_answer_has_it_is_read_or_refused_in_our_words(kind: Any, body: bytes, status: int) -> None:
+    for prefix in (b"", b'{"error":{"code":"', b'{"id":"b","status":"x","processing_status":"x","metadata":{"a":"'):
+        with suppress(Transient, Refused, AccountRefused, Missing):
+            client(kind, prefix + body, status=status).retrieve("b")

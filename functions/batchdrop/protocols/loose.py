@@ -1,5 +1,6 @@
 """What servers say, read field by field: a field of another type than documented must not cost the whole answer."""
 
+import codecs
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,9 +12,17 @@ from batchdrop.protocols.rules import LineProblem
 NULL = Raw(b"null")
 _NOTHING = frozenset({b"null", b'""', b"{}", b"[]", b"false"})
 _LONGEST_CODE = 100  # characters: what is longer is a message; codes stand in rows, logs and counts
+_LONGEST_ID = 512  # bytes: DynamoDB's sort keys take 1,024, and ours hold two ids at most
 _MOST = 2**53  # a whole number that every reader of JSON keeps
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 _NESTED = 3  # an `error` within an `error` within an `error`
+_MARKS = (  # of the byte order; UTF-32's begins as UTF-16's does
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _string: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _number = msgspec.json.Decoder(float, strict=False)
 _mapping = msgspec.json.Decoder(dict[str, Raw])
@@ -39,7 +48,7 @@ def is_object(raw: Raw) -> bool:
 def read_field[T](decoder: msgspec.json.Decoder[T], raw: Raw, otherwise: T) -> T:
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and so are bytes that are not UTF-8
         return otherwise
 
 
@@ -49,9 +58,10 @@ def text(raw: Raw) -> str | None:
 
 
 def identifier(raw: Raw) -> str | None:
-    """An id: a string that is not empty, or a whole number's digits."""
-    said = bytes(raw)
-    return said.decode() if said.isdigit() else text(raw) or None
+    """An id: a string that is not empty, or a whole number's digits; none is longer than a key of the table takes."""
+    digits = bytes(raw)
+    found = digits.decode() if digits.isdigit() else text(raw)
+    return found if found and len(found.encode()) <= _LONGEST_ID else None
 
 
 def whole(raw: Raw) -> int | None:
@@ -105,6 +115,27 @@ def utf8(line: bytes) -> bytes:
     except LineProblem:
         return line.decode(errors="replace").encode()
     return line
+
+
+def transcode_to_utf8(body: bytes) -> bytes:
+    """An answer's bytes as UTF-8, whatever they were: UTF-16 and UTF-32 are told by their marks and zeros.
+
+    What is none of these is taken as Latin-1, in which every byte is a character.
+    """
+    encoding = next((name for mark, name in _MARKS if body.startswith(mark)), None) or _guess_encoding(body)
+    return body if encoding == "utf-8" else body.decode(encoding, errors="replace").encode(errors="replace")
+
+
+def _guess_encoding(body: bytes) -> str:
+    if body[1:2] == b"\0":
+        return "utf-16-le"
+    if body[:1] == b"\0":
+        return "utf-16-be"
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
 
 
 def said(raw: Raw) -> Said:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from batchdrop.errors import AccountRefused, LimitReached, NoSuchCall, Refused, Transient, Unreachable
-from batchdrop.protocols.loose import said
+from batchdrop.protocols.loose import said, transcode_to_utf8
 from batchdrop.protocols.outcome import QUEUE_FULL, is_account_error, told_limit
 from batchdrop.providers.api import Missing
 
@@ -31,7 +31,7 @@ def refusal(status: int, body: bytes) -> Exception:
 
     The provider's own text may quote a key or a prompt: no error holds it.
     """
-    error = said(Raw(body))
+    error = said(Raw(transcode_to_utf8(body)))
     code, text = error.code, error.message or f"status {status}"
     summary = f"{status} {code}" if code else str(status)
     if status in _REDIRECTIONS:

@@ -181,8 +181,8 @@ class OpenAIBatches:
 
     def _read[T](self, content: bytes | Raw, kind: type[T]) -> T:
         try:
-            return msgspec.json.decode(content, type=kind)
-        except (msgspec.DecodeError, RecursionError):
+            return msgspec.json.decode(loose.transcode_to_utf8(bytes(content)), type=kind)
+        except (ValueError, RecursionError):
             raise Unreadable(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
 
     def _id(self, content: bytes | Raw) -> str:
