@@ -8,6 +8,7 @@ next one goes on from there. The split that is assembled last lets the job be pu
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -19,6 +20,7 @@ from batchdrop import files
 from batchdrop.collect import answer_reader, outcome_reader
 from batchdrop.collected import Collected, Found, raw_key, read_collected
 from batchdrop.errors import NotMyTurn
+from batchdrop.files import Gone
 from batchdrop.lines import MAX_LINE_BYTES, is_translated
 from batchdrop.manifest import ModelCounts
 from batchdrop.parts import Part, RouteTally, Sealed, Tally
@@ -43,6 +45,7 @@ _encode = msgspec.json.Encoder().encode
 _WRITE_BUFFER = 256 * 1024
 _LINE_BYTES = 500  # what a line weighs beside its answer: never sent, it stands in both results and errors
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
+_INPUT_GONE = "The dropped file was deleted before its job was done: this line is empty in failed.jsonl."
 _ASSEMBLED_IN = {JobState.RUNNING, JobState.CANCELLING}
 
 
@@ -265,6 +268,17 @@ class _Assembly:
             api_versions=sorted({sent.batch.api_version for sent in self._sent if sent.batch.api_version}),
         )
 
+    @cached_property
+    def _is_input_gone(self) -> bool:
+        """Whether the version that was dropped is deleted by now; asked for once a line has failed."""
+        source = self._job.source
+        try:
+            self._services.files.head(source.key, source.version_id)
+        except Gone:
+            logger.warning("input deleted before its job was done", job=self._job.id, split=self._split.index)
+            return True
+        return False
+
     def _windows(self) -> Iterator[range]:
         """The lines that are left, in ranges whose results fit on the disk together."""
         start, size = self.done, 0
@@ -290,6 +304,9 @@ class _Assembly:
             sent.spool(positions, self._spool, self._services.files)
 
     def _write(self, line: IndexedLine, result: Result) -> None:
+        if result.error is not None and self._is_input_gone:
+            message = f"{result.error.message} {_INPUT_GONE}"
+            result = msgspec.structs.replace(result, error=msgspec.structs.replace(result.error, message=message))
         text = _encode(result) + b"\n"
         self._results.write(text, result.line)
         if result.error is not None:
@@ -373,19 +390,25 @@ class _Assembly:
         counts.add(answer.usage)
 
     def _write_failed(self) -> None:
-        """The input lines of the errors, byte for byte; a line over the limit stands as an empty one."""
+        """The input lines of the errors, byte for byte; a line over the limit, or gone, stands as an empty one."""
         source = self._job.source
         spans = (
             (offset, offset + (length if length <= MAX_LINE_BYTES else 0))
             for offset, length in zip(self._failed_at, self._failed_bytes, strict=True)
         )
-        line = bytearray()
+        line, written = bytearray(), 0
         read = self._services.files.reader(source.key, source.version_id)
-        for chunk, is_last in read_spans(read, spans):
-            line += chunk
-            if is_last:
-                self._failed.write(bytes(line) + b"\n")
-                line.clear()
+        try:
+            for chunk, is_last in () if self._is_input_gone else read_spans(read, spans):
+                line += chunk
+                if is_last:
+                    self._failed.write(bytes(line) + b"\n")
+                    written += 1
+                    line.clear()
+        except Gone:
+            logger.warning("input deleted while its failed lines were read", job=self._job.id, split=self._split.index)
+        for _ in range(written, len(self._failed_at)):
+            self._failed.write(b"\n")
 
     def _models(self) -> list[ModelCounts]:
         batches = self._batches_by_route()

@@ -4,12 +4,13 @@ import gzip
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.files import MAX_KEY_BYTES
+from batchdrop.files import MAX_KEY_BYTES, Gone
 from batchdrop.intake import take_object
 from batchdrop.lines import MAX_LINE_BYTES
 from faking.cloud import BUCKET, Cloud, Outcome, jsonl
@@ -508,6 +509,41 @@ def test_a_version_that_is_gone_before_it_is_read_fails_with_its_reason_and_noth
     manifest = cloud.outcome(job).manifest
     assert (manifest.status, manifest.reason) == ("FAILED", "The file was deleted before it was read.")
     assert cloud.simulator.charges()["openai"]["calls"] == {}
+
+
+def test_answers_are_published_although_the_version_is_deleted_after_it_was_planned(cloud: Cloud) -> None:
+    job = cloud.drop("input/x.jsonl", jsonl([GOOD[0], b"bad", b"worse"]))
+    assert job is not None
+    cloud.deliver("plan")
+    row = cloud.services.store.job(job)
+    assert row is not None
+    forget(cloud, row.version_id)
+    cloud.settle()
+    out = cloud.outcome(job)
+    assert [got(result) for result in out.results[:1]] == ALL_ANSWERED[:1]
+    assert out.failed == [b"", b""]
+    assert [each["line"] for each in out.errors] == [2, 3]
+    assert all(each["error"]["message"].endswith("this line is empty in failed.jsonl.") for each in out.errors)
+    assert out.manifest.files.failed is not None
+    assert out.manifest.files.failed.lines == 2
+
+
+def test_a_version_deleted_while_its_failed_lines_are_read_leaves_them_empty(cloud: Cloud) -> None:
+    job = cloud.drop("input/x.jsonl", jsonl([GOOD[0], b"bad", b"worse"]))
+    assert job is not None
+    files = cloud.services.files
+    stream = files.stream
+
+    def gone(key: str, **span: Any) -> Iterator[bytes]:
+        if key == "input/x.jsonl" and not cloud.services.store.split(job, 0).open:  # type: ignore[union-attr]
+            raise Gone(key)
+        return stream(key, **span)
+
+    cloud.deliver("plan")
+    files.stream = gone  # type: ignore[method-assign]  # deleted between the question and the read
+    cloud.settle()
+    out = cloud.outcome(job)
+    assert (out.failed, len(out.errors), len(out.results)) == ([b"", b""], 2, 3)
 
 
 def test_many_files_at_once_each_become_one_job_however_often_they_are_told(cloud: Cloud) -> None:
