@@ -31,6 +31,7 @@ class Mutation(NamedTuple):
 _STEPS, _STORE, _FAULTS = "tests/steps/", "tests/store/test_moves.py::", "tests/faults/"
 _DOUBT, _CANCEL, _ROUNDS = (f"{_STEPS}test_{name}.py::" for name in ("doubt", "cancel", "rounds"))
 _PROVIDERS, _WHOLE, _RULES = (f"{_STEPS}test_{name}.py::" for name in ("providers", "whole_path", "rules"))
+_WIRE = "tests/unit/test_wire.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -52,6 +53,20 @@ MUTATIONS = (
         _CREATE,
         _CREATE_FIRST,
         f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+    ),
+    Mutation(
+        "a create tells its length, and goes out in one piece",
+        "providers/anthropic.py",
+        ', "Content-Length": str(body.length)}',
+        "}",
+        f"{_WIRE}test_no_request_is_chunked_and_each_body_tells_its_length",
+    ),
+    Mutation(
+        "the key goes where the API version documents it",
+        "providers/anthropic.py",
+        "if version >= _BEARER_SINCE",
+        "if version",
+        f"{_WIRE}test_anthropics_key_goes_where_the_version_of_the_call_has_it_or_where_the_headers_say",
     ),
     Mutation(
         "a create is not repeated by the SDK (OpenAI)",

@@ -55,6 +55,9 @@ def test_patterns_names_and_the_default_each_lead_to_a_key_of_their_own() -> Non
         assert sorted(batches_of_keys.values()) == [1, 1, 2]
 
 
+CARRIED = ("X_TEAM", "X_KEY", "AUTHORIZATION", "X_API_KEY")
+
+
 class Recorder:
     """The simulator as a WSGI application that remembers what each call carried."""
 
@@ -63,28 +66,30 @@ class Recorder:
         self.calls: list[tuple[str, dict[str, str]]] = []
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
-        carried = {name: environ.get(f"HTTP_{name}", "") for name in ("X_TEAM", "X_KEY", "AUTHORIZATION")}
+        carried = {name: environ.get(f"HTTP_{name}", "") for name in CARRIED}
         self.calls.append((f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}", carried))
         return self._simulator(environ, start_response)
 
 
 @pytest.mark.parametrize(
-    ("name", "line", "asked"),
+    ("name", "line", "key", "asked"),
     [
         (
             "openai",
             chat("hello"),
+            {"AUTHORIZATION": "Bearer sk-simulated"},
             {"POST /files", "POST /batches", "GET /batches/", "GET /files/", "GET /files", "DELETE /files/"},
         ),
         (
             "anthropic",
             claude("hello"),
+            {"X_API_KEY": "sk-simulated"},
             {"POST /messages/batches", "GET /messages/batches", "GET /messages/batches/", "DELETE /messages/batches/"},
         ),
     ],
 )
 def test_every_call_carries_the_headers_that_a_provider_is_given(
-    name: str, line: dict[str, Any], asked: set[str]
+    name: str, line: dict[str, Any], key: dict[str, str], asked: set[str]
 ) -> None:
     with Simulator() as simulator, serve(recorder := Recorder(simulator)) as url:  # type: ignore[arg-type]  # by shape
         text = f"""
@@ -103,5 +108,5 @@ def test_every_call_carries_the_headers_that_a_provider_is_given(
             cloud.tick(3_600)
     told = {call.replace("/openai/v1", "").replace("/anthropic/v1", "") for call, _ in recorder.calls}
     assert asked <= {re.sub(r"(file-|batch_|msgbatch_).*", "", each) for each in told}
-    expected = {"X_TEAM": "red, blue", "X_KEY": "again sk-simulated", "AUTHORIZATION": "Bearer sk-simulated"}
+    expected = {**dict.fromkeys(CARRIED, ""), "X_TEAM": "red, blue", "X_KEY": "again sk-simulated", **key}
     assert [(call, carried) for call, carried in recorder.calls if carried != expected] == []

@@ -191,7 +191,7 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
         (HEADERS + 'x-a = "a\\nx-b: c"', "providers.mine.headers.x-a: its value is not visible ASCII"),
         (HEADERS + 'x-a = "ü"', "providers.mine.headers.x-a: its value is not visible ASCII"),
         (HEADERS + 'x-a = "1"\nX-A = "2"', "providers.mine.headers.x-a: it is there twice"),
-        (HEADERS + 'Authorization = "Bearer x"', "providers.mine.headers.Authorization: the key from the secret goes "),
+        (HEADERS + 'Authorization = "Bearer x"', f"providers.mine.headers.Authorization: {NO_KEY_HERE}"),
         (HEADERS + 'anthropic-version = "x"', "providers.mine.headers.anthropic-version: `api_version` says it"),
         (HEADERS + 'Anthropic-Beta = "x"', "providers.mine.headers.Anthropic-Beta: `betas` says it"),
         (HEADERS + 'Content-Type = "x"', "providers.mine.headers.Content-Type: each call sets it itself"),

@@ -1,10 +1,10 @@
 """Anthropic's Message Batches through the official SDK. Only this module imports `anthropic`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import anthropic
@@ -28,6 +28,8 @@ _TIMEOUT = httpx2.Timeout(15)  # of a call without a large body: poll and sweep 
 _TRANSFER = httpx2.Timeout(120, connect=15)  # of an upload or a download, for each piece
 _ANSWER_SECONDS = 120
 _CHUNK = 256 * 1024
+_BEARER_SINCE = "2026-10-21"
+_OMITTED = cast("str", anthropic.omit)  # the SDK takes a header out by it, and types its headers as texts
 _STREAMED = {"X-Stainless-Raw-Response": "stream"}  # the SDK's own way to ask for a body that is not read yet
 
 
@@ -49,17 +51,21 @@ class AnthropicBatches:
     needs_upload = False
 
     def __init__(self, provider: ProviderConfig, key: Key, http_client: httpx2.Client | None = None) -> None:
+        self._given, self._key = filled(provider.headers, key.value), key
         self._client = anthropic.Anthropic(
             api_key=key.value,
             base_url=provider.base_url,
             timeout=_TIMEOUT,
             max_retries=0,  # a retry would wait as long as the provider says: the steps try again by themselves
-            default_headers=filled(provider.headers, key.value)
-            | {"anthropic-version": provider.api_version or DEFAULT_VERSION},
+            default_headers=self._headers(provider.api_version),
             http_client=http_client
             or anthropic.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name = provider.name
+
+    def _headers(self, version: str | None) -> dict[str, str]:
+        version = version or DEFAULT_VERSION
+        return _key_headers(version, self._given, self._key) | self._given | {"anthropic-version": version}
 
     def upload(self, requests: Path, *, name: str) -> str:
         raise ValueError(f"{self._name} takes no upload of {name} ({requests.name})")
@@ -67,18 +73,19 @@ class AnthropicBatches:
     def create(self, batch: Batch, requests: Path | None, *, deployment: str, seconds: float) -> str:  # noqa: ARG002 - there is no metadata
         if requests is None:
             raise ValueError("a create carries its requests")
-        headers = {"Content-Type": "application/json"}
-        if batch.api_version:
-            headers["anthropic-version"] = batch.api_version
+        upload_seconds = seconds / 2  # the other half is the answer's
+        body = _Body(requests, time.monotonic() + upload_seconds)
+        headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
         if batch.betas:
             headers["anthropic-beta"] = ",".join(batch.betas)
-        upload_seconds = seconds / 2  # the other half is the answer's
         client = self._client.with_options(timeout=min(_ANSWER_SECONDS, upload_seconds))
+        if batch.api_version:
+            client = client.with_options(default_headers=self._headers(batch.api_version))
         try:
             answer = client.post(
                 _BATCHES,
                 cast_to=httpx2.Response,
-                content=_Body(requests, time.monotonic() + upload_seconds),
+                content=body,
                 options={"headers": headers},
             )
             return self._id(answer.content)
@@ -194,23 +201,41 @@ class AnthropicBatches:
 
 
 class _Body:
-    """The body of a create, read from the request file while it is sent; it ends by the deadline or breaks off."""
+    """The body of a create, read from the request file while it is sent; it ends by the deadline or breaks off.
+
+    `length` is its size in bytes: a body of unknown length goes out in chunks, which gateways do not take.
+    """
+
+    _BEFORE, _AFTER = b'{"requests":[', b"]}"
 
     def __init__(self, requests: Path, deadline: float) -> None:
         self._requests = requests
         self._deadline = deadline
+        self._size = requests.stat().st_size - 1  # without the last line end
+        self.length = len(self._BEFORE) + self._size + len(self._AFTER)
 
     def __iter__(self) -> Iterator[bytes]:
-        yield b'{"requests":['
+        yield self._BEFORE
         with self._requests.open("rb") as file:
-            size = self._requests.stat().st_size - 1  # without the last line end
+            size = self._size
             while size > 0:
                 if time.monotonic() > self._deadline:
                     raise httpx2.WriteTimeout("the upload took longer than the create may")
                 chunk = file.read(min(_CHUNK, size))
                 size -= len(chunk)
                 yield chunk.replace(b"\n", b",")  # JSON has no raw line ends inside: each one parts two requests
-        yield b"]}"
+        yield self._AFTER
+
+
+def _key_headers(version: str, given: Mapping[str, str], key: Key) -> dict[str, str]:
+    """How a key is sent: in the version's own header, unless `given` holds one of the two and so says how.
+
+    Documented for 2023-06-01 is `x-api-key`; the SDK, which speaks 2026-10-21, sends `Authorization: Bearer`.
+    """
+    headers = {"authorization": _OMITTED, "x-api-key": _OMITTED}
+    if not headers.keys() & {name.lower() for name in given}:
+        headers |= {"authorization": f"Bearer {key.value}"} if version >= _BEARER_SINCE else {"x-api-key": key.value}
+    return headers
 
 
 def _path(batch_id: str) -> str:

@@ -7,7 +7,6 @@ _KEY = "{key}"  # stands for the key from the provider's secret
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
 _VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?")  # visible ASCII, with blanks inside
 _NOT_GIVEN = {
-    "authorization": "the key from the secret goes there",
     "anthropic-version": "`api_version` says it",
     "anthropic-beta": "`betas` says it",
     "idempotency-key": "with the same one in all calls, a server would take them for one",
