@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PART_BYTES = 8 * 1024 * 1024  # what boto3 and the aws command take, so that their uploads have the same ETag
 _READ_BYTES = 1024 * 1024
+_OBJECT_WRITES = ("PutObject", "CopyObject", "CompleteMultipartUpload")  # each answers the version that it wrote
 _INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its event
 
 _DAYS = 31  # a job ends within 30 days by default
@@ -142,8 +144,9 @@ def upload(
     """
     config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
     extra = {"Metadata": dict(metadata or {})}
-    cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs=extra, Callback=progressed, Config=config)
-    return _job_of(cloud, key, cloud.files.head(key))
+    with _versions_written(cloud) as versions:
+        cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs=extra, Callback=progressed, Config=config)
+    return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
 
 
 def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> str:
@@ -156,8 +159,31 @@ def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> s
     origin: CopySourceTypeDef = {"Bucket": cloud.bucket, "Key": source.key}
     if source.version_id is not None:
         origin["VersionId"] = source.version_id
-    cloud.s3.copy(origin, cloud.bucket, key, ExtraArgs=extra)
-    return _job_of(cloud, key, cloud.files.head(key))
+    with _versions_written(cloud) as versions:
+        cloud.s3.copy(origin, cloud.bucket, key, ExtraArgs=extra)
+    return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
+
+
+@contextmanager
+def _versions_written(cloud: Cloud) -> Iterator[list[str | None]]:
+    """The version ids that S3 answers to the writes in the block, in their order; None where it keeps no versions.
+
+    boto3's transfers return nothing, and the newest version of the key may be someone else's by the time it is asked
+    for: two people may drop under one key at once.
+    """
+    versions: list[str | None] = []
+
+    def record(parsed: Mapping[str, str], **_: object) -> None:
+        versions.append(parsed.get("VersionId"))
+
+    answers = [f"after-call.s3.{operation}" for operation in _OBJECT_WRITES]
+    for answer in answers:
+        cloud.s3.meta.events.register(answer, record)
+    try:
+        yield versions
+    finally:
+        for answer in answers:
+            cloud.s3.meta.events.unregister(answer, record)
 
 
 def _job_of(cloud: Cloud, key: str, head: Head) -> str:

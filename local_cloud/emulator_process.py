@@ -1,4 +1,4 @@
-"""The emulator's process: ministack, with nine things that it does not do by itself.
+"""The emulator's process: ministack, with ten things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
@@ -10,6 +10,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 - Told to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
 - ministack gives the whole of an object's version, whatever range was asked for. Here it is cut.
+- ministack's events of a versioned bucket name no version. Here, as at AWS, they do: each version becomes a job.
 - ministack wants grants of their own for batches of messages. Here, as at AWS, who may send one may send ten.
 - ministack keeps the versions of objects in memory, and reads the whole file for each range. Here they lie on the disk
   alone, and what is read of them is what was asked for.
@@ -28,6 +29,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -252,6 +254,34 @@ def cut_versions(s3: ModuleType) -> None:
     s3._get_object = get_range  # type: ignore[attr-defined]
 
 
+def name_versions(s3: ModuleType, eventbridge: ModuleType) -> None:
+    """Add the version that was written to the event that EventBridge gets of it.
+
+    ministack hands it to the function that makes the event, which leaves it out. Every event is made in a context of
+    its own, so that the version that is being told is that of the event being dispatched.
+    """
+    fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
+    told: ContextVar[str | None] = ContextVar("version", default=None)
+
+    def fire_with_version(*given: Any, version_id: str | None = None, **named: Any) -> None:
+        token = told.set(version_id)
+        try:
+            fire(*given, version_id=version_id, **named)
+        finally:
+            told.reset(token)
+
+    def dispatch_with_version(event: dict[str, Any], *given: Any) -> Any:  # noqa: ANN401 - ministack's
+        version_id = told.get()
+        if version_id and event["Source"] == "aws.s3":
+            detail = json.loads(event["Detail"])
+            detail["object"]["version-id"] = version_id
+            event = event | {"Detail": json.dumps(detail)}
+        return dispatch(event, *given)
+
+    s3._fire_s3_event = fire_with_version  # type: ignore[attr-defined]
+    eventbridge._dispatch_event = dispatch_with_version  # type: ignore[attr-defined]
+
+
 def authorize_batches_of_messages(iam_actions: ModuleType) -> None:
     """Check the action that AWS checks: its policies know no `sqs:SendMessageBatch`."""
     action_of = iam_actions._action_from_target
@@ -339,6 +369,7 @@ def main() -> None:
     s3 = import_module("ministack.services.s3")
     keep_bodies_on_disk(s3)
     cut_versions(s3)
+    name_versions(s3, import_module("ministack.services.eventbridge"))
     log_to_files(lambda_svc, logs)
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)

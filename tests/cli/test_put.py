@@ -5,12 +5,14 @@ from threading import Thread
 from time import sleep
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from batchdrop.files import job_id
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 
-from batchdrop_cli.drop import PART_BYTES, fingerprint
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.drop import PART_BYTES, fingerprint, upload
 from batchdrop_cli.progress import Stage, stage
 
 if TYPE_CHECKING:
@@ -104,6 +106,26 @@ def test_a_fingerprint_has_the_etag_that_s3_gives_an_upload(aws: "Aws", run: "Ru
     run("put", file)
     head = aws.s3.head_object(Bucket=BUCKET, Key="input/big.jsonl")
     assert fingerprint(file).matches(head["ContentLength"], head["ETag"])
+
+
+@pytest.mark.parametrize("size", [1, PART_BYTES + 1])
+def test_the_job_is_of_the_version_that_was_uploaded_although_a_newer_one_came(
+    aws: "Aws", tmp_path: Path, size: int
+) -> None:
+    file = tmp_path / "shared.jsonl"
+    file.write_bytes(bytes(size))
+    cloud = Cloud(title="", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session())
+
+    def another_drops(**_: object) -> None:
+        if len(aws.s3.list_object_versions(Bucket=BUCKET)["Versions"]) == 1:
+            aws.drop("input/shared.jsonl", BODY)
+
+    cloud.s3.meta.events.register("before-call.s3.HeadObject", another_drops)
+    job = upload(cloud, file, "input/shared.jsonl", lambda _: None)
+    mine = aws.s3.list_object_versions(Bucket=BUCKET)["Versions"][-1]
+    head = aws.s3.head_object(Bucket=BUCKET, Key="input/shared.jsonl", VersionId=mine["VersionId"])
+    assert (head["ContentLength"], mine["IsLatest"]) == (size, False)
+    assert job == job_id(BUCKET, mine["Key"], mine["VersionId"], head["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
 
 
 def test_a_folder_is_not_put(aws: "Aws", run: "Run", tmp_path: Path) -> None:

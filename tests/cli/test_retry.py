@@ -8,6 +8,7 @@ from threading import Thread
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import msgspec
 import pytest
 from batchdrop.files import job_id
@@ -18,6 +19,8 @@ from batchdrop.writes import add_retry
 from faking.outputs import a_manifest, chat, lines, result
 
 from batchdrop_cli.answers import is_cut, read_line
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.drop import copy
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -120,6 +123,20 @@ def test_the_failed_lines_are_dropped_again_beside_the_file(aws: "Aws", run: "Ru
     metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
     assert dropped(aws, RETRY) == (b'{"two": 2}\n{"four": 4}\n', metadata)
     assert dropped(aws, LIST)[0] == b"2\n4\n"
+
+
+def test_a_retry_is_the_job_of_its_own_copy_although_a_newer_version_came(aws: "Aws", first: Job) -> None:
+    cloud = Cloud(title="", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session())
+    failed = File(key="output/f.jsonl", bytes=2, lines=1, **aws.drop("output/f.jsonl", b"{}"))
+
+    def another_drops(**_: object) -> None:
+        if aws.keys(RETRY):
+            aws.drop(RETRY, b"[]")
+
+    cloud.s3.meta.events.register("before-call.s3.HeadObject", another_drops)
+    job = copy(cloud, failed, RETRY, {"batchdrop-retry-of": first.id})
+    mine = aws.s3.list_object_versions(Bucket=BUCKET, Prefix=RETRY)["Versions"][-1]
+    assert job == job_id(BUCKET, RETRY, mine["VersionId"], mine["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
 
 
 def test_a_mended_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def wait_until(true: Callable[[], bool], *, seconds: float) -> bool:
     return true()
 
 
-def drop(cloud: LocalCloud, key: str) -> None:
-    aws(cloud, "s3").put_object(Bucket=cloud.bucket, Key=key, Body=LINE)
+def drop(cloud: LocalCloud, key: str, body: bytes = LINE) -> None:
+    aws(cloud, "s3").put_object(Bucket=cloud.bucket, Key=key, Body=body)
 
 
 def is_published(cloud: LocalCloud, name: str) -> bool:
@@ -80,6 +80,18 @@ def test_a_range_of_a_version_is_that_range(state_dir: Path) -> None:
     assert s3.get_object(**of_old)["Body"].read() == b"0123456789"
     with pytest.raises(s3.exceptions.ClientError, match="InvalidRange"):
         s3.get_object(**of_old, Range="bytes=10-12")
+
+
+def test_every_version_of_a_key_becomes_a_job_of_its_own(state_dir: Path) -> None:
+    cloud = running(state_dir)
+    for number in range(1, 6):
+        drop(cloud, "input/versions.jsonl", LINE * number)
+
+    def manifests() -> list[str]:
+        found = aws(cloud, "s3").list_objects_v2(Bucket=cloud.bucket, Prefix="output/versions/").get("Contents", [])
+        return [one["Key"] for one in found if one["Key"].endswith("/manifest.json")]
+
+    assert wait_until(lambda: len(manifests()) == 5, seconds=60), manifests()
 
 
 @pytest.mark.parametrize("end", ["killed", "stopped"])
