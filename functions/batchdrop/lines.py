@@ -12,18 +12,21 @@ from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.json_text import refuse_what_is_not_utf8, refuse_what_some_cannot_read, too_deep, what_is_wrong
 from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.rules import Body, LineProblem, read_body
+from batchdrop.protocols.rules import NULL, Body, LineProblem, read_body, unset_nulls
 from batchdrop.protocols.translate.request import to_messages
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.results import ErrorCode
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
-_NULL = Raw(b"null")
 _WAYS = 1_000  # that are remembered: a file may name any number of models; memory stays constant
 _MAX_MODEL = 256  # it is part of keys in the table
+# Names that tell a line's form or endpoint: null, they are no part of a bare request of another form.
+_FORMS = frozenset({"method", "url", "body", "params", "messages", "input", "prompt"})
+_FORMS_OF_CLAUDE = _FORMS.union(anthropic.FOREIGN_PARAMETERS)
 
 
 type _Form = Literal["body", "params", "bare"]  # by what holds the request
+_COLUMNS = ("method", "url", "body", "params", "model")  # of a frame with lines of all forms: null where there is none
 _NAMES: dict[_Form, str] = {"body": '"body"', "params": '"params"', "bare": "the line"}
 
 
@@ -47,14 +50,14 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     code: ErrorCode
     message: str
-    custom_id: Raw = _NULL
+    custom_id: Raw = NULL
     provider: str | None = None
     model: str | None = None
     endpoint: str | None = None
 
 
 class _Envelope(msgspec.Struct, gc=False):
-    custom_id: Raw = _NULL
+    custom_id: Raw = NULL
     method: Raw | UnsetType = UNSET
     url: Raw | UnsetType = UNSET
     body: Raw | UnsetType = UNSET
@@ -129,8 +132,13 @@ class LineReader:
             return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
 
     def _read(self, line: bytes, envelope: _Envelope) -> Request:
+        has_nulls = b"null" in line
+        if has_nulls:
+            unset_nulls(envelope, _COLUMNS)
         form, url, raw = _open(line, envelope)
         body = _body(raw, form)
+        if has_nulls:
+            unset_nulls(body)
         way = self._way(form, url, body)
         endpoint, inputs = way.endpoint, 0
         try:
@@ -140,7 +148,8 @@ class LineReader:
                 raw = to_messages(raw, model=way.wire_model, api_version=way.api_version, drop_params=self._drop_params)
             else:
                 inputs = _check(way, endpoint, body)
-                raw = _as_sent(raw, way, has_custom_id=form == "bare" and envelope.custom_id is not _NULL)
+                is_mixed = form == "bare" and (has_nulls or envelope.custom_id is not NULL)
+                raw = _as_sent(raw, way, taken_out=_foreign_columns(raw, way) if is_mixed else ())
         except LineProblem as problem:
             problem.route = way.known(endpoint)
             raise
@@ -193,7 +202,7 @@ def _readable(custom_id: Raw) -> Raw:
     try:
         refuse_what_some_cannot_read(bytes(custom_id))
     except LineProblem:
-        return _NULL
+        return NULL
     return custom_id
 
 
@@ -290,12 +299,17 @@ def _check(way: _Way, endpoint: str, body: Body) -> int:
     return openai.check_body(body, endpoint)
 
 
-def _as_sent(body: Raw, way: _Way, *, has_custom_id: bool) -> Raw:
-    """The body without a provider's prefix, and a bare one without its custom_id."""
-    if way.wire_model == way.model and not has_custom_id:
+def _foreign_columns(line: Raw, way: _Way) -> list[str]:
+    """What a bare line holds beside its request: its custom_id, and the empty columns of other forms."""
+    names = _FORMS_OF_CLAUDE if way.is_claude else _FORMS
+    fields = _object.decode(line)
+    return [name for name, value in fields.items() if name == "custom_id" or (name in names and value == NULL)]
+
+
+def _as_sent(body: Raw, way: _Way, *, taken_out: Collection[str]) -> Raw:
+    """The body without a provider's prefix, and a bare one without what is not the request's."""
+    if way.wire_model == way.model and not taken_out:
         return body
     fields = _object.decode(body)
     fields["model"] = Raw(msgspec.json.encode(way.wire_model))
-    if has_custom_id:
-        fields.pop("custom_id", None)
-    return Raw(msgspec.json.encode(fields))
+    return Raw(msgspec.json.encode({name: value for name, value in fields.items() if name not in taken_out}))

@@ -1,5 +1,6 @@
 """One input line: its form, its route, its body byte for byte, or its error."""
 
+import itertools
 import json
 from typing import Any
 
@@ -17,6 +18,7 @@ from msgspec import Raw
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 CLAUDE = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
 NULL = Raw(b"null")
+NATIVE = '{"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body'
 
 
 def read(line: object, providers: Providers, *, api_version: str | None = None) -> Request | LineError:
@@ -166,6 +168,56 @@ def test_the_envelope_decides_so_a_claude_body_in_its_own_form_is_not_searched_f
     providers: Providers,
 ) -> None:
     assert request({"params": CLAUDE | {"stop": ["x"]}}, providers).endpoint == "/v1/messages"
+
+
+# Null is absent: frames (pandas, polars, Spark) write every column of every row
+
+NULL_COLUMNS = ("custom_id", "method", "url", "body", "params", "model")
+IN_FORMS: dict[str, tuple[dict[str, Any], str]] = {
+    "openai": ({"url": "/v1/chat/completions", "body": CHAT}, "/v1/chat/completions"),
+    "anthropic": ({"params": CLAUDE}, "/v1/messages"),
+    "bare chat": (CHAT, "/v1/chat/completions"),
+    "bare claude": (CLAUDE, "/v1/messages"),
+    "bare input": ({"model": "text-embedding-3-small", "input": "x"}, "/v1/embeddings"),
+    "bare responses": ({"model": "gpt-5", "input": "x"}, "/v1/responses"),
+    "bare prompt": ({"model": "dall-e-3", "prompt": "x"}, "/v1/images/generations"),
+}
+SUBSETS = [names for size in range(len(NULL_COLUMNS) + 1) for names in itertools.combinations(NULL_COLUMNS, size)]
+
+
+@pytest.mark.parametrize("form", IN_FORMS)
+def test_a_null_column_of_the_envelope_is_absent_in_any_combination(form: str, providers: Providers) -> None:
+    line, endpoint = IN_FORMS[form]
+    body = next((line[name] for name in ("body", "params") if name in line), line)
+    for names in SUBSETS:
+        found = request(dict.fromkeys(names) | line, providers)
+        assert (found.endpoint, found.custom_id) == (endpoint, NULL)
+        assert bytes(found.body) == json.dumps(body).encode() or json.loads(bytes(found.body)) == body
+
+
+@pytest.mark.parametrize("form", [form for form in IN_FORMS if form.startswith("bare")])
+def test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent(form: str, providers: Providers) -> None:
+    line, endpoint = IN_FORMS[form]
+    for name in ("messages", "input", "prompt"):
+        found = request({name: None} | line, providers)
+        assert (found.endpoint, json.loads(bytes(found.body))) == (endpoint, line)
+
+
+def test_a_null_column_of_openais_is_taken_out_of_a_bare_claude_line(providers: Providers) -> None:
+    found = request(dict.fromkeys(anthropic.FOREIGN_PARAMETERS) | CLAUDE, providers)
+    assert (found.endpoint, json.loads(bytes(found.body))) == ("/v1/messages", CLAUDE)
+
+
+def test_other_nulls_of_a_body_travel_byte_for_byte(providers: Providers) -> None:
+    bare = b'{ "model":"gpt-4o","messages":[1],"temperature" : null,"n":null}'
+    assert bytes(request(bare, providers).body) == bare
+    native = b'{"model":"claude-x","max_tokens":1,"messages":[1],"system":null, "input":null,"speed":null}'
+    assert bytes(request(b'{"params":' + native + b"}", providers).body) == native
+
+
+def test_null_is_no_parameter_that_a_vendor_refuses(providers: Providers) -> None:
+    line = CLAUDE | dict.fromkeys(["speed", "temperature", "top_p", "top_k", "betas", "mcp_servers"])
+    assert isinstance(read(line, providers, api_version="2026-10-21"), Request)
 
 
 # Where a line goes
@@ -410,8 +462,6 @@ def test_a_line_with_anything_else_is_not_blank(line: bytes) -> None:
 
 # Lines that cannot be sent
 
-NATIVE = '{"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body'
-
 
 @pytest.mark.parametrize(
     ("line", "error"),
@@ -425,13 +475,13 @@ NATIVE = '{"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a b
         (openai_line(CHAT, method="GET"), ("invalid_parameter", '"method" must be "POST"')),
         ({"url": 5, "body": CHAT}, ("invalid_parameter", '"url" is not a string')),
         (openai_line("text"), ("not_a_request", '"body" is not a JSON object')),
-        ({"params": None}, ("not_a_request", '"params" is not a JSON object')),
+        ({"params": None}, ("no_model", f'no "model": a line is {NATIVE}')),
         (openai_line({"messages": [1]}), ("no_model", '"body" has no "model"')),
         ({"params": {}}, ("no_model", '"params" has no "model"')),
         ({"model": "", "messages": [1]}, ("no_model", 'the line has an empty "model"')),
         ({"model": "openai/", "messages": [1]}, ("no_model", 'no model after "openai/"')),
         ({"model": 5}, ("invalid_parameter", '"model" is not a string')),
-        ({"model": None}, ("invalid_parameter", '"model" is not a string')),
+        ({"model": None}, ("no_model", f'no "model": a line is {NATIVE}')),
         (
             {"params": CHAT},
             ("not_a_request", '"params" is Anthropic\'s form, but this model goes to openai'),
@@ -513,11 +563,13 @@ def without(body: dict[str, Any], name: str) -> dict[str, Any]:
     ("line", "error"),
     [
         (without(CLAUDE, "max_tokens"), ("missing_parameter", '"max_tokens" is missing')),
+        (CLAUDE | {"max_tokens": None}, ("missing_parameter", '"max_tokens" is missing')),
+        (CLAUDE | {"messages": None}, ("missing_parameter", '"messages" is missing')),
         (without(CLAUDE, "messages"), ("missing_parameter", '"messages" is missing')),
         (CLAUDE | {"speed": "fast"}, ("unsupported_parameter", '"speed" is not possible in a batch: leave it out')),
         *(
             (CLAUDE | {"max_tokens": bad}, ("invalid_parameter", '"max_tokens" must be a whole number above 0'))
-            for bad in (0, -1, 1.5, "5", None, True)
+            for bad in (0, -1, 1.5, "5", True)
         ),
         (openai_line({"model": "gpt-4o"}), ("missing_parameter", '"messages" is missing')),
         (openai_line(CHAT | {"model": "openai/x"}, "/v1/embeddings"), ("missing_parameter", '"input" is missing')),

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, UnsetType
 from batchdrop.manifest import Usage
 from batchdrop.protocols.loose import NULL, is_something, read_field, said, text, unwrapped, utf8
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, Tokens, retryable_status
-from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks
+from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks, unset_nulls
 from batchdrop.results import ErrorCode, Response, ResultError
 
 ENDPOINT = "/v1/messages"
@@ -44,6 +44,9 @@ class _ForeignBody(msgspec.Struct, gc=False):
     presence_penalty: Raw | UnsetType = UNSET
     frequency_penalty: Raw | UnsetType = UNSET
     parallel_tool_calls: Raw | UnsetType = UNSET
+
+
+FOREIGN_PARAMETERS = _ForeignBody.__struct_fields__[1:]  # all but `messages`
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -86,7 +89,8 @@ def bare_endpoint(body: Raw) -> str:
 
 def _foreign_content(body: Raw) -> str | None:
     fields = _foreign.decode(body)
-    for name in fields.__struct_fields__[1:]:
+    unset_nulls(fields, FOREIGN_PARAMETERS)
+    for name in FOREIGN_PARAMETERS:
         if getattr(fields, name) is not UNSET:
             return f'"{name}" is OpenAI\'s'
     if fields.messages is UNSET:

@@ -34,9 +34,22 @@ class Body(msgspec.Struct, gc=False):
 
 
 read_body = msgspec.json.Decoder(Body).decode
+NULL = Raw(b"null")
 
 # Arguments of the vendors' SDK methods, not of their APIs: in a body they fail every row (inspect_ai#3272).
 SDK_ARGUMENTS = ("extra_body", "extra_headers", "extra_query")
+
+
+# Frames (pandas, polars, Spark) write every column of every row: null is what a row does not have. An SDK's arguments
+# are no parameters of the API, whatever they hold.
+_ABSENT_AS_NULL = tuple(name for name in Body.__struct_fields__ if name not in SDK_ARGUMENTS)
+
+
+def unset_nulls(fields: msgspec.Struct, names: Iterable[str] = _ABSENT_AS_NULL) -> None:
+    """Take what is null for absent; the text that it was read from stays as it is."""
+    for name in names:
+        if getattr(fields, name) == NULL:
+            setattr(fields, name, UNSET)
 
 
 class LineProblem(Exception):  # noqa: N818 - a finding about a line, turned into its error
