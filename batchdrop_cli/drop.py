@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchdrop.files import INPUT, Gone, Head, job_id
+from batchdrop.files import INPUT, SETTINGS_FILE, Gone, Head, job_id
+from batchdrop.intake import is_job
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
@@ -80,7 +81,7 @@ def check(path: Path, key: str | None) -> str:
         Mistake: No job would come of an object at this key.
     """
     path.open("rb").close()
-    return default_key(path) if key is None else check_key(key)
+    return check_key(default_key(path) if key is None else key)
 
 
 def check_key(key: str) -> str:
@@ -91,6 +92,9 @@ def check_key(key: str) -> str:
     """
     if not key.startswith(INPUT) or key.endswith("/"):
         raise Mistake(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
+    if not is_job(key) and key.rpartition("/")[2] != SETTINGS_FILE:
+        name = key.rpartition("/")[2]
+        raise Mistake(f"{key} would be no job: a name like {name} is a tool's own file. See --key.", code=WRONG_USE)
     return key
 
 

@@ -1,7 +1,11 @@
 """What a dropped file is when it is no JSONL, told by its first bytes: thousands of broken lines would not say it."""
 
 import codecs
+import csv
+import io
+import json
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
@@ -24,7 +28,19 @@ _KINDS = (  # the first bytes, what they begin, and what to do
     (b"{\0", "UTF-16", _SAVE_AS_UTF8),
     (b"\0{", "UTF-16", _SAVE_AS_UTF8),
 )
+_CSV_ROWS = 2  # a header and a row
+_SPREAD = (
+    "The file's objects are spread over several lines (pretty-printed): write each object on one line, for example "
+    "with `jq -c . FILE`, and drop it again."
+)
+_COMMAS = "The file's lines end in commas: write one object a line, with nothing between them, and drop it again."
+_CARRIAGE_RETURNS = (
+    "The file's lines end in a carriage return alone: end each in a line feed, for example with `tr '\\r' '\\n'`, "
+    "and drop it again."
+)
 _ARRAY = "The file is one JSON array: write one object a line, with no brackets around them and no commas between them."
+
+_first_value = json.JSONDecoder(strict=False, parse_int=float)  # a string may hold a line end that is not escaped
 
 
 def refuse_what_is_no_jsonl(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -48,8 +64,79 @@ def refuse_what_is_no_jsonl(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _other_kind(head: bytes) -> str | None:
     for magic, name, remedy in _KINDS:
         if head.startswith(magic):
-            return f"The file looks like {name}, not like JSONL: {remedy}, and drop it again."
-    return _ARRAY if _is_array(head.removeprefix(codecs.BOM_UTF8)) else None
+            return _looks_like(name, remedy)
+    text = head.removeprefix(codecs.BOM_UTF8)
+    return _ARRAY if _is_array(text) else _other_text(text[:_HEAD_BYTES], is_cut=len(head) >= _HEAD_BYTES)
+
+
+def _looks_like(name: str, remedy: str) -> str:
+    return f"The file looks like {name}, not like JSONL: {remedy}, and drop it again."
+
+
+def _other_text(text: bytes, *, is_cut: bool) -> str | None:
+    """What a text is of which the lines mean nothing alone; one line that is an object says that they do."""
+    whole, line_end, _ = text.rpartition(b"\n")
+    lines = [line.strip() for line in (whole if is_cut and line_end else text).split(b"\n")]
+    lines = [line for line in lines if line]
+    if not lines or _is_object(lines[0]):
+        return None
+    if _is_spread(text, lines):
+        return _SPREAD
+    if len(lines) > 1 and all(line.endswith(b",") and _is_object(line[:-1]) for line in lines[:2]):
+        return _COMMAS
+    return None if any(map(_is_object, lines)) else _kind_without_objects(text, lines)
+
+
+def _kind_without_objects(text: bytes, lines: list[bytes]) -> str | None:
+    if _is_utf_16(text):
+        return _looks_like("UTF-16", _SAVE_AS_UTF8)
+    if _has_carriage_returns(lines[0]):
+        return _CARRIAGE_RETURNS
+    if lines[0].startswith(b"<"):
+        return _looks_like("HTML or XML", "save the data itself, not the page that shows it")
+    return _looks_like("CSV", "export its rows as JSONL") if _is_csv(text, lines) else None
+
+
+def _is_spread(text: bytes, lines: list[bytes]) -> bool:
+    """Whether each object takes several lines: the first does, and no object on a line of its own follows it."""
+    if not lines[0].startswith(b"{"):
+        return False
+    decoded = text.decode(errors="replace").lstrip()
+    try:
+        _, end = _first_value.raw_decode(decoded)
+    except (ValueError, RecursionError):  # longer than what is looked at, or broken
+        return lines[0] == b"{" and len(lines) > 1 and lines[1].startswith(b'"')
+    rest = decoded[end:].lstrip(" \t\r\n,")
+    following, line_end, _ = rest.partition("\n")
+    is_alone = bool(line_end) and not _is_object(following.strip().encode())
+    return "\n" in decoded[:end] and (not rest or (rest.startswith("{") and is_alone))
+
+
+def _is_utf_16(text: bytes) -> bool:
+    begun = text.lstrip(b" \t\r\n\0")
+    return begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or begun[1:2] == b"\0"
+
+
+def _has_carriage_returns(line: bytes) -> bool:
+    pieces = [piece for piece in line.split(b"\r") if piece.strip()]
+    return len(pieces) > 1 and _is_object(pieces[0]) and pieces[1].lstrip().startswith(b"{")
+
+
+def _is_csv(text: bytes, lines: list[bytes]) -> bool:
+    """Whether a header and a row have as many cells, two at least; a JSON object begins nowhere."""
+    if len(lines) < _CSV_ROWS or any(line.startswith(b"{") for line in lines):
+        return False
+    decoded = text.decode(errors="replace")
+    return any(_has_columns(decoded, delimiter) for delimiter in ",;\t|")
+
+
+def _has_columns(text: str, delimiter: str) -> bool:
+    try:
+        rows = list(islice(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)), _CSV_ROWS))
+    except csv.Error:
+        return False
+    header = rows[0]
+    return len(rows) == _CSV_ROWS and len(header) > 1 and all(header) and len(header) == len(rows[1])
 
 
 def _is_array(head: bytes) -> bool:
@@ -61,6 +148,10 @@ def _is_array(head: bytes) -> bool:
         return not rest.strip()
     second, line_end, _ = rest.lstrip().partition(b"\n")
     return not (line_end and _is_json(second))
+
+
+def _is_object(line: bytes) -> bool:
+    return line.startswith(b"{") and _is_json(line)
 
 
 def _is_json(line: bytes) -> bool:

@@ -18,6 +18,11 @@ from batchdrop.writes import Write, add_retry, name_version
 
 logger = Logger(child=True)
 
+# Beside their data, Spark, Hadoop and Databricks write `_SUCCESS`, checksums, marks of folders and of commits, and
+# files that are moved when they are whole; macOS and Windows write what they show a folder by.
+_NO_JOBS = frozenset({files.SETTINGS_FILE, "_SUCCESS", ".DS_Store", "Thumbs.db", "desktop.ini"})
+_NO_JOBS_BEGIN = ("._", "_started_", "_committed_")
+_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_")
 _SETTINGS_BYTES = 64 * 1024
 
 
@@ -32,8 +37,11 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_job(key: str) -> bool:
-    """Whether an object is one to process: all under `input/`, but folder markers and settings."""
-    return key.startswith(files.INPUT) and not key.endswith("/") and key.rpartition("/")[2] != files.SETTINGS_FILE
+    """Whether an object is one to process: all under `input/`, but folder markers, settings, and tools' own files."""
+    folder, _, name = key.rpartition("/")
+    if not key.startswith(files.INPUT) or not name or name in _NO_JOBS or "_temporary" in folder.split("/"):
+        return False
+    return not name.startswith(_NO_JOBS_BEGIN) and not name.endswith(_NO_JOBS_END)
 
 
 def take_object(dropped: Dropped, services: Services) -> Job | None:

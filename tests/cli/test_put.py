@@ -53,6 +53,14 @@ def test_a_key_outside_input_is_wrong_use(aws: "Aws", run: "Run", file: Path) ->
     assert aws.keys() == []
 
 
+@pytest.mark.parametrize("name", ["_SUCCESS", "._a.jsonl", "a.jsonl.crc"])
+def test_a_file_that_would_be_no_job_is_not_uploaded(aws: "Aws", run: "Run", tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(BODY)
+    said = f"input/{name} would be no job: a name like {name} is a tool's own file. See --key.\n"
+    assert run("put", tmp_path / name) == (2, "", said)
+    assert aws.keys() == []
+
+
 @pytest.mark.parametrize("state", [JobState.PLANNING, JobState.RUNNING, JobState.PUBLISHING])
 def test_the_same_bytes_already_running_are_refused(
     aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job], state: JobState

@@ -32,6 +32,7 @@ _STEPS, _STORE, _FAULTS = "tests/steps/", "tests/store/test_moves.py::", "tests/
 _DOUBT, _CANCEL, _ROUNDS = (f"{_STEPS}test_{name}.py::" for name in ("doubt", "cancel", "rounds"))
 _PROVIDERS, _WHOLE, _RULES = (f"{_STEPS}test_{name}.py::" for name in ("providers", "whole_path", "rules"))
 _WIRE = "tests/unit/test_wire.py::"
+_LINES, _KINDS = "tests/unit/test_lines.py::", "tests/unit/test_file_kinds.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -154,6 +155,46 @@ MUTATIONS = (
         "            self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS\n",
         '            found = ProviderBatch(id=due.batch_id or "", ended_as="failed")\n',
         f"{_RULES}test_a_batch_that_is_unknown_for_a_while_is_paid_once",
+    ),
+    # Lines as people write them
+    Mutation(
+        "null is absent in the envelope",
+        "lines.py",
+        """            unset_nulls(envelope, _COLUMNS)
+""",
+        """            pass
+""",
+        f"{_LINES}test_a_null_column_of_the_envelope_is_absent_in_any_combination",
+    ),
+    Mutation(
+        "null tells no endpoint",
+        "lines.py",
+        """            unset_nulls(body)
+""",
+        """            pass
+""",
+        f"{_LINES}test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent",
+    ),
+    Mutation(
+        "one broken record over two lines does not refuse its file",
+        "file_kinds.py",
+        """(rest.startswith("{") and is_alone)""",
+        """rest.startswith("{")""",
+        f"{_KINDS}test_a_file_of_which_the_first_line_alone_is_broken_is_read",
+    ),
+    Mutation(
+        "one object among the lines says that they are read",
+        "file_kinds.py",
+        "return None if any(map(_is_object, lines)) else",
+        "return",
+        f"{_KINDS}test_no_line_before_good_ones_makes_the_file_another_kind",
+    ),
+    Mutation(
+        "what tools write beside their data is no job",
+        "intake.py",
+        """ or "_temporary" in folder.split("/")""",
+        "",
+        "tests/steps/test_bad_input.py::test_folder_markers_settings_and_what_tools_leave_behind_are_no_jobs",
     ),
     # State
     Mutation(

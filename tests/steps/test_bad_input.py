@@ -308,6 +308,10 @@ def looks_like(what: str, remedy: str) -> str:
 ZIP = looks_like("zip or an Excel workbook (.xlsx)", "unpack it, or export its rows as JSONL")
 UTF_16 = looks_like("UTF-16", "save it as UTF-8")
 ARRAY = "The file is one JSON array: write one object a line, with no brackets around them and no commas between them."
+SPREAD = (
+    "The file's objects are spread over several lines (pretty-printed): write each object on one line, for example "
+    "with `jq -c . FILE`, and drop it again."
+)
 FILES = {
     "an empty file": (b"", "The file is empty."),
     "gzip": (gzip.compress(jsonl(GOOD)), looks_like("gzip", "name it .jsonl.gz")),
@@ -325,6 +329,12 @@ FILES = {
     "UTF-16, big-endian, with a byte-order mark": (b"\xfe\xff" + jsonl(GOOD).decode().encode("utf-16-be"), UTF_16),
     "UTF-16 without a byte-order mark": (jsonl(GOOD).decode().encode("utf-16-le"), UTF_16),
     "UTF-32": (jsonl(GOOD).decode().encode("utf-32"), looks_like("UTF-32", "save it as UTF-8")),
+    "objects over several lines": (
+        json.dumps(GOOD[0], indent=2).encode() * 2,
+        SPREAD,
+    ),
+    "a CSV": (b"custom_id,prompt\na,hello\nb,bye\n", looks_like("CSV", "export its rows as JSONL")),
+    "UTF-16 behind a blank line": (("\n" + jsonl(GOOD).decode()).encode("utf-16-le"), UTF_16),
     "a JSON array in one line": (json.dumps(GOOD).encode() + b"\n", ARRAY),
     "a JSON array with an object a line": (b"[\n" + b",\n".join(jsonl(GOOD).split(b"\n")[:-1]) + b"\n]\n", ARRAY),
     "a JSON array, indented": (json.dumps(GOOD, indent=2).encode(), ARRAY),
@@ -429,12 +439,35 @@ def test_a_name_that_just_fits_keeps_its_folder(cloud: Cloud) -> None:
     assert beyond.manifest.files.results[0].key == f"output/{beyond.manifest.job}/results.jsonl"
 
 
-@pytest.mark.parametrize(
-    "key", ["input/", "input/folder/", "input/folder.jsonl/", "input/batchdrop.toml", "input/a/batchdrop.toml"]
-)
-def test_folder_markers_and_settings_are_no_jobs(key: str, cloud: Cloud) -> None:
-    assert cloud.drop(key, b"") is None
+NO_JOBS = [
+    "input/",
+    "input/folder/",
+    "input/folder.jsonl/",
+    "input/batchdrop.toml",
+    "input/a/batchdrop.toml",
+    "input/frame.jsonl/_SUCCESS",
+    "input/frame.jsonl/.part-00000.jsonl.crc",
+    "input/frame.jsonl/_temporary/0/task_1/part-00000.jsonl",
+    "input/frame.jsonl/_started_1",
+    "input/frame.jsonl/_committed_1",
+    "input/frame.jsonl_$folder$",
+    "input/a.jsonl._COPYING_",
+    "input/._a.jsonl",
+    "input/.DS_Store",
+    "input/Thumbs.db",
+    "input/desktop.ini",
+]
+
+
+@pytest.mark.parametrize("key", NO_JOBS)
+def test_folder_markers_settings_and_what_tools_leave_behind_are_no_jobs(key: str, cloud: Cloud) -> None:
+    assert cloud.drop(key, b"{}") is None
     assert cloud.jobs() == []
+
+
+@pytest.mark.parametrize("name", ["_a.jsonl", ".a.jsonl", "_SUCCESS.jsonl", "a.crc.jsonl", "_temporary.jsonl"])
+def test_a_file_whose_name_only_resembles_such_a_one_is_a_job(name: str, cloud: Cloud) -> None:
+    assert cloud.drop(f"input/{name}", b"{}") is not None
 
 
 # One file, and what happens to it; and very many
