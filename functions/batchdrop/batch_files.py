@@ -1,6 +1,7 @@
 """The files of batches: their request lines, and which line of the split each request came from."""
 
 import hashlib
+import re
 from array import array
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +13,8 @@ from batchdrop.plans import PlannedBatch
 from batchdrop.services import Services
 
 _WRITE_BUFFER = 256 * 1024
+# Where Python's str.splitlines ends a line, as UTF-8; what else ends one there is never raw in JSON's texts.
+_LINE_SEPARATOR = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
 
 
 def custom_id_prefix(deployment: str, token: str) -> str:
@@ -36,6 +39,11 @@ def wire_body(line: bytes) -> bytes:
     after_id = text.index(b'",') + 1  # our custom_id holds no quote
     mark = b',"params":' if text.startswith(b',"params":', after_id) else b',"body":'
     return text[text.index(mark, after_id) + len(mark) : -1]
+
+
+def escape_line_separators(body: bytes | Raw) -> bytes:
+    """The same JSON, with U+0085, U+2028 and U+2029 as escapes: they stand in its texts only."""
+    return _LINE_SEPARATOR.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), bytes(body))
 
 
 def round_name(split: int, round_: int) -> str:
@@ -78,6 +86,8 @@ class BatchWriter:
 
     def add(self, group: Group, body: bytes | Raw, inputs: int, place: int) -> None:
         """Put a request into a batch. `place` is its line's place in the plan's index."""
+        if self._services.providers[group.provider].escape_line_separators:
+            body = escape_line_separators(body)
         filled, closed = self._packer.fit(group, memoryview(body).nbytes, inputs)
         if closed is not None:
             self._close(closed)

@@ -63,6 +63,13 @@ MUTATIONS = (
         f"{_WIRE}test_no_request_is_chunked_and_each_body_tells_its_length",
     ),
     Mutation(
+        "a provider's setting escapes what ends a line for its server",
+        "batch_files.py",
+        "].escape_line_separators:",
+        "].default:",
+        f"{_STEPS}test_line_separators.py::test_a_server_that_splits_at_unicodes_line_ends_gets_one_line_per_request",
+    ),
+    Mutation(
         "the key goes where the API version documents it",
         "providers/anthropic.py",
         "if version >= _BEARER_SINCE",

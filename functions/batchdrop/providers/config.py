@@ -76,6 +76,8 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         headers: Sent with every call; `{key}` in a value stands for the key.
         api_version: Anthropic's API version.
         betas: Anthropic's betas.
+        escape_line_separators: Whether U+0085, U+2028 and U+2029 are sent as JSON escapes, for servers that end a line
+            of a request file at them.
     """
 
     protocol: Protocol
@@ -86,6 +88,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     headers: dict[str, str] = {}
     api_version: _Version | None = None
     betas: tuple[_Beta, ...] = ()
+    escape_line_separators: bool = False
     limits: Limits = Limits()
     name: str = ""
 
