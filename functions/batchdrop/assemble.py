@@ -25,7 +25,7 @@ from batchdrop.lines import MAX_LINE_BYTES, is_translated
 from batchdrop.manifest import ModelCounts
 from batchdrop.parts import Part, RouteTally, Sealed, Tally
 from batchdrop.plan import read_plan
-from batchdrop.plans import IndexedLine, Opened, Plan, read_index, read_members
+from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, read_index, read_members
 from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Outcome
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.providers.config import Protocol
@@ -342,9 +342,7 @@ class _Assembly:
 
     def _unsent(self, line: IndexedLine) -> Result:
         number = self._lines_before + line.number
-        error = line.error
-        if error is None:
-            raise LookupError(f"{self._job.id}: line {number} is in no batch of its plan")
+        error = line.error or self._unwritten(line)
         self._tally.fail(error.code)
         return Result(
             id=None,
@@ -360,6 +358,11 @@ class _Assembly:
             batch_id=None,
             attempts=0,
         )
+
+    def _unwritten(self, line: IndexedLine) -> IndexedError:
+        """Why a line that was planned is in no batch: when one was replaced, its body was none for every reader."""
+        route, why = self._plan.routes[line.route], "not JSON for every reader: it was in no batch that could be sent"
+        return IndexedError(ErrorCode.INVALID_JSON, why, route.provider, route.model, route.endpoint)
 
     def _answer(self, line: IndexedLine, place: int, sent: _Sent, position: int) -> Result:
         route, counts = self._plan.routes[line.route], self._routes[line.route]

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from msgspec import Raw
 
+from batchdrop.json_text import reject_unportable_object
 from batchdrop.packing import Bin, Group, Packer, Room
 from batchdrop.plans import PlannedBatch
 from batchdrop.services import Services
@@ -15,6 +16,7 @@ from batchdrop.services import Services
 _WRITE_BUFFER = 256 * 1024
 # Where Python's str.splitlines ends a line, as UTF-8; what else ends one there is never raw in JSON's texts.
 _LINE_SEPARATOR = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
+_LINE_ENDS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 
 def custom_id_prefix(deployment: str, token: str) -> str:
@@ -44,6 +46,24 @@ def wire_body(line: bytes) -> bytes:
 def escape_line_separators(body: bytes | Raw) -> bytes:
     """The same JSON, with U+0085, U+2028 and U+2029 as escapes: they stand in its texts only."""
     return _LINE_SEPARATOR.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), bytes(body))
+
+
+def one_line(body: bytes | Raw, *, is_checked: bool = False) -> bytes | Raw:
+    """A body as it may stand in a request file.
+
+    A create joins the lines of a file to one document: a second line in a body would end the whole batch.
+
+    Args:
+        body: A JSON object. Its line ends become blanks: in JSON they mean as much, and cannot stand in texts.
+        is_checked: Whether it is a piece of an input line that was checked, as it stands.
+
+    Raises:
+        LineProblem: Not every reader would take it.
+    """
+    text = bytes(body)
+    if not is_checked:
+        reject_unportable_object(text)
+    return body if b"\n" not in text and b"\r" not in text else text.translate(_LINE_ENDS_TO_BLANKS)
 
 
 def round_name(split: int, round_: int) -> str:
@@ -84,8 +104,13 @@ class BatchWriter:
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
 
-    def add(self, group: Group, body: bytes | Raw, inputs: int, place: int) -> None:
-        """Put a request into a batch. `place` is its line's place in the plan's index."""
+    def add(self, group: Group, body: bytes | Raw, inputs: int, place: int, *, is_checked: bool = False) -> None:
+        """Put a request into a batch. `place` is its line's place in the plan's index; for the others see `one_line`.
+
+        Raises:
+            LineProblem: Its body cannot be sent; it is in no batch.
+        """
+        body = one_line(body, is_checked=is_checked)
         if self._services.providers[group.provider].escape_line_separators:
             body = escape_line_separators(body)
         filled, closed = self._packer.fit(group, memoryview(body).nbytes, inputs)

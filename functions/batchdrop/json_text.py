@@ -28,6 +28,7 @@ _HALF_AT_THE_END = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}.{0,5}\Z", re.DOTA
 _SURROGATE_TROUBLE = ("invalid utf-16 surrogate pair", "unexpected end of hex escape")
 _HALF = "half of a surrogate pair (a character cut in two)"
 _anything = msgspec.json.Decoder()
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def refuse_what_is_not_utf8(line: bytes) -> None:
@@ -72,6 +73,25 @@ def refuse_what_some_cannot_read(text: bytes) -> None:
                     f"not JSON for every reader: the number {_shown(token[0])} at byte {token.start()} is too large"
                 )
                 raise LineProblem(ErrorCode.INVALID_JSON, message)
+
+
+def reject_unportable_object(text: bytes) -> None:
+    """Check a request's body that is not a piece of an input line which was checked.
+
+    Raises:
+        LineProblem: It is not one JSON object that every reader takes.
+    """
+    if not text.isascii():
+        refuse_what_is_not_utf8(text)
+    try:
+        _object.decode(text)
+    except RecursionError:
+        raise too_deep() from None
+    except msgspec.ValidationError:
+        raise LineProblem(ErrorCode.NOT_A_REQUEST, "not a JSON object") from None
+    except msgspec.DecodeError as error:
+        raise LineProblem(ErrorCode.INVALID_JSON, what_is_wrong(text, error)) from None
+    refuse_what_some_cannot_read(text)
 
 
 def too_deep() -> LineProblem:

@@ -10,7 +10,13 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from batchdrop.json_text import refuse_what_is_not_utf8, refuse_what_some_cannot_read, too_deep, what_is_wrong
+from batchdrop.json_text import (
+    refuse_what_is_not_utf8,
+    refuse_what_some_cannot_read,
+    reject_unportable_object,
+    too_deep,
+    what_is_wrong,
+)
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.rules import NULL, Body, LineProblem, read_body, unset_nulls
 from batchdrop.protocols.translate.request import to_messages
@@ -146,6 +152,7 @@ class LineReader:
                 endpoint = anthropic.bare_endpoint(raw) if way.is_claude else openai.bare_endpoint(body, way.wire_model)
             if way.is_claude and endpoint != anthropic.ENDPOINT:
                 raw = to_messages(raw, model=way.wire_model, api_version=way.api_version, drop_params=self._drop_params)
+                reject_unportable_object(bytes(raw))  # what strings of the line held may be nested, too
             else:
                 inputs = _check(way, endpoint, body)
                 is_mixed = form == "bare" and (has_nulls or envelope.custom_id is not NULL)

@@ -25,6 +25,7 @@ from batchdrop.ledgers import estimate_of
 from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.packing import MAX_ROUTES, Routes, TooManyGroups, ledger_of
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
+from batchdrop.protocols.rules import LineProblem
 from batchdrop.records import Batch, Job, Source, Split
 from batchdrop.results import ErrorCode
 from batchdrop.services import Services
@@ -257,6 +258,17 @@ def _too_long(offset: int) -> LineError:
     return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
 
 
+def _refused(read: Request, code: ErrorCode, message: str) -> LineError:
+    return LineError(
+        code=code,
+        message=message,
+        custom_id=read.custom_id,
+        provider=read.provider,
+        model=read.model,
+        endpoint=read.endpoint,
+    )
+
+
 class _PlanWriter:
     """Reads a split once, writes its request files, members and line index, and tells the plan."""
 
@@ -318,21 +330,23 @@ class _PlanWriter:
         read = _too_long(offset) if text is None else self._reader.read(text)
         if isinstance(read, Request):
             try:
-                route, group = self._routes.of(read)
+                route = self._add(read)
             except TooManyGroups:
-                read = LineError(
-                    code=ErrorCode.TOO_MANY_GROUPS,
-                    message=f"over {MAX_ROUTES} models and endpoints are mixed in this part of the file",
-                    custom_id=read.custom_id,
-                    provider=read.provider,
-                    model=read.model,
-                    endpoint=read.endpoint,
-                )
+                why = f"over {MAX_ROUTES} models and endpoints are mixed in this part of the file"
+                read = _refused(read, ErrorCode.TOO_MANY_GROUPS, why)
+            except LineProblem as problem:
+                read = _refused(read, problem.code, problem.message)
             else:
-                self._batches.add(group, read.body, read.inputs, self._placed)
-                self._placed += 1
                 return IndexedLine(number, offset, length, route, read.custom_id)
         return self._failed(number, offset, length, read)
+
+    def _add(self, read: Request) -> int:
+        """Put a request into a batch; the number of its route."""
+        route, group = self._routes.of(read)
+        is_translated = group.endpoint != read.endpoint
+        self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
+        self._placed += 1
+        return route
 
     def _failed(self, number: int, offset: int, length: int, read: LineError) -> IndexedLine:
         self._invalid += 1

@@ -6,6 +6,7 @@ either lets the split be assembled, or puts all that is to be sent again into ne
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from batchdrop.pauses import account_refused
 from batchdrop.plan import batch_rows
 from batchdrop.plans import PlannedBatch, read_members
 from batchdrop.protocols import openai
+from batchdrop.protocols.rules import LineProblem
 from batchdrop.providers.config import NotConfigured
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
@@ -161,7 +163,8 @@ def copy_requests(
         if position == following and line.bytes is not None:
             body = wire_body(line.bytes)
             inputs = openai.check(msgspec.Raw(body), batch.endpoint) if batch.endpoint == openai.EMBEDDINGS else 0
-            writer.add(group, body, inputs, members[position])
+            with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
+                writer.add(group, body, inputs, members[position])
             following = next(wanted, None)
 
 

@@ -330,6 +330,28 @@ MUTATIONS = (
         "tries = 0",
         f"{_STEPS}test_breaker.py::test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow",
     ),
+    # Request files
+    Mutation(
+        "a body becomes one line where its request file is written",
+        "batch_files.py",
+        'return body if b"\\n" not in text and b"\\r" not in text else text.translate(_LINE_ENDS_TO_BLANKS)',
+        "return body",
+        f"{_STEPS}test_translated.py::test_tool_arguments_of_many_lines_are_sent_with_their_neighbours",
+    ),
+    Mutation(
+        "a body that was made or copied is checked where its request file is written",
+        "batch_files.py",
+        "if not is_checked:",
+        "if False:",
+        f"{_STEPS}test_translated.py::test_a_body_that_some_cannot_read_is_not_copied_to_another_batch",
+    ),
+    Mutation(
+        "the arguments of a tool's call are checked as a line is",
+        "protocols/translate/messages.py",
+        "reject_unportable_object(arguments)",
+        "pass",
+        f"{_STEPS}test_translated.py::test_tool_arguments_that_some_cannot_read_are_that_lines_error",
+    ),
     # Bytes
     Mutation(
         "a manifest is never overwritten",

@@ -1,6 +1,12 @@
 """Chat completions for Claude: sent as Messages requests, back as chat completions in their lines' places."""
 
-from faking.cloud import Cloud
+from typing import Any
+
+import pytest
+from batchdrop.batch_files import BatchWriter
+from batchdrop.packing import Group
+from batchdrop.rounds import copy_requests
+from faking.cloud import Cloud, jsonl
 from faking.lines import CHAT, CLAUDE, MESSAGES, chat, claude, got, mixed, wanted
 
 
@@ -34,3 +40,57 @@ def test_what_a_job_may_drop_is_dropped_and_nothing_else(cloud: Cloud) -> None:
     assert out.results[1]["error"]["message"] == (
         'Line 2: "n" has no equal in Anthropic\'s Messages API: leave it out, or list "n" in drop_params.'
     )
+
+
+def calling(arguments: str) -> dict[str, Any]:
+    """A chat line for Claude with a call of a tool in its history."""
+    line = chat("What is it?", "calling", model=CLAUDE)
+    function = {"name": "f", "arguments": arguments}
+    line["body"]["messages"] += [
+        {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "done"},
+    ]
+    return line
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{\n  "a": 1\n}', '{\r\n\t"a": 1,\r\n\t"b": [\r\n]\r\n}', '\n{"a":\r1}\n', " \n "]
+)
+def test_tool_arguments_of_many_lines_are_sent_with_their_neighbours(cloud: Cloud, arguments: str) -> None:
+    lines = [claude("before"), calling(arguments), chat("after", model=CLAUDE)]
+    out = cloud.run("input/pretty.jsonl", lines)
+    assert [got(result) for result in out.results] == [wanted(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ('{"a": 1e400}', "invalid_parameter"),
+        ('{"a": ' + "[" * 5_000 + "]" * 5_000 + "}", "invalid_parameter"),
+        ('{"a": ' + "[" * 498 + "]" * 498 + "}", "too_deep"),  # only with the request around it
+        ('{"a": NaN}', "invalid_parameter"),
+        ('{"a": 1}\n{"b": 2}', "invalid_parameter"),
+        ('{"a": "\\ud800"}', "invalid_parameter"),
+    ],
+    ids=["1e400", "5,000 levels", "499 levels", "NaN", "two", "half a character"],
+)
+def test_tool_arguments_that_some_cannot_read_are_that_lines_error(cloud: Cloud, arguments: str, code: str) -> None:
+    lines = [claude("before"), calling(arguments), claude("after")]
+    out = cloud.run("input/unreadable.jsonl", lines)
+    assert [result["error"] and result["error"]["code"] for result in out.results] == [None, code, None]
+    assert cloud.simulator.charges()["anthropic"]["requests"] == 2
+
+
+def test_a_body_that_some_cannot_read_is_not_copied_to_another_batch(cloud: Cloud, tmp_path: Any) -> None:
+    job = cloud.drop("input/copied.jsonl", jsonl([claude("one"), claude("two"), claude("three")]))
+    assert job is not None
+    cloud.deliver("plan")
+    (batch,) = cloud.services.store.batches(job, 0)
+    written = cloud.services.files.get(batch.requests_key)
+    cloud.services.files.put(batch.requests_key, written.replace(b'"two"', b"1e400"))
+    writer = BatchWriter("00000-1", "work/copied/", tmp_path, cloud.services, split=0)
+    group = Group(provider="anthropic", endpoint=MESSAGES, model=None)
+    copy_requests(batch, group, range(3), writer, cloud.services)
+    (copied,) = writer.finish()
+    text = cloud.services.files.get(copied.requests_key)
+    assert (copied.requests, b"one" in text, b"1e400" in text, b"three" in text) == (2, True, False, True)

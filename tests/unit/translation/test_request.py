@@ -14,6 +14,7 @@ HI = [{"role": "user", "content": "Hi"}]
 ASKED = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 CLAUDES_TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {}}}
+ARGUMENTS = "a JSON object in a string"
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 
 
@@ -470,7 +471,7 @@ def test_a_refusal_of_before_is_what_the_assistant_said() -> None:
             [*HI, {"role": "assistant", "tool_calls": [call("a", "[1]")]}],
             (
                 "invalid_parameter",
-                '"messages[1].tool_calls[0].function.arguments" is not a JSON object in a string',
+                f'"messages[1].tool_calls[0].function.arguments" must be {ARGUMENTS}, and is not a JSON object',
             ),
         ),
         (

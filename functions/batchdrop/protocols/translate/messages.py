@@ -9,9 +9,10 @@ from typing import Any
 
 from msgspec import Raw
 
+from batchdrop.json_text import reject_unportable_object
 from batchdrop.protocols.rules import LineProblem
 from batchdrop.protocols.translate.content import Block, read_content, text_block
-from batchdrop.protocols.translate.fields import Fields, invalid, members, objects, text, untranslatable
+from batchdrop.protocols.translate.fields import Fields, invalid, objects, text, untranslatable
 from batchdrop.results import ErrorCode
 
 type Turn = dict[str, Any]
@@ -105,8 +106,9 @@ class Conversation:
 def _arguments(function: Fields) -> Raw:
     where = function.path("arguments")
     written = text(function.need("arguments"), where).strip() or "{}"
+    arguments = written.encode()
     try:
-        members(arguments := Raw(written.encode()), where)
-    except LineProblem:
-        raise invalid(where, "is not a JSON object in a string") from None
-    return arguments
+        reject_unportable_object(arguments)
+    except LineProblem as problem:
+        raise invalid(where, f"must be a JSON object in a string, and is {problem.message}") from None
+    return Raw(arguments)
