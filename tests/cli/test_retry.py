@@ -1,4 +1,3 @@
-import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from batchdrop.manifest import Counts, File, Files, ResultsFile
 from batchdrop.records import Job
 from batchdrop.states import JobState
 from batchdrop.writes import add_retry
+from faking.compression import gzipped
 from faking.outputs import a_manifest, chat, lines, result
 
 from batchdrop_cli.answers import is_cut, read_line
@@ -276,7 +276,7 @@ def test_cut_answers_are_not_sent_again_as_they_are(aws: "Aws", run: "Run", firs
 
 def test_cut_lines_of_a_compressed_file_are_saved_as_they_were(run: "Run", shelf: Shelf, tmp_path: Path) -> None:
     job = shelf.finish(FIRST, [result(1, CHAT, chat("1")), cut(2)], key="input/x.jsonl.gz")
-    shelf.aws.drop("input/x.jsonl.gz", gzip.compress(b'{"a": 1}\n{"b": 2}'))
+    shelf.aws.drop("input/x.jsonl.gz", gzipped(b'{"a": 1}\n{"b": 2}'))
     file = tmp_path / "cut.jsonl"
     assert run("retry", job.id, "--finish", "length", "--save", file).code == 0
     assert file.read_bytes() == b'{"b": 2}\n'

@@ -1,4 +1,3 @@
-import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from backports import zstd
 from batchdrop.providers.config import load_providers
+from faking.compression import gzipped
 
 from batchdrop_cli.check import check_file
 from local_cloud import PROVIDERS_FILE
@@ -37,7 +37,7 @@ def test_a_good_file_is_counted_by_provider_model_and_endpoint(run: "Run", file:
     ]
 
 
-@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("zst", zstd.compress)])
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzipped), ("zst", zstd.compress)])
 def test_a_compressed_file_is_read_as_the_plain_one(
     run: "Run", file: Path, ending: str, pack: Callable[[bytes], bytes]
 ) -> None:
@@ -110,7 +110,7 @@ def test_what_is_no_file_of_lines_is_said_in_a_sentence(
 @pytest.mark.parametrize(
     ("name", "body", "said"),
     [
-        ("a.jsonl", gzip.compress(CHAT), "looks like gzip, not like JSONL: name it .jsonl.gz, and drop it again."),
+        ("a.jsonl", gzipped(CHAT), "looks like gzip, not like JSONL: name it .jsonl.gz, and drop it again."),
         ("a.jsonl", zstd.compress(CHAT), "looks like zstd, not like JSONL: name it .jsonl.zst, and drop it again."),
         ("a.jsonl", (CHAT.decode() + "\n").encode("utf-16"), "looks like UTF-16, not like JSONL: save it as UTF-8"),
         ("a.jsonl", b"PAR1" + bytes(100), "looks like Parquet, not like JSONL: export its rows as JSONL"),
@@ -120,7 +120,7 @@ def test_what_is_no_file_of_lines_is_said_in_a_sentence(
             "looks like zip or an Excel workbook (.xlsx), not like JSONL:",
         ),
         ("a.jsonl", b"[\n" + CHAT + b",\n" + CHAT + b"\n]\n", "is one JSON array: write one object a line"),
-        ("a.jsonl.gz", gzip.compress(b"[" + CHAT + b"]"), "is one JSON array: write one object a line"),
+        ("a.jsonl.gz", gzipped(b"[" + CHAT + b"]"), "is one JSON array: write one object a line"),
         ("a.jsonl.gz", CHAT, "is not gzip, although its name says so."),
     ],
 )

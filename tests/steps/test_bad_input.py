@@ -1,6 +1,5 @@
 """Whatever is dropped: each line gives an answer or a clear error, and each file results or a reason."""
 
-import gzip
 import io
 import json
 import zipfile
@@ -15,6 +14,7 @@ from batchdrop.intake import take_object
 from batchdrop.lines import MAX_LINE_BYTES
 from faking.cloud import BUCKET, Cloud, Outcome, jsonl
 from faking.cloud import cloud as new_cloud
+from faking.compression import gzipped
 from faking.lines import chat, claude, got, wanted
 
 # Lines. All of them are dropped in one file, each between two good ones.
@@ -314,7 +314,7 @@ SPREAD = (
 )
 FILES = {
     "an empty file": (b"", "The file is empty."),
-    "gzip": (gzip.compress(jsonl(GOOD)), looks_like("gzip", "name it .jsonl.gz")),
+    "gzip": (gzipped(jsonl(GOOD)), looks_like("gzip", "name it .jsonl.gz")),
     "zstd": (b"\x28\xb5\x2f\xfd\x24\x01", looks_like("zstd", "name it .jsonl.zst")),
     "bzip2": (b"BZh91AY&SY", looks_like("bzip2", "unpack it")),
     "xz": (b"\xfd7zXZ\x00\x00", looks_like("xz", "unpack it")),

@@ -1,6 +1,5 @@
 """Compressed files: inflated once, and ordinary from then on, whoever dies on the way."""
 
-import gzip
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,11 +10,11 @@ from batchdrop.plan import plan_split
 from batchdrop.states import JobState, SplitState
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
+from faking.compression import PACK, gzipped
 from faking.lines import chat, claude, got, wanted
 
 LINES = [chat("one", 1), claude("two", 2), b"", b"not json", chat("three"), chat("four"), claude("five", None)]
 BODY = jsonl(LINES)
-PACK: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "zst": zstd.compress}
 KINDS = pytest.mark.parametrize("kind", ["gz", "zst"])
 SPLIT = 400
 
@@ -173,7 +172,7 @@ def test_a_worker_that_wakes_up_when_another_has_inflated_changes_nothing(cloud:
     [
         ("gz", b"{}\n", "The file is not gzip, although its name says so."),
         ("zst", zstd.compress(BODY)[:-9], "The file is cut: its zstd data has no end."),
-        ("gz", gzip.compress(b""), "The file is empty."),
+        ("gz", gzipped(b""), "The file is empty."),
     ],
 )
 def test_what_cannot_be_inflated_fails_the_job_before_anything_is_paid(
