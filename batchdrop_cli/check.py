@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from batchdrop.compressed import BYTES_PER_SECOND, inflate
 from batchdrop.errors import Unprocessable
+from batchdrop.estimates import measure_media
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
 from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
@@ -54,7 +55,8 @@ class _Batches:
             self._before, self._split = self.count, split
             self._packer, self._routes = Packer(self._providers), Routes(self._providers, JobSettings())
         _, group = self._routes.of(request)
-        self._packer.fit(group, len(bytes(request.body)), request.inputs)
+        body = bytes(request.body)
+        self._packer.fit(group, len(body), request.inputs, measure_media(body, group.model))
 
     @property
     def count(self) -> int:

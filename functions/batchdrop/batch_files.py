@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from msgspec import Raw
 
+from batchdrop.estimates import measure_media
 from batchdrop.json_text import reject_unportable_object
 from batchdrop.packing import Bin, Group, Packer, Room
 from batchdrop.plans import PlannedBatch
@@ -113,7 +114,8 @@ class BatchWriter:
         body = one_line(body, is_checked=is_checked)
         if self._services.providers[group.provider].escape_line_separators:
             body = escape_line_separators(body)
-        filled, closed = self._packer.fit(group, memoryview(body).nbytes, inputs)
+        media = measure_media(bytes(body), group.model)
+        filled, closed = self._packer.fit(group, memoryview(body).nbytes, inputs, media)
         if closed is not None:
             self._close(closed)
         spool = self._spools.get(filled.number) or self._open(filled)

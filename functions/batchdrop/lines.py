@@ -24,6 +24,7 @@ from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.results import ErrorCode
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
+_SHORT = 1_000  # bytes: beyond, looking at each field is faster than a search
 _WAYS = 1_000  # that are remembered: a file may name any number of models; memory stays constant
 _MAX_MODEL = 256  # it is part of keys in the table
 # Names that tell a line's form or endpoint: null, they are no part of a bare request of another form.
@@ -138,13 +139,11 @@ class LineReader:
             return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
 
     def _read(self, line: bytes, envelope: _Envelope) -> Request:
-        has_nulls = b"null" in line
-        if has_nulls:
-            unset_nulls(envelope, _COLUMNS)
+        may_hold_nulls = len(line) > _SHORT or b"null" in line
+        has_nulls = may_hold_nulls and unset_nulls(envelope, _COLUMNS)
         form, url, raw = _open(line, envelope)
         body = _body(raw, form)
-        if has_nulls:
-            unset_nulls(body)
+        has_nulls |= may_hold_nulls and unset_nulls(body)
         way = self._way(form, url, body)
         endpoint, inputs = way.endpoint, 0
         try:
@@ -155,7 +154,7 @@ class LineReader:
                 reject_unportable_object(bytes(raw))  # what strings of the line held may be nested, too
             else:
                 inputs = _check(way, endpoint, body)
-                is_mixed = form == "bare" and (has_nulls or envelope.custom_id is not NULL)
+                is_mixed = form == "bare" and (has_nulls or way.is_claude or envelope.custom_id is not NULL)
                 raw = _as_sent(raw, way, taken_out=_foreign_columns(raw, way) if is_mixed else ())
         except LineProblem as problem:
             problem.route = way.known(endpoint)

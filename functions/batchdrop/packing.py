@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from batchdrop.estimates import NO_MEDIA, Media, tokens_of
 from batchdrop.ledgers import share_of
 from batchdrop.lines import Request
 from batchdrop.protocols import anthropic
@@ -12,7 +13,6 @@ from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 from batchdrop.records import Batch, JobSettings
 
-_BYTES_OF_TWO_TOKENS = 7  # an estimate on the safe side for prompts of text; admission corrects it by what comes back
 MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest
 _DISTINCT = 100  # different sizes of full batches
 _WIRE_BYTES = 120  # our custom_id and the envelope around a body
@@ -114,11 +114,6 @@ def group_again(batch: Batch, *, attempts: int = 0, waits: int = 0) -> Group:
     )
 
 
-def tokens_of(size: int) -> int:
-    """The estimated prompt tokens of a body of this many bytes."""
-    return -(-2 * size // _BYTES_OF_TWO_TOKENS)
-
-
 def ledger_of(group: Group) -> str:
     """The ledger that a batch draws on: OpenAI counts tokens by model, Anthropic requests over all models."""
     return group.provider if group.model is None else f"{group.provider}/{group.model}"
@@ -140,10 +135,10 @@ class Packer:
         self._open: dict[Group, tuple[Bin, Room]] = {}
         self.count = 0
 
-    def fit(self, group: Group, body_bytes: int, inputs: int) -> tuple[Bin, Bin | None]:
+    def fit(self, group: Group, body_bytes: int, inputs: int, media: Media = NO_MEDIA) -> tuple[Bin, Bin | None]:
         """The batch for a request, already counting it, and the one that was closed for it, if any."""
         size = body_bytes + _WIRE_BYTES
-        tokens = tokens_of(size)
+        tokens = tokens_of(size - media.bytes) + media.tokens
         filled, room = self._open.get(group) or self._begin(group)
         closed = None
         if filled.requests and not (

@@ -167,20 +167,23 @@ MUTATIONS = (
     Mutation(
         "null is absent in the envelope",
         "lines.py",
-        """            unset_nulls(envelope, _COLUMNS)
-""",
-        """            pass
-""",
+        "may_hold_nulls and unset_nulls(envelope, _COLUMNS)",
+        "False",
         f"{_LINES}test_a_null_column_of_the_envelope_is_absent_in_any_combination",
     ),
     Mutation(
         "null tells no endpoint",
         "lines.py",
-        """            unset_nulls(body)
-""",
-        """            pass
-""",
+        "may_hold_nulls and unset_nulls(body)",
+        "False",
         f"{_LINES}test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent",
+    ),
+    Mutation(
+        "a picture in base64 is not so much text",
+        "packing.py",
+        "tokens_of(size - media.bytes) + media.tokens",
+        "tokens_of(size)",
+        f"{_REPLACING}test_pictures_are_planned_by_their_own_tokens_not_by_those_of_so_much_text",
     ),
     Mutation(
         "one broken record over two lines does not refuse its file",

@@ -9,8 +9,8 @@ import pytest
 from batchdrop.admit import admit_batches
 from batchdrop.cancel import ask_to_cancel
 from batchdrop.errors import LimitReached, NotMyTurn
+from batchdrop.estimates import tokens_of
 from batchdrop.files import Files
-from batchdrop.packing import tokens_of
 from batchdrop.providers.api import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.replace import replace_oversized
@@ -67,6 +67,15 @@ def test_ten_times_the_limit_passes_within_it_and_no_line_fails(cloud: Cloud) ->
     assert LIMIT // 2 < most_enqueued(cloud) <= LIMIT
     assert not [each.id for each in created(cloud) if lifecycle.failed(each)]
     assert cloud.services.store.ledger(LEDGER).reserved == 0
+
+
+def test_pictures_are_planned_by_their_own_tokens_not_by_those_of_so_much_text(cloud: Cloud) -> None:
+    url = "data:image/png;base64,iVBORw0KGgo" + "A" * 100_000
+    lines = [chat("What is it?", number) for number in range(5)]
+    for line in lines:
+        line["body"]["messages"][0]["content"] = [{"type": "image_url", "image_url": {"url": url, "detail": "low"}}]
+    batch = waiting(cloud, lines)
+    assert (batch.requests, batch.tokens) == (5, 5 * (2833 + 80))  # and the text around it
 
 
 def test_a_limit_that_a_refusal_tells_makes_smaller_batches(cloud: Cloud) -> None:

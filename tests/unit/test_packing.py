@@ -4,6 +4,7 @@ import re
 
 import pytest
 from batchdrop.batch_files import custom_id_prefix, wire_body, wire_line
+from batchdrop.estimates import tokens_of
 from batchdrop.ledgers import estimate_of
 from batchdrop.lines import Request
 from batchdrop.packing import (
@@ -14,7 +15,6 @@ from batchdrop.packing import (
     Routes,
     TooManyGroups,
     ledger_of,
-    tokens_of,
 )
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 from batchdrop.records import JobSettings

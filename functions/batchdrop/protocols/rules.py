@@ -45,11 +45,12 @@ SDK_ARGUMENTS = ("extra_body", "extra_headers", "extra_query")
 _ABSENT_AS_NULL = tuple(name for name in Body.__struct_fields__ if name not in SDK_ARGUMENTS)
 
 
-def unset_nulls(fields: msgspec.Struct, names: Iterable[str] = _ABSENT_AS_NULL) -> None:
-    """Take what is null for absent; the text that it was read from stays as it is."""
-    for name in names:
-        if getattr(fields, name) == NULL:
-            setattr(fields, name, UNSET)
+def unset_nulls(fields: msgspec.Struct, names: Iterable[str] = _ABSENT_AS_NULL) -> bool:
+    """Take what is null for absent; the text that it was read from stays. Returns whether anything was null."""
+    nulls = [name for name in names if getattr(fields, name) == NULL]
+    for name in nulls:
+        setattr(fields, name, UNSET)
+    return bool(nulls)
 
 
 class LineProblem(Exception):  # noqa: N818 - a finding about a line, turned into its error
