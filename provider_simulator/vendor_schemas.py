@@ -78,6 +78,36 @@ def parameters(endpoint: str) -> frozenset[str]:
     return frozenset(known) | NEWER_PARAMETERS.get(endpoint, set())
 
 
+def parameter_schemas(endpoint: str, parameter: str) -> list[Json]:
+    """The forms that the vendor's document gives a top-level parameter, references resolved."""
+    vendor, name = REQUEST_SCHEMAS[endpoint]
+    schemas = _document(vendor)["components"]["schemas"]
+    return [form for each in _named(schemas, schemas[name], parameter) for form in _forms(schemas, each)]
+
+
+def _named(schemas: Json, schema: Json, parameter: str) -> Iterator[Json]:
+    if "$ref" in schema:
+        yield from _named(schemas, _resolved(schemas, schema), parameter)
+    for each in schema.get("allOf", ()):
+        yield from _named(schemas, each, parameter)
+    if parameter in schema.get("properties", ()):
+        yield schema["properties"][parameter]
+
+
+def _forms(schemas: Json, schema: Json) -> Iterator[Json]:
+    found = _resolved(schemas, schema)
+    inner = [*found.get("anyOf", ()), *found.get("allOf", ())]
+    for each in inner:
+        yield from _forms(schemas, each)
+    if not inner:
+        yield found
+
+
+def _resolved(schemas: Json, schema: Json) -> Json:
+    found: Json = schemas[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+    return found
+
+
 def _properties(schemas: Json, name: str) -> Iterator[str]:
     for schema in (schemas[name], *schemas[name].get("allOf", ())):
         yield from schema.get("properties", ())

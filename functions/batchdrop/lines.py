@@ -18,6 +18,7 @@ from batchdrop.json_text import (
     what_is_wrong,
 )
 from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols.claude_models import ModelRules, rules_of
 from batchdrop.protocols.rules import NULL, Body, LineProblem, read_body, unset_nulls
 from batchdrop.protocols.translate.request import to_messages
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
@@ -82,6 +83,7 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     is_claude: bool
     api_version: str
     betas: Collection[str]
+    rules: ModelRules
 
     def known(self, endpoint: str | None) -> dict[str, str]:
         """What an error says of where its line would have gone."""
@@ -150,8 +152,7 @@ class LineReader:
             if endpoint is None:
                 endpoint = anthropic.bare_endpoint(raw) if way.is_claude else openai.bare_endpoint(body, way.wire_model)
             if way.is_claude and endpoint != anthropic.ENDPOINT:
-                raw = to_messages(raw, model=way.wire_model, api_version=way.api_version, drop_params=self._drop_params)
-                reject_unportable_object(bytes(raw))  # what strings of the line held may be nested, too
+                raw = self._translated(raw, way)
             else:
                 inputs = _check(way, endpoint, body)
                 is_mixed = form == "bare" and (has_nulls or way.is_claude or envelope.custom_id is not NULL)
@@ -168,6 +169,18 @@ class LineReader:
             body=raw,
             inputs=inputs,
         )
+
+    def _translated(self, raw: Raw, way: _Way) -> Raw:
+        sent = to_messages(
+            raw,
+            model=way.wire_model,
+            api_version=way.api_version,
+            rules=way.rules,
+            drop_params=self._drop_params,
+        )
+        reject_unportable_object(bytes(sent))  # what strings of the line held may be nested, too
+        _check(way, anthropic.ENDPOINT, read_body(sent))
+        return sent
 
     def _find(self, form: _Form, url: bytes, body: Body) -> _Way:
         address = _text(Raw(url), "url") if form == "body" else ""
@@ -191,6 +204,7 @@ class LineReader:
             is_claude=provider.protocol is Protocol.ANTHROPIC,
             api_version=self._api_version or provider.api_version or anthropic.DEFAULT_VERSION,
             betas=self._betas or provider.betas,
+            rules=rules_of(wire_model, provider.claude_models),
         )
 
     def _way(self, form: _Form, url: bytes, body: Body) -> _Way:
@@ -299,7 +313,7 @@ def _endpoint(form: _Form, url: str, provider: ProviderConfig) -> str | None:
 
 def _check(way: _Way, endpoint: str, body: Body) -> int:
     if way.is_claude:
-        anthropic.check_body(body, api_version=way.api_version, betas=way.betas)
+        anthropic.check_body(body, api_version=way.api_version, betas=way.betas, rules=way.rules)
         return 0
     openai.refuse_wrong_endpoint(endpoint, way.wire_model)
     return openai.check_body(body, endpoint)

@@ -355,6 +355,35 @@ MUTATIONS = (
         "pass",
         f"{_STEPS}test_translated.py::test_tool_arguments_that_some_cannot_read_are_that_lines_error",
     ),
+    # Translation
+    Mutation(
+        "an empty object is dropped only where the vendor's document says that it means nothing",
+        "protocols/translate/fields.py",
+        "happens = _HAPPENS_ANYWAY.get(plain, ())",
+        'happens = {*_HAPPENS_ANYWAY.get(plain, ()), b"{}"}',
+        "tests/unit/translation/test_request.py::test_web_search_is_refused_with_the_tool_that_is_its_equal",
+    ),
+    Mutation(
+        "what a model refuses is refused before it is sent, in chat lines and native ones",
+        "protocols/anthropic.py",
+        "check_model_rules(body, rules, betas=betas)",
+        "pass",
+        "tests/unit/test_claude_models.py::test_a_parameter_that_its_model_refuses_is_named",
+    ),
+    Mutation(
+        "providers.toml overrules the table of models",
+        "lines.py",
+        "rules=rules_of(wire_model, provider.claude_models),",
+        "rules=rules_of(wire_model),",
+        "tests/unit/test_claude_models.py::test_providers_toml_overrules_the_table_key_by_key",
+    ),
+    Mutation(
+        "values in a schema are no schemas",
+        "protocols/claude_schemas.py",
+        '_ONE, _MANY, _NAMED = ("items",),',
+        '_ONE, _MANY, _NAMED = ("items", "const", "default"),',
+        "tests/unit/test_claude_schemas.py::test_what_structured_output_takes_passes",
+    ),
     # Bytes
     Mutation(
         "a manifest is never overwritten",

@@ -6,6 +6,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.manifest import Usage
+from batchdrop.protocols.claude_models import EVERYTHING, ModelRules
+from batchdrop.protocols.claude_rules import check_model_rules
 from batchdrop.protocols.loose import NULL, is_something, read_field, said, text, unwrapped, utf8
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, Tokens, retryable_status
 from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks, unset_nulls
@@ -109,8 +111,8 @@ def _foreign_content(body: Raw) -> str | None:
     return None
 
 
-def check_body(body: Body, *, api_version: str, betas: Collection[str] = ()) -> None:
-    """What is known to fail a request under this API version and with these betas."""
+def check_body(body: Body, *, api_version: str, betas: Collection[str] = (), rules: ModelRules = EVERYTHING) -> None:
+    """What is known to fail a request under this API version, with these betas and for a model of these rules."""
     refuse_what_is_the_sdks(body)
     if body.speed is not UNSET:
         raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch: leave it out')
@@ -128,6 +130,8 @@ def check_body(body: Body, *, api_version: str, betas: Collection[str] = ()) -> 
         body.fallbacks is body.mcp_servers is body.thread is UNSET
     ):
         _refuse_missing_betas(body, betas)
+    if rules is not EVERYTHING:
+        check_model_rules(body, rules, betas=betas)
 
 
 def _refuse_missing_betas(body: Body, betas: Collection[str]) -> None:

@@ -31,6 +31,10 @@ class Body(msgspec.Struct, gc=False):
     fallbacks: Raw | UnsetType = UNSET
     mcp_servers: Raw | UnsetType = UNSET
     thread: Raw | UnsetType = UNSET
+    thinking: Raw | UnsetType = UNSET
+    output_config: Raw | UnsetType = UNSET
+    tools: Raw | UnsetType = UNSET
+    tool_choice: Raw | UnsetType = UNSET
 
 
 read_body = msgspec.json.Decoder(Body).decode

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from batchdrop.errors import AccountRefused, ConfigError
+from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.providers.headers import what_is_wrong
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -39,6 +40,7 @@ class Protocol(StrEnum):
 _ONLY = {
     "api_version": Protocol.ANTHROPIC,
     "betas": Protocol.ANTHROPIC,
+    "claude_models": Protocol.ANTHROPIC,
     "limits.enqueued_tokens": Protocol.OPENAI,
     "limits.queued_requests": Protocol.ANTHROPIC,
 }
@@ -78,6 +80,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         betas: Anthropic's betas.
         escape_line_separators: Whether U+0085, U+2028 and U+2029 are sent as JSON escapes, for servers that end a line
             of a request file at them.
+        claude_models: By shell pattern of models, what they take otherwise than our table of Claude's models says.
     """
 
     protocol: Protocol
@@ -89,6 +92,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     api_version: _Version | None = None
     betas: tuple[_Beta, ...] = ()
     escape_line_separators: bool = False
+    claude_models: dict[_Pattern, RuleChanges] = {}
     limits: Limits = Limits()
     name: str = ""
 

@@ -16,7 +16,7 @@ from openai.types.chat.completion_create_params import (
     CompletionCreateParamsStreaming,
 )
 
-from provider_simulator.vendor_schemas import parameters
+from provider_simulator.vendor_schemas import parameter_schemas, parameters
 
 CHAT = "/v1/chat/completions"
 SDKS = (CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming)
@@ -46,6 +46,11 @@ HAPPENS_ANYWAY = {
     "stop": ([],),
     "response_format": ({"type": "text"},),
 }
+
+
+# Where an empty value says nothing by OpenAI's document: lists, maps of any names, and what is for streams only. An
+# object with names of its own may switch something on (`web_search_options: {}`).
+EMPTY_SAYS_NOTHING = {"logit_bias", "metadata", "stream_options", "functions", "tools", "stop"}
 
 
 def translated(body: dict[str, Any], drop: tuple[str, ...] = ()) -> Any:
@@ -132,7 +137,11 @@ def test_any_value_of_any_parameter_is_sent_refused_by_its_name_or_says_nothing(
         assert any(f'"{name}' in refusal for name in asked)
         return
     for name, value in asked.items():
-        if value is None or value in ([], {}) or _is_among(value, HAPPENS_ANYWAY.get(name, ())):
+        if (
+            value is None
+            or (name in EMPTY_SAYS_NOTHING and value in ([], {}))
+            or _is_among(value, HAPPENS_ANYWAY.get(name, ()))
+        ):
             continue
         rest = {other: each for other, each in asked.items() if other != name}
         assert translated(least | rest) != sent or _is_said_twice(name, asked), f"{name} is lost"
@@ -151,3 +160,37 @@ def _is_said_twice(name: str, asked: dict[str, Any]) -> bool:
 
 def test_the_parameters_that_are_asked_for_are_all_that_the_vendors_sdk_knows() -> None:
     assert parameters(CHAT) >= {name for each in SDKS for name in each.__required_keys__ | each.__optional_keys__}
+
+
+EMPTY = ({}, [], "", 0, False, None)
+
+
+@pytest.mark.parametrize("name", sorted(parameters(CHAT) - {"model", "messages"}))
+@pytest.mark.parametrize("value", EMPTY, ids=repr)
+def test_an_empty_value_is_sent_refused_by_its_name_or_says_nothing_by_the_vendors_document(
+    name: str, value: Any
+) -> None:
+    least = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    try:
+        sent = translated(least | {name: value})
+    except LineProblem as problem:
+        assert f'"{name}' in problem.message  # noqa: PT017 - either is right
+        return
+    if sent != translated(least):
+        return
+    says_nothing = value is None or _is_among(value, HAPPENS_ANYWAY.get(name, ())) or value in _empty_forms(name)
+    assert says_nothing, f"{name}: {value!r} is lost"
+
+
+def _empty_forms(name: str) -> list[Any]:
+    """The values by which OpenAI's document says nothing: a list or a map without content."""
+    if name == "stream_options":
+        return [{}]  # "Only set this when you set stream: true"
+    schemas = [schema for schema in parameter_schemas(CHAT, name) if not schema.get("properties")]
+    maps = [{} for schema in schemas if "object" in schema["type"] and "additionalProperties" in schema]
+    return [*maps, *([] for schema in schemas if "array" in schema["type"])]
+
+
+def test_web_search_is_switched_on_by_an_empty_object_as_openais_document_has_it() -> None:
+    assert _empty_forms("web_search_options") == []
+    assert [_empty_forms(name) for name in ("logit_bias", "metadata", "functions")] == [[{}], [{}], [[]]]

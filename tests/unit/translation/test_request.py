@@ -4,23 +4,26 @@ import json
 from typing import Any
 
 import pytest
+from batchdrop.protocols.claude_models import rules_of
 from batchdrop.protocols.rules import LineProblem
 from batchdrop.protocols.translate.request import to_messages
 from msgspec import Raw
 
 OLD, NEW = "2023-06-01", "2026-10-21"
-MODEL, BUDGETED = "claude-opus-5-5", "claude-haiku-4-5"
+MODEL, BUDGETED = "claude-of-tomorrow", "claude-haiku-4-5"  # the one takes everything, as far as is known
 HI = [{"role": "user", "content": "Hi"}]
 ASKED = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 CLAUDES_TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {}}}
+OPEN = 'needs "additionalProperties": false in every object for Claude'
 ARGUMENTS = "a JSON object in a string"
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 
 
 def translated(body: dict[str, Any], *, model: str = MODEL, version: str = OLD, drop: tuple[str, ...] = ()) -> Any:
     raw = Raw(json.dumps({"model": "m", "messages": HI} | body).encode())
-    return json.loads(bytes(to_messages(raw, model=model, api_version=version, drop_params=drop)))
+    rules = rules_of(model)
+    return json.loads(bytes(to_messages(raw, model=model, api_version=version, rules=rules, drop_params=drop)))
 
 
 def became(body: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def test_what_a_parameter_becomes(asked: dict[str, Any], expected: dict[str, Any
         {"service_tier": "auto"},
         {"verbosity": "medium"},
         {"response_format": {"type": "text"}},
-        {"logit_bias": {}, "metadata": {}, "functions": []},
+        {"logit_bias": {}, "metadata": {}, "functions": [], "stream_options": {}},
         {"temperature": None, "seed": None, "max_tokens": None, "anything": None},
     ],
 )
@@ -166,9 +169,6 @@ NO_EQUAL = {
     "audio": {"voice": "a"},
     "modalities": ["text", "audio"],
     "prediction": {"type": "content"},
-    "web_search_options": {"search_context_size": "low"},
-    "functions": [{"name": "f"}],
-    "function_call": "auto",
     "store": True,
     "metadata": {"a": "b"},
     "service_tier": "flex",
@@ -211,7 +211,10 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
         ),
         ({"stop": ["a", "\n"]}, ("invalid_parameter", '"stop" holds a blank sequence: Claude takes none')),
         ({"stop": 5}, ("invalid_parameter", '"stop" is not an array')),
-        ({"user": "a", "safety_identifier": "b"}, ("invalid_parameter", '"user" differs from "safety_identifier"')),
+        (
+            {"user": "a", "safety_identifier": "b"},
+            ("invalid_parameter", '"user" differs from another parameter that names the user'),
+        ),
         ({"user": "a" * 513}, ("invalid_parameter", '"user" is longer than 512 characters')),
         ({"tool_choice": "required"}, ("invalid_parameter", '"tool_choice" needs "tools"')),
         ({"parallel_tool_calls": False}, ("invalid_parameter", '"parallel_tool_calls" needs "tools"')),
@@ -221,7 +224,7 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
         ),
         (
             {"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}},
-            no_equal('"tool_choice" of type "allowed_tools"', "write a string, or name a function"),
+            ("missing_parameter", '"tool_choice.allowed_tools.tools" is missing'),
         ),
         (
             {"tools": [TOOL, {"type": "custom", "custom": {"name": "c"}}]},
@@ -254,8 +257,8 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
             ("invalid_parameter", '"temperature" must be at least 1 beside "reasoning_effort" for Claude'),
         ),
         (
-            {"reasoning_effort": "low", "tools": [TOOL], "tool_choice": "required"},
-            ("invalid_parameter", '"tool_choice" cannot force a call beside "reasoning_effort" for Claude'),
+            {"tools": [TOOL], "tool_choice": {"type": "custom", "custom": {"name": "c"}}},
+            no_equal('"tool_choice" of type "custom"', "write a string, or name a function"),
         ),
         (
             {"response_format": {"type": "json_object"}},
@@ -265,7 +268,7 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
             form({"type": "object", "properties": {"a": {"type": "object"}}, "additionalProperties": False}),
             (
                 "invalid_parameter",
-                '"response_format.json_schema.schema" needs "additionalProperties": false in every object for Claude',
+                f'"response_format.json_schema.schema.properties.a" {OPEN}',
             ),
         ),
         (
@@ -279,6 +282,152 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
 )
 def test_what_claude_would_not_take_is_refused(asked: dict[str, Any], error: tuple[str, str]) -> None:
     assert refused(asked) == error
+
+
+def test_web_search_is_refused_with_the_tool_that_is_its_equal() -> None:
+    why = 'list Claude\'s own tool in "tools", {"type": "web_search_20250305", "name": "web_search"}'
+    for asked in ({}, {"search_context_size": "low"}):
+        error = refused({"web_search_options": asked})
+        assert error == ("untranslatable", f'"web_search_options" is not translated: {why}')
+    assert became({"web_search_options": {}}, drop=("web_search_options",)) == {}
+
+
+EPHEMERAL = {"type": "ephemeral"}
+SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
+OWN_TOOL = {"name": "g", "input_schema": {"type": "object"}, "cache_control": EPHEMERAL}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"thinking": {"type": "enabled", "budget_tokens": 1_024}},
+        {"thinking": {"type": "adaptive", "display": "omitted"}, "output_config": {"effort": "low"}},
+        {"cache_control": EPHEMERAL},
+        {"top_k": 5},
+        {"stop_sequences": ["END"]},
+        {"system": "Be brief."},
+        {"metadata": {"user_id": "u"}},
+        {"service_tier": "standard_only"},
+        {"container": "c", "inference_geo": "us", "context_management": {"edits": []}, "mcp_servers": []},
+        {"tools": [SEARCH, OWN_TOOL], "tool_choice": {"type": "any", "disable_parallel_tool_use": True}},
+    ],
+)
+def test_what_is_anthropics_own_passes_through(own: dict[str, Any]) -> None:
+    assert became(own) == own
+
+
+def test_anthropics_own_passes_in_messages_and_tools() -> None:
+    document = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}}
+    thought = {"type": "thinking", "thinking": "t", "signature": "s"}
+    messages = [
+        {"role": "system", "content": [{"type": "text", "text": "s", "cache_control": EPHEMERAL}]},
+        {"role": "user", "content": [document, {"type": "text", "text": "u"}], "cache_control": EPHEMERAL},
+        {"role": "assistant", "content": [thought], "tool_calls": [call("a") | {"cache_control": EPHEMERAL}]},
+        {"role": "tool", "tool_call_id": "a", "content": "r", "cache_control": EPHEMERAL},
+    ]
+    out = translated({"messages": messages, "tools": [TOOL | {"cache_control": EPHEMERAL}]})
+    assert out["system"] == [{"type": "text", "text": "s", "cache_control": EPHEMERAL}]
+    assert [turn["content"] for turn in out["messages"]] == [
+        [document, {"type": "text", "text": "u", "cache_control": EPHEMERAL}],
+        [thought, {"type": "tool_use", "id": "a", "name": "f", "input": {}, "cache_control": EPHEMERAL}],
+        [
+            {
+                "type": "tool_result",
+                "tool_use_id": "a",
+                "content": [{"type": "text", "text": "r"}],
+                "cache_control": EPHEMERAL,
+            }
+        ],
+    ]
+    assert out["tools"] == [CLAUDES_TOOL | {"cache_control": EPHEMERAL}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ({"thinking": {"type": "adaptive"}, "reasoning_effort": "low"}, "reasoning_effort"),
+        ({"output_config": {"effort": "low"}, "reasoning_effort": "low"}, "reasoning_effort"),
+        ({"output_config": {"format": {}}} | form(CLOSED), "response_format"),
+        ({"stop": "a", "stop_sequences": ["b"]}, "stop_sequences"),
+        ({"user": "a", "metadata": {"user_id": "b"}}, "metadata"),
+        ({"system": "s", "messages": [{"role": "system", "content": "t"}, *HI]}, "system"),
+    ],
+)
+def test_both_words_for_one_thing_are_refused(asked: dict[str, Any], name: str) -> None:
+    code, message = refused(asked)
+    assert (code, message.partition(" ")[0]) == ("invalid_parameter", f'"{name}"')
+
+
+def test_functions_of_before_tools_are_tools_that_are_called_one_at_a_time() -> None:
+    messages = [
+        *HI,
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": '{"a":1}'}},
+        {"role": "function", "name": "f", "content": "r"},
+    ]
+    out = translated({"messages": messages, "functions": [TOOL["function"]], "function_call": {"name": "f"}})
+    assert out["tools"] == [CLAUDES_TOOL]
+    assert out["tool_choice"] == {"type": "tool", "name": "f", "disable_parallel_tool_use": True}
+    assert out["messages"][1:] == [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "function_call", "name": "f", "input": {"a": 1}}]},
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "function_call", "content": [{"type": "text", "text": "r"}]}
+            ],
+        },
+    ]
+    assert became({"functions": [TOOL["function"]]})["tool_choice"] == {
+        "type": "auto",
+        "disable_parallel_tool_use": True,
+    }
+
+
+def test_ids_of_calls_are_spelled_in_anthropics_letters_and_never_twice() -> None:
+    def round_of(*ids: str) -> list[dict[str, Any]]:
+        answers = [{"role": "tool", "tool_call_id": each, "name": "f", "content": each} for each in ids]
+        return [{"role": "assistant", "tool_calls": [call(each) for each in ids]}, *answers]
+
+    found = turns(*HI, *round_of("a.b:c", "a_b_c"), *round_of("a_b_c"))
+    called = [block["id"] for turn in found for block in turn["content"] if block["type"] == "tool_use"]
+    answered = [
+        (block["tool_use_id"], block["content"][0]["text"])
+        for turn in found
+        for block in turn["content"]
+        if block["type"] == "tool_result"
+    ]
+    assert called == ["a_b_c", "a_b_c_", "a_b_c__"]
+    assert answered == [("a_b_c", "a.b:c"), ("a_b_c_", "a_b_c"), ("a_b_c__", "a_b_c")]
+
+
+def test_of_allowed_tools_the_others_are_left_out() -> None:
+    other = {"type": "function", "function": {"name": "g"}}
+    choice = {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]}
+    asked = {"tools": [TOOL, other], "tool_choice": {"type": "allowed_tools", "allowed_tools": choice}}
+    assert became(asked) == {"tools": [CLAUDES_TOOL], "tool_choice": {"type": "any"}}
+    choice["tools"] = [{"type": "function", "function": {"name": "h"}}]
+    assert refused(asked) == ("invalid_parameter", '"tool_choice" allows a tool that "tools" does not have')
+
+
+def test_a_text_file_is_a_document() -> None:
+    file = {"file_data": "data:text/markdown;base64,w6Q=", "filename": "a.md"}
+    (turn,) = turns({"role": "user", "content": [{"type": "file", "file": file}]})
+    source = {"type": "text", "media_type": "text/plain", "data": "\u00e4"}
+    assert turn["content"] == [{"type": "document", "source": source, "title": "a.md"}]
+    file["file_data"] = "data:text/plain;base64,/w=="
+    error = refused({"messages": [{"role": "user", "content": [{"type": "file", "file": file}]}]})
+    assert error == (
+        "invalid_parameter",
+        '"messages[0].content[0].file.file_data" must hold a text in UTF-8, as base64',
+    )
+
+
+def test_effort_beside_a_forced_tool_is_for_models_that_decide_by_themselves() -> None:
+    asked = {"reasoning_effort": "low", "tools": [TOOL], "tool_choice": "required"}
+    assert became(asked, model="claude-opus-4-6")["tool_choice"] == {"type": "any"}
+    assert refused(asked, model=BUDGETED) == (
+        "invalid_parameter",
+        '"tool_choice" cannot force a call beside "reasoning_effort" for Claude',
+    )
 
 
 def test_thinking_within_a_budget_needs_room() -> None:
@@ -304,7 +453,7 @@ def test_what_can_be_translated_is_kept_even_where_drop_params_lists_it() -> Non
 
 
 def test_messages_are_never_dropped() -> None:
-    error = refused({"messages": [{"role": "function", "name": "f", "content": "x"}]}, drop=("messages",))
+    error = refused({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, drop=("messages",))
     assert error[0] == "untranslatable"
 
 
@@ -444,7 +593,9 @@ def test_a_refusal_of_before_is_what_the_assistant_said() -> None:
         ),
         (
             [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}],
-            no_equal('"messages[0].content[0].file.file_id", a file at OpenAI,', 'write a PDF into "file_data"'),
+            no_equal(
+                '"messages[0].content[0].file.file_id", a file at OpenAI,', 'write a PDF or a text into "file_data"'
+            ),
         ),
         (
             [{"role": "user", "content": [{"type": "file", "file": {"file_data": "UERG"}}]}],
@@ -454,17 +605,14 @@ def test_a_refusal_of_before_is_what_the_assistant_said() -> None:
             ),
         ),
         (
-            [*HI, {"role": "assistant", "tool_calls": [call("a.b")]}],
-            (
-                "invalid_parameter",
-                '"messages[1].tool_calls[0].id" must be unique, of letters, digits, _ and -, for Claude',
-            ),
+            [*HI, {"role": "function", "name": "f", "content": "x"}],
+            ("invalid_parameter", '"messages[1].name" answers no call of the assistant\'s message before it'),
         ),
         (
             [*HI, {"role": "assistant", "tool_calls": [call("a"), call("a")]}],
             (
                 "invalid_parameter",
-                '"messages[1].tool_calls[1].id" must be unique, of letters, digits, _ and -, for Claude',
+                '"messages[1].tool_calls[1].id" must be another for each call of a message, and not empty',
             ),
         ),
         (

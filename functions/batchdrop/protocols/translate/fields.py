@@ -4,7 +4,7 @@ Values stay as they were written (`Raw`), so that what is passed on keeps its by
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Raw
@@ -12,19 +12,24 @@ from msgspec import Raw
 from batchdrop.protocols.rules import LineProblem
 from batchdrop.results import ErrorCode
 
-# What a request may say although Anthropic has no such parameter: it asks for what happens anyway.
+# What a request may say although Anthropic has no such parameter: it asks for what happens anyway. An empty value does
+# only where OpenAI's document has a list or a map of any names; elsewhere it may switch something on.
 _HAPPENS_ANYWAY = {
+    "logit_bias": {b"{}"},
+    "stream_options": {b"{}"},  # for streams only
+    "messages.annotations": {b"[]"},
     "n": {b"1"},
     "store": {b"false"},
     "logprobs": {b"false"},
     "frequency_penalty": {b"0", b"0.0"},
     "presence_penalty": {b"0", b"0.0"},
     "modalities": {b'["text"]'},
-    "service_tier": {b'"auto"', b'"default"'},
     "verbosity": {b'"medium"'},
     "messages.content.image_url.detail": {b'"auto"'},
 }
-_EMPTY = {b"[]", b"{}"}
+_OTHERWISE = {  # what has an equal that has to be asked for in Anthropic's words
+    "web_search_options": 'list Claude\'s own tool in "tools", {"type": "web_search_20250305", "name": "web_search"}',
+}
 _SHORT = 64  # bytes
 _INDEX = re.compile(r"\[\d+\]")
 
@@ -56,7 +61,7 @@ class Fields:
     """
 
     def __init__(self, raw: Raw, where: str, droppable: frozenset[str]) -> None:
-        self.where, self.droppable = where, droppable
+        self.raw, self.where, self.droppable = raw, where, droppable
         try:
             read = _object.decode(raw)
         except msgspec.DecodeError:
@@ -74,6 +79,10 @@ class Fields:
         if value is None:
             raise LineProblem(ErrorCode.MISSING_PARAMETER, f'"{self.path(name)}" is missing')
         return value
+
+    def take_all(self, names: Iterable[str]) -> dict[str, Raw]:
+        """Those of these keys that are there."""
+        return {name: value for name in names if (value := self.take(name)) is not None}
 
     def text(self, name: str) -> str | None:
         value = self.take(name)
@@ -93,9 +102,14 @@ class Fields:
         """Refuse what is left: a translation cannot pass on what it does not know."""
         for name, value in self._left.items():
             plain = _INDEX.sub("", self.path(name))
-            happens = _HAPPENS_ANYWAY.get(plain, _EMPTY) | _EMPTY
+            happens = _HAPPENS_ANYWAY.get(plain, ())
             if plain not in self.droppable and _compact(value) not in happens:
-                raise untranslatable(f'"{self.path(name)}"', f'leave it out, or list "{plain}" in drop_params')
+                raise self._refused(name, plain)
+
+    def _refused(self, name: str, plain: str) -> LineProblem:
+        if (remedy := _OTHERWISE.get(plain)) is not None:
+            return LineProblem(ErrorCode.UNTRANSLATABLE, f'"{self.path(name)}" is not translated: {remedy}')
+        return untranslatable(f'"{self.path(name)}"', f'leave it out, or list "{plain}" in drop_params')
 
 
 def _compact(raw: Raw) -> bytes:

@@ -17,17 +17,26 @@ from batchdrop.results import ErrorCode
 
 type Turn = dict[str, Any]
 
-_CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")  # Anthropic refuses others
+_NO_CALL_ID = re.compile(r"[^a-zA-Z0-9_-]")  # what Anthropic refuses in the id of a call
+# Anthropic's own blocks, by the message that they may stand in; they are passed on as they are.
+_OF_USERS = frozenset({"image", "document", "search_result", "container_upload"})
+_OF_ASSISTANTS = frozenset({"thinking", "redacted_thinking"})
+_OF_TOOLS = frozenset({"image", "document", "search_result"})
 
 
 class Conversation:
-    """Reads messages one by one. Every call must be answered in the messages right after it, as both vendors ask."""
+    """Reads messages one by one. Every call must be answered in the messages right after it, as both vendors ask.
+
+    Attributes:
+        system: The system prompt's blocks.
+        turns: Claude's messages.
+    """
 
     def __init__(self) -> None:
         self.system: list[Block] = []
         self.turns: list[Turn] = []
-        self._called: set[str] = set()
-        self._unanswered: set[str] = set()
+        self._ids: set[str] = set()  # that were given to calls
+        self._unanswered: dict[str, str] = {}  # the ids that they were given, by their own
 
     def read(self, messages: Iterable[Fields]) -> None:
         for message in messages:
@@ -43,20 +52,29 @@ class Conversation:
                 'the last of "messages" is the assistant\'s: Claude would continue it, not answer it',
             )
 
+    @property
+    def goes_on_from_results(self) -> bool:
+        """Whether it ends in results of calls that come without what was thought before them."""
+        ends_in_results = bool(self.turns) and any(
+            block["type"] == "tool_result" for block in self.turns[-1]["content"]
+        )
+        return ends_in_results and _type_of(self.turns[-2]["content"][0]) not in _OF_ASSISTANTS
+
     def _read(self, message: Fields, role: str | None) -> None:
         match role:
             case "system" | "developer":
                 self.system += read_content(message, ("text",))
             case "user":
                 self._refuse_unanswered(message)
-                self._add("user", message, read_content(message, ("text", "image_url", "file")))
+                self._add("user", message, read_content(message, ("text", "image_url", "file"), _OF_USERS))
             case "assistant":
                 self._refuse_unanswered(message)
                 self._add("assistant", message, self._assistant(message))
             case "tool":
-                self._answer(message)
+                message.take("name")  # the function's, which the call names too
+                self._answer(message, "tool_call_id")
             case "function":
-                raise untranslatable(f'"{message.where}", a message of role "function",', 'write one of role "tool"')
+                self._answer(message, "name")
             case _:
                 raise invalid(message.path("role"), "must be system, developer, user, assistant or tool")
 
@@ -66,41 +84,66 @@ class Conversation:
         self.turns.append({"role": role, "content": blocks})
 
     def _assistant(self, message: Fields) -> list[Block]:
-        blocks = read_content(message, ("text", "refusal"))
+        blocks = read_content(message, ("text", "refusal"), _OF_ASSISTANTS)
         if (refusal := message.take("refusal")) is not None and (block := text_block(refusal, message.path("refusal"))):
             blocks.append(block)
         if (calls := message.take("tool_calls")) is not None:
             blocks += map(self._call, objects(calls, message.path("tool_calls"), message.droppable))
+        if (function := message.take("function_call")) is not None:
+            blocks.append(self._function_call(Fields(function, message.path("function_call"), message.droppable)))
         return blocks
 
     def _call(self, call: Fields) -> Block:
         call_id = text(call.need("id"), call.path("id"))
-        if not _CALL_ID.fullmatch(call_id) or call_id in self._called:
-            raise invalid(call.path("id"), "must be unique, of letters, digits, _ and -, for Claude")
-        self._called.add(call_id)
-        self._unanswered.add(call_id)
+        if not call_id or call_id in self._unanswered:
+            raise invalid(call.path("id"), "must be another for each call of a message, and not empty")
         if call.text("type") not in {"function", None}:
             raise untranslatable(f'"{call.where}", a call of another type than "function",', "make it a function")
         function = call.object("function")
+        block = self._tool_use(call_id, function) | call.take_all(("cache_control",))
+        call.close()
+        return block
+
+    def _function_call(self, function: Fields) -> Block:
+        """A call in the form of before tools: it has no id, and is answered by its function's name."""
+        block = self._tool_use("function_call", function)
+        self._unanswered = {block["name"]: block["id"]}
+        return block
+
+    def _tool_use(self, call_id: str, function: Fields) -> Block:
         name = text(function.need("name"), function.path("name"))
         arguments = _arguments(function)
         function.close()
-        call.close()
-        return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+        given = self._unanswered[call_id] = self._new_id(call_id)
+        return {"type": "tool_use", "id": given, "name": name, "input": arguments}
 
-    def _answer(self, message: Fields) -> None:
-        call_id = text(message.need("tool_call_id"), message.path("tool_call_id"))
-        if call_id not in self._unanswered:
-            raise invalid(message.path("tool_call_id"), "answers no call of the assistant's message before it")
-        self._unanswered.remove(call_id)
-        result = {"type": "tool_result", "tool_use_id": call_id, "content": read_content(message, ("text",))}
+    def _new_id(self, call_id: str) -> str:
+        """The same id in Anthropic's letters, and another for each call."""
+        given = _NO_CALL_ID.sub("_", call_id)
+        while given in self._ids:
+            given += "_"
+        self._ids.add(given)
+        return given
+
+    def _answer(self, message: Fields, name: str) -> None:
+        call_id = text(message.need(name), message.path(name))
+        given = self._unanswered.pop(call_id, None)
+        if given is None:
+            raise invalid(message.path(name), "answers no call of the assistant's message before it")
+        cached = message.take_all(("cache_control",))
+        content = read_content(message, ("text",), _OF_TOOLS)
         if self.turns[-1]["role"] == "assistant":
             self.turns.append({"role": "user", "content": []})
-        self.turns[-1]["content"].append(result)
+        self.turns[-1]["content"].append({"type": "tool_result", "tool_use_id": given, "content": content} | cached)
 
     def _refuse_unanswered(self, message: Fields) -> None:
         if self._unanswered:
             raise invalid(message.where, "follows a tool call that has no result")
+
+
+def _type_of(block: Block) -> str:
+    kind = block["type"]
+    return text(kind, "type") if isinstance(kind, Raw) else kind
 
 
 def _arguments(function: Fields) -> Raw:

@@ -1,0 +1,113 @@
+"""What Anthropic's structured output and strict tools take of JSON Schema.
+
+Source: https://platform.claude.com/docs/en/build-with-claude/structured-outputs#json-schema-limitations (2026-11-26).
+What stands in `enum`, `const`, `default` and `examples` are values, no schemas.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from batchdrop.protocols.rules import LineProblem
+from batchdrop.results import ErrorCode
+
+type Schema = dict[str, Any]
+
+_REFUSED = frozenset(
+    {
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength"),
+        *("maxItems", "uniqueItems", "contains", "minContains", "maxContains", "prefixItems", "unevaluatedItems"),
+        *("minProperties", "maxProperties", "patternProperties", "propertyNames", "unevaluatedProperties"),
+        *("oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"),
+    }
+)
+_FORMATS = frozenset(
+    {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid", "text"}
+)
+_ONE, _MANY, _NAMED = ("items",), ("anyOf", "allOf"), ("properties", "$defs", "definitions")
+_MOST_MIN_ITEMS = 1
+
+
+def check_schema(schema: Raw, where: str) -> None:
+    """Refuse a schema that would end its request as a 400.
+
+    Args:
+        schema: Any JSON.
+        where: Its path in the line's body, for the message.
+
+    Raises:
+        LineProblem: It names the keyword and the place in the schema.
+    """
+    read = msgspec.json.decode(schema)
+    for path, each in _schemas(read, ""):
+        if (problem := _problem(each)) is not None:
+            raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{where}{path}" {problem}')
+    if isinstance(read, dict) and _is_recursive(read):
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{where}" refers to itself: Claude takes no recursive schema')
+
+
+def _schemas(schema: object, path: str) -> Iterator[tuple[str, Schema]]:
+    """A schema and all that lie in it, with their paths."""
+    if not isinstance(schema, dict):
+        return
+    yield path, schema
+    for name in _ONE:
+        yield from _schemas(schema.get(name), f"{path}.{name}")
+    for name in _MANY:
+        for index, each in enumerate(_as_list(schema.get(name))):
+            yield from _schemas(each, f"{path}.{name}[{index}]")
+    for name in _NAMED:
+        for key, each in _as_dict(schema.get(name)).items():
+            yield from _schemas(each, f"{path}.{name}.{key[:50]}")
+
+
+def _problem(schema: Schema) -> str | None:
+    """What Claude would refuse of one schema, those in it aside."""
+    if refused := next((name for name in schema if name in _REFUSED), None):
+        return f'has "{refused}", which Claude\'s structured output does not take: leave it out, or say it in words'
+    is_object = "object" in (schema.get("type"), *_as_list(schema.get("type"))) or "properties" in schema
+    if is_object and schema.get("additionalProperties") is not False:
+        return 'needs "additionalProperties": false in every object for Claude'
+    if schema.get("minItems", 0) not in (0, _MOST_MIN_ITEMS):
+        return 'has a "minItems" above 1, which Claude\'s structured output does not take'
+    kind = schema.get("format")
+    if isinstance(kind, str) and kind not in _FORMATS:
+        return f'has the format "{kind[:50]}"; Claude takes {", ".join(sorted(_FORMATS - {"text"}))}'
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and not reference.startswith("#"):
+        return 'has a "$ref" to another document, which Claude does not follow'
+    return None
+
+
+def _is_recursive(schema: Schema) -> bool:
+    """Whether its references lead back to where they began."""
+    targets = {"#": schema} | {
+        f"#/{name}/{key}": each for name in _NAMED[1:] for key, each in _as_dict(schema.get(name)).items()
+    }
+    leads_to = {
+        target: {found for _, inner in _own_schemas(each) if isinstance(found := inner.get("$ref"), str)}
+        for target, each in targets.items()
+    }
+    while leads_to:
+        done = {target for target, others in leads_to.items() if not others & leads_to.keys()}
+        if not done:
+            return True
+        leads_to = {target: others for target, others in leads_to.items() if target not in done}
+    return False
+
+
+def _own_schemas(schema: object) -> Iterator[tuple[str, Schema]]:
+    """A schema and what lies in it, its definitions aside: they count where they are referred to."""
+    if isinstance(schema, dict):
+        schema = {name: value for name, value in schema.items() if name not in _NAMED[1:]}
+    return _schemas(schema, "")
+
+
+def _as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _as_dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
