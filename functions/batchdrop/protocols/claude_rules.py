@@ -188,7 +188,8 @@ def check_tool_choice(
 
 
 def _check_strict_tools(tools: Raw, rules: ModelRules) -> None:
-    for index, tool in enumerate(_read(_tools, tools, [])):
+    read: list[_Tool] = _read(_tools, tools, [])
+    for index, tool in enumerate(read):
         if tool.strict and tool.input_schema is not UNSET:
             check_structured_output(rules, f"tools[{index}].strict")
             check_schema(tool.input_schema, f"tools[{index}].input_schema")
