@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from batchdrop.duplicate_keys import reject_duplicate_keys
 from batchdrop.json_text import (
     refuse_what_is_not_utf8,
     refuse_what_some_cannot_read,
@@ -135,6 +136,7 @@ class LineReader:
             return LineError(code=problem.code, message=problem.message)
         try:
             refuse_what_some_cannot_read(line)
+            reject_duplicate_keys(line)
             return self._read(line, envelope)
         except LineProblem as problem:
             custom_id = _readable(envelope.custom_id)

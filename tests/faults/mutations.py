@@ -186,6 +186,14 @@ MUTATIONS = (
         f"{_REPLACING}test_pictures_are_planned_by_their_own_tokens_not_by_those_of_so_much_text",
     ),
     Mutation(
+        "a key that stands twice is refused",
+        "lines.py",
+        """            reject_duplicate_keys(line)
+""",
+        "",
+        f"{_LINES}test_a_key_that_is_written_twice_is_refused_at_any_depth",
+    ),
+    Mutation(
         "one broken record over two lines does not refuse its file",
         "file_kinds.py",
         """(rest.startswith("{") and is_alone)""",

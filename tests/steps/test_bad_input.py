@@ -74,6 +74,16 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
         "invalid_json",
         f"{TOO_LARGE} 1e400 at byte {CUSTOM_ID} is too large",
     ),
+    "a key twice": (
+        saying(b"hello").replace(b'"model"', b'"model":"claude-x","model"'),
+        "invalid_json",
+        f'not JSON for every reader: "model" is there twice, the second time at byte {OPEN.index(b"model") + 19}',
+    ),
+    "a key twice in a tool's default": (
+        with_value(b'{"a":1,"a":2}'),
+        "invalid_json",
+        f'not JSON for every reader: "a" is there twice, the second time at byte {VALUE + 7}',
+    ),
     "NaN": (with_value(b"NaN"), "invalid_json", f"not JSON: NaN, {NO_NUMBER} at byte {VALUE}"),
     "Infinity": (with_value(b"Infinity"), "invalid_json", f"not JSON: Infinity, {NO_NUMBER} at byte {VALUE}"),
     "-Infinity": (with_value(b"-Infinity"), "invalid_json", f"not JSON: Infinity, {NO_NUMBER} at byte {VALUE + 1}"),
@@ -90,7 +100,13 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
         "too long: more than 33,554,432 bytes from byte {offset} on",
     ),
 }
-HAVE_THEIR_CUSTOM_ID = {"600 levels of nesting", "1e400", "-1E+999"}  # of the others it is unreadable, or unknown
+HAVE_THEIR_CUSTOM_ID = {
+    "600 levels of nesting",
+    "1e400",
+    "-1E+999",
+    "a key twice",
+    "a key twice in a tool's default",
+}  # of the others it is unreadable, or unknown
 
 # Odd, and yet requests: they are answered.
 
@@ -105,8 +121,6 @@ ODDITIES = {
     "the largest double": with_value(b"1.7976931348623157e308"),
     "400 digits": with_value(b"9" * 400),
     "490 levels of nesting": with_value(b"[" * 490 + b"]" * 490),
-    "a key twice, of which the last counts": saying(b"hello").replace(b'"model"', b'"model":"claude-x","model"'),
-    "a custom_id twice, of which the last counts": b'{"custom_id":"first",' + saying(b"hello")[1:],
     "600 messages": OPEN + b"[" + b",".join([b'{"role":"user","content":"[hi]"}'] * 600) + b"]}}",
 }
 

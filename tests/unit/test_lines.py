@@ -308,13 +308,15 @@ def written(draw: st.DrawFn) -> bytes:
             number,
             st.just('"\\u0041\\/\\ud83d\\ude00\\u2028 "'),
             st.just('"\u2028\u2029\u0085\u000b😀"'.replace("\u000b", "")),
-            st.just('{"b":1,"a":2,"b":3}'),
         )
     )
     try:
         return (draw(space) + text + draw(space)).encode()
     except UnicodeEncodeError:  # a lone surrogate is no UTF-8
         return b"1"
+
+
+repeated = st.sampled_from([b'{"b":1,"a":2,"b":3}', b'[{"a": {"" : 1, "":2}}]', b'{"\\u0061":1,"a":1}'])
 
 
 def members(head: bytes, extra: list[bytes]) -> bytes:
@@ -445,9 +447,53 @@ def test_the_byte_of_an_error_counts_from_the_lines_first_byte(providers: Provid
     assert code(line, providers) == ("invalid_json", f"not JSON: invalid character at byte {line.index(b'x')}")
 
 
-def test_of_a_key_that_is_written_twice_the_last_one_counts(providers: Providers) -> None:
-    line = b'{"model":"gpt-4o","model":"claude-x","max_tokens":1,"messages":[1]}'
-    assert (request(line, providers).provider, bytes(request(line, providers).body)) == ("anthropic", line)
+TWICE = "is there twice, the second time at byte"
+# In one object, "x" is written twice.
+REPEATED = {
+    "at the top": b'{"model":"gpt-4o","x":1,"messages":[1],"x":1}',
+    "in the body": b'{"url":"/v1/chat/completions","body":{"x":1,"model":"gpt-4o","messages":[1],"x":{}}}',
+    "in a message": b'{"model":"gpt-4o","messages":[{"a":[]},{"x":"[{","role":"user", "x" : "1"}]}',
+    "in a schema": b'{"model":"gpt-4o","messages":[1],"tools":[{"a":{"b":{"x":1,"y":[{}],"x":2}}}]}',
+    "in another spelling": b'{"model":"gpt-4o","messages":[1],"x":1,"\\u0078":2}',
+    "in a custom_id": b'{"model":"gpt-4o","messages":[1],"custom_id":{"x":1,"x":1}}',
+    "beside text that looks like it": b'{"model":"gpt-4o","messages":["\\"x\\": \\u0022:"],"x":1,"x":1}',
+    "beside colons in escapes": b'{"model":"gpt-4o","messages":["\\u003ax","\\u0020:x","\\u005c"],"x":1,"x":2}',
+    "with the same length": b'{"model":"gpt-4o","messages":[1],"x":1.0e0,"x":1,"y":1E5}',
+    "in another script": '{"model":"gpt-4o","messages":["é"],"x":1,"x":1}'.encode(),
+}
+
+
+@pytest.mark.parametrize("size", [0, 2 * 1024 * 1024], ids=["short", "long"])
+@pytest.mark.parametrize("name", REPEATED)
+def test_a_key_that_is_written_twice_is_refused_at_any_depth(name: str, size: int, providers: Providers) -> None:
+    line = REPEATED[name] if not size else REPEATED[name][:-1] + b',"long":"' + b"y" * size + b'"}'
+    found, message = code(line, providers)
+    assert (found, message.rpartition(" ")[0]) == ("invalid_json", f'not JSON for every reader: "x" {TWICE}')
+    at = int(message.rpartition(" ")[2])
+    assert line[at : at + 3] == b'"x"' or line.startswith(b'"\\u0078"', at)
+
+
+@pytest.mark.parametrize("size", [0, 2 * 1024 * 1024], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"model":"gpt-4o","messages":[{"x":1},{"x":2}],"x":{"x":{"x":1}}}',
+        b'{"model":"gpt-4o","messages":["x\\",\\"x\\":1"],"x":1e5,"X":1,"x ":2," x":3}',
+        '{"model":"gpt-4o","messages":["\\u00e9é"],"é":1,"\\u00e8":2}'.encode(),
+    ],
+)
+def test_the_same_key_in_different_objects_is_no_repetition(line: bytes, size: int, providers: Providers) -> None:
+    whole = line if not size else line[:-1] + b',"long":"' + b"y" * size + b'"}'
+    assert bytes(request(whole, providers).body) == whole
+
+
+@given((written() | repeated).map(lambda each: b'{"model":"gpt-4o","messages":[%b]}' % each))
+def test_a_key_is_written_twice_where_pythons_reader_meets_it_twice(line: bytes) -> None:
+    pairs: list[list[str]] = []
+    json.loads(line, object_pairs_hook=lambda found: pairs.append([key for key, _ in found]))
+    is_repeated = any(len(keys) != len(set(keys)) for keys in pairs)
+    found = LineReader(PROJECT).read(line)
+    assert (isinstance(found, LineError) and TWICE in found.message) == is_repeated
 
 
 @pytest.mark.parametrize("line", [b"", b" ", b"\t \r", b"\x0b\x0c"])
