@@ -22,6 +22,8 @@ class _Response(msgspec.Struct):
 class _Error(msgspec.Struct):
     code: str
     message: str
+    retryable: bool = True
+    provider_message: str = ""
 
 
 class Line(msgspec.Struct):

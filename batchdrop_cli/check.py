@@ -11,6 +11,7 @@ from batchdrop.errors import Unprocessable
 from batchdrop.estimates import measure_media
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
 from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
+from batchdrop.folder_settings import resolve
 from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
 from batchdrop.providers.config import Providers
@@ -69,13 +70,10 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
     Raises:
         Mistake: It is no file that they read.
     """
-    if not path.name.endswith((".jsonl", *COMPRESSED)):
-        raise Mistake(
-            f"{path} is not read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst."
-        )
+    _check_name(path, path.name)
     found, batches, reader = Found(), _Batches(providers, split_bytes), LineReader(providers)
     try:
-        for line in cut_lines(_chunks(path), offset=0, max_bytes=MAX_LINE_BYTES):
+        for line in cut_lines(_chunks(path, path.name), offset=0, max_bytes=MAX_LINE_BYTES):
             found.lines += 1
             _check_line(_without_bom(line), found, batches, reader)
     except Unprocessable as error:
@@ -86,6 +84,49 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
     return found
 
 
+def check_kind(path: Path, key: str) -> None:
+    """Refuse, before it is uploaded, a file that would be refused as a whole; its lines are not looked at.
+
+    Of a plain file only the beginning is read, of a compressed one all.
+
+    Raises:
+        Mistake: It is no file that the functions read under this key.
+    """
+    _check_name(path, key)
+    size = 0
+    try:
+        for chunk in _chunks(path, key):
+            size += len(chunk)
+            if chunk and not is_compressed(key):
+                break
+    except Unprocessable as error:
+        raise Mistake(f"{path}: {error} Nothing was dropped.") from None
+    if not size:
+        raise Mistake(f"{path} is empty. Nothing was dropped.")
+
+
+def check_settings(path: Path) -> None:
+    """Check a folder's settings.
+
+    Raises:
+        Mistake: It is not TOML, a key is unknown, or a value has no sense.
+    """
+    try:
+        resolve([(str(path), path.read_text(encoding="utf-8"))], {})
+    except UnicodeDecodeError:
+        raise Mistake(f"{path} is not UTF-8.") from None
+    except Unprocessable as error:
+        raise Mistake(str(error)) from None
+
+
+def _check_name(path: Path, key: str) -> None:
+    if not key.endswith((".jsonl", *COMPRESSED)):
+        named = f"{path} is not" if key.endswith(path.name) else f"{path} as {key} would not be"
+        raise Mistake(
+            f"{named} read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst."
+        )
+
+
 def _without_bom(line: Line) -> Line:
     if line.offset or line.bytes is None:
         return line
@@ -93,10 +134,11 @@ def _without_bom(line: Line) -> Line:
     return Line(len(line.bytes) - len(text), len(text), text)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path, name: str) -> Iterator[bytes]:
+    """The bytes of a file, inflated where its name says so; refused where they are another kind of file."""
     stored = _stored(path)
-    is_packed = is_compressed(path.name)
-    return refuse_what_is_no_jsonl(inflate(stored, path.name, max_bytes=_MAX_INFLATED) if is_packed else stored)
+    inflated = inflate(stored, name, max_bytes=_MAX_INFLATED) if is_compressed(name) else stored
+    return refuse_what_is_no_jsonl(inflated)
 
 
 def _stored(path: Path) -> Iterator[bytes]:

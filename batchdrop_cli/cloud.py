@@ -69,7 +69,7 @@ class Cloud:
     """A bucket, a table and the way to them.
 
     `options` is what another command repeats to find it; `providers_file` holds its providers, and `whose_providers`
-    says so to a person.
+    says so to a person. `logs` is the folder of the local cloud's logs.
     """
 
     title: str
@@ -79,6 +79,7 @@ class Cloud:
     session: boto3.Session
     endpoint: str | None = None
     options: str = ""
+    logs: str | None = None
     providers_file: Path = local_cloud.PROVIDERS_FILE
     whose_providers: str = str(local_cloud.PROVIDERS_FILE)
 
@@ -147,6 +148,7 @@ def _local(found: local_cloud.LocalCloud, where: Where) -> Cloud:
         session=session,
         endpoint=found.endpoint,
         options=where.options,
+        logs=found.logs,
         providers_file=Path(found.providers_file),
         whose_providers=f"The local cloud, deployed from {found.providers_from},",
     )

@@ -1,16 +1,12 @@
 """The whole path once, on this machine: a cloud of its own, a file of real text, and the answers of both providers."""
 
 import json
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from batchdrop.states import JobState
-
-from batchdrop_cli import drop, fetch, jobs, local, progress, report
+from batchdrop_cli import drop, exit_codes, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Where, find_cloud, in_folder
-from batchdrop_cli.mistakes import FAILED
 from batchdrop_cli.say import say
 
 FILE = Path(__file__).resolve().parent.parent / "examples" / "reviews_and_rights.jsonl"
@@ -25,8 +21,8 @@ def run(state_dir: Path) -> int:
     cloud = find_cloud(Where(state_dir=state_dir))
     say(f"\n2. {FILE.name}: real text, two providers, three forms of a line")
     job_id = drop.upload(cloud, FILE, drop.default_key(FILE), lambda _: None)
-    with progress.shown() as show:
-        job = progress.wait_for_job(cloud, job_id, show=show, sleep=time.sleep)
+    with progress.shown() as display:
+        job = progress.wait_for_job(cloud, job_id, display=display, clock=progress.Clock())
     manifest = jobs.read_manifest(cloud, job)
     paths = fetch.fetch(cloud, job, manifest, fetch.folder_for(job))
     say("\n3. Some answers (the simulator's: it spends nothing and knows little)")
@@ -36,10 +32,11 @@ def run(state_dir: Path) -> int:
         say(f"    {text_of(line)[:_WIDTH]}", style="bold")
     say("\n4. The counts")
     report.say_over(job, manifest)
-    report.say_summary(manifest, paths)
+    report.say_summary(manifest)
+    report.say_files(paths)
     say(f"In the bucket: s3://{cloud.bucket}/{jobs.shown(cloud, job).output}")
     say(f"The local cloud stays up. End it with: .venv/bin/batchdrop local down{in_folder(state_dir)}")
-    return 0 if job.state is JobState.COMPLETED else FAILED
+    return exit_codes.of_job(manifest)
 
 
 def question(request: bytes) -> str:

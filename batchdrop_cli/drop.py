@@ -17,8 +17,9 @@ from batchdrop.states import TERMINAL_JOBS
 from boto3.s3.transfer import TransferConfig
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.jobs import recent
-from batchdrop_cli.mistakes import WRONG_USE, Mistake
+from batchdrop_cli.mistakes import Mistake
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
@@ -73,29 +74,38 @@ def default_key(path: Path) -> str:
     return INPUT + path.name
 
 
-def check(path: Path, key: str | None) -> str:
+def choose_key(path: Path, key: str | None) -> str:
     """The key for a file that can be read: the one that was asked for, or its name under `input/`.
 
     Raises:
         OSError: There is no such file.
-        Mistake: No job would come of an object at this key.
+        Mistake: Neither a job nor settings would come of an object at this key.
     """
     path.open("rb").close()
     return check_key(default_key(path) if key is None else key)
 
 
 def check_key(key: str) -> str:
-    """The key, which makes an object a job.
+    """The key, which makes an object a job, or settings.
 
     Raises:
         Mistake: No job would come of an object at this key.
     """
     if not key.startswith(INPUT) or key.endswith("/"):
         raise Mistake(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
-    if not is_job(key) and key.rpartition("/")[2] != SETTINGS_FILE:
+    if not is_job(key) and not is_settings(key):
         name = key.rpartition("/")[2]
         raise Mistake(f"{key} would be no job: a name like {name} is a tool's own file. See --key.", code=WRONG_USE)
     return key
+
+
+def is_settings(key: str) -> bool:
+    """Whether a file is a folder's settings, by its name."""
+    return key.rpartition("/")[2] == SETTINGS_FILE
+
+
+def put_settings(cloud: Cloud, path: Path, key: str) -> None:
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=path.read_bytes())
 
 
 def same_running(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:

@@ -20,11 +20,16 @@ def folder_for(job: Job, *, merged: bool = False) -> Path:
 
     Merged results lie in a folder of their own: the other files and the manifest would not fit them.
     """
-    name = PurePosixPath(output_prefix(job)).parent.name
-    folder = name if name not in {"", ".", "..", "output"} else job.id
+    folder = name_of(job)
     if job_in(DEFAULT_FOLDER / folder) not in {None, job.id}:
         folder = f"{folder}-{job.id}"
     return DEFAULT_FOLDER / (f"{folder}-with-retries" if merged else folder)
+
+
+def name_of(job: Job) -> str:
+    """The input file's name less its ending; the job's id where that is no name for a file."""
+    name = PurePosixPath(output_prefix(job)).parent.name
+    return name if name not in {"", ".", "..", "output"} else job.id
 
 
 class _Whose(msgspec.Struct):

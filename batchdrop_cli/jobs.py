@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -9,7 +10,7 @@ import msgspec
 from batchdrop.admit import in_turn
 from batchdrop.doubt import GRACE
 from batchdrop.errors import ConfigError
-from batchdrop.files import output_prefix
+from batchdrop.files import Gone, is_job_id, output_prefix
 from batchdrop.ledgers import cost_of, limit_of
 from batchdrop.manifest import Manifest, timestamp
 from batchdrop.providers.config import Protocol, ProviderConfig, load_providers
@@ -19,18 +20,23 @@ from batchdrop.store import Store
 from batchdrop.writes import HOUR, PART_OF_HOUR
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.mistakes import WRONG_USE, Mistake
+from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import count
+from batchdrop_cli.standstill import where_to_look
+from batchdrop_cli.totals import Totals, totals_of
 
 LATEST = "latest"
 _NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin, as batchdrop.providers writes them
 _KEY_REFUSED = "the key was refused"
 _EVER = 2**40  # seconds: batches that wait a while before they go again are in the queue, too
 _LATEST_DAYS = 35  # a job ends within 30 days by default
+_YOUNG_SECONDS = 900  # a drop that has not become a job by then has lost its event
+_READS_AT_ONCE = 8
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of `jobs --json`."""
+    """A line of `jobs --json`. `totals` is there when the job is over, and not among the retries of `show`."""
 
     job: str
     state: JobState
@@ -40,6 +46,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     dropped_at: str
     published_at: str | None
+    totals: Totals | None = None
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +84,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     batches: list[Group]
     waits_for: list[str]
     output: str
+    totals: Totals | None
     manifest: Manifest | None
 
 
@@ -94,7 +102,7 @@ def find(cloud: Cloud, name: str) -> Job:
     """The job of this id, or the newest for `latest`.
 
     Raises:
-        Mistake: There is none.
+        Mistake: There is none, or not yet.
     """
     if name == LATEST:
         newest = recent(cloud.store, days=_LATEST_DAYS, limit=1)
@@ -103,9 +111,39 @@ def find(cloud: Cloud, name: str) -> Job:
             raise Mistake(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: {drop_one}")
         return newest[0]
     job = cloud.store.job(name)
-    if job is None:
-        raise Mistake(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
-    return job
+    if job is not None:
+        return job
+    if is_young(name):
+        raise Mistake(
+            f"{name} is no job yet: its file was dropped a moment ago. Wait for it: {cloud.command(f'wait {name}')} - "
+            f"if that lasts, look at {where_to_look(cloud, 'intake')}"
+        )
+    raise Mistake(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
+
+
+def is_young(name: str) -> bool:
+    """Whether this is the id of a file that was dropped so lately that intake may not have made its job yet."""
+    if not is_job_id(name):
+        return False
+    dropped = datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return abs(datetime.now(UTC) - dropped) < timedelta(seconds=_YOUNG_SECONDS)
+
+
+def list_recent(cloud: Cloud, *, days: int, limit: int) -> list[Listed]:
+    """The newest jobs first, with the totals of those that are over."""
+    found = recent(cloud.store, days=days, limit=limit)
+    with ThreadPoolExecutor(_READS_AT_ONCE) as reading:
+        totals = reading.map(lambda job: _totals(cloud, job), found)
+        return [msgspec.structs.replace(listed(job), totals=each) for job, each in zip(found, totals, strict=True)]
+
+
+def _totals(cloud: Cloud, job: Job) -> Totals | None:
+    if job.state not in TERMINAL_JOBS or job.manifest_key is None:
+        return None
+    try:
+        return totals_of(read_manifest(cloud, job))
+    except Gone:  # someone deleted the outputs
+        return None
 
 
 def listed(job: Job) -> Listed:
@@ -123,6 +161,7 @@ def listed(job: Job) -> Listed:
 
 def shown(cloud: Cloud, job: Job) -> Shown:
     batches = list(cloud.store.batches(job.id))
+    manifest = read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None
     return Shown(
         job=job.id,
         state=job.state,
@@ -140,7 +179,8 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         batches=groups(batches),
         waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, job, batches),
         output=output_prefix(job),
-        manifest=read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None,
+        totals=None if manifest is None else totals_of(manifest),
+        manifest=manifest,
     )
 
 

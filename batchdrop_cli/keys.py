@@ -6,7 +6,8 @@ from getpass import getpass
 from batchdrop.providers.config import ProviderConfig, Providers
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.mistakes import WRONG_USE, Mistake
+from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.mistakes import Mistake
 
 
 def find_provider(name: str, providers: Providers, whose: str) -> ProviderConfig:

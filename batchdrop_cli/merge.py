@@ -36,6 +36,13 @@ class Family:
     def has_results(self) -> bool:
         return self.job.state in _HAVE_RESULTS
 
+    def with_results(self) -> Iterator[Job]:
+        """The job and its retries, as far as they have results."""
+        if self.has_results:
+            yield self.job
+        for retry in self.retries:
+            yield from retry.with_results()
+
     def left_out(self) -> Iterator[Job]:
         """The retries with no results: not over yet, or failed as a whole."""
         for retry in self.retries:

@@ -21,9 +21,7 @@ from botocore.exceptions import (
 )
 from cyclopts import CycloptsError
 
-FAILED = 1
-WRONG_USE = 2
-INTERRUPTED = 130  # as shells count Ctrl-C
+from batchdrop_cli.exit_codes import FAILED, WRONG_USE
 
 _CREDENTIALS = (
     "There are no usable AWS credentials. Log in to AWS (aws configure, aws sso login) and set AWS_PROFILE - "

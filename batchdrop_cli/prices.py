@@ -62,16 +62,30 @@ def dollars(price: Price | None) -> str:
     return f"${price.dollars:.4f}" + ("" if price.is_batch else " (standard price)")
 
 
-def total(models: Iterable[ModelCounts]) -> str:
-    """The sum in words, with what is uncertain about it."""
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """A sum in US dollars, None where nothing is known of it, and what is uncertain about it."""
+
+    dollars: Decimal | None
+    doubts: tuple[str, ...] = ()
+
+
+def cost_of(models: Iterable[ModelCounts]) -> Cost:
+    """What all models of a job cost; nothing where none was asked."""
     prices = [price_of(each.provider, each.model, each.usage) for each in models]
     known = [price for price in prices if price is not None]
-    if not known:
-        return "unknown"
-    text = f"${sum(price.dollars for price in known):.4f}"
+    if prices and not known:
+        return Cost(dollars=None)
     doubts = []
     if any(not price.is_batch for price in known):
         doubts.append("some at the standard price, since no batch price is known")
     if len(known) < len(prices):
         doubts.append("without the models whose price is unknown")
-    return text + (f" ({'; '.join(doubts)})" if doubts else "")
+    return Cost(dollars=sum((price.dollars for price in known), Decimal(0)), doubts=tuple(doubts))
+
+
+def total(models: Iterable[ModelCounts]) -> str:
+    """The sum in words, with what is uncertain about it."""
+    cost = cost_of(models)
+    if cost.dollars is None:
+        return "unknown"
+    return f"${cost.dollars:.4f}" + (f" ({'; '.join(cost.doubts)})" if cost.doubts else "")

@@ -1,17 +1,32 @@
 """Waiting for a job: how far it is, shown until its manifest is there. Ctrl-C leaves the job running."""
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import NamedTuple, Protocol
 
 from batchdrop.records import Batch, Job
 from batchdrop.states import TERMINAL_JOBS, JobState
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Column
+from rich.text import Text
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import groups, waits_for
 from batchdrop_cli.mistakes import Mistake
-from batchdrop_cli.say import err, note
+from batchdrop_cli.say import err, note, wrap
+from batchdrop_cli.standstill import PATIENCE, describe_standstill, where_to_look
 from batchdrop_cli.words import JOB_WORDS, OVER, batch_counts
 
 _NOTICED_WITHIN = 600  # seconds from the drop to its job; the event takes less than one
@@ -22,14 +37,31 @@ _SHORTEST_PAUSE = 0.1  # seconds between two looks at first; then longer ones
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Where a job is. `done` of `total` counts requests while it runs, parts of the file while that is read."""
+    """Where a job is, and what it waits for, a sentence each.
+
+    `done` of `total` counts requests while it runs, parts of the file while that is read.
+    """
 
     text: str
+    waits: tuple[str, ...] = ()
     done: int = 0
     total: int | None = None
 
 
-Show = Callable[[Stage], None]
+class Display(Protocol):
+    """Shows a wait: `show` whenever a job was looked at, `tell` for a sentence that stays."""
+
+    def show(self, now: Stage) -> None: ...
+
+    def tell(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """Seconds that only rise, and a pause."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> Stage:
@@ -42,72 +74,158 @@ def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> St
     done = sum(requests for state, requests in counted_once if state in OVER)
     total = sum(requests for _, requests in counted_once)
     counted = f"batches: {batch_counts(batches)}" if batches else ""
-    words = [_LATER_STAGES.get(job.state, ""), counted, *waits]
-    return Stage(text="; ".join(filter(None, words)) or JOB_WORDS[job.state], done=done, total=total or None)
+    words = "; ".join(filter(None, [_LATER_STAGES.get(job.state, ""), counted]))
+    return Stage(text=words or JOB_WORDS[job.state], waits=tuple(waits), done=done, total=total or None)
 
 
-def wait_for_job(cloud: Cloud, job_id: str, *, show: Show, sleep: Callable[[float], None]) -> Job:
-    """Look at a job until it is over.
+class _Look(NamedTuple):
+    """What was found of a job at one moment."""
+
+    job: Job | None
+    batches: Sequence[Batch]
+    waits: Sequence[str]
+    stage: Stage
+
+
+class _Silence:
+    """How long nothing has changed, and what was told about it."""
+
+    def __init__(self, cloud: Cloud, now: float) -> None:
+        self._cloud = cloud
+        self._last: Stage | None = None
+        self._since = now
+        self._told: set[str] = set()
+
+    def describe(self, look: _Look, now: float) -> str | None:
+        """Where to look, once for each standstill; None while something happens."""
+        if look.stage != self._last:
+            self._last, self._since = look.stage, now
+        if now - self._since < PATIENCE:
+            return None
+        found = describe_standstill(self._cloud, look.job, look.batches, look.waits)
+        if found is None or found in self._told:
+            return None
+        self._told.add(found)
+        return found
+
+
+def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -> Job:
+    """Look at a job until it is over, and tell where to look when nothing happens for half a minute.
 
     Raises:
         Mistake: The file did not become a job in ten minutes.
     """
-    waited = 0.0
+    began = clock.now()
+    silence = _Silence(cloud, began)
     while True:
-        job = cloud.store.job(job_id)
+        job, waited = cloud.store.job(job_id), clock.now() - began
         if job is not None and job.state in TERMINAL_JOBS:
             return job
         if job is None and waited > _NOTICED_WITHIN:
-            raise Mistake(
-                f"The file is in the bucket, but nothing made job {job_id} of it: are the functions deployed?"
-            )
-        batches = [] if job is None else list(cloud.store.batches(job_id))
-        show(stage(job, batches, waits_for(cloud, job, batches) if job else []))
-        pause = min(cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10)
-        sleep(pause)
-        waited += pause
+            raise _unnoticed(cloud, job_id)
+        look = _look(cloud, job)
+        display.show(look.stage)
+        standstill = silence.describe(look, clock.now())
+        if standstill is not None:
+            display.tell(standstill)
+        clock.sleep(min(cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10))
+
+
+def _look(cloud: Cloud, job: Job | None) -> _Look:
+    batches = [] if job is None else list(cloud.store.batches(job.id))
+    waits = [] if job is None else waits_for(cloud, job, batches)
+    return _Look(job, batches, waits, stage(job, batches, waits))
+
+
+def _unnoticed(cloud: Cloud, job_id: str) -> Mistake:
+    return Mistake(
+        f"The file is in the bucket, but no job {job_id} was made of it in {_NOTICED_WITHIN // 60} minutes. Look at "
+        f"{where_to_look(cloud, 'intake')}. The job may still begin; see: {cloud.command(f'wait {job_id}')}"
+    )
 
 
 @contextmanager
-def shown() -> Iterator[Show]:
+def shown(console: Console | None = None) -> Iterator[Display]:
     """A bar on a terminal; elsewhere a line whenever the words change."""
-    console = err()
+    console = console or err()
     if not console.is_terminal:
-        yield _line_by_line()
+        yield _Lines()
         return
-    text = TextColumn("{task.description}", markup=False)
-    with Progress(
-        text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True
-    ) as bars:
-        yield _on_bar(bars, bars.add_task("dropped", total=None))
+    with _Bars(console, MofNCompleteColumn(table_column=_whole())) as bars:
+        yield _OnBars(bars)
 
 
-def _on_bar(bars: Progress, task: TaskID) -> Show:
-    def show(now: Stage) -> None:
-        bars.update(task, description=now.text, completed=now.done, total=now.total)
+class _Bars(Progress):
+    """A bar with count, per cent and time, which are always whole; sentences stand under it."""
 
-    return show
+    def __init__(self, console: Console, count: ProgressColumn) -> None:
+        self.sentences: Sequence[str] = ()
+        self._columns = console.width
+        super().__init__(
+            BarColumn(bar_width=None),
+            count,
+            TaskProgressColumn(table_column=_whole(), show_speed=False),
+            TimeElapsedColumn(table_column=_whole()),
+            console=console,
+            transient=True,
+            expand=True,
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for sentence in self.sentences:
+            yield Text("\n".join(wrap(f"  {sentence}", self._columns)))
 
 
-def _line_by_line() -> Show:
-    last = ""
+def _whole() -> Column:
+    return Column(no_wrap=True, justify="right")
 
-    def show(now: Stage) -> None:
-        nonlocal last
-        if now.text != last:
-            last = now.text
-            note(f"  {now.text}")
 
-    return show
+class _OnBars:
+    def __init__(self, bars: _Bars) -> None:
+        self._bars = bars
+        self._task = bars.add_task("", total=None)
+
+    def show(self, now: Stage) -> None:
+        self._bars.sentences = (now.text, *now.waits)
+        self._bars.update(self._task, completed=now.done, total=now.total)
+
+    def tell(self, text: str) -> None:
+        for line in wrap(text, self._bars.console.width):
+            self._bars.console.print(line, soft_wrap=True)
+
+
+class _Lines:
+    """A line whenever the words change, with the count, the part that is done and the time since the beginning."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._last: Stage | None = None
+        self._now, self._began = now, now()
+
+    def show(self, now: Stage) -> None:
+        words = replace(now, done=0, total=None)
+        if words != self._last:
+            self._last = words
+            self.tell(f"  {self._measure(now)}{'; '.join((now.text, *now.waits))}")
+
+    def tell(self, text: str) -> None:
+        note(text)
+
+    def _measure(self, now: Stage) -> str:
+        elapsed = timedelta(seconds=int(self._now() - self._began))
+        if now.total is None:
+            return f"{elapsed} "
+        return f"{elapsed} {now.done:,}/{now.total:,} {100 * now.done // now.total}% "
 
 
 @contextmanager
-def upload_shown(name: str, size: int) -> Iterator[Callable[[int], None]]:
+def upload_shown(name: str, size: int, console: Console | None = None) -> Iterator[Callable[[int], None]]:
     """A bar of bytes on a terminal; nothing elsewhere."""
-    console = err()
+    console = console or err()
     if not console.is_terminal:
         yield lambda _: None
         return
-    with Progress(console=console, transient=True) as bars:
-        task = bars.add_task(f"uploading {name}".replace("[", "\\["), total=size)
+    with _Bars(console, DownloadColumn(table_column=_whole())) as bars:
+        bars.sentences = (f"uploading {name}",)
+        task = bars.add_task("", total=size)
         yield lambda sent: bars.advance(task, sent)

@@ -1,22 +1,37 @@
 """What the commands print about jobs."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
-from batchdrop.manifest import Manifest, timestamp
+from batchdrop.files import INPUT
+from batchdrop.manifest import Manifest
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.check import SHOWN_ERRORS, Found
-from batchdrop_cli.jobs import Group, Shown
+from batchdrop_cli.jobs import Group, Listed, Shown
 from batchdrop_cli.prices import dollars, price_of, total
 from batchdrop_cli.say import count, say, say_table
+from batchdrop_cli.totals import Totals, totals_of
 from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
 
 
-def say_jobs(jobs: Sequence[Job]) -> None:
-    rows = [[job.id, job.state, timestamp(job.dropped_at), f"{job.bytes:,}", job.key] for job in jobs]
-    say_table(("job", "state", "dropped", "bytes", "file"), rows, numbers=("bytes",))
+def say_jobs(jobs: Sequence[Listed]) -> None:
+    rows = [
+        [job.job, job.state, job.dropped_at, f"{job.bytes:,}", *_totals(job.totals), job.key.removeprefix(INPUT)]
+        for job in jobs
+    ]
+    headings = ("job", "state", "dropped", "bytes", "answered", "failed", "tokens", "cost", "file")
+    say_table(headings, rows, numbers=headings[3:8])
+
+
+def _totals(totals: Totals | None) -> tuple[str, str, str, str]:
+    if totals is None:
+        return "", "", "", ""
+    tokens = totals.input_tokens + totals.output_tokens
+    cost = "unknown" if totals.cost_usd is None else f"${Decimal(totals.cost_usd):.4f}"
+    return f"{totals.answered:,}", f"{totals.failed:,}", f"{tokens:,}", cost
 
 
 def say_shown(shown: Shown) -> None:
@@ -32,6 +47,7 @@ def say_shown(shown: Shown) -> None:
         say(f"over     {shown.published_at}")
     if shown.manifest is not None:
         say_counts(shown.manifest)
+        _say_cost(shown.manifest)
     _say_batches(shown)
     for reason in shown.waits_for:
         say(f"waits    {reason}")
@@ -76,6 +92,13 @@ def say_counts(manifest: Manifest) -> None:
         say(f"           {number:,} {code}")
 
 
+def _say_cost(manifest: Manifest) -> None:
+    totals = totals_of(manifest)
+    if totals is not None:
+        say(f"tokens   {totals.input_tokens:,} in, {totals.output_tokens:,} out")
+        say(f"cost     {total(manifest.models)}, estimated at the vendors' prices")
+
+
 def say_over(job: Job, manifest: Manifest) -> None:
     """One sentence about a job that is over."""
     if manifest.counts is None or manifest.status is not JobState.COMPLETED:
@@ -91,8 +114,10 @@ def say_merged(answered: int, failed: int) -> None:
     say(f"With its retries: {answered:,} of {count(answered + failed, 'line')} answered{still}.")
 
 
-def say_summary(manifest: Manifest, paths: Sequence[Path]) -> None:
-    """What a run gave: by model, what it used and cost, and where it lies."""
+def say_summary(manifest: Manifest) -> None:
+    """What a job gave: by model, what it used and cost. Nothing where no model was asked."""
+    if not manifest.models:
+        return
     headings = ("provider", "model", "endpoint", "requests", "answered", "failed", "tokens in", "tokens out", "cost")
     rows = [
         [
@@ -112,7 +137,6 @@ def say_summary(manifest: Manifest, paths: Sequence[Path]) -> None:
     say_table(headings, rows, numbers=headings[3:])
     say()
     say(f"Estimated cost at the vendors' prices: {total(manifest.models)}.")
-    say_files(paths)
 
 
 def say_files(paths: Sequence[Path]) -> None:

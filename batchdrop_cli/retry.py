@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count as counting
 from itertools import takewhile
 from pathlib import Path
@@ -23,14 +23,33 @@ from batchdrop.states import TERMINAL_JOBS, JobState
 from batchdrop.store import Store
 
 from batchdrop_cli import drop, jobs, merge
+from batchdrop_cli.answers import Line as Result
 from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.mistakes import WRONG_USE, Mistake
+from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import count
 
 RETRY_OF, RETRY_LINES = "batchdrop-retry-of", "batchdrop-retry-lines"
 _SETTING = re.compile(r"batchdrop[-_](?!retry[-_]|sha256)", re.IGNORECASE)
 _CHUNK = 1024 * 1024
+_SHOWN_HOPELESS = 5
+
+
+@dataclass(kw_only=True)
+class Hopeless:
+    """Lines that fail again as they are: how many, and the first ones in words."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, place: int, line: Result) -> None:
+        self.count += 1
+        if line.error is not None and len(self.first) < _SHOWN_HOPELESS:
+            self.first.append(f"line {line.line} ({line.error.code}; line {place} of failed.jsonl)")
+
+    def __str__(self) -> str:
+        return ", ".join(self.first) + (", …" if self.count > len(self.first) else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +59,7 @@ class Chosen:
     Attributes:
         numbers: A file with the number of each, rising, one a line.
         count: How many there are.
+        hopeless: Those of them that cannot succeed unless they are changed.
         key: Where the list belongs in the bucket.
     """
 
@@ -48,6 +68,7 @@ class Chosen:
     cut: bool
     numbers: Path
     count: int
+    hopeless: Hopeless
     key: str
 
     def __str__(self) -> str:
@@ -61,18 +82,20 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
         Mistake: The job is not over, or failed as a whole, or has no such line.
     """
     manifest = _of_finished(cloud, job)
-    digest, total = hashlib.sha256(), 0
+    digest, total, hopeless = hashlib.sha256(), 0, Hopeless()
     with numbers.open("wb") as out:
-        for number in _numbers(cloud, manifest, cut=cut):
-            line = b"%d\n" % number
+        for result in _results(cloud, manifest, cut=cut):
+            line = b"%d\n" % result.line
             digest.update(line)
             out.write(line)
             total += 1
+            if _is_hopeless(result):
+                hopeless.add(total, result)
     if not total:
         what = "answer that was cut off by its limit of tokens" if cut else "failed line"
         raise Mistake(f"Job {job.id} has no {what}: there is nothing to retry.")
     key = retry_lines_key(job, digest.hexdigest()[:16])
-    return Chosen(job=job, manifest=manifest, cut=cut, numbers=numbers, count=total, key=key)
+    return Chosen(job=job, manifest=manifest, cut=cut, numbers=numbers, count=total, hopeless=hopeless, key=key)
 
 
 def _of_finished(cloud: Cloud, job: Job) -> Manifest:
@@ -85,13 +108,18 @@ def _of_finished(cloud: Cloud, job: Job) -> Manifest:
     return manifest
 
 
-def _numbers(cloud: Cloud, manifest: Manifest, *, cut: bool) -> Iterator[int]:
+def _is_hopeless(result: Result) -> bool:
+    return result.error is not None and not result.error.retryable
+
+
+def _results(cloud: Cloud, manifest: Manifest, *, cut: bool) -> Iterator[Result]:
+    """The failed lines, or the answers that were cut off."""
     for file in manifest.files.results if cut else filter(None, [manifest.files.errors]):
         chunks = cloud.files.stream(file.key, version_id=file.version_id)
         for line in cut_lines(chunks, offset=0, max_bytes=sys.maxsize):  # answers are as long as they are
             read = read_line(line.bytes or b"")
             if not cut or is_cut(read):
-                yield read.line
+                yield read
 
 
 def save(cloud: Cloud, chosen: Chosen, path: Path) -> None:
@@ -166,6 +194,20 @@ def _refuse_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> None:
                     "max_tokens, or leave the line empty to leave it out.",
                     code=WRONG_USE,
                 )
+
+
+def find_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> Hopeless:
+    """The lines of a mended copy that are as they were, and cannot succeed so."""
+    found = Hopeless()
+    if chosen.cut or not chosen.hopeless.count:
+        return found
+    failed = cut_lines(_failed_lines(cloud, chosen), offset=0, max_bytes=sys.maxsize)
+    with path.open("rb") as file:
+        copies = zip(file, failed, _results(cloud, chosen.manifest, cut=False), strict=True)
+        for place, (mended, was, result) in enumerate(copies, start=1):
+            if _is_hopeless(result) and mended.strip() and mended.rstrip() == (was.bytes or b"").rstrip():
+                found.add(place, result)
+    return found
 
 
 def _count_lines(path: Path) -> int:

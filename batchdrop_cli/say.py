@@ -1,43 +1,124 @@
-"""How the command speaks: answers on standard output, everything else on standard error."""
+"""How the command speaks: answers on standard output, everything else on standard error.
 
+On a terminal lines are broken between words, and never within an id or a command that is to be typed. Pipes get every
+line whole, unless COLUMNS names a width.
+"""
+
+import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDE = 200  # columns where nobody looks at a terminal, so that logs and pipes are not folded
+_WIDE = 200  # columns of a table where nobody looks at a terminal, so that logs and pipes are not folded
+_GAP = 1  # between two columns of a table
+_COMMAND = re.compile(r"batchdrop .*?(?=$|[.,;)](?: |$)| - | \()")
+_LABEL = re.compile(r" *(?:\S+ {2,})?")  # what the rest of a line stands under: `state    RUNNING: …`
+_GLUE = "\0"  # stands for a blank at which a line is not broken
 
 
 def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
     # Text comes from files and providers: no markup, no emoji codes, no colouring of what looks like a number.
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=None if stream.isatty() else _WIDE)
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=_width(stderr=stderr) or _WIDE)
+
+
+def _width(*, stderr: bool) -> int | None:
+    """The columns to be kept to; None in a pipe."""
+    stream = sys.stderr if stderr else sys.stdout
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    return Console(file=stream).width if stream.isatty() else None
 
 
 def err() -> Console:
     return _console(stderr=True)
 
 
-def say(line: str = "", *, style: str | None = None) -> None:
-    """An answer: standard output, one line as it is."""
-    _console(stderr=False).print(line, style=style, soft_wrap=True)
+def say(text: str = "", *, style: str | None = None) -> None:
+    """An answer: standard output."""
+    _print(text, style, stderr=False)
 
 
-def note(line: str, *, style: str | None = None) -> None:
+def note(text: str, *, style: str | None = None) -> None:
     """What happens meanwhile: standard error, so that a pipe gets the answer alone."""
-    err().print(line, style=style, soft_wrap=True)
+    _print(text, style, stderr=True)
+
+
+def say_as_is(text: str) -> None:
+    """JSON and its like, to standard output: not a byte is added."""
+    _console(stderr=False).print(text, soft_wrap=True)
+
+
+def _print(text: str, style: str | None, *, stderr: bool) -> None:
+    width = _width(stderr=stderr)
+    console = _console(stderr=stderr)
+    for line in text.split("\n") if width is None else wrap(text, width):
+        console.print(line, style=style, soft_wrap=True)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """The lines of a text, none longer than `width` but where a word or a command is; continued under its label."""
+    return [part for line in text.split("\n") for part in _wrap_line(line, width)]
+
+
+def _wrap_line(line: str, width: int) -> list[str]:
+    label = _LABEL.match(line)
+    glued = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
+    parts = textwrap.wrap(
+        glued,
+        width,
+        subsequent_indent=" " * (label.end() if label else 0),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [part.replace(_GLUE, " ") for part in parts] or [""]
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
-    """A table of plain text; the columns named in `numbers` are set to the right."""
+    """A table of plain text; the columns named in `numbers` are set to the right.
+
+    Where it is wider than the terminal, each row is a paragraph instead: no cell is ever broken.
+    """
+    rows = list(rows)
+    console = _console(stderr=False)
+    if _table_width([headings, *rows]) > console.width:
+        for row in rows:
+            for line in paragraph(headings, row, console.width):
+                console.print(line, soft_wrap=True)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
+        table.add_column(heading, justify="right" if heading in numbers else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    _console(stderr=False).print(table)
+    console.print(table)
+
+
+def _table_width(rows: Sequence[Sequence[str]]) -> int:
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def paragraph(headings: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
+    """A row as `first cell`, then `heading cell` pairs under it, as many to a line as fit."""
+    yield row[0]
+    line = ""
+    for pair in (f"{heading} {cell}" for heading, cell in zip(headings[1:], row[1:], strict=True) if cell):
+        if line and cell_len(line) + 2 + cell_len(pair) > width:
+            yield line
+            line = ""
+        line = f"{line}  {pair}"
+        if cell_len(line) > width:
+            yield from wrap(line, width)
+            line = ""
+    if line:
+        yield line
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

@@ -3,7 +3,6 @@
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import local_cloud
 from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Where, find_cloud
-from batchdrop_cli.mistakes import FAILED, WRONG_USE, Mistake
+from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
+from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.prices import price_of
 from batchdrop_cli.say import count, say
 
@@ -43,7 +43,7 @@ def run(state_dir: Path, *, asked: bool) -> int:
     for custom_id in wrong:
         say(f"wrong: {custom_id}", style="red")
     say("Six requests, six answers." if not wrong else f"{count(len(wrong), 'request')} of six without its own answer.")
-    return FAILED if wrong else 0
+    return FAILED if wrong else OK
 
 
 def need_keys(environment: Mapping[str, str]) -> None:
@@ -99,12 +99,12 @@ def _send(state_dir: Path) -> list[str]:
         file = Path(folder) / "smoke.jsonl"
         file.write_bytes(b"".join(msgspec.json.encode(request) + b"\n" for request in requests()))
         job_id = drop.upload(cloud, file, drop.default_key(file), lambda _: None)
-        with progress.shown() as show:
-            job = progress.wait_for_job(cloud, job_id, show=show, sleep=time.sleep)
+        with progress.shown() as display:
+            job = progress.wait_for_job(cloud, job_id, display=display, clock=progress.Clock())
         manifest = jobs.read_manifest(cloud, job)
         report.say_over(job, manifest)
         fetch.fetch(cloud, job, manifest, Path(folder))
-        report.say_summary(manifest, [])
+        report.say_summary(manifest)
         answered = set(map(right, read_lines(fetch.results_paths(manifest, Path(folder)))))
     return [name for name in (*_WORDS, "embedding") if name not in answered]
 

@@ -9,7 +9,7 @@ from batchdrop.states import BatchState, JobState
 JOB_WORDS = {
     JobState.PLANNING: "the file is being read; nothing is paid yet",
     JobState.RUNNING: "its batches are on their way",
-    JobState.CANCELLING: "being cancelled: what was sent is harvested",
+    JobState.CANCELLING: "being cancelled: results received so far are collected",
     JobState.PUBLISHING: "the results are being written",
     JobState.COMPLETED: "every line has its result",
     JobState.CANCELLED: "someone asked",

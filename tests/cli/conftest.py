@@ -128,11 +128,12 @@ def _create_table(dynamodb: "DynamoDBClient") -> None:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process: its exit code, what it answered and what it said meanwhile."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command in this process, in a pipe or in `width` columns: its exit code and what it said."""
 
-    def run_(*arguments: str | Path) -> Ran:
+    def run_(*arguments: str | Path, width: int | None = None) -> Ran:
         capsys.readouterr()
+        monkeypatch.delenv("COLUMNS", raising=False) if width is None else monkeypatch.setenv("COLUMNS", str(width))
         code = main([str(argument) for argument in arguments])
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)

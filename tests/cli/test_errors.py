@@ -190,7 +190,7 @@ def test_a_hint_repeats_where_its_cloud_is(run: "Run", aws: "Aws", tmp_path: Pat
 
 COMMANDS = [
     *(("local", "up"), ("local", "down"), ("keys", "set"), ("validate",), ("put",), ("run",), ("jobs",), ("show",)),
-    *(("results",), ("demo",), ("smoke-paid",)),
+    *(("results",), ("wait",), ("retry",), ("cancel",), ("providers",), ("demo",), ("smoke-paid",)),
 ]
 
 

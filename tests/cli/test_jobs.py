@@ -24,9 +24,9 @@ def test_jobs_lists_the_recent_ones_newest_first(run: "Run", two: tuple[Job, Job
     code, out, err = run("jobs")
     assert (code, err) == (0, "")
     assert [line.split() for line in out.splitlines()] == [
-        ["job", "state", "dropped", "bytes", "file"],
-        [two[1].id, "RUNNING", "2026-11-05T09:14:12Z", "91,234", "input/[b].jsonl"],
-        [two[0].id, "COMPLETED", "2026-11-05T09:14:12Z", "91,234", "input/mine/reviews.jsonl"],
+        ["job", "state", "dropped", "bytes", "answered", "failed", "tokens", "cost", "file"],
+        [two[1].id, "RUNNING", "2026-11-05T09:14:12Z", "91,234", "[b].jsonl"],
+        [two[0].id, "COMPLETED", "2026-11-05T09:14:12Z", "91,234", "mine/reviews.jsonl"],
     ]
 
 
@@ -41,6 +41,7 @@ def test_jobs_as_json_is_a_list(run: "Run", two: tuple[Job, Job]) -> None:
             "bytes": 91_234,
             "dropped_at": "2026-11-05T09:14:12Z",
             "published_at": "2026-11-05T09:15:00Z",
+            "totals": None,
         }
     ]
 

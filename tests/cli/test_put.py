@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -107,7 +108,7 @@ def test_a_drop_that_is_no_job_yet_is_noticed(aws: "Aws", run: "Run", file: Path
     assert len(aws.s3.list_object_versions(Bucket=BUCKET)["Versions"]) == 1
 
 
-@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])
+@pytest.mark.parametrize("size", [1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])
 def test_a_fingerprint_has_the_etag_that_s3_gives_an_upload(aws: "Aws", run: "Run", tmp_path: Path, size: int) -> None:
     file = tmp_path / "big.jsonl"
     file.write_bytes(bytes(size))
@@ -190,10 +191,70 @@ def test_progress_tells_of_the_drop_the_reading_and_the_batches(
         Stage(text="dropped: waiting for the functions to notice it"),
         Stage(text="reading the file", done=3, total=4),
         Stage(
-            text="batches: 1 waiting, 1 at the provider, 1 collected, 1 replaced by smaller ones; openai: no key",
+            text="batches: 1 waiting, 1 at the provider, 1 collected, 1 replaced by smaller ones",
+            waits=("openai: no key",),
             done=30,
             total=280,
         ),
         Stage(text="batches: 1 waiting, 1 collected", done=10, total=30),
         Stage(text="writing the results; batches: 1 collected", done=30, total=30),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("a.csv", BODY, "is not read: a file to drop is JSON lines and its name ends in"),
+        ("a.jsonl", b"", "is empty. Nothing was dropped."),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0), "is empty. Nothing was dropped."),
+        ("a.jsonl", b'[{"model": "gpt-4o-mini"},\n{"model": "gpt-4o-mini"}]', "The file is one JSON array"),
+        ("a.jsonl", b"PAR1" + bytes(100), "The file looks like Parquet"),
+        ("a.jsonl.gz", BODY, "The file is not gzip, although its name says so."),
+        ("a.jsonl.gz", gzip.compress(BODY, mtime=0)[:-1], "The file is"),
+    ],
+)
+@pytest.mark.parametrize("command", ["put", "run"])
+def test_what_validate_refuses_as_a_whole_is_refused_before_the_upload(  # noqa: PLR0913, PLR0917 - fixtures and cases
+    aws: "Aws", run: "Run", tmp_path: Path, command: str, name: str, body: bytes, said: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(body)
+    code, out, err = run(command, file)
+    assert (code, out, err.count("\n"), aws.keys()) == (1, "", 1, [])
+    assert said in err
+    assert run("validate", file).code == 1
+
+
+def test_the_kind_is_that_of_the_key(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_bytes(BODY)
+    assert run("put", file, "--key", "input/a.jsonl").code == 0
+    assert run("put", file, "--key", "input/a.csv").err.startswith(f"{file} as input/a.csv would not be read: ")
+    assert run("put", file, "--key", "input/a.jsonl.gz").code == 1
+    assert aws.keys() == ["input/a.jsonl"]
+
+
+def test_settings_are_checked_and_dropped_as_settings(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    file = tmp_path / "batchdrop.toml"
+    file.write_bytes(b"max_attempts = 2\n")
+    said = (
+        "Settings for every file that is dropped under s3://batchdrop-test/input/team/ from now on. They are no job.\n"
+    )
+    assert run("put", file, "--key", "input/team/batchdrop.toml", "--wait") == (0, said, "")
+    assert run("validate", file) == (0, f"{file}: settings, all of them known.\n", "")
+    refused = run("run", file)
+    assert (refused.code, "holds settings, no requests" in refused.err) == (2, True)
+    assert aws.keys() == ["input/team/batchdrop.toml"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"max_attempts = 0\n", "max_attempts"), (b"nope = 1\n", "nope"), (b"a = = 1", "is not TOML"), (b"\xff", "UTF-8")],
+)
+def test_wrong_settings_are_not_dropped(aws: "Aws", run: "Run", tmp_path: Path, body: bytes, said: str) -> None:
+    file = tmp_path / "batchdrop.toml"
+    file.write_bytes(body)
+    for command in ("put", "validate"):
+        code, out, err = run(command, file)
+        assert (code, out, said in err, "batchdrop.toml" in err) == (1, "", True, True)
+    assert aws.keys() == []

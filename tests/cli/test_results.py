@@ -82,11 +82,22 @@ def _file[F: File](aws: "Aws", name: str, body: bytes, kind: type[F], count: int
 
 def test_results_are_the_versions_that_the_manifest_names(run: "Run", finished: Manifest, tmp_path: Path) -> None:
     code, out, err = run("results", finished.job, "-o", tmp_path / "here")
-    assert (code, err) == (0, "")
+    assert (code, err) == (3, "")
     names = ["results-00001.jsonl", "results-00002.jsonl", "errors.jsonl", "failed.jsonl", "manifest.json"]
     assert out.splitlines() == [
         f"Job {finished.job} completed: 4 of 6 lines answered; 2 lines failed, see errors.jsonl.",
+        "",
+        "provider  model        endpoint              requests  answered  failed  tokens in  tokens out     cost",
+        "openai    gpt-4o-mini  /v1/chat/completions         2         1       1  1,000,000   1,000,000  $0.3750",
+        "",
+        "Estimated cost at the vendors' prices: $0.3750.",
         *(f"  {tmp_path}/here/{name}" for name in names),
+        "",
+        "Why 2 lines failed:",
+        "  1 context_length_exceeded (line 5; to be fixed): too long",
+        "  1 invalid_json (line 6; to be fixed): Line 6 is not JSON.",
+        "To fix them, and send them again after that:",
+        f"  batchdrop retry {finished.job} --save reviews.failed.jsonl",
     ]
     assert {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()} == {
         "results-00001.jsonl": lines(RESULTS[:3]),
@@ -129,7 +140,7 @@ def test_a_file_that_is_nobodys_is_not_overwritten(run: "Run", finished: Manifes
 
 
 def test_a_table_holds_texts_errors_and_tokens(run: "Run", finished: Manifest) -> None:
-    assert run("results", finished.job, "--csv").code == 0
+    assert run("results", finished.job, "--csv").code == 3
     with Path("results/reviews/results.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [
             ["line", "custom_id", "model", "text", "error_code", "error_message", "input_tokens", "output_tokens"],
@@ -180,7 +191,17 @@ def test_a_file_that_came_short_is_no_result(
 def test_show_of_a_finished_job_holds_its_manifest(run: "Run", finished: Manifest) -> None:
     shown = json.loads(run("show", finished.job, "--json").out)
     assert shown["manifest"] == msgspec.to_builtins(finished)
-    assert "answers  4 of 6 lines, 2 failed" in run("show", finished.job).out
+    assert shown["totals"] == {
+        "lines": 6,
+        "answered": 4,
+        "failed": 2,
+        "input_tokens": 1_000_000,
+        "output_tokens": 1_000_000,
+        "cost_usd": "0.375000",
+    }
+    out = run("show", finished.job).out
+    assert "answers  4 of 6 lines, 2 failed" in out
+    assert "tokens   1,000,000 in, 1,000,000 out\ncost     $0.3750, estimated at the vendors' prices\n" in out
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class Shelf:
             errors=self._file(prefix, "errors", lines(errors), File),
             failed=self._file(prefix, "failed", failed, File),
         )
-        manifest = a_manifest(job, files, counts=counts, models=[])
+        manifest = a_manifest(job, files, counts=counts)
         return self.add(job, prefix, manifest, **changes)
 
     def fail(self, job: str, **changes: Any) -> Job:
@@ -242,7 +242,7 @@ def test_lines_are_saved_to_be_mended(aws: "Aws", run: "Run", first: Job, tmp_pa
     assert run("retry", first.id, "--save", file) == (
         0,
         f"2 failed lines of job {FIRST} in {file}; nothing was sent.\n",
-        f"Mend it, each line in its place, and send it: batchdrop retry {FIRST} {file}\n",
+        f"Fix the lines, keeping their order, and send them with:\n  batchdrop retry {FIRST} {file}\n",
     )
     assert file.read_bytes() == b'{"two": 2}\n{"four": 4}\n'
     again = f"{file} is there already; it is not overwritten. Name another file.\n"
@@ -250,6 +250,38 @@ def test_lines_are_saved_to_be_mended(aws: "Aws", run: "Run", first: Job, tmp_pa
     both = f"Either --save {file} or the mended copy {file}, not both.\n"
     assert run("retry", first.id, file, "--save", file) == (2, "", both)
     assert aws.keys("input/") == []
+
+
+NOT_JSON = {"code": "invalid_json", "message": "Line 4 is not JSON.", "source": "input", "retryable": False}
+
+
+@pytest.fixture
+def mixed(shelf: Shelf) -> Job:
+    """A job whose second line may pass, and whose fourth cannot."""
+    return shelf.finish(FIRST, [refused(2), result(4, None, error=NOT_JSON)], b'{"two": 2}\n{"four"\n')
+
+
+def test_a_retry_says_which_lines_cannot_succeed_unchanged(run: "Run", mixed: Job, tmp_path: Path) -> None:
+    said = "1 of 2 failed lines cannot succeed unless changed: line 4 (invalid_json; line 2 of failed.jsonl).\n"
+    assert run("retry", mixed.id, "--save", tmp_path / "f.jsonl").err.startswith(said)
+    assert run("retry", mixed.id, "--no-wait").err.startswith(said)
+
+
+def test_a_mended_copy_says_which_lines_are_as_they_were_and_fail_again(run: "Run", mixed: Job, tmp_path: Path) -> None:
+    copy = tmp_path / "f.jsonl"
+    copy.write_bytes(b'{"two": 2}\n{"four"\n')
+    line = "line 4 (invalid_json; line 2 of failed.jsonl)"
+    said = f"{copy} leaves 1 line unchanged that cannot succeed: {line}.\n"
+    assert run("retry", mixed.id, copy, "--no-wait").err.startswith(said)
+    copy.write_bytes(b'{"two": 2}\n{"four": 4}\n')
+    assert "unchanged" not in run("retry", mixed.id, copy, "--no-wait", "--again").err
+
+
+def test_a_file_of_another_kind_is_no_mended_copy(aws: "Aws", run: "Run", mixed: Job, tmp_path: Path) -> None:
+    copy = tmp_path / "f.jsonl"
+    copy.write_bytes(b"\x1f\x8b\n\n")
+    code, _, err = run("retry", mixed.id, copy, "--no-wait")
+    assert (code, "looks like gzip" in err, aws.keys("input/")) == (1, True, [])
 
 
 def test_cut_answers_are_not_sent_again_as_they_are(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
@@ -320,7 +352,7 @@ def test_a_retry_waits_fetches_and_tells_how_to_see_all(
     code, out, err = run("retry", first.id, "-o", tmp_path / "here")
     functions.join()
     assert (code, out.splitlines()[0]) == (0, f"Job {id_of(aws, RETRY)} completed: 2 of 2 lines answered.")
-    assert err.splitlines()[-1] == f"All in one: batchdrop results {FIRST} --with-retries"
+    assert err.splitlines()[-2:] == ["Merged results:", f"  batchdrop results {FIRST} --with-retries"]
     assert (tmp_path / "here" / "results.jsonl").exists()
 
 
@@ -342,10 +374,11 @@ def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
     ]
     shelf.finish(SECOND, newer, retry_of=FIRST, retry_lines=shelf.list_of(1, 2, 4))
     code, out, err = run("results", first.id, "--with-retries", "--csv", "-o", tmp_path)
-    assert (code, err) == (0, "")
+    assert (code, err) == (3, "")
     assert out.splitlines() == [
         f"Job {FIRST} completed: 2 of 4 lines answered; 2 lines failed, see errors.jsonl.",
         "With its retries: 3 of 4 lines answered; 1 line failed, see errors.jsonl.",
+        "Estimated cost at the vendors' prices, its retries included: $0.7500.",
         *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "results.csv")),
     ]
     last = result(4, CHAT, error={**error, "message": "Line 4: not JSON."})
@@ -391,7 +424,7 @@ def test_retries_without_results_are_told(
     shelf.fail(THIRD, retry_of=FIRST, retry_lines=LIST)
     code, out, err = run("results", first.id, "--with-retries", "-o", tmp_path)
     assert (code, out.splitlines()[1]) == (
-        0,
+        3,
         "With its retries: 2 of 4 lines answered; 2 lines failed, see errors.jsonl.",
     )
     assert err.splitlines() == [

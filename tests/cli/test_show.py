@@ -80,7 +80,7 @@ def test_a_pause_is_told_with_what_ends_it(reason: str, said: str) -> None:
     [
         (JobState.PLANNING, "state    PLANNING: the file is being read; nothing is paid yet"),
         (JobState.RUNNING, "state    RUNNING: its batches are on their way"),
-        (JobState.CANCELLING, "state    CANCELLING: being cancelled: what was sent is harvested"),
+        (JobState.CANCELLING, "state    CANCELLING: being cancelled: results received so far are collected"),
         (JobState.PUBLISHING, "state    PUBLISHING: the results are being written"),
     ],
 )
@@ -247,6 +247,7 @@ def test_show_as_json_is_one_object(
         ],
         "waits_for": [],
         "output": f"output/mine/reviews/{a_job().id}/",
+        "totals": None,
         "manifest": None,
     }
 

@@ -44,7 +44,7 @@ def test_a_compressed_file_is_read_as_the_plain_one(
     packed = file.with_name(f"{file.name}.{ending}")
     packed.write_bytes(pack(CHAT + b"\n[]\n") + pack(CLAUDE))
     code, out, _ = run("validate", packed)
-    assert code == 1
+    assert code == 3
     assert out.splitlines()[0] == f"{packed}: 3 lines: 2 to be sent, 1 with errors, 0 blank"
     packed.write_bytes(pack(CHAT)[:-1])
     code, _, err = run("validate", packed)
@@ -54,7 +54,7 @@ def test_a_compressed_file_is_read_as_the_plain_one(
 def test_errors_carry_the_number_of_their_line(run: "Run", file: Path) -> None:
     file.write_bytes(CHAT + b"\n\n" + b'["no"]\n' + CHAT[:-1] + b"\n")
     code, out, _ = run("validate", file)
-    assert code == 1
+    assert code == 3
     assert [line.split(":")[:2] for line in out.splitlines() if line.startswith("line ")] == [
         ["line 3", " not_a_request"],
         ["line 4", " invalid_json"],
@@ -65,7 +65,7 @@ def test_only_the_first_twenty_errors_are_shown_and_all_are_counted(run: "Run", 
     file.write_bytes(b"[]\n" * 2_021)
     code, out, _ = run("validate", file)
     lines = out.splitlines()
-    assert code == 1
+    assert code == 3
     assert lines[0] == f"{file}: 2,021 lines: 0 to be sent, 2,021 with errors, 0 blank"
     assert [line.partition(":")[0] for line in lines if line.startswith("line ")] == [f"line {n}" for n in range(1, 21)]
     assert lines[-1] == "… and 2,001 more lines with errors."

@@ -2,18 +2,17 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from batchdrop.results import ErrorCode
+from faking.readme import README, ROOT, shell_lines
 
 from batchdrop_cli.main import main
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 
-# Commands that no test runs, and why; the README says so beside them.
+# Commands that no test runs, and why; the README says so beside them. Those of batchdrop itself are run, for the local
+# cloud by tests/e2e/test_readme.py and for AWS by tests/cli/test_readme.py.
 NOT_RUN = {
     "make bootstrap": "an AWS account; the local cloud runs the same cdk bootstrap",
     "make deploy": "an AWS account; the local cloud runs the same cdk deploy",
@@ -22,12 +21,6 @@ NOT_RUN = {
     "make test": "run by .ci/run",
     "make setup": "run by .ci/run",
 }
-
-
-def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
 
 
 def test_every_code_is_documented_and_no_other() -> None:
@@ -46,7 +39,7 @@ def test_every_deployment_setting_is_documented_with_its_default_and_no_other() 
     }
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", shell_lines())
 def test_every_command_of_the_readme_is_there(command: str) -> None:
     if command.startswith("make "):
         assert f"\n{command.split()[1]}:" in MAKEFILE

@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from batchdrop.store import Store
 
 import local_cloud
 from local_cloud import LocalCloud, emulator, processes
@@ -43,8 +45,8 @@ def wait_until(true: Callable[[], bool], *, seconds: float) -> bool:
     return true()
 
 
-def drop(cloud: LocalCloud, key: str, body: bytes = LINE) -> None:
-    aws(cloud, "s3").put_object(Bucket=cloud.bucket, Key=key, Body=body)
+def drop(cloud: LocalCloud, key: str) -> None:
+    aws(cloud, "s3").put_object(Bucket=cloud.bucket, Key=key, Body=LINE)
 
 
 def is_published(cloud: LocalCloud, name: str) -> bool:
@@ -84,14 +86,17 @@ def test_a_range_of_a_version_is_that_range(state_dir: Path) -> None:
 
 def test_every_version_of_a_key_becomes_a_job_of_its_own(state_dir: Path) -> None:
     cloud = running(state_dir)
-    for number in range(1, 6):
-        drop(cloud, "input/versions.jsonl", LINE * number)
+    s3, store = aws(cloud, "s3"), Store(aws(cloud, "dynamodb"), cloud.table, now=lambda: int(time.time()))
+    wrote = [
+        s3.put_object(Bucket=cloud.bucket, Key="input/versions.jsonl", Body=LINE * number)["VersionId"]
+        for number in range(1, 6)
+    ]
 
-    def manifests() -> list[str]:
-        found = aws(cloud, "s3").list_objects_v2(Bucket=cloud.bucket, Prefix="output/versions/").get("Contents", [])
-        return [one["Key"] for one in found if one["Key"].endswith("/manifest.json")]
+    def taken() -> list[str | None]:
+        days = [(datetime.now(UTC) - timedelta(days=back)).strftime("%Y%m%d") for back in range(2)]
+        return [job.version_id for job in store.recent_jobs(days) if job.key == "input/versions.jsonl"]
 
-    assert wait_until(lambda: len(manifests()) == 5, seconds=60), manifests()
+    assert wait_until(lambda: sorted(map(str, taken())) == sorted(wrote), seconds=180), taken()
 
 
 @pytest.mark.parametrize("end", ["killed", "stopped"])

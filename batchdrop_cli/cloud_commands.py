@@ -1,0 +1,113 @@
+"""The commands about clouds and providers: the cloud on this machine, keys, limits, and the two shows of it all."""
+
+from pathlib import Path
+from typing import Annotated
+
+from batchdrop.providers.config import load_providers
+from cyclopts import Parameter
+
+import local_cloud
+from batchdrop_cli import demo as whole_demo
+from batchdrop_cli import headroom, local, smoke
+from batchdrop_cli.cloud import DEFAULT_STATE_DIR, Where, find_cloud, in_folder
+from batchdrop_cli.exit_codes import OK
+from batchdrop_cli.job_commands import say_json
+from batchdrop_cli.keys import find_provider, read_key, set_key
+from batchdrop_cli.options import ANYWHERE, AsJson, ProvidersFile
+from batchdrop_cli.say import say
+
+
+def local_up(  # noqa: PLR0913 - each is an option of the command
+    *,
+    as_json: AsJson = False,
+    openai_base_url: Annotated[str | None, Parameter(help="Another server for OpenAI's API.")] = None,
+    anthropic_base_url: Annotated[str | None, Parameter(help="Another server for Anthropic's API.")] = None,
+    providers_file: Annotated[
+        Path | None,
+        Parameter(help="Another providers.toml, kept for the next `local up`. The simulator stands for all."),
+    ] = None,
+    real: Annotated[
+        bool,
+        Parameter(
+            negative="", help="The vendors' own servers: paid. Keys from OPENAI_API_KEY and ANTHROPIC_API_KEY, if set."
+        ),
+    ] = False,
+    state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR,
+) -> int:
+    """Start it, with the provider simulator, and deploy the stack into it. It stays up; a restart loses nothing.
+
+    Example: batchdrop local up
+    """
+    found = local.up(
+        state_dir,
+        openai_base_url=openai_base_url,
+        anthropic_base_url=anthropic_base_url,
+        providers_file=providers_file or local.kept_providers(state_dir),
+        real=real,
+    )
+    local.say_up(found, as_json=as_json, options=in_folder(state_dir))
+    return OK
+
+
+def local_down(*, state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR) -> int:
+    """Stop it. Its state stays in the folder, for the next `local up`.
+
+    Example: batchdrop local down
+    """
+    stopped = local_cloud.down(state_dir)
+    say("The local cloud is down; its state is kept." if stopped else "No local cloud was up.")
+    return OK
+
+
+def keys_set(
+    provider: Annotated[str, Parameter(help="A name from providers.toml, such as openai.")],
+    /,
+    *,
+    where: Where = ANYWHERE,
+    providers_file: ProvidersFile = None,
+) -> int:
+    """Write a provider's key into Secrets Manager. It is asked for and not shown, or read from a pipe.
+
+    Example: batchdrop keys set openai
+    """
+    cloud = find_cloud(where)
+    known = load_providers(providers_file or cloud.providers_file)
+    config = find_provider(provider, known, str(providers_file or cloud.whose_providers))
+    new = set_key(cloud, config.secret, read_key(provider))
+    say(f"{'Created' if new else 'Updated'} the secret {config.secret} ({cloud.title}).")
+    return OK
+
+
+def providers(*, as_json: AsJson = False, providers_file: ProvidersFile = None, where: Where = ANYWHERE) -> int:
+    """Show the providers: which are paused and why, and how much of their limits is taken.
+
+    Example: batchdrop providers
+    """
+    cloud = find_cloud(where)
+    shown = headroom.shown_providers(cloud, load_providers(providers_file or cloud.providers_file))
+    say_json(shown) if as_json else headroom.say_providers(shown)
+    return OK
+
+
+def demo(*, state_dir: Annotated[Path, Parameter(help="The local cloud's folder.")] = DEFAULT_STATE_DIR) -> int:
+    """Show the whole path on this machine: a local cloud, a file of real text, answers of both providers. Free.
+
+    Example: batchdrop demo
+    """
+    return whole_demo.run(state_dir)
+
+
+def smoke_paid(
+    *,
+    yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
+    state_dir: Annotated[Path, Parameter(help="A local cloud's folder, of its own.")] = smoke.STATE_DIR,
+) -> int:
+    """Send six requests to the real providers, with your keys: PAID, well under a cent. It asks first.
+
+    The keys are OPENAI_API_KEY and ANTHROPIC_API_KEY of the environment. It starts a local cloud of its own with
+    --real, drops six short lines, waits (minutes, at most a day), checks the answers, and stops that cloud. Those who
+    wrote batchdrop had no keys: this command has never been run against the real providers.
+
+    Example: batchdrop smoke-paid
+    """
+    return smoke.run(state_dir, asked=yes)

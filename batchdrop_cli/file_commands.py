@@ -1,0 +1,270 @@
+"""The commands that take a file: look at it, drop it, see it through, send what failed in it again."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
+
+from batchdrop.providers.config import load_providers
+from batchdrop.records import Job
+from botocore.exceptions import BotoCoreError
+from cyclopts import Parameter
+
+import local_cloud
+from batchdrop_cli import drop, exit_codes, failed_lines, fetch, jobs, progress, report
+from batchdrop_cli import retry as retries
+from batchdrop_cli.answers import write_csv
+from batchdrop_cli.check import check_file, check_kind, check_settings
+from batchdrop_cli.cloud import Cloud, Where, find_cloud
+from batchdrop_cli.drop import is_settings
+from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
+from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.options import ANYWHERE, Again, AsCsv, File, Folder, JobId, Key
+from batchdrop_cli.say import count, note, say
+
+
+def validate(
+    file: File,
+    /,
+    *,
+    providers_file: Annotated[Path, Parameter(help="The providers and their models.")] = local_cloud.PROVIDERS_FILE,
+) -> int:
+    """Check a file offline: where its lines would go, what is wrong with them. A batchdrop.toml is checked as settings.
+
+    Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
+
+    Example: batchdrop validate examples/with_mistakes.jsonl
+    """
+    if is_settings(file.name):
+        check_settings(file)
+        say(f"{file}: settings, all of them known.")
+        return OK
+    found = check_file(file, load_providers(providers_file))
+    report.say_found(file, found)
+    return LINES_FAILED if found.invalid else OK
+
+
+def put(
+    file: File,
+    /,
+    *,
+    wait: Annotated[bool, Parameter(negative="", help="Show progress until the manifest is there.")] = False,
+    key: Key = None,
+    again: Again = False,
+    where: Where = ANYWHERE,
+) -> int:
+    """Drop a file, and print its job. A batchdrop.toml is checked, and dropped as settings.
+
+    With --wait the exit code is 0 when every line was answered, 3 when some failed, 1 when the job did not complete.
+
+    Example: batchdrop put reviews.jsonl --wait
+    """
+    key = drop.choose_key(file, key)
+    if is_settings(key):
+        return _put_settings(file, key, where)
+    check_kind(file, key)
+    cloud = find_cloud(where)
+    job_id = drop_file(cloud, file, key, again=again)
+    return wait_and_tell(cloud, job_id) if wait else _leave(cloud, job_id)
+
+
+def run(  # noqa: PLR0913 - options of the command line
+    file: File,
+    /,
+    *,
+    output: Folder = None,
+    csv: AsCsv = False,
+    key: Key = None,
+    again: Again = False,
+    where: Where = ANYWHERE,
+) -> int:
+    """Drop a file, wait, fetch its results, and sum up: counts, tokens, estimated cost, why lines failed.
+
+    Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
+
+    Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
+    """
+    key = drop.choose_key(file, key)
+    if is_settings(key):
+        raise Mistake(f"{file} holds settings, no requests: drop it with batchdrop put {file}", code=WRONG_USE)
+    check_kind(file, key)
+    check_folder(output)
+    cloud = find_cloud(where)
+    return _see_through(cloud, drop_file(cloud, file, key, again=again), output, csv=csv)
+
+
+def retry(  # noqa: PLR0913 - options of the command line
+    job: JobId,
+    file: Annotated[Path | None, Parameter(help="A mended copy of the lines; as many, each in its place.")] = None,
+    /,
+    *,
+    finish: Annotated[
+        Literal["length"] | None, Parameter(help="Take the lines whose answers were cut off by max_tokens instead.")
+    ] = None,
+    save: Annotated[Path | None, Parameter(help="Write the lines to this file, to be mended; nothing is sent.")] = None,
+    no_wait: Annotated[bool, Parameter(negative="", help="Print the new job, and do not wait for it.")] = False,
+    output: Folder = None,
+    csv: AsCsv = False,
+    key: Annotated[str | None, Parameter(help="Where in the bucket; beside the job's file if left out.")] = None,
+    again: Annotated[
+        bool, Parameter(negative="", help="Also when these lines are being retried, or were; and pay again.")
+    ] = False,
+    where: Where = ANYWHERE,
+) -> int:
+    """Send a finished job's failed lines again, as they are or mended; wait, fetch, and sum up, as `run` does.
+
+    The lines become a job of their own. `batchdrop results JOB --with-retries` puts its results in their places.
+    It says which of them cannot succeed unless they are changed. Exit codes are those of `run`.
+
+    Example: batchdrop retry latest
+    """
+    check_folder(output)
+    cloud = find_cloud(where)
+    with TemporaryDirectory() as folder:
+        numbers = Path(folder) / "numbers"
+        chosen = retries.choose(cloud, jobs.find(cloud, job), numbers, cut=finish is not None)
+        if save is not None:
+            return _save(cloud, chosen, save, file)
+        job_id = _retry(cloud, chosen, file, key, again=again)
+    if no_wait:
+        return _leave(cloud, job_id)
+    code = _see_through(cloud, job_id, output, csv=csv)
+    note("Merged results:")
+    note(f"  {cloud.command(f'results {retries.first_of(cloud, chosen.job)} --with-retries')}")
+    return code
+
+
+def check_folder(folder: Path | None) -> None:
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise Mistake(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
+
+
+def _put_settings(file: Path, key: str, where: Where) -> int:
+    check_settings(file)
+    cloud = find_cloud(where)
+    drop.put_settings(cloud, file, key)
+    folder = key.rpartition("/")[0]
+    say(f"Settings for every file that is dropped under s3://{cloud.bucket}/{folder}/ from now on. They are no job.")
+    return OK
+
+
+def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, mended: Path | None) -> int:
+    if mended is not None:
+        raise Mistake(f"Either --save {path} or the mended copy {mended}, not both.", code=WRONG_USE)
+    retries.save(cloud, chosen, path)
+    say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
+    _tell_hopeless(chosen)
+    finish = " --finish length" if chosen.cut else ""
+    note("Fix the lines, keeping their order, and send them with:")
+    note(f"  {cloud.command(f'retry {chosen.job.id} {shlex.quote(str(path))}{finish}')}")
+    return OK
+
+
+def _tell_hopeless(chosen: retries.Chosen) -> None:
+    """Say which lines cannot succeed as they are; nothing where there is none."""
+    if chosen.hopeless.count:
+        note(f"{chosen.hopeless.count:,} of {chosen} cannot succeed unless changed: {chosen.hopeless}.")
+
+
+def _tell_unchanged(unchanged: retries.Hopeless, file: Path) -> None:
+    if unchanged.count:
+        note(f"{file} leaves {count(unchanged.count, 'line')} unchanged that cannot succeed: {unchanged}.")
+
+
+def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | None, *, again: bool) -> str:
+    """Drop the lines as a job of their own; its id."""
+    if file is None and chosen.cut:
+        save, send = (f"retry {chosen.job.id}{words} --finish length" for words in ("", " FILE"))
+        raise Mistake(
+            f"{chosen} of job {chosen.job.id}: the same limit would cut them again. Raise max_tokens in a copy: "
+            f"{cloud.command(f'{save} --save FILE')} - and send that: {cloud.command(send)}",
+            code=WRONG_USE,
+        )
+    if file is not None:
+        retries.check_mended(cloud, chosen, file)
+    key = retries.free_key(cloud, chosen.job) if key is None else drop.check_key(key)
+    if not again:
+        retries.refuse_twice(cloud, chosen, file)
+    if file is not None:
+        check_kind(file, key)
+        _tell_unchanged(retries.find_unchanged(cloud, chosen, file), file)
+        return drop_file(cloud, file, key, again=again, metadata=retries.lineage(cloud, chosen))
+    _tell_hopeless(chosen)
+    job_id = retries.send_failed(cloud, chosen, key)
+    note(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    return job_id
+
+
+def drop_file(cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[str, str] | None = None) -> str:
+    """Upload a file unless the same bytes are running; the id of its job."""
+    fingerprint = drop.fingerprint(file)
+    running = None if again else drop.same_running(cloud, key, fingerprint)
+    if running is not None:
+        raise Mistake(
+            f"The same bytes are running already as job {running}. See: {cloud.command(f'show {running}')} - "
+            "to send them again, and pay again: --again"
+        )
+    with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
+        job_id = drop.upload(cloud, file, key, progressed, metadata)
+    note(f"Dropped {file} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    return job_id
+
+
+def wait_until_over(cloud: Cloud, job_id: str) -> Job:
+    try:
+        with progress.shown() as display:
+            return progress.wait_for_job(cloud, job_id, display=display, clock=progress.Clock())
+    except (KeyboardInterrupt, BotoCoreError):
+        note(f"Job {job_id} goes on without this command. Wait for it again with:")
+        note(f"  {cloud.command(f'wait {job_id}')}")
+        raise
+
+
+def wait_and_tell(cloud: Cloud, job_id: str) -> int:
+    """Wait, and say what came of it, why lines failed, and how to fetch the results."""
+    job = wait_until_over(cloud, job_id)
+    manifest = jobs.read_manifest(cloud, job)
+    report.say_over(job, manifest)
+    report.say_summary(manifest)
+    failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
+    if manifest.counts is not None:
+        say("To fetch the results:")
+        say(f"  {cloud.command(f'results {job.id}')}")
+    return exit_codes.of_job(manifest)
+
+
+def _leave(cloud: Cloud, job_id: str) -> int:
+    say(job_id)
+    note(f"See how far it is with: {cloud.command(f'show {job_id}')}")
+    return OK
+
+
+def _see_through(cloud: Cloud, job_id: str, output: Path | None, *, csv: bool) -> int:
+    return tell_and_fetch(cloud, wait_until_over(cloud, job_id), output, csv=csv)
+
+
+def tell_and_fetch(cloud: Cloud, job: Job, output: Path | None, *, csv: bool) -> int:
+    """Say what came of a job that is over, fetch its files, and say why lines failed; the exit code."""
+    manifest = jobs.read_manifest(cloud, job)
+    report.say_over(job, manifest)
+    paths = _fetch(cloud, job, output, csv=csv)
+    report.say_summary(manifest)
+    report.say_files(paths)
+    failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
+    return exit_codes.of_job(manifest)
+
+
+def _fetch(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> list[Path]:
+    manifest = jobs.read_manifest(cloud, job)
+    folder = folder or fetch.folder_for(job)
+    paths = fetch.fetch(cloud, job, manifest, folder)
+    if csv and manifest.files.results:
+        paths.append(add_csv(fetch.results_paths(manifest, folder), folder))
+    return paths
+
+
+def add_csv(results: Sequence[Path], folder: Path) -> Path:
+    path = folder / "results.csv"
+    write_csv(results, path)
+    return path

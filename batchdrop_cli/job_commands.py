@@ -1,0 +1,131 @@
+"""The commands about jobs: which there are, how far they are, wait for one, stop it, fetch its results."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from batchdrop.files import is_job_id
+from batchdrop.records import Job
+from batchdrop.states import TERMINAL_JOBS, JobState
+from cyclopts import Parameter
+
+from batchdrop_cli import fetch, jobs, merge, report
+from batchdrop_cli.cloud import Cloud, Where, find_cloud
+from batchdrop_cli.exit_codes import LINES_FAILED, OK, of_job
+from batchdrop_cli.file_commands import add_csv, tell_and_fetch, wait_and_tell
+from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId
+from batchdrop_cli.prices import total
+from batchdrop_cli.say import count, note, say, say_as_is
+from batchdrop_cli.words import JOB_WORDS
+
+
+def list_jobs(
+    *,
+    days: Annotated[int, Parameter(help="How far back.")] = 7,
+    limit: Annotated[int, Parameter(help="How many at most.")] = 20,
+    as_json: AsJson = False,
+    where: Where = ANYWHERE,
+) -> int:
+    """List recent jobs, the newest first, with lines, tokens and estimated cost of those that are over.
+
+    Example: batchdrop jobs --days 30 --json
+    """
+    cloud = find_cloud(where)
+    found = jobs.list_recent(cloud, days=days, limit=limit)
+    if as_json:
+        say_json(found)
+    elif found:
+        report.say_jobs(found)
+    else:
+        note(f"No file was dropped in the last {count(days, 'day')}. Drop one with: {cloud.command('put FILE')}")
+    return OK
+
+
+def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, where: Where = ANYWHERE) -> int:
+    """Show one job: how far it is, what it waits for, what it cost, where its files lie.
+
+    Example: batchdrop show latest
+    """
+    cloud = find_cloud(where)
+    shown = jobs.shown(cloud, jobs.find(cloud, job))
+    say_json(shown) if as_json else report.say_shown(shown)
+    return OK
+
+
+def wait(job: JobId = jobs.LATEST, /, *, where: Where = ANYWHERE) -> int:
+    """Wait for a job, with the progress that `run` shows; nothing is fetched. Ctrl-C leaves the job running.
+
+    Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
+
+    Example: batchdrop wait latest
+    """
+    cloud = find_cloud(where)
+    is_coming = is_job_id(job) and jobs.is_young(job)
+    return wait_and_tell(cloud, job if is_coming else jobs.find(cloud, job).id)
+
+
+def cancel(job: JobId, /, *, where: Where = ANYWHERE) -> int:
+    """Stop a job: what waits is not sent, what was sent is stopped, what was answered is published.
+
+    Example: batchdrop cancel latest
+    """
+    from batchdrop.cancel import TooLate, ask_to_cancel  # noqa: PLC0415 - brings all the steps with it
+
+    cloud = find_cloud(where)
+    found = jobs.find(cloud, job)
+    try:
+        ask_to_cancel(found.id, cloud.store, now=int(time.time()))
+    except TooLate as error:
+        raise Mistake(f"Job {found.id} is {error}: it is too late to cancel it.") from error
+    say(f"Job {found.id} is being cancelled. See: {cloud.command(f'show {found.id}')}")
+    return OK
+
+
+def results(
+    job: JobId = jobs.LATEST,
+    /,
+    *,
+    output: Folder = None,
+    csv: AsCsv = False,
+    with_retries: Annotated[
+        bool, Parameter(negative="", help="Put the results of its retries in their places; results and errors only.")
+    ] = False,
+    where: Where = ANYWHERE,
+) -> int:
+    """Fetch a finished job's results, errors, failed lines and manifest, and sum up as `run` does.
+
+    Exit code 0: every line was answered (with --with-retries: in the end); 3: some were not; 1: the job did not
+    complete.
+
+    Example: batchdrop results latest -o answers --csv
+    """
+    cloud = find_cloud(where)
+    found = jobs.find(cloud, job)
+    if found.state not in TERMINAL_JOBS:
+        see = cloud.command(f"show {found.id}")
+        raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
+    if with_retries and found.state is not JobState.FAILED:
+        return _merge(cloud, found, output, csv=csv)
+    return tell_and_fetch(cloud, found, output, csv=csv)
+
+
+def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> int:
+    manifest = jobs.read_manifest(cloud, job)
+    report.say_over(job, manifest)
+    whole = merge.family(cloud.store, job)
+    for retry in whole.left_out():
+        note(f"Not merged: retry {retry.id}, {retry.state}: {retry.reason or JOB_WORDS[retry.state]}")
+    merged = merge.merge(cloud, whole, folder or fetch.folder_for(job, merged=True))
+    report.say_merged(merged.answered, merged.failed)
+    models = [each for member in whole.with_results() for each in jobs.read_manifest(cloud, member).models]
+    say(f"Estimated cost at the vendors' prices, its retries included: {total(models)}.")
+    report.say_files([*merged.paths, *([add_csv(merged.paths[:1], merged.paths[0].parent)] if csv else ())])
+    code = of_job(manifest)
+    return code if code not in {OK, LINES_FAILED} else LINES_FAILED if merged.failed else OK
+
+
+def say_json(value: object) -> None:
+    say_as_is(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))

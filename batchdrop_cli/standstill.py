@@ -1,0 +1,59 @@
+"""What does not happen to a job that stands still, and where to look: the step whose turn it is, its queue, its log."""
+
+from collections.abc import Sequence
+
+from batchdrop.records import Batch, Job
+from batchdrop.states import BatchState, JobState
+
+from batchdrop_cli.cloud import Cloud
+
+PATIENCE = 30.0  # seconds without a change; each step answers within a few
+
+_MISSING = {
+    "intake": "no job was made of the file: its event does not arrive, or intake fails",
+    "plan": "no further part of the file was read (a large compressed file takes minutes)",
+    "submit": "no batch was sent",
+    "collect": "no results were collected",
+    "assemble": "the results were not put in order",
+    "publish": "the results were not published",
+}
+_TO_BE_SENT = frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUBMITTING})
+
+
+def describe_standstill(cloud: Cloud, job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:
+    """What a job does not do, and where to look; None where it waits for a provider, or its reason is known."""
+    step = _step_of(job, batches, waits)
+    return (
+        None if step is None else f"For {PATIENCE:.0f} seconds {_MISSING[step]}. Look at {where_to_look(cloud, step)}."
+    )
+
+
+def _step_of(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:
+    """The step whose turn it is."""
+    if job is None:
+        return "intake"
+    match job.state:
+        case JobState.PLANNING:
+            return "plan"
+        case JobState.PUBLISHING:
+            return "publish"
+        case JobState.RUNNING if not waits:
+            return _step_of_batches({batch.state for batch in batches})
+        case _:
+            return None
+
+
+def _step_of_batches(states: set[BatchState]) -> str | None:
+    if BatchState.ENDED in states:
+        return "collect"
+    if BatchState.IN_FLIGHT in states:
+        return None
+    return "submit" if states & _TO_BE_SENT else "assemble"
+
+
+def where_to_look(cloud: Cloud, step: str) -> str:
+    """The logs of a step on this machine; the rule, the queue and the log group on AWS."""
+    if cloud.logs is not None:
+        return f"{cloud.logs}/functions/{step}.log and {cloud.logs}/emulator.log"
+    rule = "the EventBridge rule ObjectCreated, " if step == "intake" else ""
+    return f"{rule}the queue of {step} with its dead letters, and the log of the function {step} ({cloud.title})"

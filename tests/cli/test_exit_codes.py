@@ -1,0 +1,32 @@
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batchdrop_cli.exit_codes import MEANINGS
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+PAGE = (Path(__file__).parents[2] / "docs/command.md").read_text(encoding="utf-8")
+
+
+def test_one_page_tells_every_exit_code_and_no_other() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|$", PAGE, re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == MEANINGS
+
+
+def test_help_tells_every_exit_code(run: "Run") -> None:
+    out = " ".join(re.sub(r"[│╭╮╰╯─]", " ", run("--help").out).split())
+    assert all(f"{code} {meaning}" in out for code, meaning in MEANINGS.items())
+
+
+@pytest.mark.parametrize("command", ["validate", "put", "run", "retry", "wait", "results"])
+def test_the_help_of_a_command_tells_its_exit_codes(run: "Run", command: str) -> None:
+    assert "xit code" in run(command, "--help").out
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_help_tells_exit_codes_on_narrow_terminals(run: "Run", width: int) -> None:
+    assert "Exit codes" in run("--help", width=width).out
