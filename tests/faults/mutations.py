@@ -194,6 +194,13 @@ MUTATIONS = (
         f"{_LINES}test_a_key_that_is_written_twice_is_refused_at_any_depth",
     ),
     Mutation(
+        "what needs a beta is told at any depth",
+        "protocols/claude_betas.py",
+        "_check_blocks(block.content, betas, depth - 1)",
+        "pass",
+        f"{_LINES}test_a_block_that_needs_a_beta_is_refused_at_any_depth_until_the_job_names_it",
+    ),
+    Mutation(
         "one broken record over two lines does not refuse its file",
         "file_kinds.py",
         """(rest.startswith("{") and is_alone)""",

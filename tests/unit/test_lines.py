@@ -2,13 +2,18 @@
 
 import itertools
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, get_args, get_type_hints
 
 import anthropic.types.beta.message_create_params as beta_messages
 import anthropic.types.message_create_params as messages
 import pytest
+from anthropic.types.beta.beta_content_block_param import BetaContentBlockParam as BetaRequestContentBlockParam
+from anthropic.types.beta.beta_tool_union_param import BetaToolUnionParam
+from anthropic.types.content_block_param import ContentBlockParam
+from anthropic.types.tool_union_param import ToolUnionParam
 from batchdrop.lines import LineError, LineReader, Request, is_blank
-from batchdrop.protocols import anthropic
+from batchdrop.protocols import anthropic, claude_betas
 from batchdrop.providers.config import Providers, parse_providers
 from batchdrop.results import ErrorCode
 from hypothesis import given
@@ -584,6 +589,10 @@ SDK = ": put its content in"
             {"extra_query": {}},
             ("unsupported_parameter", f'"extra_query" is an argument of the SDK, not of the API{SDK}'),
         ),
+        (
+            {"timeout": 60},
+            ("unsupported_parameter", '"timeout" is an argument of the SDK, not of the API: leave it out'),
+        ),
         ({"messages": []}, ("invalid_parameter", '"messages" is empty')),
         ({"messages": "Hi"}, ("invalid_parameter", '"messages" is not an array')),
     ],
@@ -701,6 +710,85 @@ def test_what_needs_a_beta_is_refused_until_the_job_names_it(
     )
 
 
+def in_content(block: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": "Hi"}, {"role": "user", "content": [block]}]}
+
+
+def in_tool_result(block: dict[str, Any]) -> dict[str, Any]:
+    return in_content({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": ""}, block]})
+
+
+BETA_PLACES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "a message": in_content,
+    "a tool's result": in_tool_result,
+    "the tools": lambda block: {"tools": [{"name": "f", "input_schema": {"type": "object"}}, block]},
+}
+
+
+@pytest.mark.parametrize("place", BETA_PLACES)
+@pytest.mark.parametrize("name", claude_betas.TYPES)
+def test_a_block_that_needs_a_beta_is_refused_at_any_depth_until_the_job_names_it(
+    name: str, place: str, providers: Providers
+) -> None:
+    line = json.dumps({"params": CLAUDE | BETA_PLACES[place]({"type": name})}).encode()
+    for prefix in claude_betas.TYPES[name]:
+        assert isinstance(LineReader(providers, betas=[f"{prefix}2026-01-01"]).read(line), Request)
+    known = " or ".join(f'"{prefix}…"' for prefix in claude_betas.TYPES[name])
+    assert code(line, providers) == (
+        "unsupported_parameter",
+        f'"{name}" needs a beta: add {known} to "betas" in batchdrop.toml or providers.toml',
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "beta"),
+    [
+        ({"output_config": {"task_budget": {"type": "tokens", "total": 1}}}, "task-budgets-2026-03-13"),
+        ({"thinking": {"type": "adaptive", "block_binding": {}}}, "thinking-binding-controls-2026-08-01"),
+    ],
+)
+def test_a_nested_parameter_that_needs_a_beta_is_refused_until_the_job_names_it(
+    change: dict[str, Any], beta: str, providers: Providers
+) -> None:
+    line = json.dumps(CLAUDE | {"model": "anthropic/claude-x"} | change).encode()
+    assert isinstance(LineReader(providers, betas=[beta]).read(line), Request)
+    assert code(line, providers)[0] == "unsupported_parameter"
+
+
+def test_a_schema_and_a_text_that_name_such_a_block_are_none(providers: Providers) -> None:
+    tool = {"name": "f", "input_schema": {"type": "object", "properties": {"type": {"enum": ["mcp_tool_use"]}}}}
+    text = {"type": "text", "text": '{"type": "compaction"}'}
+    assert isinstance(read({"params": CLAUDE | in_content(text) | {"tools": [tool]}}, providers), Request)
+
+
+def test_skills_need_the_tool_that_runs_them(providers: Providers) -> None:
+    skills = CLAUDE | {"container": {"skills": [{"type": "anthropic", "skill_id": "xlsx", "version": "latest"}]}}
+    tool = {"type": "code_execution_20250825", "name": "code_execution"}
+    assert isinstance(read({"params": skills | {"tools": [tool]}}, providers), Request)
+    assert code({"params": skills}, providers) == (
+        "missing_parameter",
+        '"skills" need the code execution tool: add one of type "code_execution_…" to "tools"',
+    )
+    assert isinstance(read({"params": CLAUDE | {"container": "container_1"}}, providers), Request)
+
+
+def test_the_blocks_that_need_a_beta_are_those_of_the_beta_api_alone() -> None:
+    beta = types_of(BetaRequestContentBlockParam, BetaToolUnionParam)
+    plain = types_of(ContentBlockParam, ToolUnionParam)
+    assert beta - plain == set(claude_betas.TYPES)
+
+
+def types_of(*unions: Any) -> set[str]:
+    """The values of `type` of a union's members."""
+    members = [member for union in unions for member in get_args(union) if isinstance(member, type)]
+    hints = [get_type_hints(member).get("type") for member in members]
+    return {value for hint in hints for value in _literals(hint)}
+
+
+def _literals(hint: Any) -> set[str]:
+    return {value for each in get_args(hint) for value in ({each} if isinstance(each, str) else _literals(each))}
+
+
 def test_betas_in_a_body_are_pointed_to_the_settings(providers: Providers) -> None:
     assert code(CLAUDE | {"betas": ["x"]}, providers) == (
         "unsupported_parameter",
@@ -713,7 +801,7 @@ def test_the_parameters_that_need_a_beta_are_those_of_the_beta_api_alone() -> No
     params = [each.MessageCreateParamsNonStreaming for each in (beta_messages, messages)]
     beta, plain = (each.__required_keys__ | each.__optional_keys__ for each in params)
     needs_none = {"betas", "billing_policy"}  # a header; no beta is known to bring the other
-    assert beta - plain - needs_none == set(anthropic.BETAS)
+    assert beta - plain - needs_none == set(claude_betas.PARAMETERS)
 
 
 @pytest.mark.parametrize("body", [CHAT, CLAUDE], ids=["openai", "anthropic"])

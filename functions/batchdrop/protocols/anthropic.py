@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.manifest import Usage
+from batchdrop.protocols.claude_betas import refuse_missing_betas
 from batchdrop.protocols.claude_models import EVERYTHING, ModelRules
 from batchdrop.protocols.claude_rules import check_model_rules
 from batchdrop.protocols.loose import NULL, is_something, read_field, said, text, unwrapped, utf8
@@ -18,16 +19,6 @@ DEFAULT_VERSION = "2023-06-01"
 _NO_SAMPLING_SINCE = "2026-10-21"  # temperature, top_p and top_k are a 400 from this version on
 _SAMPLING = ("temperature", "top_p", "top_k")
 CHAT = "/v1/chat/completions"  # OpenAI's: translated
-
-# Parameters of the beta API alone (anthropic 2.12.0), and what the names of the betas that bring them begin with.
-BETAS = {
-    "compaction": ("compact-",),
-    "context_management": ("context-management-", "compact-"),
-    "fallback_credit_token": ("fallback-credit-", "server-side-fallback-"),
-    "fallbacks": ("server-side-fallback-",),
-    "mcp_servers": ("mcp-",),
-    "thread": ("message-threads-",),
-}
 
 
 class _ForeignBody(msgspec.Struct, gc=False):
@@ -126,25 +117,9 @@ def check_body(body: Body, *, api_version: str, betas: Collection[str] = (), rul
     refuse_no_messages(body.messages)
     if not (body.temperature is body.top_p is body.top_k is UNSET):
         _refuse_all_sampling(body, api_version)
-    if not (body.betas is body.compaction is body.context_management is body.fallback_credit_token is UNSET) or not (
-        body.fallbacks is body.mcp_servers is body.thread is UNSET
-    ):
-        _refuse_missing_betas(body, betas)
+    refuse_missing_betas(body, betas)
     if rules is not EVERYTHING:
         check_model_rules(body, rules, betas=betas)
-
-
-def _refuse_missing_betas(body: Body, betas: Collection[str]) -> None:
-    if body.betas is not UNSET:
-        message = '"betas" belong to a whole batch: set them in batchdrop.toml or providers.toml'
-        raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
-    for name, prefixes in BETAS.items():
-        value = getattr(body, name)
-        is_asked = value is not UNSET and bytes(value) != b"null"
-        if is_asked and not any(beta.startswith(prefixes) for beta in betas):
-            known = '" or "'.join(f"{prefix}…" for prefix in prefixes)
-            message = f'"{name}" needs a beta: add "{known}" to "betas" in batchdrop.toml or providers.toml'
-            raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
 
 
 def _refuse_all_sampling(body: Body, api_version: str) -> None:

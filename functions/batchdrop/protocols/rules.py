@@ -35,13 +35,15 @@ class Body(msgspec.Struct, gc=False):
     output_config: Raw | UnsetType = UNSET
     tools: Raw | UnsetType = UNSET
     tool_choice: Raw | UnsetType = UNSET
+    container: Raw | UnsetType = UNSET
+    timeout: Raw | UnsetType = UNSET
 
 
 read_body = msgspec.json.Decoder(Body).decode
 NULL = Raw(b"null")
 
 # Arguments of the vendors' SDK methods, not of their APIs: in a body they fail every row (inspect_ai#3272).
-SDK_ARGUMENTS = ("extra_body", "extra_headers", "extra_query")
+SDK_ARGUMENTS = ("extra_body", "extra_headers", "extra_query", "timeout")
 
 
 # Frames (pandas, polars, Spark) write every column of every row: null is what a row does not have. An SDK's arguments
@@ -71,17 +73,16 @@ def refuse_what_is_the_sdks(body: Body) -> None:
     """Refuse what only a method of an SDK takes."""
     if body.stream is not UNSET:
         refuse_stream(body.stream)
-    if body.extra_body is not UNSET or body.extra_headers is not UNSET or body.extra_query is not UNSET:
+    if not (body.extra_body is body.extra_headers is body.extra_query is body.timeout is UNSET):
         refuse_sdk_arguments((name, getattr(body, name)) for name in SDK_ARGUMENTS)
 
 
 def refuse_sdk_arguments(fields: Iterable[tuple[str, Raw | UnsetType]]) -> None:
     for name, value in fields:
         if value is not UNSET:
-            raise LineProblem(
-                ErrorCode.UNSUPPORTED_PARAMETER,
-                f'"{name}" is an argument of the SDK, not of the API: put its content in',
-            )
+            remedy = "leave it out" if name == "timeout" else "put its content in"
+            message = f'"{name}" is an argument of the SDK, not of the API: {remedy}'
+            raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
 
 
 def refuse_stream(stream: Raw | UnsetType) -> None:
