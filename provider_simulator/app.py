@@ -13,6 +13,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Response
 
 from provider_simulator import anthropic_api, charges, dialects, openai_api
+from provider_simulator.compression import compressed, encoded
 from provider_simulator.engine import Engine, ShapeRule
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Json, Limits, ProviderName, Shape
@@ -160,6 +161,8 @@ class Simulator:
         prefix = next((each for name, each in self._prefixes().items() if path.startswith(PREFIXES[name])), "")
         if prefix:
             dialects.without_ids(environ, prefix)
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            return _length_required(path)(environ, start_response)
         request = SpooledRequest(environ)
         request.spool, request.id_prefix = self._store.spool(), prefix
         try:
@@ -185,11 +188,12 @@ class Simulator:
         number = self._store.count(f"{provider}.{operation}")
         request_id = "req_" + hashlib.sha256(f"{provider}.{operation}.{number}".encode()).hexdigest()[:24]
         call = Call(self.engine, request, provider, operation, request_id, values.get("id", ""))
-        response = self._struck(call, self._faults.strike(provider, operation))
+        fault = self._faults.strike(provider, operation)
+        response = self._struck(call, fault)
         if request.id_prefix:
             dialects.with_ids(response, request.id_prefix)
         response.headers["x-request-id" if provider == "openai" else "request-id"] = request_id
-        return response
+        return compressed(response, request) if fault is None else response
 
     def _struck(self, call: Call, fault: Fault | None) -> Response:
         """The answer, or what the fault makes of it."""
@@ -254,6 +258,8 @@ def _spoilt(call: Call, fault: Fault) -> Response:
             return _refusal(call, _refused_by(fault))
         case "cut":
             return cut(response, fault.bytes)
+        case "compressed" if response.status_code == 200:  # noqa: PLR2004 - an error is never asked to be compressed
+            return encoded(response, fault.encoding)
         case _:
             return response
 
@@ -267,6 +273,15 @@ def _refusal(call: Call, refused: RefusedError) -> Response:
     response = answer(refused.body(call.provider, call.request_id), refused.status)
     if refused.retry_after is not None:
         response.headers["retry-after"] = f"{refused.retry_after:g}"
+    return response
+
+
+def _length_required(path: str) -> Response:
+    """A body in chunks is not taken, and not read: the connection ends."""
+    provider: ProviderName = "anthropic" if path.startswith(PREFIXES["anthropic"]) else "openai"
+    refused = RefusedError(411, "A body needs a Content-Length; it may not be chunked.")
+    response = answer(refused.body(provider, "req_unknown"), refused.status)
+    response.headers["Connection"] = "close"
     return response
 
 

@@ -4,6 +4,7 @@ from typing import Self
 
 from provider_simulator.facts import Json, ProviderName
 
+TOO_LARGE, SERVER_ERROR = 413, 500
 OPENAI_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -21,8 +22,6 @@ ANTHROPIC_TYPES = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
-    409: "conflict_error",
-    413: "request_too_large",
     429: "rate_limit_error",
     500: "api_error",
     503: "api_error",
@@ -59,16 +58,20 @@ class RefusedError(Exception):
     def body(self, provider: ProviderName, request_id: str) -> Json:
         if provider == "openai":
             return {"error": openai_error(self.status, self.message, kind=self.kind, code=self.code, param=self.param)}
-        error = anthropic_error(self.status, self.message, kind=self.kind)
+        # The document's errors have no type for 413; its text, and the page of errors, name this one.
+        kind = self.kind or ("request_too_large" if self.status == TOO_LARGE else None)
+        error = anthropic_error(self.status, self.message, kind=kind)
         return {"type": "error", "error": error, "request_id": request_id}
 
 
 def openai_error(
     status: int | None, message: str, *, kind: str | None = None, code: str | None = None, param: str | None = None
 ) -> Json:
-    kind = kind or OPENAI_TYPES.get(status or 500, "server_error")
+    unknown = "server_error" if status is None or status >= SERVER_ERROR else "invalid_request_error"
+    kind = kind or OPENAI_TYPES.get(status or SERVER_ERROR, unknown)
     return {"message": message, "type": kind, "param": param, "code": code}
 
 
 def anthropic_error(status: int | None, message: str, *, kind: str | None = None) -> Json:
-    return {"type": kind or ANTHROPIC_TYPES.get(status or 500, "api_error"), "message": message}
+    unknown = "api_error" if status is None or status >= SERVER_ERROR else "invalid_request_error"
+    return {"type": kind or ANTHROPIC_TYPES.get(status or SERVER_ERROR, unknown), "message": message}

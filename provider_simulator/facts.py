@@ -44,6 +44,20 @@ class Failing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     message: str | None = None
 
 
+class Style(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer is given, beside what it says."""
+
+    stop: str | None = None
+    """Why it ends, in the endpoint's own words; None: as the request makes it."""
+    blocks: int = 1
+    """How many blocks its text is in, where an endpoint has blocks."""
+    calls_tools: bool = False
+    """Whether it calls every tool that it is offered, also where it need not."""
+
+
+PLAIN = Style()
+
+
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """How one batch will go; fixed when it is created."""
 
@@ -66,6 +80,14 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     files: Literal["needed", "both", "none"] = "needed"
     """Which of its two files an ended OpenAI batch names: those with rows, both, or none."""
     no_newline: bool = False
+    stops: tuple[str, ...] = ()
+    """Why the answers end, in turn by their requests; none: as the requests make it."""
+    blocks: int = 1
+    calls_tools: bool = False
+
+    def style(self, request_key: int) -> Style:
+        stop = self.stops[request_key % len(self.stops)] if self.stops else None
+        return Style(stop=stop, blocks=self.blocks, calls_tools=self.calls_tools)
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):

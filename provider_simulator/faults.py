@@ -18,6 +18,7 @@ type FaultName = Literal[
     "rewritten",
     "not_found_as",
     "cut",
+    "compressed",
     "garbage",
     "slow",
 ]
@@ -45,6 +46,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What `rewritten` sets in the batches of an answer, and what it takes out."""
     bytes: int = 1000
     """How much of a download arrives before `cut`."""
+    encoding: str = "gzip"
+    """Of `compressed`: `gzip`, `deflate`, or a name that nobody knows."""
     seconds: float = 0.0
     """Of `late` (on the simulator's clock), `slow` and `timeout` (really waited)."""
 

@@ -12,6 +12,7 @@ from provider_simulator import answers, lifecycle, scan
 from provider_simulator.dialects import ROWS
 from provider_simulator.errors import anthropic_error, openai_error
 from provider_simulator.facts import Batch, Failing, Json, Outcome
+from provider_simulator.instances import SchemaError
 from provider_simulator.lifecycle import Phase
 from provider_simulator.vendor_schemas import Violation, first_violation
 
@@ -120,11 +121,19 @@ def _answer(batch: Batch, entry: scan.Entry, body: Json, tally: _Tally) -> Json:
     for failing in batch.shape.failing:
         _fail_as_shaped(batch, failing, entry, body)
     _refuse(batch, body)
-    answer = answers.respond(batch.endpoint, body, created=int(batch.created_at))
+    style = batch.shape.style(entry.body_key)
+    try:
+        answer = answers.respond(batch.endpoint, body, created=int(batch.created_at), style=style)
+    except SchemaError as error:
+        raise _FailedError(400, _refused(batch, f"Invalid schema: {error}")) from None
     spent = answers.usage_of(answer)
     tally.input_tokens += spent[0]
     tally.output_tokens += spent[1]
     return answer
+
+
+def _refused(batch: Batch, message: str) -> Json:
+    return openai_error(400, message) if batch.provider == "openai" else anthropic_error(400, message)
 
 
 def _fail_as_shaped(batch: Batch, failing: Failing, entry: scan.Entry, body: Json) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from provider_simulator import answers
 from provider_simulator.facts import Json, Limits, LineError, Scan
+from provider_simulator.replies import tokens
 
 MOST_ERRORS = 100
 FIELDS = 4  # offset, length, hash of the body, hash of body and custom_id
@@ -99,7 +100,7 @@ def scan_anthropic(source: Path, folder: Path) -> Scan:
             request = decode(line)
             index.add(offset, len(line), request["custom_id"], request["params"])
             total += 1
-            input_tokens += answers.tokens(len(line))
+            input_tokens += tokens(len(line))
     return Scan(total=total, input_tokens=input_tokens, model=None)
 
 
@@ -137,7 +138,7 @@ class _Reading:
     def take(self, number: int, line: bytes) -> Json | None:
         """The request, or None when its line has an error."""
         self.total += 1
-        self.tokens += answers.tokens(len(line))
+        self.tokens += tokens(len(line))
         try:
             request = decode(line)
         except ValueError:

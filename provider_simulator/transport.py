@@ -1,6 +1,6 @@
 """The simulator in process, behind the HTTP client that both vendors' SDKs use: no socket, no thread, any clock."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -8,14 +8,14 @@ import httpx2
 from provider_simulator.wire import DroppedError, SilenceError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 
 class SimulatorTransport(httpx2.BaseTransport):
     """Hand it to `httpx2.Client(transport=…)`. A dropped connection is the same exception as on a real socket."""
 
     def __init__(self, simulator: "WSGIApplication") -> None:
-        self._wsgi = httpx2.WSGITransport(app=_whole_bodies(simulator))
+        self._wsgi = httpx2.WSGITransport(app=simulator)
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -41,12 +41,3 @@ class _Stream(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._inner.close()
-
-
-def _whole_bodies(app: "WSGIApplication") -> "WSGIApplication":
-    """Tell Werkzeug that a body without a length ends where the stream ends."""
-
-    def wrapped(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        return app({**environ, "wsgi.input_terminated": True}, start_response)
-
-    return wrapped

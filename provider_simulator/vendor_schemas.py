@@ -31,7 +31,7 @@ NEWER_PARAMETERS = {
         *("compaction", "thread", "container", "inference_geo"),
     },
 }
-NEWER_VALUES = {"ReasoningEffort": ["max"]}
+NEWER_VALUES = {"ReasoningEffort": ["max"], "StopReason": ["model_context_window_exceeded"]}
 OPEN_UNIONS = ("ThinkingConfigParam", "BetaThinkingConfigParam", "Tool")  # new kinds of these appear every month
 LONGEST_MESSAGE = 400
 
@@ -61,6 +61,16 @@ def batch_create_violation(body: object) -> Violation | None:
 def answer_violation(body: object) -> Violation | None:
     """Is this an answer of OpenAI's chat completions?"""
     return _first(_answer_validator(), body)
+
+
+def violation_of(vendor: str, name: str, body: object) -> Violation | None:
+    """Is this what the vendor's document calls by this name?"""
+    return _first(_named_validator(vendor, name), body)
+
+
+@functools.cache
+def _named_validator(vendor: str, name: str) -> jsonschema_rs.Draft202012Validator:
+    return _compiled(vendor, {"$ref": f"#/components/schemas/{name}"}, names=())
 
 
 def _first(validator: jsonschema_rs.Draft202012Validator, body: object) -> Violation | None:
@@ -151,7 +161,7 @@ def _document(vendor: str) -> Json:
         if params in schemas:
             _open(schemas, schemas[params]["properties"]["tools"]["items"])
     for name, values in NEWER_VALUES.items():
-        for branch in schemas.get(name, {}).get("anyOf", ()):
+        for branch in (schemas.get(name, {}), *schemas.get(name, {}).get("anyOf", ())):
             branch.get("enum", []).extend(values)
     _to_2020_12(document)
     return document

@@ -1,11 +1,15 @@
 import base64
+import json
 import struct
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from provider_simulator import answers
 from provider_simulator.answers import content, expected
+from provider_simulator.facts import Style
+from provider_simulator.says import SENTIMENTS
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello"}]}
 
@@ -41,7 +45,7 @@ def test_a_neutral_text_gets_any_of_the_three_words() -> None:
         expected("/v1/responses", {"model": "gpt-5", "input": f"Sentiment of: item {number}"}).split(" ")[0]
         for number in range(40)
     }
-    assert labels == set(answers.SENTIMENTS)
+    assert labels == set(SENTIMENTS)
 
 
 @pytest.mark.parametrize(
@@ -90,3 +94,89 @@ def test_a_request_for_one_token_is_marked_as_cut() -> None:
 def test_what_strict_parsers_refuse_still_has_a_digest() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "\ud800"}], "seed": 2**80}
     assert expected("openai", body) == f"Answer [{answers.digest(body).hex()[:12]}]"
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "answer": {"type": "string"},
+        "score": {"type": "integer", "minimum": 3},
+        "kind": {"enum": ["a", "b"]},
+    },
+    "required": ["answer", "score", "kind"],
+    "additionalProperties": False,
+}
+FUNCTION = {"name": "look_up", "parameters": SCHEMA}
+TOOL = {"name": "look_up", "input_schema": SCHEMA}
+CLAUDE = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": CHAT["messages"]}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        (
+            "openai",
+            {**CHAT, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+        ),
+        (
+            "/v1/responses",
+            {"model": "gpt-5", "input": "x", "text": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+        ),
+        ("anthropic", {**CLAUDE, "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}),
+    ],
+)
+def test_a_request_for_a_schema_is_answered_in_it_and_with_its_own_digest(endpoint: str, body: dict[str, Any]) -> None:
+    said = json.loads(expected(endpoint, body))
+    assert jsonschema_rs.Draft202012Validator(SCHEMA).is_valid(said)
+    assert said["answer"] == f"Answer [{answers.digest(body).hex()[:12]}]"
+    assert expected(endpoint, body) == expected(endpoint, body)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        ("openai", {**CHAT, "tools": [{"type": "function", "function": FUNCTION}], "tool_choice": "required"}),
+        (
+            "openai",
+            {
+                **CHAT,
+                "tools": [{"type": "function", "function": FUNCTION}],
+                "tool_choice": {"type": "function", "function": {"name": "look_up"}},
+            },
+        ),
+        ("openai", {**CHAT, "functions": [FUNCTION], "function_call": {"name": "look_up"}}),
+        (
+            "/v1/responses",
+            {
+                "model": "gpt-5",
+                "input": "x",
+                "tools": [{"type": "function", **FUNCTION}],
+                "tool_choice": {"type": "function", "name": "look_up"},
+            },
+        ),
+        ("anthropic", {**CLAUDE, "tools": [TOOL], "tool_choice": {"type": "any"}}),
+        ("anthropic", {**CLAUDE, "tools": [TOOL], "tool_choice": {"type": "tool", "name": "look_up"}}),
+    ],
+)
+def test_a_tool_that_must_be_called_is_called_with_valid_arguments(endpoint: str, body: dict[str, Any]) -> None:
+    said = expected(endpoint, body)
+    ((name, arguments),) = said["calls"]
+    assert (said["text"], name) == ("", "look_up")
+    assert jsonschema_rs.Draft202012Validator(SCHEMA).is_valid(arguments)
+    offered = {key: value for key, value in body.items() if key not in {"tool_choice", "function_call"}}
+    assert expected(endpoint, offered).startswith("Answer ")
+
+
+def test_a_text_in_several_blocks_says_the_same() -> None:
+    for endpoint, body in (("/v1/messages", CLAUDE), ("/v1/responses", {"model": "gpt-5", "input": "x"})):
+        answer = answers.respond(endpoint, body, created=0, style=Style(blocks=3))
+        assert len(answer.get("content") or answer["output"][0]["content"]) == 3
+        assert content(endpoint, answer) == expected(endpoint, body)
+
+
+def test_claude_thinks_before_it_answers_where_it_is_asked_to() -> None:
+    body = {**CLAUDE, "thinking": {"type": "adaptive", "display": "omitted"}, "tools": [TOOL]}
+    answer = answers.respond("/v1/messages", body, created=0, style=Style(blocks=2, calls_tools=True))
+    assert [each["type"] for each in answer["content"]] == ["thinking", "redacted_thinking", "text", "text", "tool_use"]
+    assert (answer["content"][0]["thinking"], answer["stop_reason"]) == ("", "tool_use")
+    assert answer["usage"]["output_tokens_details"]["thinking_tokens"] > 0

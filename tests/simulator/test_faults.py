@@ -81,7 +81,7 @@ def test_a_late_create_fails_if_its_file_was_deleted_before(
         (401, "authentication_error", "authentication_error"),
         (403, "permission_error", "permission_error"),
         (404, "invalid_request_error", "not_found_error"),
-        (409, "conflict_error", "conflict_error"),
+        (409, "conflict_error", "invalid_request_error"),
         (413, "invalid_request_error", "request_too_large"),
         (429, "rate_limit_error", "rate_limit_error"),
         (500, "server_error", "api_error"),

@@ -1,10 +1,12 @@
 """The same through real sockets: the main paths, what only a socket can show, and the command."""
 
+import http.client
 import json
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,15 +111,72 @@ def test_a_download_is_cut_and_its_rest_can_be_fetched(served: Served, simulator
     assert bytes(got) + rest.content == whole
 
 
-def test_a_body_of_unknown_length_is_taken(served: Served, message: Line) -> None:
+@pytest.mark.parametrize("path", ["/anthropic/v1/messages/batches", "/openai/v1/files", "/openai/v1/batches"])
+def test_a_body_in_chunks_is_refused(served: Served, simulator: Simulator, message: Line, path: str) -> None:
     body = json.dumps({"requests": [message(1)]}).encode()
     pieces = (body[start : start + 10] for start in range(0, len(body), 10))
-    answer = httpx2.post(
-        f"{served.url}/anthropic/v1/messages/batches",
-        content=pieces,
-        headers={"x-api-key": "sk-one", "anthropic-version": "2023-06-01"},
+    headers = {"x-api-key": "sk-one", "Authorization": "Bearer sk-one", "anthropic-version": "2023-06-01"}
+    answer = httpx2.post(f"{served.url}{path}", content=pieces, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (411, "invalid_request_error")
+    assert simulator.batches() == []
+
+
+def ask(connection: http.client.HTTPConnection, path: str = "/anthropic/v1/messages/batches", **headers: str) -> int:
+    connection.request("GET", path, headers={"x-api-key": "sk-one", "anthropic-version": "2023-06-01", **headers})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def test_a_connection_is_kept_for_the_calls_after_one_that_sent_a_body(served: Served, message: Line) -> None:
+    connection = http.client.HTTPConnection(served.url.removeprefix("http://"))
+    connection.connect()
+    own = connection.sock
+    body = json.dumps({"requests": [message(1)]})
+    headers = {"x-api-key": "no key", "anthropic-version": "2023-06-01"}
+    connection.request("POST", "/anthropic/v1/messages/batches", body, headers)
+    assert connection.getresponse().read()
+    assert [ask(connection), ask(connection, "/anthropic/nothing"), ask(connection)] == [200, 404, 200]
+    assert connection.sock is own
+
+
+def test_a_connection_on_which_nothing_comes_is_dropped_and_the_sdks_open_another(simulator: Simulator) -> None:
+    with serve(simulator, idle_seconds=0.05) as url:
+        connection = http.client.HTTPConnection(url.removeprefix("http://"))
+        assert ask(connection) == 200
+        time.sleep(0.5)
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+            ask(connection)
+        openai = clients(url).openai
+        for _ in range(3):
+            assert list(openai.batches.list()) == []
+            time.sleep(0.3)
+
+
+def test_answers_are_compressed_where_the_client_takes_it(served: Served, chat: Line) -> None:
+    batch = served.openai.batches.retrieve(run_openai(served.openai, [chat(number) for number in range(50)]))
+    plain, packed = (
+        served.openai.files.with_raw_response.content(
+            batch.output_file_id or "", extra_headers={"Accept-Encoding": encoding}
+        ).http_response
+        for encoding in ("identity", "gzip")
     )
-    assert (answer.status_code, answer.json()["request_counts"]["processing"]) == (200, 1)
+    assert [each.headers.get("Content-Encoding") for each in (plain, packed)] == [None, "gzip"]
+    assert plain.content == packed.content
+    assert len(plain.content.splitlines()) == 50
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "x-nobody-knows"])
+def test_a_server_can_compress_what_was_asked_for_as_it_is(
+    served: Served, simulator: Simulator, chat: Line, encoding: str
+) -> None:
+    simulator.fault("compressed", provider="openai", operation="results", encoding=encoding)
+    batch = served.openai.batches.retrieve(run_openai(served.openai, [chat(1)]))
+    answer = served.openai.files.with_raw_response.content(
+        batch.output_file_id or "", extra_headers={"Accept-Encoding": "identity"}
+    ).http_response
+    assert answer.headers["Content-Encoding"] == encoding
+    assert [json.loads(line)["custom_id"] for line in answer.content.splitlines()] == ["r-1"]
 
 
 def test_every_control_is_an_address(served: Served, simulator: Simulator, chat: Line) -> None:
