@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
-from provider_simulator import answers, lifecycle, scan
+from provider_simulator import answers, anthropic_rules, lifecycle, openai_rules, scan
 from provider_simulator.dialects import ROWS
 from provider_simulator.errors import anthropic_error, openai_error
 from provider_simulator.facts import Batch, Failing, Json, Outcome
@@ -156,11 +156,23 @@ def _refuse(batch: Batch, body: Json) -> None:
         endpoint = f"beta:{endpoint}" if batch.betas else endpoint
     violation = first_violation(endpoint, body)
     if violation is None:
+        _refuse_by_rules(batch, body)
         return
     if batch.provider == "openai":
         raise _FailedError(400, _openai_violation(violation))
     message = "Extra inputs are not permitted" if violation.unknown else violation.message
     raise _FailedError(400, anthropic_error(400, f"{violation.at}: {message}" if violation.at else message))
+
+
+def _refuse_by_rules(batch: Batch, body: Json) -> None:
+    if batch.provider == "anthropic":
+        said = anthropic_rules.refusal(body)
+        if said is not None:
+            raise _FailedError(400, anthropic_error(400, said))
+        return
+    broken = openai_rules.refusal(batch.endpoint, body)
+    if broken is not None:
+        raise _FailedError(400, openai_error(400, broken.message, code=broken.code, param=broken.param))
 
 
 def _openai_violation(violation: Violation) -> Json:
