@@ -26,6 +26,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     openai_batch_bytes: int = 200 * 1024 * 1024
     openai_upload_bytes: int = 512 * 1024 * 1024
     openai_embedding_inputs: int = 50_000
+    openai_windows: tuple[str, ...] = ("24h",)
+    """The `completion_window`s that a create may ask for; other servers take more of them."""
     anthropic_requests: int = 100_000
     anthropic_bytes: int = 256 * 1024 * 1024
     anthropic_queue: int | None = None
@@ -150,6 +152,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     input_file_id: str | None = None
     metadata: dict[str, str] | None = None
     output_seconds: float = 30 * DAY
+    window: str = "24h"
     api_version: str = ""
     betas: bool = False
     cancel_at: float | None = None

@@ -23,19 +23,24 @@ CANCELLING_SHARE = 0.1
 LONGEST_CANCEL = 600.0  # seconds; "cancelling" lasts up to ten minutes at OpenAI
 
 
+def window_seconds(batch: Batch) -> float:
+    """After how long it expires: `24h`, `7d`."""
+    return float(batch.window[:-1]) * (DAY if batch.window.endswith("d") else DAY / 24)
+
+
 def validated_at(batch: Batch) -> float:
-    return batch.created_at + VALIDATING_SHARE * min(batch.shape.seconds_to_complete, DAY)
+    return batch.created_at + VALIDATING_SHARE * min(batch.shape.seconds_to_complete, window_seconds(batch))
 
 
 def finalizing_at(batch: Batch) -> float:
-    return due_at(batch) - FINALIZING_SHARE * min(batch.shape.seconds_to_complete, DAY)
+    return due_at(batch) - FINALIZING_SHARE * min(batch.shape.seconds_to_complete, window_seconds(batch))
 
 
 def due_at(batch: Batch) -> float:
     """When it ends if nobody cancels it."""
     if batch.shape.stuck:
         return float("inf")
-    return batch.created_at + min(batch.shape.seconds_to_complete, DAY)
+    return batch.created_at + min(batch.shape.seconds_to_complete, window_seconds(batch))
 
 
 def cancelled_at(batch: Batch) -> float:
@@ -81,7 +86,7 @@ def is_live(batch: Batch, now: float) -> bool:
 
 
 def expires(batch: Batch) -> bool:
-    return batch.shape.expire_fraction is not None or batch.shape.seconds_to_complete > DAY
+    return batch.shape.expire_fraction is not None or batch.shape.seconds_to_complete > window_seconds(batch)
 
 
 def answered_share(batch: Batch) -> float:
@@ -92,8 +97,8 @@ def answered_share(batch: Batch) -> float:
         return batch.shape.cancel_fraction
     if batch.shape.expire_fraction is not None:
         return batch.shape.expire_fraction
-    if batch.shape.seconds_to_complete > DAY:
-        return DAY / batch.shape.seconds_to_complete
+    if batch.shape.seconds_to_complete > window_seconds(batch):
+        return window_seconds(batch) / batch.shape.seconds_to_complete
     return 1.0
 
 

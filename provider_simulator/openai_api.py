@@ -124,7 +124,9 @@ def _file_object(file: StoredFile) -> Json:
 
 def create(call: Call) -> Response:
     body = call.request.json()
-    violation = batch_create_violation(body)
+    window = body.get("completion_window")
+    is_taken = window in call.engine.limits.openai_windows  # the document has one window only
+    violation = batch_create_violation(body | {"completion_window": "24h" if is_taken else window})
     if violation is not None:
         raise RefusedError(400, f"Invalid '{violation.at}': {violation.message}", param=violation.at or None)
     _check_metadata(body.get("metadata"))
@@ -139,6 +141,7 @@ def create(call: Call) -> Response:
         endpoint=body["endpoint"],
         metadata=body.get("metadata"),
         output_seconds=seconds,
+        window=body["completion_window"],
     )
     batch = call.engine.create(wanted, delay=call.delay)
     return answer(_batch_object(Seen(batch, batch.created_at), new=True))
@@ -194,13 +197,13 @@ def _batch_object(seen: Seen, *, new: bool = False) -> Json:
         "model": batch.scan.model if batch.scan else None,
         "errors": _errors(batch) if phase is Phase.FAILED else None,
         "input_file_id": batch.input_file_id,
-        "completion_window": "24h",
+        "completion_window": batch.window,
         "status": phase.value,
         "output_file_id": _output(batch, "output"),
         "error_file_id": _output(batch, "errors"),
         "created_at": int(batch.created_at),
         "in_progress_at": _second(lifecycle.validated_at(batch)) if started else None,
-        "expires_at": int(batch.created_at + DAY),
+        "expires_at": int(batch.created_at + lifecycle.window_seconds(batch)),
         "finalizing_at": _second(lifecycle.finalizing_at(batch)) if finished else None,
         "completed_at": _second(ended) if phase is Phase.COMPLETED else None,
         "failed_at": _second(ended) if phase is Phase.FAILED else None,

@@ -421,3 +421,20 @@ def test_an_ended_batch_is_never_shown_without_its_files(chat: Line) -> None:
         (False, False),
         (True, True),
     }
+
+
+def test_other_servers_windows_are_taken_where_they_are_allowed_and_a_batch_lasts_as_long(
+    openai: OpenAI, simulator: Simulator, start: Start, chat: Line
+) -> None:
+    file = openai.files.create(file=("in.jsonl", json.dumps(chat(1)).encode()), purpose="batch")
+    wanted: Any = {"input_file_id": file.id, "endpoint": "/v1/chat/completions", "completion_window": "7d"}
+    with pytest.raises(sdk.BadRequestError):
+        openai.batches.create(**wanted)
+    simulator.limits(openai_windows=["24h", "7d"])
+    simulator.shape(seconds_to_complete=10 * 86_400)
+    long, usual = openai.batches.create(**wanted), start([chat(2)])
+    assert (long.completion_window, usual.completion_window) == ("7d", "24h")
+    simulator.advance(86_400)
+    assert [openai.batches.retrieve(each.id).status for each in (long, usual)] == ["in_progress", "expired"]
+    simulator.advance(6 * 86_400)
+    assert openai.batches.retrieve(long.id).status == "expired"
