@@ -3,9 +3,10 @@
 Written from Anthropic's pages, not from batchdrop's own table, so that each checks the other. As of 2026-11-26, under
 https://platform.claude.com/docs/en/: build-with-claude/extended-thinking (budgets, what goes with thinking, tool
 results), build-with-claude/adaptive-thinking, build-with-claude/effort, build-with-claude/structured-outputs,
-about-claude/models/migration-guide (sampling, prefill), models/opus-5-5/migration-guide, models/fable-5/migration-guide
-and models/fable-5-1/migration-guide (thinking that is always on, forced tools), agents-and-tools/tool-use (results
-follow their calls), build-with-claude/vision (https).
+about-claude/models/migration-guide (sampling, prefill), models/opus-5-5/migration-guide,
+models/fable-5/migration-guide, models/fable-5-1/migration-guide,
+models/sonnet-5-5/whats-new-sonnet-5-5 (thinking always on, forced tools),
+agents-and-tools/tool-use (results follow their calls), build-with-claude/vision (https).
 """
 
 import re
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 from provider_simulator.facts import Json
 
 _MODEL = re.compile(r"claude-([a-z]+)-(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_OLD_MODEL = re.compile(r"claude-(3)(?:[-.](\d))?-([a-z]+)")  # claude-3-5-sonnet-20241022
 LEAST_BUDGET = 1024
 _LEAST_TOP_P_BESIDE_THINKING = 0.95
 _NO_KEYWORDS = {
@@ -35,12 +37,15 @@ class _Model(NamedTuple):
 def refusal(params: Json) -> str | None:
     """The first rule that the parameters of a request break, in words like Anthropic's; None for none.
 
-    They fit the vendor's document already. A model whose name says no version keeps every rule by model.
+    They fit the vendor's document already. No rule by model is for one whose name says no version.
     """
     return next((said for rule in _RULES for said in rule(params, _model(params["model"]))), None)
 
 
 def _model(name: str) -> _Model:
+    old = _OLD_MODEL.match(name)
+    if old:
+        return _Model(old[3], (3, int(old[2] or 0)))
     found = _MODEL.match(name)
     return _Model(found[1], (int(found[2]), int(found[3] or 0))) if found else _Model("", (0, 0))
 
@@ -52,10 +57,11 @@ def _thinking(params: Json) -> str | None:
 
 def _kinds_of_thinking(params: Json, model: _Model) -> Iterator[str]:
     kind = _thinking(params)
-    always = model.at_least(opus=(5, 5), fable=(5, 0), mythos=(5, 0))
+    always = model.at_least(opus=(5, 5), sonnet=(5, 5), fable=(5, 0), mythos=(5, 0))
     adaptive_only = always or model.at_least(opus=(4, 7), sonnet=(5, 0), haiku=(5, 0))
     no_adaptive = model.family in {"opus", "sonnet", "haiku"} and model.version < (4, 6)
-    if (kind == "disabled" and always) or (kind == "enabled" and adaptive_only):
+    no_thinking = model.family and model.version < (3, 7)
+    if (kind == "disabled" and always) or (kind == "enabled" and (adaptive_only or no_thinking)):
         yield f'"thinking.type.{kind}" is not supported for this model.'
     if kind == "adaptive" and no_adaptive:
         yield "adaptive thinking is not supported on this model"
@@ -72,7 +78,7 @@ def _budget(params: Json, _: _Model) -> Iterator[str]:
 
 
 def _beside_thinking(params: Json, _: _Model) -> Iterator[str]:
-    if _thinking(params) != "enabled":
+    if _thinking(params) not in {"enabled", "adaptive"}:
         return
     if params.get("temperature", 1) != 1:
         yield "`temperature` may only be set to 1 when thinking is enabled."
@@ -80,7 +86,7 @@ def _beside_thinking(params: Json, _: _Model) -> Iterator[str]:
         yield "`top_k` must be unset when thinking is enabled."
     if params.get("top_p", 1) < _LEAST_TOP_P_BESIDE_THINKING:
         yield "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled."
-    if (params.get("tool_choice") or {}).get("type") in _FORCED:
+    if _thinking(params) == "enabled" and (params.get("tool_choice") or {}).get("type") in _FORCED:
         yield "Thinking may not be enabled when tool_choice forces tool use."
 
 
@@ -96,7 +102,7 @@ def _sampling(params: Json, model: _Model) -> Iterator[str]:
 
 def _forced_tools(params: Json, model: _Model) -> Iterator[str]:
     choice = params.get("tool_choice") or {}
-    if choice.get("type") in _FORCED and model.at_least(opus=(5, 5), fable=(5, 1), mythos=(5, 1)):
+    if choice.get("type") in _FORCED and model.at_least(opus=(5, 5), sonnet=(5, 5), fable=(5, 1), mythos=(5, 1)):
         yield f'tool_choice: type "{choice["type"]}" is not supported for this model.'
     if choice and choice.get("type") != "none" and not params.get("tools"):
         yield "tool_choice: may only be specified while providing `tools`"
