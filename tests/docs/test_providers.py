@@ -35,6 +35,13 @@ ROUTES = {
         "llama-3.3-70b-versatile": ("groq", "llama-3.3-70b-versatile"),
         "groq/openai/gpt-oss-120b": ("groq", "openai/gpt-oss-120b"),
     },
+    "Azure": {"my-gpt-4o-batch": ("azure", "my-gpt-4o-batch"), "azure/other": ("azure", "other")},
+    "Alibaba Cloud Model Studio (Qwen)": {"qwen-plus": ("qwen", "qwen-plus"), "qwen3-max": ("qwen", "qwen3-max")},
+    "Doubleword": {"Qwen/Qwen3-8B": ("doubleword", "Qwen/Qwen3-8B")},
+    "A gateway in front of Anthropic that wants a bearer token": {
+        "claude-haiku-4-5": ("claude-gateway", "claude-haiku-4-5")
+    },
+    "A server that ends lines where Unicode does": {"my-llama": ("splitter", "my-llama")},
     "vLLM, and servers like it": {"Qwen/Qwen3-8B": ("vllm", "Qwen/Qwen3-8B")},
 }
 
