@@ -1,4 +1,4 @@
-"""A whole batchdrop in one process: real steps on moto's S3, DynamoDB, SQS and EventBridge, and the simulator."""
+"""A whole batchdrop in one process: real steps on moto's S3, SQS and EventBridge, a table in memory, the simulator."""
 
 import json
 import time
@@ -37,8 +37,10 @@ from batchdrop.store import Store
 from batchdrop.submit import submit_batch
 from batchdrop.sweep import sweep
 from botocore.exceptions import ClientError
+from faults.table import Table
 from moto import mock_aws
 
+from faking.dynamodb import table_in_memory
 from provider_simulator.app import Simulator
 from provider_simulator.transport import SimulatorTransport
 
@@ -85,6 +87,7 @@ class Cloud:
     queue_urls: dict[str, str]
     events_url: str
     make: Callable[[ProviderConfig, Key], BatchApi]
+    table: Table
 
     # What a user does
 
@@ -176,8 +179,7 @@ class Cloud:
         return list(self.services.store.recent_jobs(sorted(days)))
 
     def rows(self) -> list[tuple[str, str]]:
-        pages = self.dynamodb.get_paginator("scan").paginate(TableName=TABLE)
-        return sorted((item["pk"]["S"], item["sk"]["S"]) for page in pages for item in page["Items"])
+        return sorted(self.table.items)
 
     def keys(self, prefix: str = "") -> list[str]:
         found = self.s3.list_object_versions(Bucket=BUCKET, Prefix=prefix)
@@ -264,16 +266,16 @@ def cloud(
         over_http: The providers are where their addresses say; the simulator of this cloud is none of them.
         numbers: More settings.
     """
-    clock = Clock()
+    clock, table = Clock(), Table()
     with (
         mock_aws(),
+        table_in_memory(table),
         Simulator(clock=clock) as simulator,
         httpx2.Client(transport=SimulatorTransport(simulator)) as http,
     ):
         urls = {name: _queue(name) for name in ("intake", *STEPS, "events")}
         dead_letters = {step: _queue(f"{step}-dead-letters") for step in ("intake", *STEPS)}
         _bucket()
-        _table()
         _event_rule()
         read = parse_providers if over_http else simulated_providers
         configured = read(providers or TOML.read_text(encoding="utf-8"))
@@ -303,7 +305,7 @@ def cloud(
             apis=Apis(configured, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
             now=clock.seconds,
         )
-        yield Cloud(services, simulator, clock, secrets, urls, urls["events"], make)
+        yield Cloud(services, simulator, clock, secrets, urls, urls["events"], make, table)
 
 
 def _queue(name: str) -> str:
@@ -316,8 +318,8 @@ def _bucket() -> None:
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
 
 
-def _table() -> None:
-    """As `infra/storage.py` has it; a test holds the two together."""
+def create_table() -> None:
+    """Make the table in moto, as `infra/storage.py` has it; a test holds the two together."""
     boto3.client("dynamodb", region_name=REGION).create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",

@@ -19,6 +19,8 @@ _PROJECTED = {
     "days": {"pk", "sk", "day"},
 }
 _MOST_ITEMS = 100  # of a transaction
+_MOST_KEY_BYTES = {"pk": 2_048, "sk": 1_024}  # DynamoDB's limits
+_MOST_ITEM_BYTES = 400 * 1024  # the same
 
 
 class RefusedError(Exception):
@@ -46,6 +48,7 @@ class Table:
             "UpdateItem": self._one("Update"),
             "DeleteItem": self._one("Delete"),
             "Query": self._query,
+            "Scan": lambda _body: {"Items": list(self.items.values())},
             "TransactWriteItems": self._transact,
         }
         return calls[operation](body)
@@ -68,9 +71,9 @@ class Table:
 
     def _write(self, kind: str, key: tuple[str, str], body: Item) -> None:
         if kind == "Put":
-            self.items[key] = body["Item"]
+            self.items[key] = _fitting(body["Item"])
         elif kind == "Update":
-            self.items[key] = _updated(self.items.get(key, body["Key"]), body)
+            self.items[key] = _fitting(_updated(self.items.get(key, body["Key"]), body))
         elif kind == "Delete":
             self.items.pop(key, None)
 
@@ -108,7 +111,17 @@ class Table:
 
 
 def _key(item: Item) -> tuple[str, str]:
-    return item["pk"]["S"], item["sk"]["S"]
+    pk, sk = item["pk"]["S"], item["sk"]["S"]
+    if not 0 < len(pk.encode()) <= _MOST_KEY_BYTES["pk"] or not 0 < len(sk.encode()) <= _MOST_KEY_BYTES["sk"]:
+        raise RefusedError("ValidationException")
+    return pk, sk
+
+
+def _fitting(item: Item) -> Item:
+    """The item, unless it is larger than a row may be; its text is a little longer than what DynamoDB counts."""
+    if sum(len(name) + len(str(value)) for name, value in item.items()) > _MOST_ITEM_BYTES:
+        raise RefusedError("ValidationException")
+    return item
 
 
 def _plain(value: Item) -> Any:

@@ -26,7 +26,7 @@ def clock() -> Clock:
 @pytest.fixture(scope="module")
 def dynamodb() -> Iterator[Any]:
     with mock_aws():
-        cloud._table()  # noqa: SLF001 - the tests' one description of the table
+        cloud.create_table()
         yield boto3.client("dynamodb", region_name=cloud.REGION)
 
 
