@@ -17,7 +17,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
-from batchdrop.collect import answer_reader, outcome_reader
+from batchdrop.accounts import answer_reader, outcome_reader
 from batchdrop.collected import Collected, Found, raw_key, read_collected
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone
@@ -26,7 +26,7 @@ from batchdrop.manifest import ModelCounts
 from batchdrop.parts import Part, RouteTally, Sealed, Tally
 from batchdrop.plan import read_plan
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, read_index, read_members
-from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Outcome
+from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Outcome, unreadable_outcome
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
@@ -119,6 +119,11 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
     ErrorCode.UNREADABLE_RESULT: (
         "provider",
         "The provider has the batch's results no more; they were paid for, and are not sent again.",
+        False,
+    ),
+    ErrorCode.UNDECODABLE_RESULT: (
+        "provider",
+        "The provider gives the results in a compression that cannot be decoded; they are paid, and not sent again.",
         False,
     ),
     ErrorCode.REQUEST_TOO_LARGE: (
@@ -323,7 +328,10 @@ class _Assembly:
         """What the provider said of a request; None when it said nothing."""
         if sent.collected.found[position] == Found.NOTHING:
             return None
-        return sent.read_outcome(self._spool.line(place, sent.collected.lengths[position]))
+        text = self._spool.line(place, sent.collected.lengths[position])
+        if sent.collected.found[position] == Found.UNREADABLE:
+            return unreadable_outcome(text)
+        return sent.read_outcome(text)
 
     def _best(self) -> tuple[array[int], array[int]]:
         """For each line: which batch speaks for it, and at which position.

@@ -1,24 +1,20 @@
 """Collect: an ended batch's results are copied raw (paid answers are safe), then each request is accounted for."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
-from batchdrop.batch_files import custom_id_prefix
+from batchdrop.accounts import Accounts
 from batchdrop.cancel import give_up
 from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient, Unreachable
-from batchdrop.files import Line, cut_lines
 from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
 from batchdrop.pauses import calls_refused, pause_provider
 from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.outcome import Answer, Failure, Outcome, is_account_error
-from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
-from batchdrop.providers.config import Protocol
+from batchdrop.protocols.outcome import Failure
+from batchdrop.providers.api import BatchApi, Missing, ProviderBatch, Undecodable
 from batchdrop.records import Batch
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
@@ -33,11 +29,10 @@ from batchdrop.writes import reserve, take_slot
 logger = Logger(child=True)
 
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
-_ENDS_BYTES = 64 * 1024  # of a longer line: its custom_id stands before or behind what makes it long
 _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
 _MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
-_LATE_SECONDS = 900  # after its end a batch's files may still come
+_LATE_SECONDS = 900  # what misses rows may still come: it is believed when nothing has changed for so long
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
@@ -73,7 +68,7 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         calls_refused(batch.provider, error, services)
         _later(batch, error, services)
     except _NotProven as error:
-        _later(batch, error, services, seen=error.seen)
+        _later(batch, error, services, due_at=error.seen_at + _LATE_SECONDS, seen=error.seen, seen_at=error.seen_at)
     except Missing as error:
         _missing(batch, error, services)
     except (Refused, Transient) as error:
@@ -108,7 +103,16 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
         collected_key=prefix,
         again=again,
         in_vain=copy.in_vain,
+        **_files_of(copy.told, batch),
     )
+
+
+def _files_of(told: ProviderBatch | None, batch: Batch) -> dict[str, str | None]:
+    """The ids of the files that the batch has by now: they are deleted later."""
+    return {
+        "output_file_id": (told and told.output_file_id) or batch.output_file_id,
+        "error_file_id": (told and told.error_file_id) or batch.error_file_id,
+    }
 
 
 def _disown(batch: Batch, services: Services) -> None:
@@ -140,13 +144,13 @@ def _disown(batch: Batch, services: Services) -> None:
     raise NotMyTurn
 
 
-def _later(batch: Batch, error: Exception, services: Services, **changes: Any) -> None:
+def _later(batch: Batch, error: Exception, services: Services, *, due_at: int | None = None, **changes: Any) -> None:
     """Give it back; the longer ago it ended, the later the next try: what is gone at the provider stays gone."""
     logger.warning("batch not collected for now", job=batch.job, batch=batch.id, reason=str(error))
     now, tick = services.now(), services.settings.tick_seconds
     waited = min((now - (batch.ended_at or now)) // _AGE_SHARE, _LONGEST_WAIT)
     put_off = next(words for kind, words in _PUT_OFF.items() if isinstance(error, kind))
-    services.store.let_go(batch, now + max(tick, waited), put_off=put_off, **changes)
+    services.store.let_go(batch, due_at or now + max(tick, waited), put_off=put_off, **changes)
 
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:
@@ -154,7 +158,8 @@ def _missing(batch: Batch, error: Missing, services: Services) -> None:
     if _ended_since(batch, services) < _MISSING_SECONDS:
         _later(batch, error, services)
     else:
-        give_up(batch, services, code=ErrorCode.UNREADABLE_RESULT)
+        is_encoded = isinstance(error, Undecodable)
+        give_up(batch, services, code=ErrorCode.UNDECODABLE_RESULT if is_encoded else ErrorCode.UNREADABLE_RESULT)
 
 
 def _ended_since(batch: Batch, services: Services) -> int:
@@ -162,18 +167,21 @@ def _ended_since(batch: Batch, services: Services) -> int:
 
 
 class _Copy:
-    """Copies the provider's streams to `work/`, noting where each request's line lies.
+    """Copies the provider's streams to `work/`, noting where each request's row lies.
 
     `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again.
-    What the provider sent and nobody can read may be a paid answer: no request that has no line is sent again then.
+    `told` is the batch as the provider showed it when it was asked again, since something was missing.
+    What the provider sent and nobody can read may be a paid answer: no request that has no row is sent again then.
     """
 
     def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services, max_bytes: int) -> None:
         self._batch, self._api, self._prefix, self._services = batch, api, prefix, services
-        self._max_bytes = max_bytes
-        self._accounts = _Accounts(batch, services.settings.deployment)
+        self._accounts = Accounts(batch, services.settings.deployment, max_bytes=max_bytes)
         self._bytes: dict[str, int] = {}
-        self.in_vain = self.is_final = self._is_partly_gone = False
+        self._gone: dict[str, Missing] = {}
+        self._streams = 0
+        self.told: ProviderBatch | None = None
+        self.in_vain = self.is_final = False
 
     @property
     def collected(self) -> Collected:
@@ -181,10 +189,7 @@ class _Copy:
 
     def is_of_strangers(self) -> bool:
         """Whether there are results, and all of them are another batch's."""
-        return self._accounts.strangers > 0 and not self._accounts.nonsense and not self._is_ours()
-
-    def _is_ours(self) -> bool:
-        return any(self.collected.found) or bool(self._accounts.unreadable)
+        return self._accounts.strangers > 0 and not self._accounts.nonsense and not any(self.collected.found)
 
     def run(self) -> None:
         """Copy and account.
@@ -193,71 +198,92 @@ class _Copy:
             Missing: The provider does not have the results, or gives what are none of this batch's.
             Transient: It cannot be told yet whether they are whole.
         """
-        ended = _ended(self._batch)
-        names = self._api.results(ended)
-        if self._batch.ended_as == "failed" and not names:
+        self._read(self._api.results(_ended(self._batch)))
+        if self._count_missing() and not (self._batch.adopted and self.is_of_strangers()):
+            self._ask_again()
+        if self._batch.ended_as == "failed" and not self._bytes and not self._gone:
             self._failed()
             return
-        names = names or self._api.results(self._api.retrieve(ended.id))
-        for number, name in enumerate(names):
-            self._take(name, number)
         strange = self._accounts.strangers + self._accounts.nonsense
         if strange:
             logger.warning("results of unknown requests", job=self._batch.job, batch=self._batch.id, lines=strange)
         if self._batch.adopted and self.is_of_strangers():
             return
-        if (strange or (self._is_partly_gone and not self._bytes)) and not self._is_ours():
-            raise Missing("what it gives is no result of this batch")
+        if (strange or (self._gone and not self._bytes)) and not any(self.collected.found):
+            raise next(iter(self._gone.values()), Missing("what it gives is no result of this batch"))
         if self._accounts.account_errors:
             self.in_vain = True
             pause_provider(self._batch.provider, "the account was refused while a batch ran", self._services)
         self._prove_loss()
-        self._name_the_unreadable(len(names))
+        self._name_the_unreadable()
 
-    def _take(self, name: str, number: int) -> None:
-        try:
-            self._bytes[name] = self._copy(self._api.stream(name), number)
-        except Missing:
-            if _ended_since(self._batch, self._services) < _MISSING_SECONDS:
-                raise
-            self._is_partly_gone = True  # what the other streams hold is kept
+    def _count_missing(self) -> int:
+        return self.collected.found.count(Found.NOTHING)
 
-    def _copy(self, chunks: Iterator[bytes], number: int) -> int:
-        key = raw_key(self._prefix, number)
-        with self._services.files.writer(key) as out:
-            too_long = self._accounts.read(_teed(chunks, out), number, self._max_bytes)
-        for line in too_long:
-            logger.error("result too long", job=self._batch.job, batch=self._batch.id, bytes=line.length)
-            self._accounts.note_unreadable(self._ends(key, line))
-        return out.bytes
-
-    def _ends(self, key: str, line: Line) -> bytes:
-        """How a line begins and ends: what is too long for memory is read from its copy."""
-        read, end = self._services.files.reader(key), line.offset + line.length
-        head = read(line.offset, min(line.offset + _ENDS_BYTES, end))
-        tail = read(max(line.offset, end - _ENDS_BYTES), end)
-        return b"".join((*head, b"\n", *tail))
-
-    def _prove_loss(self) -> None:
-        """Lines that are in no stream are lost only when the streams are proven whole.
+    def _ask_again(self) -> None:
+        """Read the files that the batch names by now: an id may come late, or have been wrong.
 
         Raises:
-            Transient: Not proven yet: the provider does not tell the length, and nobody has read them twice.
+            Missing: One of them is not there; after some days, what the others hold is kept.
         """
-        missing = self.collected.found.count(Found.NOTHING)
-        if not missing:
+        try:
+            self.told = self._api.retrieve(self._batch.batch_id or "")
+        except (Missing, Refused) as error:
+            logger.warning("batch not shown again", batch_id=self._batch.batch_id, reason=type(error).__name__)
+        else:
+            names = self._api.results(self.told)
+            self._gone = {name: error for name, error in self._gone.items() if name in names}
+            self._read(names)
+        if self._gone and _ended_since(self._batch, self._services) < _MISSING_SECONDS:
+            raise next(iter(self._gone.values()))
+
+    def _read(self, names: list[str]) -> None:
+        for name in names:
+            if name in self._bytes or name in self._gone:
+                continue
+            try:
+                self._bytes[name] = self._copy(self._api.stream(name))
+            except Missing as error:
+                self._gone[name] = error
+
+    def _copy(self, chunks: Iterator[bytes]) -> int:
+        stream, self._streams = self._streams, self._streams + 1
+        key = raw_key(self._prefix, stream)
+        with self._services.files.writer(key) as out:
+            left = self._accounts.read(_teed(chunks, out), stream)
+        for span in left:
+            logger.warning("results are not one per line", batch=self._batch.id, bytes=len(span))
+            self._accounts.read_rows(self._services.files.reader(key), stream, span)
+        return out.bytes
+
+    def _prove_loss(self) -> None:
+        """Requests that are in no stream are lost only when the streams are proven whole.
+
+        They are when they are as long as the provider says, and hold as many rows as it counts; or when another look,
+        a quarter of an hour after the first, finds the same.
+
+        Raises:
+            Transient: Not proven yet.
+        """
+        missing = self._count_missing()
+        if not missing or self._is_whole(self._batch.requests - missing):
             return
-        if self._bytes and all(self._length(name) == size for name, size in self._bytes.items()):
-            return
-        unreadable = len(self._accounts.unreadable)
-        seen = f"{missing} missing and {unreadable} unreadable in {sum(self._bytes.values())} bytes"
-        if self._batch.seen != seen or _ended_since(self._batch, self._services) < _LATE_SECONDS:
-            raise _NotProven(seen)
+        told = None if self.told is None else self.told.rows
+        seen = f"{missing} missing of {told} counted in {sum(self._bytes.values())} bytes"
+        now = self._services.now()
+        since = self._batch.seen_at if self._batch.seen == seen else now
+        if now - since < _LATE_SECONDS:
+            raise _NotProven(seen, since)
+
+    def _is_whole(self, rows: int) -> bool:
+        counted = self.told.rows if self.told is not None else None
+        has_all = counted is not None and 0 < counted <= rows
+        return has_all and bool(self._bytes) and all(self._length(name) == size for name, size in self._bytes.items())
 
     def _length(self, name: str) -> int | None:
         try:
             return self._api.length(name)
-        except Missing:  # not every server tells of a file what it gives of it
+        except (Missing, Refused):  # not every server tells of a file what it gives of it
             return None
 
     def _failed(self) -> None:
@@ -274,28 +300,29 @@ class _Copy:
             blamed = dict.fromkeys(range(self._batch.requests), first) | blamed
         lines = (openai.refused_line(self._accounts.custom_id(at), each) for at, each in sorted(blamed.items()))
         if blamed:
-            self._copy(lines, 0)
+            self._copy(lines)
 
-    def _name_the_unreadable(self, number: int) -> None:
-        """Paid answers that nobody can read are errors of their own, and are not paid for again."""
-        may_be_any = self._accounts.nonsense or self._is_partly_gone
-        asked = range(self._batch.requests) if may_be_any else self._accounts.unreadable
-        unanswered = [at for at in asked if self.collected.found[at] == Found.NOTHING]
+    def _name_the_unreadable(self) -> None:
+        """What may be a paid answer in what nobody can read, or in a file that is gone, is not paid for again."""
+        if not self._accounts.nonsense and not self._gone:
+            return
+        line = anthropic.refused_line if self._accounts.is_anthropic else openai.refused_line
+        unanswered = [at for at, found in enumerate(self.collected.found) if found == Found.NOTHING]
         if unanswered:
-            line = anthropic.refused_line if self._accounts.is_anthropic else openai.refused_line
-            self._copy((line(self._accounts.custom_id(at), _UNREADABLE) for at in unanswered), number)
+            self._copy(line(self._accounts.custom_id(at), _UNREADABLE) for at in unanswered)
 
 
 class _NotProven(Transient):
     """Lines are missing in a download that may be incomplete: read it again in a while."""
 
-    def __init__(self, seen: str) -> None:
+    def __init__(self, seen: str, seen_at: int) -> None:
         super().__init__(seen)
-        self.seen = seen
+        self.seen, self.seen_at = seen, seen_at
 
 
 _PUT_OFF: dict[type[Exception], str] = {  # the first that fits
     AccountRefused: "the call for them was refused; the key, the account or base_url may be wrong",
+    Undecodable: "the provider, or a proxy before it, compresses them in a way that cannot be decoded here",
     Missing: "the provider does not have them",
     Refused: "the provider refused the call for them",
     _NotProven: "lines are missing in what the provider gives",
@@ -320,79 +347,3 @@ def _teed(chunks: Iterator[bytes], out: Upload) -> Iterator[bytes]:
     for chunk in chunks:
         out.write(chunk)
         yield chunk
-
-
-def outcome_reader(protocol: Protocol) -> Callable[[bytes], Outcome]:
-    return anthropic.read_outcome if protocol is Protocol.ANTHROPIC else openai.read_outcome
-
-
-def answer_reader(protocol: Protocol) -> Callable[[msgspec.Raw], Answer]:
-    return anthropic.read_answer if protocol is Protocol.ANTHROPIC else openai.read_answer
-
-
-class _Accounts:
-    """Reads result lines and notes the best one of each request.
-
-    `strangers` counts lines of other batches, `nonsense` those that are nobody's, `account_errors` those that are the
-    account's matter; `unreadable` holds the positions of those that are ours and no result line.
-    """
-
-    def __init__(self, batch: Batch, deployment: str) -> None:
-        self._prefix = custom_id_prefix(deployment, batch.token)
-        self._requests = batch.requests
-        self._read_outcome = outcome_reader(batch.protocol)
-        self.collected = Collected.empty(batch.requests)
-        self.is_anthropic = batch.protocol is Protocol.ANTHROPIC
-        self.strangers = self.nonsense = self.account_errors = 0
-        self.unreadable: list[int] = []
-
-    def read(self, chunks: Iterator[bytes], stream: int, max_bytes: int) -> list[Line]:
-        """Read a stream; the lines over `max_bytes` are returned, without their bytes, and not noted."""
-        too_long = []
-        for line in cut_lines(chunks, offset=0, max_bytes=max_bytes):
-            if line.bytes is None:
-                too_long.append(line)
-            elif line.bytes and not line.bytes.isspace():
-                self._note(line.bytes, stream, line.offset)
-        return too_long
-
-    def custom_id(self, position: int) -> str:
-        return f"{self._prefix}{position}"
-
-    def _note(self, text: bytes, stream: int, offset: int) -> None:
-        try:
-            outcome = self._read_outcome(text)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            self.note_unreadable(text)
-            return
-        position = self._position(outcome.custom_id)
-        if position is None:
-            self.strangers += bool(outcome.custom_id)
-            self.nonsense += not outcome.custom_id
-            return
-        if outcome.error is not None and is_account_error(outcome.error.code, outcome.error.message):
-            self.account_errors += 1
-        self.collected.note(position, _found(outcome), stream, offset, len(text))
-
-    def note_unreadable(self, text: bytes) -> None:
-        """Note a line, or a part of it, that is no result line, under the request whose custom_id stands in it."""
-        found = re.search(re.escape(self._prefix.encode()) + rb'(\d+)"', text)
-        position = None if found is None else self._position(self._prefix + found[1].decode())
-        if position is None:
-            self.nonsense += 1
-        else:
-            self.unreadable.append(position)
-
-    def _position(self, custom_id: str) -> int | None:
-        text = custom_id.removeprefix(self._prefix)
-        if not custom_id.startswith(self._prefix) or not text.isdecimal():
-            return None
-        position = int(text)
-        return position if position < self._requests else None
-
-
-def _found(outcome: Outcome) -> Found:
-    if outcome.error is None:
-        return Found.ANSWERED
-    passes = outcome.error.retryable or is_account_error(outcome.error.code, outcome.error.message)
-    return Found.RETRYABLE if passes else Found.REFUSED

@@ -13,6 +13,10 @@ class Found(IntEnum):
     RETRYABLE = 1  # an error that may pass
     REFUSED = 2  # an error for good
     ANSWERED = 3
+    UNREADABLE = 4  # what may be a paid answer, and nobody can read
+
+
+_RANKS = (0, 1, 3, 4, 2)  # of each, by its number: what may be paid goes before what would be sent again
 
 
 class Collected(msgspec.Struct, kw_only=True):
@@ -34,7 +38,7 @@ class Collected(msgspec.Struct, kw_only=True):
 
     def note(self, position: int, found: Found, stream: int, offset: int, length: int) -> None:
         """Keep the best line of a request: an answer before an error, the first of two equals."""
-        if found > self.found[position]:
+        if _RANKS[found] > _RANKS[self.found[position]]:
             self.found[position] = found
             self.streams[position] = stream
             self.offsets[position] = offset

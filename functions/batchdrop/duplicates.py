@@ -9,8 +9,9 @@ from contextlib import suppress
 
 from aws_lambda_powertools import Logger
 
+from batchdrop.accounts import answer_reader, outcome_reader
 from batchdrop.alerts import Alert, count
-from batchdrop.collect import MAX_RESULT_BYTES, answer_reader, outcome_reader
+from batchdrop.collect import MAX_RESULT_BYTES
 from batchdrop.doubt import created_since, is_ours
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines

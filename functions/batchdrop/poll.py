@@ -1,6 +1,6 @@
 """Poll: which of a provider's batches have ended? One round at a time, in as few calls as can be."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from aws_lambda_powertools import Logger
 
@@ -9,7 +9,7 @@ from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.ledgers import came_back
 from batchdrop.pauses import calls_refused
-from batchdrop.polling import in_turn, is_asked, page_before, singly_after, usual_after
+from batchdrop.polling import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
@@ -20,7 +20,7 @@ from batchdrop.writes import Release
 logger = Logger(child=True)
 
 MOST_CALLS = 200  # of the provider in a round; the next round goes on from there
-OVERDUE_SECONDS = 26 * 3_600  # both providers end a batch within 24 hours, and two more are patience
+PATIENCE_SECONDS = 2 * 3_600  # after the provider's window a batch is overdue
 STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
 _CANCEL_SECONDS = 3 * 86_400  # how long a provider that takes no cancel is asked for one
 _LEASE_SECONDS = 120  # longer than the function's time limit
@@ -46,12 +46,13 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
     """A round; what it leaves for the next one."""
     now = services.now()
     turn = in_turn(list(services.store.in_flight(provider)), lease.cut_at)
-    asked = {
-        each.batch_id for each in turn if each.batch_id and is_asked(_age(each, now), now, lease.last, lease.usual)
-    }
+    overdue_after = services.providers[provider].window_hours * 3_600 + PATIENCE_SECONDS
+    confirmed = _chosen(turn, lambda age: is_confirmed(age, now, lease.last, lease.usual), now)
+    asked = _chosen(turn, lambda age: is_asked(age, now, lease.last, lease.usual), now) | confirmed
+    confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)
     if asked:  # the newest, too: an answer about it tells that the key is the one that created it
         asked.add(max(turn, key=lambda each: each.submitted_at or 0).batch_id or "")
-    this = _Round(turn, asked, lease.usual, services)
+    this = _Round(turn, asked, services, confirmed=confirmed, overdue_after=overdue_after, usual=lease.usual)
     try:
         cut_at = this.run(services.apis[provider], minute) if asked else None
     except AccountRefused as error:
@@ -63,15 +64,35 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
     return {"last": now if cut_at is None else lease.last, "cut_at": cut_at, "usual": this.usual}
 
 
+def _chosen(turn: list[Due], choose: Callable[[int], bool], now: int) -> set[str]:
+    """The ids of those whose age is chosen."""
+    return {each.batch_id for each in turn if each.batch_id and choose(_age(each, now))}
+
+
 def _age(due: Due, now: int) -> int:
     return now - (due.submitted_at or now)
 
 
 class _Round:
-    """One look at the batches that are asked for. `usual` is what batches usually take, with those that ended."""
+    """One look at the batches that are asked for.
 
-    def __init__(self, turn: list[Due], asked: set[str], usual: int, services: Services) -> None:
-        self._turn, self._asked, self.usual, self._services = turn, asked, usual, services
+    `confirmed` are those that a list is not believed about when it calls them unfinished; `overdue_after` is the age
+    (seconds) past which a batch is cancelled; `usual`, what batches usually take, with those that ended.
+    """
+
+    def __init__(  # noqa: PLR0913 - a round's facts, all of them different
+        self,
+        turn: list[Due],
+        asked: set[str],
+        services: Services,
+        *,
+        confirmed: set[str],
+        overdue_after: int,
+        usual: int,
+    ) -> None:
+        self._turn, self._asked, self._confirmed, self._overdue_after = turn, asked, confirmed, overdue_after
+        self.usual, self._services = usual, services
+        self._listed_ids: set[str] = set()
         self._unseen = {each.batch_id or "": each for each in turn}
         self._refused: list[tuple[Due, AccountRefused]] = []
         self._unknown = 0
@@ -89,7 +110,7 @@ class _Round:
         if self._unknown >= _SEVERAL and not self._is_told:
             raise AccountRefused("it knows none of our batches (404): is it another workspace's key, or base_url?")
         for due, _ in self._refused:  # the account is not, so that these are watched as all are
-            _live(due, self._services)
+            _live(due, self._overdue_after, self._services)
         return cut_at
 
     def _ask(self, api: BatchApi, minute: Minute) -> int | None:
@@ -107,7 +128,8 @@ class _Round:
         """What each call told: a page of the list while pages are worth it, or one batch; None for one not told."""
         lean = singly = 0
         for place, due in enumerate(self._turn):
-            if due.batch_id in self._asked and not singly and len(self._asked) > 1:
+            is_listed = due.batch_id in self._listed_ids
+            if due.batch_id in self._asked and not is_listed and not singly and len(self._asked) > 1:
                 listed = [*self._listed(_page(api, page_before(self._turn, place)))]
                 lean = singly = singly_after(len(listed), lean)
                 self._is_told = self._is_told or bool(listed)
@@ -128,8 +150,12 @@ class _Round:
         except Missing as error:
             _warn(error, due.batch_id)
             self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS
-        except (Refused, Transient) as error:
+        except Refused as error:
             _warn(error, due.batch_id)
+        except Transient as error:  # nothing is known of it: it is not overdue for that
+            _warn(error, due.batch_id)
+            self._asked.discard(due.batch_id or "")
+            return []
         self._is_told = self._is_told or found is not None
         return [(due, found)]
 
@@ -137,14 +163,18 @@ class _Round:
         """Those of a page that are asked for, and those of ours that turn out to have ended."""
         for each in page:
             due = self._unseen.get(each.id)
-            if due is not None and (each.id in self._asked or each.ended_as is not None):
+            if due is None:
+                continue
+            self._listed_ids.add(each.id)
+            is_believed = each.id in self._asked and each.id not in self._confirmed
+            if is_believed or each.ended_as is not None:
                 yield due, each
 
     def _see(self, due: Due, found: ProviderBatch | None) -> None:
         self._asked.discard(due.batch_id or "")
         self._unseen.pop(due.batch_id or "", None)
         if found is None or found.ended_as is None:
-            _live(due, self._services)
+            _live(due, self._overdue_after, self._services)
         else:
             _ended(due, found, self._services)
             self.usual = usual_after(self.usual, _age(due, self._services.now()))
@@ -167,9 +197,9 @@ def _warn(error: Exception, asked: str | None) -> None:
     logger.warning("provider did not tell", asked=asked, reason=type(error).__name__)
 
 
-def _live(due: Due, services: Services) -> None:
+def _live(due: Due, overdue_after: int, services: Services) -> None:
     """Watch a batch that has not ended: past the provider's window it is cancelled, and given up at last."""
-    overdue = services.now() - (due.submitted_at or services.now()) - OVERDUE_SECONDS
+    overdue = _age(due, services.now()) - overdue_after
     if overdue < 0:
         return
     batch = services.store.batch(due.job, due.batch)

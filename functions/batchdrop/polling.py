@@ -11,6 +11,9 @@ from batchdrop.store import Due
 _LONGEST_INTERVAL = 600  # seconds between two looks at a batch
 _AGE_SHARE = 20  # a batch is asked for about every twentieth of its age
 _NEAR_USUAL = 5  # and in every round while its age is within a fifth of what batches usually take
+_UNKNOWN_USUAL = 900  # seconds: what batches usually take while none has ended
+_CONFIRM_SHARE = 4  # past that, a batch is asked for by its id about every fourth of its age
+_CONFIRM_LONGEST = 7_200  # seconds between two of these looks, and no fewer than between two rounds
 _USUAL_WEIGHT = 8  # a batch that ended changes what is usual by an eighth of the difference
 
 
@@ -21,6 +24,17 @@ def is_asked(age: int, now: int, last: int, usual: int = 0) -> bool:
     """
     is_near = abs(age - usual) * _NEAR_USUAL <= usual
     interval = 1 if is_near else max(1, min(age // _AGE_SHARE, _LONGEST_INTERVAL))
+    return now // interval != last // interval
+
+
+def is_confirmed(age: int, now: int, last: int, usual: int = 0) -> bool:
+    """Whether a batch of this age is asked for by its id, whatever lists say.
+
+    Some servers move a batch on only then, and their lists call it unfinished for ever.
+    """
+    if age <= (usual or _UNKNOWN_USUAL):
+        return False
+    interval = max(1, min(age // _CONFIRM_SHARE, _CONFIRM_LONGEST))
     return now // interval != last // interval
 
 

@@ -137,9 +137,9 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     `cost` is what it holds of its ledger; while it waits, what it will need, as estimated from its bytes.
 
     Once it is collected, `again` counts its requests to be sent again, `in_vain` says that this time was no attempt.
-    `seen` notes a download with missing lines, until a second one says the same; `put_off`, why its results could not
-    be collected the last time, in words for people and none of the provider's. `is_duplicate` says that its create came
-    after it had been given up, and its requests were sent with another: only its answers count.
+    `seen` notes a download with missing lines, and `seen_at` since when, until it is believed; `put_off`, why its
+    results could not be collected the last time, in words for people and none of the provider's. `is_duplicate` says
+    that its create came after it had been given up, and its requests were sent with another: only its answers count.
     """
 
     state: BatchState
@@ -182,6 +182,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     again: int = 0
     in_vain: bool = False
     seen: str | None = None
+    seen_at: int = 0
     put_off: str | None = None
     is_duplicate: bool = False
 

@@ -6,6 +6,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+MAX_RAW_BYTES = 64 * 1024  # of what nobody could read, in an error
+
 
 class ErrorCode(StrEnum):
     """Our own codes: a closed list. The providers' codes pass through beside them."""
@@ -29,6 +31,7 @@ class ErrorCode(StrEnum):
     NO_RESPONSE = "no_response"
     UNKNOWN_ERROR = "unknown_error"
     UNREADABLE_RESULT = "unreadable_result"
+    UNDECODABLE_RESULT = "undecodable_result"
     PROVIDER_STUCK = "provider_stuck"
     REQUEST_TOO_LARGE = "request_too_large"
     PROVIDER_FAILED = "provider_failed"

@@ -9,11 +9,12 @@ from batchdrop.errors import AccountRefused, Refused, Transient
 from batchdrop.pauses import see_to_pause
 from batchdrop.poll import MOST_CALLS, poll_provider
 from batchdrop.providers.api import Missing, ProviderBatch
+from batchdrop.providers.config import parse_providers
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Pause, Store
 from batchdrop.writes import reserve
-from faking.cloud import REGION, TABLE, Cloud
+from faking.cloud import REGION, TABLE, TOML, Cloud
 from store.rows import JOB, a_batch, a_job, a_split
 
 PAGE = 20
@@ -366,3 +367,72 @@ def test_a_pause_for_what_is_in_flight_lets_one_batch_try_and_is_told_once(cloud
     assert (pause is not None, pause and pause.until) == (True, 0)
     told = [event["detail-type"] for event in cloud.events() if event["detail-type"].startswith("Provider")]
     assert told == ["Provider Paused"]
+
+
+class Stale(Account):
+    """A list that calls every batch unfinished; a batch that is asked for by its id has ended."""
+
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        return [ProviderBatch(id=each.id, ended_as=None) for each in super().page(after)]
+
+
+def aged(cloud: Cloud, count: int, seconds: int) -> list[str]:
+    """Batches in flight that were submitted so long ago."""
+    ours = in_flight(cloud, count)
+    cloud.clock.now += seconds
+    return ours
+
+
+def test_a_batch_that_the_list_calls_unfinished_for_too_long_is_asked_for_by_its_id(cloud: Cloud) -> None:
+    ours = aged(cloud, 3, 0)
+    account = Stale(ours, set(ours))
+    for _ in range(30):
+        poll_provider("openai", with_account(cloud, account))
+        cloud.clock.now += 60
+    assert set(states(cloud).values()) == {BatchState.ENDED}
+
+
+def test_a_list_is_asked_once_for_the_batches_that_it_is_not_believed_about(cloud: Cloud) -> None:
+    ours = aged(cloud, 10, 26 * 3_600)
+    account = Stale(ours, set(ours))
+    poll_provider("openai", with_account(cloud, account))
+    assert (account.pages, len(account.singly)) == (1, 10)
+
+
+@pytest.mark.parametrize("hours", [24, 48])
+def test_a_batch_is_asked_for_by_its_id_before_it_is_overdue(cloud: Cloud, hours: int) -> None:
+    text = TOML.read_text(encoding="utf-8").replace("[providers.openai]", f"[providers.openai]\nwindow_hours = {hours}")
+    cloud.configure(parse_providers(text))
+    ours = aged(cloud, 2, (hours + 2) * 3_600)
+    account = Stale(ours, set(ours))
+    poll_provider("openai", with_account(cloud, account))
+    assert set(states(cloud).values()) == {BatchState.ENDED}
+
+
+@pytest.mark.parametrize(("hours", "cancelled"), [(24, True), (26, False), (168, False)])
+def test_a_batch_is_overdue_two_hours_after_its_providers_window(cloud: Cloud, hours: int, *, cancelled: bool) -> None:
+    text = TOML.read_text(encoding="utf-8").replace("[providers.openai]", f"[providers.openai]\nwindow_hours = {hours}")
+    cloud.configure(parse_providers(text))
+    asked: list[str] = []
+
+    class Live(Account):
+        def cancel(self, batch_id: str) -> None:
+            asked.append(batch_id)
+
+    ours = aged(cloud, 1, 27 * 3_600)
+    poll_provider("openai", with_account(cloud, Live(ours)))
+    assert bool(asked) == cancelled
+
+
+def test_a_batch_that_nobody_could_ask_about_is_not_overdue(cloud: Cloud) -> None:
+    class Down(Account):
+        def page(self, after: str | None) -> list[ProviderBatch]:
+            raise Transient(f"503 behind {after}")
+
+        def retrieve(self, batch_id: str) -> ProviderBatch:
+            raise Transient(f"503 for {batch_id}")
+
+    ours = aged(cloud, 2, 200 * 3_600)
+    poll_provider("openai", with_account(cloud, Down(ours)))
+    assert set(states(cloud).values()) == {BatchState.IN_FLIGHT}
+    assert [each.cancel_asked_at for each in cloud.services.store.batches(JOB)] == [None, None]

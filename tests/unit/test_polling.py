@@ -1,7 +1,7 @@
 """How often, and in which order, batches are asked for."""
 
 import pytest
-from batchdrop.polling import in_turn, is_asked, page_before, singly_after, usual_after
+from batchdrop.polling import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
 from batchdrop.store import Due
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,3 +97,23 @@ def test_pages_are_tried_ever_more_seldom_while_they_are_worth_no_more_than_a_ba
         lean = singly_after(1, lean)
         tried.append(lean)
     assert (tried, singly_after(2, lean)) == ([1, 3, 7, 15], 0)
+
+
+def confirmed(age: int, count: int, usual: int = 0) -> list[int]:
+    """The rounds, a minute apart, in which a batch of this age is asked for by its id."""
+    times = [1_800_000_000 + 60 * number for number in range(count)]
+    return [number for number, now in enumerate(times) if is_confirmed(age, now, now - 60, usual)]
+
+
+@pytest.mark.parametrize(("age", "usual"), [(0, 0), (900, 0), (60, 60), (3_600, 3_600), (86_400, 90_000)])
+def test_a_list_is_believed_of_a_batch_that_is_no_older_than_usual(age: int, usual: int) -> None:
+    assert confirmed(age, 600, usual) == []
+
+
+@pytest.mark.parametrize(
+    ("age", "usual", "every"),
+    [(240, 200, 1), (1_200, 0, 5), (7_200, 3_600, 30), (28_800, 3_600, 120), (900_000, 0, 120)],
+)
+def test_an_older_batch_is_asked_for_by_its_id_about_every_fourth_of_its_age(age: int, usual: int, every: int) -> None:
+    found = confirmed(age, 600, usual)
+    assert found == list(range(found[0], 600, every))

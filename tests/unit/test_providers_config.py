@@ -166,6 +166,13 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
         (LIMITS + "requests_per_batch = -1", "providers.mine.limits.requests_per_batch: Expected `int` >= 1"),
         (MINIMAL + 'api_version = "2023-06-01"', "providers.mine.api_version: only the protocol anthropic has it"),
         (MINIMAL + 'betas = ["mcp-1"]', "providers.mine.betas: only the protocol anthropic has it"),
+        (
+            MINIMAL + 'completion_window = "7d"',
+            "providers.mine.window_hours: batches would be cancelled 26 hours after their create, which asks for 168",
+        ),
+        (MINIMAL + 'completion_window = ""', "providers.mine.completion_window: Expected `str` matching regex"),
+        (MINIMAL + "window_hours = 0", "providers.mine.window_hours: Expected `int` >= 1"),
+        (MINIMAL + "window_hours = 673", "providers.mine.window_hours: Expected `int` <= 672"),
         (MINIMAL + "betas = []", "providers.mine.betas: only the protocol anthropic has it"),
         (LIMITS + "queued_requests = 9", "providers.mine.limits.queued_requests: only the protocol anthropic has it"),
         (

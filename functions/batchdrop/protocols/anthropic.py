@@ -9,7 +9,7 @@ from batchdrop.manifest import Usage
 from batchdrop.protocols.claude_betas import refuse_missing_betas
 from batchdrop.protocols.claude_models import EVERYTHING, ModelRules
 from batchdrop.protocols.claude_rules import check_model_rules
-from batchdrop.protocols.loose import NULL, is_something, read_field, said, text, unwrapped, utf8
+from batchdrop.protocols.loose import NULL, is_something, read_field, read_row, said, text, unwrapped
 from batchdrop.protocols.outcome import Answer, Failure, Outcome, Tokens, retryable_status
 from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks, unset_nulls
 from batchdrop.results import ErrorCode, Response, ResultError
@@ -203,7 +203,11 @@ def read_outcome(line: bytes) -> Outcome:
         msgspec.DecodeError: It is not such a line.
         ValueError: Its result has a type that is not known.
     """
-    read = _line.decode(utf8(line))
+    return read_row(_read_line, line)
+
+
+def _read_line(line: bytes) -> Outcome:
+    read = _line.decode(line)
     response, error = _response(read.result)
     return Outcome(id=None, custom_id=read.custom_id, response=response, error=error)
 

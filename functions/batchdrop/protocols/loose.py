@@ -1,6 +1,8 @@
 """What servers say, read field by field: a field of another type than documented must not cost the whole answer."""
 
 import codecs
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -22,6 +24,17 @@ _MARKS = (  # of the byte order; UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?(?:NaN|Infinity)', re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x1f]")
+_ESCAPE = re.compile(
+    rb"""
+      (?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})
+    | (?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})
+    | (?P<good>\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))
+    | (?P<nothing>\\)
+    """,
+    re.VERBOSE,
 )
 _string: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 _number = msgspec.json.Decoder(float, strict=False)
@@ -115,6 +128,54 @@ def utf8(line: bytes) -> bytes:
     except LineProblem:
         return line.decode(errors="replace").encode()
     return line
+
+
+def read_row[T](read: Callable[[bytes], T], row: bytes) -> T:
+    """What a result row says, as it is, or as it was meant.
+
+    Raises:
+        msgspec.DecodeError: It is not a result row, mended or not.
+    """
+    try:
+        return read(on_one_line(utf8(row)))
+    except msgspec.DecodeError:
+        return read(on_one_line(utf8(mend(row))))
+
+
+def mend(line: bytes) -> bytes:
+    """A result line as JSON has it, where its server's writer was careless: a paid answer is kept.
+
+    A byte-order mark is taken off; NaN and Infinity become null, halves of surrogate pairs U+FFFD; control characters
+    and backslashes that escape nothing are escaped.
+    """
+    return _TOKENS.sub(_mended, line.removeprefix(codecs.BOM_UTF8))
+
+
+def _mended(token: re.Match[bytes]) -> bytes:
+    text = token[0]
+    if not text.startswith(b'"'):
+        return b"null"
+    text = _CONTROL.sub(lambda found: b"\\u%04x" % found[0][0], text)
+    return _ESCAPE.sub(_mended_escape, text) if b"\\" in text else text
+
+
+def _mended_escape(escape: re.Match[bytes]) -> bytes:
+    match escape.lastgroup:
+        case "half":
+            return b"\\ufffd"
+        case "nothing":
+            return b"\\\\"
+        case _:
+            return escape[0]
+
+
+def on_one_line(row: bytes) -> bytes:
+    """A row without the line ends between its tokens, as every result line is.
+
+    Raises:
+        msgspec.DecodeError: It is not JSON.
+    """
+    return msgspec.json.format(row, indent=-1) if b"\n" in row or b"\r" in row else row
 
 
 def transcode_to_utf8(body: bytes) -> bytes:

@@ -13,10 +13,10 @@ from batchdrop.protocols.loose import (
     is_object,
     is_something,
     read_field,
+    read_row,
     said,
     text,
     unwrapped,
-    utf8,
     whole,
 )
 from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Failure, Outcome, Tokens, retryable_status, told_limit
@@ -297,7 +297,10 @@ def read_outcome(line: bytes) -> Outcome:
     Raises:
         msgspec.DecodeError: It is not such a line.
     """
-    line = utf8(line)
+    return read_row(_read_line, line)
+
+
+def _read_line(line: bytes) -> Outcome:
     try:
         usual = _usual_line.decode(line)
     except msgspec.ValidationError:

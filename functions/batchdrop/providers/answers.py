@@ -9,7 +9,8 @@ from msgspec import Raw
 from batchdrop.errors import AccountRefused, LimitReached, NoSuchCall, Refused, Transient, Unreachable
 from batchdrop.protocols.loose import said, transcode_to_utf8
 from batchdrop.protocols.outcome import QUEUE_FULL, is_account_error, told_limit
-from batchdrop.providers.api import Missing
+from batchdrop.providers.api import Missing, Undecodable
+from batchdrop.providers.encodings import BadEncodingError, UnknownEncodingError, decode, parse_encodings
 
 if TYPE_CHECKING:
     import httpx2
@@ -18,6 +19,7 @@ _STREAM_ATTEMPTS = 5
 _ACCOUNT_STATUSES = frozenset({401, 402, 403})
 _LATER_STATUSES = frozenset({408, 409, 425, 429})
 _REDIRECTIONS = range(300, 400)
+_PARTIAL = 206
 _NOT_FOUND, _NOT_ALLOWED, _SERVER_ERROR = 404, 405, 500
 
 
@@ -58,27 +60,43 @@ def whole_stream(
 ) -> Iterator[bytes]:
     """The bytes of a download, all of them: what is cut goes on where it stopped.
 
+    What a server compresses although it was asked not to is decoded; cut, it is read from its start again, since no
+    server need compress twice in the same way.
+
     Args:
         opened: Opens the download from an offset; the server may ignore the offset and answer 200 from the start.
         errors: What a cut connection raises.
 
     Raises:
+        Undecodable: It is compressed in a way that cannot be decoded.
         Transient: It was cut again and again, and nothing came in between.
     """
-    at, left = 0, _STREAM_ATTEMPTS
+    cuts: tuple[type[Exception], ...] = (*errors, BadEncodingError)
+    at, left, is_plain = 0, _STREAM_ATTEMPTS, True
     while left:
         left -= 1
         try:
-            with opened(at) as response:
-                skip = 0 if response.status_code == 206 else at  # noqa: PLR2004 - HTTP's partial content
-                for chunk in response.iter_raw():
+            with opened(at if is_plain else 0) as response:
+                encodings = _encodings_of(response)
+                is_plain = not encodings
+                if encodings and response.status_code == _PARTIAL:
+                    continue  # a part of other bytes than those before it
+                skip = 0 if response.status_code == _PARTIAL else at
+                for chunk in decode(response.iter_raw(), encodings):
                     fresh = chunk[skip:]
                     skip = max(0, skip - len(chunk))
                     if fresh:
                         at, left = at + len(fresh), _STREAM_ATTEMPTS
                         yield fresh
-        except errors:
+        except cuts:
             continue
         else:
             return
     raise Transient(f"a download was cut {_STREAM_ATTEMPTS} times at byte {at:,}")
+
+
+def _encodings_of(response: "httpx2.Response") -> list[str]:
+    try:
+        return parse_encodings(response.headers.get("content-encoding"))
+    except UnknownEncodingError as error:
+        raise Undecodable(str(error)) from None

@@ -188,6 +188,7 @@ class AnthropicBatches:
             ended_as="completed" if status == "ended" else None,
             created_at=loose.seconds(read.created_at),
             requests=counts.get("processing", 0) + ended,
+            rows=ended or None,
         )
 
     @contextmanager

@@ -17,12 +17,20 @@ class Missing(Exception):  # noqa: N818 - a fact about the provider
     """The provider does not know this id; for a while after a create that means nothing."""
 
 
+class Undecodable(Missing):
+    """The provider gives a file only in an encoding that cannot be decoded here."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"it is compressed ({encoding[:40]!r}) although it was asked not to")
+
+
 class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's batch, in our words.
 
     Attributes:
         ended_as: `completed`, `expired`, `cancelled` or `failed` when the provider is done with it; else None.
         failures: Why it failed as a whole.
+        rows: How many of its requests it says to have a result of; None where it does not say.
         input_tokens: Those of all its requests; None until all are answered, or where the server does not say.
     """
 
@@ -35,6 +43,7 @@ class ProviderBatch(msgspec.Struct, frozen=True, kw_only=True):
     error_file_id: str | None = None
     metadata: dict[str, str] = {}
     failures: tuple[Failure, ...] = ()
+    rows: int | None = None
     input_tokens: int | None = None
 
 

@@ -32,6 +32,11 @@ _Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 _Beta = Annotated[str, msgspec.Meta(pattern=r"^[!-+\--~]+$")]  # visible ASCII without a comma: it travels in a list
 
 
+_WindowHours = Annotated[int, msgspec.Meta(ge=1, le=672)]  # 28 days: results are kept for 29 or 30
+_Window = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,32}$")]
+_HOURS = {"h": 1, "d": 24}
+
+
 class Protocol(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
@@ -41,6 +46,7 @@ _ONLY = {
     "api_version": Protocol.ANTHROPIC,
     "betas": Protocol.ANTHROPIC,
     "claude_models": Protocol.ANTHROPIC,
+    "completion_window": Protocol.OPENAI,
     "limits.enqueued_tokens": Protocol.OPENAI,
     "limits.queued_requests": Protocol.ANTHROPIC,
 }
@@ -81,6 +87,8 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         escape_line_separators: Whether U+0085, U+2028 and U+2029 are sent as JSON escapes, for servers that end a line
             of a request file at them.
         claude_models: By shell pattern of models, what they take otherwise than our table of Claude's models says.
+        window_hours: How long a batch may take at it, in hours: two more, and it is cancelled as overdue.
+        completion_window: What a create asks for (protocol openai).
     """
 
     protocol: Protocol
@@ -93,6 +101,8 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     betas: tuple[_Beta, ...] = ()
     escape_line_separators: bool = False
     claude_models: dict[_Pattern, RuleChanges] = {}
+    window_hours: _WindowHours = 24
+    completion_window: _Window = "24h"
     limits: Limits = Limits()
     name: str = ""
 
@@ -210,7 +220,20 @@ def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None
     for key, protocol in _ONLY.items():
         if key in given and protocol is not provider.protocol:
             problems[key] = f"only the protocol {protocol} has it"
+    problems["window_hours"] = _reject_short_window(provider)
     return problems | _what_is_too_much(provider)
+
+
+def _reject_short_window(provider: ProviderConfig) -> str | None:
+    """Why batches would be cancelled before the time is over that their create asks for, or None."""
+    asked = re.fullmatch(r"([0-9]{1,6})([hd])", provider.completion_window)
+    hours = int(asked[1]) * _HOURS[asked[2]] if asked else 0
+    if hours <= provider.window_hours:
+        return None
+    return (
+        f"batches would be cancelled {provider.window_hours + 2} hours after their create, "
+        f'which asks for {hours} (completion_window = "{provider.completion_window}")'
+    )
 
 
 def _what_is_too_much(provider: ProviderConfig) -> dict[str, str | None]:

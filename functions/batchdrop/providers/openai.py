@@ -72,7 +72,7 @@ class OpenAIBatches:
             default_headers=filled(provider.headers, key.value),
             http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
-        self._name = provider.name
+        self._name, self._window = provider.name, provider.completion_window
 
     def upload(self, requests: Path, *, name: str) -> str:
         with requests.open("rb") as file, self._translated():
@@ -90,7 +90,7 @@ class OpenAIBatches:
             answer = client.batches.with_raw_response.create(
                 input_file_id=batch.input_file_id or "",
                 endpoint=cast("Any", batch.endpoint),
-                completion_window="24h",
+                completion_window=cast("Any", self._window),
                 metadata={
                     "batchdrop": deployment,
                     "job": batch.job,
@@ -230,12 +230,18 @@ def _in_our_words(batch_id: str, status: str, read: _Batch) -> ProviderBatch:
         error_file_id=loose.identifier(read.error_file_id),
         metadata={name: value for name, value in metadata.items() if value is not None},
         failures=_failures(read.errors),
+        rows=_rows(read.request_counts),
         input_tokens=_input_tokens(read),
     )
 
 
 def _count(counts: Raw, name: str) -> int | None:
     return loose.whole(loose.mapping(counts).get(name, loose.NULL))
+
+
+def _rows(counts: Raw) -> int | None:
+    completed, failed = _count(counts, "completed"), _count(counts, "failed")
+    return None if completed is None else completed + (failed or 0)
 
 
 def _input_tokens(read: _Batch) -> int | None:
