@@ -19,7 +19,16 @@ from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Json, Limits, ProviderName, Shape
 from provider_simulator.faults import Fault, Faults
 from provider_simulator.store import Store
-from provider_simulator.wire import Call, DroppedError, SilenceError, SpooledRequest, answer, cut, with_status
+from provider_simulator.wire import (
+    Call,
+    DroppedError,
+    SilenceError,
+    SpooledRequest,
+    answer,
+    cut,
+    in_charset,
+    with_status,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -204,7 +213,7 @@ class Simulator:
                 raise DroppedError("before anything was done")
             case "status":
                 call.request.drain()
-                return _refusal(call, _refused_by(fault))
+                return in_charset(_refusal(call, _refused_by(fault)), fault.charset)
             case "garbage":
                 call.request.drain()
                 return Response("<html><body>This is not what you asked for.</body></html>", content_type="text/html")

@@ -18,6 +18,19 @@ type RowDialect = Literal[
     "error_in_text_body",
 ]
 
+type Layout = Literal[
+    "pairs",
+    "one_line",
+    "array",
+    "printed",
+    "printed_array",
+    "in_an_object",
+    "bom",
+    "nan",
+    "surrogates",
+    "latin_1",
+]
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The vendors' limits; tests lower them to reach them cheaply."""
@@ -82,6 +95,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     files: Literal["needed", "both", "none"] = "needed"
     """Which of its two files an ended OpenAI batch names: those with rows, both, or none."""
     no_newline: bool = False
+    layout: Layout | None = None
+    """How rows lie in the results, or are spelt, where it is not one line of JSON each."""
     stops: tuple[str, ...] = ()
     """Why the answers end, in turn by their requests; none: as the requests make it."""
     blocks: int = 1

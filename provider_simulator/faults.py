@@ -41,6 +41,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     type: str | None = None
     error_code: str | None = None
     message: str | None = None
+    charset: str = "utf-8"
+    """What the body of `status` is written in."""
     values: Json = {}
     without: list[str] = []
     """What `rewritten` sets in the batches of an answer, and what it takes out."""

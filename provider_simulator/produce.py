@@ -13,6 +13,7 @@ from provider_simulator.dialects import ROWS
 from provider_simulator.errors import anthropic_error, openai_error
 from provider_simulator.facts import Batch, Failing, Json, Outcome
 from provider_simulator.instances import SchemaError
+from provider_simulator.layouts import lay_out
 from provider_simulator.lifecycle import Phase
 from provider_simulator.vendor_schemas import Violation, first_violation
 
@@ -70,7 +71,10 @@ def produce(batch: Batch, folder: Path) -> Outcome:
         for file in (output, errors):
             if batch.shape.no_newline and file.tell():
                 file.truncate(file.seek(file.tell() - 1))
-        sizes = output.tell(), errors.tell()
+    if batch.shape.layout is not None:
+        for name in ("output", "errors"):
+            lay_out(folder / name, batch.shape.layout)
+    sizes = tuple((folder / name).stat().st_size for name in ("output", "errors"))
     (folder / "answered").write_bytes(answered)
     if isinstance(source, mmap.mmap):
         source.close()

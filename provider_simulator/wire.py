@@ -1,5 +1,6 @@
 """What both vendors' HTTP surfaces share: requests spooled to disk, answers as JSON or as streamed files."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,13 @@ def _pieces(path: Path, start: int, stop: int) -> Iterator[bytes]:
         while start < stop and (piece := file.read(min(CHUNK, stop - start))):
             start += len(piece)
             yield piece
+
+
+def in_charset(response: Response, charset: str) -> Response:
+    """The same answer, its characters as they are in another charset, which no header tells."""
+    text = json.dumps(msgspec.json.decode(response.get_data()), ensure_ascii=False)
+    response.set_data(text.encode(charset))
+    return response
 
 
 def with_status(response: Response, status: str) -> Response:

@@ -33,6 +33,7 @@ _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's 
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
 _MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
 _LATE_SECONDS = 900  # what misses rows may still come: it is believed when nothing has changed for so long
+_COUNTED_SECONDS = 3_600  # the same, of rows that the provider counts and does not give: they are paid
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
@@ -68,7 +69,7 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         calls_refused(batch.provider, error, services)
         _later(batch, error, services)
     except _NotProven as error:
-        _later(batch, error, services, due_at=error.seen_at + _LATE_SECONDS, seen=error.seen, seen_at=error.seen_at)
+        _later(batch, error, services, due_at=services.now() + _LATE_SECONDS, seen=error.seen, seen_at=error.seen_at)
     except Missing as error:
         _missing(batch, error, services)
     except (Refused, Transient) as error:
@@ -259,26 +260,24 @@ class _Copy:
     def _prove_loss(self) -> None:
         """Requests that are in no stream are lost only when the streams are proven whole.
 
-        They are when they are as long as the provider says, and hold as many rows as it counts; or when another look,
-        a quarter of an hour after the first, finds the same.
+        They are when they are as long as the provider says, and hold as many rows as it counts; or when nothing has
+        changed for a quarter of an hour, and for an hour where it counts more rows than it gives.
 
         Raises:
             Transient: Not proven yet.
         """
         missing = self._count_missing()
-        if not missing or self._is_whole(self._batch.requests - missing):
+        rows, counted = self._batch.requests - missing, None if self.told is None else self.told.rows
+        if not missing or (counted is not None and 0 < counted <= rows and self._are_as_long_as_told()):
             return
-        told = None if self.told is None else self.told.rows
-        seen = f"{missing} missing of {told} counted in {sum(self._bytes.values())} bytes"
+        seen = f"{missing} missing of {counted} counted in {sum(self._bytes.values())} bytes"
         now = self._services.now()
         since = self._batch.seen_at if self._batch.seen == seen else now
-        if now - since < _LATE_SECONDS:
+        if now - since < (_COUNTED_SECONDS if counted is not None and counted > rows else _LATE_SECONDS):
             raise _NotProven(seen, since)
 
-    def _is_whole(self, rows: int) -> bool:
-        counted = self.told.rows if self.told is not None else None
-        has_all = counted is not None and 0 < counted <= rows
-        return has_all and bool(self._bytes) and all(self._length(name) == size for name, size in self._bytes.items())
+    def _are_as_long_as_told(self) -> bool:
+        return bool(self._bytes) and all(self._length(name) == size for name, size in self._bytes.items())
 
     def _length(self, name: str) -> int | None:
         try:

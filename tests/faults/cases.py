@@ -3,7 +3,11 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
+
+import msgspec
+from batchdrop.providers.config import Providers
 
 from faults.aws import Message
 from faults.outside import Fault
@@ -11,6 +15,7 @@ from faults.world import World
 
 OPENAI, ANTHROPIC = "openai", "anthropic"
 HOUR = 3_600
+LINES = 1_000  # of the job
 
 
 class Scene(NamedTuple):
@@ -72,6 +77,50 @@ def late(seconds: float) -> Callable[[Scene], None]:
         scene.world.arrives = lambda _, message: 0 if message.receives else seconds
 
     return arrange
+
+
+def told_wrongly(times: int, **rewriting: Any) -> Callable[[Scene], None]:
+    """So many looks at the batch are rewritten, from the one on that finds it ended."""
+
+    def arrange(scene: Scene) -> None:
+        looks = sum(name.startswith("GET") and "/batches/" in name for name in scene.calls)
+        wire("rewritten", "retrieve", after=looks - 1, times=times, **rewriting)(scene)
+
+    return arrange
+
+
+def half_failing(then: Callable[[Scene], None]) -> Callable[[Scene], None]:
+    """A fifth of the lines are refused, so that there is an error file, and something else is wrong as well."""
+
+    def arrange(scene: Scene) -> None:
+        goes(failing={"match": "", "fraction": 0.2, "status": 400})(scene)
+        then(scene)
+
+    return arrange
+
+
+def stale_list(scene: Scene) -> None:
+    """Two batches, which lists call unfinished for ever."""
+    providers = {
+        name: msgspec.structs.replace(each, limits=msgspec.structs.replace(each.limits, requests_per_batch=LINES // 2))
+        for name, each in scene.world.services.providers.items()
+    }
+    scene.world.services = replace(scene.world.services, providers=Providers(providers))
+    status = "status" if scene.provider == OPENAI else "processing_status"
+    wire("rewritten", "list", times=None, values={status: "in_progress"})(scene)
+
+
+def input_deleted(scene: Scene) -> None:
+    """A fifth of the lines are refused; the dropped version is deleted once it has been planned."""
+    goes(failing={"match": "", "fraction": 0.2, "status": 400})(scene)
+
+    def arrives(step: str, _: Message) -> float:
+        if step == "submit":
+            for key in [each for each in scene.world.aws.objects if each.startswith("input/")]:
+                del scene.world.aws.objects[key]
+        return 0
+
+    scene.world.arrives = arrives
 
 
 def lost(scene: Scene) -> None:
@@ -173,6 +222,7 @@ _NO_CREDIT = {"error_code": "insufficient_quota", "message": "Your credit balanc
 _BUSY = {"match": "", "fraction": 0.1, "status": 500}
 _EMPTY = {"match": "", "status": 400, "message": _NO_CREDIT["message"]}
 _INCIDENT = {"fail_batch": "invalid_request", "fail_message": "Cannot find file file-1 or it does not have access."}
+_READ = "its rows are read where they stand"
 _AWS_REPEATS = "AWS' client repeats the call; a write that was done finds its own mark"
 
 CASES: dict[str, list[Case]] = {
@@ -202,6 +252,8 @@ CASES: dict[str, list[Case]] = {
         Case("reply to the upload lost, twice", wire("reply_lost", "upload", times=2), providers=(OPENAI,)),
         Case("500 to the upload, three times", wire("status", "upload", times=3), providers=(OPENAI,)),
         Case("the key is refused three times (401)", refused(401)),
+        Case("the key is refused three times, in Latin-1", refused(401, message="Ungültig", charset="latin-1")),
+        Case("the key is refused three times, in UTF-16", refused(401, charset="utf-16")),
         Case("no credit, three times", refused(400, type="invalid_request_error", **_NO_CREDIT)),
     ],
     "While the provider has it": [
@@ -229,6 +281,36 @@ CASES: dict[str, list[Case]] = {
         Case("five results are there twice", goes(repeat=5), "the first one counts"),
         Case("five answers are there as expired, too", goes(contradict=5), "the answer counts"),
         Case("five results of unknown requests", goes(strangers=5)),
+        Case("two rows to a line", goes(layout="pairs"), _READ),
+        Case("all rows on one line", goes(layout="one_line"), _READ),
+        Case("one array of rows", goes(layout="array"), _READ),
+        Case("one array within an object", goes(layout="in_an_object"), _READ),
+        Case("rows printed over many lines", goes(layout="printed"), _READ),
+        Case("a printed array", goes(layout="printed_array"), _READ),
+        Case("a byte-order mark before the first row", goes(layout="bom"), _READ),
+        Case("NaN in five rows", goes(layout="nan"), _READ),
+        Case("halves of surrogate pairs in five rows", goes(layout="surrogates"), _READ),
+        Case("Latin-1 in five rows", goes(layout="latin_1"), _READ),
+        Case(
+            "completed before its output file is named",
+            half_failing(told_wrongly(1, without=["output_file_id"])),
+            "it is asked again",
+            (OPENAI,),
+        ),
+        Case(
+            "completed half an hour before its output file is named",
+            half_failing(told_wrongly(3, without=["output_file_id"])),
+            "",
+            (OPENAI,),
+        ),
+        Case(
+            "a wrong output file is named at first",
+            told_wrongly(1, values={"output_file_id": "file-wrong"}),
+            "it is asked again",
+            (OPENAI,),
+        ),
+        Case("a list that never tells an end", stale_list, "its batches are asked for by their ids"),
+        Case("the dropped version is deleted once it is planned", input_deleted, "failed.jsonl has empty lines"),
         Case("three result lines break off", goes(garble=3), "they are named, and not paid again"),
     ],
     "Messages, workers and AWS": [

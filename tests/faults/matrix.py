@@ -11,13 +11,12 @@ from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
 from faults.aws import Message
-from faults.cases import CASES, OPENAI, Case, Scene
+from faults.cases import CASES, LINES, OPENAI, Case, Scene
 from faults.outside import Outside
 from faults.points import DUPLICATE
 from faults.scenarios import Scenario
 from faults.world import BEGIN, World, new_world
 
-LINES = 1_000
 BATCH_SECONDS = 600  # a batch's life where nothing is wrong
 _LONGEST_TICK, _GROWTH = 1_800, 1.1  # a tick is a minute, as on AWS; longer only where nothing happens for long
 _AT_REST = 3 * 3_600  # a create that comes late is waited for

@@ -33,6 +33,7 @@ _DOUBT, _CANCEL, _ROUNDS = (f"{_STEPS}test_{name}.py::" for name in ("doubt", "c
 _PROVIDERS, _WHOLE, _RULES = (f"{_STEPS}test_{name}.py::" for name in ("providers", "whole_path", "rules"))
 _WIRE = "tests/unit/test_wire.py::"
 _LINES, _KINDS = "tests/unit/test_lines.py::", "tests/unit/test_file_kinds.py::"
+_PAID, _ACCOUNTS = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounts.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -507,6 +508,118 @@ MUTATIONS = (
         "for offset, length in zip(self._failed_at, self._failed_bytes, strict=True)\n",
         "for offset, length in reversed(list(zip(self._failed_at, self._failed_bytes, strict=True)))\n",
         f"{_WHOLE}test_ten_bad_lines_among_a_hundred_give_ninety_answers_and_ten_numbered_errors",
+    ),
+    # What was paid
+    Mutation(
+        "rows are lost only when as many came as the provider counts",
+        "collect.py",
+        "(counted is not None and 0 < counted <= rows and self._are_as_long_as_told())",
+        "self._are_as_long_as_told()",
+        f"{_PAID}test_rows_that_are_missing_are_sent_again_only_after_a_while",
+    ),
+    Mutation(
+        "rows that are counted and not given are waited for longer",
+        "collect.py",
+        "_COUNTED_SECONDS if counted is not None and counted > rows else _LATE_SECONDS",
+        "_LATE_SECONDS",
+        f"{_PAID}test_rows_that_are_missing_are_sent_again_only_after_a_while",
+    ),
+    Mutation(
+        "files are asked for again before rows are missed",
+        "collect.py",
+        "            self._ask_again()\n",
+        "            self.told = None\n",
+        f"{_PAID}test_a_wrong_file_id_is_asked_for_again",
+    ),
+    Mutation(
+        "what may be paid goes before what would be sent again",
+        "collected.py",
+        "_RANKS = (0, 1, 3, 4, 2)",
+        "_RANKS = (0, 2, 3, 4, 1)",
+        f"{_ACCOUNTS}test_what_may_be_paid_goes_before_what_would_be_sent_again",
+    ),
+    Mutation(
+        "rows on one line are read one by one",
+        "accounts.py",
+        "if {each.is_row for each in self._cut(text, offset)} != {True}:",
+        "if text:",
+        f"{_ACCOUNTS}test_a_broken_line_costs_none_beside_it",
+    ),
+    Mutation(
+        "rows within an object are read",
+        "accounts.py",
+        "depth and self._note_inner(read, piece, stream, depth)",
+        "False",
+        f"{_ACCOUNTS}test_rows_are_answers_in_any_layout",
+    ),
+    Mutation(
+        "a broken line costs none behind it",
+        "result_rows.py",
+        """                case b"\\n":
+                    self._hold(chunk[kept:at])
+                    kept = at
+                    yield from self.end()
+""",
+        """                case b"\\n":
+                    pass
+""",
+        "tests/unit/test_result_rows.py::test_a_broken_string_costs_its_line_only",
+    ),
+    Mutation(
+        "an answer that is nearly JSON is an answer",
+        "protocols/loose.py",
+        "return read(on_one_line(utf8(mend(row))))",
+        "raise",
+        f"{_ACCOUNTS}test_an_answer_that_is_nearly_json_is_an_answer",
+    ),
+    Mutation(
+        "an error is read whatever bytes it has",
+        "providers/answers.py",
+        "said(Raw(transcode_to_utf8(body)))",
+        "said(Raw(body))",
+        "tests/unit/test_loose_servers.py::test_a_refusal_tells_its_status_and_nothing_of_what_was_said",
+    ),
+    Mutation(
+        "an id is no longer than a key may be",
+        "protocols/loose.py",
+        "if found and len(found.encode()) <= _LONGEST_ID else None",
+        "or None",
+        "tests/unit/test_loose_servers.py::test_an_id_longer_than_a_key_is_no_id",
+    ),
+    Mutation(
+        "a list is not believed for ever",
+        "polling.py",
+        "    if age <= (usual or _UNKNOWN_USUAL):\n",
+        "    if age >= 0:\n",
+        f"{_STEPS}test_polling.py::test_a_batch_that_the_list_calls_unfinished_for_too_long_is_asked_for_by_its_id",
+    ),
+    Mutation(
+        "a batch is asked for by its id before it is overdue",
+        "poll.py",
+        "    confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)\n",
+        "",
+        f"{_STEPS}test_polling.py::test_a_list_is_asked_once_for_the_batches_that_it_is_not_believed_about",
+    ),
+    Mutation(
+        "a batch is overdue after its provider's window",
+        "poll.py",
+        "services.providers[provider].window_hours * 3_600",
+        "24 * 3_600",
+        f"{_STEPS}test_polling.py::test_a_batch_is_overdue_two_hours_after_its_providers_window",
+    ),
+    Mutation(
+        "a part of what is compressed is never put behind what was not",
+        "providers/answers.py",
+        "opened(at if is_plain else 0)",
+        "opened(at)",
+        "tests/unit/test_downloads.py::test_what_is_compressed_and_cut_is_read_from_its_start_again",
+    ),
+    Mutation(
+        "what was answered is published although the input is gone",
+        "assemble.py",
+        "() if self._is_input_gone else read_spans(read, spans)",
+        "read_spans(read, spans)",
+        f"{_STEPS}test_bad_input.py::test_answers_are_published_although_the_version_is_deleted_after_it_was_planned",
     ),
 )
 

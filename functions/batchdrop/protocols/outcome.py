@@ -7,6 +7,7 @@ import msgspec
 
 from batchdrop.manifest import Usage
 from batchdrop.results import MAX_RAW_BYTES, ErrorCode, Response, ResultError
+from batchdrop.texts import cut
 
 _PASSING = frozenset({0, 408, 409, 429})  # 0: the request never reached the model (seen in "completed" batches)
 _SERVER_ERROR = 500
@@ -25,7 +26,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def unreadable_outcome(text: bytes) -> Outcome:
     """What becomes of a request whose row nobody can read: `text` is kept as it came, as far as it is text."""
-    raw = text.decode(errors="replace").encode()[:MAX_RAW_BYTES].decode(errors="ignore")
+    raw = cut(text.decode(errors="replace"), MAX_RAW_BYTES)
     message = "The provider's result line cannot be read; it may hold a paid answer, and is not sent again."
     error = ResultError(code=ErrorCode.UNREADABLE_RESULT, message=message, source="provider", retryable=False, raw=raw)
     return Outcome(id=None, custom_id="", response=None, error=error)
