@@ -433,9 +433,9 @@ MUTATIONS = (
     Mutation(
         "a line is lost only with proof",
         "collect.py",
-        "            raise _NotProven(seen)\n",
-        "            return\n",
-        f"{_RULES}test_a_line_that_a_first_download_lacks_is_not_lost",
+        "            raise _NotProven(seen, since)",
+        "            return",
+        f"{_PAID}test_rows_that_are_missing_are_sent_again_only_after_a_while",
     ),
     Mutation(
         "only what was not answered is sent again",
@@ -491,15 +491,15 @@ MUTATIONS = (
     Mutation(
         "an answer is preferred to an error",
         "collected.py",
-        "if found > self.found[position]:",
+        "if _RANKS[found] > _RANKS[self.found[position]]:",
         "if True:",
         "tests/unit/test_collected.py::test_an_answer_stands_whatever_else_is_said_of_its_request",
     ),
     Mutation(
         "a result with a custom_id that is not ours is not counted",
-        "collect.py",
-        "if not custom_id.startswith(self._prefix) or not text.isdecimal():",
-        "if not text.isdecimal():",
+        "accounts.py",
+        "if not custom_id.startswith(self._prefix) or not ",
+        "if not ",
         f"{_RULES}test_a_result_of_a_stranger_is_no_lines_result",
     ),
     Mutation(
