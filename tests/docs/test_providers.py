@@ -37,7 +37,10 @@ ROUTES = {
     },
     "Azure": {"my-gpt-4o-batch": ("azure", "my-gpt-4o-batch"), "azure/other": ("azure", "other")},
     "Alibaba Cloud Model Studio (Qwen)": {"qwen-plus": ("qwen", "qwen-plus"), "qwen3-max": ("qwen", "qwen3-max")},
-    "Doubleword": {"Qwen/Qwen3-8B": ("doubleword", "Qwen/Qwen3-8B")},
+    "Doubleword": {
+        "Qwen/Qwen3-8B": ("doubleword", "Qwen/Qwen3-8B"),
+        "doubleword-fast/Qwen/Qwen3-8B": ("doubleword-fast", "Qwen/Qwen3-8B"),
+    },
     "A gateway in front of Anthropic that wants a bearer token": {
         "claude-haiku-4-5": ("claude-gateway", "claude-haiku-4-5")
     },
@@ -62,6 +65,7 @@ def test_a_recipe_routes_as_it_says(recipe: str) -> None:
 def test_a_job_runs_through_every_provider_of_a_recipe(recipe: str) -> None:
     with new_cloud(RECIPES[recipe]) as cloud:
         providers = cloud.services.providers
+        cloud.simulator.limits(openai_windows=[each.completion_window for each in providers.values()])
         lines = [line_for(name, protocol=each.protocol) for name, each in providers.items()]
         results = cloud.run("input/recipe.jsonl", lines).results
         assert [(result["provider"], result["error"]) for result in results] == [(name, None) for name in providers]
