@@ -16,10 +16,14 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 _SECONDS = 900
 _FAILED = 1  # pytest's word for tests that ran and failed
+_OTHER_PACKAGES = ("batchdrop_cli", "local_cloud")
 
 
 class Mutation(NamedTuple):
-    """A rule, how its line reads without it, and the test that fails then. `file` is under `functions/batchdrop`."""
+    """A rule, how its line reads without it, and the test that fails then.
+
+    `file` is under `functions/batchdrop`, or begins with the name of another package.
+    """
 
     rule: str
     file: str
@@ -621,34 +625,93 @@ MUTATIONS = (
         "read_spans(read, spans)",
         f"{_STEPS}test_bad_input.py::test_answers_are_published_although_the_version_is_deleted_after_it_was_planned",
     ),
+    # What the command says
+    Mutation(
+        "the version that an upload wrote is its job",
+        "batchdrop_cli/drop.py",
+        'versions.append(parsed.get("VersionId"))',
+        "versions.append(None)",
+        "tests/cli/test_put.py::test_the_job_is_of_the_version_that_was_uploaded_although_a_newer_one_came",
+    ),
+    Mutation(
+        "the local cloud's events name the version",
+        "local_cloud/emulator_process.py",
+        'if version_id and event["Source"] == "aws.s3":',
+        'if not version_id and event["Source"] == "aws.s3":',
+        "tests/local_cloud/test_versions.py::test_an_event_names_the_version_that_was_written",
+    ),
+    Mutation(
+        "failed lines have an exit code",
+        "batchdrop_cli/exit_codes.py",
+        "return LINES_FAILED if manifest.counts is not None and manifest.counts.failed else OK",
+        "return OK",
+        "tests/cli/test_failed_lines.py::test_the_exit_code_tells_answered_failed_and_incomplete_jobs_apart",
+    ),
+    Mutation(
+        "half a minute in which nothing happens is told",
+        "batchdrop_cli/progress.py",
+        "if now - self._since < PATIENCE:",
+        "if now >= self._since:",
+        "tests/cli/test_waiting.py::test_a_drop_that_becomes_no_job_is_told_after_half_a_minute_with_where_to_look",
+    ),
+    Mutation(
+        "waiting for a reason that is known is no standstill",
+        "batchdrop_cli/standstill.py",
+        "case JobState.RUNNING if not waits:",
+        "case JobState.RUNNING:",
+        "tests/cli/test_waiting.py::"
+        "test_a_standstill_names_the_step_whose_turn_it_is_and_waiting_for_a_provider_is_none",
+    ),
+    Mutation(
+        "a file of another kind is not uploaded",
+        "batchdrop_cli/file_commands.py",
+        "    check_kind(file, key)\n    cloud = find_cloud(where)\n",
+        "    cloud = find_cloud(where)\n",
+        "tests/cli/test_put.py::test_what_validate_refuses_as_a_whole_is_refused_before_the_upload",
+    ),
+    Mutation(
+        "no word of a line is broken",
+        "batchdrop_cli/say.py",
+        "break_long_words=False",
+        "break_long_words=True",
+        "tests/cli/test_widths.py::test_wrapped_lines_hold_every_word_whole_and_are_short_where_words_are",
+    ),
 )
 
 
-def source_of(mutation: Mutation, functions: Path = ROOT / "functions") -> Path:
-    return functions / "batchdrop" / mutation.file
+def source_of(mutation: Mutation, root: Path = ROOT) -> Path:
+    return root / (
+        mutation.file if _package_of(mutation) in _OTHER_PACKAGES else f"functions/batchdrop/{mutation.file}"
+    )
+
+
+def _package_of(mutation: Mutation) -> str:
+    return mutation.file.partition("/")[0]
 
 
 def _run(mutation: Mutation) -> str:
     """What became of the rule's test without the rule: `caught`, or why not."""
     with tempfile.TemporaryDirectory() as folder:
-        functions = Path(folder) / "functions"
-        shutil.copytree(ROOT / "functions", functions, ignore=shutil.ignore_patterns("__pycache__"))
-        path = source_of(mutation, functions)
+        root = Path(folder)
+        for package in {"functions", _package_of(mutation)} & {"functions", *_OTHER_PACKAGES}:
+            shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+        path = source_of(mutation, root)
         text = path.read_text(encoding="utf-8")
         if text.count(mutation.old) != 1:
             return f"NOT FOUND: its line is {text.count(mutation.old)} times in {mutation.file}"
         path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
-        return _tested(mutation.test, functions)
+        return _tested(mutation.test, root)
 
 
-def _tested(test: str, functions: Path) -> str:
+def _tested(test: str, root: Path) -> str:
     environment = {
         **os.environ,
-        "PYTHONPATH": str(functions),  # before the project's own
+        "PYTHONPATH": f"{root / 'functions'}{os.pathsep}{root}",  # before the project's own
         "PYTHONDONTWRITEBYTECODE": "1",
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", test]
+    # -P: the folder that this runs in, the project's own, does not come before the copy.
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", test]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=_SECONDS, check=False)
     if done.returncode == _FAILED:
         return "caught"
