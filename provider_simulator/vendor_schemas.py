@@ -73,6 +73,52 @@ def _named_validator(vendor: str, name: str) -> jsonschema_rs.Draft202012Validat
     return _compiled(vendor, {"$ref": f"#/components/schemas/{name}"}, names=())
 
 
+class Operation(msgspec.Struct, frozen=True):
+    """A method of a path in a vendor's document."""
+
+    vendor: str
+    document: Json
+
+    def query_violation(self, query: dict[str, str]) -> Violation | None:
+        """The first parameter of a query that the document does not have or does not take."""
+        known = {each["name"]: each["schema"] for each in self._parameters() if each["in"] == "query"}
+        for name, value in query.items():
+            if name not in known:
+                return Violation(name, "Unknown parameter", unknown=True)
+            typed = int(value) if known[name].get("type") == "integer" and value.isdigit() else value
+            if (found := _first(_compiled(self.vendor, known[name], names=()), typed)) is not None:
+                return Violation(name, found.message)
+        return None
+
+    def body_violation(self, kind: str, body: object) -> Violation | None:
+        """The first thing that is wrong with a request's body of a content type; None stands for no body."""
+        content = self.document.get("requestBody", {}).get("content", {})
+        if body is None:
+            return Violation("", "A body is needed") if content else None
+        if kind not in content:
+            return Violation("", f"Content-Type {kind} is not known")
+        return _first(_compiled(self.vendor, content[kind]["schema"], names=()), body)
+
+    def answer_violation(self, body: object) -> Violation | None:
+        """The first thing that is wrong with the body of a 200; of one line of it where it is JSONL."""
+        content: Json = self.document["responses"]["200"].get("content", {})
+        schema = next((each["schema"] for kind, each in content.items() if "json" in kind), None)
+        return None if schema is None else _first(_compiled(self.vendor, schema, names=()), body)
+
+    def _parameters(self) -> list[Json]:
+        found: list[Json] = self.document.get("parameters", [])
+        return found
+
+
+def operation(vendor: str, method: str, path: str) -> Operation | None:
+    """What a vendor's document says of a method of a path; None if it has none such."""
+    for template, methods in _document(vendor)["paths"].items():
+        pattern = re.sub(r"\{[^}]+\}", "[^/]+", template.partition("?")[0])
+        if re.fullmatch(pattern, path) and method.lower() in methods:
+            return Operation(vendor, methods[method.lower()])
+    return None
+
+
 def _first(validator: jsonschema_rs.Draft202012Validator, body: object) -> Violation | None:
     if validator.is_valid(body):
         return None
