@@ -86,7 +86,7 @@ class Operation(msgspec.Struct, frozen=True):
             if name not in known:
                 return Violation(name, "Unknown parameter", unknown=True)
             typed = int(value) if known[name].get("type") == "integer" and value.isdigit() else value
-            if (found := _first(_compiled(self.vendor, known[name], names=()), typed)) is not None:
+            if (found := _first(_validator_of(self.vendor, msgspec.json.encode(known[name])), typed)) is not None:
                 return Violation(name, found.message)
         return None
 
@@ -97,17 +97,16 @@ class Operation(msgspec.Struct, frozen=True):
             return Violation("", "A body is needed") if content else None
         if kind not in content:
             return Violation("", f"Content-Type {kind} is not known")
-        return _first(_compiled(self.vendor, content[kind]["schema"], names=()), body)
-
-    def answer_violation(self, body: object) -> Violation | None:
-        """The first thing that is wrong with the body of a 200; of one line of it where it is JSONL."""
-        content: Json = self.document["responses"]["200"].get("content", {})
-        schema = next((each["schema"] for kind, each in content.items() if "json" in kind), None)
-        return None if schema is None else _first(_compiled(self.vendor, schema, names=()), body)
+        return _first(_validator_of(self.vendor, msgspec.json.encode(content[kind]["schema"])), body)
 
     def _parameters(self) -> list[Json]:
         found: list[Json] = self.document.get("parameters", [])
         return found
+
+
+@functools.cache
+def _validator_of(vendor: str, schema: bytes) -> jsonschema_rs.Draft202012Validator:
+    return _compiled(vendor, msgspec.json.decode(schema), names=())
 
 
 def operation(vendor: str, method: str, path: str) -> Operation | None:

@@ -1,4 +1,4 @@
-"""What our clients really send, and what comes back: each exchange as it goes over HTTP, for comparison with documents."""
+"""What our clients really send, and what comes back: each exchange as it goes over HTTP."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ BASES = {"openai": "/openai/v1", "anthropic": "/anthropic"}
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its answer; `path` is the vendor's own, behind the provider's base URL. A lost answer has status 0."""
+    """A request and its answer: `path` is behind the provider's base URL, `status` 0 where the answer was lost."""
 
     vendor: str
     method: str

@@ -12,7 +12,7 @@ import pytest
 from batchdrop.cancel import ask_to_cancel
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
-from faking.lines import CLAUDE, chat, mixed
+from faking.lines import CLAUDE, chat, claude, mixed
 from faking.recording import Exchange, bodies, record
 
 from provider_simulator.vendor_schemas import first_violation, operation
@@ -87,6 +87,8 @@ LINES = [
     {"custom_id": "cr", "model": CLAUDE, "max_tokens": 5, "messages": [{"role": "user", "content": "bare \u2028"}]},
 ]
 
+FEW = [chat("one"), claude("two"), translated(0, TRANSLATED[0]), translated(1, TRANSLATED[-1])]
+
 
 def undisturbed(cloud: Cloud) -> Any:
     return cloud.run("input/plain.jsonl", LINES)
@@ -95,18 +97,18 @@ def undisturbed(cloud: Cloud) -> Any:
 def with_failing_lines(cloud: Cloud) -> Any:
     for provider in ("openai", "anthropic"):
         cloud.simulator.shape(provider=provider, failing={"fraction": 0.5, "status": 429}, times=1)
-    return cloud.run("input/failing.jsonl", LINES)
+    return cloud.run("input/failing.jsonl", FEW)
 
 
 def with_lost_replies(cloud: Cloud) -> Any:
     for provider in ("openai", "anthropic"):
         cloud.simulator.fault("reply_lost", provider=provider, operation="create")
-    return cloud.run("input/doubt.jsonl", LINES)
+    return cloud.run("input/doubt.jsonl", FEW)
 
 
 def cancelled(cloud: Cloud) -> Any:
     cloud.simulator.shape(seconds_to_complete=7_200)
-    job = cloud.drop("input/cancelled.jsonl", jsonl(LINES))
+    job = cloud.drop("input/cancelled.jsonl", jsonl(FEW))
     assert job is not None
     cloud.deliver_all()
     ask_to_cancel(job, cloud.services.store, now=cloud.services.now())
@@ -116,7 +118,7 @@ def cancelled(cloud: Cloud) -> Any:
 
 def of_a_newer_version(cloud: Cloud) -> Any:
     settings = {"batchdrop-anthropic-version": "2026-10-21", "batchdrop-betas": "output-300k-2026-03-24"}
-    return cloud.run("input/version.jsonl", LINES, **settings)
+    return cloud.run("input/version.jsonl", [*FEW, *LINES[-5:]], **settings)
 
 
 JOBS: dict[str, Callable[[Cloud], Any]] = {
@@ -218,17 +220,3 @@ def _identity(result: dict[str, Any]) -> str:
     response = result["response"]
     found: str = response["body"]["id"] if result["provider"] == "anthropic" else response["request_id"]
     return found
-
-
-def test_every_answer_is_one_of_the_vendors_documents(recorded: Recorded) -> None:
-    """The simulator's word: what our clients read in these tests is what the vendors say they send."""
-    found = set()
-    for each in recorded.exchanges:
-        known = operation(each.vendor, each.method, each.path)
-        if each.status != 200 or known is None or each.path.endswith("/content"):
-            continue
-        lines = each.received.split(b"\n") if each.path.endswith("/results") else [each.received]
-        for line in filter(None, lines):
-            if (violation := known.answer_violation(json.loads(line))) is not None:
-                found.add((each.vendor, each.method, re.sub(r"[^/]*[0-9][^/]*", "{id}", each.path), violation))
-    assert not found
