@@ -82,8 +82,9 @@ class Recorder(httpx2.BaseTransport):
         except httpx2.TransportError:
             self._keep(request, sent, 0, b"")
             raise
-        received = response.read()
-        self._keep(request, sent, response.status_code, received)
+        received = b"".join(response.iter_raw())
+        decoded = httpx2.Response(response.status_code, headers=response.headers, content=received).content
+        self._keep(request, sent, response.status_code, decoded)
         return httpx2.Response(response.status_code, headers=response.headers, stream=httpx2.ByteStream(received))
 
     def _keep(self, request: httpx2.Request, sent: bytes, status: int, received: bytes) -> None:
