@@ -8,22 +8,19 @@ from collections.abc import Collection
 from typing import Literal
 
 import msgspec
+from aws_lambda_powertools import Logger
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.duplicate_keys import reject_duplicate_keys
-from batchdrop.json_text import (
-    refuse_what_is_not_utf8,
-    refuse_what_some_cannot_read,
-    reject_unportable_object,
-    too_deep,
-    what_is_wrong,
-)
+from batchdrop.json_text import decode_object, refuse_what_some_cannot_read, reject_unportable_object
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.claude_models import ModelRules, rules_of
 from batchdrop.protocols.rules import NULL, Body, LineProblem, read_body, unset_nulls
 from batchdrop.protocols.translate.request import to_messages
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.results import ErrorCode
+
+logger = Logger(child=True)
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
 _SHORT = 1_000  # bytes: beyond, looking at each field is faster than a search
@@ -127,20 +124,38 @@ class LineReader:
         self._providers = providers
         self._api_version, self._betas, self._drop_params = api_version, betas, drop_params
         self._ways: dict[tuple[_Form, bytes, bytes], _Way] = {}
+        self._failures: set[str] = set()
 
     def read(self, line: bytes) -> Request | LineError:
-        """Read one line, without its line end; one over `MAX_LINE_BYTES` is refused where lines are cut."""
+        """Read one line, without its line end; one over `MAX_LINE_BYTES` is refused where lines are cut.
+
+        Whatever goes wrong is this line's error: it must not stop the others.
+        """
         try:
-            envelope = _decode(line)
-        except LineProblem as problem:
-            return LineError(code=problem.code, message=problem.message)
+            return self._read_or_refuse(line)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours that only this line finds
+            return self._failed_at(error)
+
+    def _read_or_refuse(self, line: bytes) -> Request | LineError:
+        custom_id = NULL
         try:
+            envelope = decode_object(_envelope, line)
+            custom_id = envelope.custom_id
             refuse_what_some_cannot_read(line)
             reject_duplicate_keys(line)
             return self._read(line, envelope)
         except LineProblem as problem:
-            custom_id = _readable(envelope.custom_id)
-            return LineError(code=problem.code, message=problem.message, custom_id=custom_id, **problem.route)
+            return LineError(
+                code=problem.code, message=problem.message, custom_id=_readable(custom_id), **problem.route
+            )
+
+    def _failed_at(self, error: Exception) -> LineError:
+        kind = type(error).__name__
+        if kind not in self._failures:  # its words may quote the line, and many lines may fail alike
+            self._failures.add(kind)
+            logger.error("line not understood", error=kind)
+        message = f"batchdrop failed to read it ({kind}), and did not send it: report this with the line"
+        return LineError(code=ErrorCode.UNREADABLE_LINE, message=message)
 
     def _read(self, line: bytes, envelope: _Envelope) -> Request:
         may_hold_nulls = len(line) > _SHORT or b"null" in line
@@ -226,19 +241,6 @@ def _readable(custom_id: Raw) -> Raw:
     except LineProblem:
         return NULL
     return custom_id
-
-
-def _decode(line: bytes) -> _Envelope:
-    if not line.isascii():
-        refuse_what_is_not_utf8(line)
-    try:
-        return _envelope.decode(line)
-    except RecursionError:
-        raise too_deep() from None
-    except msgspec.ValidationError:
-        raise LineProblem(ErrorCode.NOT_A_REQUEST, "not a JSON object") from None
-    except msgspec.DecodeError as error:
-        raise LineProblem(ErrorCode.INVALID_JSON, what_is_wrong(line, error)) from None
 
 
 def _open(line: bytes, envelope: _Envelope) -> tuple[_Form, bytes, Raw]:

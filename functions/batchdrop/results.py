@@ -15,6 +15,7 @@ class ErrorCode(StrEnum):
     INVALID_JSON = "invalid_json"
     INVALID_UTF8 = "invalid_utf8"
     LINE_TOO_LONG = "line_too_long"
+    UNREADABLE_LINE = "unreadable_line"
     TOO_DEEP = "too_deep"
     NOT_A_REQUEST = "not_a_request"
     NO_MODEL = "no_model"

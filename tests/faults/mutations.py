@@ -676,6 +676,21 @@ MUTATIONS = (
         "break_long_words=True",
         "tests/cli/test_widths.py::test_wrapped_lines_hold_every_word_whole_and_are_short_where_words_are",
     ),
+    # Any line
+    Mutation(
+        "whatever goes wrong while a line is read is that line's error",
+        "lines.py",
+        "except Exception as error:  # noqa: BLE001",
+        "except LineProblem as error:  # noqa: BLE001",
+        "tests/unit/test_any_line.py::test_a_mistake_of_ours_is_the_error_of_the_line_that_finds_it",
+    ),
+    Mutation(
+        "a number that no double holds is refused however it is written",
+        "json_text.py",
+        "if len(text) > _PIECE or _may_hold_a_long_integer(text):",
+        "if len(text) > _PIECE:",
+        "tests/unit/test_lines.py::test_one_rule_holds_for_numbers_however_they_are_written",
+    ),
 )
 
 

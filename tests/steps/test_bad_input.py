@@ -84,6 +84,12 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
         "invalid_json",
         f'not JSON for every reader: "a" is there twice, the second time at byte {VALUE + 7}',
     ),
+    "400 digits": (with_value(b"9" * 400), "invalid_json", f"{TOO_LARGE} {'9' * 20}… at byte {VALUE} is too large"),
+    "5,000 digits in a custom_id": (
+        with_custom_id(b"9" * 5_000),
+        "invalid_json",
+        f"{TOO_LARGE} {'9' * 20}… at byte {CUSTOM_ID} is too large",
+    ),
     "NaN": (with_value(b"NaN"), "invalid_json", f"not JSON: NaN, {NO_NUMBER} at byte {VALUE}"),
     "Infinity": (with_value(b"Infinity"), "invalid_json", f"not JSON: Infinity, {NO_NUMBER} at byte {VALUE}"),
     "-Infinity": (with_value(b"-Infinity"), "invalid_json", f"not JSON: Infinity, {NO_NUMBER} at byte {VALUE + 1}"),
@@ -93,6 +99,7 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
     "a trailing comma": (b'{"model":"x",}', "invalid_json", "not JSON: trailing comma in object at byte 13"),
     "an array": (b"[1,2]", "not_a_request", "not a JSON object"),
     "null": (b"null", "not_a_request", "not a JSON object"),
+    "the header of a column": (b"name", "invalid_json", "not JSON: invalid character at byte 1"),
     "text": (b"hello", "invalid_json", "not JSON: invalid character at byte 0"),
     "a line over the limit": (
         b"x" * (MAX_LINE_BYTES + 1),
@@ -106,6 +113,7 @@ HAVE_THEIR_CUSTOM_ID = {
     "-1E+999",
     "a key twice",
     "a key twice in a tool's default",
+    "400 digits",
 }  # of the others it is unreadable, or unknown
 
 # Odd, and yet requests: they are answered.
@@ -119,7 +127,7 @@ ODDITIES = {
     "white space around it": b" \t" + saying(b"hello") + b"\t ",
     "text that looks like 1e400": saying(b"1e400 [[[[ NaN"),
     "the largest double": with_value(b"1.7976931348623157e308"),
-    "400 digits": with_value(b"9" * 400),
+    "300 digits": with_value(b"9" * 300),
     "490 levels of nesting": with_value(b"[" * 490 + b"]" * 490),
     "600 messages": OPEN + b"[" + b",".join([b'{"role":"user","content":"[hi]"}'] * 600) + b"]}}",
 }

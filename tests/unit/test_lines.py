@@ -422,7 +422,11 @@ def chat_with(value: bytes) -> bytes:
         b"0.001e310",
         b'"1e400 [[["',
         b'"\\\\"',
-        b"9" * 400,
+        b"9" * 308,
+        b"-" + b"1" * 309,
+        b"1" + b"0" * 5_000 + b"e-4990",
+        b"0." + b"1" * 5_000,
+        b'"' + b"9" * 5_000 + b'"',
         b"[" * 498 + b"]" * 498,
         b"[" + b"[],{}," * 600 + b"1]",
     ],
@@ -440,7 +444,20 @@ def test_a_number_that_no_double_holds_is_refused_with_its_custom_id(long: bytes
     assert (found.code, bytes(found.custom_id)) == ("invalid_json", b"7")
 
 
-@pytest.mark.parametrize("custom_id", [b"1e400", b'{"a":[-1e999]}', b"[" * 501 + b"]" * 501], ids=["1", "2", "deep"])
+@pytest.mark.parametrize(
+    "number",
+    [b"1e309", b"-2e308", b"9" * 309, b"-1" + b"0" * 400, b"9" * 5_000, b"9" * 400 + b".5", b"1" * 300 + b"E+10"],
+)
+@pytest.mark.parametrize("long", [b"", b'"' + b"e400[" * 300_000 + b'",'], ids=["short", "long"])
+def test_one_rule_holds_for_numbers_however_they_are_written(number: bytes, long: bytes, providers: Providers) -> None:
+    found = code(chat_with(long + b"[1," + number + b"]"), providers)
+    shown = number.decode() if len(number) <= 23 else f"{number[:20].decode()}…"
+    assert found == ("invalid_json", f"{LARGE} {shown} at byte {47 + len(long)} is too large")
+
+
+@pytest.mark.parametrize(
+    "custom_id", [b"9" * 5_000, b"1e400", b'{"a":[-1e999]}', b"[" * 501 + b"]" * 501], ids=["digits", "1", "2", "deep"]
+)
 def test_a_custom_id_that_would_spoil_the_results_is_left_out_of_them(custom_id: bytes, providers: Providers) -> None:
     found = read(b'{"custom_id":' + custom_id + b',"model":"gpt-4o","messages":[1]}', providers)
     assert isinstance(found, LineError)
@@ -638,8 +655,8 @@ def test_what_a_vendor_would_refuse_is_found_before_it_is_paid(
     assert code(line, providers) == error
 
 
-def test_a_number_of_thousands_of_digits_is_the_providers_to_refuse(providers: Providers) -> None:
-    line = b'{"model":"claude-x","messages":[1],"max_tokens":' + b"9" * 5_000 + b"}"
+def test_a_number_of_hundreds_of_digits_is_the_providers_to_refuse(providers: Providers) -> None:
+    line = b'{"model":"claude-x","messages":[1],"max_tokens":' + b"9" * 300 + b"}"
     assert bytes(request(line, providers).body) == line
 
 
