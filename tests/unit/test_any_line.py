@@ -19,7 +19,7 @@ ALPHABET = [*JSON, *(bytes([each]) for each in b"\xef\xbb\xbf\xed\xa0\x01 "), b"
 CHAT = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Gr\xc3\xbc\xc3\x9fe, \\u00e9\\ud83d\\ude00"}]}'
 CLAUDE = (
     b'{"model":"claude-haiku-4-5","max_tokens":7,"temperature":-0.5E-1,"stop":["a"],"messages":[{"role":"assistant",'
-    b'"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\\"a\\": [1, true]}"'
+    b'"content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\\"a\\": [1, 2]}"'
     b'}}]},{"role":"tool","tool_call_id":"c","content":"4"}]}'
 )
 REAL = [
