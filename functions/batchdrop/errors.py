@@ -1,5 +1,9 @@
 """Errors, named by what the caller does next."""
 
+from batchdrop.texts import cut
+
+_LONGEST_REASON = 2_000  # bytes: it stands in a row and an event, and may hold a key of 1,024
+
 
 class BatchdropError(Exception):
     """The root of ours. Its message never holds a prompt or a key."""
@@ -72,3 +76,6 @@ class OutcomeUnknown(BatchdropError):  # noqa: N818 - named by what the caller d
 
 class Unprocessable(BatchdropError):  # noqa: N818 - named by what the caller does next
     """The job cannot be processed at all: it ends FAILED with this message as its reason; nothing was paid."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(cut(message, _LONGEST_REASON))

@@ -3,11 +3,12 @@
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from batchdrop.errors import Unprocessable
+from batchdrop.providers.config import is_api_version
 from batchdrop.records import JobSettings
 
 MAX_ATTEMPTS = 10
@@ -20,6 +21,10 @@ DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
+MAX_NAMES, MAX_NAME_LENGTH = 50, 100  # of betas and of parameters: they stand in rows, betas also in a header
+_PARAMETER = re.compile(r"[^\x00-\x1f\x7f]+")
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_NUMBERS = frozenset({"max_attempts", "priority", "part_bytes"})
 _METADATA = "batchdrop-"
 _OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
 _LISTS = frozenset({"betas", "drop_params"})
@@ -87,34 +92,51 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def _problem(name: str, value: object) -> str | None:
+    check = _CHECKS[name]
+    if name in _NUMBERS and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
+        return check.wanted  # msgspec would take "null", "1e5" and "1.0" for numbers
     try:
         read = getattr(msgspec.convert({name: value}, JobSettings, strict=False), name)
     except msgspec.ValidationError as error:
         return str(error).partition(" - at ")[0]
-    check = _CHECKS.get(name)
-    return None if check is None or check[0](read) else check[1]
+    return None if check.accepts(read) else check.wanted
 
 
-def _is_duration(value: str) -> bool:
-    return DURATION.fullmatch(value) is not None
+def _is_short_duration(value: str) -> bool:
+    return DURATION.fullmatch(value) is not None and seconds(value) <= MAX_AGE
 
 
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "max_attempts": (lambda value: 1 <= value <= MAX_ATTEMPTS, f"a number from 1 to {MAX_ATTEMPTS}"),
-    "on_invalid": (lambda value: value in {"skip", "reject"}, 'either "skip" or "reject"'),
-    "expected_by": (
-        lambda value: _is_duration(value) or TIME_OF_DAY.fullmatch(value) is not None,
-        'a duration after the drop such as "6h", or a time of day such as "07:00Z"',
+def _are_names(values: tuple[str, ...], pattern: re.Pattern[str]) -> bool:
+    return len(values) <= MAX_NAMES and all(len(each) <= MAX_NAME_LENGTH and pattern.fullmatch(each) for each in values)
+
+
+class _Check(NamedTuple):
+    accepts: Callable[[Any], bool]
+    wanted: str
+
+
+_CHECKS: dict[str, _Check] = {
+    "max_attempts": _Check(lambda value: 1 <= value <= MAX_ATTEMPTS, f"a number from 1 to {MAX_ATTEMPTS}"),
+    "on_invalid": _Check(lambda value: value in {"skip", "reject"}, 'either "skip" or "reject"'),
+    "expected_by": _Check(
+        lambda value: _is_short_duration(value) or TIME_OF_DAY.fullmatch(value) is not None,
+        'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"',
     ),
-    "max_age": (
-        lambda value: _is_duration(value) and seconds(value) <= MAX_AGE,
-        'a duration such as "30d" or "36h", 60 days at most',
-    ),
-    "priority": (lambda value: abs(value) <= MAX_PRIORITY, f"a number from {-MAX_PRIORITY} to {MAX_PRIORITY}"),
-    "part_bytes": (
+    "max_age": _Check(_is_short_duration, 'a duration such as "30d" or "36h", 60 days at most'),
+    "priority": _Check(lambda value: abs(value) <= MAX_PRIORITY, f"a number from {-MAX_PRIORITY} to {MAX_PRIORITY}"),
+    "part_bytes": _Check(
         lambda value: MIN_PART_BYTES <= value <= MAX_PART_BYTES,
-        f"at least {MIN_PART_BYTES}, at most {MAX_PART_BYTES}",
+        f"a number, at least {MIN_PART_BYTES}, at most {MAX_PART_BYTES}",
     ),
-    "anthropic_version": (lambda value: VERSION.fullmatch(value) is not None, 'a date such as "2023-06-01"'),
-    "betas": (lambda value: all(HEADER_WORD.fullmatch(each) for each in value), "names of betas, each a word"),
+    "anthropic_version": _Check(
+        lambda value: VERSION.fullmatch(value) is not None and is_api_version(value), 'a date such as "2023-06-01"'
+    ),
+    "betas": _Check(
+        lambda value: _are_names(value, HEADER_WORD),
+        f"names of betas, each a word; {MAX_NAMES} at most, of up to {MAX_NAME_LENGTH} characters",
+    ),
+    "drop_params": _Check(
+        lambda value: _are_names(value, _PARAMETER),
+        f'names of parameters, such as "seed"; {MAX_NAMES} at most, of up to {MAX_NAME_LENGTH} characters',
+    ),
 }

@@ -38,8 +38,12 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SHOWN_NUMBER = 23  # bytes: enough to find it by
 _NO_NUMBER = re.compile(rb"-?(?:NaN|Infinity)")
 _HALF_AT_THE_END = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}.{0,5}\Z", re.DOTALL)
-_SURROGATE_TROUBLE = ("invalid utf-16 surrogate pair", "unexpected end of hex escape")
 _HALF = "half of a surrogate pair (a character cut in two)"
+_PLAINER = {
+    "invalid utf-16 surrogate pair": _HALF,
+    "unexpected end of hex escape": _HALF,
+    "expected '\"'": "object keys must be strings",
+}
 _anything = msgspec.json.Decoder()
 _grammar = msgspec.json.Decoder(msgspec.Raw)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -128,11 +132,9 @@ def _describe_parse_error(text: bytes, error: msgspec.DecodeError) -> str:
     place = place.rstrip(")")
     if not place:
         return f"not JSON: {_HALF if _HALF_AT_THE_END.search(text[-12:]) else 'it ends in the middle'}"
-    if problem in _SURROGATE_TROUBLE:
-        problem = _HALF
-    elif problem == "invalid character":
+    if problem == "invalid character":
         problem = _describe_character(text, int(place))
-    return f"not JSON: {problem} at byte {place}"
+    return f"not JSON: {_PLAINER.get(problem, problem)} at byte {place}"
 
 
 def _describe_character(text: bytes, at: int) -> str:

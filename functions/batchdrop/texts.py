@@ -8,6 +8,8 @@ def cut(text: str, max_bytes: int) -> str:
 
     Half of a surrogate pair, which UTF-8 cannot hold, becomes "?".
     """
+    if len(text) <= max_bytes and text.isascii():
+        return text
     written = text[: max_bytes + 1].encode(errors="replace")
     if len(written) <= max_bytes:
         return written.decode()

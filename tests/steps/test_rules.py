@@ -162,6 +162,23 @@ class ReadingStrangers(Reading):
         return msgspec.json.encode(stranger) + b"\n" + whole
 
 
+class ReadingLongNumbers(Reading):
+    """Two results more: a custom_id of ours with thousands of digits behind it, and as many as a number."""
+
+    def first(self, whole: bytes) -> bytes:
+        long, number = json.loads(whole.splitlines()[0]), json.loads(whole.splitlines()[0])
+        long["custom_id"], number["custom_id"] = long["custom_id"] + "9" * 5_000, 0
+        as_number = msgspec.json.encode(number).replace(b'"custom_id":0', b'"custom_id":' + b"9" * 5_000)
+        return msgspec.json.encode(long) + b"\n" + as_number + b"\n" + whole
+
+
+def test_a_custom_id_of_thousands_of_digits_is_no_lines_result() -> None:
+    with new_cloud(wrap=ReadingLongNumbers) as cloud:
+        lines = [claude("one"), chat("two")]
+        out = cloud.run("input/x.jsonl", lines)
+        assert [got(each) for each in out.results] == [wanted(line) for line in lines]
+
+
 def test_a_line_that_a_first_download_lacks_is_not_lost() -> None:
     with new_cloud(wrap=Reading) as cloud:
         lines = [claude(str(number)) for number in range(3)]

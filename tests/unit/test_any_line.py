@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import time
+from collections.abc import Callable
 
 import pytest
 from batchdrop.lines import LineError, LineReader, Request
@@ -135,3 +137,69 @@ def test_a_mistake_of_ours_is_the_error_of_the_line_that_finds_it(providers: Pro
         message = f"batchdrop failed to read it ({kind}), and did not send it: report this with the line"
         assert found == LineError(code="unreadable_line", message=message)
     assert isinstance(reader.read(CHAT), Request)
+
+
+# Time and size
+
+LONG = 200_000  # a time that grows with the square of this is minutes
+BODY = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":%b}]%b}'
+
+
+def for_claude(body: bytes) -> bytes:
+    return body.replace(b'"model":"gpt-4o-mini"', b'"model":"claude-haiku-4-5","max_tokens":5')
+
+
+SHAPES: dict[str, Callable[[bytes], bytes]] = {
+    "the line": lambda value: value,
+    "a custom_id": lambda value: b'{"custom_id":' + value + b',"method":"POST","url":"/v1/chat/completions","body":{}}',
+    "a url": lambda value: b'{"method":"POST","url":' + value + b',"body":' + BODY % (b'"Hi"', b"") + b"}",
+    "a model": lambda value: b'{"model":' + value + b',"messages":[1]}',
+    "a parameter": lambda value: BODY % (b'"Hi"', b',"seed":' + value),
+    "a content": lambda value: BODY % (value, b""),
+    "a content for Claude": lambda value: for_claude(BODY % (value, b"")),
+    "a parameter for Claude": lambda value: for_claude(BODY % (b'"Hi"', b',"metadata":' + value)),
+    "a schema for Claude": lambda value: for_claude(
+        BODY % (b'"Hi"', b',"tools":[{"type":"function","function":{"name":"f","parameters":%b}}]' % value)
+    ),
+    "the arguments of a call for Claude": lambda value: for_claude(
+        BODY % (b'"Hi","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":%b}}]' % value, b"")
+    ).replace(b'"user"', b'"assistant"'),
+}
+VALUES = {
+    "digits": b"9" * LONG,
+    "digits of a fraction": b"0." + b"1" * LONG,
+    "digits of an exponent": b"1e" + b"0" * LONG,
+    "digits in a text": b'"' + b"9" * LONG + b'"',
+    "quotes": b'"' + b'\\"' * LONG + b'"',
+    "backslashes": b'"' + b"\\\\" * LONG + b'"',
+    "raw backslashes": b"\\" * LONG,
+    "raw quotes": b'"' * LONG,
+    "brackets": b"[" * LONG,
+    "closed brackets": b"[" + b"[]," * LONG + b"1]",
+    "braces": b"]}" * LONG,
+    "blanks": b" " * LONG + b"1" + b" " * LONG,
+    "numbers": b"[" + b"1e10," * LONG + b"1]",
+    "names": b"{" + b",".join(b'"%d":1' % number for number in range(LONG // 4)) + b"}",
+    "a name": b'{"' + b"k" * LONG + b'":1}',
+    "minus signs": b"-" * LONG,
+    "a surrogate's half": b'"' + b"\\ud83d" * LONG + b'"',
+    "not UTF-8": b"\xff" * LONG,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("value", VALUES)
+def test_no_line_takes_long_and_no_message_is_large(shape: str, value: str) -> None:
+    line = SHAPES[shape](VALUES[value])
+    started = time.process_time()
+    found = READER.read(line)
+    assert time.process_time() - started < 2
+    assert isinstance(found, Request) or len(found.message.encode()) <= 1_000
+
+
+def test_a_parameter_with_a_long_name_is_named_by_its_beginning_and_the_remedy_is_told() -> None:
+    found = READER.read(SHAPES["a content for Claude"](b'"Hi","' + b"k" * 300_000 + b'":1'))
+    assert isinstance(found, LineError)
+    assert found.message.startswith('"messages[0].kkkk')
+    assert found.message.endswith(" in drop_params")
+    assert len(found.message) < 1_000

@@ -4,12 +4,23 @@ import pytest
 from batchdrop.errors import Unprocessable
 from batchdrop.folder_settings import resolve, seconds
 from batchdrop.records import JobSettings
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def reason(text: str = "", **metadata: str) -> str:
     with pytest.raises(Unprocessable) as caught:
         resolve([("input/batchdrop.toml", text)], {name.replace("_", "-"): value for name, value in metadata.items()})
     return str(caught.value)
+
+
+def refusal(files: list[tuple[str, str]], metadata: dict[str, str]) -> str:
+    """Why they are refused; nothing where they are taken."""
+    try:
+        resolve(files, metadata)
+    except Unprocessable as error:
+        return str(error)
+    return ""
 
 
 def test_a_job_without_settings_has_the_defaults() -> None:
@@ -97,7 +108,14 @@ def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
 
 
 ARABIC = "\u0662\u0660\u0662\u0663-\u0660\u0666-\u0660\u0661"  # the digits of 2023-06-01, but no header takes them
-EXPECTED_BY = 'a duration after the drop such as "6h", or a time of day such as "07:00Z"'
+EXPECTED_BY = 'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"'
+
+
+BETAS = "names of betas, each a word; 50 at most, of up to 100 characters"
+PARAMETERS = 'names of parameters, such as "seed"; 50 at most, of up to 100 characters'
+PRIORITY = "the object's metadata: priority = {}: a number from -1000000 to 1000000"
+PART_BYTES = "a number, at least 5242880, at most 5497558138880"
+VERSION = 'a date such as "2023-06-01"'
 
 
 @pytest.mark.parametrize(
@@ -116,14 +134,14 @@ EXPECTED_BY = 'a duration after the drop such as "6h", or a time of day such as 
         ('expected_by = "6 hours"', f"expected_by = '6 hours': {EXPECTED_BY}"),
         ('max_age = "30"', 'max_age = \'30\': a duration such as "30d" or "36h", 60 days at most'),
         ("max_age = 30", "max_age = 30: Expected `str`, got `int`"),
-        ("part_bytes = 5242879", "part_bytes = 5242879: at least 5242880, at most 5497558138880"),
-        (f"part_bytes = {2**63}", f"part_bytes = {2**63}: at least 5242880, at most 5497558138880"),
+        ("part_bytes = 5242879", "part_bytes = 5242879: a number, at least 5242880, at most 5497558138880"),
+        (f"part_bytes = {2**63}", f"part_bytes = {2**63}: a number, at least 5242880, at most 5497558138880"),
         ('anthropic_version = "latest"', "anthropic_version = 'latest': a date such as \"2023-06-01\""),
         (f'anthropic_version = "{ARABIC}"', f"anthropic_version = '{ARABIC}': a date such as \"2023-06-01\""),
         ('betas = "a"', "betas = 'a': Expected `array`, got `str`"),
-        ('betas = ["a\\nb"]', "betas = ['a\\nb']: names of betas, each a word"),
-        ('betas = ["a,b"]', "betas = ['a,b']: names of betas, each a word"),
-        ('betas = [""]', "betas = ['']: names of betas, each a word"),
+        ('betas = ["a\\nb"]', "betas = ['a\\nb']: " + BETAS),
+        ('betas = ["a,b"]', "betas = ['a,b']: " + BETAS),
+        ('betas = [""]', "betas = ['']: " + BETAS),
         ("drop_params = [1]", "drop_params = [1]: Expected `str`, got `int`"),
     ],
 )
@@ -132,7 +150,7 @@ def test_a_value_without_sense_is_named_with_its_file_its_key_and_what_would_do(
 
 
 def test_a_value_without_sense_in_the_metadata_is_named_too() -> None:
-    assert reason(batchdrop_priority="high") == "the object's metadata: priority = 'high': Expected `int`, got `str`"
+    assert reason(batchdrop_priority="high") == PRIORITY.format("'high'")
 
 
 def test_a_very_long_value_is_cut_in_the_reason() -> None:
@@ -143,6 +161,99 @@ def test_a_very_long_value_is_cut_in_the_reason() -> None:
 @pytest.mark.parametrize("text", ["max_age", "a = 1\na = 2", "x = " + "[" * 100_000, "priority = " + "9" * 5_000])
 def test_a_file_that_is_no_toml_is_named(text: str) -> None:
     assert reason(text).startswith("input/batchdrop.toml is not TOML: ")
+
+
+# What people write where a number is wanted, and what programs do for "nothing".
+NO_NUMBERS = [
+    "",
+    " ",
+    "null",
+    "None",
+    "true",
+    "1e1",
+    "1.0",
+    "1_0",
+    "+3",
+    " 3",
+    "3\n",
+    "0x3",
+    "\u0663",
+    "nan",
+    "inf",
+    "[3]",
+    "3h",
+]
+NO_DATES = ["", "null", "latest", "0000-00-00", "2023-02-30", "2022-12-31", "9999-99-99", "2100-01-01", "2023-6-1"]
+NO_DATES += ["20230601", "2023-W22-4", "2023-06-01\n", "2023-06-01T00:00", "v1", ARABIC]
+NO_DURATIONS = [
+    "",
+    "null",
+    "0d",
+    "-1h",
+    "61d",
+    "1441h",
+    "99999d",
+    "86401m",
+    "1w",
+    "6 h",
+    "1h30m",
+    "inf",
+    "6h\n",
+    "\u0666h",
+]
+NO_TIMES = ["7:00Z", "24:00Z", "07:60Z", "07:00", "07:00z", "07:00:00Z", "07:00Z\n"]
+NO_BETAS = ["a b", "\u00fc", "a\nb", "x" * 101, ",".join(f"b{number}" for number in range(51))]
+NO_PARAMETERS = ["a\nb", "a\0", "x" * 101, ",".join(f"p{number}" for number in range(51))]
+DURATION = 'a duration such as "30d" or "36h", 60 days at most'
+NONSENSE: dict[str, tuple[list[str], str]] = {
+    "max-attempts": ([*NO_NUMBERS, "0", "-1", "11", "9" * 5_000], "a number from 1 to 10"),
+    "on-invalid": (["", "null", "true", "stop", "Skip", "skip\n"], 'either "skip" or "reject"'),
+    "priority": ([*NO_NUMBERS, "1000001", "-1000001", "9" * 5_000], "a number from -1000000 to 1000000"),
+    "expected-by": ([*NO_DURATIONS, *NO_TIMES], EXPECTED_BY),
+    "max-age": ([*NO_DURATIONS, "07:00Z"], DURATION),
+    "part-bytes": ([*NO_NUMBERS, "0", "-1", "5242879", "5497558138881", "9" * 5_000, "5MB"], PART_BYTES),
+    "anthropic-version": (NO_DATES, VERSION),
+    "betas": (NO_BETAS, BETAS),
+    "drop-params": (NO_PARAMETERS, PARAMETERS),
+}
+
+
+@pytest.mark.parametrize("key", NONSENSE)
+def test_nonsense_in_the_metadata_is_refused_with_what_would_do(key: str) -> None:
+    values, wanted = NONSENSE[key]
+    for value in values:
+        with pytest.raises(Unprocessable) as refused:
+            resolve([], {f"batchdrop-{key}": value})
+        said = str(refused.value)
+        assert said.startswith(f"the object's metadata: {key.replace('-', '_')} = "), value
+        assert said.endswith(f": {wanted}"), value
+
+
+@pytest.mark.parametrize("key", NONSENSE)
+@given(st.text(max_size=30) | st.from_regex(r"[0-9]{0,6}[-:dhmZ]?[0-9]{0,4}", fullmatch=True))
+def test_any_text_in_the_metadata_is_a_setting_or_is_refused(key: str, value: str) -> None:
+    assert len(refusal([], {f"batchdrop-{key}": value})) < 400
+
+
+TOML = ["null", "'null'", "''", "true", "-1", "0", "1.5", "inf", "nan", "[]", "[[]]", "[1]", "['']", "{}", "{a = 1}"]
+TOML += [
+    "2023-06-01",
+    "07:00:00",
+    "2023-06-01T00:00:00Z",
+    "1e400",
+    "9223372036854775808",
+    "'\u00fc'",
+    '"\\n"',
+    "[" * 500 + "]" * 500,
+]
+
+
+@pytest.mark.parametrize("key", JobSettings.__struct_fields__)
+@pytest.mark.parametrize("value", TOML)
+def test_any_value_in_a_file_is_a_setting_or_is_refused(key: str, value: str) -> None:
+    said = refusal([("input/batchdrop.toml", f"{key} = {value}")], {})
+    assert not said or said.startswith("input/batchdrop.toml")
+    assert len(said) < 400
 
 
 @pytest.mark.parametrize(("text", "value"), [("45m", 2_700), ("6h", 21_600), ("30d", 2_592_000)])

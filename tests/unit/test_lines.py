@@ -379,6 +379,8 @@ LARGE = "not JSON for every reader: the number"
     [
         (b"{", ("invalid_json", "not JSON: it ends in the middle")),
         (b'{"model" "x"}', ("invalid_json", "not JSON: expected ':' at byte 9")),
+        (b"{'model': 'x'}", ("invalid_json", "not JSON: object keys must be strings at byte 1")),
+        (b'{"a":{b:1}}', ("invalid_json", "not JSON: object keys must be strings at byte 6")),
         (b'{"a":1,}', ("invalid_json", "not JSON: trailing comma in object at byte 7")),
         (b'{"a":1}{"b":2}', ("invalid_json", "not JSON: trailing characters at byte 8")),
         (b"\xef\xbb\xbf{}", ("invalid_json", f"not JSON: {MARK} at byte 0")),

@@ -313,3 +313,159 @@ def test_another_server_may_take_larger_batches() -> None:
     for address in ("https://mine/v1", "https://notopenai.com/v1"):
         text = LIMITS.replace("https://mine/v1", address) + "requests_per_batch = 1_000_000"
         assert parse_providers(text)["mine"].limits.requests_per_batch == 1_000_000
+
+
+NO_ADDRESS = 'providers.mine.base_url: not an address: it begins with "https://" and a host, and has no blanks'
+NO_HOSTS = [
+    "*",
+    "",
+    "[",
+    "[::g]",
+    "..",
+    "a..b",
+    "-a",
+    "a-",
+    "%41",
+    "a:0",
+    "a:99999",
+    "a:b",
+    "a" * 64,
+    "a." * 127 + "a",
+    "\u00fc.de",
+]
+NO_HOSTS += [
+    "1.2.3.4.5",
+    "999.1.1.1",
+    "1.2.3",
+    "$(host)",
+    "{host}",
+    "<resource>.openai.azure.com",
+    "a,b",
+    "a;b",
+    "a b",
+    "a\\b",
+    "a\tb",
+]
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_an_address_has_a_host_that_may_exist(scheme: str, host: str) -> None:
+    assert refusal(MINIMAL.replace('"https://mine/v1"', f"'{scheme}://{host}/v1'")) == f"providers.toml: {NO_ADDRESS}"
+
+
+@pytest.mark.parametrize("path", ["<deployment>", "{deployment}/v1", "v1%", "v1%2", "a|b", "a^b", "a`b"])
+def test_an_address_that_is_still_to_be_filled_in_is_refused(path: str) -> None:
+    said = "it holds a character that no address has: is a part of it still to be filled in?"
+    assert refusal(MINIMAL.replace("mine/v1", f"mine/{path}")) == f"providers.toml: providers.mine.base_url: {said}"
+
+
+@pytest.mark.parametrize(
+    "address", ["https://a_b.internal/v1", "https://xn--bcher-kva.example", "https://a.example./x%20y/~z"]
+)
+def test_an_odd_address_that_may_exist_is_taken(address: str) -> None:
+    assert parse_providers(MINIMAL.replace("https://mine/v1", address))["mine"].base_url == address
+
+
+NO_VERSION = 'a date is wanted, such as "2023-06-01"'
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["", "0000-00-00", "2023-02-30", "2022-12-31", "9999-99-99", "2100-01-01", "latest", "2023-06-01\\n", "2023-W22-4"],
+)
+def test_an_api_version_is_a_day_of_which_there_may_be_one(version: str) -> None:
+    assert refusal(CLAUDE + f'api_version = "{version}"') == f"providers.toml: providers.mine.api_version: {NO_VERSION}"
+
+
+NO_SECRET = "not the name of a secret: letters, digits and /_+=.@-, up to 512"
+NO_BETA = "not the name of a beta: visible ASCII without a comma, up to 100 characters"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MINIMAL + "models = " + "[" * 100_000, "nested too deeply to be read"),
+        (MINIMAL + "headers = " + "{a=" * 5_000, "nested too deeply to be read"),
+        (MINIMAL.replace("batchdrop/mine", "batchdrop/mine\\n"), f"providers.mine.secret: {NO_SECRET}"),
+        (MINIMAL.replace("batchdrop/mine", "s" * 513), f"providers.mine.secret: {NO_SECRET}"),
+        (CLAUDE + 'betas = ["a", "b\\n"]', f"providers.mine.betas[1]: {NO_BETA}"),
+        (CLAUDE + f'betas = ["{"b" * 101}"]', f"providers.mine.betas[0]: {NO_BETA}"),
+        (CLAUDE + f"betas = {['b'] * 51}", "providers.mine.betas: Expected `array` of length <= 50"),
+        (MINIMAL + f'models = ["{"m" * 257}"]', "providers.mine.models[0]: Expected `str` of length <= 256"),
+        (
+            LIMITS + f"bytes_per_batch = {10**12 + 1}",
+            f"providers.mine.limits.bytes_per_batch: Expected `int` <= {10**12}",
+        ),
+        (LIMITS + f"bytes_per_batch = {10**400}", f"providers.mine.limits.bytes_per_batch: Expected `int` <= {10**12}"),
+        (LIMITS + "bytes_per_batch = inf", "providers.mine.limits.bytes_per_batch: Expected `int`, got `float`"),
+        (
+            HEADERS + f"x-a = '{'a' * 4_001}'",
+            "providers.mine.headers.x-a: its value is not visible ASCII, up to 4,000 characters",
+        ),
+        (HEADERS + f"x-{'a' * 99} = 'b'", f"providers.mine.headers.x-{'a' * 99}: not the name of a header"),
+    ],
+    ids=lambda value: value[-20:],
+)
+def test_nonsense_of_any_size_is_named_by_its_key(text: str, said: str) -> None:
+    assert refusal(text) == f"providers.toml: {said}"
+
+
+@pytest.mark.parametrize(
+    "text", ["\0", "\ufeff" + MINIMAL, "x = " + "9" * 5_000, "[" * 100_000, f"{'k' * 100_000} = 1", "x = [" * 9_000]
+)
+def test_what_is_no_toml_is_refused_in_few_words(text: str) -> None:
+    assert len(refusal(text).encode()) <= 1_000
+
+
+KEYS = [
+    *ProviderConfig.__struct_fields__,
+    *(f"limits.{key}" for key in Limits.__struct_fields__),
+    "headers.x-a",
+    "headers",
+]
+VALUES = [
+    "true",
+    "-1",
+    "0",
+    "1.5",
+    "inf",
+    "nan",
+    "''",
+    "'\u00fc'",
+    "[]",
+    "[[]]",
+    "[1]",
+    "['']",
+    "[{}]",
+    "{}",
+    "{a = {}}",
+    "{a = 1}",
+    "1e400",
+]
+VALUES += [
+    "2023-06-01",
+    "07:00:00",
+    "9223372036854775808",
+    "'*'",
+    "['[', '*[!', '']",
+    "[" * 500 + "]" * 500,
+    "{'' = ''}",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+def test_any_value_of_any_key_is_read_or_refused(protocol: str, key: str) -> None:
+    written = {"protocol": f"'{protocol}'", "base_url": "'https://mine'", "secret": "'s'"}
+    for value in VALUES:
+        lines = [f"{name} = {each}" for name, each in (written | {key: value}).items()]
+        text = "\n".join(["[providers.mine]", *lines])
+        try:
+            parse_providers(text)
+        except ConfigError as error:
+            said = str(error)
+        else:
+            continue
+        assert said.startswith("providers.toml: "), value
+        assert len(said) < 600, value

@@ -6,6 +6,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.results import ErrorCode
+from batchdrop.texts import cut
+
+_LONGEST_MESSAGE = 1_000  # bytes: five of them are a refused job's reason, in its row and its event
 
 
 class Body(msgspec.Struct, gc=False):
@@ -63,9 +66,8 @@ class LineProblem(Exception):  # noqa: N818 - a finding about a line, turned int
     """Why a line cannot be sent; `route` says what is known of where it would have gone."""
 
     def __init__(self, code: ErrorCode, message: str, route: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+        self.code, self.message = code, cut(message, _LONGEST_MESSAGE)
+        super().__init__(self.message)
         self.route: dict[str, str] = route or {}
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -16,20 +17,28 @@ import msgspec
 from batchdrop.errors import AccountRefused, ConfigError
 from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.providers.headers import what_is_wrong
+from batchdrop.texts import cut
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _NO_ADDRESS = 'not an address: it begins with "https://" and a host, and has no blanks'
+_NO_VERSION = 'a date is wanted, such as "2023-06-01"'
 _ONE_NAME = "Anthropic's batches tell nothing but the key they belong to, so that it has one name here"
 _PRIVATE_NAMES = (".internal", ".local", ".localhost")
 _BATCHES = {  # what the vendors' own servers take of one batch (their documentation)
     "openai.com": {"requests_per_batch": 50_000, "bytes_per_batch": 200_000_000},
     "anthropic.com": {"requests_per_batch": 100_000, "bytes_per_batch": 256_000_000},
 }
-_AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
-_SecretName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")]  # as Secrets Manager has it; no ARN
-_Pattern = Annotated[str, msgspec.Meta(min_length=1)]
-_Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-_Beta = Annotated[str, msgspec.Meta(pattern=r"^[!-+\--~]+$")]  # visible ASCII without a comma: it travels in a list
+_END = r"$(?!\n)"  # "$" alone takes a line end behind it, too
+_AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
+_SecretName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}" + _END)]  # Secrets Manager's; no ARN
+_Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}" + _END)]
+_Beta = Annotated[str, msgspec.Meta(pattern=r"^[!-+\--~]{1,100}" + _END)]  # no comma: it travels in a header's list
+_FIRST_VERSION, _NO_VERSION_YET = date(2023, 1, 1), date(2100, 1, 1)
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")  # of a host's name; inside a network, with "_" too
+_PATH = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")  # RFC 3986
+_LONGEST_HOST = 253  # characters (RFC 1035)
+_LONGEST_MESSAGE = 1_000  # bytes
 
 
 _WindowHours = Annotated[int, msgspec.Meta(ge=1, le=672)]  # 28 days: results are kept for 29 or 30
@@ -49,6 +58,11 @@ _ONLY = {
     "completion_window": Protocol.OPENAI,
     "limits.enqueued_tokens": Protocol.OPENAI,
     "limits.queued_requests": Protocol.ANTHROPIC,
+}
+_SHAPES = {  # instead of a pattern
+    ".secret": "not the name of a secret: letters, digits and /_+=.@-, up to 512",
+    ".api_version": _NO_VERSION,
+    ".betas": "not the name of a beta: visible ASCII without a comma, up to 100 characters",
 }
 _TAKEN = {".protocol": ': it is "openai" or "anthropic"'}  # what msgspec's own words leave out, by path
 
@@ -96,9 +110,9 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     secret: _SecretName
     models: tuple[_Pattern, ...] = ()
     default: bool = False
-    headers: dict[str, str] = {}
+    headers: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}
     api_version: _Version | None = None
-    betas: tuple[_Beta, ...] = ()
+    betas: Annotated[tuple[_Beta, ...], msgspec.Meta(max_length=50)] = ()
     escape_line_separators: bool = False
     claude_models: dict[_Pattern, RuleChanges] = {}
     window_hours: _WindowHours = 24
@@ -164,6 +178,14 @@ class Providers(Mapping[str, ProviderConfig]):
         return next((each for each in self._providers.values() if each.default), None)
 
 
+def is_api_version(text: str) -> bool:
+    """Whether it is a day of which Anthropic's API may have a version; its first is of 2023-01-01."""
+    try:
+        return len(text) == len("2023-06-01") and _FIRST_VERSION <= date.fromisoformat(text) < _NO_VERSION_YET
+    except ValueError:
+        return False
+
+
 def parse_providers(text: str, source: str = "providers.toml") -> Providers:
     """Read the configuration.
 
@@ -172,8 +194,10 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
     """
     try:
         return _providers(msgspec.toml.decode(text, type=_File).providers)
-    except (msgspec.DecodeError, ConfigError) as error:
-        raise ConfigError(f"{source}: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{source}: nested too deeply to be read") from None
+    except (ValueError, ConfigError) as error:  # not TOML, a number of too many digits, or of another shape
+        raise ConfigError(cut(f"{source}: {error}", _LONGEST_MESSAGE)) from error
 
 
 def _providers(tables: Any) -> Providers:  # noqa: ANN401 - whatever the file says
@@ -197,6 +221,7 @@ def _provider(name: str, table: Any) -> ProviderConfig:  # noqa: ANN401 - whatev
     except msgspec.ValidationError as error:
         text, _, path = str(error).removeprefix("Object ").partition(" - at `$")
         path = path.rstrip("`")
+        text = _SHAPES[path.partition("[")[0]] if " matching regex " in text else text
         raise ConfigError(f"{where}{_spelled(path, table)}: {text}{_TAKEN.get(path, '')}") from error
     for key, problem in _problems(read, {*table, *(f"limits.{key}" for key in table.get("limits", {}))}).items():
         if problem is not None:
@@ -213,7 +238,10 @@ def _spelled(path: str, table: dict[str, Any]) -> str:
 
 def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None]:
     """What the types do not say, by key; `given` holds the keys that are written in the file."""
-    problems = {"base_url": _what_is_wrong_with(provider.base_url, provider.protocol)}
+    problems = {
+        "base_url": _what_is_wrong_with(provider.base_url, provider.protocol),
+        "api_version": None if is_api_version(provider.api_version or "2023-06-01") else _NO_VERSION,
+    }
     for name, value in provider.headers.items():
         is_twice = [each.lower() for each in provider.headers].count(name.lower()) > 1
         problems[f"headers.{name}"] = "it is there twice" if is_twice else what_is_wrong(name, value)
@@ -250,20 +278,35 @@ def _what_is_too_much(provider: ProviderConfig) -> dict[str, str | None]:
 def _what_is_wrong_with(address: str, protocol: Protocol) -> str | None:
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port  # what is no port is told here, in words that repeat it
+        host, port = parts.hostname, parts.port  # what is no port is told here, in words that repeat it
     except ValueError:
         return _NO_ADDRESS
-    if parts.scheme not in {"https", "http"} or not host or not re.fullmatch("[!-~]+", address):
+    is_visible = re.fullmatch("[!-~]+", address) is not None  # `urlsplit` leaves out what is not
+    if parts.scheme not in {"https", "http"} or port == 0 or not is_visible or not _is_host(host or ""):
         return _NO_ADDRESS
     odd = {
         "a key does not belong in this file: it goes into the secret": "@" in parts.netloc,
         'nothing follows its path: no "?" and no "#"': "?" in address or "#" in address,
+        "it holds a character that no address has: is a part of it still to be filled in?": not _PATH.fullmatch(
+            parts.path
+        ),
         "the key would travel readably: http is for this machine and private networks": parts.scheme == "http"
         and not _is_private(host),
         'the calls add "/v1" themselves: leave it out': protocol is Protocol.ANTHROPIC
         and parts.path.rstrip("/").endswith("/v1"),
     }
     return next((problem for problem, is_so in odd.items() if is_so), None)
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an IP address or a name; what ends in a number and is no address is no name either."""
+    try:
+        ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        is_named = all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
+        return is_named and len(host) <= _LONGEST_HOST
+    return True
 
 
 def _is_private(host: str) -> bool:

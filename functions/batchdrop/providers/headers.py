@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
+_LONGEST = 4_000  # characters; servers take 8 kB of all headers together
 _KEY = "{key}"  # stands for the key from the provider's secret
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # a token of RFC 9110
 _VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?")  # visible ASCII, with blanks inside
 _NOT_GIVEN = {
     "anthropic-version": "`api_version` says it",
@@ -22,8 +23,8 @@ def what_is_wrong(name: str, value: str) -> str | None:
     """Why a header cannot be given, or None; no value is in it, since it may be a key."""
     if not _NAME.fullmatch(name):
         return "not the name of a header"
-    if not _VALUE.fullmatch(value):
-        return "its value is not visible ASCII"
+    if len(value) > _LONGEST or not _VALUE.fullmatch(value):
+        return f"its value is not visible ASCII{f', up to {_LONGEST:,} characters' if len(value) > _LONGEST else ''}"
     lower = name.lower()
     if lower in _NOT_GIVEN:
         return _NOT_GIVEN[lower]

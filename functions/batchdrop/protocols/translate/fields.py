@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from batchdrop.protocols.rules import LineProblem
 from batchdrop.results import ErrorCode
+from batchdrop.texts import cut
 
 # What a request may say although Anthropic has no such parameter: it asks for what happens anyway. An empty value does
 # only where OpenAI's document has a list or a map of any names; elsewhere it may switch something on.
@@ -31,6 +32,7 @@ _OTHERWISE = {  # what has an equal that has to be asked for in Anthropic's word
     "web_search_options": 'list Claude\'s own tool in "tools", {"type": "web_search_20250305", "name": "web_search"}',
 }
 _SHORT = 64  # bytes
+_LONGEST_PATH = 300  # bytes: a path stands twice in a message, beside what to do
 _INDEX = re.compile(r"\[\d+\]")
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -69,7 +71,7 @@ class Fields:
         self._left = {name: value for name, value in read.items() if bytes(memoryview(value)[:4]) != b"null"}
 
     def path(self, name: str) -> str:
-        return f"{self.where}.{name}" if self.where else name
+        return cut(f"{self.where}.{name}" if self.where else name, _LONGEST_PATH)
 
     def take(self, name: str) -> Raw | None:
         return self._left.pop(name, None)
