@@ -50,14 +50,25 @@ def finite(text: str) -> float:
     return number
 
 
+def without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(dict(pairs)) < len(pairs):
+        raise UnportableError
+    return dict(pairs)
+
+
+parse = json.JSONDecoder(
+    object_pairs_hook=without_duplicates, parse_constant=reject, parse_float=finite, parse_int=finite
+).decode
+
+
 def is_json(line: bytes) -> bool:
-    """What Python says, less what the line reader refuses on purpose: numbers that no double holds, half surrogates.
+    """What Python says, less what the line reader refuses on purpose: large numbers, half surrogates, keys twice.
 
     Raises:
         UnportableError: It is refused on purpose.
     """
     try:
-        value = json.loads(line.decode(), parse_constant=reject, parse_float=finite, parse_int=finite)
+        value = parse(line.decode())
     except ValueError:
         return False
     except RecursionError:
@@ -146,7 +157,9 @@ BODY = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":%b}]%b}'
 
 
 def for_claude(body: bytes) -> bytes:
-    return body.replace(b'"model":"gpt-4o-mini"', b'"model":"claude-haiku-4-5","max_tokens":5')
+    """The same request, to be translated."""
+    body = body.replace(b'"model":"gpt-4o-mini"', b'"model":"claude-haiku-4-5","max_tokens":5')
+    return b'{"method":"POST","url":"/v1/chat/completions","body":' + body + b"}"
 
 
 SHAPES: dict[str, Callable[[bytes], bytes]] = {
