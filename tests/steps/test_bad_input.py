@@ -616,3 +616,14 @@ def test_many_files_at_once_each_become_one_job_however_often_they_are_told(clou
     answers = {out.manifest.input.key: [got(result) for result in out.results] for out in outcomes}
     assert answers == {key: [wanted(chat(key))] for key in keys}
     assert cloud.simulator.charges()["openai"]["requests"] == len(keys)
+
+
+def test_a_parameter_with_a_very_long_name_leaves_room_in_the_jobs_row_and_event(cloud: Cloud) -> None:
+    body = '{"model":"claude-haiku-4-5","max_tokens":5,"messages":[{"role":"user","content":"hi"}],"%s":1}' % (
+        "k" * 300_000
+    )
+    line = b'{"method":"POST","url":"/v1/chat/completions","body":' + body.encode() + b"}"
+    out = cloud.run("input/x.jsonl", [line] * 6, **{"batchdrop-on-invalid": "reject"})
+    assert out.manifest.status == "FAILED"
+    assert (out.manifest.reason or "").startswith('6 lines are invalid, and on_invalid is "reject". Line 1: "kkk')
+    assert len(out.manifest.reason or "") < 5_000
