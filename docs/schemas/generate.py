@@ -95,6 +95,9 @@ def _settings() -> Schema:
     for name, rules in more.items():
         properties[name] |= rules
     properties["betas"]["items"]["pattern"] = f"^{folder_settings.HEADER_WORD.pattern}$"
+    for name in ("betas", "drop_params"):
+        properties[name] |= {"maxItems": folder_settings.MAX_NAMES}
+        properties[name]["items"] |= {"maxLength": folder_settings.MAX_NAME_LENGTH}
     return schema
 
 

@@ -77,7 +77,7 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
     "a key twice": (
         saying(b"hello").replace(b'"model"', b'"model":"claude-x","model"'),
         "invalid_json",
-        f'not JSON for every reader: "model" is there twice, the second time at byte {OPEN.index(b"model") + 19}',
+        f'not JSON for every reader: "model" is there twice, the second time at byte {OPEN.index(b"model") + 18}',
     ),
     "a key twice in a tool's default": (
         with_value(b'{"a":1,"a":2}'),

@@ -153,6 +153,8 @@ def test_an_operators_event_fits() -> None:
         'anthropic_version = "latest"',
         'betas = "a"',
         'betas = ["a b"]',
+        f"betas = {['b'] * 51}",
+        f"drop_params = ['{'p' * 101}']",
         "colour = 1",
     ],
 )
