@@ -691,6 +691,34 @@ MUTATIONS = (
         "if len(text) > _PIECE:",
         "tests/unit/test_lines.py::test_one_rule_holds_for_numbers_however_they_are_written",
     ),
+    Mutation(
+        "a parameter's name is cut in a message, and what to do stays in it",
+        "protocols/translate/fields.py",
+        'cut(f"{self.where}.{name}" if self.where else name, _LONGEST_PATH)',
+        'f"{self.where}.{name}" if self.where else name',
+        "tests/unit/test_any_line.py::test_a_parameter_with_a_long_name_is_named_by_its_beginning_and_the_remedy_is_told",
+    ),
+    Mutation(
+        "a custom_id of thousands of digits is no position",
+        "collect.py",
+        " or len(text) > _MOST_DIGITS:",
+        ":",
+        f"{_RULES}test_a_custom_id_of_thousands_of_digits_is_no_lines_result",
+    ),
+    Mutation(
+        "a number in the metadata is written in digits",
+        "folder_settings.py",
+        "if name in _NUMBERS and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):",
+        "if False:",
+        "tests/unit/test_folder_settings.py::test_nonsense_in_the_metadata_is_refused_with_what_would_do",
+    ),
+    Mutation(
+        "an address has a host that may exist",
+        "providers/config.py",
+        ' or not _is_host(host or "")',
+        " or not host",
+        "tests/unit/test_providers_config.py::test_an_address_has_a_host_that_may_exist",
+    ),
 )
 
 
