@@ -700,9 +700,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a custom_id of thousands of digits is no position",
-        "collect.py",
-        " or len(text) > _MOST_DIGITS:",
-        ":",
+        "accounts.py",
+        ' or not re.fullmatch("[0-9]{1,9}", number):',
+        " or not number.isdecimal():",
         f"{_RULES}test_a_custom_id_of_thousands_of_digits_is_no_lines_result",
     ),
     Mutation(
@@ -715,7 +715,7 @@ MUTATIONS = (
     Mutation(
         "an address has a host that may exist",
         "providers/config.py",
-        ' or not _is_host(host or "")',
+        " or not _is_host(host)",
         " or not host",
         "tests/unit/test_providers_config.py::test_an_address_has_a_host_that_may_exist",
     ),

@@ -42,7 +42,7 @@ _LONGEST_MESSAGE = 1_000  # bytes
 
 
 _WindowHours = Annotated[int, msgspec.Meta(ge=1, le=672)]  # 28 days: results are kept for 29 or 30
-_Window = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,32}$")]
+_Window = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,32}" + _END)]
 _HOURS = {"h": 1, "d": 24}
 
 
@@ -221,7 +221,7 @@ def _provider(name: str, table: Any) -> ProviderConfig:  # noqa: ANN401 - whatev
     except msgspec.ValidationError as error:
         text, _, path = str(error).removeprefix("Object ").partition(" - at `$")
         path = path.rstrip("`")
-        text = _SHAPES[path.partition("[")[0]] if " matching regex " in text else text
+        text = _SHAPES.get(path.partition("[")[0], text) if " matching regex " in text else text
         raise ConfigError(f"{where}{_spelled(path, table)}: {text}{_TAKEN.get(path, '')}") from error
     for key, problem in _problems(read, {*table, *(f"limits.{key}" for key in table.get("limits", {}))}).items():
         if problem is not None:
@@ -278,11 +278,11 @@ def _what_is_too_much(provider: ProviderConfig) -> dict[str, str | None]:
 def _what_is_wrong_with(address: str, protocol: Protocol) -> str | None:
     try:
         parts = urlsplit(address)
-        host, port = parts.hostname, parts.port  # what is no port is told here, in words that repeat it
+        host, port = parts.hostname or "", parts.port  # what is no port is told here, in words that repeat it
     except ValueError:
         return _NO_ADDRESS
     is_visible = re.fullmatch("[!-~]+", address) is not None  # `urlsplit` leaves out what is not
-    if parts.scheme not in {"https", "http"} or port == 0 or not is_visible or not _is_host(host or ""):
+    if parts.scheme not in {"https", "http"} or port == 0 or not is_visible or not _is_host(host):
         return _NO_ADDRESS
     odd = {
         "a key does not belong in this file: it goes into the secret": "@" in parts.netloc,
