@@ -13,7 +13,7 @@ from batchdrop.protocols.outcome import Answer, Outcome, is_account_error
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
 from batchdrop.result_rows import Piece, cut_rows
-from batchdrop.results import MAX_RAW_BYTES
+from batchdrop.results import MAX_RAW_BYTES, ErrorCode
 from batchdrop.spool import Read
 
 _CUSTOM_ID_BYTES = 128  # ours have 64 at most
@@ -176,5 +176,7 @@ class _OddLines:
 def _found(outcome: Outcome) -> Found:
     if outcome.error is None:
         return Found.ANSWERED
+    if outcome.error.code == ErrorCode.EMPTY_ANSWER:
+        return Found.REFUSED  # it may be paid
     passes = outcome.error.retryable or is_account_error(outcome.error.code, outcome.error.message)
     return Found.RETRYABLE if passes else Found.REFUSED

@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     BATCH_EXPIRED = "batch_expired"
     REQUEST_LOST = "request_lost"
     NO_RESPONSE = "no_response"
+    EMPTY_ANSWER = "empty_answer"
     UNKNOWN_ERROR = "unknown_error"
     UNREADABLE_RESULT = "unreadable_result"
     UNDECODABLE_RESULT = "undecodable_result"

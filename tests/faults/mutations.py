@@ -206,6 +206,13 @@ MUTATIONS = (
         f"{_LINES}test_a_block_that_needs_a_beta_is_refused_at_any_depth_until_the_job_names_it",
     ),
     Mutation(
+        "an empty answer may be paid, and is not sent again",
+        "accounts.py",
+        "if outcome.error.code == ErrorCode.EMPTY_ANSWER:",
+        "if False:",
+        f"{_STEPS}test_nonsense_results.py::test_an_empty_answer_is_an_error_and_not_sent_again",
+    ),
+    Mutation(
         "one broken record over two lines does not refuse its file",
         "file_kinds.py",
         """(rest.startswith("{") and is_alone)""",

@@ -1,5 +1,6 @@
 """Results that are none: what may hold a paid answer is read again, told at last, and never paid again."""
 
+import json
 from typing import Any
 
 import pytest
@@ -97,3 +98,27 @@ def test_what_one_file_holds_is_kept_where_the_other_is_gone() -> None:
         assert 3 * DAY <= cloud.clock.now - began < 4 * DAY
         assert sorted(str(code) for code in codes(cloud, job)) == ["None"] * 4 + ["unreadable_result"]
         assert cloud.simulator.charges()["openai"]["batches"] == 1
+
+
+class EmptyAnswers(NoLength):
+    """The provider's client, where the first answer of a batch is a success that holds nothing."""
+
+    def stream(self, name: str) -> Any:
+        rows = [json.loads(row) for row in b"".join(self._api.stream(name)).splitlines()]
+        if "result" in rows[0]:
+            rows[0]["result"]["message"] = {}
+        else:
+            rows[0]["response"]["body"] = ""
+        yield b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+    def length(self, name: str) -> int | None:
+        return sum(map(len, self.stream(name)))
+
+
+@LINES
+def test_an_empty_answer_is_an_error_and_not_sent_again(line: Any, provider: str) -> None:
+    with new_cloud(wrap=EmptyAnswers) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
+        job = cloud.drop("input/x.jsonl", jsonl([line("one"), line("two")]))
+        cloud.settle()
+        assert sorted(map(str, codes(cloud, job))) == ["None", "empty_answer"]
+        assert cloud.simulator.charges()[provider]["requests"] == 2

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from batchdrop.manifest import Usage
 from batchdrop.protocols.anthropic import read_answer, read_outcome
-from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Outcome
 from batchdrop.results import Response, ResultError
 from msgspec import Raw
 
@@ -81,9 +81,12 @@ def test_a_message_that_was_sent_as_text_is_the_message_that_it_is() -> None:
     assert found == Response(status_code=200, request_id=None, body=Raw(b'{"id":"msg_1"}'))
 
 
-def test_a_success_without_a_message_is_no_answer() -> None:
-    found = outcome(b'{"type":"succeeded"}')
-    assert (found.response, found.error and found.error.code) == (None, "no_response")
+@pytest.mark.parametrize(
+    "message", [b"", *(b',"message":%b' % each for each in (b"null", b"{}", b'""', b'" "', b"[]"))]
+)
+def test_a_success_with_an_empty_message_is_no_answer(message: bytes) -> None:
+    found = outcome(b'{"type":"succeeded"%b}' % message)
+    assert (found.response, found.error) == (None, EMPTY_ANSWER)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from batchdrop.manifest import Usage
 from batchdrop.protocols.openai import read_answer, read_outcome
-from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Outcome
 from batchdrop.results import Response, ResultError
 from msgspec import Raw
 
@@ -20,6 +20,7 @@ def provider_error(code: str, message: str, *, retryable: bool = False) -> Resul
     return ResultError(code=code, message=message, source="provider", retryable=retryable)
 
 
+EMPTY = (b"null", b"{}", b"[]", b'""', b'" \\n"', b"false", b'" {} "')
 NEITHER = provider_error("no_response", "The provider sent neither an answer nor an error.", retryable=True)
 
 
@@ -132,7 +133,8 @@ def test_an_error_without_a_response_is_read(error: bytes, expected: ResultError
             b'{"body":{"error":{"code":503}}}',
             provider_error("http_503", "The provider answered with status 503.", retryable=True),
         ),
-        (b'{"status_code":200,"body":null}', NEITHER),
+        *((b'{"status_code":200,"body":%b}' % body, EMPTY_ANSWER) for body in EMPTY),
+        (b'{"status_code":299}', EMPTY_ANSWER),
         (b'{"status_code":301,"body":null}', provider_error("http_301", "The provider answered with status 301.")),
     ],
 )

@@ -9,8 +9,8 @@ from batchdrop.manifest import Usage
 from batchdrop.protocols.claude_betas import refuse_missing_betas
 from batchdrop.protocols.claude_models import EVERYTHING, ModelRules
 from batchdrop.protocols.claude_rules import check_model_rules
-from batchdrop.protocols.loose import NULL, is_something, read_field, read_row, said, text, unwrapped
-from batchdrop.protocols.outcome import Answer, Failure, Outcome, Tokens, retryable_status
+from batchdrop.protocols.loose import NULL, is_empty, read_field, read_row, said, text, unwrapped
+from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Failure, Outcome, Tokens, retryable_status
 from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks, unset_nulls
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -214,11 +214,10 @@ def _read_line(line: bytes) -> Outcome:
 
 def _response(result: _Result) -> tuple[Response | None, ResultError | None]:
     match result.type:
-        case "succeeded" if is_something(result.message):
+        case "succeeded" if not is_empty(result.message):
             return Response(status_code=200, request_id=None, body=unwrapped(result.message)), None
         case "succeeded":
-            message = "The provider sent neither an answer nor an error."
-            return None, ResultError(code=ErrorCode.NO_RESPONSE, message=message, source="provider", retryable=True)
+            return None, EMPTY_ANSWER
         case "errored":
             return _errored(result.error)
         case "expired":

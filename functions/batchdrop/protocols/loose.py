@@ -58,6 +58,11 @@ def is_object(raw: Raw) -> bool:
     return bytes(memoryview(raw)[:1]) == b"{" and is_something(raw)
 
 
+def is_empty(answer: Raw) -> bool:
+    """Whether an answer holds nothing: no value, or one without content."""
+    return not is_something(answer) or (bytes(memoryview(answer)[:1]) == b'"' and not (text(answer) or "").strip())
+
+
 def read_field[T](decoder: msgspec.json.Decoder[T], raw: Raw, otherwise: T) -> T:
     try:
         return decoder.decode(raw)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw
 from batchdrop.manifest import Usage
 from batchdrop.protocols.loose import (
     NULL,
+    is_empty,
     is_object,
     is_something,
     read_field,
@@ -19,7 +20,16 @@ from batchdrop.protocols.loose import (
     unwrapped,
     whole,
 )
-from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Failure, Outcome, Tokens, retryable_status, told_limit
+from batchdrop.protocols.outcome import (
+    EMPTY_ANSWER,
+    QUEUE_FULL,
+    Answer,
+    Failure,
+    Outcome,
+    Tokens,
+    retryable_status,
+    told_limit,
+)
 from batchdrop.protocols.rules import Body, LineProblem, array, read_body, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -331,7 +341,9 @@ def _problem(response: Response | None, error: Raw) -> ResultError | None:
     is_success = status is not None and 200 <= status < 300  # noqa: PLR2004 - HTTP's success
     if is_something(error):
         return _named(error, None if is_success else status)
-    if response is None or (is_success and response.body == NULL):
+    if is_success and response is not None and is_empty(response.body):
+        return EMPTY_ANSWER
+    if response is None:
         message = "The provider sent neither an answer nor an error."
         return ResultError(code=ErrorCode.NO_RESPONSE, message=message, source="provider", retryable=True)
     has_error = is_something(read_field(_error, response.body, _NO_ERROR).error)

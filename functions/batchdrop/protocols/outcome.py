@@ -32,6 +32,14 @@ def unreadable_outcome(text: bytes) -> Outcome:
     return Outcome(id=None, custom_id="", response=None, error=error)
 
 
+EMPTY_ANSWER = ResultError(
+    code=ErrorCode.EMPTY_ANSWER,
+    message="The provider reports success and sent an empty answer; it may have charged for it, so it was sent once.",
+    source="provider",
+    retryable=True,  # by hand: collect never sends it again
+)
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why a provider failed a batch as a whole; `line` counts the request file's lines from 1, where it is known."""
 
