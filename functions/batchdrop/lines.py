@@ -5,6 +5,7 @@ off the model, a bare body's `custom_id` is taken out, and a chat completion for
 """
 
 from collections.abc import Collection
+from fnmatch import fnmatchcase
 from typing import Literal
 
 import msgspec
@@ -78,6 +79,7 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     model: str
     wire_model: str
     endpoint: str | None
+    endpoints: tuple[str, ...]  # configured for the model; none where its name is to tell
     is_claude: bool
     api_version: str
     betas: Collection[str]
@@ -167,7 +169,11 @@ class LineReader:
         endpoint, inputs = way.endpoint, 0
         try:
             if endpoint is None:
-                endpoint = anthropic.bare_endpoint(raw) if way.is_claude else openai.bare_endpoint(body, way.wire_model)
+                endpoint = (
+                    anthropic.bare_endpoint(raw)
+                    if way.is_claude
+                    else openai.bare_endpoint(body, way.wire_model, way.endpoints)
+                )
             if way.is_claude and endpoint != anthropic.ENDPOINT:
                 raw = self._translated(raw, way)
             else:
@@ -218,6 +224,7 @@ class LineReader:
             model=model,
             wire_model=wire_model,
             endpoint=endpoint,
+            endpoints=next((each for name, each in provider.endpoints.items() if fnmatchcase(wire_model, name)), ()),
             is_claude=provider.protocol is Protocol.ANTHROPIC,
             api_version=self._api_version or provider.api_version or anthropic.DEFAULT_VERSION,
             betas=self._betas or provider.betas,
@@ -319,7 +326,7 @@ def _check(way: _Way, endpoint: str, body: Body) -> int:
     if way.is_claude:
         anthropic.check_body(body, api_version=way.api_version, betas=way.betas, rules=way.rules)
         return 0
-    openai.refuse_wrong_endpoint(endpoint, way.wire_model)
+    openai.refuse_wrong_endpoint(endpoint, way.wire_model, way.endpoints)
     return openai.check_body(body, endpoint)
 
 

@@ -213,6 +213,13 @@ MUTATIONS = (
         f"{_STEPS}test_nonsense_results.py::test_an_empty_answer_is_an_error_and_not_sent_again",
     ),
     Mutation(
+        "what is configured of a model's endpoints overrules its name",
+        "protocols/openai.py",
+        "if endpoint in (configured or endpoints):",
+        "if endpoint in endpoints:",
+        f"{_LINES}test_where_a_model_answers_is_overruled_by_the_configuration",
+    ),
+    Mutation(
         "one broken record over two lines does not refuse its file",
         "file_kinds.py",
         """(rest.startswith("{") and is_alone)""",

@@ -13,7 +13,8 @@ from anthropic.types.beta.beta_tool_union_param import BetaToolUnionParam
 from anthropic.types.content_block_param import ContentBlockParam
 from anthropic.types.tool_union_param import ToolUnionParam
 from batchdrop.lines import LineError, LineReader, Request, is_blank
-from batchdrop.protocols import anthropic, claude_betas
+from batchdrop.protocols import anthropic, claude_betas, openai
+from batchdrop.providers import config
 from batchdrop.providers.config import Providers, parse_providers
 from batchdrop.results import ErrorCode
 from hypothesis import given
@@ -702,6 +703,37 @@ def test_a_model_that_has_no_such_endpoint_by_its_name_is_refused(
 )
 def test_a_model_whose_name_tells_nothing_may_go_to_any_endpoint(model: str, url: str, providers: Providers) -> None:
     assert request(openai_line({"model": model, "input": "x", "prompt": "x"}, url), providers).endpoint == url
+
+
+IMAGES = "/v1/images/generations"
+
+
+def test_an_image_model_whose_name_begins_like_a_chat_models_makes_images(providers: Providers) -> None:
+    body = {"model": "chatgpt-image-latest", "prompt": "a lighthouse in fog"}
+    assert request(body, providers).endpoint == IMAGES
+    assert request(openai_line(body, IMAGES), providers).endpoint == IMAGES
+    assert request(openai_line(body, "/v1/images/edits"), providers).endpoint == "/v1/images/edits"
+    assert code(openai_line(body | {"messages": [1]}), providers)[0] == "unknown_endpoint"
+
+
+def test_where_a_model_answers_is_overruled_by_the_configuration() -> None:
+    providers = parse_providers(
+        TWO.replace(
+            'models = ["gpt-*"]', f'models = ["gpt-*"]\nendpoints = {{ "gpt-9-*" = ["{IMAGES}", "/v1/moderations"] }}'
+        )
+    )
+    assert request(openai_line({"model": "gpt-9-x", "prompt": "x"}, IMAGES), providers).endpoint == IMAGES
+    assert request({"model": "openai/gpt-9-x", "prompt": "x"}, providers).endpoint == IMAGES
+    assert request({"model": "gpt-9-x", "input": "x"}, providers).endpoint == "/v1/moderations"
+    assert request({"model": "gpt-8-x", "input": "x"}, providers).endpoint == "/v1/responses"
+    assert code({"model": "gpt-9-x", "messages": [1]}, providers) == (
+        "unknown_endpoint",
+        (f'model "gpt-9-x" does not answer at "/v1/chat/completions": the "url" may be {IMAGES}, /v1/moderations'),
+    )
+
+
+def test_the_endpoints_that_may_be_configured_are_those_of_batches() -> None:
+    assert set(get_args(config._Endpoint)) == openai.ENDPOINTS  # noqa: SLF001 - it is a type for the file only
 
 
 @pytest.mark.parametrize(

@@ -58,19 +58,22 @@ _INPUT_ENDPOINTS = (
 )
 _PROMPT_ENDPOINTS = (
     ("dall-e-*", IMAGES),
+    ("chatgpt-image-*", IMAGES),
     ("gpt-image-*", IMAGES),
     ("sora-*", VIDEOS),
     ("*-instruct*", COMPLETIONS),
     ("davinci-*", COMPLETIONS),
     ("babbage-*", COMPLETIONS),
 )
-# Models that are told by their names to have these endpoints and no others.
+_OF_INPUT, _OF_PROMPT = (EMBEDDINGS, MODERATIONS, RESPONSES), (IMAGES, EDITS, COMPLETIONS, VIDEOS)
+# Models that are told by their names to have these endpoints and no others; the first pattern that fits.
 _WRITES = ENDPOINTS - {EMBEDDINGS, MODERATIONS, IMAGES, EDITS, VIDEOS}
 _ONLY_AT = (
     ("text-embedding-*", frozenset({EMBEDDINGS})),
     ("omni-moderation-*", frozenset({MODERATIONS})),
     ("text-moderation-*", frozenset({MODERATIONS})),
     ("dall-e-*", frozenset({IMAGES, EDITS})),
+    ("chatgpt-image-*", frozenset({IMAGES, EDITS})),
     ("sora-*", frozenset({VIDEOS})),
     ("gpt-[0-9]*", _WRITES),
     ("chatgpt-*", _WRITES),
@@ -93,13 +96,17 @@ def endpoint(url: str) -> str:
     raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, f'"url" must be one of {known}')
 
 
-def bare_endpoint(body: Body, model: str) -> str:
-    """The endpoint that a bare body means."""
+def bare_endpoint(body: Body, model: str, configured: tuple[str, ...] = ()) -> str:
+    """The endpoint that a bare body means; of those that are configured for its model, the first that takes it."""
     if body.messages is not UNSET:
         return CHAT
-    return _endpoint_by_name(
-        _INPUT_ENDPOINTS if body.input is not UNSET else _PROMPT_ENDPOINTS if body.prompt is not UNSET else (), model
-    )
+    table: tuple[tuple[str, str], ...] = ()
+    possible: tuple[str, ...] = ()
+    if body.input is not UNSET:
+        table, possible = _INPUT_ENDPOINTS, _OF_INPUT
+    elif body.prompt is not UNSET:
+        table, possible = _PROMPT_ENDPOINTS, _OF_PROMPT
+    return next((each for each in configured if each in possible), None) or _endpoint_by_name(table, model)
 
 
 @lru_cache(_MODELS)
@@ -114,13 +121,17 @@ def _endpoint_by_name(table: tuple[tuple[str, str], ...], model: str) -> str:
 
 
 @lru_cache(_MODELS)
-def refuse_wrong_endpoint(endpoint: str, model: str) -> None:
-    """Raise if the model's name tells for sure that it has no such endpoint."""
-    for pattern, endpoints in _ONLY_AT:
-        if fnmatchcase(model, pattern) and endpoint not in endpoints:
-            known = ", ".join(sorted(endpoints))
-            message = f'models "{pattern}" do not answer at "{endpoint}": the "url" may be {known}'
-            raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, message)
+def refuse_wrong_endpoint(endpoint: str, model: str, configured: tuple[str, ...] = ()) -> None:
+    """Raise if the model does not answer there: by what is configured for it, else where its name tells for sure."""
+    pattern, endpoints = next(
+        (guess for guess in _ONLY_AT if fnmatchcase(model, guess[0])), (model, frozenset(ENDPOINTS))
+    )
+    if endpoint in (configured or endpoints):
+        return
+    known = ", ".join(sorted(configured or endpoints))
+    which = f'model "{model}" does' if configured else f'models "{pattern}" do'
+    message = f'{which} not answer at "{endpoint}": the "url" may be {known}'
+    raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, message)
 
 
 def check(body: Raw, endpoint: str) -> int:

@@ -9,7 +9,7 @@ from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -46,6 +46,18 @@ _Window = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,32}" + _END)]
 _HOURS = {"h": 1, "d": 24}
 
 
+_Endpoint = Literal[
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/images/edits",
+    "/v1/images/generations",
+    "/v1/moderations",
+    "/v1/responses",
+    "/v1/videos",
+]
+
+
 class Protocol(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
@@ -56,6 +68,7 @@ _ONLY = {
     "betas": Protocol.ANTHROPIC,
     "claude_models": Protocol.ANTHROPIC,
     "completion_window": Protocol.OPENAI,
+    "endpoints": Protocol.OPENAI,
     "limits.enqueued_tokens": Protocol.OPENAI,
     "limits.queued_requests": Protocol.ANTHROPIC,
 }
@@ -100,6 +113,8 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         betas: Anthropic's betas.
         escape_line_separators: Whether U+0085, U+2028 and U+2029 are sent as JSON escapes, for servers that end a line
             of a request file at them.
+        endpoints: By shell pattern of models, at which endpoints they answer, where our guesses by name are wrong; the
+            first pattern that fits (protocol openai).
         claude_models: By shell pattern of models, what they take otherwise than our table of Claude's models says.
         window_hours: How long a batch may take at it, in hours: two more, and it is cancelled as overdue.
         completion_window: What a create asks for (protocol openai).
@@ -117,6 +132,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     claude_models: dict[_Pattern, RuleChanges] = {}
     window_hours: _WindowHours = 24
     completion_window: _Window = "24h"
+    endpoints: dict[_Pattern, Annotated[tuple[_Endpoint, ...], msgspec.Meta(min_length=1)]] = {}
     limits: Limits = Limits()
     name: str = ""
 
