@@ -47,7 +47,12 @@ def test_a_row_with_each_stop_reason_fits_the_document(
     asked = [
         message(1),
         message(2, thinking={"type": "enabled", "budget_tokens": 1024}, max_tokens=2000, tools=[TOOL]),
-        message(3, output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}}),
+        message(
+            3,
+            output_config={
+                "format": {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}}
+            },
+        ),
     ]
     found = rows(http, asked)
     assert [violation_of("anthropic", "MessageBatchIndividualResponse", row) for row in found] == [None] * 3
