@@ -31,6 +31,7 @@ GRACE = 1_800  # seconds; the timing assumption: a create arrives within half an
 _LISTINGS = 2  # complete listings that must miss a batch before it is given up
 _LOOK_AGAIN = 5  # ticks between two of them
 _FIRST_LINE_BYTES = 128 * 1024 * 1024
+_BEGINNING_BYTES = 1024 * 1024
 
 
 class _CustomId(msgspec.Struct):
@@ -119,14 +120,22 @@ def is_ours(found: ProviderBatch, token: str, api: BatchApi, services: Services)
     """Whether the results of an ended batch carry our token; None while nobody can tell."""
     if found.ended_as is None:
         return None
+    prefix = custom_id_prefix(services.settings.deployment, token)
     first = next(iter(cut_lines(api.stream(found.id), offset=0, max_bytes=_FIRST_LINE_BYTES)), None)
-    if first is None or first.bytes is None:
-        return None
     try:
-        custom_id = msgspec.json.decode(first.bytes, type=_CustomId).custom_id
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return custom_id.startswith(custom_id_prefix(services.settings.deployment, token))
+        custom_id = msgspec.json.decode((first and first.bytes) or b"", type=_CustomId).custom_id
+    except (ValueError, RecursionError):  # rows that are not one per line: naming us is a proof, and nothing else is
+        return True if prefix.encode() in _beginning(api.stream(found.id)) else None
+    return custom_id.startswith(prefix)
+
+
+def _beginning(chunks: Iterator[bytes]) -> bytes:
+    beginning = bytearray()
+    for chunk in chunks:
+        beginning += chunk
+        if len(beginning) >= _BEGINNING_BYTES:
+            break
+    return bytes(beginning)
 
 
 def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven: bool) -> None:

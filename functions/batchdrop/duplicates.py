@@ -82,6 +82,8 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
     if _is_taken(found, intent, services):
         return
     if found.ended_as is None:
+        found = api.retrieve(found.id)  # a list may be stale
+    if found.ended_as is None:
         api.cancel(found.id)  # what it has answered by then is known, and told, once it has ended
         return
     _tell(found, intent, _usage(found, intent, api, minute, services), services)
