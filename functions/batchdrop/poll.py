@@ -120,7 +120,7 @@ class _Round:
                 if not minute.has_time():
                     return self.rest()
             is_refused = not self._is_told and len(self._refused) + self._unknown >= _SEVERAL
-            if is_refused or calls >= MOST_CALLS:
+            if is_refused or calls >= MOST_CALLS or not minute.has_time():
                 return self.rest()
         return None
 
