@@ -237,7 +237,7 @@ def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
     reasons = []
     for provider in sorted({batch.provider for batch in unfinished}):
         its = [batch for batch in unfinished if batch.provider == provider]
-        reasons += [*_in_doubt(provider, its, sends_again=sends), *_put_off(provider, its)]
+        reasons += [*_in_doubt(provider, its, sends_again=sends), *_refused(provider, its), *_put_off(provider, its)]
         waiting = [batch for batch in its if batch.state is BatchState.WAITING]
         pause = cloud.store.pause(provider)
         if pause is not None:
@@ -257,6 +257,16 @@ def _in_doubt(provider: str, batches: Sequence[Batch], *, sends_again: bool) -> 
     said = f"{provider}: no answer said whether {len(late):,} of its batches began"
     then = "and only then sent again" if sends_again else "and not sent again: the job is being cancelled"
     return [f"{said}; looked for in its lists until {until} or a little later, {then}"]
+
+
+def _refused(provider: str, batches: Sequence[Batch]) -> list[str]:
+    """Batches that the provider refused, and that are sent again, by the kind of the refusal."""
+    waiting = (each for each in batches if each.state is BatchState.WAITING)
+    found = Counter(each.refused_as for each in waiting if each.refused_as is not None)
+    return [
+        f"{provider} refused {count(number, 'batch', 'batches')} (kind: {kind}). Retried automatically."
+        for kind, number in sorted(found.items())
+    ]
 
 
 def _put_off(provider: str, batches: Sequence[Batch]) -> list[str]:

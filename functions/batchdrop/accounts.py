@@ -1,7 +1,7 @@
 """Accounts: a batch's result rows are read, and the best of each request is noted, wherever it stands."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -9,11 +9,12 @@ from batchdrop.batch_files import custom_id_prefix
 from batchdrop.collected import Collected, Found
 from batchdrop.files import Line, cut_lines
 from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.outcome import Answer, Outcome, is_account_error
+from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.refusals import Kind, RefusalRule, classify
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
 from batchdrop.result_rows import Piece, cut_rows
-from batchdrop.results import MAX_RAW_BYTES, ErrorCode
+from batchdrop.results import MAX_RAW_BYTES, ErrorCode, ResultError
 from batchdrop.spool import Read
 
 _CUSTOM_ID_BYTES = 128  # ours have 64 at most
@@ -36,7 +37,8 @@ class Accounts:
     account's matter.
     """
 
-    def __init__(self, batch: Batch, deployment: str, *, max_bytes: int) -> None:
+    def __init__(self, batch: Batch, deployment: str, *, max_bytes: int, own: Sequence[RefusalRule] = ()) -> None:
+        self._own = own
         self._prefix = custom_id_prefix(deployment, batch.token)
         self._id = re.compile(re.escape(self._prefix.encode()) + rb'([0-9]{1,9})"')
         self._requests, self._max_bytes = batch.requests, max_bytes
@@ -97,9 +99,10 @@ class Accounts:
             is_strangers = bool(outcome.custom_id) and not outcome.custom_id.startswith(self._prefix)
             self.strangers += is_strangers
             return is_strangers
-        if outcome.error is not None and is_account_error(outcome.error.code, outcome.error.message):
-            self.account_errors += 1
-        self.collected.note(position, _found(outcome), stream, offset, len(text))
+        is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
+        self.account_errors += is_accounts
+        found = Found.RETRYABLE if is_accounts else _found(outcome)
+        self.collected.note(position, found, stream, offset, len(text))
         return True
 
     def _note_piece(self, read: Read, piece: Piece, stream: int, *, depth: int = _WRAPPED) -> None:
@@ -173,10 +176,13 @@ class _OddLines:
         yield bytes(self.text or b"")[start - self.span.start : end - self.span.start]
 
 
+def _is_of_account(error: ResultError, own: Sequence[RefusalRule]) -> bool:
+    return classify(None, error.code, error.message, own, of_row=True) is Kind.ACCOUNT
+
+
 def _found(outcome: Outcome) -> Found:
     if outcome.error is None:
         return Found.ANSWERED
     if outcome.error.code == ErrorCode.EMPTY_ANSWER:
         return Found.REFUSED  # it may be paid
-    passes = outcome.error.retryable or is_account_error(outcome.error.code, outcome.error.message)
-    return Found.RETRYABLE if passes else Found.REFUSED
+    return Found.RETRYABLE if outcome.error.retryable else Found.REFUSED

@@ -15,6 +15,8 @@ from typing import BinaryIO, Literal
 
 import msgspec
 from aws_lambda_powertools import Logger
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from batchdrop import files
 from batchdrop.accounts import answer_reader, outcome_reader
@@ -27,14 +29,17 @@ from batchdrop.parts import Part, RouteTally, Sealed, Tally
 from batchdrop.plan import read_plan
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, read_index, read_members
 from batchdrop.protocols.outcome import QUEUE_FULL, Answer, Outcome, unreadable_outcome
+from batchdrop.protocols.refusals import Kind
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
+from batchdrop.refused import MAX_WORDS_BYTES, read_words
 from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
 from batchdrop.spool import Spool, read_spans
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed
+from batchdrop.texts import cut
 from batchdrop.turns import time_of_a_run, turn
 from batchdrop.writes import move_too, update_counter
 
@@ -154,6 +159,7 @@ class _Sent:
         self.collected = Collected.empty(batch.requests)
         if batch.collected_key is not None:
             self.collected = read_collected(services.files, batch.collected_key)
+        self._files = services.files
 
     def spool(self, positions: list[int], spool: Spool, store: files.Files) -> None:
         """Copy the result lines of some requests to the disk."""
@@ -176,15 +182,36 @@ class _Sent:
         """Why a request of this batch has no line at all."""
         code = self.batch.failure_code
         if self.batch.state is BatchState.FAILED:
-            known = _FAILURES.get(code or "")
-            source, message, retryable = known or ("provider", f"The provider refused the whole batch: {code}.", False)
-            code = code or ErrorCode.PROVIDER_FAILED
-            return ResultError(code=code, message=message, source=source, retryable=retryable)
+            source, message, retryable = _FAILURES.get(code or "") or self._refusal()
+            return ResultError(
+                code=code or ErrorCode.PROVIDER_FAILED,
+                message=message,
+                source=source,
+                retryable=retryable,
+                provider_message=self._words or UNSET,
+            )
         if is_cancelled:
             message = "The job was cancelled before this line was answered."
             return ResultError(code=ErrorCode.CANCELLED, message=message, source="batchdrop", retryable=True)
         message = "The batch ended, and the provider gave neither an answer nor an error for this line."
         return ResultError(code=ErrorCode.REQUEST_LOST, message=message, source="batchdrop", retryable=True)
+
+    @cached_property
+    def _words(self) -> str | None:
+        return read_words(self.batch, self._files)
+
+    def _refusal(self) -> tuple[Literal["provider"], str, bool]:
+        code = self.batch.failure_code
+        if self.batch.requests == 1:
+            return "provider", f"The provider refused this line, in a batch of its own: {code}.", False
+        return "provider", f"The provider refused the whole batch: {code}.", self.batch.refused_as is Kind.LINES
+
+    def in_its_words(self, outcome: Outcome) -> ResultError | None:
+        """The error of a result line; what ended a whole batch is told in the provider's own words, too."""
+        error = outcome.error
+        if error is None or error.source != "provider" or self.batch.ended_as != "failed":
+            return error
+        return replace(error, provider_message=cut(error.message, MAX_WORDS_BYTES))
 
 
 class _Output:
@@ -378,7 +405,7 @@ class _Assembly:
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.requests += 1
-        error = sent.silence(is_cancelled=self._is_cancelled) if outcome is None else outcome.error
+        error = sent.silence(is_cancelled=self._is_cancelled) if outcome is None else sent.in_its_words(outcome)
         if error is not None:
             self._tally.fail(error.code)
         elif outcome is not None and outcome.response is not None:

@@ -18,8 +18,8 @@ from batchdrop.services import Services
 from batchdrop.splits import add_missing_splits
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Store
-from batchdrop.submit import slot
 from batchdrop.turns import Minute
+from batchdrop.waiting import slot
 from batchdrop.writes import Release, free_slot
 
 logger = Logger(child=True)

@@ -10,20 +10,23 @@ from batchdrop.accounts import Accounts
 from batchdrop.cancel import give_up
 from batchdrop.collected import Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient, Unreachable
-from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
+from batchdrop.ledgers import estimate_of
 from batchdrop.pauses import calls_refused, pause_provider
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Failure
+from batchdrop.protocols.refusals import Kind
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch, Undecodable
 from batchdrop.records import Batch
+from batchdrop.refused import judge_failed
+from batchdrop.replace import cut_in_search
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
-from batchdrop.submit import slot
 from batchdrop.turns import turn
 from batchdrop.uploads import Upload
+from batchdrop.waiting import slot
 from batchdrop.writes import reserve, take_slot
 
 logger = Logger(child=True)
@@ -90,6 +93,8 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
     copy.run()
     if batch.adopted and copy.is_of_strangers():
         _disown(batch, services)
+    if copy.cut_as is not None and job.state is JobState.RUNNING and not batch.is_duplicate:
+        _cut(batch, copy.cut_as, services)
     collected = copy.collected
     left = sum(found in {Found.NOTHING, Found.RETRYABLE} for found in collected.found)
     can_go_again = copy.in_vain or (batch.attempt < job.settings.max_attempts and not copy.is_final)
@@ -104,6 +109,7 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
         collected_key=prefix,
         again=again,
         in_vain=copy.in_vain,
+        blamed=copy.blamed,
         **_files_of(copy.told, batch),
     )
 
@@ -114,6 +120,17 @@ def _files_of(told: ProviderBatch | None, batch: Batch) -> dict[str, str | None]
         "output_file_id": (told and told.output_file_id) or batch.output_file_id,
         "error_file_id": (told and told.error_file_id) or batch.error_file_id,
     }
+
+
+def _cut(batch: Batch, kind: Kind, services: Services) -> None:
+    """Search a batch that failed for the requests that it failed for.
+
+    Raises:
+        NotMyTurn: Always; its requests are in other batches now.
+    """
+    cut_in_search(batch, services, refused_as=kind)
+    delete_from_provider(batch, services)
+    raise NotMyTurn
 
 
 def _disown(batch: Batch, services: Services) -> None:
@@ -170,19 +187,23 @@ def _ended_since(batch: Batch, services: Services) -> int:
 class _Copy:
     """Copies the provider's streams to `work/`, noting where each request's row lies.
 
-    `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again.
+    `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again,
+    `cut_as` that it is to be cut, and for what; `blamed` counts the requests that the provider named.
     `told` is the batch as the provider showed it when it was asked again, since something was missing.
     What the provider sent and nobody can read may be a paid answer: no request that has no row is sent again then.
     """
 
     def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services, max_bytes: int) -> None:
         self._batch, self._api, self._prefix, self._services = batch, api, prefix, services
-        self._accounts = Accounts(batch, services.settings.deployment, max_bytes=max_bytes)
+        own = services.providers[batch.provider].refusals
+        self._accounts = Accounts(batch, services.settings.deployment, max_bytes=max_bytes, own=own)
         self._bytes: dict[str, int] = {}
         self._gone: dict[str, Missing] = {}
         self._streams = 0
         self.told: ProviderBatch | None = None
         self.in_vain = self.is_final = False
+        self.cut_as: Kind | None = None
+        self.blamed = 0
 
     @property
     def collected(self) -> Collected:
@@ -288,11 +309,9 @@ class _Copy:
     def _failed(self) -> None:
         """The provider refused the batch as a whole: find out whose fault it was."""
         failures = self._api.retrieve(self._batch.batch_id or "").failures
-        batch, services = self._batch, self._services
-        judged = openai.judge_failure(failures, requests=batch.requests, tokens=batch.tokens, waits=batch.waits)
-        if judged.limit is not None:
-            services.store.learn_limit(batch.ledger, judged.limit, services.now() + LEARNED_SECONDS)
-        self.in_vain, self.is_final = judged.in_vain, not judged.in_vain
+        judged = judge_failed(self._batch, failures, self._services)
+        self.cut_as, self.blamed = judged.cut_as, len(judged.refused)
+        self.in_vain, self.is_final = not judged.is_final, judged.is_final
         blamed = {failure.line - 1: failure for failure in judged.refused if failure.line}
         if self.is_final:
             first = failures[0] if failures else Failure(code=None, message="The provider failed the whole batch.")

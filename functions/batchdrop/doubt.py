@@ -21,7 +21,8 @@ from batchdrop.records import Batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Changed
-from batchdrop.submit import WINDOW_SECONDS, back_to_waiting, slot
+from batchdrop.submit import WINDOW_SECONDS
+from batchdrop.waiting import back_to_waiting, slot
 from batchdrop.writes import free_slot, own_batch_id, watch_intent
 
 logger = Logger(child=True)

@@ -1,5 +1,6 @@
 """Errors, named by what the caller does next."""
 
+from batchdrop.protocols.refusals import Kind
 from batchdrop.texts import cut
 
 _LONGEST_REASON = 2_000  # bytes: it stands in a row and an event, and may hold a key of 1,024
@@ -53,17 +54,25 @@ class AccountRefused(BatchdropError):  # noqa: N818 - named by what the caller d
 class Refused(BatchdropError):  # noqa: N818 - named by what the caller does next
     """The provider definitely refused this call (a 4xx): nothing was created, and repeating it will not help.
 
-    What the provider said is not in it: it may quote a prompt.
+    What the provider said may quote a prompt: it is in `words`, and never in the error's own text.
 
     Args:
         status: Its HTTP status.
         code: Its error code, or None.
+        kind: What it means.
+        words: Its message, for the results alone.
     """
 
-    def __init__(self, *, status: int | None, code: str | None) -> None:
+    def __init__(self, *, status: int | None, code: str | None, kind: Kind = Kind.LINES, words: str = "") -> None:
         super().__init__(f"{status} {code}" if code else str(status))
         self.status = status
         self.code = code
+        self.kind = kind
+        self.words = words
+
+
+class RefusedForNow(Refused, Transient):
+    """The provider refused this call (a 4xx) for what passes: nothing was created, and the same again may be taken."""
 
 
 class NoSuchCall(Refused):

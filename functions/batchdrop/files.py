@@ -126,6 +126,11 @@ def collected_prefix(batch: Batch) -> str:
     return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-{batch.epoch}/"
 
 
+def refusal_key(batch: Batch) -> str:
+    """Where the provider's words lie that refused a batch."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/refused-{batch.id}-{batch.epoch}.json"
+
+
 def opened_key(job: str) -> str:
     return f"{work_prefix(job)}opened.json"
 

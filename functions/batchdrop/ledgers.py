@@ -3,6 +3,8 @@
 OpenAI counts the prompt tokens of unfinished batches, for each model; Anthropic counts requests, over all models.
 """
 
+import math
+
 from batchdrop.providers.api import ProviderBatch
 from batchdrop.providers.config import Protocol, ProviderConfig
 from batchdrop.records import Batch, Ledger
@@ -10,6 +12,7 @@ from batchdrop.records import Batch, Ledger
 LEARNED_SECONDS = 86_400  # how long a limit that a refusal told is believed
 _PRIOR = 1_000_000  # tokens: how much must have come back before it outweighs the estimate
 _MOST = 4  # times: a correction is never greater, nor less than its inverse
+_LEAST_HALF = 500_000  # bytes: where a smaller batch is refused for its size, it is another matter
 _HALVINGS = 5  # down to a thirty-second
 
 
@@ -63,4 +66,29 @@ def most_for(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -
 
 def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
     """Whether a batch is replaced by smaller ones; a single request may go alone, whatever its size."""
-    return batch.requests > 1 and cost_of(batch.cost, ledger) > most_for(batch, provider, ledger, now)
+    most_requests, most_bytes = sizes_of(ledger, now)
+    return batch.requests > 1 and (
+        cost_of(batch.cost, ledger) > most_for(batch, provider, ledger, now)
+        or batch.requests > most_requests
+        or batch.bytes > most_bytes
+    )
+
+
+def sizes_of(ledger: Ledger, now: int) -> tuple[float, float]:
+    """The requests and the bytes that one batch may hold, as far as refusals told lately; infinite otherwise."""
+    if ledger.sizes_until <= now:
+        return math.inf, math.inf
+    return ledger.most_requests or math.inf, ledger.most_bytes or math.inf
+
+
+def sizes_told(batch: Batch, limit: int | None) -> dict[str, int]:
+    """What a refusal of a batch for its size teaches of the next ones: the number that it told, or half of its bytes.
+
+    Args:
+        batch: It was refused.
+        limit: How many requests a batch may hold, if the refusal said so.
+    """
+    if limit is not None and limit < batch.requests:
+        return {"most_requests": limit}
+    half = -(-batch.bytes // 2)
+    return {"most_bytes": half} if limit is None and half >= _LEAST_HALF else {}

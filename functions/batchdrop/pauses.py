@@ -14,6 +14,7 @@ from batchdrop.services import Services
 logger = Logger(child=True)
 
 _TICKS = 5
+_DAY = 86_400
 _IN_A_ROW = 5  # failed calls, none longer than a pause after the one before
 
 
@@ -41,6 +42,27 @@ def call_failed(provider: str, reason: str, services: Services) -> None:
     """Count a call that failed through nobody's fault but the provider's; several in a row pause it."""
     if services.store.count_failure(provider) >= _IN_A_ROW:
         pause_provider(provider, f"{_IN_A_ROW} calls in a row failed: {reason}", services)
+
+
+def is_first_refusal(batch: Batch, services: Services) -> bool:
+    """Whether nothing says that the provider takes batches at all, of the last day's refusals and of what is there now.
+
+    True once a day at most: that refusal pauses the provider before any line ends.
+    """
+    now = services.now()
+    pause = services.store.known_pause(batch.provider)
+    if pause is not None and pause.probe == batch.token:
+        return False  # it was paused, and this is what tried it
+    since = now - _TICKS * services.settings.tick_seconds
+    if any((each.submitted_at or 0) > since for each in services.store.in_flight(batch.provider)):
+        return False
+    return services.store.lease(f"refusal#{batch.provider}", _DAY) is not None
+
+
+def is_held_back(batch: Batch, services: Services) -> bool:
+    """Whether the provider is paused, and the batch is not the one that tries it."""
+    pause = services.store.known_pause(batch.provider)
+    return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 
 def settled(batch: Batch, services: Services) -> None:

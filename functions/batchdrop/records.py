@@ -5,6 +5,7 @@ from typing import Self
 import msgspec
 
 from batchdrop.protocols import anthropic
+from batchdrop.protocols.refusals import Kind
 from batchdrop.providers.config import Protocol
 from batchdrop.states import BatchState, JobState, SplitState
 
@@ -134,6 +135,10 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     proven to be others', and `adopted` says that its id was taken from a listing by its number of requests alone: the
     token in the results is the proof. `account_id` tells which account the create was sent to.
 
+    `refused_as` is the kind of the provider's last refusal of it as a whole, `refused_key` the object in `work/` that
+    holds what the provider said; `refusals` says how often it was refused for what passes. `blamed` counts the requests
+    that the provider named when it failed the batch.
+
     `cost` is what it holds of its ledger; while it waits, what it will need, as estimated from its bytes.
 
     Once it is collected, `again` counts its requests to be sent again, `in_vain` says that this time was no attempt.
@@ -158,6 +163,10 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     attempt: int = 1
     waits: int = 0
     astray: int = 0
+    refusals: int = 0
+    refused_as: Kind | None = None
+    refused_key: str | None = None
+    blamed: int = 0
     requests_key: str
     members_key: str
     priority: int = 0
@@ -196,7 +205,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """What the unfinished batches of a provider, or of one of its models, hold together.
 
     `moves` is raised by every reservation and release. `learned` is a limit that a refusal told, believed until
-    `learned_until`. `estimated` and `used` sum the tokens of batches that were answered whole: as their bytes said, and
+    `learned_until`. `most_requests` and `most_bytes` are what refusals told of the size of one batch, believed until
+    `sizes_until`. `estimated` and `used` sum the tokens of batches that were answered whole: as their bytes said, and
     as the provider counted them. `suspected` is `moves` as it was when the sum was last seen to be off. `turns` says
     when each of the waiting jobs had its last turn, if it had one.
     """
@@ -206,6 +216,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     moves: int = 0
     learned: int | None = None
     learned_until: int = 0
+    most_requests: int | None = None
+    most_bytes: int | None = None
+    sizes_until: int = 0
     estimated: int = 0
     used: int = 0
     suspected: int | None = None

@@ -144,7 +144,8 @@ def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int
 
 def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
     members = read_members(services.files, batch.members_key)
-    group = group_again(batch, attempts=not batch.in_vain, waits=batch.in_vain)
+    waits = batch.in_vain and not batch.blamed  # where the provider named some, the round made progress
+    group = group_again(batch, attempts=not batch.in_vain, waits=waits)
     positions = (at for at in _positions(batch, services) if members[at] not in answered)
     copy_requests(batch, group, positions, writer, services)
 

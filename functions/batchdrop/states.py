@@ -52,7 +52,7 @@ MOVES: dict[State, frozenset[State]] = {
     _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.CANCELLED, _B.FAILED}),
     _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING, _B.FAILED}),
     _B.IN_FLIGHT: frozenset({_B.ENDED, _B.FAILED}),
-    _B.ENDED: frozenset({_B.COLLECTED, _B.SUBMITTING, _B.FAILED}),
+    _B.ENDED: frozenset({_B.COLLECTED, _B.SUBMITTING, _B.REPLACED, _B.FAILED}),
     _B.COLLECTED: frozenset(),
     _B.REPLACED: frozenset(),
     _B.CANCELLED: frozenset(),

@@ -397,6 +397,14 @@ class Store:
         update.set("learned_until", until)
         self._client.update_item(**update.request(self._table))
 
+    def learn_sizes(self, ledger: str, until: int, **sizes: int) -> None:
+        """Believe what a refusal told of the size of one batch (`most_requests`, `most_bytes`), until then."""
+        update = Update(*ledger_key(ledger))
+        update.set("sizes_until", until)
+        for name, value in sizes.items():
+            update.set(name, value)
+        self._client.update_item(**update.request(self._table))
+
     def not_due(self, row: Job | Batch) -> None:
         """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
         update = Update(*key_of(row))

@@ -6,10 +6,9 @@ in one transaction with the row that says whose it is. A create whose outcome is
 
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -23,30 +22,29 @@ from batchdrop.errors import (
     Unreachable,
     Unreadable,
 )
-from batchdrop.ledgers import LEARNED_SECONDS, estimate_of
+from batchdrop.ledgers import LEARNED_SECONDS
 from batchdrop.orphans import upload_name
-from batchdrop.pauses import account_refused, call_failed
+from batchdrop.pauses import account_refused, call_failed, is_held_back
 from batchdrop.plan import delay_of
 from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.providers.api import BatchApi, Missing
-from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Intent, Job
-from batchdrop.replace import halve, replace_oversized
+from batchdrop.refused import end_refused, refuse_batch
+from batchdrop.replace import replace_oversized
 from batchdrop.results import ErrorCode
-from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
 from batchdrop.turns import turn
-from batchdrop.writes import Release, Write, add_intent, free_slot, own_batch_id, require_state, take_slot
+from batchdrop.waiting import back_to_waiting, needs_slot, slot
+from batchdrop.writes import add_intent, free_slot, own_batch_id, require_state, take_slot
 
 logger = Logger(child=True)
 
 WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
 _JOB_CHECK = 1  # the place of the job's check among the writes of an intent
 _LONGEST_SLOT_DELAY = 30  # seconds
-_TOO_LARGE = 413  # HTTP's content too large
 _MOST_ASTRAY = 10  # times that a batch waits for an address to have its calls: half an hour or more
 _ASTRAY_TICKS = 4  # between two of them, at most: less than what failures are in a row within
 
@@ -64,18 +62,12 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
             replace_oversized(batch, services)
             return
         claimed = services.store.claim(batch, services.settings.lease_seconds)
-        if _is_paused(batch, services):
+        if is_held_back(batch, services):
             back_to_waiting(claimed, services)
-        elif _needs_slot(claimed) and services.store.slot_is_taken(claimed):
+        elif needs_slot(claimed) and services.store.slot_is_taken(claimed):
             _wait_for_slot(claimed, services)  # nothing is downloaded in vain
         else:
             _submit(job, claimed, services)
-
-
-def _is_paused(batch: Batch, services: Services) -> bool:
-    """Whether nothing but the batch that tries it is submitted to the provider."""
-    pause = services.store.known_pause(batch.provider)
-    return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 
 def _submit(job: Job, claimed: Batch, services: Services) -> None:
@@ -98,14 +90,13 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
     except LimitReached as error:
         services.store.end_pause(row.provider)  # it answers, and takes the key
         _wait_for_room(row, error, services)
+    except Refused as error:
+        refuse_batch(row, error, services)
     except Transient as error:
         logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
         if isinstance(error, Unreachable):
             call_failed(row.provider, str(error), services)
         back_to_waiting(row, services)
-    except Refused as error:
-        services.store.end_pause(row.provider)
-        _refused(row, error, services)
     except OutcomeUnknown as error:
         logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
             "batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error)
@@ -169,16 +160,6 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
     )
 
 
-def slot(batch: Batch, write: Callable[[Batch], Write]) -> list[Write]:
-    """What is written to a batch's slot, where it needs one."""
-    return [write(batch)] if _needs_slot(batch) else []
-
-
-def _needs_slot(batch: Batch) -> bool:
-    """Anthropic offers no key to ask by: creates that are not settled are told apart by their number of requests."""
-    return batch.protocol is Protocol.ANTHROPIC
-
-
 def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
     if _JOB_CHECK in changed.refused:
         logger.info("batch not submitted: its job was stopped", job=batch.job, batch=batch.id)
@@ -214,21 +195,6 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
     logger.info("batch submitted", job=batch.job, batch=batch.id, batch_id=provider_id, requests=batch.requests)
 
 
-def back_to_waiting(
-    batch: Batch, services: Services, *, also: tuple[Write, ...] = (), ticks: int = 1, **changes: Any
-) -> Batch:
-    """Nothing was created: give the share of the limits back, and stand in line again in a while."""
-    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
-    return services.store.move(
-        batch,
-        BatchState.WAITING,
-        also=[Release(batch.ledger, batch.cost), *freed, *also],
-        cost=estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens),
-        due_at=services.now() + ticks * services.settings.tick_seconds,
-        **changes,
-    )
-
-
 def _astray(batch: Batch, error: Exception, services: Services) -> None:
     """There is no such call, or the upload is not there: several are an outage, and a batch does not try for ever."""
     reason = f"its address has no such call ({error}): check base_url in providers.toml"
@@ -238,7 +204,7 @@ def _astray(batch: Batch, error: Exception, services: Services) -> None:
         ticks = min(2**batch.astray, _ASTRAY_TICKS)
         back_to_waiting(batch, services, ticks=ticks, astray=batch.astray + 1, input_file_id=None)
     else:
-        _refused(batch, Refused(status=None, code=ErrorCode.NO_SUCH_CALL), services)
+        end_refused(batch, Refused(status=None, code=ErrorCode.NO_SUCH_CALL), services)
 
 
 def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> None:
@@ -246,28 +212,7 @@ def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> Non
     if error.limit is not None:
         services.store.learn_limit(batch.ledger, error.limit, services.now() + LEARNED_SECONDS)
     if openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
-        _refused(batch, Refused(status=None, code=QUEUE_FULL), services)
+        end_refused(batch, Refused(status=None, code=QUEUE_FULL), services)
     else:
         tick = services.settings.tick_seconds
         back_to_waiting(batch, services, ticks=delay_of(batch.waits + 1, tick) // tick, waits=batch.waits + 1)
-
-
-def _refused(batch: Batch, error: Refused, services: Services) -> None:
-    """The provider will never take it: it is cut in two where it is too large, or its lines end with the reason."""
-    is_too_large = error.status == _TOO_LARGE
-    if is_too_large and batch.requests > 1:
-        # First: cutting takes long, and a worker that dies at it, or may not, leaves nothing in doubt.
-        halve(back_to_waiting(batch, services, input_file_id=None), services)
-        return
-    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
-    code = ErrorCode.REQUEST_TOO_LARGE if is_too_large else error.code
-    logger.error("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code)
-    close_batch(
-        batch,
-        BatchState.FAILED,
-        services,
-        also=(Release(batch.ledger, batch.cost), *freed),
-        failure_code=code or f"http_{error.status}",
-        ended_at=services.now(),
-        due_at=None,
-    )

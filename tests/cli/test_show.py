@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from batchdrop.protocols.refusals import Kind
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 from batchdrop.writes import PART_OF_HOUR, add_retry, reserve
@@ -172,6 +173,19 @@ def test_a_batch_that_has_just_left_the_queue_has_no_place_in_it(
     aws.store.move(left, BatchState.ADMITTED)
     cloud = Cloud(title="", is_local=False, bucket="batchdrop-test", table="batchdrop-jobs", session=boto3.Session())
     assert waits_for(cloud, a_job(), [left]) == []
+
+
+def test_batches_that_were_refused_are_told_with_the_kind(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    aws.store.add(a_job())
+    for number, kind in enumerate((Kind.PASSING, Kind.PASSING, Kind.LINES)):
+        aws.store.add(a_batch(id=f"00000-0-000{number}", refused_as=kind))
+    aws.store.add(a_batch(id="00000-0-0003", state=BatchState.IN_FLIGHT, refused_as=Kind.PASSING))
+    assert json.loads(run("show", "--json").out)["waits_for"][:2] == [
+        "openai refused 1 batch (kind: lines). Retried automatically.",
+        "openai refused 2 batches (kind: passing). Retried automatically.",
+    ]
 
 
 def test_results_that_cannot_be_collected_are_told_with_the_reason(

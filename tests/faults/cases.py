@@ -221,6 +221,11 @@ def _is_create(name: str) -> bool:
 _NO_CREDIT = {"error_code": "insufficient_quota", "message": "Your credit balance is too low to use this API."}
 _BUSY = {"match": "", "fraction": 0.1, "status": 500}
 _EMPTY = {"match": "", "status": 400, "message": _NO_CREDIT["message"]}
+_STORAGE = "File storage is full: 100 GB. Delete files, or send smaller ones. (exceeded your file storage quota)"
+_SPENT = "You have reached your specified API usage limits. You will regain access on 2027-01-01 at 00:00 UTC."
+_BUDGET = {"type": "budget_exceeded", "error_code": "400", "message": "Budget has been exceeded! Max budget: 5.0"}
+_NO_FILE = "Cannot find file file-1, or the project does not have access to it."
+_ODD = "Something here is odd, and nobody has heard of it."
 _INCIDENT = {"fail_batch": "invalid_request", "fail_message": "Cannot find file file-1 or it does not have access."}
 _READ = "its rows are read where they stand"
 _AWS_REPEATS = "AWS' client repeats the call; a write that was done finds its own mark"
@@ -255,6 +260,18 @@ CASES: dict[str, list[Case]] = {
         Case("the key is refused three times, in Latin-1", refused(401, message="Ungültig", charset="latin-1")),
         Case("the key is refused three times, in UTF-16", refused(401, charset="utf-16")),
         Case("no credit, three times", refused(400, type="invalid_request_error", **_NO_CREDIT)),
+        Case("the usage limit is reached, three times (400)", refused(400, message=_SPENT)),
+        Case(
+            "the hard limit is reached, three times (400)", refused(400, message="Billing hard limit has been reached")
+        ),
+        Case('a gateway\'s budget is spent, three times (400, code "400")', refused(400, **_BUDGET)),
+        Case("the file storage is full, three times (400)", refused(400, message=_STORAGE), providers=(OPENAI,)),
+        Case("the file is not known yet, twice (400)", wire("status", code=400, times=2, message=_NO_FILE)),
+        Case("the body is cut on its way, twice (400)", wire("status", code=400, times=2, message="unexpected EOF")),
+        Case("the file is too large (400)", wire("status", code=400, message="File is too large.")),
+        Case("a server takes 300 requests a batch (400)", wire("status", code=400, message="At most 300 requests.")),
+        Case("refused for what nobody knows, twice (400)", wire("status", code=400, times=2, message=_ODD)),
+        Case("request 499 of many is named (400)", wire("status", code=400, times=2, message="requests.499.params")),
     ],
     "While the provider has it": [
         Case("10 % of lines fail for now (500)", goes(failing=_BUSY)),
@@ -264,6 +281,9 @@ CASES: dict[str, list[Case]] = {
         Case("expired with nothing done", goes(expire_fraction=0.0)),
         Case("fails whole: token limit, three times", goes(fail_batch="token_limit_exceeded", times=3), "", (OPENAI,)),
         Case("fails whole: cannot find the file, twice", goes(**_INCIDENT, times=2), "", (OPENAI,)),
+        Case("fails whole: no credit, twice", goes(fail_batch="insufficient_quota", times=2), "", (OPENAI,)),
+        Case("fails whole: file storage full", goes(fail_batch="x", fail_message=_STORAGE), "", (OPENAI,)),
+        Case("fails whole: for what nobody knows, twice", goes(fail_batch="x", times=2), "", (OPENAI,)),
         Case("fails whole: blames line 500", goes(fail_batch="invalid_json_line", fail_line=500), "", (OPENAI,)),
         Case("fails whole, for good", goes(fail_batch="model_not_found"), "its lines end with the reason", (OPENAI,)),
         Case("not known for ten minutes (404)", goes(not_found_after_create=600)),

@@ -38,6 +38,7 @@ _PROVIDERS, _WHOLE, _RULES = (f"{_STEPS}test_{name}.py::" for name in ("provider
 _WIRE = "tests/unit/test_wire.py::"
 _LINES, _KINDS = "tests/unit/test_lines.py::", "tests/unit/test_file_kinds.py::"
 _PAID, _ACCOUNTS = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounts.py::"
+_REFUSED, _TABLE = f"{_STEPS}test_refused.py::", "tests/unit/test_refusals.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -320,7 +321,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a batch that goes back to waiting gives its share of the limits back",
-        "submit.py",
+        "waiting.py",
         "also=[Release(batch.ledger, batch.cost), *freed, *also],",
         "also=[*freed, *also],",
         f"{_RULES}test_a_batch_that_goes_back_to_waiting_gives_its_share_back",
@@ -341,7 +342,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a refusal teaches the limit",
-        "collect.py",
+        "refused.py",
         "if judged.limit is not None:",
         "if False:",
         f"{_REPLACING}test_a_limit_that_a_refusal_tells_makes_smaller_batches",
@@ -732,6 +733,84 @@ MUTATIONS = (
         " or not _is_host(host)",
         " or not host",
         "tests/unit/test_providers_config.py::test_an_address_has_a_host_that_may_exist",
+    ),
+    # Refusals
+    Mutation(
+        "an account's trouble is told by its words, too",
+        "protocols/refusals.py",
+        "if said.startswith(phrases) if of_row else any(phrase in said for phrase in phrases):",
+        "if False:",
+        f"{_REFUSED}test_refusals_that_are_nobodys_fault_end_no_line",
+    ),
+    Mutation(
+        "the row of a line does not pause its provider by what it quotes",
+        "protocols/refusals.py",
+        "if said.startswith(phrases) if of_row else any(phrase in said for phrase in phrases):",
+        "if any(phrase in said for phrase in phrases):",
+        f"{_TABLE}test_a_line_that_quotes_an_empty_account_is_no_empty_account",
+    ),
+    Mutation(
+        "a provider's own rules are read first",
+        "protocols/refusals.py",
+        "        if rule.fits(status, code, said):",
+        "        if False:",
+        f"{_REFUSED}test_rules_in_the_configuration_tell_what_a_servers_refusals_mean",
+    ),
+    Mutation(
+        "the first refusal that nobody knows pauses before anything is cut",
+        "protocols/refusals.py",
+        "        case Kind.LINES if standing.is_first and not standing.is_taken:",
+        "        case Kind.LINES if False:",
+        f"{_REFUSED}test_the_first_refusal_that_nobody_knows_pauses_and_is_tried_again_whole",
+    ),
+    Mutation(
+        "a provider that takes batches is not paused for one that it refuses",
+        "pauses.py",
+        "    if any((each.submitted_at or 0) > since for each in services.store.in_flight(batch.provider)):",
+        "    if False:",
+        f"{_REFUSED}test_a_provider_that_takes_batches_is_not_paused_for_one_that_it_refuses",
+    ),
+    Mutation(
+        "a refused batch is cut before its lines end",
+        "protocols/refusals.py",
+        "Action.END if is_single or (is_hopeless and kind is not Kind.SIZE) else Action.CUT",
+        "Action.END",
+        f"{_REFUSED}test_a_refused_batch_is_cut_until_the_bad_line_stands_alone_and_the_others_are_answered",
+    ),
+    Mutation(
+        "the search for bad lines ends after 64 refused pieces",
+        "protocols/refusals.py",
+        "is_hopeless = standing.refused >= (MOST_SEARCHED if standing.is_taken else MOST_REFUSED)",
+        "is_hopeless = False",
+        f"{_TABLE}test_what_becomes_of_a_refused_batch",
+    ),
+    Mutation(
+        "the request that a refusal names goes alone",
+        "replace.py",
+        "    if named is not None and batch.id.count",
+        "    if False and batch.id.count",
+        f"{_REFUSED}test_a_refusal_that_names_one_request_of_many_ends_only_that_one",
+    ),
+    Mutation(
+        "a server's limit of requests in a batch is learned",
+        "ledgers.py",
+        "        or batch.requests > most_requests\n",
+        "",
+        f"{_REFUSED}test_a_servers_limit_of_requests_in_a_batch_is_learned",
+    ),
+    Mutation(
+        "rounds that make progress are no waits",
+        "refused.py",
+        "        return JudgedFailure(refused=judged.refused)",
+        "        return JudgedFailure(refused=judged.refused, is_final=batch.waits >= 0)",
+        f"{_REFUSED}test_lines_that_were_never_blamed_do_not_end_with_anothers_error",
+    ),
+    Mutation(
+        "the provider's words are without the key",
+        "refused.py",
+        "cut(services.apis.hide_key(batch.provider, words), MAX_WORDS_BYTES)",
+        "cut(words, MAX_WORDS_BYTES)",
+        f"{_REFUSED}test_a_refused_batch_is_cut_until_the_bad_line_stands_alone_and_the_others_are_answered",
     ),
 )
 

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 from batchdrop.ledgers import cost_of, is_too_large, limit_of, most_for
-from batchdrop.protocols.openai import Judgement, judge_failure
+from batchdrop.protocols.openai import Judgement, judge_failures, never_fits
 from batchdrop.protocols.outcome import Failure, told_limit
+from batchdrop.protocols.refusals import Kind
 from batchdrop.providers.answers import refusal
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig
 from batchdrop.records import Ledger
@@ -76,8 +77,8 @@ def test_a_refusal_tells_the_limit(message: str, limit: int | None) -> None:
 
 def test_a_full_queue_waits_and_tells_its_limit() -> None:
     failures = (Failure(code="token_limit_exceeded", message=FULL),)
-    found = [judge_failure(failures, requests=2, tokens=100_000, waits=waits) for waits in (0, 999)]
-    assert found == [Judgement(in_vain=True, limit=90_000)] * 2
+    assert judge_failures(failures, requests=2) == Judgement(kind=Kind.QUEUE, limit=90_000)
+    assert not any(never_fits(90_000, requests=2, tokens=100_000, waits=waits) for waits in (0, 999))
 
 
 @pytest.mark.parametrize(
@@ -91,9 +92,9 @@ def test_a_full_queue_waits_and_tells_its_limit() -> None:
 def test_one_line_that_always_finds_the_queue_full_is_tried_and_then_ends(
     message: str, tokens: int, tries: int
 ) -> None:
-    failures = (Failure(code="token_limit_exceeded", message=message),)
-    found = [judge_failure(failures, requests=1, tokens=tokens, waits=waits).in_vain for waits in range(30)]
-    assert (found.index(False) + 1, found[tries:]) == (tries, [False] * (30 - tries))
+    limit = told_limit(message)
+    found = [never_fits(limit, requests=1, tokens=tokens, waits=waits) for waits in range(30)]
+    assert (found.index(True) + 1, found[tries:]) == (tries, [True] * (30 - tries))
 
 
 @pytest.mark.parametrize(("waits", "most"), [(0, 2_000_000), (1, 1_000_000), (5, 62_500), (99, 62_500)])

@@ -48,6 +48,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     code: str | None = None
     message: str = ""
     status: int | None = None
+    type: str | None = None
 
 
 def is_something(raw: Raw) -> bool:
@@ -216,9 +217,11 @@ def said(raw: Raw) -> Said:
     if not fields:
         return Said(message=text(raw) or "")
     code = fields.get("code", NULL)
-    named = text(code) or text(fields.get("type", NULL))
+    kind = text(fields.get("type", NULL))
+    named = text(code) or kind
     return Said(
         code=named and named[:_LONGEST_CODE],
         message=text(fields.get("message", NULL)) or text(fields.get("detail", NULL)) or "",
         status=None if text(code) else whole(code),
+        type=kind and kind[:_LONGEST_CODE],
     )

@@ -1,5 +1,6 @@
 """OpenAI's batch protocol: endpoints, the checks of a request, and what a result line says."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Annotated
@@ -22,7 +23,6 @@ from batchdrop.protocols.loose import (
 )
 from batchdrop.protocols.outcome import (
     EMPTY_ANSWER,
-    QUEUE_FULL,
     Answer,
     Failure,
     Outcome,
@@ -30,6 +30,7 @@ from batchdrop.protocols.outcome import (
     retryable_status,
     told_limit,
 )
+from batchdrop.protocols.refusals import Kind, RefusalRule, classify, parse_request_limit
 from batchdrop.protocols.rules import Body, LineProblem, array, read_body, refuse_no_messages, refuse_what_is_the_sdks
 from batchdrop.results import ErrorCode, Response, ResultError
 
@@ -197,36 +198,42 @@ class _UsualLine(msgspec.Struct, gc=False):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch that failed as a whole means for its requests: `refused` ones end, `in_vain` the others go again.
+    """What a batch that failed as a whole means for its requests.
 
-    `limit` is how many enqueued tokens there may be, if a refusal told it.
+    Attributes:
+        kind: What it failed for, those requests aside that it blames.
+        refused: The requests that it blames; they end.
+        limit: How many enqueued tokens there may be, if a refusal told it.
+        most_requests: How many requests a batch may hold, if a refusal told it.
     """
 
+    kind: Kind
     refused: tuple[Failure, ...] = ()
-    in_vain: bool
     limit: int | None = None
+    most_requests: int | None = None
 
 
-_WAITS = frozenset({QUEUE_FULL, "too_many_tasks", "rate_limit_exceeded"})
-_INCIDENTS = frozenset({"server_error", "internal_error", "internal_server_error", "timeout", "service_unavailable"})
-_FILE_WORDS = ("cannot find file", "does not have access", "file not found", "no such file")
-_OF_ALL = frozenset({"model_not_found", "mismatched_model", "invalid_url", "invalid_endpoint", "invalid_model"})
 _INCIDENT_TRIES = 5
 _ROOM_TRIES = 24  # about a day: from the seventh on they are an hour apart
+_BLAMING = frozenset({Kind.LINES, Kind.SIZE})
+_FIRST_KINDS = (Kind.ACCOUNT, Kind.QUEUE, Kind.PASSING, Kind.SIZE, Kind.BATCH)  # what speaks louder than the rest
 
 
-def judge_failure(failures: tuple[Failure, ...], *, requests: int, tokens: int, waits: int) -> Judgement:
-    """Whose fault a failed batch was; the set of codes is open, and what is not known is final.
-
-    A batch has one model and one endpoint: a code about them speaks of all its lines, whichever line it names.
-    """
-    refused = tuple(each for each in failures if each.line and each.line <= requests and each.code not in _OF_ALL)
-    if refused:
-        return Judgement(refused=refused, in_vain=waits < _INCIDENT_TRIES)
-    if any(failure.code in _WAITS for failure in failures):
-        limit = next(filter(None, (told_limit(failure.message) for failure in failures)), None)
-        return Judgement(in_vain=not never_fits(limit, requests=requests, tokens=tokens, waits=waits), limit=limit)
-    return Judgement(in_vain=waits < _INCIDENT_TRIES and any(_is_incident(failure) for failure in failures))
+def judge_failures(failures: tuple[Failure, ...], *, requests: int, own: Sequence[RefusalRule] = ()) -> Judgement:
+    """Whose fault a failed batch was; the set of codes is open."""
+    kinds = [classify(None, each.code, each.message, own) for each in failures]
+    kind = next((each for each in _FIRST_KINDS if each in kinds), Kind.LINES)
+    refused = tuple(
+        each
+        for each, its in zip(failures, kinds, strict=True)
+        if its in _BLAMING and each.line and each.line <= requests and kind is not Kind.ACCOUNT
+    )
+    return Judgement(
+        kind=kind,
+        refused=refused,
+        limit=next(filter(None, (told_limit(each.message) for each in failures)), None),
+        most_requests=next(filter(None, (parse_request_limit(each.message) for each in failures)), None),
+    )
 
 
 def never_fits(limit: int | None, *, requests: int, tokens: int, waits: int) -> bool:
@@ -236,11 +243,6 @@ def never_fits(limit: int | None, *, requests: int, tokens: int, waits: int) -> 
     """
     is_larger = limit is not None and tokens > limit
     return requests == 1 and waits >= (_INCIDENT_TRIES if is_larger else _ROOM_TRIES)
-
-
-def _is_incident(failure: Failure) -> bool:
-    message = failure.message.lower()
-    return failure.code in _INCIDENTS or any(words in message for words in _FILE_WORDS)
 
 
 def refused_line(custom_id: str, failure: Failure) -> bytes:

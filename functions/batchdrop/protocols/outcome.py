@@ -56,17 +56,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finish_reason: str | None
 
 
-_ACCOUNT_CODES = frozenset({"authentication_error", "billing_error", "invalid_api_key", "insufficient_quota"})
-
-
-def is_account_error(code: str | None, message: str) -> bool:
-    """Whether the account was refused (no credit, a bad key), which is nobody's line.
-
-    An empty account says so with other codes too: "Your credit balance is too low" is an `invalid_request_error`.
-    """
-    return code in _ACCOUNT_CODES or message.lower().startswith("your credit balance is too low")
-
-
 def told_limit(message: str) -> int | None:
     """How many enqueued tokens an account may have, where a refusal says so ("Limit: 90,000 enqueued tokens.")."""
     found = _LIMIT.search(message)

@@ -1,14 +1,23 @@
 """What both protocols share of reading a provider's answers: statuses into our errors, streams that are cut."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from batchdrop.errors import AccountRefused, LimitReached, NoSuchCall, Refused, Transient, Unreachable
-from batchdrop.protocols.loose import said, transcode_to_utf8
-from batchdrop.protocols.outcome import QUEUE_FULL, is_account_error, told_limit
+from batchdrop.errors import (
+    AccountRefused,
+    LimitReached,
+    NoSuchCall,
+    Refused,
+    RefusedForNow,
+    Transient,
+    Unreachable,
+)
+from batchdrop.protocols.loose import Said, said, transcode_to_utf8
+from batchdrop.protocols.outcome import QUEUE_FULL, told_limit
+from batchdrop.protocols.refusals import Kind, RefusalRule, classify
 from batchdrop.providers.api import Missing, Undecodable
 from batchdrop.providers.encodings import BadEncodingError, UnknownEncodingError, decode, parse_encodings
 
@@ -16,43 +25,69 @@ if TYPE_CHECKING:
     import httpx2
 
 _STREAM_ATTEMPTS = 5
-_ACCOUNT_STATUSES = frozenset({401, 402, 403})
+_KEY_STATUSES = frozenset({401, 403})
+_PAYMENT_REQUIRED = 402
+_TIMEOUTS = frozenset(
+    {"timeout", "timeout_error", "request_timeout", "gateway_timeout", "Timeout"}
+)  # the last: LiteLLM
+_MONEY = ("credit", "billing", "quota", "budget", "usage limits", "not active")
 _LATER_STATUSES = frozenset({408, 409, 425, 429})
 _REDIRECTIONS = range(300, 400)
 _PARTIAL = 206
 _NOT_FOUND, _NOT_ALLOWED, _SERVER_ERROR = 404, 405, 500
 
 
-def is_undecided(status: int) -> bool:
-    """Whether a create with this status may have happened all the same."""
-    return status >= _SERVER_ERROR or status in {408, 409}
+def is_undecided(status: int, body: bytes) -> bool:
+    """Whether a create with this status may have happened all the same: a gateway says so with a 400, too."""
+    return status >= _SERVER_ERROR or status in {408, 409} or _read(body).code in _TIMEOUTS
 
 
-def refusal(status: int, body: bytes) -> Exception:
+def _read(body: bytes) -> Said:
+    return said(Raw(transcode_to_utf8(body)))
+
+
+def refusal(status: int, body: bytes, own: Sequence[RefusalRule] = ()) -> Exception:
     """The error of ours that an HTTP error status means.
 
-    The provider's own text may quote a key or a prompt: no error holds it.
+    The provider's own text may quote a key or a prompt: no error shows it.
+
+    Args:
+        status: The status.
+        body: What came with it.
+        own: The provider's rules in `providers.toml`.
     """
-    error = said(Raw(transcode_to_utf8(body)))
-    code, text = error.code, error.message or f"status {status}"
+    error = _read(body)
+    is_status = (error.code or "").isdigit()  # LiteLLM writes "400", and the type tells
+    code, words = (error.type or error.code) if is_status else error.code, error.message
     summary = f"{status} {code}" if code else str(status)
     if status in _REDIRECTIONS:
         return AccountRefused(f"it redirects ({summary}), and the key is sent to base_url only")
-    if status not in _ACCOUNT_STATUSES and is_account_error(code, text):
-        return AccountRefused(f"no credit ({summary})")
-    if status in _ACCOUNT_STATUSES:
-        return AccountRefused(f"the key was refused ({summary})")
+    kind = classify(status, code, words, own)
+    if kind is Kind.ACCOUNT:
+        return AccountRefused(_account_trouble(status, code, words, summary))
     if status == _NOT_FOUND:
         return Missing(summary)
-    if status >= _SERVER_ERROR or status in _LATER_STATUSES or code == QUEUE_FULL:
-        return _passing(status, code, summary, text)
-    return (NoSuchCall if status == _NOT_ALLOWED else Refused)(status=status, code=code)
+    if status >= _SERVER_ERROR or status in _LATER_STATUSES or kind is Kind.QUEUE:
+        return _passing(status, code, summary, words)
+    meant = NoSuchCall if status == _NOT_ALLOWED else RefusedForNow if kind is Kind.PASSING else Refused
+    return meant(status=status, code=code, kind=kind, words=words)
 
 
-def _passing(status: int, code: str | None, summary: str, text: str) -> Transient:
+def _passing(status: int, code: str | None, summary: str, words: str) -> Transient:
     if code == QUEUE_FULL:
-        return LimitReached(summary, limit=told_limit(text))
+        return LimitReached(summary, limit=told_limit(words))
     return Unreachable(summary) if status >= _SERVER_ERROR else Transient(summary)
+
+
+def _account_trouble(status: int, code: str | None, words: str, summary: str) -> str:
+    """Why an account is refused, in words of ours."""
+    trouble = f"{code} {words}".lower()
+    if "storage" in trouble:
+        return f"its file storage is full ({summary}): delete files there"
+    if status in _KEY_STATUSES:
+        return f"the key was refused ({summary})"
+    is_money = status == _PAYMENT_REQUIRED or any(each in trouble for each in _MONEY)
+    return f"{'no credit' if is_money else 'the account was refused'} ({summary})"
 
 
 def whole_stream(

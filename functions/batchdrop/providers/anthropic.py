@@ -62,6 +62,7 @@ class AnthropicBatches:
             or anthropic.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name = provider.name
+        self._own_refusals = provider.refusals
 
     def _headers(self, version: str | None) -> dict[str, str]:
         version = version or DEFAULT_VERSION
@@ -90,9 +91,9 @@ class AnthropicBatches:
             )
             return self._id(answer.content)
         except anthropic.APIStatusError as error:
-            if is_undecided(error.status_code):
+            if is_undecided(error.status_code, error.response.content):
                 raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
-            raise refusal(error.status_code, error.response.content) from None
+            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
         except (anthropic.AnthropicError, httpx2.HTTPError, Transient) as error:
             raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
 
@@ -196,7 +197,7 @@ class AnthropicBatches:
         try:
             yield
         except anthropic.APIStatusError as error:
-            raise refusal(error.status_code, error.response.content) from None
+            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
             raise Unreachable(f"{self._name} does not answer: {type(error).__name__}") from None
 

@@ -141,6 +141,11 @@ class Apis:
         config = self._providers[provider]
         return account_id(config, self._keys.key(config))
 
+    def hide_key(self, provider: str, text: str) -> str:
+        """What a provider said, without the key that it was called with."""
+        made = self._made.get(provider)
+        return text.replace(made[0].value, "[key]") if made is not None else text
+
     def renew(self, provider: str) -> bool:
         """Read the key again after a refusal; True when it is another one now."""
         made = self._made.pop(provider, None)

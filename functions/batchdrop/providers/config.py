@@ -16,6 +16,7 @@ import msgspec
 
 from batchdrop.errors import AccountRefused, ConfigError
 from batchdrop.protocols.claude_models import RuleChanges
+from batchdrop.protocols.refusals import RefusalRule
 from batchdrop.providers.headers import what_is_wrong
 from batchdrop.texts import cut
 
@@ -118,6 +119,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         claude_models: By shell pattern of models, what they take otherwise than our table of Claude's models says.
         window_hours: How long a batch may take at it, in hours: two more, and it is cancelled as overdue.
         completion_window: What a create asks for (protocol openai).
+        refusals: What this server's refusals mean, where batchdrop does not know its codes and words; read first.
     """
 
     protocol: Protocol
@@ -134,6 +136,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     completion_window: _Window = "24h"
     endpoints: dict[_Pattern, Annotated[tuple[_Endpoint, ...], msgspec.Meta(min_length=1)]] = {}
     limits: Limits = Limits()
+    refusals: tuple[RefusalRule, ...] = ()
     name: str = ""
 
 
@@ -261,6 +264,9 @@ def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None
     for name, value in provider.headers.items():
         is_twice = [each.lower() for each in provider.headers].count(name.lower()) > 1
         problems[f"headers.{name}"] = "it is there twice" if is_twice else what_is_wrong(name, value)
+    for number, rule in enumerate(provider.refusals):
+        if rule.status is None and not rule.code and not rule.words:
+            problems[f"refusals[{number}]"] = 'it needs "status", "code" or "words": it would fit every refusal'
     for key, protocol in _ONLY.items():
         if key in given and protocol is not provider.protocol:
             problems[key] = f"only the protocol {protocol} has it"

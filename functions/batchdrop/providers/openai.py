@@ -73,6 +73,7 @@ class OpenAIBatches:
             http_client=http_client or openai.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name, self._window = provider.name, provider.completion_window
+        self._own_refusals = provider.refusals
 
     def upload(self, requests: Path, *, name: str) -> str:
         with requests.open("rb") as file, self._translated():
@@ -100,9 +101,9 @@ class OpenAIBatches:
             )
             return self._id(answer.content)
         except openai.APIStatusError as error:
-            if is_undecided(error.status_code):
+            if is_undecided(error.status_code, error.response.content):
                 raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
-            raise refusal(error.status_code, error.response.content) from None
+            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
         except (openai.APIError, httpx2.HTTPError, Transient) as error:
             raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
 
@@ -213,7 +214,7 @@ class OpenAIBatches:
         try:
             yield
         except openai.APIStatusError as error:
-            raise refusal(error.status_code, error.response.content) from None
+            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
         except (openai.APIError, httpx2.HTTPError) as error:
             raise Unreachable(f"{self._name} does not answer: {type(error).__name__}") from None
 

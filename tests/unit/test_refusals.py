@@ -1,0 +1,187 @@
+"""What a provider's refusal means, and what becomes of the batch: the table, line by line."""
+
+import pytest
+from batchdrop.protocols.openai import judge_failures
+from batchdrop.protocols.outcome import Failure
+from batchdrop.protocols.refusals import (
+    MOST_REFUSED,
+    MOST_SEARCHED,
+    PASSING_TRIES,
+    Action,
+    Kind,
+    RefusalRule,
+    Standing,
+    classify,
+    decide,
+    named_request,
+    parse_request_limit,
+)
+
+INVALID = "invalid_request_error"
+SPENT = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
+NO_CREDIT = "Your credit balance is too low to access the Anthropic API."
+STORAGE = "File storage is full: 100 GB. Delete files, or send smaller ones. (exceeded your file storage quota)"
+NO_FILE = "Cannot find file file-1, or the project does not have access to it."
+CUT_BODY = "We could not parse the JSON body of your request. (HINT: This likely means …)"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words", "kind"),
+    [
+        (400, INVALID, STORAGE, Kind.ACCOUNT),
+        (400, INVALID, SPENT, Kind.ACCOUNT),
+        (400, INVALID, NO_CREDIT, Kind.ACCOUNT),
+        (400, "billing_hard_limit_reached", "Billing hard limit has been reached", Kind.ACCOUNT),
+        (400, None, "Billing hard limit has been reached", Kind.ACCOUNT),
+        (400, "budget_exceeded", "Budget has been exceeded! Current cost: 7, Max budget: 5", Kind.ACCOUNT),
+        (400, "BUDGET_EXCEEDED", "", Kind.ACCOUNT),
+        (429, "insufficient_quota", "You exceeded your current quota, please check your plan.", Kind.ACCOUNT),
+        (401, None, "", Kind.ACCOUNT),
+        (402, "anything", "", Kind.ACCOUNT),
+        (400, "token_limit_exceeded", "", Kind.QUEUE),
+        (429, "rate_limit_exceeded", "Too many requests per minute.", Kind.QUEUE),
+        (400, INVALID, NO_FILE, Kind.PASSING),
+        (400, "invalid_request", "No such file: file-1", Kind.PASSING),
+        (400, None, CUT_BODY, Kind.PASSING),
+        (400, None, "unexpected end of JSON input", Kind.PASSING),
+        (None, "server_error", "", Kind.PASSING),
+        (413, None, "", Kind.SIZE),
+        (400, INVALID, "File is too large.", Kind.SIZE),
+        (400, INVALID, "A batch may hold at most 1,000 requests.", Kind.SIZE),
+        (400, INVALID, "Too many requests in this batch.", Kind.SIZE),
+        (400, "model_not_found", "The project does not have access to this model.", Kind.BATCH),
+        (400, "mismatched_model", "", Kind.BATCH),
+        (400, INVALID, "max_tokens is too large: 999999.", Kind.LINES),
+        (400, INVALID, "requests.17.params.max_tokens: Field required", Kind.LINES),
+        (422, None, "", Kind.LINES),
+        (None, None, "", Kind.LINES),
+    ],
+)
+def test_the_kind_of_a_refusal(status: int | None, code: str | None, words: str, kind: Kind) -> None:
+    assert classify(status, code, words) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "kind"),
+    [
+        ("insufficient_quota", "", Kind.ACCOUNT),
+        ("invalid_request_error", NO_CREDIT, Kind.ACCOUNT),
+        ("invalid_request_error", f"The prompt is odd: {NO_CREDIT}", Kind.LINES),
+        ("invalid_value", f"Invalid value: '{SPENT}'", Kind.LINES),
+        ("invalid_value", "At most 100 lines may be given.", Kind.LINES),
+    ],
+)
+def test_a_line_that_quotes_an_empty_account_is_no_empty_account(code: str, words: str, kind: Kind) -> None:
+    assert classify(None, code, words, of_row=True) is kind
+
+
+def test_a_provider_has_rules_of_its_own_that_are_read_first() -> None:
+    own = (
+        RefusalRule(kind=Kind.ACCOUNT, code="team_frozen"),
+        RefusalRule(kind=Kind.PASSING, status=400, words="Warming UP"),
+        RefusalRule(kind=Kind.LINES, words="file is too large"),
+        RefusalRule(kind=Kind.ACCOUNT),
+    )
+    assert classify(400, "TEAM_frozen", "", own) is Kind.ACCOUNT
+    assert classify(400, None, "the pool is warming up", own) is Kind.PASSING
+    assert classify(422, None, "the pool is warming up", own) is Kind.LINES
+    assert classify(400, None, "The file is too large.", own) is Kind.LINES
+    assert classify(400, None, "anything", own) is Kind.LINES
+
+
+def standing(requests: int = 2, **known: int) -> Standing:
+    return Standing(requests=requests, **known)  # type: ignore[arg-type]  # True and False among them
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "action"),
+    [
+        (Kind.ACCOUNT, standing(), Action.PAUSE),
+        (Kind.ACCOUNT, standing(1, refused=999), Action.PAUSE),
+        (Kind.QUEUE, standing(), Action.WAIT),
+        (Kind.PASSING, standing(1), Action.WAIT),
+        (Kind.PASSING, standing(tries=PASSING_TRIES - 1), Action.WAIT),
+        (Kind.PASSING, standing(tries=PASSING_TRIES), Action.CUT),
+        (Kind.PASSING, standing(1, tries=PASSING_TRIES), Action.END),
+        (Kind.SIZE, standing(), Action.CUT),
+        (Kind.SIZE, standing(refused=MOST_REFUSED), Action.CUT),
+        (Kind.SIZE, standing(1), Action.END),
+        (Kind.BATCH, standing(), Action.END),
+        (Kind.LINES, standing(is_first=True), Action.PAUSE),
+        (Kind.LINES, standing(1, is_first=True), Action.PAUSE),
+        (Kind.LINES, standing(is_first=True, is_taken=True), Action.CUT),
+        (Kind.LINES, standing(), Action.CUT),
+        (Kind.LINES, standing(1), Action.END),
+        (Kind.LINES, standing(refused=MOST_REFUSED - 1), Action.CUT),
+        (Kind.LINES, standing(refused=MOST_REFUSED), Action.END),
+        (Kind.LINES, standing(refused=MOST_SEARCHED - 1, is_taken=True), Action.CUT),
+        (Kind.LINES, standing(refused=MOST_SEARCHED, is_taken=True), Action.END),
+    ],
+)
+def test_what_becomes_of_a_refused_batch(kind: Kind, known: Standing, action: Action) -> None:
+    assert decide(kind, known) is action
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        ("A batch may hold at most 1000 requests.", 1_000),
+        ("The batch exceeds the maximum of 1,000 requests", 1_000),
+        ("20,000 lines were sent, up to 1,000 lines are taken", 1_000),
+        ("limited to 500 entries", 500),
+        ("Maximum number of requests per batch is 8.", 8),
+        ("max_requests_per_batch: 250", 250),
+        ("requests_per_batch must be at most 250 requests", 250),
+        ("at most 1000 requests per minute", None),
+        ("at most 1000 requests a day", None),
+        ("at most 0 requests", None),
+        ("File is too large.", None),
+        ("at most " + "9" * 50 + " requests", None),
+        ("", None),
+    ],
+)
+def test_a_refusal_tells_how_many_requests_a_batch_may_hold(words: str, limit: int | None) -> None:
+    assert parse_request_limit(words) == limit
+
+
+@pytest.mark.parametrize(
+    ("words", "position"),
+    [
+        ("requests.17.params.max_tokens: Field required", 17),
+        ("requests[3].params: bad", 3),
+        ('custom_id "test-0123-5" is odd', 5),
+        ('custom_id "another-5" is odd', None),
+        ("Line 4 is not JSON", 3),
+        ("line 0 is not JSON", None),
+        ("requests.17.params, requests.18.params", None),
+        ("requests.20.params", None),
+        ("requests.999999999.params", None),
+        ("the body is odd", None),
+        ("", None),
+    ],
+)
+def test_a_refusal_names_one_request(words: str, position: int | None) -> None:
+    assert named_request(words, requests=20, custom_ids="test-0123-") == position
+
+
+@pytest.mark.parametrize(
+    ("failures", "kind", "lines"),
+    [
+        ([("invalid_json_line", "", 2)], Kind.LINES, [2]),
+        ([("invalid_json_line", "", 2), ("invalid_json_line", "", 4)], Kind.LINES, [2, 4]),
+        ([("invalid_json_line", "", 99)], Kind.LINES, []),
+        ([("model_not_found", "", 1)], Kind.BATCH, []),
+        ([("insufficient_quota", "", 1)], Kind.ACCOUNT, []),
+        ([("invalid_json_line", "", 1), ("invalid_request", NO_CREDIT, None)], Kind.ACCOUNT, []),
+        ([("invalid_request", NO_FILE, None)], Kind.PASSING, []),
+        ([("invalid_request", STORAGE, None)], Kind.ACCOUNT, []),
+        ([("never_heard_of", "", None)], Kind.LINES, []),
+        ([], Kind.LINES, []),
+    ],
+)
+def test_whose_fault_a_failed_batch_was(
+    failures: list[tuple[str, str, int | None]], kind: Kind, lines: list[int]
+) -> None:
+    said = tuple(Failure(code=code, message=message, line=line) for code, message, line in failures)
+    judged = judge_failures(said, requests=5)
+    assert (judged.kind, [each.line for each in judged.refused]) == (kind, lines)
