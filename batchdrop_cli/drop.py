@@ -14,7 +14,9 @@ from batchdrop.intake import is_job
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
+from batchdrop.store import DropClaim
 from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 PART_BYTES = 8 * 1024 * 1024  # what boto3 and the aws command take, so that their uploads have the same ETag
 _READ_BYTES = 1024 * 1024
 _OBJECT_WRITES = ("PutObject", "CopyObject", "CompleteMultipartUpload")  # each answers the version that it wrote
+_SLOWEST_UPLOAD = 500_000  # bytes a second: a command that died holds its claim no longer than that would take
 _INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its event
 
 _DAYS = 31  # a job ends within 30 days by default
@@ -115,6 +118,62 @@ def same_running(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
     their keys.
     """
     return _at_key(cloud, key, print_) or _among(recent(cloud.store, days=_DAYS, limit=_JOBS), print_)
+
+
+@contextmanager
+def only_drop(cloud: Cloud, key: str, print_: Fingerprint, *, again: bool) -> Iterator[list[str]]:
+    """Be the only command that drops these bytes; what it drops, the caller appends: the job's id.
+
+    A look at what is running misses what begins at the same moment: of two, one finds the other's claim. With `again`
+    nobody is asked.
+
+    Raises:
+        Mistake: They are running already, or another command drops them now.
+    """
+    dropped: list[str] = []
+    claim = None if again else _claim(cloud, print_)
+    try:
+        running = None if again else same_running(cloud, key, print_)
+        if running is not None:
+            raise running_already(cloud, running)
+        yield dropped
+    finally:
+        if claim is not None:
+            cloud.store.end_drop(claim, dropped[0] if dropped else None, _INTAKE_SECONDS)
+
+
+def _claim(cloud: Cloud, print_: Fingerprint) -> DropClaim | None:
+    """The claim; None for who may not write to the table, and has to do with the look."""
+    digest = "-".join(sorted(print_.etags))
+    seconds = _INTAKE_SECONDS + print_.bytes // _SLOWEST_UPLOAD
+    try:
+        claim = cloud.store.claim_drop(digest, seconds)
+        if claim.job is not None and _is_over(cloud, claim.job):
+            claim = cloud.store.claim_drop(digest, seconds, after=claim.job)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDeniedException":
+            raise
+        return None
+    if claim.is_held:
+        return claim
+    if claim.job is not None:
+        raise running_already(cloud, claim.job)
+    raise Mistake(
+        "Another command is dropping the same bytes just now. To drop them a second time all the same, and pay again: "
+        "--again"
+    )
+
+
+def _is_over(cloud: Cloud, job_id: str) -> bool:
+    job = cloud.store.job(job_id)
+    return job is not None and job.state in TERMINAL_JOBS
+
+
+def running_already(cloud: Cloud, job_id: str) -> Mistake:
+    return Mistake(
+        f"The same bytes are running already as job {job_id}. See: {cloud.command(f'show {job_id}')} - "
+        "to send them again, and pay again: --again"
+    )
 
 
 def _among(jobs: Iterable[Job], print_: Fingerprint) -> str | None:

@@ -199,14 +199,10 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
 def drop_file(cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[str, str] | None = None) -> str:
     """Upload a file unless the same bytes are running; the id of its job."""
     fingerprint = drop.fingerprint(file)
-    running = None if again else drop.same_running(cloud, key, fingerprint)
-    if running is not None:
-        raise Mistake(
-            f"The same bytes are running already as job {running}. See: {cloud.command(f'show {running}')} - "
-            "to send them again, and pay again: --again"
-        )
-    with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
-        job_id = drop.upload(cloud, file, key, progressed, metadata)
+    with drop.only_drop(cloud, key, fingerprint, again=again) as dropped:
+        with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
+            job_id = drop.upload(cloud, file, key, progressed, metadata)
+        dropped.append(job_id)
     note(f"Dropped {file} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 

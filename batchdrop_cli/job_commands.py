@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from batchdrop.files import is_job_id
 from batchdrop.records import Job
-from batchdrop.states import TERMINAL_JOBS, JobState
+from batchdrop.states import TERMINAL_JOBS
 from cyclopts import Parameter
 
 from batchdrop_cli import fetch, jobs, merge, report
@@ -107,7 +107,7 @@ def results(
     if found.state not in TERMINAL_JOBS:
         see = cloud.command(f"show {found.id}")
         raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
-    if with_retries and found.state is not JobState.FAILED:
+    if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
         return _merge(cloud, found, output, csv=csv)
     return tell_and_fetch(cloud, found, output, csv=csv)
 

@@ -335,6 +335,8 @@ def paused(provider: str, reason: str, options: str = "") -> str:
 
 def read_manifest(cloud: Cloud, job: Job) -> Manifest:
     """The manifest of a job that is over."""
+    if job.manifest_key is None and job.state in TERMINAL_JOBS:
+        raise Mistake(f"Job {job.id} failed, and not even its manifest could be written: {job.reason}")
     if job.manifest_key is None:
         raise Mistake(f"Job {job.id} is {job.state} and has no manifest yet. Repeat the command in a moment.")
     return msgspec.json.decode(cloud.files.get(job.manifest_key), type=Manifest)

@@ -19,7 +19,7 @@ from batchdrop.files import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, is_compr
 from batchdrop.lines import MAX_LINE_BYTES
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
-from batchdrop.states import TERMINAL_JOBS, JobState
+from batchdrop.states import TERMINAL_JOBS
 from batchdrop.store import Store
 
 from batchdrop_cli import drop, jobs, merge
@@ -103,7 +103,7 @@ def _of_finished(cloud: Cloud, job: Job) -> Manifest:
         see = cloud.command(f"show {job.id}")
         raise Mistake(f"Job {job.id} is {job.state}: retry it when it is over. See: {see}")
     manifest = jobs.read_manifest(cloud, job)
-    if job.state is JobState.FAILED:
+    if manifest.counts is None:
         raise Mistake(f"Job {job.id} failed as a whole: {manifest.reason} Mend that, and drop the file again.")
     return manifest
 

@@ -16,9 +16,9 @@ PERIOD = cdk.Duration.minutes(5)
 TICKS_BETWEEN_TRIES = 5  # of a paused provider, whose alarm stays on meanwhile
 
 ALERTS = {
-    Alert.UNIT_FAILED: 'Units failed that come again; the functions\' logs say which, under "unit failed" or "unit not '
-    'healed".',
-    Alert.DEAD_LETTER: "Messages failed too often, or an event could not be delivered; they were sent again.",
+    Alert.UNIT_FAILED: 'Units failed that come again; the functions\' logs say which, under "unit failed".',
+    Alert.DEAD_LETTER: "Messages failed too often, or an event could not be delivered; they were sent again, or "
+    "dropped after about four days.",
     Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit), or does not answer, or its address has no "
     "batches: nothing is submitted to it meanwhile; the event Provider Paused says why.",
     Alert.DOUBT_LASTS: "A create stays in doubt: the provider does not list its batches, or its key was changed: put "
@@ -26,7 +26,8 @@ ALERTS = {
     Alert.LEDGER_OFF: "A ledger did not say what its batches hold, and was set right; the log says which.",
     Alert.BATCH_GIVEN_UP: "A provider never ended a batch: its lines end with provider_stuck; it may still charge.",
     Alert.BATCH_DUPLICATE: "A create arrived after it had been given up: the event Duplicate Batch says what it cost.",
-    Alert.JOB_GIVEN_UP: "A job could not be put together by its greatest age; its manifest says where its answers are.",
+    Alert.JOB_GIVEN_UP: "A unit of a job failed each time, or a job was not put together by its greatest age; its "
+    "manifest's reason says where to look, and where its answers are.",
 }
 
 

@@ -58,14 +58,21 @@ def _manifest() -> Schema:
     _always_written(structs)
     _over_only(structs)
     structs["Manifest"]["properties"]["schema"] = {"const": SCHEMA}
-    failed = {"counts": _NULL, "input": _lines(_NULL), "files": _files(_NULL)}
-    failed["files"]["properties"]["results"] = {"maxItems": 0}
+    ended = {"enum": ["FAILED", "CANCELLED"]}  # a cancelled job may have no results either: its plan failed
+    empty = {"status": ended, "counts": _NULL, "input": _lines(_NULL), "files": _files(_NULL)}
+    empty["files"]["properties"]["results"] = {"maxItems": 0}
     whole = {"counts": _OBJECT, "input": _lines({"type": "integer"}), "files": _files(_OBJECT)}
     whole["files"]["properties"]["results"] = {"minItems": 1}
     structs["Manifest"] |= {
-        "if": {"properties": {"status": {"const": "FAILED"}}},
-        "then": {"properties": {**failed, "reason": {"type": "string"}}},
+        "if": {"properties": {"counts": _NULL}},
+        "then": {"properties": {**empty, "reason": {"type": "string"}}},
         "else": {"properties": whole},
+        "allOf": [
+            {
+                "if": {"properties": {"status": {"const": "FAILED"}}},
+                "then": {"properties": {"reason": {"type": "string"}}},
+            }
+        ],
     }
     return schema
 

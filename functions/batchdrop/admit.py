@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 from msgspec.structs import replace
 
 from batchdrop.errors import NotMyTurn
+from batchdrop.guards import failure_of, guard
 from batchdrop.ledgers import cost_of, is_too_large, limit_of
 from batchdrop.pauses import pause_ends
 from batchdrop.records import Batch, Ledger
@@ -37,8 +38,10 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
     ledgers = services.store.ledgers(provider)
     tries = pause.until if pause else 0
     admission = _Admission(provider, ledgers, waiting, services, tries=tries)
-    turns = in_turn(waiting, ledgers, by_priority=not tries)
-    return sum(admission.admit(due) for due in takewhile(lambda _: has_time(), turns))
+    for due in takewhile(lambda _: has_time(), in_turn(waiting, ledgers, by_priority=not tries)):
+        with guard("admit", failed=failure_of(due, services), job=due.job, unit=due.sk):
+            admission.admit(due)
+    return admission.admitted
 
 
 def in_turn(waiting: Iterable[Due], ledgers: Mapping[str, Ledger], *, by_priority: bool = True) -> list[Due]:
@@ -82,10 +85,11 @@ class _Admission:
         self._running: dict[str, bool] = {}
         self._rounds: dict[tuple[str, int], int] = {}
         self._begun: dict[int, int] = {}
+        self.admitted = 0
 
-    def admit(self, due: Due) -> bool:
+    def admit(self, due: Due) -> None:
         if due.ledger in self._full or not self._runs(due.job) or due.round > self._round(due.job, due.split):
-            return False
+            return
         ledger = self._ledgers.get(due.ledger) or Ledger(name=due.ledger)
         now = self._services.now()
         limit = limit_of(self._provider, ledger, now)
@@ -95,11 +99,10 @@ class _Admission:
         batch = self._services.store.batch(due.job, due.batch) if has_room or needed > limit else None
         if batch is not None and is_too_large(batch, self._provider, ledger, now):
             self._replace(batch)
-            return False
-        if has_room:
-            return self._take(batch, ledger, cost, limit)
-        self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
-        return False
+        elif has_room:
+            self.admitted += self._take(batch, ledger, cost, limit)
+        else:
+            self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
 
     def _replace(self, batch: Batch) -> None:
         """Send a batch that never fits to be replaced by smaller ones."""

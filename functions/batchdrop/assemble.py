@@ -75,12 +75,12 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
 
 def _record(split: Split, assembly: "_Assembly", part_keys: tuple[str, ...], services: Services) -> None:
     if assembly.done == assembly.total:
-        _settle(split, part_keys, services)
+        settle_split(split, SplitState.ASSEMBLED, services, part_keys=part_keys)
     else:
-        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=assembly.done)
+        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=assembly.done, failures=0)
 
 
-def _settle(split: Split, part_keys: tuple[str, ...], services: Services) -> None:
+def settle_split(split: Split, state: SplitState, services: Services, **changes: object) -> None:
     """Move the split and lower the job's count in one transaction; the last one fixes outcome and times."""
     while True:
         job = services.store.job(split.job)
@@ -89,7 +89,7 @@ def _settle(split: Split, part_keys: tuple[str, ...], services: Services) -> Non
         left = job.unassembled - 1
         also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
         try:
-            services.store.move(split, SplitState.ASSEMBLED, also=[also], part_keys=part_keys, due_at=None)
+            services.store.move(split, state, also=[also], due_at=None, **changes)
         except Changed:
             continue
         if not left:
@@ -106,7 +106,7 @@ def _publishing(job: Job, services: Services) -> Callable[[str], dict[str, objec
         job,
         JobState.PUBLISHING,
         unassembled=0,
-        outcome=JobState.CANCELLED if job.state is JobState.CANCELLING else JobState.COMPLETED,
+        outcome=job.outcome or (JobState.CANCELLED if job.state is JobState.CANCELLING else JobState.COMPLETED),
         first_submitted_at=min(submitted, default=None),
         last_ended_at=max(ended, default=None),
         published_at=now,
@@ -140,6 +140,16 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
         "provider",
         "The provider had no room for this line, even in a batch of its own, however often it was sent.",
         True,
+    ),
+    ErrorCode.SUBMIT_FAILED: (
+        "batchdrop",
+        "The line was not sent: batchdrop failed at its batch each time. The job's reason says where to look.",
+        True,
+    ),
+    ErrorCode.COLLECT_FAILED: (
+        "batchdrop",
+        "The line's batch may be answered and charged; batchdrop failed at it each time. The job's reason says where.",
+        False,
     ),
     ErrorCode.NO_SUCH_CALL: (
         "batchdrop",

@@ -1,5 +1,6 @@
 """Cancel: what waits is never sent, what was sent is stopped at the provider, and what was answered is published."""
 
+from functools import partial
 from itertools import takewhile
 
 import msgspec
@@ -9,9 +10,11 @@ from batchdrop import files
 from batchdrop.alerts import Alert, count
 from batchdrop.deadlines import end_of_patience, given_up_at, last_moment
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.failures import failures_of
+from batchdrop.guards import guard
 from batchdrop.plan import fail_job, lines_before
 from batchdrop.providers.api import Missing
-from batchdrop.records import Batch, Job
+from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
@@ -20,7 +23,7 @@ from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Store
 from batchdrop.turns import Minute
 from batchdrop.waiting import slot
-from batchdrop.writes import Release, free_slot
+from batchdrop.writes import Release, free_slot, key_of
 
 logger = Logger(child=True)
 
@@ -49,7 +52,7 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
         if job.state not in {JobState.PLANNING, JobState.RUNNING}:
             raise TooLate(job.state)
         try:
-            return store.move(job, JobState.CANCELLING, reason=reason, due_at=now)
+            return store.move(job, JobState.CANCELLING, reason=job.reason or reason, due_at=now)
         except NotMyTurn:
             continue
 
@@ -65,19 +68,31 @@ def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
             return
         looked_at = services.store.let_go(opened, _soon(services))  # first: whatever comes, others have their turn
         is_over = services.now() > given_up_at(job)
-        for batch in takewhile(lambda _: minute.has_time(), services.store.batches(job.id)):
-            if is_over and batch.state in _AT_PROVIDER:
-                give_up(batch, services)
-            elif minute.may_ask(batch.provider):
-                with minute.asking(batch.provider):
-                    _stop(batch, services)
+        for batch in takewhile(lambda _: minute.has_time(), services.store.readable_batches(job.id)):
+            failed = partial(services.store.count_unit_failure, job.id, key_of(batch)[1], _lease(services))
+            with guard("cancel", failed=failed, job=job.id, unit=batch.id):
+                _end_or_stop(batch, minute, services, is_over=is_over)
         for split in services.store.splits(job.id):
             if split.state is SplitState.PLANNED and not split.open:
                 services.queues.assemble(job.id, split.index)
         if not minute.has_time():
-            services.store.let_go(looked_at, services.now())
+            services.store.let_go(looked_at, services.now(), failures=0)
+        elif looked_at.failures:
+            services.store.let_go(looked_at, _soon(services), failures=0)
     except NotMyTurn:
         return
+
+
+def _end_or_stop(batch: Batch, minute: Minute, services: Services, *, is_over: bool) -> None:
+    if is_over and batch.state in _AT_PROVIDER:
+        give_up(batch, services)
+    elif minute.may_ask(batch.provider):
+        with minute.asking(batch.provider):
+            _stop(batch, services)
+
+
+def _lease(services: Services) -> int:
+    return services.settings.lease_seconds
 
 
 def _opened(job: Job, services: Services) -> Job | None:
@@ -87,11 +102,14 @@ def _opened(job: Job, services: Services) -> Job | None:
     if job.unplanned and services.now() > last_moment(job):
         fail_job(job, f"It could not be read within {job.settings.max_age} (max_age).", services)
         return None
+    splits = list(services.store.splits(job.id))
+    if job.unplanned and any(_fails_at_plan(each, services.now()) for each in splits):
+        _end_unread(job, services)
+        return None
     if job.unplanned:
         add_missing_splits(job, services)
-        services.store.let_go(job, _soon(services))
+        services.store.let_go(job, _soon(services), failures=0)
         return None
-    splits = list(services.store.splits(job.id))
     failed = [split for split in splits if split.state is SplitState.FAILED]
     if failed:
         fail_job(job, failed[0].reason or "A part of the file could not be planned.", services)
@@ -99,6 +117,24 @@ def _opened(job: Job, services: Services) -> Job | None:
     key = files.opened_key(job.id)
     services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
     return services.store.let_go(job, _soon(services), opened_key=key)
+
+
+def _fails_at_plan(split: Split, now: int) -> bool:
+    return split.state is SplitState.PENDING and failures_of(split, now) > 0
+
+
+def _end_unread(job: Job, services: Services) -> None:
+    """A job that is cancelled does not wait for a plan that fails: nothing of it was sent."""
+    now = services.now()
+    services.store.move(
+        job,
+        JobState.PUBLISHING,
+        outcome=JobState.CANCELLED,
+        reason=job.reason or "It was cancelled before its file could be read: nothing was sent.",
+        published_at=now,
+        due_at=now + services.settings.lease_seconds,
+    )
+    services.queues.publish(job.id)
 
 
 def _stop(batch: Batch, services: Services) -> None:
@@ -138,7 +174,7 @@ def cancel_at_provider(batch: Batch, services: Services) -> None:
 
 def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PROVIDER_STUCK) -> None:
     """End a batch that never ends at the provider, or never tells its results: its lines are not sent again."""
-    is_held = batch.state in {BatchState.SUBMITTING, BatchState.IN_FLIGHT}
+    is_held = batch.state in {BatchState.ADMITTED, BatchState.SUBMITTING, BatchState.IN_FLIGHT}
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     try:
         close_batch(
@@ -156,19 +192,21 @@ def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PRO
     logger.error("batch given up", job=batch.job, batch=batch.id, batch_id=batch.batch_id, code=code)
 
 
-def give_up_job(job: Job, services: Services) -> None:
+def give_up_job(job: Job, services: Services, *, why: str | None = None) -> None:
     """End a job as FAILED whose answers cannot be put together, or published; what it paid for stays where it is."""
     now = services.now()
     where = f"s3://{job.bucket}/{files.work_prefix(job.id)}"
     done = "published" if job.state is JobState.PUBLISHING else "put together"
+    late = f"Its answers could not be {done} within {job.settings.max_age} (max_age) and a few days more."
     services.store.move(
         job,
         JobState.PUBLISHING,
         outcome=JobState.FAILED,
-        reason=f"Its answers could not be {done} within {job.settings.max_age} (max_age) and a few days more. "
-        f"What was answered and paid for stays under {where} until 90 days after it was written.",
+        reason=f"{why or late} What was answered and paid for stays under {where} until 90 days after it was written.",
         published_at=now,
         kept_until=now + KEPT_SECONDS,
+        is_given_up=True,
+        failures=0,
         due_at=now + services.settings.lease_seconds,
     )
     services.queues.publish(job.id)

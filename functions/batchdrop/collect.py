@@ -79,8 +79,16 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         _later(batch, error, services)
     else:
         due_at = services.now() + services.settings.lease_seconds
-        closed = close_batch(accounted, BatchState.COLLECTED, services, due_at=due_at)
+        closed = _close(accounted, services, due_at)
         delete_from_provider(closed, services)
+
+
+def _close(batch: Batch, services: Services, due_at: int) -> Batch:
+    try:
+        return close_batch(batch, BatchState.COLLECTED, services, due_at=due_at)
+    except NotMyTurn:  # its provider is not configured any more, perhaps: that is no failure of this batch
+        services.store.let_go(batch, due_at)
+        raise
 
 
 def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:

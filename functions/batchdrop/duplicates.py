@@ -15,6 +15,7 @@ from batchdrop.collect import MAX_RESULT_BYTES
 from batchdrop.doubt import created_since, is_ours
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
+from batchdrop.guards import guard
 from batchdrop.manifest import DuplicateBatch, Usage
 from batchdrop.parts import RouteTally
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
@@ -52,12 +53,10 @@ def watch_creates(provider: str, services: Services) -> None:
 
 def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Minute, services: Services) -> None:
     """Settle a batch if it is one of those creates; one that cannot be looked at now does not stop the others."""
-    try:
+    with guard("duplicates", stops=AccountRefused, unit=found.id):
         intent = _intent_of(found, intents, api, services)
         if intent is not None:
             _settle(found, intent, api, minute, services)
-    except (Transient, Missing, Refused) as error:
-        logger.warning("create not looked at", batch_id=found.id, reason=type(error).__name__)
 
 
 def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, services: Services) -> Intent | None:

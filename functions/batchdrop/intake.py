@@ -6,6 +6,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
+from batchdrop.alerts import Alert, count
 from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Unprocessable
 from batchdrop.files import Gone, Head
@@ -44,13 +45,22 @@ def is_job(key: str) -> bool:
     return not name.startswith(_NO_JOBS_BEGIN) and not name.endswith(_NO_JOBS_END)
 
 
-def take_object(dropped: Dropped, services: Services) -> Job | None:
+def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> Job | None:
     """Make the job of an object, or find the one that is there; None for what is no job.
 
-    The same event twice is the same job: its id is made of the version.
+    The same event twice is the same job: its id is made of the version. One that comes again and again, whether its
+    worker raised or died, becomes a job that failed.
+
+    Args:
+        dropped: What the event says.
+        services: The services.
+        receives: How often the event's message was received.
     """
     if not is_job(dropped.key):
         return None
+    digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
+    if receives > 1 and services.store.has_failed_at_intake(digest):
+        return _take_failed(dropped, services)
     try:
         head = services.files.head(dropped.key, dropped.version_id)
     except Gone:
@@ -155,6 +165,20 @@ def _refused(job: Job, reason: str, services: Services) -> Job:
 
 def _take_gone(dropped: Dropped, services: Services) -> Job | None:
     """The version was deleted before it was looked at: unless it is a late repetition, the job fails."""
+    return _fail_dropped(dropped, "The file was deleted before it could be read.", services)
+
+
+def _take_failed(dropped: Dropped, services: Services) -> Job | None:
+    logger.error("drop given up", bytes=dropped.bytes)
+    count(Alert.JOB_GIVEN_UP)
+    reason = (
+        'Each try to take the file failed: look for "unit failed", or for a timeout, at the time of the drop in the '
+        "log group of the function Intake. Then drop the file again."
+    )
+    return _fail_dropped(dropped, reason, services)
+
+
+def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | None:
     # Looked up by the version: an upload in parts bears the time at which it began, its event the one when it ended.
     bucket, version_id = services.files.bucket, dropped.version_id
     found = services.store.job_of(files.version_digest(bucket, dropped.key, version_id))
@@ -172,7 +196,7 @@ def _take_gone(dropped: Dropped, services: Services) -> Job | None:
         dropped_at=dropped.time,
         settings=JobSettings(),
         outcome=JobState.FAILED,
-        reason="The file was deleted before it could be read.",
+        reason=reason,
         published_at=services.now(),
         due_at=services.now() + services.settings.lease_seconds,
     )

@@ -26,7 +26,7 @@ logger = Logger(child=True)
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
 _SHORT = 1_000  # bytes: beyond, looking at each field is faster than a search
 _WAYS = 1_000  # that are remembered: a file may name any number of models; memory stays constant
-_MAX_MODEL = 256  # it is part of keys in the table
+_MAX_MODEL_BYTES = 256  # it is part of keys in the table, which are 1,024 bytes long at most
 # Names that tell a line's form or endpoint: null, they are no part of a bare request of another form.
 _FORMS = frozenset({"method", "url", "body", "params", "messages", "input", "prompt"})
 _FORMS_OF_CLAUDE = _FORMS.union(anthropic.FOREIGN_PARAMETERS)
@@ -292,8 +292,11 @@ def _model_of(body: Body, form: _Form) -> str:
     text = _text(body.model, "model")
     if not text:
         raise LineProblem(ErrorCode.NO_MODEL, f'{_NAMES[form]} has an empty "model"')
-    if len(text) > _MAX_MODEL:
-        raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"model" is {len(text):,} characters long')
+    size = len(text.encode(errors="replace"))
+    if size > _MAX_MODEL_BYTES:
+        raise LineProblem(
+            ErrorCode.INVALID_PARAMETER, f'"model" is {size:,} bytes long; at most {_MAX_MODEL_BYTES} are taken'
+        )
     return text
 
 

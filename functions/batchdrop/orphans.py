@@ -3,6 +3,7 @@
 from aws_lambda_powertools import Logger
 
 from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.guards import guard
 from batchdrop.providers.api import BatchApi, Missing, Upload
 from batchdrop.services import Services
 
@@ -24,7 +25,8 @@ def delete_orphans(provider: str, services: Services) -> None:
     try:
         api = services.apis[provider]
         for upload in list(api.uploads()):
-            _look_at(upload, api, services)
+            with guard("orphans", stops=AccountRefused, unit=upload.id):
+                _look_at(upload, api, services)
     except (AccountRefused, Transient, Missing, Refused) as error:
         logger.warning("request files not looked at", provider=provider, reason=type(error).__name__)
 

@@ -146,6 +146,13 @@ def fail_job(job: Job, reason: str, services: Services) -> None:
     services.queues.publish(job.id)
 
 
+def fail_split(split: Split, reason: str, services: Services) -> None:
+    """End a split that cannot be planned: its job ends FAILED, before anything is paid."""
+    settled = _settle(split, services, SplitState.FAILED, reason=reason)
+    if settled.unplanned == 0:
+        open_job(settled, services)
+
+
 def lines_before(splits: list[Split]) -> Opened:
     """How the lines of a wholly planned file are numbered."""
     before = [0]

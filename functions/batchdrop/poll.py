@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.admit import admit_batches
 from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.guards import Careful, failure_of, guard
 from batchdrop.ledgers import came_back
 from batchdrop.pauses import calls_refused
 from batchdrop.polling import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
@@ -25,6 +26,7 @@ STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's docume
 _CANCEL_SECONDS = 3 * 86_400  # how long a provider that takes no cancel is asked for one
 _LEASE_SECONDS = 120  # longer than the function's time limit
 _SEVERAL = 5  # batches that are refused, and nothing else told: the account is, and no more are asked for
+_TOLD = (AccountRefused, Missing, Refused, Transient)  # what a call may be answered with
 _VISIBLE_SECONDS = 900  # after its create a batch may not be known for a while
 
 
@@ -34,25 +36,29 @@ def poll_provider(provider: str, services: Services) -> None:
     if lease is None:
         return
     minute = Minute(services)
-    left: dict[str, int | None] = {}
     try:
         left = _poll(provider, lease, minute, services)
-    finally:
-        services.store.end_lease(lease, **left)
+    except Exception:
+        services.store.end_lease(lease)
+        raise
+    services.store.end_lease(lease, **left)
     admit_batches(provider, services, minute.has_time)
 
 
 def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> dict[str, int | None]:
     """A round; what it leaves for the next one."""
-    now = services.now()
-    turn = in_turn(list(services.store.in_flight(provider)), lease.cut_at)
+    now, careful = services.now(), Careful(lease, services)
+    with guard("poll", job=lease.at_job, unit=lease.at_sk):
+        careful.count_death()
+    now_due = [each for each in services.store.in_flight(provider) if each.due_at <= now]  # not what failed lately
+    turn = in_turn(now_due, lease.cut_at)
     overdue_after = services.providers[provider].window_hours * 3_600 + PATIENCE_SECONDS
     confirmed = _chosen(turn, lambda age: is_confirmed(age, now, lease.last, lease.usual), now)
     asked = _chosen(turn, lambda age: is_asked(age, now, lease.last, lease.usual), now) | confirmed
     confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)
     if asked:  # the newest, too: an answer about it tells that the key is the one that created it
         asked.add(max(turn, key=lambda each: each.submitted_at or 0).batch_id or "")
-    this = _Round(turn, asked, services, confirmed=confirmed, overdue_after=overdue_after, usual=lease.usual)
+    this = _Round(turn, asked, careful, services, confirmed=confirmed, overdue_after=overdue_after, usual=lease.usual)
     try:
         cut_at = this.run(services.apis[provider], minute) if asked else None
     except AccountRefused as error:
@@ -84,6 +90,7 @@ class _Round:
         self,
         turn: list[Due],
         asked: set[str],
+        careful: Careful,
         services: Services,
         *,
         confirmed: set[str],
@@ -91,7 +98,7 @@ class _Round:
         usual: int,
     ) -> None:
         self._turn, self._asked, self._confirmed, self._overdue_after = turn, asked, confirmed, overdue_after
-        self.usual, self._services = usual, services
+        self.usual, self._careful, self._services = usual, careful, services
         self._listed_ids: set[str] = set()
         self._unseen = {each.batch_id or "": each for each in turn}
         self._refused: list[tuple[Due, AccountRefused]] = []
@@ -116,7 +123,9 @@ class _Round:
     def _ask(self, api: BatchApi, minute: Minute) -> int | None:
         for calls, told in enumerate(self._calls(api), start=1):
             for due, found in told:
-                self._see(due, found)
+                self._careful.begin(due)
+                with guard("poll", failed=failure_of(due, self._services), job=due.job, unit=due.sk):
+                    self._see(due, found)
                 if not minute.has_time():
                     return self.rest()
             is_refused = not self._is_told and len(self._refused) + self._unknown >= _SEVERAL
@@ -140,8 +149,13 @@ class _Round:
 
     def _retrieved(self, api: BatchApi, due: Due) -> list[tuple[Due, ProviderBatch | None]]:
         found: ProviderBatch | None = None
+        self._careful.begin(due)
         try:
-            found = api.retrieve(due.batch_id or "")
+            with guard("poll", failed=failure_of(due, self._services), stops=_TOLD, job=due.job, unit=due.sk):
+                found = api.retrieve(due.batch_id or "")
+            if found is None:  # it raised what nobody expected, and that is counted
+                self._asked.discard(due.batch_id or "")
+                return []
         except AccountRefused as error:
             _warn(error, due.batch_id)
             self._refused.append((due, error))
@@ -187,10 +201,11 @@ class _Round:
 def _page(api: BatchApi, after: str | None) -> list[ProviderBatch]:
     """A page of the list; none where there is no list, or not now: each batch can be asked for itself."""
     try:
-        return api.page(after)
-    except (AccountRefused, Missing, Refused, Transient) as error:
+        with guard("poll", stops=_TOLD, unit=after):
+            return api.page(after)
+    except _TOLD as error:
         _warn(error, after)
-        return []
+    return []
 
 
 def _warn(error: Exception, asked: str | None) -> None:

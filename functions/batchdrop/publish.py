@@ -46,7 +46,7 @@ def publish_job(job_id: str, services: Services) -> None:
         try:
             manifest, at = _write(claimed, services)
         except OutOfTime:
-            services.store.let_go(claimed, services.now())
+            services.store.let_go(claimed, services.now(), failures=0)
             logger.info("publishing goes on in another run", job=job.id)
             return
         services.events.job_over(_event(manifest, at))
@@ -65,7 +65,7 @@ def clean_up(job: Job, services: Services) -> None:
     if services.now() < (job.kept_until or 0):
         services.store.due_again(job, job.kept_until or 0)
         return
-    batches = services.store.batches(job.id)
+    batches = services.store.readable_batches(job.id)
     if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):
         services.store.due_again(job, services.now() + services.settings.lease_seconds)
         return  # the provider's files are not deleted yet, and their ids are in these rows
@@ -75,7 +75,7 @@ def clean_up(job: Job, services: Services) -> None:
 
 
 def _write(job: Job, services: Services) -> tuple[Manifest, ManifestAt]:
-    manifest = _failed(job) if job.outcome is JobState.FAILED else _whole(job, services)
+    manifest = _whole(job, services) if job.has_results else _without_results(job)
     key = f"{files.output_prefix(job)}{MANIFEST}"
     written = services.files.put_first(key, msgspec.json.encode(manifest))
     head = services.files.head(key)
@@ -83,7 +83,7 @@ def _write(job: Job, services: Services) -> tuple[Manifest, ManifestAt]:
     return msgspec.json.decode(written, type=Manifest), at
 
 
-def _failed(job: Job) -> Manifest:
+def _without_results(job: Job) -> Manifest:
     return _manifest(
         job,
         lines=None,

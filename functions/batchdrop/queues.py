@@ -1,24 +1,31 @@
 """The queues between the steps. A message names a unit; everything else is in the table.
 
-What failed too often lies in a dead-letter queue, and is sent to its own queue again, ever later. The same holds for a
-dropped file's event that EventBridge could not deliver: the dead-letter queue of intake is the rule's, too.
+What failed too often lies in a dead-letter queue, and is sent to its own queue again, ever later, and not for ever. The
+same holds for a dropped file's event that EventBridge could not deliver: the dead-letter queue of intake is the rule's,
+too.
 """
 
+import re
 from collections.abc import Iterable
 from functools import partial
 from itertools import batched, islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from aws_lambda_powertools import Logger
 
+from batchdrop.guards import guard
 from batchdrop.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+logger = Logger(child=True)
+
 _MOST = 10  # messages in one call (SQS's limit)
 _ROUNDS = 30  # for one queue in one run: 300 messages a minute, in seconds
 _REDRIVEN = "redriven"  # the attribute that counts how often a message was sent again
+_MOST_REDRIVES = 200  # about four days where a message dies after twenty receives
 _SHORTEST_DELAY, _DOUBLINGS, _LONGEST_DELAY = 60, 4, 900  # seconds; the longest is SQS's limit
 
 
@@ -70,25 +77,29 @@ class Queues:
         """Send dead letters to the queues that they came from, until none is left to be seen; returns how many.
 
         A message is deleted only after it was sent: one that is sent twice changes nothing. One that can never be
-        handled goes round for ever, at the queue's pace and up to a quarter of an hour besides, and is never dropped.
+        handled goes round at the queue's pace and up to a quarter of an hour besides, `_MOST_REDRIVES` times, and is
+        dropped then: what a step does is told by the table, too, and what is dropped by the log.
         """
         # Six receives a minute are 260,000 requests a month: $0.10 at SQS's price of November 2026.
-        return sum(
-            sum(islice(iter(partial(self._redrive_some, *pair), 0), _ROUNDS)) for pair in self._settings.redrives()
-        )
+        redriven = 0
+        for dead_letters, queue in self._settings.redrives():
+            with guard("redrive", unit=queue):
+                redriven += sum(islice(iter(partial(self._redrive_some, dead_letters, queue), 0), _ROUNDS))
+        return redriven
 
     def _redrive_some(self, dead_letters: str, queue: str) -> int:
         answer = self._client.receive_message(
             QueueUrl=dead_letters, MaxNumberOfMessages=_MOST, MessageAttributeNames=[_REDRIVEN]
         )
         found = {str(number): each for number, each in enumerate(answer.get("Messages", []))}
-        if not found:
-            return 0
-        entries: Any = [_again(number, each) for number, each in found.items()]
-        sent = self._client.send_message_batch(QueueUrl=queue, Entries=entries)
+        entries: Any = [_again(number, each) for number, each in found.items() if _times(each) < _MOST_REDRIVES]
+        sent = self._client.send_message_batch(QueueUrl=queue, Entries=entries)["Successful"] if entries else []
+        over = found.keys() - {each["Id"] for each in entries}
+        for number in over:
+            logger.error("message dropped: it failed too often", message=found[number]["MessageId"], queue=queue)
         done: Any = [  # a refusal comes inside a 200
-            {"Id": each["Id"], "ReceiptHandle": found[each["Id"]]["ReceiptHandle"]}
-            for each in sent.get("Successful", [])
+            {"Id": number, "ReceiptHandle": found[number]["ReceiptHandle"]}
+            for number in [*over, *(each["Id"] for each in sent)]
         ]
         if done:
             self._client.delete_message_batch(QueueUrl=dead_letters, Entries=done)
@@ -109,9 +120,14 @@ def _body(message: msgspec.Struct) -> str:
     return msgspec.json.encode(message).decode()
 
 
+def _times(message: Any) -> int:  # noqa: ANN401 - boto3's own
+    """How often a message was sent again; 0 too where somebody else's attribute has the name."""
+    text = message.get("MessageAttributes", {}).get(_REDRIVEN, {}).get("StringValue", "")
+    return int(text) if re.fullmatch("[0-9]{1,6}", text) else 0
+
+
 def _again(number: str, message: Any) -> dict[str, Any]:  # noqa: ANN401 - boto3's own
-    attributes = message.get("MessageAttributes", {})
-    times = int(attributes[_REDRIVEN]["StringValue"]) if _REDRIVEN in attributes else 0
+    times = _times(message)
     return {
         "Id": number,
         "MessageBody": message["Body"],

@@ -3,6 +3,8 @@
 from aws_lambda_powertools import Logger
 
 from batchdrop.alerts import Alert, count
+from batchdrop.guards import guard
+from batchdrop.records import Ledger
 from batchdrop.services import Services
 
 logger = Logger(child=True)
@@ -20,11 +22,15 @@ def rebuild_ledgers(provider: str, services: Services) -> None:
         return
     held = services.store.held(provider)
     for ledger in services.store.ledgers(provider).values():
-        total = held[ledger.name]
-        if total == ledger.reserved:
-            continue
-        if ledger.suspected != ledger.moves:
-            services.store.change_ledger(ledger, suspected=ledger.moves)
-        elif services.store.change_ledger(ledger, reserved=total):
-            logger.error("ledger was off", ledger=ledger.name, reserved=ledger.reserved, held=total)
-            count(Alert.LEDGER_OFF)
+        with guard("ledgers", unit=ledger.name):
+            _rebuild(ledger, held[ledger.name], services)
+
+
+def _rebuild(ledger: Ledger, total: int, services: Services) -> None:
+    if total == ledger.reserved:
+        return
+    if ledger.suspected != ledger.moves:
+        services.store.change_ledger(ledger, suspected=ledger.moves)
+    elif services.store.change_ledger(ledger, reserved=total):
+        logger.error("ledger was off", ledger=ledger.name, reserved=ledger.reserved, held=total)
+        count(Alert.LEDGER_OFF)

@@ -32,6 +32,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         claimed_until: A worker holds the row until then (seconds); 0 when nobody does.
         due_at: When sweep looks at the row if nothing else does; None when it need not.
         sends: Messages sent for it in this state.
+        resends: Messages that sweep sent for it and that no worker claimed yet, in a row.
+        failures: Failures in a row (see `failures`), the claim that is held now aside.
         expires_at: When DynamoDB may delete the row; only rows of what is over have it.
     """
 
@@ -40,6 +42,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     claimed_until: int = 0
     due_at: int | None = None
     sends: int = 0
+    resends: int = 0
+    failures: int = 0
     expires_at: int | None = None
 
     def with_(self, **changes: object) -> Self:
@@ -59,7 +63,8 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     A retry names the job that it retries, and the key of the list of its lines' numbers there.
     `source_key`, `source_version` and `source_bytes` say what a compressed file was inflated to.
-    `kept_until` is set when the job was given up: what it paid for stays in `work/` until then.
+    `kept_until` is set when something of it was given up: what it paid for stays in `work/` until then. `outcome` is
+    FAILED before its end when a part of it was; `is_given_up`, when none of its results can be published.
     """
 
     state: JobState
@@ -88,6 +93,12 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     published_at: int | None = None
     manifest_key: str | None = None
     kept_until: int | None = None
+    is_given_up: bool = False
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is something to publish beside the reason: its whole file was read, and put together."""
+        return self.opened_key is not None and not self.unassembled and not self.is_given_up
 
     @property
     def id(self) -> str:

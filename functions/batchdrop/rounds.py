@@ -89,7 +89,7 @@ def _go_on(split: Split, rows: list[Batch], services: Services) -> None:
 
 def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list[Batch]:
     """The rows of the batches that send again what was left, `last` being the one that is closed now."""
-    if job.state is not JobState.RUNNING:
+    if job.state is not JobState.RUNNING or job.outcome is not None:
         return []
     batches = [last if each.id == last.id else each for each in services.store.batches(split.job, split.index)]
     left = _left(split, batches, services)

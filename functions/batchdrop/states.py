@@ -45,10 +45,11 @@ MOVES: dict[State, frozenset[State]] = {
     _J.CANCELLED: frozenset(),
     _J.FAILED: frozenset(),
     _S.PENDING: frozenset({_S.PLANNED, _S.FAILED}),
-    _S.PLANNED: frozenset({_S.ASSEMBLED}),
+    _S.PLANNED: frozenset({_S.ASSEMBLED, _S.FAILED}),
     _S.ASSEMBLED: frozenset(),
     _S.FAILED: frozenset(),
-    _B.WAITING: frozenset({_B.ADMITTED, _B.REPLACED, _B.CANCELLED, _B.IN_FLIGHT}),  # the last: its late create came
+    # WAITING → IN_FLIGHT: its late create came.
+    _B.WAITING: frozenset({_B.ADMITTED, _B.REPLACED, _B.CANCELLED, _B.IN_FLIGHT, _B.FAILED}),
     _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.CANCELLED, _B.FAILED}),
     _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING, _B.FAILED}),
     _B.IN_FLIGHT: frozenset({_B.ENDED, _B.FAILED}),

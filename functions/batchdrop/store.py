@@ -16,6 +16,7 @@ import stamina
 from aws_lambda_powertools import Logger
 
 from batchdrop.errors import NotMyTurn, Transient
+from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, failures_of, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
 from batchdrop.states import BatchState, State
 from batchdrop.writes import (
@@ -27,8 +28,11 @@ from batchdrop.writes import (
     Write,
     add_row,
     decode,
+    drop_key,
     due_key,
+    due_shard,
     encode,
+    hour_key,
     key_item,
     key_of,
     ledger_key,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 
 logger = Logger(child=True)
 
+_INTAKE_ROW_SECONDS = 14 * 86_400  # as long as SQS keeps a message
 _MOST_WRITES = 100  # of a transaction (DynamoDB's limit)
 
 
@@ -79,6 +84,12 @@ def _released_otherwise(also: Sequence[Write], error: Changed) -> list[Write]:
     return [each.otherwise() if isinstance(each, Release) and each in refused else each for each in also]
 
 
+def _number(item: Item, name: str) -> int:
+    """A number of a raw item; 0 where there is none, or what stands there is none."""
+    text = item.get(name, {}).get("N", "0")
+    return int(text) if text.isdecimal() else 0
+
+
 def _unless_changed(provider: str, pause: "Pause") -> Update:
     """An update of a pause as it was read."""
     update = Update(*pause_key(provider))
@@ -86,6 +97,28 @@ def _unless_changed(provider: str, pause: "Pause") -> Update:
     failed_at = update.name("failed_at")
     update.when_expression(f"(attribute_not_exists({failed_at}) OR {failed_at} = {update.value(pause.failed_at)})")
     return update
+
+
+def _read[T](item: Item, kind: type[T]) -> T | None:
+    """A row of a list, or one that others are not to wait for; None, and a word in the log, where it cannot be read."""
+    try:
+        return msgspec.convert(item, kind)
+    except (msgspec.ValidationError, ValueError, TypeError):
+        logger.exception("row cannot be read", pk=item.get("pk"), sk=item.get("sk"), kind=kind.__name__)
+        return None
+
+
+def _read_item[T](item: Item, kind: type[T], **more: str) -> T | None:
+    try:
+        row = decode(item)
+    except (ValueError, ArithmeticError):  # a number with a fraction
+        logger.exception("row cannot be read", pk=item["pk"], sk=item["sk"])
+        return None
+    return _read({**row, **more}, kind)
+
+
+def _read_due(item: Item) -> "Due | None":
+    return _read_item(item, Due, job=item["pk"]["S"].removeprefix("JOB#"))
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +153,9 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
         last: When the last whole round began; 0 before the first.
         cut_at: Where a round was cut; None when it was not.
         usual: How long a batch usually takes; 0 while that is not known.
+        runs: How many runs there were, this one included.
+        ended: Which of them was the last to end, and not to die.
+        at_job, at_sk: The unit that the run before was at when it died, if that was noted.
     """
 
     name: str
@@ -127,6 +163,28 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     last: int = 0
     cut_at: int | None = None
     usual: int = 0
+    runs: int = 0
+    ended: int = 0
+    at_job: str = ""
+    at_sk: str = ""
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the run before did not come to its end."""
+        return self.ended != self.runs - 1
+
+
+class DropClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """Who drops certain bytes: one holder at a time, then the job that they became.
+
+    Attributes:
+        is_held: By the one who asked; False for another's.
+    """
+
+    digest: str
+    holder: str = ""
+    job: str | None = None
+    is_held: bool = False
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,10 +238,15 @@ class Store:
         """The batches of a job, or of one of its splits, in the order of split, round and number."""
         return self._rows(f"JOB#{job}", "BATCH#" if split is None else f"BATCH#{split:05}-", Batch)
 
+    def readable_batches(self, job: str) -> Iterator[Batch]:
+        """The batches of a job that can be read, for what is done to each alone; the log names the others."""
+        found = (_read_item(item, Batch) for item in self._raw_items(f"JOB#{job}", "BATCH#"))
+        return (batch for batch in found if batch is not None)
+
     def retries(self, job: str) -> Iterator[Job]:
         """The jobs that retry lines of this one, in the order of their drops."""
         for item in self._items(f"JOB#{job}", "RETRY#"):
-            retry = self.job(item["sk"].removeprefix("RETRY#"))
+            retry = self._readable_job(item["sk"].removeprefix("RETRY#"))
             if retry is not None:
                 yield retry
 
@@ -200,7 +263,7 @@ class Store:
             )
             for page in pages:
                 for item in page["Items"]:
-                    job = self.job(item["pk"]["S"].removeprefix("JOB#"))
+                    job = self._readable_job(item["pk"]["S"].removeprefix("JOB#"))
                     if job is not None:
                         yield job
 
@@ -223,8 +286,8 @@ class Store:
 
     def watched(self, provider: str) -> list[Intent]:
         """Creates of a provider that were given up and may still arrive."""
-        found = (self._item(f"JOB#{each.job}", each.sk) for each in self._due(f"WATCH#{provider}", None))
-        return [msgspec.convert(item, Intent) for item in found if item is not None]
+        found = (self._intent(each) for each in self._due(f"WATCH#{provider}", None))
+        return [intent for intent in found if intent is not None]
 
     def add_stranger(self, intent: Intent, batch_id: str) -> bool:
         """Note a duplicate of a batch that was given up; False when it is known."""
@@ -254,19 +317,19 @@ class Store:
         return self._item(**slot_key(batch)) is not None
 
     def ledger(self, name: str) -> Ledger:
-        item = self._item(*ledger_key(name))
-        return msgspec.convert({**(item or {}), "name": name}, Ledger)
+        return self._ledger(name, self._item(*ledger_key(name)) or {})
 
     def ledgers(self, provider: str) -> dict[str, Ledger]:
         """The ledgers of a provider that were ever used, by name."""
         items = self._items(f"PROVIDER#{provider}", "LEDGER#")
-        found = (msgspec.convert({**item, "name": item["sk"].removeprefix("LEDGER#")}, Ledger) for item in items)
+        found = (self._ledger(item["sk"].removeprefix("LEDGER#"), item) for item in items)
         return {ledger.name: ledger for ledger in found}
 
     def begun_within(self, provider: str, since: int, until: int) -> int:
         """How many of a provider's batches were admitted in the parts of an hour that began then."""
         items = self._items(f"PROVIDER#{provider}", "HOUR#")
-        return sum(item["batches"] for item in items if since <= int(item["sk"].removeprefix("HOUR#")) < until)
+        first, end = hour_key(provider, since)[1], hour_key(provider, until)[1]
+        return sum(item["batches"] for item in items if first <= item["sk"] < end)
 
     def held(self, provider: str) -> Counter[str]:
         """What a provider's batches hold of each of its ledgers, by the index."""
@@ -359,17 +422,87 @@ class Store:
         now = self._now()
         if row.claimed_until > now:
             raise NotMyTurn
-        until = now + lease
-        return self.move(row, row.state, claimed_until=until, due_at=until, sends=row.sends, **changes)
+        failures = failures_of(row, now)
+        due_at = now + retry_delay(failures, lease)
+        held = {"claimed_until": now + lease, "due_at": due_at, "sends": row.sends, "failures": failures}
+        return self.move(row, row.state, **(held | changes))
 
     def let_go[R: (Job, Split, Batch)](self, row: R, due_at: int, **changes: Any) -> R:
-        """Give a claim back; sweep sends the row again from `due_at` on."""
+        """Give a claim back, which is no failure; sweep sends the row again from `due_at` on.
+
+        Failures before it still count, unless the caller made progress and says `failures=0`.
+        """
         return self.move(row, row.state, due_at=due_at, sends=row.sends, **changes)
 
-    def sending(self, row: Job | Split | Batch, due_at: int) -> bool:
+    def count_unit_failure(self, job: str, sk: str, lease: int) -> int:
+        """One more failure of a unit that nobody holds, which is due again later each time; how many in a row.
+
+        The row is taken as it lies there, so that one that cannot be decoded is counted too. 0 for one that is gone,
+        or held: the claim counts for itself.
+        """
+        pk, now = f"JOB#{job}", self._now()
+        answer: Item = {**self._client.get_item(TableName=self._table, Key=key_item(pk, sk), ConsistentRead=True)}
+        item: Item = answer.get("Item", {})
+        if not item or _number(item, "claimed_until") > now:
+            return 0
+        failures = _number(item, "failures") + 1
+        update = Update(pk, sk)
+        update.when("epoch", "=", _number(item, "epoch"))
+        update.set("failures", failures)
+        if "due_key" in item:
+            update.set("due_at", now + retry_delay(failures, lease))
+        if "due_key" in item and failures >= most_failures(str(item.get("state", {}).get("S"))):
+            update.set("due_key", due_key(HEAL, due_shard(pk, sk)))
+        return 0 if self._update_as(uuid.uuid4().hex, update) is None else failures
+
+    def has_failed_at_intake(self, digest: str) -> bool:
+        """Count one more try at a version that has no job yet; whether enough of them failed, over an hour at least."""
+        now = self._now()
+        update = Update(**version_key(digest, "INTAKE"))
+        update.raise_by("failures", 1)
+        update.set_to("since", f"if_not_exists({update.name('since')}, {update.value(now)})")
+        update.set("expires_at", now + _INTAKE_ROW_SECONDS)
+        answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_NEW")
+        found = decode(answer["Attributes"])
+        return bool(found["failures"] > MOST_UNPAID and now - found["since"] >= LONGEST_DELAY)
+
+    def claim_drop(self, digest: str, seconds: int, *, after: str | None = None) -> DropClaim:
+        """Be the only one to drop these bytes for a while; the claim that stands against it where there is one.
+
+        Args:
+            digest: Names the bytes.
+            seconds: How long the drop may take.
+            after: The job that a claim names and that is over: such a claim is taken.
+        """
+        now, mark = self._now(), uuid.uuid4().hex
+        update = Update(*drop_key(digest))
+        until = update.name("until")
+        is_free = f"attribute_not_exists({until}) OR {until} <= {update.value(now)}"
+        is_over = f" OR {update.name('job')} = {update.value(after)}" if after else ""
+        update.when_expression(f"({is_free}{is_over})")
+        update.set("until", now + seconds)
+        update.set("expires_at", now + seconds)
+        update.set("holder", mark)
+        update.remove("job")
+        found = self._update_as(mark, update)
+        if found is None:
+            return msgspec.convert({**(self._item(*drop_key(digest)) or {}), "digest": digest}, DropClaim)
+        return DropClaim(digest=digest, holder=mark, is_held=True)
+
+    def end_drop(self, claim: DropClaim, job: str | None, seconds: int) -> None:
+        """Say which job the bytes became, for as long as its row may not be there yet; None lets the next one drop."""
+        update = Update(*drop_key(claim.digest))
+        update.when("holder", "=", claim.holder)
+        update.set("until", self._now() + seconds if job else 0)
+        update.set("job", job) if job else update.remove("job")
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(**update.request(self._table))
+
+    def sending(self, row: Job | Split | Batch, due_at: int, *, is_again: bool = False) -> bool:
         """Note that a message for this row is about to be sent: sweep leaves it alone until `due_at`.
 
-        Not a claim: the epoch stays. False when another sender or worker was faster, who then sees to it.
+        Not a claim: the epoch stays. False when another sender or worker was faster, who then sees to it. `is_again`
+        says that a message before this one may be lost.
         """
         update = Update(*key_of(row))
         update.when("state", "=", row.state)
@@ -380,6 +513,8 @@ class Store:
         update.set("due_at", due_at)
         update.set("due_key", values_of(row.with_(due_at=due_at))["due_key"])
         update.set("sends", row.sends + 1)
+        if is_again:
+            update.set("resends", row.resends + 1)
         return self._update_as(uuid.uuid4().hex, update) is not None
 
     def change_ledger(self, ledger: Ledger, **changes: int) -> bool:
@@ -429,9 +564,9 @@ class Store:
         Raises:
             Transient: DynamoDB does not take all now: the next call deletes what is left.
         """
-        rows: Iterator[Split | Batch] = chain(self.splits(job), self.batches(job))
-        for some in batched(rows, _MOST_WRITES, strict=False):
-            self._transact([{"Delete": {"TableName": self._table, "Key": key_item(*key_of(row))}} for row in some])
+        keys = chain(self._keys(f"JOB#{job}", "SPLIT#"), self._keys(f"JOB#{job}", "BATCH#"))
+        for some in batched(keys, _MOST_WRITES, strict=False):
+            self._transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
         """Stop submitting to a provider until then. True unless it is told already that it is paused."""
@@ -474,7 +609,7 @@ class Store:
     def known_pause(self, provider: str) -> Pause | None:
         """A provider's pause until it is cleared, also when its time is over."""
         item = self._item(*pause_key(provider))
-        return msgspec.convert(item, Pause) if item else None
+        return _read(item, Pause) if item else None
 
     def pause_over(self, provider: str, pause: Pause) -> bool:
         """Before the end of a pause is told: let the next one be told too. False for one that was set anew."""
@@ -494,8 +629,20 @@ class Store:
         until = update.name("until")
         update.when_expression(f"(attribute_not_exists({until}) OR {until} <= {update.value(now)})")
         update.set("until", now + seconds)
+        update.raise_by("runs", 1)
         found = self._update_as(uuid.uuid4().hex, update)
-        return None if found is None else msgspec.convert({**found, "name": name}, Lease)
+        if found is None:
+            return None
+        return _read({**found, "name": name}, Lease) or Lease(name=name, until=now + seconds)
+
+    def note_work(self, lease: Lease, job: str, sk: str) -> None:
+        """Name the unit that a run is at, so that the next one knows what it died of."""
+        update = Update(f"LEASE#{lease.name}", "LEASE")
+        update.when("until", "=", lease.until)
+        update.set("at_job", job)
+        update.set("at_sk", sk)
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(**update.request(self._table))
 
     def end_lease(self, lease: Lease, **left: int | None) -> None:
         """Let the next run begin, with what this one leaves to it; None removes what was left before.
@@ -505,6 +652,9 @@ class Store:
         update = Update(f"LEASE#{lease.name}", "LEASE")
         update.when("until", "=", lease.until)
         update.set("until", 0)
+        update.set("ended", lease.runs)
+        update.remove("at_job")
+        update.remove("at_sk")
         for name, value in left.items():
             update.remove(name) if value is None else update.set(name, value)
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
@@ -542,14 +692,31 @@ class Store:
                 ExpressionAttributeValues=values,
             )
             for page in pages:
-                for item in page["Items"]:
-                    row = decode(item)
-                    yield msgspec.convert({**row, "job": row["pk"].removeprefix("JOB#")}, Due)
+                yield from filter(None, map(_read_due, page["Items"]))
+
+    def _readable_job(self, job: str) -> Job | None:
+        """A job of a list, which shows the others where one cannot be read."""
+        item = self._item(f"JOB#{job}", "JOB")
+        return _read(item, Job) if item else None
+
+    def _intent(self, due: Due) -> Intent | None:
+        item = self._item(f"JOB#{due.job}", due.sk)
+        return _read(item, Intent) if item else None
+
+    def _ledger(self, name: str, item: Item) -> Ledger:
+        """A ledger that cannot be read counts as new: what it holds is still checked by the write that reserves."""
+        return _read({**item, "name": name}, Ledger) or Ledger(name=name)
 
     def _rows[R: (Job, Split, Batch)](self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
         return (msgspec.convert(item, kind) for item in self._items(pk, prefix))
 
     def _items(self, pk: str, prefix: str) -> Iterator[Item]:
+        return map(decode, self._raw_items(pk, prefix))
+
+    def _keys(self, pk: str, prefix: str) -> Iterator[Item]:
+        return ({"pk": item["pk"], "sk": item["sk"]} for item in self._raw_items(pk, prefix))
+
+    def _raw_items(self, pk: str, prefix: str) -> Iterator[Item]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -557,8 +724,7 @@ class Store:
             ConsistentRead=True,
         )
         for page in pages:
-            for item in page["Items"]:
-                yield decode(item)
+            yield from page["Items"]
 
     @stamina.retry(on=_Conflict, attempts=8, wait_initial=0.02, wait_max=0.5, wait_jitter=0.05)
     def _transact_once(self, items: list[Item]) -> list[Item]:

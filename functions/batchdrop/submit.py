@@ -102,6 +102,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
             "batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error)
         )
         call_failed(row.provider, str(error), services)
+        services.store.let_go(row, row.create_by or services.now())  # a doubt is no failure; a worker's death is one
     else:
         _record(row, provider_id, services)
         services.store.end_pause(row.provider)
@@ -156,6 +157,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
         account_id=intent.account_id,
         create_by=create_by,
         misses=0,
+        claimed_until=create_by,
         due_at=create_by,
     )
 

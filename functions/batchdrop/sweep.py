@@ -1,6 +1,7 @@
 """Sweep: whatever stands still is sent again, and what fits is admitted. Messages make it fast; this makes it sure."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import product, takewhile
 from typing import Any
@@ -14,7 +15,9 @@ from batchdrop.collect import delete_from_provider
 from batchdrop.deadlines import end_of_patience, expected_at, last_moment
 from batchdrop.doubt import resolve_batch
 from batchdrop.duplicates import watch_creates
-from batchdrop.errors import Transient
+from batchdrop.ending import end_failed_unit, give_up_whole_job, has_failed_for_good
+from batchdrop.failures import LAST, failures_of, retry_delay
+from batchdrop.guards import Careful, guard
 from batchdrop.orphans import delete_orphans
 from batchdrop.pauses import see_to_pause
 from batchdrop.plan import fail_job, open_job
@@ -32,7 +35,6 @@ logger = Logger(child=True)
 type Heals = dict[tuple[type, State], Callable[[Any, Services], None]]
 
 _LEASE_SECONDS = 120  # longer than the function's time limit
-_LONGEST_BACKOFF = 6  # doublings: a unit that fails each time is sent again ever more seldom
 
 
 def sweep(services: Services) -> None:
@@ -42,28 +44,29 @@ def sweep(services: Services) -> None:
         return
     minute = Minute(services)
     heals = _HEAL | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
+    careful = Careful(lease, services)
     try:
-        _redrive(services)
+        with guard("sweep", job=lease.at_job, unit=lease.at_sk):
+            careful.count_death()
+        with guard("redrive"):
+            _redrive(services)
         for provider, look in product(
             services.providers, (see_to_pause, rebuild_ledgers, watch_creates, delete_orphans)
         ):
             _look(look, provider, minute, services)
         for due in takewhile(lambda _: minute.has_time(), services.store.due(by=services.now())):
+            careful.begin(due)
             _heal(due, heals, minute, services)
         for provider in services.providers:
             _look(partial(admit_batches, has_time=minute.has_time), provider, minute, services)
-    finally:
+    except Exception:
         services.store.end_lease(lease)
+        raise
+    services.store.end_lease(lease)
 
 
 def _redrive(services: Services) -> None:
-    """Send dead letters again; a failure does not stop what the table tells."""
-    try:
-        redriven = services.queues.redrive()
-    except Exception:
-        logger.exception("dead letters not sent again")
-        count(Alert.UNIT_FAILED)
-        return
+    redriven = services.queues.redrive()
     if redriven:
         logger.error("dead letters sent again", messages=redriven)
         count(Alert.DEAD_LETTER, redriven)
@@ -71,32 +74,32 @@ def _redrive(services: Services) -> None:
 
 def _heal(due: Due, heals: Heals, minute: Minute, services: Services) -> None:
     """Look at one row; that somebody else was faster is fine, and one that fails does not stop the others."""
-    try:
+    failed = partial(_count_failure, due, services)
+    with guard("sweep", failed=failed, job=due.job, unit=due.sk), suppress(TooLate):
         row = services.store.row(due, by=services.now())
+        if row is not None and has_failed_for_good(row, services.now()):
+            with turn(due.job, services):
+                end_failed_unit(row, services)
+            return
         heal = heals.get((type(row), row.state)) if row is not None else None
         provider = row.provider if isinstance(row, Batch) else None
         if heal is not None and minute.may_ask(provider):
             with turn(due.job, services), minute.asking(provider):
                 heal(row, services)
-    except TooLate:
-        return
-    except Transient as error:
-        logger.warning("not healed for now", job=due.job, unit=due.sk, reason=str(error))
-    except Exception:
-        logger.exception("unit not healed", job=due.job, unit=due.sk)
-        count(Alert.UNIT_FAILED)
+
+
+def _count_failure(due: Due, services: Services) -> None:
+    """A unit that cannot even be read, or ended, takes its job with it in the end."""
+    if services.store.count_unit_failure(due.job, due.sk, services.settings.lease_seconds) > LAST:
+        reason = f'A row that cannot be worked on ({due.sk}): look for {due.job} ("unit failed") in the logs of Sweep.'
+        give_up_whole_job(due.job, reason, services)
 
 
 def _look(look: Callable[[str, Services], object], provider: str, minute: Minute, services: Services) -> None:
     """Do a provider's part; one that fails does not stop the others'."""
-    if not minute.may_ask(provider):
-        return
-    try:
-        with minute.asking(provider):
+    if minute.may_ask(provider):
+        with guard("provider", unit=provider), minute.asking(provider):
             look(provider, services)
-    except Exception:
-        logger.exception("provider not looked after", provider=provider)
-        count(Alert.UNIT_FAILED)
 
 
 def _plan_on(job: Job, services: Services) -> None:
@@ -119,11 +122,11 @@ def _look_at_the_clock(job: Job, services: Services) -> None:
     expected = expected_at(job)
     if expected is not None and now >= expected and not job.is_late:
         services.events.job_late(late_event(job))
-        services.store.let_go(job, last_moment(job), is_late=True)
+        services.store.let_go(job, last_moment(job), is_late=True, failures=0)
 
 
 def _publish(job: Job, services: Services) -> None:
-    if job.outcome is not JobState.FAILED and services.now() > end_of_patience(job):
+    if job.has_results and services.now() > end_of_patience(job):
         give_up_job(job, services)
     elif _send(job, services):
         services.queues.publish(job.id)
@@ -159,9 +162,10 @@ def _collect(batch: Batch, services: Services) -> None:
 
 
 def _send(row: Job | Split | Batch, services: Services) -> bool:
-    """Whether this run is the one to send a unit again; the next time is later each time."""
-    lease = services.settings.lease_seconds
-    sent = services.store.sending(row, services.now() + lease * 2 ** min(row.sends, _LONGEST_BACKOFF))
+    """Whether this run is the one to send a unit again; the next time is later, the more failed or were lost."""
+    tries = failures_of(row, services.now()) + row.resends
+    due_at = services.now() + retry_delay(tries, services.settings.lease_seconds)
+    sent = services.store.sending(row, due_at, is_again=True)
     if sent:
         logger.warning("sent again", job=row.job, unit=type(row).__name__, state=row.state, sends=row.sends + 1)
     return sent

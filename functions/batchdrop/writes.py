@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
+from batchdrop.failures import most_failures
 from batchdrop.records import Batch, Intent, Job, Row, Split
 from batchdrop.states import BatchState, JobState, State, may_move
 
@@ -20,6 +21,7 @@ Write = Callable[[str], Item]
 
 DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit for a partition)
 HEAL = "HEAL"
+_UNSENT: frozenset[State] = frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUBMITTING})
 HOUR, PART_OF_HOUR = 3_600, 300  # seconds
 
 
@@ -58,10 +60,17 @@ def due_key(group: str, shard: int) -> str:
 
 
 def _due_group(row: Job | Split | Batch) -> str:
-    """Who looks at a row: admission and poll take theirs by provider, sweep takes all others together."""
-    if isinstance(row, Batch) and row.state in {BatchState.WAITING, BatchState.IN_FLIGHT}:
-        return f"{row.state}#{row.provider}"
-    return HEAL
+    """Who looks at a row: admission and poll take theirs by provider, sweep all others, and what has failed too often.
+
+    The latter so that neither sends it or asks for it any more.
+    """
+    if not isinstance(row, Batch) or row.failures >= most_failures(row.state):
+        return HEAL
+    return f"{row.state}#{row.provider}" if row.state in {BatchState.WAITING, BatchState.IN_FLIGHT} else HEAL
+
+
+def due_shard(pk: str, sk: str) -> int:
+    return zlib.crc32(f"{pk}{sk}".encode()) % DUE_SHARDS
 
 
 def values_of(row: Job | Split | Batch) -> Item:
@@ -70,8 +79,7 @@ def values_of(row: Job | Split | Batch) -> Item:
     values: Item = {"pk": pk, "sk": sk, **msgspec.to_builtins(row)}
     values["epoch"] = row.epoch
     if row.due_at is not None:
-        shard = zlib.crc32(f"{pk}{sk}".encode()) % DUE_SHARDS
-        values["due_key"] = due_key(_due_group(row), shard)
+        values["due_key"] = due_key(_due_group(row), due_shard(pk, sk))
     if isinstance(row, Job):
         values["day"] = row.job[:8]
     return {name: value for name, value in values.items() if value is not None}
@@ -139,12 +147,16 @@ class Update:
 def next_row[R: (Job, Split, Batch)](row: R, state: State, changes: Mapping[str, Any]) -> R:
     """The row as it is after a move to `state`, whose claim and sends are over.
 
+    A new state is a success, which ends the count of failures; a batch's success is that the provider has it.
+
     Raises:
         ValueError: There is no such move.
     """
     if not may_move(row.state, state):
         raise ValueError(f"{row.state} does not move to {state}")
-    return row.with_(epoch=row.epoch + 1, state=state, **{"claimed_until": 0, "sends": 0, **changes})
+    is_success = state is not row.state and not {state, row.state} <= _UNSENT
+    over = {"claimed_until": 0, "sends": 0, "resends": 0, "failures": 0 if is_success else row.failures}
+    return row.with_(epoch=row.epoch + 1, state=state, **{**over, **changes})
 
 
 def moved[R: (Job, Split, Batch)](old: R, new: R, move_id: str) -> Write:
@@ -208,8 +220,12 @@ def name_version(job: Job, digest: str, expires_at: int) -> Write:
     return lambda table: {"Put": {"TableName": table, "Item": encode(values)}}
 
 
-def version_key(digest: str) -> Item:
-    return {"pk": f"VERSION#{digest}", "sk": "VERSION"}
+def version_key(digest: str, kind: str = "VERSION") -> Item:
+    return {"pk": f"VERSION#{digest}", "sk": kind}
+
+
+def drop_key(digest: str) -> tuple[str, str]:
+    return f"DROP#{digest}", "DROP"
 
 
 def add_retry(job: Job, original: str, expires_at: int) -> Write:

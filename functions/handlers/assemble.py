@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.assemble import assemble_split
 from batchdrop.queues import SplitMessage
@@ -17,6 +18,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return each_message(event, context, _assemble)
 
 
-def _assemble(body: str) -> None:
-    message = msgspec.json.decode(body, type=SplitMessage)
+def _assemble(record: SQSRecord) -> None:
+    message = msgspec.json.decode(record.body, type=SplitMessage)
     assemble_split(message.job, message.split, services())

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.intake import Dropped, take_object
 from batchdrop.services import services
@@ -35,8 +36,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return each_message(event, context, _take)
 
 
-def _take(body: str) -> None:
-    created = msgspec.json.decode(body, type=_Created)
+def _take(record: SQSRecord) -> None:
+    created = msgspec.json.decode(record.body, type=_Created)
     found = created.detail.object
     dropped = Dropped(
         key=found.key,
@@ -45,4 +46,6 @@ def _take(body: str) -> None:
         bytes=found.size,
         time=int(created.time.timestamp()),
     )
-    take_object(dropped, services())
+    take_object(
+        dropped, services(), receives=int(record.raw_event.get("attributes", {}).get("ApproximateReceiveCount", 1))
+    )

@@ -12,17 +12,21 @@ from batchdrop.alerts import Alert, count
 
 logger = Logger()
 
+_UNIT_CHARACTERS = 200  # an event of S3 is longer, and names a file
+
 
 def each_message(
-    event: dict[str, Any], context: LambdaContext, step: Callable[[str], None]
+    event: dict[str, Any], context: LambdaContext, step: Callable[[SQSRecord], None]
 ) -> PartialItemFailureResponse:
-    """Call the step with each message's body; the messages that failed, and only they, come again."""
+    """Call the step with each message; the messages that failed, and only they, come again."""
 
     def handle(record: SQSRecord) -> None:
         try:
-            step(record.body)
+            step(record)
         except Exception:
-            logger.exception("unit failed")  # the processor keeps it to itself: it would show in no log
+            # The processor keeps it to itself: it would show in no log. A step's message names a unit, and no more.
+            unit = record.body if len(record.body) <= _UNIT_CHARACTERS else None
+            logger.exception("unit failed", unit=unit, message=record.message_id)
             count(Alert.UNIT_FAILED)
             raise
 

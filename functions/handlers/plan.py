@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.plan import plan_split
 from batchdrop.queues import SplitMessage
@@ -17,6 +18,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return each_message(event, context, _plan)
 
 
-def _plan(body: str) -> None:
-    message = msgspec.json.decode(body, type=SplitMessage)
+def _plan(record: SQSRecord) -> None:
+    message = msgspec.json.decode(record.body, type=SplitMessage)
     plan_split(message.job, message.split, services())

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.publish import publish_job
 from batchdrop.queues import JobMessage
@@ -17,6 +18,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return each_message(event, context, _publish)
 
 
-def _publish(body: str) -> None:
-    message = msgspec.json.decode(body, type=JobMessage)
+def _publish(record: SQSRecord) -> None:
+    message = msgspec.json.decode(record.body, type=JobMessage)
     publish_job(message.job, services())

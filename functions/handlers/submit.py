@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.providers import anthropic, openai  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.queues import BatchMessage
@@ -18,6 +19,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return each_message(event, context, _submit)
 
 
-def _submit(body: str) -> None:
-    message = msgspec.json.decode(body, type=BatchMessage)
+def _submit(record: SQSRecord) -> None:
+    message = msgspec.json.decode(record.body, type=BatchMessage)
     submit_batch(message.job, message.batch, services())

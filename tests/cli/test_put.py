@@ -11,6 +11,7 @@ import pytest
 from batchdrop.files import job_id
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
+from batchdrop.store import DropClaim
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import PART_BYTES, fingerprint, upload
@@ -106,6 +107,36 @@ def test_a_drop_that_is_no_job_yet_is_noticed(aws: "Aws", run: "Run", file: Path
     assert second.code == 1
     assert f"running already as job {first.out.strip()}." in second.err
     assert len(aws.s3.list_object_versions(Bucket=BUCKET)["Versions"]) == 1
+
+
+def claim(aws: "Aws", body: bytes) -> DropClaim:
+    """What another command does, which was a moment faster."""
+    whole = hashlib.md5(body).digest()  # noqa: S324 - S3's ETag
+    etags = sorted([whole.hex(), f"{hashlib.md5(whole).hexdigest()}-1"])  # noqa: S324 - S3's ETag
+    return aws.store.claim_drop("-".join(etags), 900)
+
+
+def test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused(aws: "Aws", run: "Run", file: Path) -> None:
+    held = claim(aws, BODY)
+    assert held.is_held
+    ran = run("put", file)
+    assert (ran.code, ran.out, aws.keys()) == (1, "", [])
+    assert ran.err.startswith("Another command is dropping the same bytes just now.")
+    aws.store.end_drop(held, None, 0)  # it gave up
+    assert run("put", file).code == 0
+
+
+def test_with_again_nobody_is_waited_for(aws: "Aws", run: "Run", file: Path) -> None:
+    claim(aws, BODY)
+    assert run("put", file, "--again").code == 0
+
+
+def test_bytes_whose_job_is_over_can_be_dropped_again_at_once(
+    aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]
+) -> None:
+    first = run("put", file).out.strip()
+    aws.store.add(a_job(job=first, state=JobState.COMPLETED, bytes=1, etag="another"))
+    assert run("put", file).code == 0
 
 
 @pytest.mark.parametrize("size", [1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES])

@@ -39,6 +39,7 @@ _WIRE = "tests/unit/test_wire.py::"
 _LINES, _KINDS = "tests/unit/test_lines.py::", "tests/unit/test_file_kinds.py::"
 _PAID, _ACCOUNTS = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounts.py::"
 _REFUSED, _TABLE = f"{_STEPS}test_refused.py::", "tests/unit/test_refusals.py::"
+_ENDING = f"{_STEPS}test_ending.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -497,6 +498,72 @@ MUTATIONS = (
             BatchState.FAILED,
 """,
         f"{_CANCEL}test_a_batch_that_never_ends_is_given_up_and_not_sent_again",
+    ),
+    # Guards and ends
+    Mutation(
+        "a model's name is limited in bytes",
+        "lines.py",
+        "if size > _MAX_MODEL_BYTES:",
+        "if len(text) > _MAX_MODEL_BYTES:",
+        f"{_ISOLATION}test_a_model_whose_bytes_are_more_than_a_key_has_room_for_is_an_error_of_its_line_only",
+    ),
+    Mutation(
+        "one batch that cannot be admitted stops no other",
+        "admit.py",
+        """        with guard("admit", failed=failure_of(due, services), job=due.job, unit=due.sk):
+""",
+        """        if True:
+""",
+        f"{_ENDING}test_a_ledger_whose_batches_cannot_be_admitted_stops_no_other",
+    ),
+    Mutation(
+        "one row that cannot be worked on stops no other (sweep)",
+        "sweep.py",
+        'with guard("sweep", failed=failed, job=due.job, unit=due.sk), suppress(TooLate):',
+        "with suppress(TooLate):",
+        f"{_ISOLATION}test_a_row_that_cannot_be_healed_does_not_stop_the_others",
+    ),
+    Mutation(
+        "a unit that fails each time is given up",
+        "sweep.py",
+        "if row is not None and has_failed_for_good(row, services.now()):",
+        "if False:",
+        f"{_FAULTS}test_endings.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
+    ),
+    Mutation(
+        "a worker's death is a failure",
+        "failures.py",
+        "return row.failures + (0 < row.claimed_until <= now)",
+        "return row.failures",
+        f"{_ENDING}test_a_worker_that_dies_each_time_counts_as_one_that_fails",
+    ),
+    Mutation(
+        "no unit waits longer than an hour",
+        "failures.py",
+        "min(lease << min(failures, _DOUBLINGS), LONGEST_DELAY)",
+        "lease << min(failures, _DOUBLINGS)",
+        f"{_ENDING}test_the_longest_wait_of_a_unit_is_an_hour",
+    ),
+    Mutation(
+        "a cancel does not wait for a plan that fails",
+        "cancel.py",
+        "if job.unplanned and any(_fails_at_plan(each, services.now()) for each in splits):",
+        "if False:",
+        f"{_FAULTS}test_endings.py::test_a_cancel_ends_a_job_whose_plan_never_ends",
+    ),
+    Mutation(
+        "a dead letter is not sent again for ever",
+        "queues.py",
+        " if _times(each) < _MOST_REDRIVES]",
+        "]",
+        f"{_STEPS}test_dead_letters.py::test_a_message_that_can_never_be_handled_is_dropped_in_the_end",
+    ),
+    Mutation(
+        "of two commands that drop the same bytes one does",
+        "store.py",
+        'is_free = f"attribute_not_exists({until}) OR {until} <= {update.value(now)}"',
+        'is_free = f"attribute_not_exists({until}) OR {until} > {update.value(now)}"',
+        "tests/cli/test_put.py::test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused",
     ),
     Mutation(
         "a job ends at its greatest age",

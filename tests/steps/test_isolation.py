@@ -278,3 +278,8 @@ def test_a_settings_file_of_absurd_size_fails_the_job_by_name(cloud: Cloud) -> N
     cloud.s3.put_object(Bucket="bucket", Key="input/batchdrop.toml", Body=b"# " + b"x" * 100_000)
     out = cloud.run("input/x.jsonl", mixed(1))
     assert (out.manifest.status, out.manifest.reason) == ("FAILED", "input/batchdrop.toml is longer than 65,536 bytes.")
+
+
+def test_a_model_whose_bytes_are_more_than_a_key_has_room_for_is_an_error_of_its_line_only(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", [chat("one", model="gpt-" + "\U0001f600" * 252), chat("two")])
+    assert [result["error"] and result["error"]["code"] for result in out.results] == ["invalid_parameter", None]

@@ -1,0 +1,96 @@
+"""The guard of every loop: a unit that fails is logged and counted, and does not stop the loop over the others."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+
+from batchdrop.alerts import Alert, count
+from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.providers.api import Missing
+
+if TYPE_CHECKING:
+    from batchdrop.services import Services
+    from batchdrop.store import Due, Lease
+
+logger = Logger(child=True)
+
+
+def _do_nothing() -> None:
+    """There is no row to count a failure on."""
+
+
+@contextmanager
+def guard(
+    work: str,
+    *,
+    failed: Callable[[], object] = _do_nothing,
+    stops: type[Exception] | tuple[type[Exception], ...] = (),
+    job: str | None = None,
+    unit: str | None = None,
+) -> Iterator[None]:
+    """Do one unit's part of a loop.
+
+    Args:
+        work: What is done, for the log.
+        failed: Called after an exception that nobody expected, to count it on the unit's row.
+        stops: What is everybody's matter, and ends the loop.
+        job: Names the job, for the log.
+        unit: Names the unit, for the log.
+    """
+    try:
+        yield
+    except stops:
+        raise
+    except NotMyTurn:
+        return
+    except Transient as error:
+        logger.warning("unit put off", work=work, reason=str(error), job=job, unit=unit)
+    except (AccountRefused, Missing, Refused) as error:  # their words may be the provider's
+        logger.warning("unit put off", work=work, reason=type(error).__name__, job=job, unit=unit)
+    except Exception:
+        logger.exception("unit failed", work=work, job=job, unit=unit)
+        count(Alert.UNIT_FAILED)
+        with _counting(work, job, unit):
+            failed()
+
+
+def failure_of(due: "Due", services: "Services") -> Callable[[], object]:
+    """Counts a failure on a unit's row."""
+    return partial(services.store.count_unit_failure, due.job, due.sk, services.settings.lease_seconds)
+
+
+class Careful:
+    """What a run of many units does after one that died: it notes each unit before it works on it.
+
+    So that a unit that kills its worker each time is known, at no cost while none does: a failure of it is counted,
+    which puts it off, and the others have their turn.
+    """
+
+    def __init__(self, lease: "Lease", services: "Services") -> None:
+        self._lease, self._store = lease, services.store
+        self._seconds = services.settings.lease_seconds
+
+    def count_death(self) -> int:
+        """Count what the run before died of, if that is known; how many failures in a row that makes."""
+        if not self._lease.at_sk:
+            return 0
+        job, sk = self._lease.at_job, self._lease.at_sk
+        logger.error("unit failed", work=f"{self._lease.name}: the run before ended at it", job=job, unit=sk)
+        count(Alert.UNIT_FAILED)
+        return self._store.count_unit_failure(job, sk, self._seconds)
+
+    def begin(self, due: "Due") -> None:
+        """Call before a unit is worked on."""
+        if self._lease.has_died:
+            self._store.note_work(self._lease, due.job, due.sk)
+
+
+@contextmanager
+def _counting(work: str, job: str | None, unit: str | None) -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("failure not counted", work=work, job=job, unit=unit)
