@@ -538,6 +538,13 @@ MUTATIONS = (
         f"{_ENDING}test_a_worker_that_dies_each_time_counts_as_one_that_fails",
     ),
     Mutation(
+        "a run of many units learns what the one before died of",
+        "guards.py",
+        "if self._lease.has_died:",
+        "if False:",
+        f"{_FAULTS}test_endings.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
+    ),
+    Mutation(
         "no unit waits longer than an hour",
         "failures.py",
         "min(lease << min(failures, _DOUBLINGS), LONGEST_DELAY)",

@@ -418,7 +418,7 @@ def test_a_claim_whose_reply_was_lost_is_held(store: Store, client: Any) -> None
 def test_a_lease_whose_reply_was_lost_is_held(store: Store, client: Any) -> None:
     with lost_reply(client, "UpdateItem") as calls:
         lease = store.lease("sweep", 60)
-    assert (lease, len(calls)) == (Lease(name="sweep", until=NOW + 60), 2)
+    assert (lease, len(calls)) == (Lease(name="sweep", until=NOW + 60, runs=1), 2)
     assert store.lease("sweep", 60) is None
 
 
@@ -488,17 +488,18 @@ def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(clien
 
 def test_a_lease_is_held_by_one_until_it_is_given_back_or_ends(store: Store, clock: Clock) -> None:
     first = store.lease("sweep", 60)
-    assert (first, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 60), None)
+    assert (first, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 60, runs=1), None)
     assert store.lease("poll#openai", 60) is not None
     clock.now = NOW + 60
     second = store.lease("sweep", 60)
-    assert (second, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 120), None)
+    assert (second, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 120, runs=2), None)
     assert first is not None
     assert second is not None
+    assert (first.has_died, second.has_died) == (False, True)  # the first did not end in time
     store.end_lease(first, last=NOW)  # it took too long, and the second has begun
     assert store.lease("sweep", 60) is None
     store.end_lease(second)
-    assert store.lease("sweep", 60) == Lease(name="sweep", until=NOW + 120)
+    assert store.lease("sweep", 60) == Lease(name="sweep", until=NOW + 120, runs=3, ended=2)
 
 
 def test_a_run_leaves_to_the_next_what_it_says(store: Store) -> None:
@@ -510,8 +511,10 @@ def test_a_run_leaves_to_the_next_what_it_says(store: Store) -> None:
 
     run(last=NOW, cut_at=NOW - 7, usual=90)
     until = NOW + 60
-    assert run(cut_at=None) == Lease(name="poll#openai", until=until, last=NOW, cut_at=NOW - 7, usual=90)
-    assert run() == Lease(name="poll#openai", until=until, last=NOW, usual=90)
+    assert run(cut_at=None) == Lease(
+        name="poll#openai", until=until, last=NOW, cut_at=NOW - 7, usual=90, runs=2, ended=1
+    )
+    assert run() == Lease(name="poll#openai", until=until, last=NOW, usual=90, runs=3, ended=2)
 
 
 def test_a_pause_holds_for_its_time_and_is_known_until_it_is_cleared(store: Store, clock: Clock) -> None:
