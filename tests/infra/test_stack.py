@@ -97,8 +97,10 @@ def test_a_finished_output_is_never_deleted(template: Template) -> None:
 
 
 def test_only_the_steps_that_need_a_folder_read_it(template: Template) -> None:
-    assert {folder: template.steps_that_may("s3:GetObjectVersion", f"/{folder}/*") for folder in ("input", "work")} == {
+    folders = ("input", "work", "output")
+    assert {folder: template.steps_that_may("s3:GetObjectVersion", f"/{folder}/*") for folder in folders} == {
         "input": {"intake", "plan", "assemble"},
+        "output": {"publish", "sweep"},
         "work": {"plan", "submit", "poll", "collect", "assemble", "publish", "sweep"},
     }
 
