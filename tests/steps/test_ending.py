@@ -129,7 +129,7 @@ def test_a_file_that_intake_fails_at_each_time_becomes_a_job_that_failed(cloud: 
     body = jsonl(LINES)
     answer = cloud.s3.put_object(Bucket="bucket", Key="input/x.jsonl", Body=body)
     dropped = cloud.dropped("input/x.jsonl", body, answer["VersionId"])
-    fail(cloud, "files", lambda name, _: name == "head")
+    before = fail(cloud, "files", lambda name, _: name == "head")
     job = None
     for receives in range(1, 400):
         cloud.clock.now += 60
@@ -137,6 +137,7 @@ def test_a_file_that_intake_fails_at_each_time_becomes_a_job_that_failed(cloud: 
             job = take_object(dropped, cloud.services, receives=receives)
             break
     assert job is not None
+    cloud.services = before
     found = go_on(cloud, job.id, hours=6)
     assert (found.state, "Intake" in (found.reason or "")) == (JobState.FAILED, True)
 

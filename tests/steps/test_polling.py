@@ -328,7 +328,8 @@ def test_the_newest_batch_shows_that_the_key_is_the_right_one(cloud: Cloud) -> N
     old = [f"old-{number}" for number in range(6)]
     for number, batch_id in enumerate([*old, "new-0", "new-1"]):
         age = 20_000 + number if batch_id in old else 3_540 + number
-        row = a_batch(number, BatchState.IN_FLIGHT, batch_id=batch_id, submitted_at=cloud.services.now() - age)
+        submitted_at = cloud.services.now() - age
+        row = a_batch(number, BatchState.IN_FLIGHT, batch_id=batch_id, submitted_at=submitted_at, due_at=submitted_at)
         assert cloud.services.store.add(row)
     account = Refusing(["new-0", "new-1"], dict.fromkeys(old, UNKNOWN))
     account.ended = set()
