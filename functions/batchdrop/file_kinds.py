@@ -114,7 +114,7 @@ def _is_spread(text: bytes, lines: list[bytes]) -> bool:
 
 def _is_utf_16(text: bytes) -> bool:
     begun = text.lstrip(b" \t\r\n\0")
-    return begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or begun[1:2] == b"\0"
+    return begun.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"{\0"))
 
 
 def _has_carriage_returns(line: bytes) -> bool:

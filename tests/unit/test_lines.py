@@ -289,7 +289,11 @@ def test_a_models_name_is_case_sensitive(providers: Providers) -> None:
 def test_a_very_long_model_is_refused_without_being_quoted(providers: Providers) -> None:
     found = read({"model": "gpt-" + "x" * 5_000, "messages": [1]}, providers)
     assert isinstance(found, LineError)
-    assert (found.code, found.message, found.model) == ("invalid_parameter", '"model" is 5,004 characters long', None)
+    assert (found.code, found.message, found.model) == (
+        "invalid_parameter",
+        '"model" is 5,004 bytes long; at most 256 are taken',
+        None,
+    )
 
 
 # Bodies travel byte for byte
