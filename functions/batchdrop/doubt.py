@@ -7,6 +7,7 @@ could arrive, was never created.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -40,18 +41,20 @@ class _CustomId(msgspec.Struct):
 
 
 def resolve_batch(batch: Batch, services: Services) -> None:
-    """Find out what became of a create in doubt."""
-    try:
+    """Find out what became of a create in doubt; a provider that does not tell is no failure of the batch."""
+    with suppress(NotMyTurn):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
-        _resolve(claimed, services.apis[batch.provider], services)
-    except NotMyTurn:
-        return
-    except AccountRefused as error:
-        calls_refused(batch.provider, error, services)
-    except (Transient, Missing, Refused) as error:
-        logger.warning("batch still in doubt", job=batch.job, batch=batch.id, reason=type(error).__name__)
-        if services.now() > (batch.create_by or 0) + GRACE:
-            count(Alert.DOUBT_LASTS)
+        try:
+            _resolve(claimed, services.apis[batch.provider], services)
+        except AccountRefused as error:
+            calls_refused(batch.provider, error, services)
+        except (Transient, Missing, Refused) as error:
+            logger.warning("batch still in doubt", job=batch.job, batch=batch.id, reason=type(error).__name__)
+            if services.now() > (batch.create_by or 0) + GRACE:
+                count(Alert.DOUBT_LASTS)
+        else:
+            return
+        services.store.let_go(claimed, services.now() + services.settings.lease_seconds)
 
 
 def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:

@@ -545,6 +545,14 @@ MUTATIONS = (
         f"{_FAULTS}test_endings.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
     ),
     Mutation(
+        "a provider that does not tell of a doubt is no failure of the batch",
+        "doubt.py",
+        """        services.store.let_go(claimed, services.now() + services.settings.lease_seconds)
+""",
+        "",
+        f"{_FAULTS}test_endings.py::test_a_provider_that_does_not_tell_of_a_doubt_for_two_days_ends_no_batch",
+    ),
+    Mutation(
         "no unit waits longer than an hour",
         "failures.py",
         "min(lease << min(failures, _DOUBLINGS), LONGEST_DELAY)",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
+from batchdrop.errors import AccountRefused, Refused, Transient
 from faking.cloud import jsonl
 from faking.lines import chat, claude
 
@@ -173,6 +174,20 @@ def test_what_fails_each_time_after_the_payment_ends_the_job(world: World, title
         ended.reason
     )
     assert "kept_until" in job_of(world)
+
+
+@pytest.mark.parametrize("error", [Transient("503"), AccountRefused("401"), Refused(status=403, code=None)])
+def test_a_provider_that_does_not_tell_of_a_doubt_for_two_days_ends_no_batch(world: World, error: Exception) -> None:
+    begin(world)
+    world.simulator.fault("timeout", provider="openai", operation="create")  # it was created
+    whole = world.services.apis
+    apis: Any = FailingApis(whole, "newest", error)
+    world.services = replace(world.services, apis=apis)
+    for _ in range(48):
+        world._deliver_all()  # noqa: SLF001 - the harness' own tests
+        world.tick(HOUR + 100)
+    world.services = replace(world.services, apis=whole)
+    assert go_on(world, hours=24)[::3] == ("COMPLETED", [True, True])
 
 
 def test_a_job_whose_event_cannot_be_sent_ends_as_its_manifest_says(world: World) -> None:
