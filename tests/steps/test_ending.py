@@ -205,6 +205,8 @@ def test_a_ledger_whose_batches_cannot_be_admitted_stops_no_other() -> None:
 
         bad = cloud.drop("input/bad.jsonl", jsonl([chat("one", model="gpt-bad")]))
         fail(cloud, "store", refused)
+        deliver(cloud, "plan")
+        cloud.clock.now += 60  # it waits longer, so that its turn is first
         good = cloud.drop("input/good.jsonl", jsonl([chat("two")]))
         assert go_on(cloud, good, hours=24).state is JobState.COMPLETED
         assert real.job(str(bad)) is not None
