@@ -115,7 +115,7 @@ class Cloud:
 
     # What happens by itself
 
-    def settle(self, rounds: int = 60, tick: float = 60) -> None:
+    def settle(self, rounds: int = 200, tick: float = 60) -> None:
         """Deliver messages and tick until nothing is left to do."""
         for _ in range(rounds):
             self.deliver_all()
