@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from batchdrop.protocols.claude_models import rules_of
 from batchdrop.protocols.translate.request import to_messages
 from msgspec import Raw
 
@@ -47,7 +48,8 @@ def wanted(line: dict[str, Any]) -> tuple[str, Any]:
 
 
 def _translated(body: dict[str, Any]) -> Any:
-    sent = to_messages(Raw(json.dumps(body).encode()), model=CLAUDE, api_version="2023-06-01")
+    raw = Raw(json.dumps(body).encode())
+    sent = to_messages(raw, model=CLAUDE, api_version="2023-06-01", rules=rules_of(CLAUDE))
     return json.loads(bytes(sent))
 
 
