@@ -28,6 +28,7 @@ from batchdrop.writes import Release, free_slot, key_of
 logger = Logger(child=True)
 
 _LOOK_AGAIN = 5  # ticks
+_FAILED_PLANS = 3  # in a row: a worker dies now and then, and the lines of its split still end with `cancelled`
 KEPT_SECONDS = 90 * 86_400  # as long as `work/` is kept by the bucket's lifecycle
 _AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED})
 
@@ -120,7 +121,7 @@ def _opened(job: Job, services: Services) -> Job | None:
 
 
 def _fails_at_plan(split: Split, now: int) -> bool:
-    return split.state is SplitState.PENDING and failures_of(split, now) > 0
+    return split.state is SplitState.PENDING and failures_of(split, now) >= _FAILED_PLANS
 
 
 def _end_unread(job: Job, services: Services) -> None:

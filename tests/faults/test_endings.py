@@ -219,7 +219,7 @@ def test_a_cancel_ends_a_job_whose_plan_never_ends(world: World) -> None:
     world._deliver("intake")  # noqa: SLF001 - the harness' own tests
     world._deliver("plan")  # noqa: SLF001 - it fails
     world.cancel()
-    ended = go_on(world, hours=2)
+    ended = go_on(world, hours=6)
     assert ended[:2] == ("CANCELLED", "It was cancelled before its file could be read: nothing was sent.")
 
 
