@@ -93,7 +93,7 @@ class Queues:
         )
         found = {str(number): each for number, each in enumerate(answer.get("Messages", []))}
         entries: Any = [_again(number, each) for number, each in found.items() if _times(each) < _MOST_REDRIVES]
-        sent = self._client.send_message_batch(QueueUrl=queue, Entries=entries)["Successful"] if entries else []
+        sent = self._client.send_message_batch(QueueUrl=queue, Entries=entries).get("Successful", []) if entries else []
         over = found.keys() - {each["Id"] for each in entries}
         for number in over:
             logger.error("message dropped: it failed too often", message=found[number]["MessageId"], queue=queue)
