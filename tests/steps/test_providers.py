@@ -109,7 +109,7 @@ def test_an_upload_that_is_refused_for_now_is_done_again(cloud: Cloud, status: i
 
 
 def test_a_create_that_is_refused_for_good_ends_its_lines_with_the_reason(cloud: Cloud) -> None:
-    cloud.simulator.fault("status", provider="anthropic", operation="create", code=400)
+    cloud.simulator.fault("status", provider="anthropic", operation="create", code=400, times=10)
     out = cloud.run("input/x.jsonl", [claude("one"), chat("two")])
     assert [bool(result["error"]) for result in out.results] == [True, False]
     assert out.results[0]["error"]["source"] == "provider"
