@@ -183,7 +183,10 @@ def test_an_upload_shows_bytes_per_cent_and_time_however_long_the_name(width: in
     assert "[b]long-" in screen.getvalue()
 
 
-def test_in_a_pipe_a_line_tells_time_count_and_per_cent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_a_pipe_a_line_tells_time_count_and_per_cent(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # tests that run beside each other are told a width
     with shown() as display:
         display.show(MANY)
         display.show(replace(MANY, done=700_000))
