@@ -391,6 +391,13 @@ MUTATIONS = (
         "pass",
         f"{_STEPS}test_translated.py::test_tool_arguments_that_some_cannot_read_are_that_lines_error",
     ),
+    Mutation(
+        "a key that stands twice in the arguments of a tool's call is refused",
+        "protocols/translate/messages.py",
+        "reject_duplicate_keys(arguments)",
+        "pass",
+        f"{_STEPS}test_translated.py::test_a_key_that_is_written_twice_in_tool_arguments_is_that_lines_error",
+    ),
     # Translation
     Mutation(
         "an empty object is dropped only where the vendor's document says that it means nothing",

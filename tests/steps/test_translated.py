@@ -42,9 +42,9 @@ def test_what_a_job_may_drop_is_dropped_and_nothing_else(cloud: Cloud) -> None:
     )
 
 
-def calling(arguments: str) -> dict[str, Any]:
-    """A chat line for Claude with a call of a tool in its history."""
-    line = chat("What is it?", "calling", model=CLAUDE)
+def calling(arguments: str, model: str = CLAUDE) -> dict[str, Any]:
+    """A chat line with a call of a tool in its history."""
+    line = chat("What is it?", "calling", model=model)
     function = {"name": "f", "arguments": arguments}
     line["body"]["messages"] += [
         {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]},
@@ -79,6 +79,23 @@ def test_tool_arguments_that_some_cannot_read_are_that_lines_error(cloud: Cloud,
     out = cloud.run("input/unreadable.jsonl", lines)
     assert [result["error"] and result["error"]["code"] for result in out.results] == [None, code, None]
     assert cloud.simulator.charges()["anthropic"]["requests"] == 2
+
+
+TWICE = ['{"a": 1, "a": 2}', '{"b": [{"c": {"a": 1, "x": {}, "\\u0061": 2}}]}']
+
+
+@pytest.mark.parametrize("arguments", TWICE)
+def test_a_key_that_is_written_twice_in_tool_arguments_is_that_lines_error(cloud: Cloud, arguments: str) -> None:
+    out = cloud.run("input/twice.jsonl", [claude("before"), calling(arguments), claude("after")])
+    assert [result["error"] and result["error"]["code"] for result in out.results] == [None, "invalid_parameter", None]
+    assert cloud.simulator.charges()["anthropic"]["requests"] == 2
+
+
+@pytest.mark.parametrize("arguments", TWICE)
+def test_tool_arguments_that_are_not_translated_pass_as_the_text_that_they_are(cloud: Cloud, arguments: str) -> None:
+    line = calling(arguments, "gpt-4o-mini")
+    out = cloud.run("input/text.jsonl", [line])
+    assert [got(result) for result in out.results] == [wanted(line)]
 
 
 def test_a_body_that_some_cannot_read_is_not_copied_to_another_batch(cloud: Cloud, tmp_path: Any) -> None:

@@ -17,6 +17,7 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 CLAUDES_TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {}}}
 OPEN = 'needs "additionalProperties": false in every object for Claude'
 ARGUMENTS = "a JSON object in a string"
+TWICE = 'and is not JSON for every reader: "z" is there twice, the second time at byte'
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 
 
@@ -621,6 +622,14 @@ def test_a_refusal_of_before_is_what_the_assistant_said() -> None:
                 "invalid_parameter",
                 f'"messages[1].tool_calls[0].function.arguments" must be {ARGUMENTS}, and is not a JSON object',
             ),
+        ),
+        (
+            [*HI, {"role": "assistant", "tool_calls": [call("a", '{"x": 1, "y": {"z": 1, "z": 2}}')]}],
+            ("invalid_parameter", f'"messages[1].tool_calls[0].function.arguments" must be {ARGUMENTS}, {TWICE} 23'),
+        ),
+        (
+            [*HI, {"role": "assistant", "function_call": {"name": "f", "arguments": '{"z": 1, "z": 2}'}}],
+            ("invalid_parameter", f'"messages[1].function_call.arguments" must be {ARGUMENTS}, {TWICE} 9'),
         ),
         (
             [*HI, {"role": "assistant", "tool_calls": [call("a")]}, *HI],

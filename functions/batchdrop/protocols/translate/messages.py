@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from batchdrop.duplicate_keys import reject_duplicate_keys
 from batchdrop.json_text import reject_unportable_object
 from batchdrop.protocols.rules import LineProblem
 from batchdrop.protocols.translate.content import Block, read_content, text_block
@@ -152,6 +153,7 @@ def _arguments(function: Fields) -> Raw:
     arguments = written.encode()
     try:
         reject_unportable_object(arguments)
+        reject_duplicate_keys(arguments)
     except LineProblem as problem:
         raise invalid(where, f"must be a JSON object in a string, and is {problem.message}") from None
     return Raw(arguments)
