@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from batchdrop.errors import NotMyTurn
 from batchdrop.guards import failure_of, guard
-from batchdrop.ledgers import cost_of, is_too_large, limit_of
+from batchdrop.ledgers import cost_of, is_never_admitted, limit_of
 from batchdrop.pauses import pause_ends
 from batchdrop.records import Batch, Ledger
 from batchdrop.services import Services
@@ -96,16 +96,17 @@ class _Admission:
         needed = cost_of(due.cost, ledger)
         cost = min(needed, limit)  # a single request may go alone, whatever its size
         has_room = ledger.reserved + cost <= limit
-        batch = self._services.store.batch(due.job, due.batch) if has_room or needed > limit else None
-        if batch is not None and is_too_large(batch, self._provider, ledger, now):
-            self._replace(batch)
+        may_be_sent = has_room or needed > limit or ledger.refused_until > now
+        batch = self._services.store.batch(due.job, due.batch) if may_be_sent else None
+        if batch is not None and is_never_admitted(batch, self._provider, ledger, now):
+            self._send_waiting(batch)
         elif has_room:
             self.admitted += self._take(batch, ledger, cost, limit)
         else:
             self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
 
-    def _replace(self, batch: Batch) -> None:
-        """Send a batch that never fits to be replaced by smaller ones."""
+    def _send_waiting(self, batch: Batch) -> None:
+        """Send a batch that is never admitted to submit, which ends it or replaces it by smaller ones."""
         if batch.state is BatchState.WAITING and self._services.store.sending(batch, self._lease_end()):
             self._services.queues.submit(batch.job, batch.id)
 

@@ -33,7 +33,8 @@ from batchdrop.protocols.refusals import Kind
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch, Job, Split
-from batchdrop.refused import MAX_WORDS_BYTES, read_words
+from batchdrop.refused import read_words
+from batchdrop.refused_models import MAX_WORDS_BYTES
 from batchdrop.results import ErrorCode, Result, ResultError
 from batchdrop.services import Services
 from batchdrop.spool import Spool, read_spans
@@ -149,6 +150,11 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
     ErrorCode.COLLECT_FAILED: (
         "batchdrop",
         "The line's batch may be answered and charged; batchdrop failed at it each time. The job's reason says where.",
+        False,
+    ),
+    ErrorCode.NOT_BATCHABLE: (
+        "provider",
+        "Not sent: within a day before, the provider said that it does not take this model in batches.",
         False,
     ),
     ErrorCode.NO_SUCH_CALL: (

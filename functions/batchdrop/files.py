@@ -131,6 +131,11 @@ def refusal_key(batch: Batch) -> str:
     return f"{work_prefix(batch.job)}{batch.split:05}/refused-{batch.id}-{batch.epoch}.json"
 
 
+def refused_model_key(ledger: str, endpoint: str) -> str:
+    """Where the provider's words lie that does not take a model in batches: no job's own, for others name it too."""
+    return f"{WORK}refused-models/{hashlib.sha256(f'{ledger} {endpoint}'.encode()).hexdigest()}.json"
+
+
 def opened_key(job: str) -> str:
     return f"{work_prefix(job)}opened.json"
 

@@ -6,7 +6,7 @@ OpenAI counts the prompt tokens of unfinished batches, for each model; Anthropic
 import math
 
 from batchdrop.providers.api import ProviderBatch
-from batchdrop.providers.config import Protocol, ProviderConfig
+from batchdrop.providers.config import Protocol, ProviderConfig, endpoints_of
 from batchdrop.records import Batch, Ledger
 
 LEARNED_SECONDS = 86_400  # how long a limit that a refusal told is believed
@@ -72,6 +72,23 @@ def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: in
         or batch.requests > most_requests
         or batch.bytes > most_bytes
     )
+
+
+def is_refused(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
+    """Whether the provider said lately that it does not take the batch's model in batches.
+
+    What `endpoints` in `providers.toml` says of the model is believed instead.
+    """
+    return (
+        ledger.refused_until > now
+        and ledger.refused_at_endpoint == batch.endpoint
+        and batch.endpoint not in endpoints_of(batch.model or "", provider)
+    )
+
+
+def is_never_admitted(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
+    """Whether a batch is ended, or replaced by smaller ones, instead of being admitted."""
+    return is_refused(batch, provider, ledger, now) or is_too_large(batch, provider, ledger, now)
 
 
 def sizes_of(ledger: Ledger, now: int) -> tuple[float, float]:

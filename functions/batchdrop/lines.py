@@ -5,7 +5,6 @@ off the model, a bare body's `custom_id` is taken out, and a chat completion for
 """
 
 from collections.abc import Collection
-from fnmatch import fnmatchcase
 from typing import Literal
 
 import msgspec
@@ -18,7 +17,7 @@ from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.claude_models import ModelRules, rules_of
 from batchdrop.protocols.rules import NULL, Body, LineProblem, read_body, unset_nulls
 from batchdrop.protocols.translate.request import to_messages
-from batchdrop.providers.config import Protocol, ProviderConfig, Providers
+from batchdrop.providers.config import Protocol, ProviderConfig, Providers, endpoints_of
 from batchdrop.results import ErrorCode
 
 logger = Logger(child=True)
@@ -224,7 +223,7 @@ class LineReader:
             model=model,
             wire_model=wire_model,
             endpoint=endpoint,
-            endpoints=next((each for name, each in provider.endpoints.items() if fnmatchcase(wire_model, name)), ()),
+            endpoints=endpoints_of(wire_model, provider),
             is_claude=provider.protocol is Protocol.ANTHROPIC,
             api_version=self._api_version or provider.api_version or anthropic.DEFAULT_VERSION,
             betas=self._betas or provider.betas,

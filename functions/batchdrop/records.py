@@ -217,9 +217,10 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
     `moves` is raised by every reservation and release. `learned` is a limit that a refusal told, believed until
     `learned_until`. `most_requests` and `most_bytes` are what refusals told of the size of one batch, believed until
-    `sizes_until`. `estimated` and `used` sum the tokens of batches that were answered whole: as their bytes said, and
-    as the provider counted them. `suspected` is `moves` as it was when the sum was last seen to be off. `turns` says
-    when each of the waiting jobs had its last turn, if it had one.
+    `sizes_until`. `refused_at_endpoint` is where its model is not taken in batches, as the object in `work/` named by
+    `refused_key` tells, believed until `refused_until`. `estimated` and `used` sum the tokens of batches that were
+    answered whole: as their bytes said, and as the provider counted them. `suspected` is `moves` as it was when the sum
+    was last seen to be off. `turns` says when each of the waiting jobs had its last turn, if it had one.
     """
 
     name: str
@@ -230,6 +231,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     most_requests: int | None = None
     most_bytes: int | None = None
     sizes_until: int = 0
+    refused_at_endpoint: str | None = None
+    refused_key: str | None = None
+    refused_until: int = 0
     estimated: int = 0
     used: int = 0
     suspected: int | None = None

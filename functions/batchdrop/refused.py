@@ -18,25 +18,18 @@ from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import Action, Kind, Standing, decide, named_request, parse_request_limit
 from batchdrop.records import Batch
+from batchdrop.refused_models import Words, learn_refused_model, put_words
 from batchdrop.replace import cut_in_search, halve, origin_of, replace_oversized
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
-from batchdrop.texts import cut
 from batchdrop.waiting import back_to_waiting, slot
 from batchdrop.writes import Release, free_slot
 
 logger = Logger(child=True)
 
 _MOST_CODES = 3  # that a pause names
-MAX_WORDS_BYTES = 4_096  # of a provider's message in a result
-
-
-class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider said of a batch."""
-
-    message: str
 
 
 def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
@@ -65,6 +58,8 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
 
 def end_refused(batch: Batch, error: Refused, services: Services) -> None:
     """End a batch that the provider will never take: its lines end with the provider's words."""
+    if error.kind is Kind.MODEL:
+        learn_refused_model(batch, error.words, services)
     code = ErrorCode.REQUEST_TOO_LARGE if error.kind is Kind.SIZE else error.code
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     logger.error("lines refused", job=batch.job, batch=batch.id, requests=batch.requests, kind=error.kind)
@@ -107,6 +102,8 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
     if action is Action.PAUSE:
         reason = "the account was refused" if kind is Kind.ACCOUNT else "it is not known why"
         pause_provider(batch.provider, f"it failed a batch ({_codes(failures)}): {reason}", services)
+    if kind is Kind.MODEL:
+        learn_refused_model(batch, failures[0].message, services)
     if kind is Kind.SIZE and (told := sizes_told(batch, judged.most_requests)):
         services.store.learn_sizes(batch.ledger, until, **told)
     is_stuck = kind is Kind.QUEUE and openai.never_fits(
@@ -124,9 +121,8 @@ def keep_words(batch: Batch, words: str, services: Services) -> str | None:
     """Keep what a provider said of a batch, without the key; the object's key, or None where it said nothing."""
     if not words:
         return None
-    message = cut(services.apis.hide_key(batch.provider, words), MAX_WORDS_BYTES)
     key = refusal_key(batch)
-    services.files.put(key, msgspec.json.encode(Words(message=message)), content_type="application/json")
+    put_words(key, batch, words, services)
     return key
 
 

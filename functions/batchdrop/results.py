@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     REQUEST_TOO_LARGE = "request_too_large"
     PROVIDER_FAILED = "provider_failed"
     NO_SUCH_CALL = "no_such_call"
+    NOT_BATCHABLE = "not_batchable"
     SUBMIT_FAILED = "submit_failed"
     COLLECT_FAILED = "collect_failed"
     CANCELLED = "cancelled"

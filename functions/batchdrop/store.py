@@ -540,6 +540,14 @@ class Store:
             update.set(name, value)
         self._client.update_item(**update.request(self._table))
 
+    def learn_refused_model(self, ledger: str, endpoint: str, words_key: str | None, until: int) -> None:
+        """Believe that a model is not taken in batches at an endpoint, until then."""
+        update = Update(*ledger_key(ledger))
+        update.set("refused_at_endpoint", endpoint)
+        update.set("refused_key", words_key)
+        update.set("refused_until", until)
+        self._client.update_item(**update.request(self._table))
+
     def not_due(self, row: Job | Batch) -> None:
         """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
         update = Update(*key_of(row))

@@ -31,6 +31,7 @@ from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.providers.api import BatchApi, Missing
 from batchdrop.records import Batch, Intent, Job
 from batchdrop.refused import end_refused, refuse_batch
+from batchdrop.refused_models import end_refused_model
 from batchdrop.replace import replace_oversized
 from batchdrop.results import ErrorCode
 from batchdrop.services import Services
@@ -52,14 +53,16 @@ _ASTRAY_TICKS = 4  # between two of them, at most: less than what failures are i
 def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
     """Submit a batch, unless it is submitted or another worker is at it.
 
-    One that still waits was sent because it is too large to be admitted: it is replaced by smaller ones.
+    One that still waits was sent because it is not admitted: its model is refused, and it ends; or it is too large, and
+    is replaced by smaller ones.
     """
     job, batch = services.store.job(job_id), services.store.batch(job_id, batch_id)
     if job is None or batch is None or batch.state not in {BatchState.WAITING, BatchState.ADMITTED}:
         return
     with turn(job_id, services):
         if batch.state is BatchState.WAITING:
-            replace_oversized(batch, services)
+            if not end_refused_model(batch, services):
+                replace_oversized(batch, services)
             return
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if is_held_back(batch, services):

@@ -860,6 +860,27 @@ MUTATIONS = (
         f"{_REFUSED}test_a_provider_that_takes_batches_is_not_paused_for_one_that_it_refuses",
     ),
     Mutation(
+        "a model that is not taken in batches is not sent again",
+        "ledgers.py",
+        "        ledger.refused_until > now\n",
+        "        False\n",
+        f"{_STEPS}test_refused_models.py::test_a_model_that_is_not_taken_in_batches_is_not_sent_again_for_a_day",
+    ),
+    Mutation(
+        "a model that is refused at one endpoint is sent to the others",
+        "ledgers.py",
+        "        and ledger.refused_at_endpoint == batch.endpoint\n",
+        "",
+        f"{_STEPS}test_refused_models.py::test_other_models_and_other_endpoints_are_sent",
+    ),
+    Mutation(
+        "a refused model is believed for a day only",
+        "ledgers.py",
+        "        ledger.refused_until > now\n",
+        "        ledger.refused_until > 0\n",
+        f"{_STEPS}test_refused_models.py::test_a_day_later_it_is_sent_again",
+    ),
+    Mutation(
         "a refused batch is cut before its lines end",
         "protocols/refusals.py",
         "Action.END if is_single or (is_hopeless and kind is not Kind.SIZE) else Action.CUT",

@@ -216,7 +216,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 _INCIDENT_TRIES = 5
 _ROOM_TRIES = 24  # about a day: from the seventh on they are an hour apart
 _BLAMING = frozenset({Kind.LINES, Kind.SIZE})
-_FIRST_KINDS = (Kind.ACCOUNT, Kind.QUEUE, Kind.PASSING, Kind.SIZE, Kind.BATCH)  # what speaks louder than the rest
+# What speaks louder than the rest.
+_FIRST_KINDS = (Kind.ACCOUNT, Kind.QUEUE, Kind.PASSING, Kind.SIZE, Kind.MODEL, Kind.BATCH)
 
 
 def judge_failures(failures: tuple[Failure, ...], *, requests: int, own: Sequence[RefusalRule] = ()) -> Judgement:

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     QUEUE = "queue"  # too many tokens or tasks are enqueued
     PASSING = "passing"  # a file that is not known yet, a body that was cut on its way, an incident
     SIZE = "size"  # too many bytes or requests in one batch
+    MODEL = "model"  # the model is not taken in batches, at this endpoint: so it is for a day
     BATCH = "batch"  # the model or the endpoint: every request of the batch has the same
     LINES = "lines"  # whatever else: one of the requests, perhaps
 
@@ -24,7 +25,8 @@ class RefusalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What a server's refusal means: it fits where all that is given fits.
 
     Attributes:
-        kind: `account` pauses the provider, `passing` is tried again, `size` is cut, `lines` is searched for the line.
+        kind: `account` pauses the provider, `passing` is tried again, `size` is cut, `model` is not sent again for a
+            day, `lines` is searched for the line.
         status: The HTTP status.
         code: The error's code or type, in any case.
         words: What stands in the error's message, in any case.
@@ -101,6 +103,7 @@ _BY_CODE: dict[str, Kind] = {
         ("server_error", "internal_error", "internal_server_error", "timeout", "service_unavailable"), Kind.PASSING
     ),
     **dict.fromkeys(("file_too_large", "request_too_large", "payload_too_large", "batch_too_large"), Kind.SIZE),
+    **dict.fromkeys(("model_not_batchable", "batch_not_supported", "model_not_supported_in_batch"), Kind.MODEL),
     # OpenAI's batches have one model and one endpoint: codes about them speak of all lines, whichever they name
     **dict.fromkeys(
         ("model_not_found", "mismatched_model", "invalid_url", "invalid_endpoint", "invalid_model"), Kind.BATCH
@@ -169,6 +172,24 @@ _BY_WORDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             "batch too large",
             "too many requests in",
             "too many lines",
+        ),
+    ),
+    (
+        Kind.MODEL,
+        (
+            "not supported for batch",  # xAI: "Model … is not supported for batch processing." (xai-sdk-python#176)
+            "not supported in batch",
+            "not supported in the batch",
+            "not supported by the batch",
+            "not supported with the batch",
+            "not available for batch",
+            "not available in the batch",
+            "not enabled for batch",
+            "does not support batch",
+            "doesn't support batch",
+            "does not support the batch",
+            "doesn't support the batch",
+            "cannot be batched",
         ),
     ),
 )
@@ -244,7 +265,7 @@ def decide(kind: Kind, standing: Standing) -> Action:
             return Action.WAIT
         case Kind.PASSING if not is_tried:
             return Action.WAIT
-        case Kind.BATCH:
+        case Kind.MODEL | Kind.BATCH:
             return Action.END
     return Action.END if is_single or (is_hopeless and kind is not Kind.SIZE) else Action.CUT
 

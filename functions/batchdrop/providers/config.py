@@ -140,6 +140,11 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     name: str = ""
 
 
+def endpoints_of(model: str, provider: ProviderConfig) -> tuple[str, ...]:
+    """The endpoints that are configured for a model; none where its name is to tell."""
+    return next((each for pattern, each in provider.endpoints.items() if fnmatchcase(model, pattern)), ())
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: Any = None
 
