@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import boto3
 from faults.table import RefusedError, Table
 
+from faking.empty_queues import answer_if_empty
+
 _tables: list[Table] = []  # the innermost cloud's last
 
 
@@ -36,6 +38,7 @@ def _session() -> boto3.Session:
     """One for all clouds: a new one reads the models of its services from the disk."""
     session = boto3.Session()
     session.events.register("before-call.dynamodb", _answer)
+    session.events.register("before-call.sqs", answer_if_empty)
     return session
 
 
