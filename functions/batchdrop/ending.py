@@ -23,6 +23,7 @@ from batchdrop.results import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.texts import cut
+from batchdrop.traces import log_exception
 from batchdrop.writes import key_of
 
 logger = Logger(child=True)
@@ -134,8 +135,8 @@ def _end_unpublished(job: Job, services: Services) -> None:
     try:
         status = msgspec.json.decode(services.files.get(_manifest_key(job)), type=Manifest).status
         key = _manifest_key(job)
-    except Exception:
-        logger.exception("job ends without a manifest", job=job.id)
+    except Exception as error:  # noqa: BLE001 - the row is all that is left
+        log_exception(logger, "job ends without a manifest", error, job=job.id)
     expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
     services.store.move(job, status, manifest_key=key, due_at=now, expires_at=expires_at)
 

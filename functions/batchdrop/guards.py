@@ -10,6 +10,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.alerts import Alert, count
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.providers.api import Missing
+from batchdrop.traces import log_exception
 
 if TYPE_CHECKING:
     from batchdrop.services import Services
@@ -50,8 +51,8 @@ def guard(
         logger.warning("unit put off", work=work, reason=str(error), job=job, unit=unit)
     except (AccountRefused, Missing, Refused) as error:  # their words may be the provider's
         logger.warning("unit put off", work=work, reason=type(error).__name__, job=job, unit=unit)
-    except Exception:
-        logger.exception("unit failed", work=work, job=job, unit=unit)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this unit's
+        log_exception(logger, "unit failed", error, work=work, job=job, unit=unit)
         count(Alert.UNIT_FAILED)
         with _counting(work, job, unit):
             failed()
@@ -92,5 +93,5 @@ class Careful:
 def _counting(work: str, job: str | None, unit: str | None) -> Iterator[None]:
     try:
         yield
-    except Exception:
-        logger.exception("failure not counted", work=work, job=job, unit=unit)
+    except Exception as error:  # noqa: BLE001 - the loop goes on
+        log_exception(logger, "failure not counted", error, work=work, job=job, unit=unit)

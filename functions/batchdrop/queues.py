@@ -96,7 +96,7 @@ class Queues:
         sent = self._client.send_message_batch(QueueUrl=queue, Entries=entries).get("Successful", []) if entries else []
         over = found.keys() - {each["Id"] for each in entries}
         for number in over:
-            logger.error("message dropped: it failed too often", message=found[number]["MessageId"], queue=queue)
+            logger.error("message dropped: it failed too often", sqs_message=found[number]["MessageId"], queue=queue)
         done: Any = [  # a refusal comes inside a 200
             {"Id": number, "ReceiptHandle": found[number]["ReceiptHandle"]}
             for number in [*over, *(each["Id"] for each in sent)]

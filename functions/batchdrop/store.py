@@ -19,6 +19,7 @@ from batchdrop.errors import NotMyTurn, Transient
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, failures_of, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
 from batchdrop.states import BatchState, State
+from batchdrop.traces import log_exception
 from batchdrop.writes import (
     DUE_SHARDS,
     HEAL,
@@ -103,16 +104,16 @@ def _read[T](item: Item, kind: type[T]) -> T | None:
     """A row of a list, or one that others are not to wait for; None, and a word in the log, where it cannot be read."""
     try:
         return msgspec.convert(item, kind)
-    except (msgspec.ValidationError, ValueError, TypeError):
-        logger.exception("row cannot be read", pk=item.get("pk"), sk=item.get("sk"), kind=kind.__name__)
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        log_exception(logger, "row cannot be read", error, pk=item.get("pk"), sk=item.get("sk"), kind=kind.__name__)
         return None
 
 
 def _read_item[T](item: Item, kind: type[T], **more: str) -> T | None:
     try:
         row = decode(item)
-    except (ValueError, ArithmeticError):  # a number with a fraction
-        logger.exception("row cannot be read", pk=item["pk"], sk=item["sk"])
+    except (ValueError, ArithmeticError) as error:  # a number with a fraction
+        log_exception(logger, "row cannot be read", error, pk=item["pk"], sk=item["sk"])
         return None
     return _read({**row, **more}, kind)
 

@@ -1,6 +1,7 @@
-"""What the handlers of queues share: one message at a time, each failing for itself."""
+"""What the handlers share: messages are taken one at a time, each failing for itself, and no failure has words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -9,10 +10,26 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.alerts import Alert, count
+from batchdrop.traces import log_exception
 
 logger = Logger()
 
 _UNIT_CHARACTERS = 200  # an event of S3 is longer, and names a file
+
+
+class StepFailed(Exception):  # noqa: N818 - what Lambda shows of it
+    """Work failed, and is tried again. It has no words of what was raised: Lambda logs what leaves a function."""
+
+
+@contextmanager
+def log_failure(**names: object) -> Iterator[None]:
+    """Log whatever is raised, without its words, and raise `StepFailed` for it; `names` says which work it was."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, its words stay here
+        log_exception(logger, "unit failed", error, **names)
+        count(Alert.UNIT_FAILED)
+        raise StepFailed(f'{type(error).__name__}; the log line before it, "unit failed", says where') from None
 
 
 def each_message(
@@ -21,14 +38,9 @@ def each_message(
     """Call the step with each message; the messages that failed, and only they, come again."""
 
     def handle(record: SQSRecord) -> None:
-        try:
+        unit = record.body if len(record.body) <= _UNIT_CHARACTERS else None  # a step's message names it, and no more
+        with log_failure(unit=unit, sqs_message=record.message_id):
             step(record)
-        except Exception:
-            # The processor keeps it to itself: it would show in no log. A step's message names a unit, and no more.
-            unit = record.body if len(record.body) <= _UNIT_CHARACTERS else None
-            logger.exception("unit failed", unit=unit, message=record.message_id)
-            count(Alert.UNIT_FAILED)
-            raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=handle, processor=processor, context=context)

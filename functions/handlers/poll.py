@@ -7,9 +7,10 @@ from batchdrop.poll import poll_provider
 from batchdrop.providers import anthropic, openai  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.services import services
 
-from handlers.messages import logger
+from handlers.messages import log_failure, logger
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda passes it
-    poll_provider(event["provider"], services())
+    with log_failure(unit=event["provider"]):
+        poll_provider(event["provider"], services())

@@ -6,9 +6,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.services import services
 from batchdrop.sweep import sweep
 
-from handlers.messages import logger
+from handlers.messages import log_failure, logger
 
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> None:  # noqa: ARG001 - Lambda passes it
-    sweep(services())
+    with log_failure(unit="sweep"):
+        sweep(services())

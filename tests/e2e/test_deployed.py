@@ -37,25 +37,6 @@ def read(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in body.splitlines()]
 
 
-@pytest.fixture
-def events(behind: "Behind") -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """A rule of somebody else's that sends batchdrop's events to a queue; what has come since."""
-    sqs, bus = behind.aws("sqs"), behind.aws("events")
-    url = sqs.create_queue(QueueName="somebodys-queue")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    bus.put_rule(Name="somebodys-rule", EventPattern=json.dumps({"source": ["batchdrop"]}))
-    bus.put_targets(Rule="somebodys-rule", Targets=[{"Id": "queue", "Arn": arn}])
-
-    def come() -> list[dict[str, Any]]:
-        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages", [])
-        return [json.loads(message["Body"]) for message in messages]
-
-    yield come
-    bus.remove_targets(Rule="somebodys-rule", Ids=["queue"])
-    bus.delete_rule(Name="somebodys-rule")
-    sqs.delete_queue(QueueUrl=url)
-
-
 HOUR = 3_600
 
 

@@ -39,7 +39,7 @@ _WIRE = "tests/unit/test_wire.py::"
 _LINES, _KINDS = "tests/unit/test_lines.py::", "tests/unit/test_file_kinds.py::"
 _PAID, _ACCOUNTS = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounts.py::"
 _REFUSED, _TABLE = f"{_STEPS}test_refused.py::", "tests/unit/test_refusals.py::"
-_ENDING = f"{_STEPS}test_ending.py::"
+_ENDING, _LOGS = f"{_STEPS}test_ending.py::", f"{_STEPS}test_logs.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -397,6 +397,28 @@ MUTATIONS = (
         "reject_duplicate_keys(arguments)",
         "pass",
         f"{_STEPS}test_translated.py::test_a_key_that_is_written_twice_in_tool_arguments_is_that_lines_error",
+    ),
+    # Logs
+    Mutation(
+        "an exception's words are not logged",
+        "traces.py",
+        "stacklevel=3, extra",
+        "stacklevel=3, exc_info=error, extra",
+        f"{_LOGS}test_a_row_that_cannot_be_read_is_named_and_not_quoted",
+    ),
+    Mutation(
+        "what leaves a function has no words",
+        "../handlers/messages.py",
+        "says where') from None",
+        "says where') from error",
+        f"{_LOGS}test_an_exception_that_quotes_a_prompt_leaves_it_in_no_log",
+    ),
+    Mutation(
+        "a unit's failure is logged without an error of its own",
+        "../handlers/messages.py",
+        "sqs_message=record.message_id",
+        "message=record.message_id",
+        f"{_LOGS}test_no_log_line_has_a_field_that_raises",
     ),
     # Translation
     Mutation(

@@ -4,13 +4,14 @@ A table of steps and exceptions: whatever a call raises, whenever it is made, so
 time, and for ever.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 from batchdrop.errors import AccountRefused, Refused, Transient
 from faking.cloud import jsonl
+from faking.failing import Failing, FailingApis, Fails, calls, reads, writes
 from faking.lines import chat, claude
 
 from faults.outside import Died, Outside
@@ -18,55 +19,8 @@ from faults.scenarios import Scenario
 from faults.world import World, new_world
 
 HOUR = 3_600
-Fails = Callable[[str, tuple[Any, ...]], bool]
 ONE = Scenario(name="one split", files=(jsonl([chat("one"), claude("two")]),), splits=1)
 TWO = Scenario(name="two splits", files=(jsonl([chat(f"line {number}" * 9) for number in range(4)]),), splits=2)
-
-
-class Failing:
-    """Stands for a service of which some calls raise."""
-
-    def __init__(self, real: Any, fails: Fails, error: BaseException) -> None:
-        self._real, self._fails, self._error = real, fails, error
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
-        if not callable(found):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if self._fails(name, args):
-                raise self._error
-            return found(*args, **kwargs)
-
-        return call
-
-
-class FailingApis:
-    """Providers' clients of which OpenAI's fails at a method."""
-
-    def __init__(self, real: Any, method: str, error: BaseException) -> None:
-        self._real, self._method, self._error = real, method, error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def __getitem__(self, provider: str) -> Any:
-        api = self._real[provider]
-        return Failing(api, lambda name, _: name == self._method, self._error) if provider == "openai" else api
-
-
-def calls(*names: str, part: str = "") -> Fails:
-    """The calls of these methods whose first argument holds this."""
-    return lambda name, args: name in names and part in str(args[0] if args else "")
-
-
-def reads(part: str) -> Fails:
-    return calls("get", "stream", "download", part=part)
-
-
-def writes(part: str) -> Fails:
-    return calls("put", "put_first", "writer", part=part)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A unit that fails each time has an end: its job ends FAILED, says where to look, and publishes what was answered."""
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,29 +14,11 @@ from batchdrop.states import TERMINAL_JOBS, JobState
 from batchdrop.sweep import sweep
 from faking.cloud import STEPS, TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
+from faking.failing import Failing, Fails, reads
 from faking.lines import chat, claude
 
 HOUR = 3_600
 LINES = [chat("one"), claude("two")]
-
-
-class Failing:
-    """Stands for a service of which some methods raise, where the unit that they are called for is the failing one."""
-
-    def __init__(self, real: Any, fails: Callable[[str, tuple[Any, ...]], bool]) -> None:
-        self._real, self._fails = real, fails
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
-        if not callable(found):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if self._fails(name, args):
-                raise RuntimeError(name)
-            return found(*args, **kwargs)
-
-        return call
 
 
 def job_of(cloud: Cloud, job: str | None) -> Job:
@@ -75,24 +56,15 @@ def deliver(cloud: Cloud, step: str) -> list[int]:
     return [len(found)]
 
 
-def fail(cloud: Cloud, service: str, fails: Callable[[str, tuple[Any, ...]], bool]) -> Services:
+def fail(cloud: Cloud, service: str, fails: Fails) -> Services:
     """Let calls of a service fail from now on; the services as they were."""
     before = cloud.services
-    cloud.services = replace(before, **{service: Failing(getattr(before, service), fails)})
+    cloud.services = replace(before, **{service: Failing(getattr(before, service), fails, RuntimeError())})
     return before
-
-
-def reads(part: str) -> Callable[[str, tuple[Any, ...]], bool]:
-    """The reading of a key with this in its name."""
-    return lambda name, args: name in {"get", "stream", "download"} and part in str(args[0])
 
 
 def reads_input(name: str, args: tuple[Any, ...]) -> bool:
     return reads("input/")(name, args) and str(args[0]).endswith(".jsonl")
-
-
-def writes(part: str) -> Callable[[str, tuple[Any, ...]], bool]:
-    return lambda name, args: name in {"put", "put_first", "writer"} and part in str(args[0])
 
 
 def answered(cloud: Cloud, job: str | None) -> list[bool]:

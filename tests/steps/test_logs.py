@@ -1,0 +1,234 @@
+"""No words of an exception are logged: they may quote a prompt. Its type is, and where it was raised."""
+
+import ast
+import errno
+import json
+import logging
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import batchdrop
+import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from batchdrop.ending import give_up_whole_job
+from batchdrop.poll import poll_provider
+from batchdrop.states import TERMINAL_JOBS, JobState
+from batchdrop.sweep import sweep
+from botocore.exceptions import ClientError
+from faking.cloud import STEPS, Cloud, jsonl
+from faking.failing import Failing, FailingApis, Fails, calls, reads, writes
+from faking.lines import chat, claude
+from handlers import poll as poll_handler
+from handlers import sweep as sweep_handler
+from handlers.messages import StepFailed, each_message, log_failure
+
+CANARY = "the patient's name"
+TICK = 3_700
+ROUNDS = 12  # an unpaid unit is given up after six failures
+LOGGERS = {os.environ["POWERTOOLS_SERVICE_NAME"], "aws_lambda_powertools"}  # ours, and those of what calls our steps
+FUNCTIONS = Path(batchdrop.__file__).parents[1]
+CONTEXT: Any = SimpleNamespace(
+    function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="1", tenant_id=None
+)
+
+
+class Log(logging.Handler):
+    """What CloudWatch would show, at any level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.setFormatter(LambdaPowertoolsFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+    def holds(self, *words: str) -> bool:
+        return any(all(word in line for word in words) for line in self.lines)
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    names = [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] in LOGGERS]
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [each.level for each in loggers]
+    log, root = Log(), logging.getLogger()
+    for each in loggers:
+        each.setLevel(logging.DEBUG)
+    root.addHandler(log)
+    yield log
+    root.removeHandler(log)
+    for each, level in zip(loggers, levels, strict=True):
+        each.setLevel(level)
+
+
+def quoting() -> Exception:
+    """An exception that quotes a prompt wherever an exception has words."""
+    error = RuntimeError(f"cannot read {CANARY}")
+    error.__cause__ = ValueError(CANARY)
+    error.__context__ = KeyError(CANARY)
+    error.add_note(CANARY)
+    return error
+
+
+def go_on(cloud: Cloud, log: Log) -> None:
+    """Let the functions' own handling see whatever the steps raise, until units are given up."""
+    for _ in range(ROUNDS):
+        if all(job.state in TERMINAL_JOBS for job in cloud.jobs()):
+            return
+        cloud.clock.now += TICK
+        for provider in cloud.services.providers:
+            as_lambda(log, lambda provider=provider: poll_provider(provider, cloud.services))
+        as_lambda(log, lambda: sweep(cloud.services))
+        for step in STEPS:
+            deliver(cloud, step)
+
+
+def as_lambda(log: Log, run: Any) -> None:
+    """What leaves a function is logged by Lambda itself, with its trace."""
+    try:
+        with log_failure(unit="any"):
+            run()
+    except Exception as error:  # noqa: BLE001 - as Lambda does
+        log.lines.append("".join(traceback.format_exception(error)))
+
+
+def deliver(cloud: Cloud, step: str) -> None:
+    url = cloud.queue_urls[step]
+    found = cloud.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+    for message in found:
+        cloud.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    records = [{"body": each["Body"], "messageId": each["MessageId"], "eventSource": "aws:sqs"} for each in found]
+    if records:
+        each_message({"Records": records}, CONTEXT, lambda record: cloud.call(step, json.loads(record.body)))
+
+
+EVERY: Fails = lambda *_: True  # noqa: E731 - one of a table's values
+FAILING: dict[str, dict[str, Fails]] = {
+    "the file is read": {"files": reads("input/")},
+    "anything is written": {"files": writes("")},
+    "results are saved": {"files": writes("collected-")},
+    "messages are sent": {"queues": EVERY},
+    "events are sent": {"events": EVERY},
+    "failures are counted": {"files": reads("input/"), "store": calls("count_unit_failure")},
+    "a round of poll begins": {"store": calls("in_flight")},
+    "a round of sweep begins": {"store": calls("due")},
+}
+
+
+@pytest.mark.parametrize("title", FAILING)
+def test_an_exception_that_quotes_a_prompt_leaves_it_in_no_log(cloud: Cloud, log: Log, title: str) -> None:
+    cloud.drop("input/x.jsonl", jsonl([chat(CANARY), claude(CANARY)]))
+    failing: dict[str, Any] = {
+        name: Failing(getattr(cloud.services, name), fails, quoting()) for name, fails in FAILING[title].items()
+    }
+    cloud.services = replace(cloud.services, **failing)
+    go_on(cloud, log)
+    assert [line for line in log.lines if CANARY in line] == []
+    assert log.holds('"unit failed"', "RuntimeError", "batchdrop/") or title == "events are sent"
+
+
+def test_a_job_that_ends_without_a_manifest_leaves_no_words_either(cloud: Cloud, log: Log) -> None:
+    job = cloud.services.store.job(str(cloud.drop("input/x.jsonl", jsonl([chat(CANARY)]))))
+    assert job is not None
+    files: Any = Failing(cloud.services.files, EVERY, quoting())
+    cloud.services = replace(cloud.services, files=files)
+    given_up = cloud.services.store.move(job, JobState.PUBLISHING, is_given_up=True)
+    give_up_whole_job(given_up.job, "It failed.", cloud.services)
+    assert log.holds("job ends without a manifest", "RuntimeError", "batchdrop/ending.py:")
+    assert [line for line in log.lines if CANARY in line] == []
+
+
+@pytest.mark.parametrize("method", ["create", "retrieve", "stream", "delete"])
+def test_what_a_provider_answers_is_in_no_log_whatever_it_raises(cloud: Cloud, log: Log, method: str) -> None:
+    cloud.drop("input/x.jsonl", jsonl([chat(CANARY), claude(CANARY)]))
+    apis: Any = FailingApis(cloud.services.apis, method, quoting())
+    cloud.services = replace(cloud.services, apis=apis)
+    go_on(cloud, log)
+    assert [line for line in log.lines if CANARY in line] == []
+
+
+def test_a_row_that_cannot_be_read_is_named_and_not_quoted(cloud: Cloud, log: Log) -> None:
+    job = cloud.drop("input/x.jsonl", jsonl([chat(CANARY)]))
+    cloud.table.items[(f"JOB#{job}", "SPLIT#00000")]["state"] = {"S": CANARY}
+    cloud.clock.now += TICK
+    as_lambda(log, lambda: sweep(cloud.services))
+    assert log.holds("ValidationError", "SPLIT#00000")
+    assert [line for line in log.lines if CANARY in line] == []
+
+
+@pytest.mark.parametrize("handler", [poll_handler.handler, sweep_handler.handler])
+def test_a_function_that_fails_tells_lambda_no_words(log: Log, handler: Any) -> None:
+    with pytest.raises(StepFailed) as failed:
+        handler({"provider": "openai"}, CONTEXT)  # here are none of its settings
+    assert (str(failed.value), log.holds('"unit failed"', "ConfigError", "batchdrop/settings.py:")) == (
+        *('ConfigError; the log line before it, "unit failed", says where',),
+        True,
+    )
+
+
+def test_a_log_line_says_what_was_raised_where_and_because_of_what(log: Log) -> None:
+    def fail() -> None:
+        try:
+            json.loads(CANARY)
+        except ValueError as error:
+            raise RuntimeError(CANARY) from error
+
+    with suppress(StepFailed), log_failure(unit="u"):
+        fail()
+    said = json.loads(next(line for line in log.lines if "unit failed" in line))
+    assert (said["error"], said["unit"]) == ("RuntimeError", "u")
+    assert said["raised_at"][-1].startswith("steps/test_logs.py:")
+    assert said["caused_by"][0].startswith("JSONDecodeError at json/decoder.py:")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": CANARY}}, "PutObject"), "AccessDenied, PutObject"),
+        (OSError(errno.ENOSPC, CANARY), "ENOSPC"),
+    ],
+    ids=["AWS", "the system"],
+)
+def test_the_code_that_an_exception_has_is_logged(log: Log, error: Exception, said: str) -> None:
+    with suppress(StepFailed), log_failure(unit="u"):
+        raise error
+    assert log.holds('"unit failed"', f"{type(error).__name__} ({said})")
+    assert not log.holds(CANARY)
+
+
+def test_a_recursion_is_logged_by_its_innermost_frames(log: Log) -> None:
+    def fail() -> None:
+        fail()
+
+    with suppress(StepFailed), log_failure(unit="u"):
+        fail()
+    (line,) = [line for line in log.lines if "unit failed" in line]
+    assert ("RecursionError" in line, len(json.loads(line)["raised_at"])) == (True, 20)
+
+
+TEXTS = {str(path): path.read_text(encoding="utf-8") for path in FUNCTIONS.rglob("*.py")}
+
+
+def test_no_trace_is_logged_with_its_words() -> None:
+    assert [name for name, text in TEXTS.items() if "logger.exception" in text or "exc_info" in text] == []
+
+
+def test_no_log_line_has_a_field_that_raises() -> None:
+    """A field that every record has already, as `message`, raises where it is logged."""
+    taken = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+    calls = [(name, call) for name, text in TEXTS.items() for call in ast.walk(ast.parse(text)) if is_log(call)]
+    fields = {(name, each.arg) for name, call in calls for each in call.keywords}
+    assert {(name, field) for name, field in fields if field in taken} == set()
+    assert len(fields) > 50
+
+
+def is_log(call: Any) -> bool:
+    named = isinstance(call, ast.Call) and ast.unparse(call.func)
+    return bool(named) and (named.startswith("logger.") or named in {"log_exception", "log_failure", "guard"})
