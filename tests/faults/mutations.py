@@ -939,7 +939,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the provider's words are without the key",
-        "refused.py",
+        "refused_models.py",
         "cut(services.apis.hide_key(batch.provider, words), MAX_WORDS_BYTES)",
         "cut(words, MAX_WORDS_BYTES)",
         f"{_REFUSED}test_a_refused_batch_is_cut_until_the_bad_line_stands_alone_and_the_others_are_answered",
