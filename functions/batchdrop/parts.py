@@ -5,9 +5,9 @@ from collections import Counter
 import msgspec
 
 from batchdrop.manifest import Counts, ModelCounts, Usage
+from batchdrop.protocols.loose import as_code
 
 _MOST_NAMES = 100  # of errors, and of finish reasons: the counts travel in an event, and EventBridge takes 256 KB
-_LONGEST_NAME = 100  # characters: as long as a provider's code may be
 _OTHERS = "(others)"
 
 
@@ -71,9 +71,8 @@ def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
 
 
 def _count(names: Counter[str], name: str, number: int = 1) -> None:
-    """Count by name; a provider may say any number of them."""
-    name = name[:_LONGEST_NAME]
-    is_kept = name in names or len(names) - (_OTHERS in names) < _MOST_NAMES
+    """Count by name; a provider may say any number of them, and sentences, too, which may quote a prompt."""
+    is_kept = name in names or (as_code(name) is not None and len(names) - (_OTHERS in names) < _MOST_NAMES)
     names[name if is_kept else _OTHERS] += number
 
 

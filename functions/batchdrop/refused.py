@@ -29,6 +29,7 @@ from batchdrop.writes import Release, free_slot
 
 logger = Logger(child=True)
 
+_TOO_LARGE = 413  # HTTP's content too large
 _MOST_CODES = 3  # that a pause names
 
 
@@ -38,7 +39,7 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
         back_to_waiting(batch, services)  # another tries the provider: what comes of that says more
         return
     named = _named(batch, error, services)
-    kind = Kind.LINES if named is not None and error.kind is Kind.PASSING else error.kind
+    kind = _kind_of(batch, error, named)
     action = decide(kind, _standing(batch, kind, services, tries=batch.refusals))
     logger.warning("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code, kind=kind)
     match action:
@@ -58,7 +59,7 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
 
 def end_refused(batch: Batch, error: Refused, services: Services) -> None:
     """End a batch that the provider will never take: its lines end with the provider's words."""
-    if error.kind is Kind.MODEL:
+    if error.kind is Kind.MODEL and batch.model is not None:
         learn_refused_model(batch, error.words, services)
     code = ErrorCode.REQUEST_TOO_LARGE if error.kind is Kind.SIZE else error.code
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
@@ -103,7 +104,7 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
         reason = "the account was refused" if kind is Kind.ACCOUNT else "it is not known why"
         pause_provider(batch.provider, f"it failed a batch ({_codes(failures)}): {reason}", services)
     if kind is Kind.MODEL:
-        learn_refused_model(batch, failures[0].message, services)
+        learn_refused_model(batch, judged.words, services)
     if kind is Kind.SIZE and (told := sizes_told(batch, judged.most_requests)):
         services.store.learn_sizes(batch.ledger, until, **told)
     is_stuck = kind is Kind.QUEUE and openai.never_fits(
@@ -131,6 +132,18 @@ def read_words(batch: Batch, files: Files) -> str | None:
     if batch.refused_key is None:
         return None
     return msgspec.json.decode(files.get(batch.refused_key), type=Words).message
+
+
+def _kind_of(batch: Batch, error: Refused, named: int | None) -> Kind:
+    """The kind of a refusal: where it names one of several requests, or one of several models, it is of lines."""
+    match error.kind:
+        case Kind.PASSING if named is not None:
+            return Kind.LINES
+        case Kind.SIZE if named is not None and error.status != _TOO_LARGE and parse_request_limit(error.words) is None:
+            return Kind.LINES
+        case Kind.MODEL if batch.model is None:
+            return Kind.LINES
+    return error.kind
 
 
 def _named(batch: Batch, error: Refused, services: Services) -> int | None:

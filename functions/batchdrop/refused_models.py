@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.files import refused_model_key
 from batchdrop.ledgers import LEARNED_SECONDS, is_refused
-from batchdrop.protocols.refusals import Kind
+from batchdrop.protocols.refusals import Kind, refused_model
 from batchdrop.records import Batch
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
@@ -31,15 +31,17 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 def learn_refused_model(batch: Batch, words: str, services: Services) -> None:
     """Believe for a day that the batch's model is not taken in batches; the words first, then the row that names them.
 
+    Others' lines will end with the words: the sentence about the model alone is kept, for the rest may quote a prompt.
+
     Args:
         batch: It was refused, or failed as a whole, for its model.
         words: What the provider said.
         services: The services.
     """
-    if batch.model is None:
-        return
-    key = refused_model_key(batch.ledger, batch.endpoint)
-    put_words(key, batch, words, services)
+    sentence = refused_model(words)
+    key = None if sentence is None else refused_model_key(batch.ledger, batch.endpoint)
+    if key is not None and sentence is not None:
+        put_words(key, batch, sentence, services)
     services.store.learn_refused_model(batch.ledger, batch.endpoint, key, services.now() + LEARNED_SECONDS)
 
 

@@ -105,3 +105,36 @@ def test_the_words_stand_in_the_results_only(cloud: Cloud) -> None:
     taught(cloud)
     cloud.run("input/x.jsonl", [chat("two")])
     assert SAID not in str(cloud.table.items) + str(cloud.events())
+
+
+LINE_5 = "Line 5: the parameter stream is not supported in the Batch API."
+
+
+def test_what_is_said_of_one_line_ends_that_line_alone_and_teaches_nothing(cloud: Cloud) -> None:
+    lines = [chat(f"text {number}") for number in range(8)]
+    cloud.simulator.shape(provider="openai", fail_batch="invalid_request", fail_message=LINE_5, fail_line=5)
+    job = cloud.drop("input/first.jsonl", jsonl(lines))
+    cloud.deliver_all()
+    cloud.simulator.shape(provider="openai", fail_batch=None, fail_message=None, fail_line=None)
+    cloud.settle()
+    assert job is not None
+    results = cloud.outcome(job).results
+    assert [each["line"] for each in results if each["error"]] == [5]
+    assert [got(each) for each in cloud.run("input/x.jsonl", [chat("two")]).results] == [wanted(chat("two"))]
+
+
+def test_others_learn_the_sentence_about_the_model_and_nothing_around_it(cloud: Cloud) -> None:
+    cloud.simulator.fault(
+        "status", provider="openai", operation="create", times=1, code=400, message=f"You wrote SECRET. {SAID} SECRET."
+    )
+    cloud.run("input/first.jsonl", [chat("one")])
+    (result,) = cloud.run("input/x.jsonl", [chat("two")]).results
+    assert result["error"]["provider_message"] == SAID
+
+
+def test_anthropics_batches_mix_models_and_are_searched(cloud: Cloud) -> None:
+    words = "requests.1.params.model: Model claude-odd is not supported for batch processing."
+    cloud.simulator.fault("status", provider="anthropic", operation="create", times=3, code=400, message=words)
+    lines = [claude(f"text {number}") for number in range(4)]
+    results = cloud.run("input/x.jsonl", lines).results
+    assert [each["line"] for each in results if each["error"]] == [2]

@@ -47,10 +47,10 @@ def test_an_error_row_has_its_error_in_the_body_beside_error_null() -> None:
     )
 
 
-def test_a_code_that_is_a_message_is_cut() -> None:
+def test_a_code_that_is_a_message_is_no_code() -> None:
     body = b'{"error":{"message":"Too long.","code":"%b"}}' % (b"x" * 5_000)
     assert outcome(b'{"status_code":400,"request_id":null,"body":%b}' % body).error == provider_error(
-        "x" * 100, "Too long."
+        "http_400", "Too long."
     )
 
 

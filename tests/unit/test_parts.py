@@ -88,17 +88,24 @@ def test_a_splits_total_is_what_was_answered_and_what_failed() -> None:
     )
 
 
+def test_a_sentence_is_no_name_that_is_counted() -> None:
+    tally = Tally()
+    tally.fail("The prompt was odd")
+    tally.answer("because of \u202e")
+    assert (tally.counts().errors, tally.counts().finish_reasons) == ({"(others)": 1}, {"(others)": 1})
+
+
 def test_a_hundred_codes_are_counted_by_name_and_all_others_together() -> None:
     tally = Tally()
     for number in range(20_000):
-        tally.fail(f"code {number % 10_000}")
-        tally.answer(f"reason {number % 10_000}")
+        tally.fail(f"code_{number % 10_000}")
+        tally.answer(f"reason_{number % 10_000}")
     counts = tally.counts()
-    assert counts.errors == {f"code {number}": 2 for number in range(100)} | {"(others)": 19_800}
-    assert counts.finish_reasons == {f"reason {number}": 2 for number in range(100)} | {"(others)": 19_800}
+    assert counts.errors == {f"code_{number}": 2 for number in range(100)} | {"(others)": 19_800}
+    assert counts.finish_reasons == {f"reason_{number}": 2 for number in range(100)} | {"(others)": 19_800}
     other = Tally()
     for number in range(10_000, 10_200):
-        other.fail(f"code {number}")
+        other.fail(f"code_{number}")
     added = add_counts([counts, other.counts()])
     assert added.errors == counts.errors | {"(others)": 20_000}
     assert (added.total, added.failed) == (40_200, 20_200)

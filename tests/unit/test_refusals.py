@@ -22,6 +22,7 @@ SPENT = "You have reached your specified API usage limits. You will regain acces
 NO_CREDIT = "Your credit balance is too low to access the Anthropic API."
 STORAGE = "File storage is full: 100 GB. Delete files, or send smaller ones. (exceeded your file storage quota)"
 NO_FILE = "Cannot find file file-1, or the project does not have access to it."
+CANNOT = "is not supported for batch processing."
 CUT_BODY = "We could not parse the JSON body of your request. (HINT: This likely means …)"
 
 
@@ -51,6 +52,14 @@ CUT_BODY = "We could not parse the JSON body of your request. (HINT: This likely
         (400, INVALID, "Too many requests in this batch.", Kind.SIZE),
         (400, INVALID, "Model grok-4.5 is not supported for batch processing.", Kind.MODEL),
         (None, None, "This model does not support batches.", Kind.MODEL),
+        (400, INVALID, "JSONL file validation failed:\n  Model m is not supported for batch processing.", Kind.MODEL),
+        (400, INVALID, "The model `gpt-5-pro` is not supported in the Batch API.", Kind.MODEL),
+        (400, INVALID, "Batch is not supported for this model.", Kind.MODEL),
+        (400, INVALID, "Line 5: the parameter stream is not supported in the Batch API", Kind.LINES),
+        (400, INVALID, "requests.5.params.speed: fast mode is not supported in batch requests", Kind.LINES),
+        (400, INVALID, "stream with model gpt-4o is not supported in the batch API", Kind.LINES),
+        (400, INVALID, "Tools do not go with model m: they are not supported in batch", Kind.LINES),
+        (400, INVALID, "Too many requests in a short time.", Kind.LINES),
         (400, "model_not_found", "The project does not have access to this model.", Kind.BATCH),
         (400, "mismatched_model", "", Kind.BATCH),
         (400, INVALID, "max_tokens is too large: 999999.", Kind.LINES),
@@ -130,8 +139,11 @@ def test_what_becomes_of_a_refused_batch(kind: Kind, known: Standing, action: Ac
     [
         ("A batch may hold at most 1000 requests.", 1_000),
         ("The batch exceeds the maximum of 1,000 requests", 1_000),
-        ("20,000 lines were sent, up to 1,000 lines are taken", 1_000),
-        ("limited to 500 entries", 500),
+        ("20,000 lines were sent, up to 1,000 lines are taken in a file", 1_000),
+        ("a batch is limited to 500 entries", 500),
+        ("limited to 500 entries", None),
+        ("requests.7.params.stop_sequences: List should have at most 4 items after validation, not 5", None),
+        ("The batch is refused: requests.7.params.stop_sequences: at most 4 items", None),
         ("Maximum number of requests per batch is 8.", 8),
         ("max_requests_per_batch: 250", 250),
         ("requests_per_batch must be at most 250 requests", 250),
@@ -155,6 +167,8 @@ def test_a_refusal_tells_how_many_requests_a_batch_may_hold(words: str, limit: i
         ('custom_id "test-0123-5" is odd', 5),
         ('custom_id "another-5" is odd', None),
         ("Line 4 is not JSON", 3),
+        ("Unterminated string starting at: line 1 column 4096 (char 4095)", None),
+        ("unexpected end of input, line 1, column 7", None),
         ("line 0 is not JSON", None),
         ("requests.17.params, requests.18.params", None),
         ("requests.20.params", None),
@@ -173,6 +187,9 @@ def test_a_refusal_names_one_request(words: str, position: int | None) -> None:
         ([("invalid_json_line", "", 2)], Kind.LINES, [2]),
         ([("invalid_json_line", "", 2), ("invalid_json_line", "", 4)], Kind.LINES, [2, 4]),
         ([("invalid_json_line", "", 99)], Kind.LINES, []),
+        ([("invalid_json_line", "Unterminated string", 2)], Kind.LINES, [2]),
+        ([("invalid_request", "the parameter stream is not supported in batch", 2)], Kind.LINES, [2]),
+        ([("invalid_request", f"Model m {CANNOT}", 2)], Kind.MODEL, []),
         ([("model_not_found", "", 1)], Kind.BATCH, []),
         ([("insufficient_quota", "", 1)], Kind.ACCOUNT, []),
         ([("invalid_json_line", "", 1), ("invalid_request", NO_CREDIT, None)], Kind.ACCOUNT, []),

@@ -13,7 +13,8 @@ from batchdrop.protocols.rules import LineProblem
 
 NULL = Raw(b"null")
 _NOTHING = frozenset({b"null", b'""', b"{}", b"[]", b"false"})
-_LONGEST_CODE = 100  # characters: what is longer is a message; codes stand in rows, logs and counts
+# What is anything else is words, which may quote a prompt: codes stand in rows, logs, events and counts.
+_CODE = re.compile(r"[A-Za-z0-9_.:/-]{1,100}", re.ASCII)
 _LONGEST_ID = 512  # bytes: DynamoDB's sort keys take 1,024, and ours hold two ids at most
 _MOST = 2**53  # a whole number that every reader of JSON keeps
 _LAST_SECOND = 253_402_300_799  # of the year 9999
@@ -218,10 +219,15 @@ def said(raw: Raw) -> Said:
         return Said(message=text(raw) or "")
     code = fields.get("code", NULL)
     kind = text(fields.get("type", NULL))
-    named = text(code) or kind
+    words = (text(fields.get(name, NULL)) for name in ("message", "detail", "code", "type"))
     return Said(
-        code=named and named[:_LONGEST_CODE],
-        message=text(fields.get("message", NULL)) or text(fields.get("detail", NULL)) or "",
+        code=as_code(text(code)) or as_code(kind),
+        message=next(filter(None, words), ""),
         status=None if text(code) else whole(code),
-        type=kind and kind[:_LONGEST_CODE],
+        type=as_code(kind),
     )
+
+
+def as_code(name: str | None) -> str | None:
+    """A provider's code or type, if it is one and no sentence."""
+    return name if name is not None and _CODE.fullmatch(name) else None

@@ -203,12 +203,14 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kind: What it failed for, those requests aside that it blames.
         refused: The requests that it blames; they end.
+        words: What it said of that kind.
         limit: How many enqueued tokens there may be, if a refusal told it.
         most_requests: How many requests a batch may hold, if a refusal told it.
     """
 
     kind: Kind
     refused: tuple[Failure, ...] = ()
+    words: str = ""
     limit: int | None = None
     most_requests: int | None = None
 
@@ -222,19 +224,30 @@ _FIRST_KINDS = (Kind.ACCOUNT, Kind.QUEUE, Kind.PASSING, Kind.SIZE, Kind.MODEL, K
 
 def judge_failures(failures: tuple[Failure, ...], *, requests: int, own: Sequence[RefusalRule] = ()) -> Judgement:
     """Whose fault a failed batch was; the set of codes is open."""
-    kinds = [classify(None, each.code, each.message, own) for each in failures]
+    kinds = [_kind_of(each, requests, own) for each in failures]
     kind = next((each for each in _FIRST_KINDS if each in kinds), Kind.LINES)
     refused = tuple(
         each
         for each, its in zip(failures, kinds, strict=True)
-        if its in _BLAMING and each.line and each.line <= requests and kind is not Kind.ACCOUNT
+        if its in _BLAMING and _names_line(each, requests) and kind is not Kind.ACCOUNT
     )
     return Judgement(
         kind=kind,
         refused=refused,
+        words=next((each.message for each, its in zip(failures, kinds, strict=True) if its is kind), ""),
         limit=next(filter(None, (told_limit(each.message) for each in failures)), None),
         most_requests=next(filter(None, (parse_request_limit(each.message) for each in failures)), None),
     )
+
+
+def _names_line(failure: Failure, requests: int) -> bool:
+    return bool(failure.line) and failure.line <= requests  # type: ignore[operator]  # it is no None there
+
+
+def _kind_of(failure: Failure, requests: int, own: Sequence[RefusalRule]) -> Kind:
+    """What passes by its words, and is said of one line, is that line's."""
+    kind = classify(None, failure.code, failure.message, own)
+    return Kind.LINES if kind is Kind.PASSING and _names_line(failure, requests) else kind
 
 
 def never_fits(limit: int | None, *, requests: int, tokens: int, waits: int) -> bool:

@@ -170,47 +170,43 @@ _BY_WORDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             "body too large",
             "batch is too large",
             "batch too large",
-            "too many requests in",
+            "too many requests in the batch",
+            "too many requests in this batch",
+            "too many requests in a batch",
+            "too many requests in the file",
             "too many lines",
-        ),
-    ),
-    (
-        Kind.MODEL,
-        (
-            "not supported for batch",  # xAI: "Model … is not supported for batch processing." (xai-sdk-python#176)
-            "not supported in batch",
-            "not supported in the batch",
-            "not supported by the batch",
-            "not supported with the batch",
-            "not available for batch",
-            "not available in the batch",
-            "not enabled for batch",
-            "does not support batch",
-            "doesn't support batch",
-            "does not support the batch",
-            "doesn't support the batch",
-            "cannot be batched",
         ),
     ),
 )
 
-_NUMBER = r"(\d[\d,]{0,11})"
-_REQUESTS = r"(?:requests|lines|items|entries|records|rows)"
+# A sentence about a model, and no mere mention of one: "the parameter stream is not supported with model x in batches"
+# speaks of a line. xAI: "Model … is not supported for batch processing." (xai-sdk-python#176)
+_CANNOT = r"(?:is not|isn't|are not) (?:supported|available|enabled|allowed) (?:for|in|by|with|on) (?:the )?batch"
+_SORTS = "(?:es| api| processing| inference| requests)?"
+_NO_BATCHES = re.compile(
+    rf"(?:^|[.:;\n])\s{{0,9}}(?P<sentence>(?:the |this )?model(?:\s\S{{1,300}})?\s"
+    rf"(?:{_CANNOT}|(?:does not|doesn't) support (?:the )?batch|cannot be batched){_SORTS}\.?"
+    rf"|(?:the )?batch{_SORTS} (?:is not|isn't|are not) (?:supported|available|enabled) "
+    r"(?:for|with|by|on) (?:the |this )?model\.?)",
+    re.IGNORECASE | re.ASCII,
+)
+
+_NUMBER = r"(?P<number>\d[\d,]{0,11})"
 _RATE = r"(?!\s{0,3}(?:per|an?|each|/)\s{0,3}(?:second|minute|hour|day|sec|min))"
+_AT_MOST = r"\b(?:at most|max(?:imum)?(?: of)?|limit(?: of| is)?|limited to|up to|no more than|more than|exceeds?)"
+_REQUESTS = "(?:requests|lines|items|entries|records|rows)"
 _REQUEST_LIMITS = (
+    re.compile(rf"{_AT_MOST}\s{{1,3}}{_NUMBER}\s{{1,3}}(?P<noun>{_REQUESTS})\b{_RATE}", re.IGNORECASE | re.ASCII),
     re.compile(
-        rf"\b(?:at most|max(?:imum)?(?: of)?|limit(?: of| is)?|limited to|up to|no more than|more than|exceeds?)"
-        rf"\s{{1,3}}{_NUMBER}\s{{1,3}}{_REQUESTS}\b{_RATE}",
-        re.IGNORECASE | re.ASCII,
-    ),
-    re.compile(
-        rf"\b{_REQUESTS} (?:per|in an?|in one|for an?) (?:batch|file)[^0-9]{{0,30}}\b{_NUMBER}\b",
+        rf"\b(?P<noun>{_REQUESTS}) (?:per|in an?|in one|for an?) (?:batch|file)[^0-9]{{0,30}}\b{_NUMBER}\b",
         re.IGNORECASE | re.ASCII,
     ),
 )
+_HOLDS_REQUESTS = re.compile(r"\b(?:batch|file)\b", re.IGNORECASE)  # a field, too, may hold "at most 4 items"
 _NAMED = (
     (re.compile(r"\brequests?[.\[](\d{1,6})\b", re.ASCII), 0),  # Anthropic: "requests.17.params.max_tokens: …"
-    (re.compile(r"\bline (\d{1,6})\b", re.IGNORECASE | re.ASCII), 1),  # OpenAI counts the lines of a file from 1
+    # OpenAI counts the lines of a file from 1; readers of JSON count those of one body: "line 1 column 4096".
+    (re.compile(r"\bline (\d{1,6})\b(?!,? (?:col|char|pos))", re.IGNORECASE | re.ASCII), 1),
 )
 
 
@@ -242,10 +238,18 @@ def classify(
         return Kind.ACCOUNT
     if status == _TOO_LARGE:
         return Kind.SIZE
-    for kind, phrases in _BY_WORDS:
-        if said.startswith(phrases) if of_row else any(phrase in said for phrase in phrases):
-            return kind
-    return Kind.LINES if of_row or parse_request_limit(words) is None else Kind.SIZE
+    by_words = (
+        kind
+        for kind, phrases in _BY_WORDS
+        if (said.startswith(phrases) if of_row else any(phrase in said for phrase in phrases))
+    )
+    return next(by_words, Kind.LINES if of_row else _by_sentence(words))
+
+
+def _by_sentence(words: str) -> Kind:
+    if refused_model(words) is not None:
+        return Kind.MODEL
+    return Kind.LINES if parse_request_limit(words) is None else Kind.SIZE
 
 
 def decide(kind: Kind, standing: Standing) -> Action:
@@ -270,10 +274,20 @@ def decide(kind: Kind, standing: Standing) -> Action:
     return Action.END if is_single or (is_hopeless and kind is not Kind.SIZE) else Action.CUT
 
 
+def refused_model(words: str) -> str | None:
+    """The sentence that says that a model is not taken in batches, and nothing around it; None where there is none."""
+    found = _NO_BATCHES.search(words[:_LOOKED_AT])
+    return found and found["sentence"]
+
+
 def parse_request_limit(words: str) -> int | None:
     """How many requests a batch may hold, where a refusal says so ("at most 1,000 requests"); no rate is one."""
-    found = (pattern.search(words[:_LOOKED_AT].replace("_", " ")) for pattern in _REQUEST_LIMITS)
-    return next((int(each[1].replace(",", "")) or None for each in found if each), None)
+    said = words[:_LOOKED_AT].replace("_", " ")
+    found = next(filter(None, (pattern.search(said) for pattern in _REQUEST_LIMITS)), None)
+    if found is None:
+        return None
+    is_of_batch = _HOLDS_REQUESTS.search(said) and not any(pattern.search(said) for pattern, _ in _NAMED)
+    return int(found["number"].replace(",", "")) or None if found["noun"].lower() == "requests" or is_of_batch else None
 
 
 def named_request(words: str, *, requests: int, custom_ids: str) -> int | None:
