@@ -129,13 +129,17 @@ def _end_publishing(job: Job, reason: str, services: Services) -> None:
 
 
 def _end_unpublished(job: Job, services: Services) -> None:
-    """The last resort: the row alone says that a job is over, with what its manifest says if there is one."""
+    """The last resort: the row alone says that a job is over, with what its manifest says if there is one.
+
+    Raises:
+        Transient: S3 does not tell now whether there is one; sweep tries again.
+    """
     now = services.now()
     status, key = JobState.FAILED, None
     try:
         status = msgspec.json.decode(services.files.get(_manifest_key(job)), type=Manifest).status
         key = _manifest_key(job)
-    except Exception as error:  # noqa: BLE001 - the row is all that is left
+    except (Gone, msgspec.DecodeError) as error:
         log_exception(logger, "job ends without a manifest", error, job=job.id)
     expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
     services.store.move(job, status, manifest_key=key, due_at=now, expires_at=expires_at)

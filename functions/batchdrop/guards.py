@@ -75,10 +75,14 @@ class Careful:
         self._seconds = services.settings.lease_seconds
 
     def count_death(self) -> int:
-        """Count what the run before died of, if that is known; how many failures in a row that makes."""
+        """Count what the run before died of, if that is known; how many failures in a row that makes.
+
+        First it is forgotten: a run that dies before it notes a unit says nothing of the one that was noted before.
+        """
         if not self._lease.at_sk:
             return 0
         job, sk = self._lease.at_job, self._lease.at_sk
+        self._store.forget_noted_work(self._lease)
         logger.error("unit failed", work=f"{self._lease.name}: the run before ended at it", job=job, unit=sk)
         count(Alert.UNIT_FAILED)
         return self._store.count_unit_failure(job, sk, self._seconds)

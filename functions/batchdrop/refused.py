@@ -167,10 +167,9 @@ def _standing(batch: Batch, kind: Kind, services: Services, *, tries: int) -> St
 
 def pieces_of(batch: Batch, services: Services) -> tuple[int, bool]:
     """How many pieces of the batch that this one was cut from stand refused, with it, and whether one was taken."""
-    origin = origin_of(batch.id)
     refused, is_taken = 1, False
-    for each in services.store.batches(batch.job, batch.split):
-        if each.id != batch.id and origin_of(each.id) == origin:
+    for each in services.store.pieces(batch.job, origin_of(batch.id)):
+        if each.id != batch.id:
             is_over = each.state in {BatchState.REPLACED, BatchState.FAILED}
             refused += is_over and each.refused_as is not None
             is_taken = is_taken or (each.batch_id is not None and not is_over and each.ended_as != "failed")

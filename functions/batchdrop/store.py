@@ -239,6 +239,13 @@ class Store:
         """The batches of a job, or of one of its splits, in the order of split, round and number."""
         return self._rows(f"JOB#{job}", "BATCH#" if split is None else f"BATCH#{split:05}-", Batch)
 
+    def pieces(self, job: str, origin: str) -> Iterator[Batch]:
+        """A batch and all that was cut from it, by its id: no other rows are read."""
+        whole = self.batch(job, origin)
+        if whole is not None:
+            yield whole
+        yield from self._rows(f"JOB#{job}", f"BATCH#{origin}-", Batch)
+
     def readable_batches(self, job: str) -> Iterator[Batch]:
         """The batches of a job that can be read, for what is done to each alone; the log names the others."""
         found = (_read_item(item, Batch) for item in self._raw_items(f"JOB#{job}", "BATCH#"))
@@ -650,6 +657,15 @@ class Store:
         update.when("until", "=", lease.until)
         update.set("at_job", job)
         update.set("at_sk", sk)
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(**update.request(self._table))
+
+    def forget_noted_work(self, lease: Lease) -> None:
+        """Name no unit any more; nothing happens when another run has begun."""
+        update = Update(f"LEASE#{lease.name}", "LEASE")
+        update.when("until", "=", lease.until)
+        update.remove("at_job")
+        update.remove("at_sk")
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.update_item(**update.request(self._table))
 

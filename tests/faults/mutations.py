@@ -40,6 +40,7 @@ _LINES, _KINDS = "tests/unit/test_lines.py::", "tests/unit/test_file_kinds.py::"
 _PAID, _ACCOUNTS = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounts.py::"
 _REFUSED, _TABLE = f"{_STEPS}test_refused.py::", "tests/unit/test_refusals.py::"
 _ENDING, _LOGS = f"{_STEPS}test_ending.py::", f"{_STEPS}test_logs.py::"
+_IN_A_ROW = f"{_STEPS}test_failures_in_a_row.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -572,6 +573,28 @@ MUTATIONS = (
         "if self._lease.has_died:",
         "if False:",
         f"{_FAULTS}test_endings.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
+    ),
+    Mutation(
+        "a death is counted once",
+        "guards.py",
+        "        self._store.forget_noted_work(self._lease)\n",
+        "",
+        f"{_IN_A_ROW}test_a_death_is_counted_once_however_many_runs_die_elsewhere_after_it",
+    ),
+    Mutation(
+        "a job whose manifest cannot be read now does not end without it",
+        "ending.py",
+        "except (Gone, msgspec.DecodeError) as error:",
+        "except Exception as error:",
+        f"{_FAULTS}test_endings.py::test_a_manifest_that_cannot_be_read_for_once_still_says_how_its_job_ended",
+    ),
+    Mutation(
+        "a refusal reads the pieces of its batch alone",
+        "refused.py",
+        "for each in services.store.pieces(batch.job, origin_of(batch.id)):\n        if each.id != batch.id:",
+        "for each in services.store.batches(batch.job, batch.split):\n"
+        "        if each.id != batch.id and origin_of(each.id) == origin_of(batch.id):",
+        f"{_REFUSED}test_a_refusal_costs_no_look_at_the_other_batches_of_its_split",
     ),
     Mutation(
         "a provider that does not tell of a doubt is no failure of the batch",

@@ -150,6 +150,24 @@ def test_a_job_whose_event_cannot_be_sent_ends_as_its_manifest_says(world: World
     assert go_on(world, hours=48)[:2] == ("COMPLETED", "")
 
 
+@pytest.mark.parametrize("error", [Transient("SlowDown"), RuntimeError("a bug")])
+def test_a_manifest_that_cannot_be_read_for_once_still_says_how_its_job_ended(world: World, error: Exception) -> None:
+    begin(world)
+    fail(world, "events", calls("job_over"), RuntimeError())
+    reads_of_it: list[str] = []
+
+    def fails(name: str, args: tuple[Any, ...]) -> bool:
+        if not reads("manifest.json")(name, args):
+            return False
+        reads_of_it.append(name)
+        return len(reads_of_it) == 2  # the first tells that it is there
+
+    fail(world, "files", fails, error)
+    assert go_on(world, hours=72)[:2] == ("COMPLETED", "")
+    assert "manifest_key" in job_of(world)
+    assert len(reads_of_it) > 2
+
+
 def test_of_a_split_that_cannot_be_put_together_the_others_are_published(world: World) -> None:
     begin(world, TWO)
     fail(world, "files", lambda name, args: reads("00000/")(name, args) and "index.jsonl" in str(args[0]), KeyError())

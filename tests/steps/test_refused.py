@@ -1,8 +1,10 @@
 """A refusal that is no line's fault ends no line; one that is, ends that line alone, with the provider's words."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +15,8 @@ from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import MOST_REFUSED, classify
 from batchdrop.providers.api import BatchApi, ProviderBatch
 from batchdrop.records import Batch
+from batchdrop.refused import pieces_of
+from batchdrop.store import Store
 from faking.cloud import TABLE, TOML, Cloud, Outcome, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted
@@ -170,6 +174,21 @@ def test_where_every_piece_is_refused_the_rest_ends_with_the_providers_words_aft
         assert MOST_REFUSED <= len(Picky.sent) <= 2 * MOST_REFUSED
         assert cloud.simulator.charges()["openai"]["batches"] == 0
         assert "Provider Paused" in told(cloud)
+
+
+def test_a_refusal_costs_no_look_at_the_other_batches_of_its_split() -> None:
+    toml = TOML.read_text(encoding="utf-8").replace("requests_per_batch = 50_000", "requests_per_batch = 1")
+    with new_cloud(toml) as cloud:
+        job = cloud.drop("input/x.jsonl", jsonl([chat(str(number), number) for number in range(40)]))
+        cloud.deliver("plan")
+        store, read = cloud.services.store, Counter[str]()
+        batch, *_ = store.batches(str(job))
+        cloud.dynamodb.meta.events.register(
+            "after-call.dynamodb.*", lambda model, parsed, **_: read.update({model.name: parsed.get("Count", 0)})
+        )
+        services = replace(cloud.services, store=Store(cloud.dynamodb, TABLE, now=cloud.services.now))
+        assert pieces_of(batch, services) == (1, False)
+        assert read == {"GetItem": 0, "Query": 0}
 
 
 @PROTOCOLS

@@ -52,6 +52,23 @@ def test_of_two_rows_with_one_key_the_first_stays(store: Store) -> None:
     assert store.batch(JOB, "00000-0-0000") == a_batch(requests=5)
 
 
+def test_the_pieces_of_a_batch_are_found_without_a_look_at_another(store: Store, client: Any) -> None:
+    pieces = [a_batch(1000, id=f"00000-0-1000{end}") for end in ("", "-0-0000", "-1-0000", "-1-0000-0-0000")]
+    others = [a_batch(10_000), a_batch(10_000, id="00000-0-10000-0-0000"), *map(a_batch, range(1001, 1100))]
+    store.add_all([*pieces, *others])
+    read: list[str] = []
+    client.meta.events.register("after-call.dynamodb.*", lambda parsed, **_: read.extend(_ids(parsed)))
+    assert list(store.pieces(JOB, "00000-0-1000")) == pieces
+    assert sorted(read) == [f"BATCH#{each.id}" for each in pieces]
+    assert list(store.pieces(JOB, "00000-0-1001")) == [a_batch(1001)]
+    assert list(store.pieces(JOB, "00000-0-0005")) == []
+
+
+def _ids(answer: Any) -> list[str]:
+    """The rows that an answer of the table holds."""
+    return [each["sk"]["S"] for each in [*answer.get("Items", []), *filter(None, [answer.get("Item")])]]
+
+
 def test_putting_rows_again_leaves_what_has_moved_meanwhile(store: Store) -> None:
     store.add_all([a_batch(0)])
     moved = store.move(a_batch(0), BatchState.ADMITTED)
