@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from batchdrop.batch_files import custom_id_prefix
+from batchdrop.batch_files import custom_id_prefix, token_mark
 from batchdrop.collected import Collected, Found
 from batchdrop.files import Line, cut_lines
 from batchdrop.protocols import anthropic, openai
@@ -39,8 +39,8 @@ class Accounts:
 
     def __init__(self, batch: Batch, deployment: str, *, max_bytes: int, own: Sequence[RefusalRule] = ()) -> None:
         self._own = own
-        self._prefix = custom_id_prefix(deployment, batch.token)
-        self._id = re.compile(re.escape(self._prefix.encode()) + rb'([0-9]{1,9})"')
+        self._prefix, self._mark = custom_id_prefix(deployment, batch.token), token_mark(batch.token)
+        self._id = re.compile(re.escape(self._mark.encode()) + rb'([0-9]{1,9})"')
         self._requests, self._max_bytes = batch.requests, max_bytes
         self.outcome = outcome_reader(batch.protocol)
         self.collected = Collected.empty(batch.requests)
@@ -96,7 +96,7 @@ class Accounts:
             return False
         position = self._position(outcome.custom_id)
         if position is None:
-            is_strangers = bool(outcome.custom_id) and not outcome.custom_id.startswith(self._prefix)
+            is_strangers = bool(outcome.custom_id) and self._mark not in outcome.custom_id
             self.strangers += is_strangers
             return is_strangers
         is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
@@ -147,8 +147,8 @@ class Accounts:
             held = text[-_CUSTOM_ID_BYTES:]
 
     def _position(self, custom_id: str) -> int | None:
-        number = custom_id.removeprefix(self._prefix)
-        if not custom_id.startswith(self._prefix) or not re.fullmatch("[0-9]{1,9}", number):
+        number = custom_id.partition(self._mark)[2]
+        if not re.fullmatch("[0-9]{1,9}", number):
             return None
         return int(number) if int(number) < self._requests else None
 

@@ -22,7 +22,15 @@ _LINE_ENDS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
 
 def custom_id_prefix(deployment: str, token: str) -> str:
     """What our custom_ids of a batch begin with; the position follows. Fits `^[a-zA-Z0-9_-]{1,64}$`."""
-    return f"{deployment}-{token}-"
+    return f"{deployment}{token_mark(token)}"
+
+
+def token_mark(token: str) -> str:
+    """What tells our custom_ids of a batch from all others, whatever the deployment was called when they were written.
+
+    A token is a hash of the bucket's name among other things, so that no two deployments share one.
+    """
+    return f"-{token}-"
 
 
 def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes | Raw) -> bytes:

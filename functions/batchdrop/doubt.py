@@ -13,7 +13,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.alerts import Alert, count
-from batchdrop.batch_files import custom_id_prefix
+from batchdrop.batch_files import token_mark
 from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
 from batchdrop.pauses import calls_refused, settled
@@ -75,7 +75,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
     for each in listed:
         if each.requests != batch.requests or each.id in excluded or services.store.owner(batch.provider, each.id):
             continue
-        proof = is_ours(each, batch.token, api, services)
+        proof = is_ours(each, batch.token, api)
         if proof is False:
             excluded.append(each.id)
         elif proof is True:
@@ -120,17 +120,17 @@ def _is_named(found: ProviderBatch, batch: Batch) -> bool:
     return by_file or found.metadata.get("token") == batch.token
 
 
-def is_ours(found: ProviderBatch, token: str, api: BatchApi, services: Services) -> bool | None:
+def is_ours(found: ProviderBatch, token: str, api: BatchApi) -> bool | None:
     """Whether the results of an ended batch carry our token; None while nobody can tell."""
     if found.ended_as is None:
         return None
-    prefix = custom_id_prefix(services.settings.deployment, token)
+    mark = token_mark(token)
     first = next(iter(cut_lines(api.stream(found.id), offset=0, max_bytes=_FIRST_LINE_BYTES)), None)
     try:
         custom_id = msgspec.json.decode((first and first.bytes) or b"", type=_CustomId).custom_id
     except (ValueError, RecursionError):  # rows that are not one per line: naming us is a proof, and nothing else is
-        return True if prefix.encode() in _beginning(api.stream(found.id)) else None
-    return custom_id.startswith(prefix)
+        return True if mark.encode() in _beginning(api.stream(found.id)) else None
+    return mark in custom_id
 
 
 def _beginning(chunks: Iterator[bytes]) -> bytes:

@@ -67,7 +67,7 @@ def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, servi
         if services.store.owner(intent.provider, found.id):
             return None
         is_named = found.metadata.get("token") == intent.token
-        if is_named or (not api.needs_upload and is_ours(found, intent.token, api, services)):
+        if is_named or (not api.needs_upload and is_ours(found, intent.token, api)):
             return intent
     return None
 

@@ -8,7 +8,7 @@ in results alone.
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.batch_files import custom_id_prefix
+from batchdrop.batch_files import token_mark
 from batchdrop.errors import Refused
 from batchdrop.files import Files, refusal_key
 from batchdrop.ledgers import LEARNED_SECONDS, sizes_told
@@ -38,7 +38,7 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
     if is_held_back(batch, services):
         back_to_waiting(batch, services)  # another tries the provider: what comes of that says more
         return
-    named = _named(batch, error, services)
+    named = _named(batch, error)
     kind = _kind_of(batch, error, named)
     action = decide(kind, _standing(batch, kind, services, tries=batch.refusals))
     logger.warning("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code, kind=kind)
@@ -146,10 +146,11 @@ def _kind_of(batch: Batch, error: Refused, named: int | None) -> Kind:
     return error.kind
 
 
-def _named(batch: Batch, error: Refused, services: Services) -> int | None:
+def _named(batch: Batch, error: Refused) -> int | None:
     """The request that the refusal names, if there are others."""
-    custom_ids = custom_id_prefix(services.settings.deployment, batch.token)
-    return named_request(error.words, requests=batch.requests, custom_ids=custom_ids) if batch.requests > 1 else None
+    if batch.requests == 1:
+        return None
+    return named_request(error.words, requests=batch.requests, custom_ids=token_mark(batch.token))
 
 
 def _standing(batch: Batch, kind: Kind, services: Services, *, tries: int) -> Standing:

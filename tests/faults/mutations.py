@@ -651,9 +651,23 @@ MUTATIONS = (
     Mutation(
         "a result with a custom_id that is not ours is not counted",
         "accounts.py",
-        "if not custom_id.startswith(self._prefix) or not ",
-        "if not ",
+        "number = custom_id.partition(self._mark)[2]",
+        'number = custom_id.rpartition("-")[2]',
         f"{_RULES}test_a_result_of_a_stranger_is_no_lines_result",
+    ),
+    Mutation(
+        "results are judged by the batch's token, not by today's name of the deployment",
+        "accounts.py",
+        "number = custom_id.partition(self._mark)[2]",
+        "number = custom_id.removeprefix(self._prefix)",
+        f"{_STEPS}test_renamed.py::test_what_was_sent_under_another_name_is_delivered",
+    ),
+    Mutation(
+        "an upload of another deployment's name is never deleted",
+        "orphans.py",
+        " and ours == deployment:",
+        " and ours:",
+        f"{_STEPS}test_renamed.py::test_an_upload_of_another_name_may_be_somebody_elses_and_is_never_deleted",
     ),
     Mutation(
         "failed.jsonl has the order of errors.jsonl",
@@ -850,8 +864,8 @@ MUTATIONS = (
     Mutation(
         "a custom_id of thousands of digits is no position",
         "accounts.py",
-        ' or not re.fullmatch("[0-9]{1,9}", number):',
-        " or not number.isdecimal():",
+        '        if not re.fullmatch("[0-9]{1,9}", number):',
+        "        if not number.isdecimal():",
         f"{_RULES}test_a_custom_id_of_thousands_of_digits_is_no_lines_result",
     ),
     Mutation(

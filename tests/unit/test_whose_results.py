@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,8 +34,7 @@ class Results:
 
 
 def told(text: str, batch: ProviderBatch = ENDED) -> bool | None:
-    services: Any = SimpleNamespace(settings=SimpleNamespace(deployment="test"))
-    return is_ours(batch, TOKEN, Results(text), services)  # type: ignore[arg-type]  # it stands in by its method
+    return is_ours(batch, TOKEN, Results(text))  # type: ignore[arg-type]  # it stands in by its method
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

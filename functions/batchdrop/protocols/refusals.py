@@ -296,7 +296,7 @@ def named_request(words: str, *, requests: int, custom_ids: str) -> int | None:
     Args:
         words: The message.
         requests: How many requests the batch holds.
-        custom_ids: What the custom_ids of the batch begin with; the position follows.
+        custom_ids: What all custom_ids of the batch hold right before the position.
     """
     said = words[:_LOOKED_AT]
     patterns = ((re.compile(re.escape(custom_ids) + r"(\d{1,6})\b", re.ASCII), 0), *_NAMED)
