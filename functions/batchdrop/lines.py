@@ -1,7 +1,8 @@
 """What one input line asks for: which of the three forms it has, which provider and endpoint it goes to.
 
 Pure: bytes in, a `Request` or a `LineError` out. Bodies are never re-written, except that a provider's prefix is taken
-off the model, a bare body's `custom_id` is taken out, and a chat completion for Claude is translated.
+off the model, parameters that are null and a bare body's `custom_id` are left out, and a chat completion for Claude is
+translated.
 """
 
 from collections.abc import Collection
@@ -23,12 +24,8 @@ from batchdrop.results import ErrorCode
 logger = Logger(child=True)
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
-_SHORT = 1_000  # bytes: beyond, looking at each field is faster than a search
 _WAYS = 1_000  # that are remembered: a file may name any number of models; memory stays constant
 _MAX_MODEL_BYTES = 256  # it is part of keys in the table, which are 1,024 bytes long at most
-# Names that tell a line's form or endpoint: null, they are no part of a bare request of another form.
-_FORMS = frozenset({"method", "url", "body", "params", "messages", "input", "prompt"})
-_FORMS_OF_CLAUDE = _FORMS.union(anthropic.FOREIGN_PARAMETERS)
 
 
 type _Form = Literal["body", "params", "bare"]  # by what holds the request
@@ -159,11 +156,13 @@ class LineReader:
         return LineError(code=ErrorCode.UNREADABLE_LINE, message=message)
 
     def _read(self, line: bytes, envelope: _Envelope) -> Request:
-        may_hold_nulls = len(line) > _SHORT or b"null" in line
-        has_nulls = may_hold_nulls and unset_nulls(envelope, _COLUMNS)
+        may_hold_nulls = b"null" in line
+        if may_hold_nulls:
+            unset_nulls(envelope, _COLUMNS)
         form, url, raw = _open(line, envelope)
         body = _body(raw, form)
-        has_nulls |= may_hold_nulls and unset_nulls(body)
+        if may_hold_nulls:
+            unset_nulls(body)
         way = self._way(form, url, body)
         endpoint, inputs = way.endpoint, 0
         try:
@@ -177,8 +176,8 @@ class LineReader:
                 raw = self._translated(raw, way)
             else:
                 inputs = _check(way, endpoint, body)
-                is_mixed = form == "bare" and (has_nulls or way.is_claude or envelope.custom_id is not NULL)
-                raw = _as_sent(raw, way, taken_out=_foreign_columns(raw, way) if is_mixed else ())
+                has_id = form == "bare" and envelope.custom_id is not NULL
+                raw = _as_sent(raw, way, left_out=_left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ())
         except LineProblem as problem:
             problem.route = way.known(endpoint)
             raise
@@ -332,17 +331,16 @@ def _check(way: _Way, endpoint: str, body: Body) -> int:
     return openai.check_body(body, endpoint)
 
 
-def _foreign_columns(line: Raw, way: _Way) -> list[str]:
-    """What a bare line holds beside its request: its custom_id, and the empty columns of other forms."""
-    names = _FORMS_OF_CLAUDE if way.is_claude else _FORMS
-    fields = _object.decode(line)
-    return [name for name, value in fields.items() if name == "custom_id" or (name in names and value == NULL)]
+def _left_out(body: Raw, *, has_id: bool) -> list[str]:
+    """What is not sent: parameters that are null, and the custom_id that a bare line holds beside its request."""
+    fields = _object.decode(body)
+    return [name for name, value in fields.items() if value == NULL or (has_id and name == "custom_id")]
 
 
-def _as_sent(body: Raw, way: _Way, *, taken_out: Collection[str]) -> Raw:
-    """The body without a provider's prefix, and a bare one without what is not the request's."""
-    if way.wire_model == way.model and not taken_out:
+def _as_sent(body: Raw, way: _Way, *, left_out: Collection[str]) -> Raw:
+    """The body without a provider's prefix and what is left out; every other value keeps its bytes."""
+    if way.wire_model == way.model and not left_out:
         return body
     fields = _object.decode(body)
     fields["model"] = Raw(msgspec.json.encode(way.wire_model))
-    return Raw(msgspec.json.encode({name: value for name, value in fields.items() if name not in taken_out}))
+    return Raw(msgspec.json.encode({name: value for name, value in fields.items() if name not in left_out}))

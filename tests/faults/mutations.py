@@ -175,16 +175,23 @@ MUTATIONS = (
     Mutation(
         "null is absent in the envelope",
         "lines.py",
-        "may_hold_nulls and unset_nulls(envelope, _COLUMNS)",
-        "False",
+        "unset_nulls(envelope, _COLUMNS)",
+        "pass",
         f"{_LINES}test_a_null_column_of_the_envelope_is_absent_in_any_combination",
     ),
     Mutation(
         "null tells no endpoint",
         "lines.py",
-        "may_hold_nulls and unset_nulls(body)",
-        "False",
+        "unset_nulls(body)",
+        "pass",
         f"{_LINES}test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent",
+    ),
+    Mutation(
+        "a parameter that is null is not sent",
+        "lines.py",
+        "value == NULL or (has_id",
+        "(has_id",
+        f"{_LINES}test_a_null_parameter_is_left_out_and_every_other_value_keeps_its_bytes",
     ),
     Mutation(
         "a picture in base64 is not so much text",

@@ -214,11 +214,22 @@ def test_a_null_column_of_openais_is_taken_out_of_a_bare_claude_line(providers: 
     assert (found.endpoint, json.loads(bytes(found.body))) == ("/v1/messages", CLAUDE)
 
 
-def test_other_nulls_of_a_body_travel_byte_for_byte(providers: Providers) -> None:
-    bare = b'{ "model":"gpt-4o","messages":[1],"temperature" : null,"n":null}'
-    assert bytes(request(bare, providers).body) == bare
-    native = b'{"model":"claude-x","max_tokens":1,"messages":[1],"system":null, "input":null,"speed":null}'
-    assert bytes(request(b'{"params":' + native + b"}", providers).body) == native
+NULLS = ["temperature", "top_p", "seed", "system", "dimensions", "thinking", "timeout", "extra_body", "stop", "tools"]
+
+
+@pytest.mark.parametrize("form", IN_FORMS)
+def test_columns_that_are_null_are_sent_in_no_form(form: str, providers: Providers) -> None:
+    line, endpoint = IN_FORMS[form]
+    name = next((name for name in ("body", "params") if name in line), None)
+    body = line if name is None else line[name]
+    nulls = dict.fromkeys(name for name in NULLS if name not in body)
+    found = request(nulls | body if name is None else line | {name: body | nulls}, providers)
+    assert (found.endpoint, json.loads(bytes(found.body))) == (endpoint, body)
+
+
+def test_a_null_within_a_value_is_sent_as_it_is(providers: Providers) -> None:
+    body = b'{ "model":"gpt-4o","messages":[{"role":"assistant","content" : null}],"metadata":{"a":null}}'
+    assert bytes(request(body, providers).body) == body
 
 
 def test_null_is_no_parameter_that_a_vendor_refuses(providers: Providers) -> None:
@@ -326,6 +337,10 @@ def written(draw: st.DrawFn) -> bytes:
         return b"1"
 
 
+def is_not_null(value: bytes) -> bool:
+    return value.strip() != b"null"
+
+
 repeated = st.sampled_from([b'{"b":1,"a":2,"b":3}', b'[{"a": {"" : 1, "":2}}]', b'{"\\u0061":1,"a":1}'])
 
 
@@ -333,7 +348,7 @@ def members(head: bytes, extra: list[bytes]) -> bytes:
     return b"{" + b",".join([head, *(b'"x%d":%b' % (number, each) for number, each in enumerate(extra))]) + b"}"
 
 
-@given(st.lists(written(), max_size=4), st.booleans())
+@given(st.lists(written().filter(is_not_null), max_size=4), st.booleans())
 def test_a_body_travels_byte_for_byte(extra: list[bytes], is_claude: bool) -> None:  # noqa: FBT001 - drawn
     head = (
         b'"max_tokens" : 5, "model":"claude-x","messages":[ 1]' if is_claude else b'"model":"gpt-4o", "messages":[1 ]'
@@ -344,12 +359,37 @@ def test_a_body_travels_byte_for_byte(extra: list[bytes], is_claude: bool) -> No
     assert [bytes(request(form, PROJECT).body) for form in forms] == [body] * len(forms)
 
 
-@given(st.lists(written(), max_size=4))
+@given(st.lists(written().filter(is_not_null), max_size=4))
 def test_taking_off_a_prefix_or_a_custom_id_leaves_every_other_value_byte_for_byte(extra: list[bytes]) -> None:
     line = members(b'"model":"openai/gpt-4o","custom_id":"r" ,"messages":[ 1 ]', extra)
     whole = b'{"model":"gpt-4o","messages":[ 1 ]%b}'
     rest = b"".join(b',"x%d":%b' % (number, each.strip(b" \t\r")) for number, each in enumerate(extra))
     assert bytes(request(line, PROJECT).body) == whole % rest
+
+
+def in_form(form: str, body: bytes, *, is_claude: bool) -> bytes:
+    if form == "bare":
+        return body
+    url = b"/v1/messages" if is_claude else b"/v1/chat/completions"
+    return b'{"params":%b}' % body if form == "params" else b'{"custom_id":null,"url":"%b","body":%b}' % (url, body)
+
+
+@given(
+    st.lists(written() | st.just(b"null"), max_size=5),
+    st.sampled_from([("url", False), ("url", True), ("params", True), ("bare", False), ("bare", True)]),
+)
+def test_a_null_parameter_is_left_out_and_every_other_value_keeps_its_bytes(
+    extra: list[bytes], form: tuple[str, bool]
+) -> None:
+    kind, is_claude = form
+    head = b'"model":"claude-x","max_tokens":5' if is_claude else b'"model":"gpt-4o"'
+    body = members(head + b',"messages":[{"content":"null","x" : null} ]', extra)
+    values = [(b"x%d" % number, each.strip(b" \t\r")) for number, each in enumerate(extra)]
+    kept = b"".join(b',"%b":%b' % (name, value) for name, value in values if value != b"null")
+    rewritten = members(head + b',"messages":[{"content":"null","x" : null} ]', [])[:-1] + kept + b"}"
+    has_nulls = any(value == b"null" for _, value in values)
+    sent = bytes(request(in_form(kind, body, is_claude=is_claude), PROJECT).body)
+    assert sent == (rewritten if has_nulls else body)
 
 
 def test_a_prefix_is_taken_off_inside_an_envelope_too(providers: Providers) -> None:
@@ -606,7 +646,7 @@ SDK = ": put its content in"
             ("unsupported_parameter", f'"extra_body" is an argument of the SDK, not of the API{SDK}'),
         ),
         (
-            {"extra_headers": None},
+            {"extra_headers": {}},
             ("unsupported_parameter", f'"extra_headers" is an argument of the SDK, not of the API{SDK}'),
         ),
         (

@@ -49,17 +49,12 @@ NULL = Raw(b"null")
 SDK_ARGUMENTS = ("extra_body", "extra_headers", "extra_query", "timeout")
 
 
-# Frames (pandas, polars, Spark) write every column of every row: null is what a row does not have. An SDK's arguments
-# are no parameters of the API, whatever they hold.
-_ABSENT_AS_NULL = tuple(name for name in Body.__struct_fields__ if name not in SDK_ARGUMENTS)
-
-
-def unset_nulls(fields: msgspec.Struct, names: Iterable[str] = _ABSENT_AS_NULL) -> bool:
-    """Take what is null for absent; the text that it was read from stays. Returns whether anything was null."""
-    nulls = [name for name in names if getattr(fields, name) == NULL]
-    for name in nulls:
-        setattr(fields, name, UNSET)
-    return bool(nulls)
+# Frames (pandas, polars, Spark) write every column of every row: null is what a row does not have.
+def unset_nulls(fields: msgspec.Struct, names: Iterable[str] = Body.__struct_fields__) -> None:
+    """Take what is null for absent; the text that it was read from stays."""
+    for name in names:
+        if getattr(fields, name) == NULL:
+            setattr(fields, name, UNSET)
 
 
 class LineProblem(Exception):  # noqa: N818 - a finding about a line, turned into its error
