@@ -16,7 +16,7 @@ from batchdrop_cli.cloud import Cloud, Where, find_cloud
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, of_job
 from batchdrop_cli.file_commands import add_csv, tell_and_fetch, wait_and_tell
 from batchdrop_cli.mistakes import Mistake
-from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId
+from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import total
 from batchdrop_cli.say import count, note, say, say_as_is
 from batchdrop_cli.words import JOB_WORDS
@@ -24,8 +24,8 @@ from batchdrop_cli.words import JOB_WORDS
 
 def list_jobs(
     *,
-    days: Annotated[int, Parameter(help="How far back.")] = 7,
-    limit: Annotated[int, Parameter(help="How many at most.")] = 20,
+    days: Annotated[int, Parameter(help="How far back.", validator=between(1, 3_650))] = 7,
+    limit: Annotated[int, Parameter(help="How many at most.", validator=between(1, 100_000))] = 20,
     as_json: AsJson = False,
     where: Where = ANYWHERE,
 ) -> int:

@@ -1,58 +1,43 @@
-"""The command: all its commands under one name, and the one place where every error ends."""
+"""Where the console begins: Ctrl-C ends the command quietly also while its modules are imported, for a second or so.
 
+Nothing else is imported here at first, so that hardly any of that second is without the handler.
+"""
+
+import os
+import signal
 from collections.abc import Sequence
+from types import FrameType
+from typing import Never
 
-from batchdrop import __version__
-from cyclopts import App
-
-from batchdrop_cli import cloud_commands, exit_codes, file_commands, job_commands
-from batchdrop_cli.mistakes import sentence
-from batchdrop_cli.say import note
-
-_EXIT_CODES = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
-
-app = App(
-    name="batchdrop",
-    help="Drop a JSONL file of LLM requests; the answers come back beside it, in order, at half price.",
-    help_epilogue=_EXIT_CODES,
-    version=__version__,
-    help_format="plaintext",
-    suppress_keyboard_interrupt=False,
-)
-local_app = App(name="local", help="The cloud on this machine: AWS's emulator with the deployed stack. No account.")
-keys_app = App(name="keys", help="The providers' keys, in Secrets Manager.")
-app.command(local_app)
-app.command(keys_app)
-local_app.command(cloud_commands.local_up, name="up")
-local_app.command(cloud_commands.local_down, name="down")
-keys_app.command(cloud_commands.keys_set, name="set")
-app.command(cloud_commands.providers)
-app.command(cloud_commands.demo)
-app.command(cloud_commands.smoke_paid)
-app.command(file_commands.validate)
-app.command(file_commands.put)
-app.command(file_commands.run)
-app.command(file_commands.retry)
-app.command(job_commands.list_jobs, name="jobs")
-app.command(job_commands.show)
-app.command(job_commands.wait)
-app.command(job_commands.cancel)
-app.command(job_commands.results)
+_INTERRUPTED = 130  # as `exit_codes` has it, which is not imported yet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code, as `exit_codes` has it."""
-    try:
+    """Run the command with these arguments, or the console's; the exit code, as `exit_codes` has it."""
+    if arguments is not None:
         return _run(arguments)
+    is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so in a shell's background
+    if is_heard:
+        signal.signal(signal.SIGINT, _quit)
+    import batchdrop_cli.commands  # noqa: F401, PLC0415 - nothing is begun yet that would have to be ended
+
+    try:
+        if is_heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return _run(None)
     except KeyboardInterrupt:
-        return exit_codes.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
-        text, code = sentence(error)
-        note(text, style="red")
-        return code
+        return _INTERRUPTED
+    finally:
+        if is_heard:
+            signal.signal(signal.SIGINT, _quit)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    tokens = None if arguments is None else list(arguments)
-    code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    return code if isinstance(code, int) else exit_codes.OK
+    from batchdrop_cli import commands  # noqa: PLC0415 - imports of a second
+
+    return commands.run(arguments)
+
+
+def _quit(_: int, __: FrameType | None) -> Never:
+    """End at once: an exception would be printed, or taken by an import for a missing module."""
+    os._exit(_INTERRUPTED)

@@ -22,6 +22,7 @@ from botocore.exceptions import (
 from cyclopts import CycloptsError
 
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
+from batchdrop_cli.usage import describe_wrong_use
 
 _CREDENTIALS = (
     "There are no usable AWS credentials. Log in to AWS (aws configure, aws sso login) and set AWS_PROFILE - "
@@ -70,7 +71,7 @@ def sentence(error: BaseException) -> tuple[str, int]:
         case Mistake():
             return str(error), error.code
         case CycloptsError():
-            return f"{_one_line(error)} See: batchdrop --help", WRONG_USE
+            return describe_wrong_use(error), WRONG_USE
         case BatchdropError():
             return str(error), FAILED
         case BotoCoreError() | ClientError() | S3UploadFailedError():

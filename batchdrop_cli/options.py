@@ -1,5 +1,6 @@
 """The options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,23 @@ from cyclopts import Parameter
 from batchdrop_cli.cloud import Where
 
 ANYWHERE = Where()
+_LONGEST_ID = 100  # characters; a job's id has 27
+
+
+def between(low: int, high: int) -> Callable[[object, int], None]:
+    """A validator for a number."""
+
+    def validate(_: object, value: int) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low:,} to {high:,}")
+
+    return validate
+
+
+def _validate_id(_: object, value: str) -> None:
+    if not value.strip() or len(value) > _LONGEST_ID:
+        raise ValueError('must be a job\'s id, as "batchdrop jobs" lists them, or "latest"')
+
 
 Again = Annotated[bool, Parameter(negative="", help="Also when the same bytes are running already, and pay again.")]
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
@@ -20,7 +38,7 @@ Folder = Annotated[
         help="The folder; results/NAME if left out, or results/NAME-JOB.",
     ),
 ]
-JobId = Annotated[str, Parameter(help='A job\'s id, or "latest".')]
+JobId = Annotated[str, Parameter(help='A job\'s id, or "latest".', validator=_validate_id)]
 Key = Annotated[str | None, Parameter(help="Where in the bucket; input/NAME if left out.")]
 ProvidersFile = Annotated[
     Path | None,

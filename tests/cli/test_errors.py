@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -6,8 +7,10 @@ import pytest
 from batchdrop.errors import ConfigError, Transient
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
+from cyclopts import App
 
 from batchdrop_cli.cloud import Where
+from batchdrop_cli.commands import app
 from batchdrop_cli.mistakes import Mistake, sentence
 from local_cloud.state import Folder, Saved
 
@@ -100,14 +103,57 @@ def test_an_error_of_ours_tells_its_place_and_nothing_of_its_content(
     assert "a prompt" not in err
 
 
+NO_STDIN = "Standard input is not read: name a file."
+NO_ID = 'JOB must be a job\'s id, as "batchdrop jobs" lists them, or "latest", not'
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [("nope",), ("put",), ("put", "a", "b"), ("jobs", "--days", "many"), ("show", "--nope"), ("keys", "set")],
+    ("arguments", "said", "command"),
+    [
+        ("put", "FILE is missing.", "put"),
+        ("cancel", "JOB is missing.", "cancel"),
+        ("keys set", "PROVIDER is missing.", "keys set"),
+        ("put a b", "Too many arguments: b.", "put"),
+        ("validate a b c", "Too many arguments: b, c.", "validate"),
+        ("retry a b c d e f", "Too many arguments: c, d, e, ….", "retry"),
+        ("validate --nope a", "Unknown option: --nope.", "validate"),
+        ("put a --key", "--key needs a value.", "put"),
+        ("run -", NO_STDIN, "run"),
+        ("put -", NO_STDIN, "put"),
+        ("validate -", NO_STDIN, "validate"),
+        ("jobs --days many", "--days must be a whole number, not many.", "jobs"),
+        ("jobs --days -3", "--days must be from 1 to 3,650, not -3.", "jobs"),
+        ("jobs --days 99999999999", "--days must be from 1 to 3,650, not 99999999999.", "jobs"),
+        ("jobs --limit 0", "--limit must be from 1 to 100,000, not 0.", "jobs"),
+        ("jobs --limit -1", "--limit must be from 1 to 100,000, not -1.", "jobs"),
+        *((f"{each} ''", f"{NO_ID} empty.", each) for each in ("show", "wait", "cancel", "results", "retry")),
+        (f"show {'x' * 3_000}", f"{NO_ID} {'x' * 60}….", "show"),
+    ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(run: "Run", arguments: tuple[str, ...]) -> None:
+def test_wrong_use_is_one_sentence_that_names_the_help_of_its_command(
+    run: "Run", arguments: str, said: str, command: str
+) -> None:
+    assert run(*shlex.split(arguments)) == (2, "", f"{said} See: batchdrop {command} --help\n")
+
+
+@pytest.mark.parametrize("arguments", [("nope",), ("retry", "latest", "--finish", "x"), ("keys", "nope")])
+def test_wrong_use_of_any_kind_is_one_line_and_exit_code_2(run: "Run", arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.endswith("See: batchdrop --help\n")
+    assert err.endswith(" --help\n")
+
+
+def numbers_of(group: App) -> Iterator[tuple[str, str]]:
+    for command in group.subapps:
+        if not command.name[0].endswith("-print"):  # of help and version
+            for argument in command.assemble_argument_collection():
+                if argument.hint in {int, float}:
+                    yield command.name[0], argument.name
+
+
+def test_the_numbers_among_the_options_are_those_whose_ranges_are_tested() -> None:
+    found = [each for group in (app, app["local"], app["keys"]) for each in numbers_of(group)]
+    assert sorted(found) == [("list-jobs", "--days"), ("list-jobs", "--limit")]
 
 
 @pytest.mark.usefixtures("aws")
