@@ -457,6 +457,13 @@ MUTATIONS = (
         '_ONE, _MANY, _NAMED = ("items", "const", "default"),',
         "tests/unit/test_claude_schemas.py::test_what_structured_output_takes_passes",
     ),
+    Mutation(
+        "ids that come again cost a request neither its size nor its time",
+        "protocols/translate/messages.py",
+        'given = f"{spelled}_{self._repeats[spelled]}"',
+        'given += "_"',
+        "tests/unit/test_growth.py::test_a_request_is_no_multiple_of_its_line",
+    ),
     # Bytes
     Mutation(
         "a manifest is never overwritten",

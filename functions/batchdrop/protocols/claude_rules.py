@@ -1,13 +1,13 @@
 """A Messages request against what its model takes: what would be a 400 once its batch has run is refused before."""
 
 from collections.abc import Collection
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.protocols.claude_models import ModelRules
 from batchdrop.protocols.claude_schemas import check_schema
+from batchdrop.protocols.paths import Path, written
 from batchdrop.protocols.rules import Body, LineProblem
 from batchdrop.results import ErrorCode
 
@@ -197,7 +197,7 @@ def _check_strict_tools(tools: Raw, rules: ModelRules) -> None:
 
 def _check_turns(messages: Raw, rules: ModelRules, thinking: str | None) -> None:
     if b"http://" in bytes(messages):
-        check_no_http(msgspec.json.decode(messages), "messages")
+        _check_no_http(msgspec.json.decode(messages))
     if rules.prefill and thinking != "enabled":
         return
     turns = _read(_turns, messages, [])
@@ -234,16 +234,20 @@ def _has(turn: _Turn, kind: str) -> bool:
     return isinstance(turn.content, list) and any(block.type == kind for block in turn.content)
 
 
-def check_no_http(content: Any, where: str) -> None:  # noqa: ANN401 - any JSON
+def _check_no_http(messages: object) -> None:
     """Refuse a picture or document at an address that is not https: Anthropic fetches no other."""
-    if isinstance(content, list):
-        for index, each in enumerate(content):
-            check_no_http(each, f"{where}[{index}]")
-    elif isinstance(content, dict):
-        source = content.get("source")
-        if isinstance(source, dict) and source.get("type") == "url" and _is_http(source.get("url")):
-            raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{where}.source.url" must begin with https:// for Claude')
-        check_no_http(content.get("content"), f"{where}.content")
+    waiting: list[tuple[Path | None, object]] = [(None, messages)]
+    while waiting:
+        path, each = waiting.pop()
+        if isinstance(each, list):
+            waiting.extend((Path(path, f"[{index}]"), item) for index, item in reversed([*enumerate(each)]))
+        elif isinstance(each, dict):
+            source = each.get("source")
+            if isinstance(source, dict) and source.get("type") == "url" and _is_http(source.get("url")):
+                where = written(path, "messages")
+                message = f'"{where}.source.url" must begin with https:// for Claude'
+                raise LineProblem(ErrorCode.INVALID_PARAMETER, message)
+            waiting.append((Path(path, ".content"), each.get("content")))
 
 
 def _is_http(url: object) -> bool:

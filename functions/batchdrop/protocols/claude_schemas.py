@@ -5,11 +5,13 @@ What stands in `enum`, `const`, `default` and `examples` are values, no schemas.
 """
 
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
+from batchdrop.protocols.paths import Path, written
 from batchdrop.protocols.rules import LineProblem
 from batchdrop.results import ErrorCode
 
@@ -41,26 +43,32 @@ def check_schema(schema: Raw, where: str) -> None:
         LineProblem: It names the keyword and the place in the schema.
     """
     read = msgspec.json.decode(schema)
-    for path, each in _schemas(read, ""):
+    for path, each in _schemas(read):
         if (problem := _problem(each)) is not None:
-            raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{where}{path}" {problem}')
+            raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{written(path, where)}" {problem}')
     if isinstance(read, dict) and _is_recursive(read):
         raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{where}" refers to itself: Claude takes no recursive schema')
 
 
-def _schemas(schema: object, path: str) -> Iterator[tuple[str, Schema]]:
+def _schemas(schema: object) -> Iterator[tuple[Path | None, Schema]]:
     """A schema and all that lie in it, with their paths."""
-    if not isinstance(schema, dict):
-        return
-    yield path, schema
+    waiting: list[tuple[Path | None, object]] = [(None, schema)]
+    while waiting:
+        path, each = waiting.pop()
+        if isinstance(each, dict):
+            yield path, each
+            waiting.extend(reversed([*_inner(each, path)]))
+
+
+def _inner(schema: Schema, path: Path | None) -> Iterator[tuple[Path, object]]:
     for name in _ONE:
-        yield from _schemas(schema.get(name), f"{path}.{name}")
+        yield Path(path, f".{name}"), schema.get(name)
     for name in _MANY:
         for index, each in enumerate(_as_list(schema.get(name))):
-            yield from _schemas(each, f"{path}.{name}[{index}]")
+            yield Path(path, f".{name}[{index}]"), each
     for name in _NAMED:
         for key, each in _as_dict(schema.get(name)).items():
-            yield from _schemas(each, f"{path}.{name}.{key[:50]}")
+            yield Path(path, f".{name}.{key[:50]}"), each
 
 
 def _problem(schema: Schema) -> str | None:
@@ -90,19 +98,18 @@ def _is_recursive(schema: Schema) -> bool:
         target: {found for _, inner in _own_schemas(each) if isinstance(found := inner.get("$ref"), str)}
         for target, each in targets.items()
     }
-    while leads_to:
-        done = {target for target, others in leads_to.items() if not others & leads_to.keys()}
-        if not done:
-            return True
-        leads_to = {target: others for target, others in leads_to.items() if target not in done}
+    try:
+        TopologicalSorter(leads_to).prepare()
+    except CycleError:
+        return True
     return False
 
 
-def _own_schemas(schema: object) -> Iterator[tuple[str, Schema]]:
+def _own_schemas(schema: object) -> Iterator[tuple[Path | None, Schema]]:
     """A schema and what lies in it, its definitions aside: they count where they are referred to."""
     if isinstance(schema, dict):
         schema = {name: value for name, value in schema.items() if name not in _NAMED[1:]}
-    return _schemas(schema, "")
+    return _schemas(schema)
 
 
 def _as_list(value: object) -> list[Any]:

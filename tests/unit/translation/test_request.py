@@ -396,8 +396,8 @@ def test_ids_of_calls_are_spelled_in_anthropics_letters_and_never_twice() -> Non
         for block in turn["content"]
         if block["type"] == "tool_result"
     ]
-    assert called == ["a_b_c", "a_b_c_", "a_b_c__"]
-    assert answered == [("a_b_c", "a.b:c"), ("a_b_c_", "a_b_c"), ("a_b_c__", "a_b_c")]
+    assert called == ["a_b_c", "a_b_c_1", "a_b_c_2"]
+    assert answered == [("a_b_c", "a.b:c"), ("a_b_c_1", "a_b_c"), ("a_b_c_2", "a_b_c")]
 
 
 def test_of_allowed_tools_the_others_are_left_out() -> None:

@@ -4,6 +4,7 @@ System and developer messages move to the front, in their order; the results of 
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,6 +38,7 @@ class Conversation:
         self.system: list[Block] = []
         self.turns: list[Turn] = []
         self._ids: set[str] = set()  # that were given to calls
+        self._repeats: defaultdict[str, int] = defaultdict(int)  # of an id: the last number that was tried behind it
         self._unanswered: dict[str, str] = {}  # the ids that they were given, by their own
 
     def read(self, messages: Iterable[Fields]) -> None:
@@ -120,9 +122,10 @@ class Conversation:
 
     def _new_id(self, call_id: str) -> str:
         """The same id in Anthropic's letters, and another for each call."""
-        given = _NO_CALL_ID.sub("_", call_id)
+        given = spelled = _NO_CALL_ID.sub("_", call_id)
         while given in self._ids:
-            given += "_"
+            self._repeats[spelled] += 1  # and never back: of thousands of the same id, none tries all numbers again
+            given = f"{spelled}_{self._repeats[spelled]}"
         self._ids.add(given)
         return given
 

@@ -224,8 +224,9 @@ def _tool_choice(out: Body, value: Raw, wanted: _Wanted) -> None:
 
 def _those(tools: list[Body], names: list[str], wanted: _Wanted) -> list[Body]:
     """The tools of these names: Claude knows of no others, so that it can choose among them only."""
-    found = [tool for tool in tools if tool["name"] in names]
-    if {tool["name"] for tool in found} != set(names):
+    allowed = set(names)
+    found = [tool for tool in tools if tool["name"] in allowed]
+    if {tool["name"] for tool in found} != allowed:
         raise invalid(wanted.name, 'allows a tool that "tools" does not have')
     return found
 
