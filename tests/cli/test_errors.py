@@ -145,7 +145,7 @@ def test_wrong_use_of_any_kind_is_one_line_and_exit_code_2(run: "Run", arguments
 
 def numbers_of(group: App) -> Iterator[tuple[str, str]]:
     for command in group.subapps:
-        if not command.name[0].endswith("-print"):  # of help and version
+        if command.default_command is not None and not command.name[0].endswith("-print"):  # --help and --version
             for argument in command.assemble_argument_collection():
                 if argument.hint in {int, float}:
                     yield command.name[0], argument.name
