@@ -106,7 +106,7 @@ def retry(  # noqa: PLR0913 - options of the command line
     no_wait: Annotated[bool, Parameter(negative="", help="Print the new job, and do not wait for it.")] = False,
     output: Folder = None,
     csv: AsCsv = False,
-    key: Annotated[str | None, Parameter(help="Where in the bucket; beside the job's file if left out.")] = None,
+    key: Annotated[str | None, Parameter(help="Another name beside the job's file, with its folder.")] = None,
     again: Annotated[
         bool, Parameter(negative="", help="Also when these lines are being retried, or were; and pay again.")
     ] = False,
@@ -183,7 +183,7 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
         )
     if file is not None:
         retries.check_mended(cloud, chosen, file)
-    key = retries.free_key(cloud, chosen.job) if key is None else drop.check_key(key)
+    key = retries.free_key(cloud, chosen.job) if key is None else retries.check_folder(chosen.job, drop.check_key(key))
     if not again:
         retries.refuse_twice(cloud, chosen, file)
     if file is not None:

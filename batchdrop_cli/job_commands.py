@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from batchdrop_cli import fetch, jobs, merge, report
 from batchdrop_cli.cloud import Cloud, Where, find_cloud
-from batchdrop_cli.exit_codes import LINES_FAILED, OK, of_job
+from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE, of_job
 from batchdrop_cli.file_commands import add_csv, tell_and_fetch, wait_and_tell
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId, between
@@ -84,7 +84,7 @@ def cancel(job: JobId, /, *, where: Where = ANYWHERE) -> int:
     return OK
 
 
-def results(
+def results(  # noqa: PLR0913 - options of the command line
     job: JobId = jobs.LATEST,
     /,
     *,
@@ -92,6 +92,9 @@ def results(
     csv: AsCsv = False,
     with_retries: Annotated[
         bool, Parameter(negative="", help="Put the results of its retries in their places; results and errors only.")
+    ] = False,
+    replace_answers: Annotated[
+        bool, Parameter(negative="", help="With --with-retries: a retry's answer also replaces one that was whole.")
     ] = False,
     where: Where = ANYWHERE,
 ) -> int:
@@ -102,29 +105,41 @@ def results(
 
     Example: batchdrop results latest -o answers --csv
     """
+    if replace_answers and not with_retries:
+        raise Mistake("--replace-answers belongs to --with-retries.", code=WRONG_USE)
     cloud = find_cloud(where)
     found = jobs.find(cloud, job)
     if found.state not in TERMINAL_JOBS:
         see = cloud.command(f"show {found.id}")
         raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
     if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
-        return _merge(cloud, found, output, csv=csv)
+        return _merge(cloud, found, output, csv=csv, replace_answers=replace_answers)
     return tell_and_fetch(cloud, found, output, csv=csv)
 
 
-def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> int:
+def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_answers: bool) -> int:
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest)
     whole = merge.family(cloud.store, job)
-    for retry in whole.left_out():
-        note(f"Not merged: retry {retry.id}, {retry.state}: {retry.reason or JOB_WORDS[retry.state]}")
-    merged = merge.merge(cloud, whole, folder or fetch.folder_for(job, merged=True))
+    folder = folder or fetch.folder_for(job, merged=True)
+    merged = merge.merge(cloud, whole, folder, replace_answers=replace_answers)
+    _note_left_out(cloud, merged)
     report.say_merged(merged.answered, merged.failed)
-    models = [each for member in whole.with_results() for each in jobs.read_manifest(cloud, member).models]
+    models = [each for member in merged.family.with_results() for each in jobs.read_manifest(cloud, member).models]
     say(f"Estimated cost at the vendors' prices, its retries included: {total(models)}.")
     report.say_files([*merged.paths, *([add_csv(merged.paths[:1], merged.paths[0].parent)] if csv else ())])
     code = of_job(manifest)
     return code if code not in {OK, LINES_FAILED} else LINES_FAILED if merged.failed else OK
+
+
+def _note_left_out(cloud: Cloud, merged: merge.Merged) -> None:
+    for misfit in merged.misfits:
+        note(f"Not merged: retry {misfit.retry}: {misfit.problem}. See: {cloud.command(f'show {misfit.retry}')}")
+    for retry in merged.family.left_out():
+        note(f"Not merged: retry {retry.id}, {retry.state}: {retry.reason or JOB_WORDS[retry.state]}")
+    if merged.kept:
+        kept = count(merged.kept, "line that was answered keeps its", "lines that were answered keep their")
+        note(f"{kept} first answer, although a retry answered too. To take the retry's: --replace-answers")
 
 
 def say_json(value: object) -> None:

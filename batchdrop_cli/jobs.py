@@ -12,6 +12,7 @@ from batchdrop.doubt import GRACE
 from batchdrop.errors import ConfigError
 from batchdrop.files import Gone, is_job_id, output_prefix
 from batchdrop.ledgers import cost_of, limit_of
+from batchdrop.lineage import find_misfit
 from batchdrop.manifest import Manifest, timestamp
 from batchdrop.providers.config import Protocol, ProviderConfig, load_providers
 from batchdrop.records import Batch, Job, Ledger
@@ -167,7 +168,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         state=job.state,
         reason=job.reason,
         retry_of=job.retry_of,
-        retries=[listed(retry) for retry in cloud.store.retries(job.id)],
+        retries=[listed(retry) for retry in cloud.store.retries(job.id) if find_misfit(retry, job) is None],
         bucket=job.bucket,
         key=job.key,
         version_id=job.version_id,

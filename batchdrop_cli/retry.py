@@ -16,6 +16,7 @@ from pathlib import Path
 
 from batchdrop.compressed import inflate
 from batchdrop.files import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, is_compressed, retry_key, retry_lines_key
+from batchdrop.lineage import folder_of
 from batchdrop.lines import MAX_LINE_BYTES
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
@@ -226,7 +227,7 @@ def refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
     Raises:
         Mistake: So it is.
     """
-    same = [each for each in cloud.store.retries(chosen.job.id) if each.retry_lines == chosen.key]
+    same = [each for each in merge.fitting(cloud.store, chosen.job) if each.retry_lines == chosen.key]
     earlier = [each for retry in same for each in _with_retries(cloud.store, retry)]
     running = [each.id for each in earlier if each.state not in TERMINAL_JOBS] or _just_dropped(cloud, chosen)
     if running:
@@ -266,7 +267,7 @@ def _filled(path: Path) -> Iterator[int]:
 
 def _with_retries(store: Store, job: Job) -> Iterator[Job]:
     yield job
-    for retry in store.retries(job.id):
+    for retry in merge.fitting(store, job):
         yield from _with_retries(store, retry)
 
 
@@ -285,6 +286,18 @@ def free_key(cloud: Cloud, job: Job) -> str:
     key = retry_key(job, len(_beside(cloud, job)) + 1)
     if not _fits(key):
         raise Mistake(f"The name of a retry beside {job.key} would be too long. Name a key with --key.")
+    return key
+
+
+def check_folder(job: Job, key: str) -> str:
+    """The key of a retry, in the folder of the file that is retried: elsewhere it would not count.
+
+    Raises:
+        Mistake: It lies in another one.
+    """
+    folder = folder_of(job.key)
+    if folder_of(key) != folder:
+        raise Mistake(f"A retry of job {job.id} lies in {folder}, as its file does: {key} does not.", code=WRONG_USE)
     return key
 
 

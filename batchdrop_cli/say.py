@@ -1,7 +1,7 @@
 """How the command speaks: answers on standard output, everything else on standard error.
 
 On a terminal lines are broken between words, and never within an id or a command that is to be typed. Pipes get every
-line whole, unless COLUMNS names a width.
+line whole, unless COLUMNS names a width. All that is printed is escaped here, whoever wrote it.
 """
 
 import os
@@ -14,6 +14,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from batchdrop_cli.escapes import escape, escape_json
 
 _WIDE = 200  # columns of a table where nobody looks at a terminal, so that logs and pipes are not folded
 _GAP = 1  # between two columns of a table
@@ -41,33 +43,30 @@ def err() -> Console:
 
 
 def say(text: str = "", *, style: str | None = None) -> None:
-    """An answer: standard output."""
+    """An answer, one line: standard output."""
     _print(text, style, stderr=False)
 
 
 def note(text: str, *, style: str | None = None) -> None:
-    """What happens meanwhile: standard error, so that a pipe gets the answer alone."""
+    """What happens meanwhile, one line: standard error, so that a pipe gets the answer alone."""
     _print(text, style, stderr=True)
 
 
 def say_as_is(text: str) -> None:
-    """JSON and its like, to standard output: not a byte is added."""
-    _console(stderr=False).print(text, soft_wrap=True)
+    """JSON, to standard output: not a byte is added, and the same value is read from it."""
+    _console(stderr=False).print(escape_json(text), soft_wrap=True)
 
 
 def _print(text: str, style: str | None, *, stderr: bool) -> None:
     width = _width(stderr=stderr)
     console = _console(stderr=stderr)
-    for line in text.split("\n") if width is None else wrap(text, width):
+    for line in [escape(text)] if width is None else wrap(text, width):
         console.print(line, style=style, soft_wrap=True)
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The lines of a text, none longer than `width` but where a word or a command is; continued under its label."""
-    return [part for line in text.split("\n") for part in _wrap_line(line, width)]
-
-
-def _wrap_line(line: str, width: int) -> list[str]:
+    """A text in lines, none longer than `width` but where a word or a command is; continued under its label."""
+    line = escape(text)
     label = _LABEL.match(line)
     glued = _COMMAND.sub(lambda command: command[0].replace(" ", _GLUE), line)
     parts = textwrap.wrap(
@@ -85,7 +84,7 @@ def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers
 
     Where it is wider than the terminal, each row is a paragraph instead: no cell is ever broken.
     """
-    rows = list(rows)
+    rows = [[escape(cell) for cell in row] for row in rows]
     console = _console(stderr=False)
     if _table_width([headings, *rows]) > console.width:
         for row in rows:

@@ -11,6 +11,7 @@ import msgspec
 from batchdrop import folder_settings
 from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
 from batchdrop.providers.config import NAME, ProviderConfig
+from batchdrop.providers.folders import FOLDER, Rules
 from batchdrop.records import JobSettings
 from batchdrop.results import ErrorCode, Result
 from batchdrop.states import TERMINAL_JOBS
@@ -22,9 +23,10 @@ _OBJECT: Schema = {"type": "object"}
 
 
 class ProvidersFile(msgspec.Struct, forbid_unknown_fields=True):
-    """`providers.toml`: each provider by its name."""
+    """`providers.toml`: each provider by its name, and the rules of folders."""
 
     providers: dict[str, ProviderConfig]
+    folders: dict[str, Rules] = {}
 
 
 def schemas() -> dict[str, Schema]:
@@ -116,6 +118,7 @@ def _providers() -> Schema:
         "minProperties": 1,
         "propertyNames": {"pattern": f"^{NAME.pattern}$"},
     }
+    structs["ProvidersFile"]["properties"]["folders"]["propertyNames"] = {"pattern": f"^{FOLDER.pattern}$"}
     return schema
 
 

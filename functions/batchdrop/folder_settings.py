@@ -9,6 +9,7 @@ import msgspec
 
 from batchdrop.errors import Unprocessable
 from batchdrop.providers.config import is_api_version
+from batchdrop.providers.folders import Rules
 from batchdrop.records import JobSettings
 
 MAX_ATTEMPTS = 10
@@ -28,23 +29,41 @@ _NUMBERS = frozenset({"max_attempts", "priority", "part_bytes"})
 _METADATA = "batchdrop-"
 _OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
 _LISTS = frozenset({"betas", "drop_params"})
+_NO_RULES = Rules()
 
 
-def resolve(files: list[tuple[str, str]], metadata: Mapping[str, str]) -> JobSettings:
+def resolve(files: list[tuple[str, str]], metadata: Mapping[str, str], rules: Rules = _NO_RULES) -> JobSettings:
     """The settings of one job.
 
     Args:
         files: Key and text of each settings file, the nearest last.
         metadata: The object's own; `batchdrop-<key>` counts, with `-` or `_` in the key.
+        rules: What the deployer allows in the object's folder.
 
     Raises:
-        Unprocessable: A file is not TOML, a key is unknown or a value has no sense; the message names it.
+        Unprocessable: A file is not TOML, a key is unknown, a value has no sense or is not allowed; the message
+            names it.
     """
     found: dict[str, Any] = {}
-    for key, text in files:
-        found |= _checked(_table(key, text), key)
-    found |= _checked(_from_metadata(metadata), "the object's metadata")
-    return msgspec.convert(found, JobSettings)
+    sources: dict[str, str] = {}
+    given = [*((key, _table(key, text)) for key, text in files), ("the object's metadata", _from_metadata(metadata))]
+    for source, values in given:
+        found |= _checked(values, source)
+        sources |= dict.fromkeys(values, source)
+    return _within(rules, msgspec.convert(found, JobSettings), sources)
+
+
+def _within(rules: Rules, settings: JobSettings, sources: Mapping[str, str]) -> JobSettings:
+    """The settings if the deployer's ceilings allow them; a default above one is lowered to it."""
+    lowered = {}
+    for name, ceiling in (("priority", rules.max_priority), ("max_attempts", rules.max_attempts)):
+        value = getattr(settings, name)
+        if ceiling is None or value <= ceiling:
+            continue
+        if name in sources:
+            raise Unprocessable(f"{sources[name]}: {name} = {value}: at most {ceiling} is allowed in this folder")
+        lowered[name] = ceiling
+    return msgspec.structs.replace(settings, **lowered)
 
 
 def seconds(duration: str) -> int:

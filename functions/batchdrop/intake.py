@@ -11,6 +11,8 @@ from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Unprocessable
 from batchdrop.files import Gone, Head
 from batchdrop.folder_settings import own_metadata, resolve
+from batchdrop.lineage import find_misfit
+from batchdrop.providers.folders import rules_for
 from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
 from batchdrop.splits import send_splits, splitting_of
@@ -87,8 +89,6 @@ def start_job(job: Job, services: Services) -> None:
 def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
     stamp = datetime.fromtimestamp(head.last_modified, UTC).strftime("%Y%m%dT%H%M%SZ")
     version_id = dropped.version_id or head.version_id
-    metadata = own_metadata(head.metadata)
-    retry_of = metadata.get("retry_of", "")
     job = Job(
         job=files.job_id(services.files.bucket, dropped.key, version_id, stamp),
         state=JobState.PLANNING,
@@ -99,11 +99,10 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
         bytes=head.bytes,
         dropped_at=head.last_modified,
         settings=JobSettings(),
-        retry_of=retry_of if files.is_job_id(retry_of) else None,
-        retry_lines=metadata.get("retry_lines"),
         due_at=services.now() + services.settings.lease_seconds,
     )
     try:
+        job = _with_lineage(job, own_metadata(head.metadata), services)
         return _accepted(job, head, services)
     except Unprocessable as error:
         return _refused(job, str(error), services)
@@ -111,8 +110,8 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
 
 def _accepted(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
-    _refuse_lineage(own_metadata(head.metadata))
-    settings = resolve(_settings_files(job.key, services), head.metadata)
+    rules = rules_for(services.providers.folders, job.key)
+    settings = resolve(_settings_files(job.key, services), head.metadata, rules)
     # What a compressed file holds is known when it is inflated: by the plan of its only split.
     split_bytes = job.bytes if files.is_compressed(job.key) else services.settings.split_bytes
     return job.with_(settings=settings, **splitting_of(job.bytes, split_bytes))
@@ -125,16 +124,24 @@ def _refuse_unreadable(job: Job) -> None:
         raise Unprocessable("The file is empty.")
 
 
-def _refuse_lineage(metadata: dict[str, str]) -> None:
-    """A retry without its list could never be merged: it is refused before it is paid for."""
+def _with_lineage(job: Job, metadata: dict[str, str], services: Services) -> Job:
+    """Name the job that this one retries, where it does.
+
+    A retry that could never be merged is refused before it is paid for, and never named among another job's retries.
+    """
     retry_of, lines = metadata.get("retry_of"), metadata.get("retry_lines")
+    if retry_of is None and lines is None:
+        return job
     if retry_of is not None and not files.is_job_id(retry_of):
         example = "20261105T091412Z-7f3a9c2e51"
         raise Unprocessable(f"batchdrop-retry-of = {retry_of!r:.100}: a job's id is wanted, such as {example}.")
-    if (retry_of is None) != (lines is None):
+    if retry_of is None or lines is None:
         raise Unprocessable("batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.")
-    if lines is not None and not lines.startswith(files.OUTPUT):
-        raise Unprocessable(f"batchdrop-retry-lines = {lines!r:.100}: a list's key is wanted, under {files.OUTPUT}.")
+    retry = job.with_(retry_of=retry_of, retry_lines=lines)
+    misfit = find_misfit(retry, services.store.job(retry_of))
+    if misfit is not None:
+        raise Unprocessable(f"The file is no retry of job {retry_of}: {misfit}.")
+    return retry
 
 
 def _beside(job: Job, services: Services) -> list[Write]:

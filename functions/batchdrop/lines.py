@@ -109,6 +109,7 @@ class LineReader:
         api_version: The Anthropic API version that the job's batches use; None for the provider's own.
         betas: Anthropic's, of the job's batches; none for the provider's own.
         drop_params: What a translation may leave out.
+        allowed_providers: Where lines may go; None for anywhere.
     """
 
     def __init__(
@@ -118,8 +119,9 @@ class LineReader:
         api_version: str | None = None,
         betas: Collection[str] = (),
         drop_params: Collection[str] = (),
+        allowed_providers: Collection[str] | None = None,
     ) -> None:
-        self._providers = providers
+        self._providers, self._allowed = providers, allowed_providers
         self._api_version, self._betas, self._drop_params = api_version, betas, drop_params
         self._ways: dict[tuple[_Form, bytes, bytes], _Way] = {}
         self._failures: set[str] = set()
@@ -210,6 +212,8 @@ class LineReader:
         if provider is None:
             raise _unknown(model, self._providers)
         route = {"provider": provider.name, "model": model}
+        if self._allowed is not None and provider.name not in self._allowed:
+            raise _not_allowed(self._allowed, route)
         if not wire_model:
             raise LineProblem(ErrorCode.NO_MODEL, f'no model after "{model}"', route)
         try:
@@ -307,6 +311,12 @@ def _unknown(model: str, providers: Providers) -> LineProblem:
         return LineProblem(ErrorCode.UNKNOWN_PROVIDER, text, route={"model": model})
     text = f'model "{shown}" fits no provider\'s patterns; write "<provider>/{shown}" (configured: {known})'
     return LineProblem(ErrorCode.UNKNOWN_MODEL, text, route={"model": model})
+
+
+def _not_allowed(allowed: Collection[str], route: dict[str, str]) -> LineProblem:
+    names = ", ".join(allowed) or "none"
+    text = f"provider {route['provider']} is not allowed for files of this folder (allowed: {names})"
+    return LineProblem(ErrorCode.PROVIDER_NOT_ALLOWED, text, route)
 
 
 def _endpoint(form: _Form, url: str, provider: ProviderConfig) -> str | None:

@@ -26,6 +26,7 @@ from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_b
 from batchdrop.packing import MAX_ROUTES, Routes, TooManyGroups, ledger_of
 from batchdrop.plans import IndexedError, IndexedLine, Opened, Plan, PlannedBatch, Route
 from batchdrop.protocols.rules import LineProblem
+from batchdrop.providers.folders import rules_for
 from batchdrop.records import Batch, Job, Source, Split
 from batchdrop.results import ErrorCode
 from batchdrop.services import Services
@@ -286,6 +287,7 @@ class _PlanWriter:
             api_version=job.settings.anthropic_version,
             betas=job.settings.betas,
             drop_params=job.settings.drop_params,
+            allowed_providers=rules_for(services.providers.folders, job.key).allowed_providers,
         )
         self._prefix = files.attempt_prefix(split, "plan")
         self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)

@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     NO_MODEL = "no_model"
     UNKNOWN_MODEL = "unknown_model"
     UNKNOWN_PROVIDER = "unknown_provider"
+    PROVIDER_NOT_ALLOWED = "provider_not_allowed"
     UNKNOWN_ENDPOINT = "unknown_endpoint"
     AMBIGUOUS_ENDPOINT = "ambiguous_endpoint"
     UNSUPPORTED_PARAMETER = "unsupported_parameter"

@@ -76,8 +76,8 @@ class Shelf:
         self.aws.store.add(job, also=[add_retry(job, job.retry_of, FAR)] if job.retry_of else [])
         return job
 
-    def list_of(self, *numbers: int) -> str:
-        key = f"output/lists/{'-'.join(map(str, numbers))}.jsonl"
+    def list_of(self, *numbers: int, of: str = FIRST) -> str:
+        key = f"output/mine/reviews/{of}/lists/{'-'.join(map(str, numbers))}.jsonl"
         self.aws.drop(key, b"".join(b"%d\n" % number for number in numbers))
         return key
 
@@ -148,9 +148,9 @@ def test_a_mended_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: 
     )
     assert run("retry", first.id, mended) == (2, "", said)
     mended.write_bytes(b'{"two": "mended"}\n{"four": "mended"}')
-    assert run("retry", first.id, mended, "--no-wait", "--key", "input/other.jsonl").code == 0
+    assert run("retry", first.id, mended, "--no-wait", "--key", "input/mine/other.jsonl").code == 0
     metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
-    assert dropped(aws, "input/other.jsonl") == (mended.read_bytes(), metadata)
+    assert dropped(aws, "input/mine/other.jsonl") == (mended.read_bytes(), metadata)
 
 
 def test_the_settings_of_the_file_itself_go_along(aws: "Aws", run: "Run", shelf: Shelf) -> None:
@@ -221,7 +221,7 @@ def test_lines_that_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf
 
 def test_lines_that_the_retry_of_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf, first: Job) -> None:
     shelf.finish(SECOND, [refused(1), refused(2)], b"{}\n{}\n", retry_of=FIRST, retry_lines=LIST)
-    shelf.finish(THIRD, [result(1, CHAT, chat("2"))], retry_of=SECOND, retry_lines=shelf.list_of(1))
+    shelf.finish(THIRD, [result(1, CHAT, chat("2"))], retry_of=SECOND, retry_lines=shelf.list_of(1, of=SECOND))
     assert run("retry", first.id).err.startswith(f"Job {SECOND} answered 1 of these lines already.")
 
 
@@ -399,7 +399,7 @@ def test_later_retries_and_retries_of_retries_win_in_turn(run: "Run", shelf: She
     none = {"custom_id": None}
     shelf.finish(SECOND, [refused(1), refused(3, **none)], retry_of=FIRST, retry_lines=shelf.list_of(2, 3, 4))
     child = f"{SECOND[:-1]}c"
-    shelf.finish(child, [result(1, CHAT, chat("four"))], retry_of=SECOND, retry_lines=shelf.list_of(3))
+    shelf.finish(child, [result(1, CHAT, chat("four"))], retry_of=SECOND, retry_lines=shelf.list_of(3, of=SECOND))
     shelf.finish(THIRD, [result(1, CHAT, chat("2nd")), refused(2)], retry_of=FIRST, retry_lines=shelf.list_of(2, 4))
     assert run("results", first.id, "--with-retries").code == 0
     assert read(Path("results/reviews-with-retries/results.jsonl")) == [
@@ -436,22 +436,79 @@ def test_retries_without_results_are_told(
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (b"4\n2\n", "has no rising number in line 2"),
-        (b"2\n", "has no rising number in line 2"),
-        (b"2\nfour\n", "does not hold one number a line"),
-        (b"2\n9\n", f"names line 9, which has no result in job {FIRST}"),
-        (None, "is not there"),
+        (b"4\n2\n", "its list of line numbers has no rising number in line 2"),
+        (b"2\n", "its list of line numbers has no rising number in line 2"),
+        (b"2\nfour\n", f"its list of line numbers, {LIST}, does not hold one number a line"),
+        (b"2\n9\n", f"its list names line 9, which has no result in job {FIRST}"),
+        (None, f"its list of line numbers, {LIST}, is not there"),
     ],
 )
 @pytest.mark.usefixtures("first")
-def test_a_list_of_lines_that_does_not_fit_is_told(
+def test_a_retry_whose_list_does_not_fit_is_named_and_left_out(
     run: "Run", shelf: Shelf, tmp_path: Path, body: bytes | None, problem: str
 ) -> None:
     if body is not None:
-        shelf.aws.drop("output/l.jsonl", body)
+        shelf.aws.drop(LIST, body)
     answers = [result(1, CHAT, chat("2")), result(2, CHAT, chat("4"))]
-    shelf.finish(SECOND, answers, retry_of=FIRST, retry_lines="output/l.jsonl")
+    shelf.finish(SECOND, answers, retry_of=FIRST, retry_lines=LIST)
+    shelf.finish(THIRD, answers[:1], retry_of=FIRST, retry_lines=shelf.list_of(2))
     code, _, err = run("results", FIRST, "--with-retries", "-o", tmp_path)
-    said = f"Retry {SECOND} cannot be merged: its list of line numbers, output/l.jsonl, {problem}."
-    assert (code, err) == (1, f"{said} Its own results: batchdrop results {SECOND}\n")
-    assert list(tmp_path.iterdir()) == []
+    assert (code, err) == (3, f"Not merged: retry {SECOND}: {problem}. See: batchdrop show {SECOND}\n")
+    texts = [line["response"] and line["response"]["body"] for line in read(tmp_path / "results.jsonl")]
+    assert texts == [chat("one"), chat("2"), cut(3)["response"]["body"], None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"key": "input/theirs/reviews.jsonl"},
+            "it lies in input/theirs/, the job that it retries in another folder",
+        ),
+        (
+            {"key": "input/mine/deeper/reviews.jsonl"},
+            "it lies in input/mine/deeper/, the job that it retries in another folder",
+        ),
+        (
+            {"retry_lines": "output/theirs/l.jsonl"},
+            "its list of line numbers, 'output/theirs/l.jsonl', does not lie under output/mine/reviews/" + f"{FIRST}/",
+        ),
+    ],
+)
+def test_who_writes_elsewhere_replaces_no_answers_and_stops_nobody(
+    run: "Run", shelf: Shelf, tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    first = shelf.finish(FIRST, [result(1, CHAT, chat("one")), refused(2), cut(3), refused(4)], b"{}\n{}\n")
+    shelf.aws.drop("output/theirs/l.jsonl", b"2\n4\n")
+    shelf.aws.drop(LIST, b"2\n4\n")
+    forged = [result(1, CHAT, chat("forged")), result(2, CHAT, chat("forged"))]
+    shelf.finish(SECOND, forged, **{"retry_of": FIRST, "retry_lines": LIST, **changes})
+    code, _, err = run("results", first.id, "--with-retries", "-o", tmp_path)
+    assert (code, err) == (3, f"Not merged: retry {SECOND}: {problem}. See: batchdrop show {SECOND}\n")
+    assert [line["error"] is None for line in read(tmp_path / "results.jsonl")] == [True, False, True, False]
+    assert SECOND not in run("show", first.id).out
+    assert run("retry", first.id, "--no-wait").code == 0  # the same lines are not "being retried"
+
+
+def test_a_whole_answer_is_replaced_only_where_that_is_asked_for(
+    run: "Run", shelf: Shelf, first: Job, tmp_path: Path
+) -> None:
+    newer = [result(1, CHAT, chat("again")), result(2, CHAT, chat("two")), result(3, CHAT, chat("longer"))]
+    shelf.finish(SECOND, newer, retry_of=FIRST, retry_lines=shelf.list_of(1, 2, 3))
+
+    def texts() -> list[str]:
+        answers = read(tmp_path / "results.jsonl")[:3]
+        return [line["response"]["body"]["choices"][0]["message"]["content"] for line in answers]
+
+    err = run("results", first.id, "--with-retries", "-o", tmp_path).err
+    kept = "1 line that was answered keeps its first answer, although a retry answered too. To take the retry's: "
+    assert (err, texts()) == (f"{kept}--replace-answers\n", ["one", "two", "longer"])
+    assert run("results", first.id, "--with-retries", "--replace-answers", "-o", tmp_path).err == ""
+    assert texts() == ["again", "two", "longer"]
+    assert run("results", first.id, "--replace-answers").code == 2
+
+
+def test_a_retry_is_dropped_in_the_folder_of_its_file(aws: "Aws", run: "Run", first: Job) -> None:
+    said = f"A retry of job {FIRST} lies in input/mine/, as its file does: input/other.jsonl does not.\n"
+    assert run("retry", first.id, "--key", "input/other.jsonl") == (2, "", said)
+    assert aws.keys("input/") == []

@@ -53,8 +53,9 @@ def retried(cloud: Cloud, user: UsersCloud, job: Job, folder: Path, mended: byte
     return run(cloud, drop.upload(user, file, key, lambda _: None, retry.lineage(user, chosen)), key)
 
 
-def merged(cloud: Cloud, user: UsersCloud, job: Job, folder: Path) -> list[dict[str, Any]]:
-    found = merge(user, family(cloud.services.store, job), folder / "merged")
+def merged(cloud: Cloud, user: UsersCloud, job: Job, folder: Path, *, whole: bool = False) -> list[dict[str, Any]]:
+    """What `results --with-retries` gives; with `whole`, and `--replace-answers`."""
+    found = merge(user, family(cloud.services.store, job), folder / "merged", replace_answers=whole)
     results = [json.loads(line) for line in found.paths[0].read_bytes().splitlines()]
     errors = [json.loads(line) for line in found.paths[1].read_bytes().splitlines()]
     assert errors == [result for result in results if result["error"]]
@@ -108,13 +109,15 @@ def test_a_chain_of_retries_and_a_mended_line_end_in_their_places(
 def test_a_retry_is_an_object_with_two_words_of_metadata(cloud: Cloud, user: UsersCloud, tmp_path: Path) -> None:
     lines = [chat("one", "a"), b"{", chat("three", "c"), b"["]
     first = a_job(cloud, cloud.run("input/x.jsonl", lines).manifest.job)
-    cloud.s3.put_object(Bucket=BUCKET, Key="output/mine.jsonl", Body=b"2\n3\n4\n")
-    metadata = {"batchdrop-retry-of": first.id, "batchdrop-retry-lines": "output/mine.jsonl"}
+    numbers = f"output/x/{first.id}/mine.jsonl"
+    cloud.s3.put_object(Bucket=BUCKET, Key=numbers, Body=b"2\n3\n4\n")
+    metadata = {"batchdrop-retry-of": first.id, "batchdrop-retry-lines": numbers}
     body = jsonl([chat("two"), chat("third"), b"["])
-    second = cloud.run("input/elsewhere.jsonl", body, **metadata).manifest.job
+    second = cloud.run("input/mended.jsonl", body, **metadata).manifest.job
     assert [each.id for each in cloud.services.store.retries(first.id)] == [second]
-    results = merged(cloud, user, first, tmp_path)
+    results = merged(cloud, user, first, tmp_path, whole=True)
     assert [got(result) for result in results[:3]] == [wanted(chat(text)) for text in ("one", "two", "third")]
+    assert got(merged(cloud, user, first, tmp_path)[2]) == wanted(chat("three"))
     assert (results[3]["line"], results[3]["error"]["message"][:8]) == (4, "Line 4: ")
 
 
@@ -158,8 +161,8 @@ def test_answers_that_were_cut_are_replaced_by_longer_ones(cloud: Cloud, user: U
             "batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.",
         ),
         (
-            {"batchdrop-retry-of": "20261105T091412Z-7f3a9c2e51", "batchdrop-retry-lines": "l.jsonl"},
-            "batchdrop-retry-lines = 'l.jsonl': a list's key is wanted, under output/.",
+            {"batchdrop-retry-of": "20261105T091412Z-7f3a9c2e51", "batchdrop-retry-lines": "output/l.jsonl"},
+            "The file is no retry of job 20261105T091412Z-7f3a9c2e51: the job that it retries is not known (any more).",
         ),
     ],
 )
@@ -169,16 +172,24 @@ def test_lineage_that_makes_no_sense_fails_the_job(cloud: Cloud, metadata: dict[
     assert {each["batches"] for each in cloud.simulator.charges().values()} == {0}
 
 
-def test_a_retry_of_an_unknown_job_runs(cloud: Cloud) -> None:
-    unknown = "20261105T091412Z-7f3a9c2e51"
-    metadata = {"batchdrop-retry-of": unknown, "batchdrop-retry-lines": "output/l.jsonl"}
-    out = cloud.run("input/x.jsonl", [chat("one")], **metadata)
-    assert (out.manifest.retry_of, got(out.results[0])) == (unknown, wanted(chat("one")))
+def test_a_retry_from_another_folder_is_refused_and_never_named_among_the_jobs_retries(cloud: Cloud) -> None:
+    first = cloud.run("input/ours/x.jsonl", [chat("one"), b"{"]).manifest.job
+    numbers = f"output/ours/x/{first}/l.jsonl"
+    for key, lines, problem in (
+        ("input/theirs/x.jsonl", numbers, "it lies in input/theirs/, the job that it retries in another"),
+        ("input/ours/y.jsonl", "output/theirs/l.jsonl", "its list of line numbers, 'output/theirs/l.jsonl', does not"),
+    ):
+        metadata = {"batchdrop-retry-of": first, "batchdrop-retry-lines": lines}
+        manifest = cloud.run(key, [chat("forged")], **metadata).manifest
+        assert (manifest.status, manifest.retry_of) == (JobState.FAILED, None)
+        assert (manifest.reason or "").startswith(f"The file is no retry of job {first}: {problem}")
+    assert list(cloud.services.store.retries(first)) == []
+    assert sum(each["requests"] for each in cloud.simulator.charges().values()) == 1
 
 
 def test_a_retry_taken_twice_is_one_job_and_one_of_the_jobs_retries(cloud: Cloud) -> None:
     first = cloud.run("input/x.jsonl", [chat("one"), b"{"]).manifest.job
-    metadata = {"batchdrop-retry-of": first, "batchdrop-retry-lines": "output/l.jsonl"}
+    metadata = {"batchdrop-retry-of": first, "batchdrop-retry-lines": f"output/x/{first}/l.jsonl"}
     body = jsonl([chat("two")])
     answer = cloud.s3.put_object(Bucket=BUCKET, Key="input/y.jsonl", Body=body, Metadata=metadata)
     for _ in range(2):

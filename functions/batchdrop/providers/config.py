@@ -1,4 +1,7 @@
-"""`providers.toml`: the providers' names, protocols, addresses, secrets, headers, limits and model patterns."""
+"""`providers.toml`: the providers' names, protocols, addresses, secrets, headers, limits and model patterns.
+
+What it says of folders is in `folders.py`.
+"""
 
 import re
 from collections.abc import Mapping
@@ -17,6 +20,7 @@ import msgspec
 from batchdrop.errors import AccountRefused, ConfigError
 from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.protocols.refusals import RefusalRule
+from batchdrop.providers.folders import Rules, read_folders
 from batchdrop.providers.headers import what_is_wrong
 from batchdrop.texts import cut
 
@@ -147,6 +151,7 @@ def endpoints_of(model: str, provider: ProviderConfig) -> tuple[str, ...]:
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: Any = None
+    folders: Any = {}
 
 
 class NotConfigured(AccountRefused, KeyError):  # noqa: N818 - named by what is to be done
@@ -160,10 +165,11 @@ class NotConfigured(AccountRefused, KeyError):  # noqa: N818 - named by what is 
 
 
 class Providers(Mapping[str, ProviderConfig]):
-    """The providers by name, in the order of the file."""
+    """The providers by name, in the order of the file; `folders` says which of them a folder's files may use."""
 
-    def __init__(self, providers: Mapping[str, ProviderConfig]) -> None:
+    def __init__(self, providers: Mapping[str, ProviderConfig], folders: Mapping[str, Rules] | None = None) -> None:
         self._providers = MappingProxyType(dict(providers))
+        self.folders = MappingProxyType(dict(folders or {}))
 
     def __getitem__(self, name: str) -> ProviderConfig:
         if name not in self._providers:
@@ -217,19 +223,20 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
         ConfigError: The message names the file and the key.
     """
     try:
-        return _providers(msgspec.toml.decode(text, type=_File).providers)
+        file = msgspec.toml.decode(text, type=_File)
+        return _providers(file.providers, file.folders)
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply to be read") from None
     except (ValueError, ConfigError) as error:  # not TOML, a number of too many digits, or of another shape
         raise ConfigError(cut(f"{source}: {error}", _LONGEST_MESSAGE)) from error
 
 
-def _providers(tables: Any) -> Providers:  # noqa: ANN401 - whatever the file says
+def _providers(tables: Any, folders: Any) -> Providers:  # noqa: ANN401 - whatever the file says
     if not isinstance(tables, dict) or not tables:
         raise ConfigError("no [providers.<name>] table: at least one is needed")
     providers = {name: _provider(name, table) for name, table in tables.items()}
     _refuse_conflicts(providers)
-    return Providers(providers)
+    return Providers(providers, read_folders(folders, providers))
 
 
 def _provider(name: str, table: Any) -> ProviderConfig:  # noqa: ANN401 - whatever the file says

@@ -1,0 +1,61 @@
+"""`[folders."input/…/"]` of `providers.toml`: what files of a folder may spend. Only who deploys can set it."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from batchdrop.errors import ConfigError
+
+FOLDER = re.compile(r"input/([^/]+/)*")
+_AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=10)]
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the deployer allows in a folder and below it; None where it says nothing.
+
+    Attributes:
+        allowed_providers: The providers that its lines may go to.
+        max_priority: The highest `priority` that a file or a `batchdrop.toml` may ask for.
+        max_attempts: The most attempts that they may ask for.
+    """
+
+    allowed_providers: tuple[str, ...] | None = None
+    max_priority: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)] | None = None
+    max_attempts: _AtLeastOne | None = None
+
+
+def read_folders(tables: Any, providers: Collection[str]) -> dict[str, Rules]:  # noqa: ANN401 - whatever the file says
+    """The rules by folder.
+
+    Raises:
+        ConfigError: The message names the folder and the key.
+    """
+    if not isinstance(tables, dict):
+        raise ConfigError('folders: must be a table of tables ([folders."input/team/"])')
+    return {folder: _read(folder, table, providers) for folder, table in tables.items()}
+
+
+def _read(folder: str, table: Any, providers: Collection[str]) -> Rules:  # noqa: ANN401 - whatever the file says
+    where = f'folders."{folder}"'
+    if not FOLDER.fullmatch(folder):
+        raise ConfigError(f'{where}: a folder begins with "input/" and ends with "/"')
+    try:
+        rules = msgspec.convert(table, Rules)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).removeprefix("Object ").partition(" - at `$")
+        raise ConfigError(f"{where}{path.rstrip('`')}: {text}") from error
+    unknown = [name for name in rules.allowed_providers or () if name not in providers]
+    if unknown:
+        raise ConfigError(f"{where}.allowed_providers: there is no [providers.{unknown[0]}]")
+    return rules
+
+
+def rules_for(folders: Mapping[str, Rules], key: str) -> Rules:
+    """The rules for an object: of its folders, the nearest winning key by key."""
+    found: dict[str, Any] = {}
+    for folder in sorted((each for each in folders if key.startswith(each)), key=len):
+        given = msgspec.structs.asdict(folders[folder])
+        found |= {name: value for name, value in given.items() if value is not None}
+    return Rules(**found)

@@ -1,0 +1,55 @@
+"""What the deployer allows in a folder, as `providers.toml` says it."""
+
+import pytest
+from batchdrop.errors import ConfigError, Unprocessable
+from batchdrop.folder_settings import resolve
+from batchdrop.providers.config import parse_providers
+from batchdrop.providers.folders import Rules, rules_for
+
+ONE = '[providers.openai]\nprotocol = "openai"\nbase_url = "https://x/v1"\nsecret = "s"\n'
+
+
+def test_the_nearest_folder_wins_key_by_key() -> None:
+    folders = parse_providers(
+        ONE + '[folders."input/"]\nmax_priority = 0\nmax_attempts = 2\n'
+        '[folders."input/a/"]\nallowed_providers = ["openai"]\nmax_priority = 9\n[folders."input/a/b/"]\n'
+        "allowed_providers = []\n"
+    ).folders
+    assert rules_for(folders, "input/x.jsonl") == Rules(max_priority=0, max_attempts=2)
+    nearer = Rules(allowed_providers=("openai",), max_priority=9, max_attempts=2)
+    assert rules_for(folders, "input/a/x.jsonl") == nearer
+    assert rules_for(folders, "input/a/b/c/x.jsonl").allowed_providers == ()
+    assert rules_for(folders, "input/ab/x.jsonl").allowed_providers is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('folders = "input/"', 'folders: must be a table of tables ([folders."input/team/"])'),
+        ('[folders."input/a"]', 'folders."input/a": a folder begins with "input/" and ends with "/"'),
+        ('[folders."output/"]', 'folders."output/": a folder begins with "input/" and ends with "/"'),
+        (
+            '[folders."input/"]\nallowed_providers = ["opnai"]',
+            'folders."input/".allowed_providers: there is no [providers.opnai]',
+        ),
+        ('[folders."input/"]\nmax_prio = 1', 'folders."input/": contains unknown field `max_prio`'),
+        ('[folders."input/"]\nmax_attempts = 0', 'folders."input/".max_attempts: Expected `int` >= 1'),
+    ],
+)
+def test_a_mistake_in_it_is_named(text: str, problem: str) -> None:
+    text = f"{text}\n{ONE}" if text.startswith("folders") else f"{ONE}{text}\n"
+    with pytest.raises(ConfigError) as raised:
+        parse_providers(text)
+    assert str(raised.value) == f"providers.toml: {problem}"
+
+
+def test_what_is_asked_for_above_a_ceiling_is_refused_and_a_default_lowered() -> None:
+    rules = Rules(max_priority=3, max_attempts=2)
+    assert resolve([("input/batchdrop.toml", "priority = 3")], {}, rules).max_attempts == 2
+    assert resolve([], {}, Rules(max_priority=-5)).priority == -5
+    with pytest.raises(Unprocessable) as raised:
+        resolve([("input/batchdrop.toml", "priority = 4")], {"batchdrop-max-attempts": "1"}, rules)
+    assert str(raised.value) == "input/batchdrop.toml: priority = 4: at most 3 is allowed in this folder"
+    with pytest.raises(Unprocessable) as raised:
+        resolve([("input/batchdrop.toml", "max_attempts = 1")], {"batchdrop-max-attempts": "3"}, rules)
+    assert str(raised.value) == "the object's metadata: max_attempts = 3: at most 2 is allowed in this folder"
