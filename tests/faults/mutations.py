@@ -41,6 +41,8 @@ _PAID, _ACCOUNTS = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounts.
 _REFUSED, _TABLE = f"{_STEPS}test_refused.py::", "tests/unit/test_refusals.py::"
 _ENDING, _LOGS = f"{_STEPS}test_ending.py::", f"{_STEPS}test_logs.py::"
 _IN_A_ROW = f"{_STEPS}test_failures_in_a_row.py::"
+_SHARED_RETRIES = f"{_STEPS}test_retries.py::"
+_ENDING = f"{_STEPS}test_ending.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -1022,6 +1024,64 @@ MUTATIONS = (
         "cut(services.apis.hide_key(batch.provider, words), MAX_WORDS_BYTES)",
         "cut(words, MAX_WORDS_BYTES)",
         f"{_REFUSED}test_a_refused_batch_is_cut_until_the_bad_line_stands_alone_and_the_others_are_answered",
+    ),
+    # Those who share
+    Mutation(
+        "a retry lies in the folder of the job that it retries",
+        "lineage.py",
+        "if folder_of(retry.key) != folder_of(retried.key):",
+        "if False:",
+        f"{_SHARED_RETRIES}test_a_retry_from_another_folder_is_refused_and_never_named_among_the_jobs_retries",
+    ),
+    Mutation(
+        "a retry's list lies under the output of the job that it retries",
+        "lineage.py",
+        "if retry.retry_lines is None or not retry.retry_lines.startswith(places):",
+        "if False:",
+        f"{_SHARED_RETRIES}test_a_retry_from_another_folder_is_refused_and_never_named_among_the_jobs_retries",
+    ),
+    Mutation(
+        "merging asks again whether a retry belongs to the job",
+        "batchdrop_cli/merge.py",
+        "misfit = find_misfit(retry.job, whole.job)",
+        "misfit = None",
+        "tests/cli/test_retry.py::test_who_writes_elsewhere_replaces_no_answers_and_stops_nobody",
+    ),
+    Mutation(
+        "a whole answer is replaced only where that is asked for",
+        "batchdrop_cli/merge.py",
+        "if not self._replace_answers and not is_cut(read_line(_encode(older))):",
+        "if False:",
+        "tests/cli/test_retry.py::test_a_whole_answer_is_replaced_only_where_that_is_asked_for",
+    ),
+    Mutation(
+        "a line goes to its folder's allowed providers only",
+        "lines.py",
+        "if self._allowed is not None and provider.name not in self._allowed:",
+        "if False:",
+        f"{_STEPS}test_shared_folders.py::test_a_line_for_a_provider_that_its_folder_may_not_use_is_never_sent",
+    ),
+    Mutation(
+        "a setting above its folder's ceiling is refused",
+        "folder_settings.py",
+        "if name in sources:",
+        "if False:",
+        f"{_STEPS}test_shared_folders.py::"
+        "test_a_file_that_asks_for_more_than_its_folders_ceiling_fails_before_it_is_paid",
+    ),
+    Mutation(
+        "text from elsewhere is escaped in tables",
+        "batchdrop_cli/say.py",
+        "[[escape(cell) for cell in row] for row in rows]",
+        "[list(row) for row in rows]",
+        "tests/cli/test_escapes.py::test_keys_and_reasons_of_others_are_shown_escaped",
+    ),
+    Mutation(
+        "text from elsewhere is escaped in JSON",
+        "batchdrop_cli/say.py",
+        "print(escape_json(text), soft_wrap=True)",
+        "print(text, soft_wrap=True)",
+        "tests/cli/test_escapes.py::test_json_of_a_hostile_job_holds_no_control_characters",
     ),
 )
 
