@@ -39,7 +39,7 @@ logger = Logger(child=True)
 
 _BOM = b"\xef\xbb\xbf"
 _READ_AHEAD = 256 * 1024  # read beyond a split's end at first, for the rest of its last line
-_REASONS = 5  # sentences of a refused file's lines in its reason
+_REASONS = 5  # lines of a refused file that its reason names
 _WRITE_BUFFER = 256 * 1024
 _DOUBLINGS, _LONGEST_DELAY = 12, 3_600  # seconds
 _PLANNED_IN = {JobState.PLANNING, JobState.CANCELLING}
@@ -169,12 +169,18 @@ def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
     invalid = sum(split.invalid for split in splits)
     if not invalid or job.settings.on_invalid != "reject":
         return None
-    sentences: list[str] = []
+    lines: list[str] = []
     for split, before in zip(splits, lines_before(splits).lines_before, strict=True):
-        if split.invalid and len(sentences) < _REASONS:
+        if split.invalid and len(lines) < _REASONS:
             plan = read_plan(split, services)
-            sentences += [f"Line {before + number}: {text}." for number, text in plan.first_errors]
-    return f'{invalid} lines are invalid, and on_invalid is "reject". ' + " ".join(sentences[:_REASONS])
+            lines += [f"line {before + number} ({code})" for number, code in plan.first_codes]
+    # Codes only: the messages quote names and values of bodies, and this goes into rows, events and logs.
+    named = ", ".join(lines[:_REASONS])
+    more = ", …" if invalid > _REASONS else ""
+    return (
+        f'{invalid} {"line is" if invalid == 1 else "lines are"} invalid, and on_invalid is "reject": {named}{more}. '
+        "What is wrong with each: batchdrop validate FILE."
+    )
 
 
 def read_plan(split: Split, services: Services) -> Plan:
@@ -325,7 +331,8 @@ class _PlanWriter:
             index_key=index_key,
             routes=[Route(provider=p, model=m, endpoint=e) for p, m, e in self._routes],
             batches=batches,
-            first_errors=self._errors,
+            first_errors=[],
+            first_codes=self._errors,
         )
 
     def _too_many(self, offset: int) -> Unprocessable:
@@ -361,6 +368,6 @@ class _PlanWriter:
         self._invalid += 1
         self._placed += 1
         if len(self._errors) < _REASONS:
-            self._errors.append((number, read.message))
+            self._errors.append((number, read.code))
         error = IndexedError(read.code, read.message, read.provider, read.model, read.endpoint)
         return IndexedLine(number, offset, length, -1, read.custom_id, error)

@@ -60,7 +60,10 @@ class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`lines` counts all lines of the split, blank ones too; `first_errors` are sentences with the line's number."""
+    """`lines` counts all lines of the split, blank ones too; `first_codes` are its first errors by the line's number.
+
+    `first_errors` is of earlier versions, which want it: they wrote sentences there, which quote the lines.
+    """
 
     lines: int
     blank_lines: int
@@ -69,6 +72,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     routes: list[Route]
     batches: list[PlannedBatch]
     first_errors: list[tuple[int, str]]
+    first_codes: list[tuple[int, str]] = []
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):

@@ -1027,6 +1027,13 @@ MUTATIONS = (
     ),
     # Those who share
     Mutation(
+        "the reason of a rejected file quotes nothing of its lines",
+        "plan.py",
+        "self._errors.append((number, read.code))",
+        "self._errors.append((number, read.message))",
+        f"{_STEPS}test_bad_input.py::test_the_reason_of_a_rejected_file_quotes_nothing_of_its_lines",
+    ),
+    Mutation(
         "a retry lies in the folder of the job that it retries",
         "lineage.py",
         "if folder_of(retry.key) != folder_of(retried.key):",

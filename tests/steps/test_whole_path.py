@@ -120,7 +120,8 @@ def test_on_invalid_reject_fails_before_anything_is_paid(cloud: Cloud) -> None:
     out = cloud.run("input/x.jsonl", [*mixed(4), b"nonsense"])
     assert out.manifest.status == "FAILED"
     assert out.manifest.reason == (
-        '1 lines are invalid, and on_invalid is "reject". Line 5: not JSON: invalid character at byte 1.'
+        '1 line is invalid, and on_invalid is "reject": line 5 (invalid_json). What is wrong with each: batchdrop '
+        "validate FILE."
     )
     assert cloud.simulator.charges()["openai"]["batches"] == 0
 
