@@ -27,8 +27,10 @@ _MOST_TURNS = 500  # jobs that a ledger remembers: 25 kB
 def admit_batches(provider: str, services: Services, has_time: Callable[[], bool] = lambda: True) -> int:
     """Admit what fits of a provider's WAITING batches, by priority, a turn for each job, then age; returns how many.
 
-    What is left when there is no more time is admitted by the next run.
+    What is left when there is no more time is admitted by the next run; nothing is where a chain of messages is long.
     """
+    if not services.queues.may_go_on:
+        return 0
     pause = services.store.known_pause(provider)
     if pause is not None and pause.until > services.now():
         return 0

@@ -3,13 +3,17 @@
 What failed too often lies in a dead-letter queue, and is sent to its own queue again, ever later, and not for ever. The
 same holds for a dropped file's event that EventBridge could not deliver: the dead-letter queue of intake is the rule's,
 too.
+
+Messages that a message's worker sends continue its chain. Lambda stops a chain that invokes a function about 16 times
+(https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html), so each message says how long its chain is,
+and what is left behind `MOST_HOPS` is sweep's, whose messages begin anew.
 """
 
 import re
 from collections.abc import Iterable
 from functools import partial
 from itertools import batched, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
 logger = Logger(child=True)
 
+MOST_HOPS = 10  # messages in a chain
+HOPS = "hops"  # the attribute that says which of them a message is, from 1
+_KEPT_HOPS = 2  # for assemble and publish, which end a chain
 _MOST = 10  # messages in one call (SQS's limit)
 _ROUNDS = 30  # for one queue in one run: 300 messages a minute, in seconds
 _REDRIVEN = "redriven"  # the attribute that counts how often a message was sent again
@@ -44,11 +51,27 @@ class JobMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Queues:
-    """Sends; what is lost on the way, sweep sends again."""
+    """Sends; what is lost on the way, sweep sends again.
 
-    def __init__(self, client: "SQSClient", settings: Settings) -> None:
+    Args:
+        client: SQS's.
+        settings: The queues' addresses.
+        hops: Which message of its chain the worker works on, from 1; 0 where no message started it.
+    """
+
+    def __init__(self, client: "SQSClient", settings: Settings, *, hops: int = 0) -> None:
         self._client = client
         self._settings = settings
+        self._hops = hops
+
+    def after(self, hops: int) -> Self:
+        """The same queues for the worker of a message that is so far in its chain."""
+        return type(self)(self._client, self._settings, hops=hops)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the chain is short enough for another message that may send more; if not, sweep's begins anew."""
+        return self._hops + 1 + _KEPT_HOPS <= MOST_HOPS
 
     def plan(self, job: str, split: int) -> None:
         self._send(self._settings.plan_queue, SplitMessage(job=job, split=split))
@@ -56,9 +79,14 @@ class Queues:
     def plan_all(self, splits: Iterable[tuple[str, int]]) -> None:
         """Have many splits planned, ten in a call; what is refused inside a 200, sweep sends."""
         queue = _known(self._settings.plan_queue, SplitMessage)
+        if self._is_at_end(SplitMessage):
+            return
         for some in batched(splits, _MOST, strict=False):
             bodies = [_body(SplitMessage(job=job, split=split)) for job, split in some]
-            entries: Any = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
+            entries: Any = [
+                {"Id": str(number), "MessageBody": body, "MessageAttributes": self._attributes()}
+                for number, body in enumerate(bodies)
+            ]
             self._client.send_message_batch(QueueUrl=queue, Entries=entries)
 
     def submit(self, job: str, batch: str, *, delay: int = 0) -> None:
@@ -107,7 +135,20 @@ class Queues:
 
     def _send(self, queue: str | None, message: msgspec.Struct, delay: int = 0) -> None:
         url = _known(queue, type(message))
-        self._client.send_message(QueueUrl=url, MessageBody=_body(message), DelaySeconds=delay)
+        if not self._is_at_end(type(message)):
+            attributes: Any = self._attributes()
+            body = _body(message)
+            self._client.send_message(QueueUrl=url, MessageBody=body, DelaySeconds=delay, MessageAttributes=attributes)
+
+    def _attributes(self) -> dict[str, Any]:
+        return {HOPS: {"DataType": "Number", "StringValue": str(self._hops + 1)}}
+
+    def _is_at_end(self, kind: type[msgspec.Struct]) -> bool:
+        """Whether the chain is as long as may be: the unit's row is due in a while, and sweep sends it then."""
+        if self._hops < MOST_HOPS:
+            return False
+        logger.warning("message left to sweep: its chain is long", kind=kind.__name__, hops=self._hops)
+        return True
 
 
 def _known(queue: str | None, kind: type[msgspec.Struct]) -> str:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Self
 
 import boto3
 from botocore.config import Config
@@ -32,6 +33,10 @@ class Services:
     events: Events
     apis: Apis
     now: Callable[[], int]
+
+    def after(self, hops: int) -> Self:
+        """The same for the worker of a message that is so far in its chain."""
+        return replace(self, queues=self.queues.after(hops))
 
 
 def _now() -> int:

@@ -45,7 +45,7 @@ logger = Logger(child=True)
 
 WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
 _JOB_CHECK = 1  # the place of the job's check among the writes of an intent
-_LONGEST_SLOT_DELAY = 30  # seconds
+_LONGEST_SLOT_DELAY = 300  # seconds; a create in doubt keeps its slot for half an hour and more
 _MOST_ASTRAY = 10  # times that a batch waits for an address to have its calls: half an hour or more
 _ASTRAY_TICKS = 4  # between two of them, at most: less than what failures are in a row within
 
@@ -174,17 +174,27 @@ def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
 
 
 def _wait_for_slot(batch: Batch, services: Services) -> None:
-    """Another batch of the same number of requests is being created: a moment later it is settled.
+    """Another batch of the same number of requests is being created: a moment later it is settled, or in doubt.
 
-    One that is to try a paused provider lets others try: what became of that create may be told when it is open again.
+    So the wait grows, drawn for each batch; where the chain of messages is long, sweep sends the next one. A batch that
+    is to try a paused provider lets others try: what became of that create may be told when it is open again.
     """
     if services.store.pause(batch.provider) is not None:
         back_to_waiting(batch, services)
         return
-    delay = 1 + zlib.crc32(batch.token.encode()) % min(2 ** (batch.sends + 1), _LONGEST_SLOT_DELAY)
+    delay = _slot_delay(batch)
+    if not services.queues.may_go_on:
+        services.store.let_go(batch, services.now() + delay)
+        return
     waiting = services.store.let_go(batch, services.now() + services.settings.lease_seconds)
     if services.store.sending(waiting, services.now() + services.settings.lease_seconds):
         services.queues.submit(batch.job, batch.id, delay=delay)
+
+
+def _slot_delay(batch: Batch) -> int:
+    """Seconds: up to twice as long each time; which of them is drawn by batch and time, so that no two keep step."""
+    longest = min(2 ** min(batch.sends + 1, 12), _LONGEST_SLOT_DELAY)
+    return 1 + zlib.crc32(f"{batch.token} {batch.sends}".encode()) % longest
 
 
 def _record(batch: Batch, provider_id: str, services: Services) -> None:

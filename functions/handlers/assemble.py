@@ -8,9 +8,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.assemble import assemble_split
 from batchdrop.queues import SplitMessage
-from batchdrop.services import services
 
-from handlers.messages import each_message, logger
+from handlers.messages import each_message, logger, services_of
 
 
 @logger.inject_lambda_context
@@ -20,4 +19,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _assemble(record: SQSRecord) -> None:
     message = msgspec.json.decode(record.body, type=SplitMessage)
-    assemble_split(message.job, message.split, services())
+    assemble_split(message.job, message.split, services_of(record))

@@ -9,9 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.collect import collect_batch
 from batchdrop.providers import anthropic, openai  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.queues import BatchMessage
-from batchdrop.services import services
 
-from handlers.messages import each_message, logger
+from handlers.messages import each_message, logger, services_of
 
 
 @logger.inject_lambda_context
@@ -21,4 +20,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _collect(record: SQSRecord) -> None:
     message = msgspec.json.decode(record.body, type=BatchMessage)
-    collect_batch(message.job, message.batch, services())
+    collect_batch(message.job, message.batch, services_of(record))

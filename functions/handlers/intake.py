@@ -8,9 +8,8 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.intake import Dropped, take_object
-from batchdrop.services import services
 
-from handlers.messages import each_message, logger
+from handlers.messages import each_message, logger, services_of
 
 
 class _Object(msgspec.Struct, rename="kebab"):
@@ -47,5 +46,7 @@ def _take(record: SQSRecord) -> None:
         time=int(created.time.timestamp()),
     )
     take_object(
-        dropped, services(), receives=int(record.raw_event.get("attributes", {}).get("ApproximateReceiveCount", 1))
+        dropped,
+        services_of(record),
+        receives=int(record.raw_event.get("attributes", {}).get("ApproximateReceiveCount", 1)),
     )

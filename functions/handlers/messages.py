@@ -1,5 +1,6 @@
 """What the handlers share: messages are taken one at a time, each failing for itself, and no failure has words."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.alerts import Alert, count
+from batchdrop.queues import HOPS
+from batchdrop.services import Services, services
 from batchdrop.traces import log_exception
 
 logger = Logger()
@@ -44,3 +47,15 @@ def each_message(
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
     return process_partial_response(event=event, record_handler=handle, processor=processor, context=context)
+
+
+def services_of(record: SQSRecord) -> Services:
+    """The services of a message's worker, whose messages continue its chain."""
+    return services().after(hops_of(record.raw_event))
+
+
+def hops_of(message: dict[str, Any]) -> int:
+    """How far a message is in its chain; 0 where nothing says so, as in S3's events."""
+    attribute = (message.get("messageAttributes") or {}).get(HOPS) or {}
+    text = attribute.get("stringValue") or ""
+    return int(text) if re.fullmatch("[0-9]{1,6}", text) else 0

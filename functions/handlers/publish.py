@@ -8,9 +8,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.publish import publish_job
 from batchdrop.queues import JobMessage
-from batchdrop.services import services
 
-from handlers.messages import each_message, logger
+from handlers.messages import each_message, logger, services_of
 
 
 @logger.inject_lambda_context
@@ -20,4 +19,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _publish(record: SQSRecord) -> None:
     message = msgspec.json.decode(record.body, type=JobMessage)
-    publish_job(message.job, services())
+    publish_job(message.job, services_of(record))

@@ -8,10 +8,9 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.providers import anthropic, openai  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.queues import BatchMessage
-from batchdrop.services import services
 from batchdrop.submit import submit_batch
 
-from handlers.messages import each_message, logger
+from handlers.messages import each_message, logger, services_of
 
 
 @logger.inject_lambda_context
@@ -21,4 +20,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 def _submit(record: SQSRecord) -> None:
     message = msgspec.json.decode(record.body, type=BatchMessage)
-    submit_batch(message.job, message.batch, services())
+    submit_batch(message.job, message.batch, services_of(record))

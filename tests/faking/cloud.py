@@ -28,7 +28,7 @@ from batchdrop.providers.config import Protocol, ProviderConfig, Providers, pars
 from batchdrop.providers.keys import Key, Keys
 from batchdrop.providers.openai import OpenAIBatches
 from batchdrop.publish import publish_job
-from batchdrop.queues import Queues
+from batchdrop.queues import HOPS, Queues
 from batchdrop.records import Job
 from batchdrop.services import Services
 from batchdrop.settings import Settings
@@ -137,13 +137,17 @@ class Cloud:
     def deliver(self, step: str) -> bool:
         """Deliver the messages that are in one queue; True when there was one."""
         url = self.queue_urls[step]
-        found = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+        answer = self.sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0, MessageAttributeNames=[HOPS]
+        )
+        found = answer.get("Messages", [])
         for message in found:
             self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            self.call(step, json.loads(message["Body"]))
+            hops = message.get("MessageAttributes", {}).get(HOPS, {}).get("StringValue", "0")
+            self.call(step, json.loads(message["Body"]), hops=int(hops))
         return bool(found)
 
-    def call(self, step: str, message: dict[str, Any]) -> None:
+    def call(self, step: str, message: dict[str, Any], *, hops: int = 0) -> None:
         calls: dict[str, Callable[..., None]] = {
             "plan": plan_split,
             "submit": submit_batch,
@@ -151,7 +155,7 @@ class Cloud:
             "assemble": assemble_split,
             "publish": publish_job,
         }
-        calls[step](*message.values(), self.services)
+        calls[step](*message.values(), self.services.after(hops))
 
     def is_quiet(self) -> bool:
         return not self.unfinished()

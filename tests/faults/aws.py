@@ -32,9 +32,16 @@ class Version(NamedTuple):
 
 
 class Message(NamedTuple):
+    """In a queue.
+
+    `hops` is what it says of its chain; `chain` is counted here: the messages from the first to this one.
+    """
+
     visible_at: float
     body: dict[str, Any]
     receives: int = 0
+    hops: int = 0
+    chain: int = 0
 
 
 class Aws:
@@ -48,6 +55,9 @@ class Aws:
         self.table = Table()
         self.objects: dict[str, list[Version]] = {}
         self.queues: dict[str, list[Message]] = {}
+        self.chain = 0
+        """Of the message whose worker is at work; 0 where none is."""
+        self.longest_chain = 0
         self.events: list[dict[str, Any]] = []
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
         """Multipart uploads that are not completed: the key, and the parts by number."""
@@ -73,7 +83,14 @@ class Aws:
 
     def _send(self, asked: dict[str, Any]) -> dict[str, Any]:
         queue = asked["QueueUrl"].rpartition("/")[2]
-        message = Message(self._now() + asked.get("DelaySeconds", 0), json.loads(asked["MessageBody"]))
+        hops = int(asked["MessageAttributes"]["hops"]["StringValue"])
+        message = Message(
+            self._now() + asked.get("DelaySeconds", 0),
+            json.loads(asked["MessageBody"]),
+            hops=hops,
+            chain=self.chain + 1,
+        )
+        self.longest_chain = max(self.longest_chain, message.chain)
         self.queues.setdefault(queue, []).append(message)
         return {"MessageId": "message", "MD5OfMessageBody": ""}
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from batchdrop.queues import MOST_HOPS
+
 from faults.outside import DEATHS_AFTER, DEATHS_BEFORE, LATE, Fault, Outside, is_create
 from faults.promises import broken_promises
 from faults.scenarios import MAIN, SCENARIOS, Scenario
@@ -55,7 +57,7 @@ def undisturbed(world: World, scenario: Scenario = MAIN) -> Whole:
     world.begin(outside, scenario)
     world.run()
     outcome = world.outcome()
-    wrong = [*world.errors, *world.left_over(), *broken_promises(world)]
+    wrong = [*world.errors, *world.left_over(), *broken_promises(world), *_long_chains(world)]
     if not scenario.is_open_ended and outcome.charged != scenario.charged:
         wrong.append(f"charged {outcome.charged}")
     if wrong:
@@ -114,7 +116,12 @@ def violations(point: Point, wanted: Outcome, world: World) -> list[str]:
         different = [each for each in broken if not (is_reported and any(word in each for word in _COST_WORDS))]
     else:
         different = _differences(wanted, got, is_reported=is_reported)
-    return [*world.errors, *left, *different]
+    return [*world.errors, *left, *different, *_long_chains(world)]
+
+
+def _long_chains(world: World) -> list[str]:
+    longest = world.aws.longest_chain
+    return [f"a chain of {longest} messages"] if longest > MOST_HOPS else []
 
 
 def _may_duplicate(point: Point, outside: Outside) -> bool:

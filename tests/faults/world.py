@@ -86,7 +86,7 @@ class World:
     errors: list[str] = field(default_factory=list)
     services: Services = field(init=False)
     _services: dict[str, Services] = field(default_factory=dict)
-    working: tuple[str, dict[str, Any]] | None = None
+    working: tuple[str, dict[str, Any], Message | None] | None = None
     _acts: list[tuple[float, Callable[["World"], bool]]] = field(default_factory=list)
 
     def begin(self, outside: Outside, scenario: Scenario | None = None, *, twice: float | None = None) -> None:
@@ -124,14 +124,14 @@ class World:
         event = {"key": key, "version_id": version.id, "etag": None, "bytes": len(body), "time": self.clock.seconds()}
         return Message(self.clock.now, event)
 
-    def finish(self, *, longest_tick: float = LONGEST_TICK, growth: float = 2.0) -> None:
-        tick = 60.0
+    def finish(self, *, tick: float = 60, longest_tick: float = LONGEST_TICK, growth: float = 2.0) -> None:
+        shortest = tick
         for _ in range(_ROUNDS):
             busy = self._deliver_all()
             if not busy and self._is_over():
                 self._wait_for_the_rest()
                 return
-            tick = 60.0 if busy else min(tick * growth, longest_tick)
+            tick = shortest if busy else min(tick * growth, longest_tick)
             self.tick(tick)
         raise AssertionError(f"no end: {self.rows('JOB#')}, {self.aws.queues}")
 
@@ -189,12 +189,13 @@ class World:
 
     def _work(self, step: str, body: dict[str, Any], message: Message | None = None) -> None:
         """Run a worker to its end, whichever that is; what it leaves undone comes again."""
-        before, self.working = self.working, (step, body)
+        before, self.working = self.working, (step, body, message)
+        chain, self.aws.chain = self.aws.chain, message.chain if message else 0
         outside = self.clients.outside
         outside.begin()
         again = VISIBILITY
         try:
-            self._step(step, body)
+            self._step(step, body, self.services.after(message.hops if message else 0))
         except Died:
             if outside.struck in NEVER_COMES and step != "intake":
                 return
@@ -205,17 +206,17 @@ class World:
         else:
             return
         finally:
-            self.working = before
+            self.working, self.aws.chain = before, chain
             outside.calm()
         if message is not None:
             self._put_back(step, message, again)
 
     def _put_back(self, step: str, message: Message, seconds: float) -> None:
         if message.receives < RECEIVES or step == "intake":
-            again = Message(self.clock.now + seconds, message.body, message.receives + 1)
+            again = message._replace(visible_at=self.clock.now + seconds, receives=message.receives + 1)
             self.aws.queues.setdefault(step, []).append(again)
 
-    def _step(self, step: str, body: dict[str, Any]) -> None:
+    def _step(self, step: str, body: dict[str, Any], services: Services) -> None:
         calls: dict[str, Callable[..., object]] = {
             "plan": plan_split,
             "submit": submit_batch,
@@ -226,20 +227,24 @@ class World:
             "sweep": sweep,
         }
         if step == "intake":
-            take_object(msgspec.convert(body, Dropped), self.services)
+            take_object(msgspec.convert(body, Dropped), services)
         else:
-            calls[step](*body.values(), self.services)
+            calls[step](*body.values(), services)
 
     def _again(self) -> None:
         if self.working is not None:
-            self._work(*self.working)
+            step, body, message = self.working
+            self._work(step, body, message and message._replace(receives=RECEIVES))
 
     def _go_on(self, seconds: float) -> None:
         """Everything but the worker that calls this; its message comes again meanwhile."""
         until = self.clock.now + seconds
         if self.working is not None and self.working[0] in STEPS:
-            step, body = self.working
-            self.aws.queues.setdefault(step, []).append(Message(self.clock.now + VISIBILITY, body, 1))
+            step, body, message = self.working
+            again = message or Message(0, body)
+            self.aws.queues.setdefault(step, []).append(
+                again._replace(visible_at=self.clock.now + VISIBILITY, receives=1)
+            )
         tick = 60.0
         while self.clock.now < until:
             busy = self._deliver_all()
