@@ -193,7 +193,7 @@ def _wait_for_slot(batch: Batch, services: Services) -> None:
 
 def _slot_delay(batch: Batch) -> int:
     """Seconds: up to twice as long each time; which of them is drawn by batch and time, so that no two keep step."""
-    longest = min(2 ** min(batch.sends + 1, 12), _LONGEST_SLOT_DELAY)
+    longest = min(1 << min(batch.sends + 1, 12), _LONGEST_SLOT_DELAY)
     return 1 + zlib.crc32(f"{batch.token} {batch.sends}".encode()) % longest
 
 
