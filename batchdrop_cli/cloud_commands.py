@@ -49,13 +49,22 @@ def local_up(  # noqa: PLR0913 - each is an option of the command
     return OK
 
 
-def local_down(*, state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR) -> int:
-    """Stop it. Its state stays in the folder, for the next `local up`.
+def local_down(
+    *,
+    keep_keys: Annotated[bool, Parameter(negative="", help="Keep real providers' keys, too.")] = False,
+    state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR,
+) -> int:
+    """Stop it. Its state stays in the folder, for the next `local up`; keys of real providers are forgotten.
 
     Example: batchdrop local down
     """
-    stopped = local_cloud.down(state_dir)
-    say("The local cloud is down; its state is kept." if stopped else "No local cloud was up.")
+    stopped = local_cloud.down(state_dir, keeps_keys=keep_keys)
+    kept = (
+        "its state is kept, real providers' keys too"
+        if keep_keys
+        else "its state is kept, real providers' keys are not"
+    )
+    say(f"The local cloud is down; {kept}." if stopped else "No local cloud was up.")
     return OK
 
 

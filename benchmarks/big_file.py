@@ -94,7 +94,8 @@ def manifest_of(cloud: LocalCloud, seconds: float) -> dict[str, Any]:
 
 
 def _progress(cloud: LocalCloud) -> str:
-    batches = httpx2.get(f"{cloud.simulator_url}/control/batches", timeout=60).json()
+    url = f"{cloud.simulator_url}/control/batches"
+    batches = httpx2.get(url, headers=cloud.simulator_headers, timeout=60).json()
     ended = sum(batch["status"] in {"completed", "ended"} for batch in batches)
     return f"{len(batches)} batches, {ended} ended, {sum(batch['answered'] for batch in batches):,} lines answered"
 
@@ -137,7 +138,8 @@ def _results(cloud: LocalCloud, manifest: dict[str, Any]) -> Iterator[bytes]:
 
 
 def check_bill(cloud: LocalCloud, lines: int) -> None:
-    bill = httpx2.get(f"{cloud.simulator_url}/control/charges", timeout=600).json()
+    url = f"{cloud.simulator_url}/control/charges"
+    bill = httpx2.get(url, headers=cloud.simulator_headers, timeout=600).json()
     paid = sum(bill[name]["requests"] for name in PROVIDERS)
     most = max(bill[name]["max_charged_per_request"] for name in PROVIDERS)
     if (paid, most) != (lines, 1):
@@ -186,7 +188,7 @@ def _read(path: Path) -> str:
 
 
 def _s3(cloud: LocalCloud) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
-    return client("s3", endpoint=cloud.endpoint, account=cloud.access_key_id, read_timeout=600)
+    return client("s3", cloud, read_timeout=600)
 
 
 def run(folder: Path, count: int, size: int, seconds: float) -> None:

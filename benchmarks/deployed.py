@@ -144,7 +144,7 @@ class Deployed:
         (folder / "providers.toml").write_text(text, encoding="utf-8")
 
     def aws(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
-        return client(service, endpoint=self.cloud.endpoint, account=self.cloud.access_key_id)
+        return client(service, self.cloud)
 
     def worker(self, **changes: str) -> Worker:
         """A process with the environment of a function."""
@@ -230,12 +230,14 @@ class Deployed:
     def control(self, name: str, **settings: Any) -> Any:  # noqa: ANN401 - the simulator's JSON
         """One of the simulator's controls; with no settings it is asked."""
         url = f"{self.cloud.simulator_url}/control/{name}"
-        answer = httpx2.post(url, json=settings, timeout=60) if settings else httpx2.get(url, timeout=60)
+        with httpx2.Client(headers=self.cloud.simulator_headers, timeout=60) as http:
+            answer = http.post(url, json=settings) if settings else http.get(url)
         return answer.raise_for_status().json()
 
     def no_faults(self) -> None:
         """Let batches go their usual way again."""
-        httpx2.delete(f"{self.cloud.simulator_url}/control/faults", timeout=60).raise_for_status()
+        url, headers = f"{self.cloud.simulator_url}/control/faults", self.cloud.simulator_headers
+        httpx2.delete(url, headers=headers, timeout=60).raise_for_status()
 
     def provider_calls(self) -> Counter[str]:
         """The calls of the providers since the last time."""

@@ -45,7 +45,7 @@ class Runner:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
-        self._s3 = client("s3", endpoint=cloud.endpoint, account=cloud.access_key_id)
+        self._s3 = client("s3", cloud)
         self._count = 0
 
     def run(self, lines: int) -> Trip:

@@ -15,7 +15,7 @@ from local_cloud import deployment, emulator, processes, providers, simulator
 from local_cloud.aws import client
 from local_cloud.environment import of_client
 from local_cloud.errors import LocalCloudError
-from local_cloud.state import REGION, SECRET_ACCESS_KEY, STACK_NAME, Folder, LocalCloud, Options, Process, Saved
+from local_cloud.state import PRIVATE_FOLDER, REGION, STACK_NAME, Folder, LocalCloud, Options, Process, Saved
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -55,6 +55,8 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
     folder.make()
     with _alone(folder):
         saved = folder.read() or Saved.new()
+        if not saved.secret_access_key:  # of a version before: what runs asks for no key
+            saved = _stop(folder, saved).with_keys()
         given = {"openai": openai_base_url, "anthropic": anthropic_base_url}
         urls = {name: url for name, url in given.items() if url is not None}
         options = Options(
@@ -67,15 +69,19 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         if saved.options != options:
             saved = _stop(folder, saved)  # some of them are part of the emulator's environment
         saved = _start(folder, replace(saved, options=options), on_step)
-        folder.providers.write_text(_providers(saved))
+        folder.write_providers(_providers(saved))
         _give_keys(saved, on_step)
         saved = _deploy(folder, saved, on_step)
         saved = _start_ticker(folder, saved)
         return _as_cloud(folder, saved)
 
 
-def down(state_dir: Path) -> bool:
-    """End what `up` started, and nothing else; say whether anything ran. The folder keeps everything."""
+def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
+    """End what `up` started, and nothing else; say whether anything ran.
+
+    The folder keeps everything but the providers' keys: the simulator's is made again by `up`, real ones are forgotten
+    unless they are to be kept.
+    """
     folder = Folder(state_dir)
     if not folder.path.is_dir():
         return False
@@ -85,6 +91,8 @@ def down(state_dir: Path) -> bool:
             return False
         ran = any(processes.is_running(process) for process in saved.processes.values())
         _stop(folder, saved)
+        if not keeps_keys:
+            folder.secrets.unlink(missing_ok=True)
         return ran
 
 
@@ -103,7 +111,11 @@ def current(state_dir: Path) -> LocalCloud | None:
     """The cloud of this folder, if all of it is running."""
     folder = Folder(state_dir)
     saved = folder.read()
-    if saved is None or not saved.outputs or not all(_runs(saved, name) for name in _needed(saved)):
+    if (
+        saved is None
+        or not (saved.outputs and saved.secret_access_key)
+        or not all(_runs(saved, name) for name in _needed(saved))
+    ):
         return None
     return _as_cloud(folder, saved)
 
@@ -144,7 +156,7 @@ def _start_ticker(folder: Folder, saved: Saved) -> Saved:
         return saved
     deployment.warm(saved)
     outputs = saved.outputs
-    command = [sys.executable, "-m", "local_cloud.ticker", "--endpoint", saved.endpoint, "--account", saved.account]
+    command = [sys.executable, "-P", "-m", "local_cloud.ticker"]
     command += ["--seconds", str(deployment.TIMES["tick_seconds"])]
     command += ["--poll", outputs["PollFunction"], "--sweep", outputs["SweepFunction"]]
     for provider in outputs["Providers"].split(","):
@@ -170,9 +182,9 @@ def _providers(saved: Saved) -> str:
 
 def _give_keys(saved: Saved, on_step: Say) -> None:
     """Put each provider's key where the functions read it. A key that is there already is not written again."""
-    secretsmanager = client("secretsmanager", endpoint=saved.endpoint, account=saved.account)
+    secretsmanager = client("secretsmanager", saved)
     names = providers.secrets(_providers(saved))
-    keys = providers.real_keys() if saved.options.real else dict.fromkeys(names, providers.SIMULATED_KEY)
+    keys = providers.real_keys() if saved.options.real else dict.fromkeys(names, saved.simulator_key)
     for provider, secret in names.items():
         if provider in keys:
             _put_secret(secretsmanager, secret, keys[provider])
@@ -192,12 +204,13 @@ def _as_cloud(folder: Folder, saved: Saved) -> LocalCloud:
     return LocalCloud(
         endpoint=saved.endpoint,
         region=REGION,
-        access_key_id=saved.account,
-        secret_access_key=SECRET_ACCESS_KEY,
+        access_key_id=saved.access_key_id,
+        secret_access_key=saved.secret_access_key,
         bucket=saved.outputs["Bucket"],
         table=saved.outputs["Table"],
         deployment=saved.outputs["Deployment"],
         simulator_url=saved.simulator_url if saved.options.uses_simulator else None,
+        simulator_key=saved.simulator_key,
         stack_name=STACK_NAME,
         poll_function=saved.outputs["PollFunction"],
         sweep_function=saved.outputs["SweepFunction"],
@@ -227,10 +240,12 @@ def _with_process(folder: Folder, saved: Saved, name: str, process: Process) -> 
 
 @contextmanager
 def _alone(folder: Folder) -> Iterator[None]:
-    """One command at a time on one folder."""
+    """One command at a time on one folder; what it and its programs write is for nobody else."""
+    usual = os.umask(0o777 & ~PRIVATE_FOLDER)
     handle = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+        os.umask(usual)

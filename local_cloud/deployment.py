@@ -83,7 +83,7 @@ def _forget_old_code(cdk_out: Path) -> None:
 
 def stack_outputs(saved: Saved, stack: str = STACK_NAME) -> dict[str, str] | None:
     """The outputs of a stack that is there and complete."""
-    cloudformation = client("cloudformation", endpoint=saved.endpoint, account=saved.account)
+    cloudformation = client("cloudformation", saved)
     try:
         (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
     except cloudformation.exceptions.ClientError:
@@ -95,7 +95,7 @@ def stack_outputs(saved: Saved, stack: str = STACK_NAME) -> dict[str, str] | Non
 
 def warm(saved: Saved) -> None:
     """Let the functions that wait for messages be loaded, so that the first file need not wait for it."""
-    functions = client("lambda", endpoint=saved.endpoint, account=saved.account)
+    functions = client("lambda", saved)
     for page in functions.get_paginator("list_functions").paginate():
         for function in page["Functions"]:
             if function["Handler"] in WAITING and function["FunctionName"].startswith(STACK_NAME):

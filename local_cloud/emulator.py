@@ -2,14 +2,15 @@
 
 import shutil
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from local_cloud import processes
+from local_cloud.aws import client
 from local_cloud.environment import network, plain
 from local_cloud.errors import LocalCloudError
-from local_cloud.state import HOST, REGION, SECRET_ACCESS_KEY, Folder, Process, Saved
+from local_cloud.state import HOST, REGION, Folder, Process, Saved
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".emulator" / "bin" / "python"
@@ -33,7 +34,7 @@ def start(folder: Folder, saved: Saved) -> Process:
         environment=_environment(folder, saved),
         log=folder.logs / "emulator.log",
     )
-    _wait(process, f"{saved.endpoint}/_ministack/health", folder.logs / "emulator.log")
+    _wait(process, saved, folder.logs / "emulator.log")
     return process
 
 
@@ -45,7 +46,7 @@ def _environment(folder: Folder, saved: Saved) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": saved.account,
         "GATEWAY_PORT": str(saved.endpoint_port),
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": saved.secret_access_key,
         "PERSIST_STATE": "1",
         "STATE_DIR": str(folder.emulator_state),
         "S3_PERSIST": "1",
@@ -61,14 +62,16 @@ def _environment(folder: Folder, saved: Saved) -> dict[str, str]:
     }
 
 
-def _wait(process: Process, url: str, log: Path) -> None:
+def _wait(process: Process, saved: Saved, log: Path) -> None:
+    asked = client("sts", saved)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if not processes.is_running(process):
             raise LocalCloudError(f"The emulator ended as it was started: see {log}")
         try:
-            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - a loopback address made above
-                return
-        except (urllib.error.URLError, OSError):
+            asked.get_caller_identity()
+        except (BotoCoreError, ClientError):
             time.sleep(LOOK_EVERY_SECONDS)
+        else:
+            return
     raise LocalCloudError(f"The emulator did not answer within {START_SECONDS:.0f} s: see {log}")

@@ -1,7 +1,8 @@
-"""The emulator's process: ministack, with ten things that it does not do by itself.
+"""The emulator's process: ministack, with eleven things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
+- ministack answers whoever asks. Here only what is signed with the cloud's key is answered, and no web page.
 - ministack saves its state when it is stopped. Here rows are journalled as they are written and the rest is saved as it
   changes, so that a killed emulator comes back with what it had.
 - ministack keeps a log stream for every invocation, in memory. Here a function's log is a file.
@@ -28,12 +29,19 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
+
+if "local_cloud" not in sys.modules:  # the package's own beginning needs what the emulator's Python does not have
+    sys.modules["local_cloud"] = ModuleType("local_cloud")
+    sys.modules["local_cloud"].__path__ = [str(Path(__file__).parent)]
+
+from local_cloud.guard import Guard
 
 SAVE_EVERY_SECONDS = 0.25
 FINISH_SECONDS = 5.0
@@ -348,6 +356,23 @@ def load_when_told(lambda_runtime: ModuleType) -> None:
     lambda_runtime.Worker.invoke = invoke_or_load
 
 
+def guard(app: ModuleType, environment: Mapping[str, str]) -> Guard:
+    """Ask for the cloud's own key, or one that was made in the emulator: for a function's role, or a user of it."""
+    iam = import_module("ministack.core.iam_evaluator")
+    account, host = environment["MINISTACK_ACCOUNT_ID"], f"{environment['BIND_HOST']}:{environment['GATEWAY_PORT']}"
+
+    def secret_of(access_key_id: str, token: str) -> str | None:
+        if access_key_id == account:
+            return None if token else environment["AWS_SECRET_ACCESS_KEY"]
+        if iam.is_root_access_key(access_key_id):
+            return None  # ministack makes an account of any number
+        found = iam.resolve_credential(access_key_id, account, token)
+        return getattr(found, "secret_access_key", None)
+
+    hosts = [host, urlsplit(environment.get("AWS_ENDPOINT_URL", "")).netloc or host]
+    return Guard(app.app, host=host, signed_hosts=hosts, secret_of=secret_of)
+
+
 async def end_gently(lambda_svc: ModuleType, saver: Saver) -> None:
     """Start no function any more, let those that run finish if they are quick, save, end."""
     lambda_svc._poll_sqs = lambda: False  # type: ignore[attr-defined]
@@ -374,10 +399,10 @@ def main() -> None:
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
     load_when_told(lambda_runtime)
-    answer, guarded = app.app, bool(os.environ.get("AUTH"))
+    answer, enforces_grants = guard(app, os.environ), bool(os.environ.get("AUTH"))
 
     async def noting(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
-        if guarded and scope["type"] == "http":
+        if enforces_grants and scope["type"] == "http":
             scope["scheme"] = "https"  # policies refuse what is not TLS; nothing here leaves the machine
         await answer(scope, receive, send)
         if scope["type"] == "http":

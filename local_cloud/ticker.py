@@ -6,6 +6,7 @@ EventBridge's shortest schedule is a minute. A run that is still going is waited
 import argparse
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -14,9 +15,18 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cloud.aws import client
+from local_cloud.state import Access
 
 INVOKE_SECONDS = 90  # longer than a function may take
 logger = logging.getLogger("ticker")
+
+
+class _FromEnvironment:
+    """The cloud of the environment: a key in the arguments would be shown to every user of the machine."""
+
+    endpoint = property(lambda _: os.environ["AWS_ENDPOINT_URL"])
+    access_key_id = property(lambda _: os.environ["AWS_ACCESS_KEY_ID"])
+    secret_access_key = property(lambda _: os.environ["AWS_SECRET_ACCESS_KEY"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +35,9 @@ class Target:
     payload: dict[str, str]
 
 
-def tick(target: Target, *, endpoint: str, account: str, seconds: float, stop: threading.Event) -> None:
+def tick(target: Target, *, cloud: Access, seconds: float, stop: threading.Event) -> None:
     """Invoke a function again and again until told to stop. Nothing that goes wrong ends it."""
-    functions = client("lambda", endpoint=endpoint, account=account, read_timeout=INVOKE_SECONDS)
+    functions = client("lambda", cloud, read_timeout=INVOKE_SECONDS)
     trouble = ""
     while not stop.is_set():
         began = time.monotonic()
@@ -42,13 +52,13 @@ def tick(target: Target, *, endpoint: str, account: str, seconds: float, stop: t
         stop.wait(max(0.0, seconds - (time.monotonic() - began)))
 
 
-def run(targets: Sequence[Target], *, endpoint: str, account: str, seconds: float, stop: threading.Event) -> None:
+def run(targets: Sequence[Target], *, cloud: Access, seconds: float, stop: threading.Event) -> None:
     """Tick for all targets, each in a thread of its own."""
     threads = [
         threading.Thread(
             target=tick,
             args=(target,),
-            kwargs={"endpoint": endpoint, "account": account, "seconds": seconds, "stop": stop},
+            kwargs={"cloud": cloud, "seconds": seconds, "stop": stop},
             daemon=True,
         )
         for target in targets
@@ -61,8 +71,6 @@ def run(targets: Sequence[Target], *, endpoint: str, account: str, seconds: floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="local_cloud.ticker", description=__doc__)
-    parser.add_argument("--endpoint", required=True)
-    parser.add_argument("--account", required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--poll", required=True, help="name of the poll function")
     parser.add_argument("--provider", action="append", default=[], help="polled; may be repeated")
@@ -71,13 +79,7 @@ def main() -> None:
     logging.basicConfig(format="%(asctime)s %(message)s")
     targets = [Target(function=options.poll, payload={"provider": name}) for name in options.provider]
     targets.append(Target(function=options.sweep, payload={}))
-    run(
-        targets,
-        endpoint=options.endpoint,
-        account=options.account,
-        seconds=options.seconds,
-        stop=threading.Event(),
-    )
+    run(targets, cloud=_FromEnvironment(), seconds=options.seconds, stop=threading.Event())
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
 from pathlib import Path
 
 from provider_simulator.app import Simulator
+from provider_simulator.door import KEY_VARIABLE
 from provider_simulator.server import serve
 
 
@@ -23,7 +25,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     with (
         Simulator(data=options.data, seconds_to_complete=options.seconds_to_complete) as simulator,
-        serve(simulator, host=options.host, port=options.port) as url,
+        serve(simulator, host=options.host, port=options.port, key=os.environ.get(KEY_VARIABLE)) as url,
     ):
         urls = {"url": url, "openai": f"{url}/openai/v1", "anthropic": f"{url}/anthropic", "control": f"{url}/control"}
         sys.stdout.write(json.dumps(urls) + "\n")

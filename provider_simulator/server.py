@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from provider_simulator.app import Simulator
+from provider_simulator.door import Door
 from provider_simulator.wire import CHUNK
 
 if TYPE_CHECKING:
@@ -112,11 +113,17 @@ class _Handler(WSGIRequestHandler):
 
 
 def server(
-    simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0, idle_seconds: float = IDLE_SECONDS
+    simulator: Simulator,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    idle_seconds: float = IDLE_SECONDS,
+    key: str | None = None,
 ) -> BaseWSGIServer:
-    """A server that listens already; port 0 takes a free one."""
+    """A server that listens already; port 0 takes a free one. With `key` it answers to that key alone."""
     handler = type("_Handler", (_Handler,), {"idle_seconds": idle_seconds})
     made = make_server(host, port, simulator, threaded=True, request_handler=handler)
+    made.app = Door(simulator, host=f"{made.host}:{made.port}", key=key)
     made.daemon_threads = True  # type: ignore[attr-defined]  # it is a ThreadedWSGIServer
     return made
 
@@ -127,10 +134,15 @@ def url_of(listening: BaseWSGIServer) -> str:
 
 @contextmanager
 def serve(
-    simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0, idle_seconds: float = IDLE_SECONDS
+    simulator: Simulator,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    idle_seconds: float = IDLE_SECONDS,
+    key: str | None = None,
 ) -> Iterator[str]:
     """Serve while the block runs; yields the URL."""
-    listening = server(simulator, host=host, port=port, idle_seconds=idle_seconds)
+    listening = server(simulator, host=host, port=port, idle_seconds=idle_seconds, key=key)
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -77,6 +77,7 @@ def _cloud(mine: Path, created: list[str]) -> Iterator[None]:
             account="1" * 12,
             endpoint_port=server.server_port,
             simulator_port=1,
+            secret_access_key="a-secret",
             options=Options(providers_file=str(mine)),
             outputs=dict.fromkeys(OUTPUTS, "x") | {"Providers": "groq"},
             processes=dict.fromkeys(("emulator", "ticker", "simulator"), process),

@@ -19,7 +19,7 @@ from local_cloud.state import LocalCloud
 
 COMMAND = Path(sys.executable).with_name("batchdrop")
 OUTSIDE = Path(__file__).with_name("outside.py")
-GIVEN = ("endpoint", "region", "access_key_id", "bucket", "table", "simulator_url")
+GIVEN = ("endpoint", "region", "access_key_id", "secret_access_key", "bucket", "table", "simulator_url")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,14 @@ class Behind:
         return cloud
 
     def aws(self, service: str) -> Any:
-        return client(service, endpoint=self.cloud.endpoint, account=self.cloud.access_key_id)
+        return client(service, self.cloud)
 
     def rows(self) -> list[dict[str, Any]]:
         return list(self.aws("dynamodb").scan(TableName=self.cloud.table, ConsistentRead=True)["Items"])
 
     def control(self, method: str, what: str, **values: Any) -> Any:
-        answer = httpx2.request(method, f"{self.cloud.simulator_url}/control/{what}", json=values)
+        url = f"{self.cloud.simulator_url}/control/{what}"
+        answer = httpx2.request(method, url, json=values, headers=self.cloud.simulator_headers)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

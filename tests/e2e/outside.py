@@ -19,7 +19,7 @@ s3 = boto3.client(
     endpoint_url=cloud["endpoint"],
     region_name=cloud["region"],
     aws_access_key_id=cloud["access_key_id"],
-    aws_secret_access_key="any",
+    aws_secret_access_key=cloud["secret_access_key"],
 )
 
 

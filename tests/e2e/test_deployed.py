@@ -11,7 +11,6 @@ from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
 import local_cloud
-from local_cloud.providers import SIMULATED_KEY
 
 if TYPE_CHECKING:
     from e2e.conftest import Behind, User
@@ -181,5 +180,11 @@ def test_no_prompt_and_no_key_is_in_a_log_or_in_the_table(behind: "Behind") -> N
     logs = behind.logs()
     assert {"intake", "plan", "submit", "poll", "collect", "assemble", "publish"} <= logs.keys()
     everything = logs | {"the table": json.dumps(behind.rows(), ensure_ascii=False)}
-    spelled = (SECRET_TEXT, json.dumps(SECRET_TEXT)[1:-1], "Boxk", SIMULATED_KEY)
+    spelled = (
+        SECRET_TEXT,
+        json.dumps(SECRET_TEXT)[1:-1],
+        "Boxk",
+        behind.cloud.simulator_key,
+        behind.cloud.secret_access_key,
+    )
     assert [(where, text) for where, said in everything.items() for text in spelled if text in said] == []

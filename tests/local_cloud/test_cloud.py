@@ -35,7 +35,7 @@ def running(state_dir: Path) -> LocalCloud:
 
 
 def aws(cloud: LocalCloud, service: str) -> Any:
-    return client(service, endpoint=cloud.endpoint, account=cloud.access_key_id)
+    return client(service, cloud)
 
 
 def wait_until(true: Callable[[], bool], *, seconds: float) -> bool:
@@ -68,7 +68,8 @@ def test_the_deployed_functions_are_the_stacks_and_speak_to_the_simulator(state_
     assert {one["BATCHDROP_BUCKET"] for one in variables} == {cloud.bucket}
     assert {one["BATCHDROP_TICK_SECONDS"] for one in variables} == {"2"}
     assert f'base_url = "{cloud.simulator_url}/anthropic"' in (state_dir / "providers.toml").read_text()
-    assert aws(cloud, "secretsmanager").get_secret_value(SecretId="batchdrop/openai")["SecretString"] == "sk-simulated"
+    kept = aws(cloud, "secretsmanager").get_secret_value(SecretId="batchdrop/openai")["SecretString"]
+    assert kept == cloud.simulator_key
 
 
 def test_a_range_of_a_version_is_that_range(state_dir: Path) -> None:
@@ -149,15 +150,10 @@ def test_two_clouds_do_not_see_each_other(tmp_path: Path) -> None:
         clouds = [Saved.new(), Saved.new()]
         for number, saved in enumerate(clouds):
             started.append(emulator.start(Folder(tmp_path / str(number)), saved))
-            s3 = client("s3", endpoint=saved.endpoint, account=saved.account)
+            s3 = client("s3", saved)
             s3.create_bucket(Bucket="same-name")
             s3.put_object(Bucket="same-name", Key="number", Body=str(number).encode())
-        found = [
-            client("s3", endpoint=saved.endpoint, account=saved.account)
-            .get_object(Bucket="same-name", Key="number")["Body"]
-            .read()
-            for saved in clouds
-        ]
+        found = [client("s3", saved).get_object(Bucket="same-name", Key="number")["Body"].read() for saved in clouds]
         assert found == [b"0", b"1"]
     finally:
         for process in started:

@@ -20,7 +20,7 @@ CALLER = {
 
 
 def saved() -> Saved:
-    return Saved(account="123456789012", endpoint_port=1, simulator_port=2)
+    return Saved(account="123456789012", endpoint_port=1, simulator_port=2, secret_access_key="a-secret")
 
 
 def test_nothing_of_the_callers_own_aws_reaches_a_deployment(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from local_cloud.state import Saved
 from local_cloud.ticker import Target, run
 
 ENOUGH = 3
@@ -53,11 +54,11 @@ def test_every_provider_and_sweep_are_invoked_again_and_again_whatever_fails(emu
         Target(function="poll", payload={"provider": "anthropic"}),
         Target(function="sweep", payload={}),
     ]
-    endpoint = f"http://127.0.0.1:{emulator.server_port}"
+    cloud = Saved(account="123456789012", endpoint_port=emulator.server_port, simulator_port=1, secret_access_key="s")
     ticking = threading.Thread(
         target=run,
         args=(targets,),
-        kwargs={"endpoint": endpoint, "account": "123456789012", "seconds": 0.01, "stop": stop},
+        kwargs={"cloud": cloud, "seconds": 0.01, "stop": stop},
     )
     ticking.start()
     assert emulator.enough.wait(10)

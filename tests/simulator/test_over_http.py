@@ -292,3 +292,41 @@ def test_the_command_prints_its_urls_and_stops_when_told(tmp_path: Path, chat: L
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
     assert (tmp_path / "facts.sqlite").exists()
+
+
+KEY = {"Authorization": "Bearer sk-simulated-1"}
+
+
+@pytest.mark.parametrize("path", ["/control/charges", "/openai/v1/batches", "/anthropic/v1/messages/batches"])
+def test_a_web_page_and_another_host_are_refused(simulator: Simulator, path: str) -> None:
+    with serve(simulator, key="sk-simulated-1") as url:
+        for more in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}):
+            refused = httpx2.get(f"{url}{path}", headers={**KEY, **more})
+            assert (refused.status_code, "access-control-allow-origin" in refused.headers) == (403, False)
+
+
+def test_a_simulator_with_a_key_answers_to_that_key_alone(simulator: Simulator) -> None:
+    with serve(simulator, key="sk-simulated-1") as url:
+
+        def status(path: str, headers: dict[str, str]) -> int:
+            return httpx2.get(f"{url}{path}", headers=headers).status_code
+
+        assert (status("/control/charges", {}), status("/control/charges", KEY)) == (401, 200)
+        assert status("/control/charges", {"Authorization": "Bearer sk-simulated-12"}) == 401
+        assert (
+            status("/openai/v1/batches", {"Authorization": "Bearer sk-other"}),
+            status("/openai/v1/batches", KEY),
+        ) == (
+            401,
+            200,
+        )
+        anthropic = {"x-api-key": "sk-simulated-1", "anthropic-version": "2023-06-01"}
+        assert status("/anthropic/v1/messages/batches", anthropic) == 200
+        assert status("/anthropic/v1/messages/batches", anthropic | {"x-api-key": "sk-other"}) == 401
+        assert httpx2.post(f"{url}/control/reset", json={}).status_code == 401
+
+
+def test_without_a_key_every_vendors_key_is_taken_and_no_web_page(simulator: Simulator) -> None:
+    with serve(simulator) as url:
+        assert httpx2.get(f"{url}/control/charges").status_code == 200
+        assert httpx2.get(f"{url}/control/charges", headers={"Origin": "https://evil.example"}).status_code == 403
