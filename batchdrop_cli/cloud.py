@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
+from getpass import getuser
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ import boto3
 from batchdrop.files import Files
 from batchdrop.store import Store
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from cyclopts import Parameter
 
 import local_cloud
@@ -107,6 +108,14 @@ class Cloud:
     def store(self) -> Store:
         client: DynamoDBClient = self.session.client("dynamodb", endpoint_url=self.endpoint)
         return Store(client, self.table, now=lambda: int(time()) - _PAUSE_TOLD_SECONDS)
+
+    @cached_property
+    def user(self) -> str | None:
+        """Who uses the command: on AWS the caller's ARN, here the name of the account; None where that is unknown."""
+        try:
+            return getuser() if self.is_local else self.session.client("sts").get_caller_identity()["Arn"]
+        except (BotoCoreError, ClientError, OSError):
+            return None
 
     @property
     def poll_seconds(self) -> float:

@@ -38,6 +38,7 @@ app.command(job_commands.show)
 app.command(job_commands.wait)
 app.command(job_commands.cancel)
 app.command(job_commands.results)
+app.command(job_commands.forget)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.jobs import recent
 from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.whose import mark
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
@@ -210,13 +211,13 @@ def upload(
         path: The file.
         key: Under `input/`.
         progressed: Told the bytes of each piece that went out; from several threads.
-        metadata: The object's.
+        metadata: The object's, beside who drops it.
 
     Returns:
         The id of the job that intake makes of it.
     """
     config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
-    extra = {"Metadata": dict(metadata or {})}
+    extra = {"Metadata": {**(metadata or {}), **mark(cloud)}}
     with _versions_written(cloud) as versions:
         cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs=extra, Callback=progressed, Config=config)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
@@ -228,7 +229,7 @@ def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> s
     Returns:
         The id of the job that intake makes of it.
     """
-    extra = {"Metadata": dict(metadata), "MetadataDirective": "REPLACE"}
+    extra = {"Metadata": {**metadata, **mark(cloud)}, "MetadataDirective": "REPLACE"}
     origin: CopySourceTypeDef = {"Bucket": cloud.bucket, "Key": source.key}
     if source.version_id is not None:
         origin["VersionId"] = source.version_id

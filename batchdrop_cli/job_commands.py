@@ -1,17 +1,19 @@
 """The commands about jobs: which there are, how far they are, wait for one, stop it, fetch its results."""
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from batchdrop.files import is_job_id
+from batchdrop.manifest import timestamp
 from batchdrop.records import Job
-from batchdrop.states import TERMINAL_JOBS
+from batchdrop.states import TERMINAL_JOBS, JobState
 from cyclopts import Parameter
 
-from batchdrop_cli import fetch, jobs, merge, report
+from batchdrop_cli import fetch, jobs, merge, report, whose
 from batchdrop_cli.cloud import Cloud, Where, find_cloud
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE, of_job
 from batchdrop_cli.file_commands import add_csv, tell_and_fetch, wait_and_tell
@@ -20,6 +22,9 @@ from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId, betwee
 from batchdrop_cli.prices import total
 from batchdrop_cli.say import count, note, say, say_as_is
 from batchdrop_cli.words import JOB_WORDS
+
+_CANCELLABLE = frozenset({JobState.PLANNING, JobState.RUNNING})
+Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 
 
 def list_jobs(
@@ -67,8 +72,10 @@ def wait(job: JobId = jobs.LATEST, /, *, where: Where = ANYWHERE) -> int:
     return wait_and_tell(cloud, job if is_coming else jobs.find(cloud, job).id)
 
 
-def cancel(job: JobId, /, *, where: Where = ANYWHERE) -> int:
+def cancel(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
     """Stop a job: what waits is not sent, what was sent is stopped, what was answered is published.
+
+    It says whose file it is and how far, and asks where that is not your own last drop.
 
     Example: batchdrop cancel latest
     """
@@ -76,11 +83,67 @@ def cancel(job: JobId, /, *, where: Where = ANYWHERE) -> int:
 
     cloud = find_cloud(where)
     found = jobs.find(cloud, job)
+    if found.state in _CANCELLABLE:
+        _describe_and_ask(cloud, found, yes=yes)
     try:
         ask_to_cancel(found.id, cloud.store, now=int(time.time()))
     except TooLate as error:
         raise Mistake(f"Job {found.id} is {error}: it is too late to cancel it.") from error
     say(f"Job {found.id} is being cancelled. See: {cloud.command(f'show {found.id}')}")
+    return OK
+
+
+def _describe_and_ask(cloud: Cloud, job: Job, *, yes: bool) -> None:
+    by = whose.dropper(cloud, job)
+    done = jobs.ended_requests(list(cloud.store.batches(job.id)))
+    note(f"Job {job.id}: s3://{cloud.bucket}/{job.key}")
+    note(f"  dropped {timestamp(job.dropped_at)} by {by or 'somebody who is not named'}")
+    note(
+        f"  {done.ended:,} of {count(done.total, 'request')} ended: their results are published, what was sent is paid"
+    )
+    if not yes and not whose.is_own_last(cloud, job, by):
+        _ask("Cancel it?", f"It is not your own last drop. To cancel it: {cloud.command(f'cancel {job.id} --yes')}")
+
+
+def _ask(question: str, otherwise: str) -> None:
+    """Ask on a terminal.
+
+    Raises:
+        Mistake: Nobody is there to be asked, or the answer was no.
+    """
+    if not sys.stdin.isatty():
+        raise Mistake(otherwise, code=WRONG_USE)
+    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise Mistake("Nothing was changed.")
+
+
+def forget(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
+    """Delete all that is kept of a finished job: its file, outputs, work files, rows, and the providers' copies.
+
+    Only the version of the file that the job read is deleted. It says what could not be reached, and then ends with 1.
+
+    Example: batchdrop forget 20261105T091412Z-7f3a9c2e51
+    """
+    from batchdrop_cli import forget as forgetting  # noqa: PLC0415 - brings the providers with it
+
+    cloud = find_cloud(where)
+    found = jobs.find(cloud, job)
+    retries = list(cloud.store.retries(found.id))
+    if not yes:
+        note(f"Job {found.id}: s3://{cloud.bucket}/{found.key}, with all its results.")
+        _ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")
+    left = forgetting.forget(cloud, found, forgetting.apis_of(cloud))
+    for each in left:
+        note(f"Not deleted: {each}")
+    if left:
+        raise Mistake(f"Job {found.id} is not wholly forgotten. Repeat the command when the reasons are gone.")
+    say(f"Job {found.id} is forgotten: its file, its results, its rows, and what the providers were asked to keep.")
+    for retry in retries:
+        note(f"Its retry {retry.id} holds copies of its lines: {cloud.command(f'forget {retry.id}')}")
+    note(
+        "What no command reaches: the table's backups keep its rows for 35 days; logs keep its id and its file's name, "
+        "but none of its lines; others may have copied its results."
+    )
     return OK
 
 

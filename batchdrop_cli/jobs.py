@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 from batchdrop.admit import in_turn
@@ -214,6 +215,20 @@ def groups(batches: Sequence[Batch]) -> list[Group]:
         )
         for _, members in sorted(found.items())
     ]
+
+
+class Progress(NamedTuple):
+    """Requests of a job, those counted once that are sent again."""
+
+    ended: int
+    total: int
+
+
+def ended_requests(batches: Sequence[Batch]) -> Progress:
+    """How many requests of a job have ended at the provider, of those that are known."""
+    counted = [(each.state, each.requests - each.moved) for each in groups(batches)]
+    ended = sum(requests for state, requests in counted if state in {BatchState.ENDED, BatchState.COLLECTED})
+    return Progress(ended=ended, total=sum(requests for _, requests in counted))
 
 
 def _rounds(batches: Iterable[Batch]) -> dict[int, int]:

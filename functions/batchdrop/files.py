@@ -254,6 +254,10 @@ class Files:
     def _piece(self, piece: Piece) -> Iterator[bytes]:
         return self.stream(piece.key, start=piece.start, end=piece.end)
 
+    def delete_version(self, key: str, version_id: str | None) -> None:
+        """Delete one version of an object; one that is gone already is fine."""
+        self._client.delete_object(Bucket=self.bucket, Key=key, **_version(version_id))
+
     def delete_all(self, prefix: str) -> bool:
         """Delete every version under a prefix. False when some are left."""
         with _meant(prefix):

@@ -188,9 +188,9 @@ def _take_failed(dropped: Dropped, services: Services) -> Job | None:
 def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | None:
     # Looked up by the version: an upload in parts bears the time at which it began, its event the one when it ended.
     bucket, version_id = services.files.bucket, dropped.version_id
-    found = services.store.job_of(files.version_digest(bucket, dropped.key, version_id))
-    if found is not None:
-        return found
+    digest = files.version_digest(bucket, dropped.key, version_id)
+    if services.store.is_known_version(digest):
+        return services.store.job_of(digest)  # none where it was forgotten
     stamp = datetime.fromtimestamp(dropped.time, UTC).strftime("%Y%m%dT%H%M%SZ")
     job = Job(
         job=files.job_id(bucket, dropped.key, version_id, stamp),

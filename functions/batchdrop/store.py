@@ -226,6 +226,10 @@ class Store:
         item = self._item(**version_key(version))
         return self.job(item["job"]) if item else None
 
+    def is_known_version(self, version: str) -> bool:
+        """Whether a version of an object, by its digest, became a job, which may be deleted since."""
+        return self._item(**version_key(version)) is not None
+
     def split(self, job: str, index: int) -> Split | None:
         return self._get(f"JOB#{job}", f"SPLIT#{index:05}", Split)
 
@@ -581,6 +585,18 @@ class Store:
             Transient: DynamoDB does not take all now: the next call deletes what is left.
         """
         keys = chain(self._keys(f"JOB#{job}", "SPLIT#"), self._keys(f"JOB#{job}", "BATCH#"))
+        for some in batched(keys, _MOST_WRITES, strict=False):
+            self._transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
+
+    def delete_job(self, job: Job) -> None:
+        """Delete all rows of a job that name more than ids; its own goes last.
+
+        Which version it was stays known until that row expires: a late event of the version makes no job.
+        """
+        self.forget_work(job.id)
+        keys = [*self._keys(f"JOB#{job.id}", "RETRY#"), key_item(*key_of(job))]
+        if job.retry_of is not None:
+            keys.insert(0, key_item(f"JOB#{job.retry_of}", f"RETRY#{job.id}"))
         for some in batched(keys, _MOST_WRITES, strict=False):
             self._transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
 

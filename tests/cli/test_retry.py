@@ -104,7 +104,7 @@ RETRY = "input/mine/reviews.retry-1.jsonl"
 
 def dropped(aws: "Aws", key: str) -> tuple[bytes, dict[str, str]]:
     found = aws.s3.get_object(Bucket=BUCKET, Key=key)
-    return found["Body"].read(), found["Metadata"]
+    return found["Body"].read(), {name: value for name, value in found["Metadata"].items() if name != "dropped-by"}
 
 
 def id_of(aws: "Aws", key: str) -> str:

@@ -1105,6 +1105,27 @@ MUTATIONS = (
         "test_a_file_that_asks_for_more_than_its_folders_ceiling_fails_before_it_is_paid",
     ),
     Mutation(
+        "a late event of a forgotten job makes no job of it",
+        "intake.py",
+        "if services.store.is_known_version(digest):",
+        "if services.store.job_of(digest) is not None:",
+        f"{_STEPS}test_forgetting.py::test_a_late_event_of_a_forgotten_job_makes_no_job_of_it",
+    ),
+    Mutation(
+        "a job's row stays until nothing that it names is left",
+        "batchdrop_cli/forget.py",
+        "if not left:",
+        "if True:",
+        "tests/cli/test_forget.py::test_what_a_provider_keeps_is_named_and_the_job_is_still_known",
+    ),
+    Mutation(
+        "another's job is cancelled only when asked twice",
+        "batchdrop_cli/job_commands.py",
+        "if not yes and not whose.is_own_last(cloud, job, by):",
+        "if False:",
+        "tests/cli/test_cancel.py::test_another_drop_than_ones_own_last_is_asked_about",
+    ),
+    Mutation(
         "text from elsewhere is escaped in tables",
         "batchdrop_cli/say.py",
         "[[escape(cell) for cell in row] for row in rows]",

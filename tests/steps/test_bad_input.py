@@ -633,9 +633,11 @@ def test_the_reason_of_a_rejected_file_quotes_nothing_of_its_lines(cloud: Cloud)
     out = cloud.run("input/x.jsonl", lines, **{"batchdrop-on-invalid": "reject"})
     assert (out.manifest.status, out.manifest.reason) == (
         "FAILED",
-        '7 lines are invalid, and on_invalid is "reject": line 2 (untranslatable), line 3 (unknown_model), line 4 '
-        "(unknown_provider), line 5 (unknown_endpoint), line 6 (invalid_json), …. What is wrong with each: batchdrop "
-        "validate FILE.",
+        (
+            '7 lines are invalid, and on_invalid is "reject": line 2 (untranslatable), line 3 (unknown_model), line 4 '
+            "(unknown_provider), line 5 (unknown_endpoint), line 6 (invalid_json), …. What is wrong with each: "
+            "batchdrop validate FILE."
+        ),
     )
     assert canary not in f"{cloud.table.items}{cloud.events()}"
 

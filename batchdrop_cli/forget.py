@@ -1,0 +1,94 @@
+"""All that is kept of a job, deleted; and said, what could not be reached."""
+
+from collections.abc import Iterator
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from batchdrop.errors import AccountRefused, BatchdropError, ConfigError
+from batchdrop.files import output_prefix, work_prefix
+from batchdrop.providers.api import Apis, ProviderBatch
+from batchdrop.providers.config import Providers, load_providers
+from batchdrop.providers.keys import Keys
+from batchdrop.records import Batch, Job
+from batchdrop.states import TERMINAL_JOBS
+from botocore.exceptions import ClientError
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.mistakes import Mistake
+
+
+def forget(cloud: Cloud, job: Job, providers: Apis) -> list[str]:
+    """Delete a job's file version, outputs, work files, rows and the providers' copies.
+
+    Its row goes last, and only when nothing that it names is left: `forget` can be repeated until then. Who is left
+    out of it: rows of ids alone, which keep a late event from becoming a job; they expire by themselves.
+
+    Returns:
+        What could not be reached, a sentence each.
+
+    Raises:
+        Mistake: The job is not over.
+    """
+    if job.state not in TERMINAL_JOBS:
+        cancel = cloud.command(f"cancel {job.id}")
+        raise Mistake(f"Job {job.id} is {job.state}: it can be forgotten when it is over. To stop it: {cancel}")
+    left = [*_delete_from_providers(cloud, job, providers), *_delete_objects(cloud, job)]
+    if not left:
+        cloud.store.delete_job(job)
+    return left
+
+
+def apis_of(cloud: Cloud) -> Apis:
+    """The providers as they are configured, with the keys that this user may read."""
+    try:
+        providers = load_providers(cloud.providers_file)
+    except (ConfigError, OSError):
+        providers = Providers({})
+    return Apis(providers, Keys(SecretsProvider(boto3_client=cloud.secrets)))
+
+
+def _delete_from_providers(cloud: Cloud, job: Job, providers: Apis) -> Iterator[str]:
+    for batch in cloud.store.readable_batches(job.id):
+        try:
+            _delete(batch, providers)
+        except AccountRefused as error:
+            yield f"{batch.provider} keeps {_copies(batch)}: {error}"
+        except BatchdropError as error:
+            yield f"{batch.provider} keeps {_copies(batch)}: it did not take the deletion ({type(error).__name__})"
+
+
+def _copies(batch: Batch) -> str:
+    return f"batch {batch.batch_id}" if batch.batch_id else f"the file {batch.input_file_id}"
+
+
+def _delete(batch: Batch, providers: Apis) -> None:
+    if batch.batch_id is not None:
+        providers[batch.provider].delete(
+            ProviderBatch(
+                id=batch.batch_id,
+                ended_as=batch.ended_as,
+                input_file_id=batch.input_file_id,
+                output_file_id=batch.output_file_id,
+                error_file_id=batch.error_file_id,
+            )
+        )
+    elif batch.input_file_id is not None:
+        providers[batch.provider].delete_upload(batch.input_file_id)
+
+
+def _delete_objects(cloud: Cloud, job: Job) -> Iterator[str]:
+    for prefix in (work_prefix(job.id), output_prefix(job), f"output/{job.id}/"):
+        try:
+            is_clean = cloud.files.delete_all(prefix)
+        except ClientError as error:
+            yield f"s3://{cloud.bucket}/{prefix}: {_code(error)}"
+            continue
+        if not is_clean:
+            yield f"s3://{cloud.bucket}/{prefix}: some of its versions could not be deleted"
+    try:
+        cloud.files.delete_version(job.key, job.version_id)
+    except ClientError as error:
+        yield f"s3://{cloud.bucket}/{job.key}, version {job.version_id}: {_code(error)}"
+
+
+def _code(error: ClientError) -> str:
+    return f"S3 answered {error.response.get('Error', {}).get('Code', 'an error')}"

@@ -1,0 +1,55 @@
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from batchdrop.records import Batch, Job
+from batchdrop.states import BatchState, JobState
+from batchdrop.writes import add_retry
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+
+def test_a_running_job_is_not_forgotten(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    job = a_job()
+    aws.store.add(job)
+    said = f"Job {job.id} is RUNNING: it can be forgotten when it is over. To stop it: batchdrop cancel {job.id}\n"
+    assert run("forget", job.id, "--yes") == (1, "", said)
+
+
+def test_forgetting_is_asked_about(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    aws.store.add(a_job(state=JobState.COMPLETED))
+    code, _, err = run("forget", "latest")
+    assert (code, err.splitlines()[-1].endswith("--yes")) == (2, True)
+
+
+def test_what_a_provider_keeps_is_named_and_the_job_is_still_known(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    kept = aws.drop("input/mine/reviews.jsonl", b"{}\n")["version_id"]
+    job = a_job(state=JobState.COMPLETED, version_id=kept)
+    aws.store.add(job)
+    aws.store.add(a_batch(state=BatchState.COLLECTED, provider="anthropic", batch_id="msgbatch_1"))
+    aws.drop(f"output/mine/reviews/{job.id}/results.jsonl", b"{}\n")
+    code, _, err = run("forget", job.id, "--yes")
+    assert (code, err.splitlines()) == (
+        1,
+        [
+            "Not deleted: anthropic keeps batch msgbatch_1: no key in the secret 'batchdrop/anthropic'",
+            f"Job {job.id} is not wholly forgotten. Repeat the command when the reasons are gone.",
+        ],
+    )
+    assert (aws.keys(), aws.store.job(job.id) is not None) == ([], True)
+
+
+def test_a_forgotten_job_is_unknown_and_its_retries_are_named(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job]
+) -> None:
+    job = a_job(state=JobState.COMPLETED)
+    retry = a_job(job=f"{job.id[:-1]}0", retry_of=job.id, state=JobState.COMPLETED)
+    aws.store.add(job)
+    aws.store.add(retry, also=[add_retry(retry, job.id, 4_000_000_000)])
+    code, out, err = run("forget", job.id, "--yes")
+    assert (code, out.startswith(f"Job {job.id} is forgotten")) == (0, True)
+    assert f"Its retry {retry.id} holds copies of its lines: batchdrop forget {retry.id}\n" in err
+    assert aws.store.job(job.id) is None
+    assert list(aws.store.retries(job.id)) == []
