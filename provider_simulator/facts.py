@@ -85,6 +85,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     fail_message: str | None = None
     fail_line: int | None = None
     lose: int = 0
+    forget: int = 0
     repeat: int = 0
     contradict: int = 0
     garble: int = 0

@@ -52,8 +52,8 @@ def produce(batch: Batch, folder: Path) -> Outcome:
     source = scan.mapped(folder / "input.jsonl")
     with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
         for rank, position in enumerate(order):
-            if cut - batch.shape.lose <= rank < cut:
-                tally.lost += 1
+            if cut - batch.shape.lose - batch.shape.forget <= rank < cut:
+                tally.lost += rank >= cut - batch.shape.lose
                 continue
             entry = index[position]
             end: End = "succeeded" if rank < cut else rest

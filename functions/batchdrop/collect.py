@@ -33,11 +33,15 @@ logger = Logger(child=True)
 
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 _UNREADABLE = Failure(code=ErrorCode.UNREADABLE_RESULT, message="The provider's result line cannot be read.")
+_WITHHELD = Failure(
+    code=ErrorCode.UNREADABLE_RESULT,
+    message="The provider counts more results than it gives, perhaps this line's: for three days it gave none.",
+)
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
-_MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider says it does not have
+_MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider does not have, or counts alone
 _LATE_SECONDS = 900  # what misses rows may still come: it is believed when nothing has changed for so long
-_COUNTED_SECONDS = 3_600  # the same, of rows that the provider counts and does not give: they are paid
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
+_COUNTED_SHARE = 4  # the same, of whole downloads for rows that the provider counts and does not give
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
@@ -72,7 +76,7 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         calls_refused(batch.provider, error, services)
         _later(batch, error, services)
     except _NotProven as error:
-        _later(batch, error, services, due_at=services.now() + _LATE_SECONDS, seen=error.seen, seen_at=error.seen_at)
+        _later(batch, error, services, due_at=services.now() + error.wait, **error.found)
     except Missing as error:
         _missing(batch, error, services)
     except (Refused, Transient) as error:
@@ -209,7 +213,7 @@ class _Copy:
         self._gone: dict[str, Missing] = {}
         self._streams = 0
         self.told: ProviderBatch | None = None
-        self.in_vain = self.is_final = False
+        self.in_vain = self.is_final = self._is_withheld = False
         self.cut_as: Kind | None = None
         self.blamed = 0
 
@@ -289,21 +293,30 @@ class _Copy:
     def _prove_loss(self) -> None:
         """Requests that are in no stream are lost only when the streams are proven whole.
 
-        They are when they are as long as the provider says, and hold as many rows as it counts; or when nothing has
-        changed for a quarter of an hour, and for an hour where it counts more rows than it gives.
+        They are when they are as long as the provider says, and hold as many rows as it counts; or, where it does not
+        count more than it gives, when nothing has changed for a quarter of an hour. What it counts is paid: that is
+        waited for as long as for a file that is gone, and then not sent again.
 
         Raises:
             Transient: Not proven yet.
         """
-        missing = self._count_missing()
-        rows, counted = self._batch.requests - missing, None if self.told is None else self.told.rows
-        if not missing or (counted is not None and 0 < counted <= rows and self._are_as_long_as_told()):
+        missing, counted = self._count_missing(), self._counted()
+        rows = self._batch.requests - missing + self._accounts.nonsense
+        if not missing or (0 < counted <= rows and self._are_as_long_as_told()):
             return
-        seen = f"{missing} missing of {counted} counted in {sum(self._bytes.values())} bytes"
-        now = self._services.now()
+        seen = f"{missing} missing of {counted or None} counted in {sum(self._bytes.values())} bytes"
+        now, age = self._services.now(), _ended_since(self._batch, self._services)
         since = self._batch.seen_at if self._batch.seen == seen else now
-        if now - since < (_COUNTED_SECONDS if counted is not None and counted > rows else _LATE_SECONDS):
-            raise _NotProven(seen, since)
+        self._is_withheld = counted > rows
+        left = _MISSING_SECONDS - age if self._is_withheld else _LATE_SECONDS - (now - since)
+        if left > 0:
+            share = age // _COUNTED_SHARE if self._is_withheld else 0
+            wait = min(left, max(_LATE_SECONDS, share))
+            raise _NotProven(wait, seen=seen, seen_at=since, counted=counted)
+
+    def _counted(self) -> int:
+        """How many results the provider last said to have; 0 where it never did."""
+        return (self.told and self.told.rows) or self._batch.counted
 
     def _are_as_long_as_told(self) -> bool:
         return bool(self._bytes) and all(self._length(name) == size for name, size in self._bytes.items())
@@ -329,21 +342,22 @@ class _Copy:
             self._copy(lines)
 
     def _name_the_unreadable(self) -> None:
-        """What may be a paid answer in what nobody can read, or in a file that is gone, is not paid for again."""
-        if not self._accounts.nonsense and not self._gone:
+        """What may be a paid answer, in what nobody can read or that never came, is not paid for again."""
+        if not self._accounts.nonsense and not self._gone and not self._is_withheld:
             return
+        error = _UNREADABLE if self._accounts.nonsense or self._gone else _WITHHELD
         line = anthropic.refused_line if self._accounts.is_anthropic else openai.refused_line
         unanswered = [at for at, found in enumerate(self.collected.found) if found == Found.NOTHING]
         if unanswered:
-            self._copy(line(self._accounts.custom_id(at), _UNREADABLE) for at in unanswered)
+            self._copy(line(self._accounts.custom_id(at), error) for at in unanswered)
 
 
 class _NotProven(Transient):
     """Lines are missing in a download that may be incomplete: read it again in a while."""
 
-    def __init__(self, seen: str, seen_at: int) -> None:
-        super().__init__(seen)
-        self.seen, self.seen_at = seen, seen_at
+    def __init__(self, wait: int, **found: Any) -> None:
+        super().__init__(found["seen"])
+        self.wait, self.found = wait, found
 
 
 _PUT_OFF: dict[type[Exception], str] = {  # the first that fits

@@ -244,6 +244,7 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
             output_file_id=found.output_file_id,
             error_file_id=found.error_file_id,
             failure_code=found.failures[0].code if found.failures else None,
+            counted=found.rows or 0,
             due_at=now + services.settings.lease_seconds,
         )
     except NotMyTurn:

@@ -117,7 +117,7 @@ LOST = Scenario(
     name="lost",
     files=(_lines(6),),
     splits=1,
-    first={name: {"lose": 1, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
+    first={name: {"forget": 1, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
     varies=True,
     charged={OPENAI: 3, ANTHROPIC: 3},
 )

@@ -154,6 +154,16 @@ def test_lost_lines_are_in_neither_file_and_counted_as_done(
     assert simulator.charges()["openai"]["requests"] == 8
 
 
+def test_forgotten_lines_are_in_neither_file_and_not_counted(
+    openai: OpenAI, simulator: Simulator, start: Start, read: Read, chat: Line
+) -> None:
+    simulator.shape(forget=2)
+    batch = openai.batches.retrieve(start([chat(number) for number in range(10)]).id)
+    assert (len(read(batch.output_file_id)), batch.error_file_id) == (8, None)
+    assert batch.request_counts is not None
+    assert batch.request_counts.completed == 8
+
+
 def test_lost_messages_are_not_in_the_results(anthropic: Anthropic, simulator: Simulator, message: Line) -> None:
     simulator.shape(lose=1)
     requests: Any = [message(number) for number in range(3)]

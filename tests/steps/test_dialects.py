@@ -176,7 +176,7 @@ def test_a_count_of_tokens_that_cannot_be_stops_nothing(tokens: int, cloud: Clou
         pytest.param({"no_newline": True, "expire_fraction": 0.5, "times": 2}, id="no newline at the end of two files"),
         pytest.param({"repeat": 2}, id="rows twice"),
         pytest.param({"strangers": 3}, id="rows of strangers"),
-        pytest.param({"lose": 2, "times": 2}, id="fewer rows than the counts say"),
+        pytest.param({"forget": 2, "times": 2}, id="fewer rows than requests"),
     ],
 )
 def test_answers_are_read_as_they_were_meant(shape: dict[str, Any], cloud: Cloud) -> None:
@@ -204,8 +204,18 @@ def test_raw_utf8_comes_back_raw(cloud: Cloud) -> None:
     assert cloud.read(out.manifest.files.results[0].key).count(STRANGE_TEXT.encode()) == 2
 
 
-def test_a_cancelled_batch_with_counts_and_no_rows_is_sent_again(cloud: Cloud) -> None:
+def test_a_cancelled_batch_with_counts_and_no_rows_is_not_paid_again(cloud: Cloud) -> None:
     cloud.simulator.shape(provider="openai", cancel_fraction=0.5, files="none", times=1)
+    job = cloud.drop("input/x.jsonl", jsonl([chat(str(number)) for number in range(4)]))
+    cloud.settle(tick=3_600)
+    assert job is not None
+    assert [each["error"]["code"] for each in cloud.outcome(job).results] == ["unreadable_result"] * 4
+    assert cloud.simulator.charges()["openai"]["batches"] == 1
+
+
+def test_a_cancelled_batch_with_no_counts_and_no_rows_is_sent_again(cloud: Cloud) -> None:
+    cloud.simulator.shape(provider="openai", cancel_fraction=0.5, files="none", times=1)
+    always(cloud, "rewritten", ("retrieve", "list"), provider="openai", without=["request_counts"])
     lines = [chat(str(number)) for number in range(4)]
     out = cloud.run("input/x.jsonl", lines)
     assert answers(out) == [wanted(line) for line in lines]

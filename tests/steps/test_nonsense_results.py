@@ -69,10 +69,10 @@ class NoLength:
 
 def test_what_came_is_kept_where_the_provider_does_not_describe_its_files() -> None:
     with new_cloud(wrap=NoLength) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
-        cloud.simulator.shape(provider="openai", lose=1, times=1)
+        cloud.simulator.shape(provider="openai", forget=1, times=1)
         lines = [chat(str(number)) for number in range(5)]
         job = cloud.drop("input/x.jsonl", jsonl(lines))
-        cloud.settle(tick=300)  # what is counted and not given is waited for an hour
+        cloud.settle(tick=300)
         assert job is not None
         assert [got(result) for result in cloud.outcome(job).results] == [wanted(each) for each in lines]
         assert cloud.simulator.charges()["openai"]["bodies_charged_more_than_once"] == 0

@@ -1,14 +1,16 @@
 """What was answered is paid: it is found however late, wherever and however it stands, and is never asked for twice."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from batchdrop.providers.api import BatchApi, ProviderBatch
+from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted
 
+DAY = 86_400
 LINES = [chat(f"question {number}", number) for number in range(8)]
 REFUSED = {"match": "question 7", "status": 400}
 
@@ -40,8 +42,11 @@ def test_a_wrong_file_id_is_asked_for_again(cloud: Cloud) -> None:
     assert cloud.simulator.charges()["openai"]["files"] == 0
 
 
-class Uncounted:
-    """The provider's client, whose batches tell no counts."""
+class Late:
+    """The provider's client, whose ended batches name no output file until then."""
+
+    until: ClassVar[float] = 0
+    clock: ClassVar[Callable[[], float]] = float
 
     def __init__(self, api: BatchApi) -> None:
         self._api = api
@@ -50,20 +55,65 @@ class Uncounted:
         return getattr(self._api, name)
 
     def retrieve(self, batch_id: str) -> ProviderBatch:
-        return msgspec.structs.replace(self._api.retrieve(batch_id), rows=None)
+        return self._shown(self._api.retrieve(batch_id))
+
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        return [self._shown(each) for each in self._api.page(after)]
+
+    def _shown(self, batch: ProviderBatch) -> ProviderBatch:
+        is_late = batch.ended_as is not None and Late.clock() < Late.until
+        return msgspec.structs.replace(batch, output_file_id=None) if is_late else batch
 
 
-@pytest.mark.parametrize(("counted", "seconds"), [(True, 3_600), (False, 900)])
-def test_rows_that_are_missing_are_sent_again_only_after_a_while(counted: bool, seconds: int) -> None:  # noqa: FBT001 - a table
-    wrap: Any = (lambda api: api) if counted else Uncounted
+@pytest.mark.parametrize("hours", [3, 60])
+def test_answers_that_are_counted_and_come_hours_late_are_not_paid_again(hours: int) -> None:
+    with new_cloud(wrap=Late) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
+        Late.clock, Late.until = cloud.clock, cloud.clock.now + hours * 3_600
+        assert [got(result) for result in settle(cloud, rounds=300, tick=3_600)] == [wanted(each) for each in LINES]
+
+
+class Uncounted(Late):
+    """The provider's client, whose batches tell no counts."""
+
+    def _shown(self, batch: ProviderBatch) -> ProviderBatch:
+        return msgspec.structs.replace(batch, rows=None)
+
+
+class CountedOnce(Uncounted):
+    """The provider's client, which counts a batch's answers once, and does not know it afterwards."""
+
+    def retrieve(self, batch_id: str) -> ProviderBatch:
+        found = self._api.retrieve(batch_id)
+        if found.ended_as is not None and CountedOnce.clock() >= CountedOnce.until:
+            raise Missing("404")
+        CountedOnce.until = CountedOnce.clock() if found.ended_as is not None else CountedOnce.until
+        return found
+
+
+@pytest.mark.parametrize("wrap", [lambda api: api, CountedOnce])
+def test_answers_that_are_counted_and_never_come_are_not_paid_again(wrap: Any) -> None:
     with new_cloud(wrap=wrap) as cloud:
-        cloud.simulator.shape(provider="openai", lose=1, times=1)
+        CountedOnce.clock, CountedOnce.until = cloud.clock, float("inf")
+        cloud.simulator.shape(provider="openai", lose=2, times=1)
+        began = cloud.clock.now
+        results = settle(cloud, rounds=300, tick=3_600)
+        assert 3 * DAY <= cloud.clock.now - began < 3 * DAY + 6 * 3_600
+        failed = [each["error"] for each in results if each["error"]]
+        assert [(each["code"], each["retryable"]) for each in failed] == [("unreadable_result", False)] * 2
+        assert failed[0]["message"].startswith("The provider counts more results than it gives")
+
+
+@pytest.mark.parametrize("wrap", [lambda api: api, Uncounted], ids=["fewer counted", "none counted"])
+def test_rows_that_are_missing_and_not_counted_are_sent_again_after_a_quarter_of_an_hour(wrap: Any) -> None:
+    with new_cloud(wrap=wrap) as cloud:
+        cloud.simulator.shape(provider="openai", forget=1, times=1)
         job = cloud.drop("input/x.jsonl", jsonl(LINES))
         began = cloud.clock.now
         while cloud.simulator.charges()["openai"]["batches"] < 2:
             cloud.deliver_all()
             cloud.tick(150)
-        assert seconds < cloud.clock.now - began < seconds + 1_500
+        assert (cloud.clock.now - began > 900) is (wrap is Uncounted)
+        assert cloud.clock.now - began < 2_400
         cloud.settle(tick=300)
         assert job is not None
         assert [got(result) for result in cloud.outcome(job).results] == [wanted(each) for each in LINES]

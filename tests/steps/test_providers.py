@@ -63,9 +63,9 @@ def test_a_batch_that_failed_as_a_whole_gives_its_reason_to_each_line(cloud: Clo
 
 
 def test_lines_in_neither_file_are_lost_and_say_so(cloud: Cloud) -> None:
-    cloud.simulator.shape(provider="openai", lose=2)
+    cloud.simulator.shape(provider="openai", forget=2)
     job = cloud.drop("input/x.jsonl", jsonl([chat(str(number)) for number in range(6)]), **ONCE)
-    cloud.settle(tick=300)  # what is counted and not given is waited for an hour
+    cloud.settle(tick=300)
     assert job is not None
     results = cloud.outcome(job).results
     assert sorted(codes(results), key=str) == [None, None, None, None, "request_lost", "request_lost"]

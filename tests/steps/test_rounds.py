@@ -66,11 +66,11 @@ def test_a_line_is_sent_three_times_at_most(cloud: Cloud, line: Any, provider: s
 
 
 def test_a_lost_line_is_sent_again(cloud: Cloud) -> None:
-    cloud.simulator.shape(provider="openai", lose=2, times=1)
-    cloud.simulator.shape(provider="anthropic", lose=1, times=1)
+    cloud.simulator.shape(provider="openai", forget=2, times=1)
+    cloud.simulator.shape(provider="anthropic", forget=1, times=1)
     lines = mixed(12)
     job = cloud.drop("input/x.jsonl", jsonl(lines))
-    cloud.settle(tick=300)  # what is counted and not given is waited for an hour
+    cloud.settle(tick=300)
     assert job is not None
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(each) for each in lines]
 
