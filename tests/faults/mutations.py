@@ -527,9 +527,9 @@ MUTATIONS = (
     Mutation(
         "a line is lost only with proof",
         "collect.py",
-        "            raise _NotProven(seen, since)",
+        "            raise _NotProven(wait, seen=seen, seen_at=since, counted=counted)",
         "            return",
-        f"{_PAID}test_rows_that_are_missing_are_sent_again_only_after_a_while",
+        f"{_PAID}test_rows_that_are_missing_and_not_counted_are_sent_again_after_a_quarter_of_an_hour",
     ),
     Mutation(
         "only what was not answered is sent again",
