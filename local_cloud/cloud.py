@@ -72,15 +72,18 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         folder.write_providers(_providers(saved))
         _give_keys(saved, on_step)
         saved = _deploy(folder, saved, on_step)
-        saved = _start_ticker(folder, saved)
+        saved = _start_ticker(folder, saved, on_step)
         return _as_cloud(folder, saved)
 
 
 def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
-    """End what `up` started, and nothing else; say whether anything ran.
+    """End what `up` started with all that it started, and nothing else; say whether anything ran.
 
     The folder keeps everything but the providers' keys: the simulator's is made again by `up`, real ones are forgotten
     unless they are to be kept.
+
+    Raises:
+        LocalCloudError: Some process could not be ended.
     """
     folder = Folder(state_dir)
     if not folder.path.is_dir():
@@ -90,9 +93,13 @@ def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
         if saved is None:
             return False
         ran = any(processes.is_running(process) for process in saved.processes.values())
-        _stop(folder, saved)
+        left = [pid for name in ENDING if name in saved.processes for pid in processes.stop(saved.processes[name])]
+        folder.write(replace(saved, processes={}))
         if not keeps_keys:
             folder.secrets.unlink(missing_ok=True)
+        if left:
+            numbers = ", ".join(map(str, left))
+            raise LocalCloudError(f"These processes could not be ended: {numbers}. End them with kill -9.")
         return ran
 
 
@@ -130,6 +137,8 @@ def _start(folder: Folder, saved: Saved, on_step: Say) -> Saved:
         on_step("Starting the provider simulator")
         saved = _with_process(folder, saved, "simulator", simulator.start(folder, saved))
     if not _runs(saved, "emulator"):
+        if "emulator" in saved.processes:
+            processes.stop(saved.processes["emulator"])  # it was killed: its workers may run on
         on_step("Starting AWS on this machine")
         saved = _with_process(folder, saved, "emulator", emulator.start(folder, saved))
     return saved
@@ -151,13 +160,15 @@ def _deploy(folder: Folder, saved: Saved, on_step: Say) -> Saved:
     return saved
 
 
-def _start_ticker(folder: Folder, saved: Saved) -> Saved:
+def _start_ticker(folder: Folder, saved: Saved, on_step: Say) -> Saved:
     if _runs(saved, "ticker"):
         return saved
+    on_step("Loading the functions")
     deployment.warm(saved)
     outputs = saved.outputs
     command = [sys.executable, "-P", "-m", "local_cloud.ticker"]
     command += ["--seconds", str(deployment.TIMES["tick_seconds"])]
+    command += ["--table", outputs["Table"], "--at-once", str(emulator.CONCURRENCY)]
     command += ["--poll", outputs["PollFunction"], "--sweep", outputs["SweepFunction"]]
     for provider in outputs["Providers"].split(","):
         command += ["--provider", provider]

@@ -9,14 +9,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from local_cloud import emulator
 from local_cloud.aws import client
 from local_cloud.environment import of_deployment
 from local_cloud.errors import LocalCloudError
 from local_cloud.state import HOST, REGION, STACK_NAME, Folder, Saved
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
 
 ROOT = Path(__file__).resolve().parent.parent
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
@@ -24,9 +32,8 @@ DEPLOY_SECONDS = 300.0
 BOOTSTRAP_STACK = "CDKToolkit"
 # Short, so that what a stopped emulator left behind is taken up again soon. A lease is longer than a function may run.
 TIMES = {"tick_seconds": 2, "function_seconds": 60, "lease_seconds": 70}
-# A worker loads an SDK for a second or two: more of them than processors make the first file slower, not faster.
-CONCURRENCY = min(max(os.process_cpu_count() or 2, 2), 8)  # 2 is the least that SQS takes
-WAITING = {f"handlers.{step}.handler" for step in ("intake", "plan", "submit", "collect", "assemble", "publish")}
+LOOK_EVERY_SECONDS = 0.2
+LOAD_SECONDS = 300  # of all workers, on a machine with much else to do
 LOAD = {"local_cloud": "load"}  # understood by the emulator's process
 SOURCES = ("app.py", "cdk.json", "requirements.txt", "functions", "infra")
 
@@ -36,7 +43,7 @@ def context(folder: Folder) -> dict[str, str]:
         "stack_name": STACK_NAME,
         "arch": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
         "providers_file": folder.providers,
-        "max_concurrency": CONCURRENCY,
+        "max_concurrency": emulator.CONCURRENCY,
         **TIMES,
     }
     return {name: str(value) for name, value in values.items()}
@@ -94,14 +101,30 @@ def stack_outputs(saved: Saved, stack: str = STACK_NAME) -> dict[str, str] | Non
 
 
 def warm(saved: Saved) -> None:
-    """Let the functions that wait for messages be loaded, so that the first file need not wait for it."""
-    functions = client("lambda", saved)
-    for page in functions.get_paginator("list_functions").paginate():
-        for function in page["Functions"]:
-            if function["Handler"] in WAITING and function["FunctionName"].startswith(STACK_NAME):
-                functions.invoke(
-                    FunctionName=function["FunctionName"], InvocationType="Event", Payload=json.dumps(LOAD)
-                )
+    """Load a worker of every function, and one of poll for each provider that it may ask at once; wait for them."""
+    functions = client("lambda", saved, read_timeout=LOAD_SECONDS)
+    pages = functions.get_paginator("list_functions").paginate()
+    found = [each for page in pages for each in page["Functions"] if each["Handler"].startswith("handlers.")]
+    names = [each["FunctionName"] for each in found if each["FunctionName"].startswith(STACK_NAME)]
+    providers = len(saved.outputs["Providers"].split(","))
+    names += [saved.outputs["PollFunction"]] * (min(providers, emulator.CONCURRENCY) - 1)
+    with ThreadPoolExecutor(len(names)) as pool:  # at once, so that no two of them are given the same worker
+        failed = [error for error in pool.map(partial(_load, functions), names) if error]
+    if failed:
+        raise LocalCloudError(f"A function cannot be loaded: {failed[0][:300]}")
+
+
+def _load(functions: "LambdaClient", name: str) -> str:
+    """Load a worker, or wait for those at work: the rules of poll and sweep have invoked them. Its error, if any."""
+    deadline = time.monotonic() + LOAD_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            answer = functions.invoke(FunctionName=name, Payload=json.dumps(LOAD))
+        except functions.exceptions.TooManyRequestsException:
+            time.sleep(LOOK_EVERY_SECONDS)
+        else:
+            return answer["Payload"].read().decode() if "FunctionError" in answer else ""
+    return f"{name} was busy for {LOAD_SECONDS} s"
 
 
 def _cdk(folder: Folder, saved: Saved, arguments: list[str], *, directory: Path) -> None:

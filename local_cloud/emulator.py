@@ -1,5 +1,6 @@
 """AWS on this machine: the emulator, in a virtual environment, an environment and folders of its own."""
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".emulator" / "bin" / "python"
 PROGRAM = ROOT / "local_cloud" / "emulator_process.py"
 START_SECONDS = 60.0
+# A worker loads an SDK for a second or two: more of them than processors make the first file slower, not faster.
+CONCURRENCY = min(max(os.process_cpu_count() or 2, 2), 8)  # of a function; 2 is the least that SQS takes
 LOOK_EVERY_SECONDS = 0.05
 
 
@@ -30,7 +33,7 @@ def start(folder: Folder, saved: Saved) -> Process:
     shutil.rmtree(folder.tmp, ignore_errors=True)
     folder.make()
     process = processes.start(
-        [str(PYTHON), "-P", str(PROGRAM), str(folder.function_logs), str(folder.code)],
+        [str(PYTHON), "-P", str(PROGRAM), str(folder.function_logs), str(folder.code), str(CONCURRENCY)],
         environment=_environment(folder, saved),
         log=folder.logs / "emulator.log",
     )

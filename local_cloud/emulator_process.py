@@ -1,4 +1,4 @@
-"""The emulator's process: ministack, with eleven things that it does not do by itself.
+"""The emulator's process: ministack, with twelve things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
@@ -8,6 +8,8 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 - ministack keeps a log stream for every invocation, in memory. Here a function's log is a file.
 - ministack unpacks the code for every worker, for seconds on its own thread. Here it is unpacked once.
 - A worker is loaded when it is first needed. Here an event of ours loads it before, and no handler sees it.
+- ministack starts as many workers as are asked for at once, and ends those that are idle. Here no more of them are
+  loaded at once than there are processors, a function has no more than it may run at once, and they stay.
 - Told to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
 - ministack gives the whole of an object's version, whatever range was asked for. Here it is cut.
@@ -19,6 +21,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 # ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
 
 import asyncio
+import errno
 import hashlib
 import json
 import mmap
@@ -46,6 +49,7 @@ from local_cloud.guard import Guard
 SAVE_EVERY_SECONDS = 0.25
 FINISH_SECONDS = 5.0
 JOURNAL_BYTES = 4_000_000  # above this the table is saved whole, and the journal begins anew
+LOG_BYTES = 10_000_000
 READING = {"GET", "HEAD", "OPTIONS"}
 NOT_SAVED = {"cloudwatch", "cloudwatch_logs"}  # grow with every invocation, and nothing reads them
 NOT_CONFIGURING = (
@@ -55,6 +59,7 @@ NOT_CONFIGURING = (
 ROWS = "dynamodb"
 HTTP_OK, HTTP_PART, HTTP_NO_SUCH_RANGE = 200, 206, 416
 SINGLE_MESSAGE = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage"}
+WORKER_SECONDS = 86_400  # in which an idle worker stays: to load one again takes seconds
 LOAD = {"local_cloud": "load"}
 
 Table = dict[str, Any]
@@ -70,9 +75,13 @@ class Journal:
         self._file.truncate(path.read_bytes().rfind(b"\n") + 1)  # a line that a kill cut: its write was never answered
 
     def write(self, table: Table, pk: str, sk: str, item: object) -> None:
+        """Raises: OSError, when the disk is full: nothing is left of the line, and the write is not answered."""
         line = json.dumps([table["TableArn"], pk, sk, item]).encode() + b"\n"
         with self._lock:
-            self._file.write(line)
+            before = self._path.stat().st_size
+            if self._file.write(line) != len(line):
+                self._file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     def replay(self, tables: list[Table], put: Callable[..., object], remove: Callable[..., object]) -> None:
         by_arn = {table["TableArn"]: table for table in tables}
@@ -121,15 +130,17 @@ class Saver:
         while not self._stopped.wait(SAVE_EVERY_SECONDS):
             try:
                 self.save_what_changed()
-            except RuntimeError:  # a dictionary changed while it was copied
+            except (RuntimeError, OSError):  # a dictionary changed while it was copied, or the disk is full
                 self._changed.set()
 
     def finish(self) -> None:
         """Save everything once, and end."""
         self._stopped.set()
         self._thread.join()  # two writers would share a temporary file
-        self.save_all()
-        os._exit(0)
+        try:
+            self.save_all()
+        finally:
+            os._exit(0)
 
     def save_what_changed(self) -> None:
         if self._changed.is_set():
@@ -302,14 +313,17 @@ def authorize_batches_of_messages(iam_actions: ModuleType) -> None:
 
 
 def log_to_files(lambda_svc: ModuleType, directory: Path) -> None:
-    """A file for each function, named as its log lines' service is: by its step."""
+    """A file for each function, named as its log lines' service is: by its step. One older file is kept of each."""
 
     def emit(func: dict[str, Any], _request_id: str, log_text: str, *_more: object, **_named: object) -> None:
         if not log_text:
             return
         config = func.get("config") or func
         name = config.get("Handler", "").split(".")[-2] or config["FunctionName"]
-        with (directory / f"{name}.log").open("a") as file:
+        path = directory / f"{name}.log"
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(directory / f"{name}.log.1")
+        with path.open("a") as file:
             file.write(log_text.rstrip("\n") + "\n")
 
     lambda_svc._emit_lambda_logs = emit  # type: ignore[attr-defined]
@@ -342,6 +356,19 @@ def unpack_once(lambda_runtime: ModuleType, directory: Path) -> None:
     UnpackedOnce.directory = directory
     names = {name: getattr(zipfile, name) for name in ("BadZipFile", "LargeZipFile")}
     lambda_runtime.zipfile = SimpleNamespace(ZipFile=UnpackedOnce, **names)  # type: ignore[attr-defined]
+
+
+def bound_workers(lambda_runtime: ModuleType, *, processors: int, at_most: int) -> None:
+    """Load as many workers at once as there are processors: more of them would all be late, and none ever ready."""
+    spawn, loading = lambda_runtime.Worker._spawn, threading.BoundedSemaphore(processors)
+
+    def spawn_in_turn(worker: Any) -> None:  # noqa: ANN401 - ministack's
+        with loading:
+            spawn(worker)
+
+    lambda_runtime.Worker._spawn = spawn_in_turn
+    lambda_runtime._LOCAL_MAX_WORKERS = at_most  # type: ignore[attr-defined]
+    lambda_runtime._LOCAL_WORKER_TTL = WORKER_SECONDS  # type: ignore[attr-defined]
 
 
 def load_when_told(lambda_runtime: ModuleType) -> None:
@@ -383,7 +410,8 @@ async def end_gently(lambda_svc: ModuleType, saver: Saver) -> None:
 
 
 def main() -> None:
-    state, code, logs = Path(os.environ["STATE_DIR"]), Path(sys.argv.pop()), Path(sys.argv.pop())
+    state, logs, code, at_most = Path(os.environ["STATE_DIR"]), Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    del sys.argv[1:]
     app = import_module("ministack.app")
     dynamodb, sqs, lambda_svc = (import_module(f"ministack.services.{name}") for name in (ROWS, "sqs", "lambda_svc"))
     journal = Journal(state / "rows.journal")
@@ -398,6 +426,7 @@ def main() -> None:
     log_to_files(lambda_svc, logs)
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
+    bound_workers(lambda_runtime, processors=os.process_cpu_count() or 1, at_most=at_most)
     load_when_told(lambda_runtime)
     answer, enforces_grants = guard(app, os.environ), bool(os.environ.get("AUTH"))
 

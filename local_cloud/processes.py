@@ -4,15 +4,21 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from local_cloud.state import Process
 
 PROC = Path("/proc")
 STOP_SECONDS = 15.0  # the emulator writes its state when it is told to stop
+GROUP_STOP_SECONDS = 2.0  # what a program has started has nothing to save
 LOOK_EVERY_SECONDS = 0.02
-START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the name in brackets (proc(5): field 22)
+STATE_FIELD, GROUP_FIELD, START_TIME_FIELD = (
+    0,
+    2,
+    19,
+)  # of /proc/PID/stat, counted after the name in brackets (proc(5): fields 3, 5, 22)
 
 
 def start(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Process:
@@ -37,15 +43,48 @@ def is_running(process: Process) -> bool:
     return _identity(process.pid) == process.identity
 
 
-def stop(process: Process) -> None:
-    """End the program, gently first. Nothing happens if it has ended already."""
-    for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-        if not is_running(process):
-            return
-        os.kill(process.pid, number)
-        deadline = time.monotonic() + seconds
-        while is_running(process) and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_SECONDS)
+def stop(process: Process) -> list[int]:
+    """End the program, gently first, then all that it has started, also where it has ended already.
+
+    Returns the numbers of those that could not be ended.
+    """
+    if _identity(process.pid) not in {process.identity, None}:
+        return []  # another program has the number: all that was ours is gone
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if is_running(process):
+            os.kill(process.pid, number)
+            _wait_while(lambda: is_running(process), STOP_SECONDS)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if _members(process.pid):
+            with suppress(ProcessLookupError):  # they ended meanwhile
+                os.killpg(process.pid, number)
+            _wait_while(lambda: bool(_members(process.pid)), GROUP_STOP_SECONDS)
+    return _members(process.pid)
+
+
+def _wait_while(is_so: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while is_so() and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _members(group: int) -> list[int]:
+    """The programs of a process group that run; those that ended with nobody asking do not."""
+    return _members_from_proc(group) if PROC.is_dir() else _members_from_ps(group)
+
+
+def _members_from_proc(group: int) -> list[int]:
+    found = ((int(path.name), _stat(int(path.name))) for path in PROC.iterdir() if path.name.isdigit())
+    return [
+        pid for pid, fields in found if fields and fields[GROUP_FIELD] == str(group) and fields[STATE_FIELD] not in "ZX"
+    ]
+
+
+def _members_from_ps(group: int) -> list[int]:
+    command = ["/bin/ps", "-A", "-o", "pid=,pgid=,stat="]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - fixed words
+    found = (line.split() for line in done.stdout.splitlines())
+    return [int(pid) for pid, of_group, state in found if of_group == str(group) and not state.startswith("Z")]
 
 
 def _identity(pid: int) -> str | None:
@@ -69,11 +108,15 @@ def _look(pid: int) -> tuple[str, str | None]:
 
 
 def _from_proc(pid: int) -> tuple[str, str | None]:
+    fields = _stat(pid)
+    return (fields[STATE_FIELD], fields[START_TIME_FIELD]) if fields else ("", None)
+
+
+def _stat(pid: int) -> list[str]:
     try:
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()
+        return (PROC / str(pid) / "stat").read_text().rpartition(") ")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return "", None
-    return fields[0], fields[START_TIME_FIELD]
+        return []
 
 
 def _from_ps(pid: int) -> tuple[str, str | None]:

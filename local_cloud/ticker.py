@@ -1,6 +1,7 @@
 """`python -m local_cloud.ticker`: what EventBridge's schedules do on AWS, but every two seconds.
 
-EventBridge's shortest schedule is a minute. A run that is still going is waited for: runs of one target never overlap.
+EventBridge's shortest schedule is a minute, and that is enough while nothing is in flight. A run that is still going is
+waited for: runs of one target never overlap.
 """
 
 import argparse
@@ -8,16 +9,22 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cloud.aws import client
 from local_cloud.state import Access
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+
 INVOKE_SECONDS = 90  # longer than a function may take
+INDEX = "due"  # the table's index of what is not over
 logger = logging.getLogger("ticker")
 
 
@@ -35,51 +42,67 @@ class Target:
     payload: dict[str, str]
 
 
-def tick(target: Target, *, cloud: Access, seconds: float, stop: threading.Event) -> None:
-    """Invoke a function again and again until told to stop. Nothing that goes wrong ends it."""
-    functions = client("lambda", cloud, read_timeout=INVOKE_SECONDS)
-    trouble = ""
-    while not stop.is_set():
-        began = time.monotonic()
+class Ticker:
+    """Invokes the targets for as long as something is in flight, so many at once; nothing that goes wrong ends it.
+
+    Args:
+        table: The deployment's table.
+        at_once: How many runs there are at once; a run more waits for its turn.
+    """
+
+    def __init__(self, targets: Sequence[Target], *, cloud: Access, table: str, at_once: int) -> None:
+        self._targets, self._table = targets, table
+        self._functions: LambdaClient = client("lambda", cloud, read_timeout=INVOKE_SECONDS)
+        self._rows: DynamoDBClient = client("dynamodb", cloud)
+        self._pool = ThreadPoolExecutor(at_once)
+        self._running: set[int] = set()
+        self._trouble: dict[int, str] = {}
+
+    def run(self, *, seconds: float, stop: threading.Event) -> None:
+        """Look every so many seconds, until told to stop."""
+        while not stop.is_set():
+            if self._is_in_flight():
+                for number in set(range(len(self._targets))) - self._running:
+                    self._running.add(number)
+                    self._pool.submit(self._invoke, number)
+            stop.wait(seconds)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _is_in_flight(self) -> bool:
+        """Whether some row has something to come, be it in a day."""
         try:
-            answer = functions.invoke(FunctionName=target.function, Payload=json.dumps(target.payload))
+            found = self._rows.scan(TableName=self._table, IndexName=INDEX, Limit=1)
+        except (BotoCoreError, ClientError):
+            return False
+        return bool(found["Items"])
+
+    def _invoke(self, number: int) -> None:
+        target = self._targets[number]
+        try:
+            answer = self._functions.invoke(FunctionName=target.function, Payload=json.dumps(target.payload))
             now = answer["Payload"].read().decode() if "FunctionError" in answer else ""
         except (BotoCoreError, ClientError) as error:
             now = str(error)
-        if now and now != trouble:
+        if now and now != self._trouble.get(number):
             logger.warning("%s %s: %s", target.function, target.payload, now)
-        trouble = now
-        stop.wait(max(0.0, seconds - (time.monotonic() - began)))
-
-
-def run(targets: Sequence[Target], *, cloud: Access, seconds: float, stop: threading.Event) -> None:
-    """Tick for all targets, each in a thread of its own."""
-    threads = [
-        threading.Thread(
-            target=tick,
-            args=(target,),
-            kwargs={"cloud": cloud, "seconds": seconds, "stop": stop},
-            daemon=True,
-        )
-        for target in targets
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+        self._trouble[number] = now
+        self._running.discard(number)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="local_cloud.ticker", description=__doc__)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--table", required=True)
+    parser.add_argument("--at-once", type=int, required=True)
     parser.add_argument("--poll", required=True, help="name of the poll function")
     parser.add_argument("--provider", action="append", default=[], help="polled; may be repeated")
     parser.add_argument("--sweep", required=True, help="name of the sweep function")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s")
-    targets = [Target(function=options.poll, payload={"provider": name}) for name in options.provider]
-    targets.append(Target(function=options.sweep, payload={}))
-    run(targets, cloud=_FromEnvironment(), seconds=options.seconds, stop=threading.Event())
+    targets = [Target(function=options.sweep, payload={})]
+    targets += [Target(function=options.poll, payload={"provider": name}) for name in options.provider]
+    ticker = Ticker(targets, cloud=_FromEnvironment(), table=options.table, at_once=options.at_once)
+    ticker.run(seconds=options.seconds, stop=threading.Event())
 
 
 if __name__ == "__main__":

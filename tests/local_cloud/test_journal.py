@@ -1,6 +1,9 @@
+# ruff: noqa: SLF001 - the file below a journal
 import json
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from local_cloud.emulator_process import Journal
 
@@ -58,3 +61,29 @@ def test_the_journal_begins_anew_when_the_table_was_saved(tmp_path: Path) -> Non
     journal.write(TABLE, "b", "1", {"n": 2})
     assert saved == [{("a", "1"): {"n": 1}}]
     assert replayed(path) == {("b", "1"): {"n": 2}}
+
+
+class FullDisk:
+    """A file on a disk that takes some bytes more and no others."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, line: bytes) -> int:
+        return int(self._file.write(line[:5]))
+
+    def truncate(self, size: int) -> None:
+        self._file.truncate(size)
+
+
+def test_a_write_that_a_full_disk_cuts_is_an_error_and_spoils_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    journal.write(TABLE, "a", "1", {"n": 1})
+    whole = journal._file
+    journal._file = FullDisk(whole)  # type: ignore[assignment]  # by shape
+    with pytest.raises(OSError, match="No space left"):
+        journal.write(TABLE, "a", "1", {"n": 2})
+    journal._file = whole
+    journal.write(TABLE, "b", "1", {"n": 3})
+    assert replayed(path) == {("a", "1"): {"n": 1}, ("b", "1"): {"n": 3}}

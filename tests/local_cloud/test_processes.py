@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -56,3 +57,33 @@ def test_a_program_gets_the_given_environment_only(log: Path) -> None:
     command = [sys.executable, "-c", "import os; print('up', sorted(set(os.environ) - {'LC_CTYPE'}))"]
     started(command, log)
     assert log.read_text().strip() == "up ['ONLY']"
+
+
+PARENT = """
+import signal, subprocess, sys, time
+child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+print(subprocess.Popen([sys.executable, '-c', child]).pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("killed_before", [False, True])
+def test_what_a_program_has_started_ends_with_it(
+    log: Path, monkeypatch: pytest.MonkeyPatch, *, killed_before: bool
+) -> None:
+    monkeypatch.setattr(processes, "GROUP_STOP_SECONDS", 0.2)
+    process = started([sys.executable, "-c", PARENT], log)
+    child = int(log.read_text().split()[0])
+    if killed_before:
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitpid(process.pid, 0)
+    assert processes.stop(process) == []
+    assert not is_alive(child)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; one whose parent is gone may keep its number for a while after its end."""
+    try:
+        return ") Z " not in Path("/proc", str(pid), "stat").read_text()
+    except FileNotFoundError:
+        return False

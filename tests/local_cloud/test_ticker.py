@@ -1,68 +1,121 @@
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from local_cloud.state import Saved
-from local_cloud.ticker import Target, run
+from local_cloud.ticker import Target, Ticker
 
 ENOUGH = 3
+TARGETS = [
+    Target(function="poll", payload={"provider": "openai"}),
+    Target(function="poll", payload={"provider": "anthropic"}),
+    Target(function="sweep", payload={}),
+]
 
 
-class Lambda(ThreadingHTTPServer):
-    """Counts what is invoked; fails at first, as an emulator that is being started does."""
+class Emulator(ThreadingHTTPServer):
+    """Counts what is invoked; fails at first, as an emulator that is being started does. `rows` are due."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Invocations)
+        super().__init__(("127.0.0.1", 0), Requests)
+        self.rows: list[dict[str, dict[str, str]]] = [{"pk": {"S": "JOB#1"}}]
+        self.looks = 0
         self.seen: dict[tuple[str, str], int] = {}
-        self.enough = threading.Event()
+        self.now, self.most, self.run_seconds = 0, 0, 0.0
+        self.lock = threading.Lock()
 
 
-class Invocations(BaseHTTPRequestHandler):
-    server: Lambda
+class Requests(BaseHTTPRequestHandler):
+    server: Emulator
 
     def do_POST(self) -> None:
-        function = self.path.split("/")[3]
-        payload = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        seen = self.server.seen
-        seen[function, payload] = seen.get((function, payload), 0) + 1
-        if len(seen) == ENOUGH and min(seen.values()) >= ENOUGH:
-            self.server.enough.set()
-        self.send_response(503 if seen[function, payload] == 1 else 200)
-        self.send_header("Content-Length", "2")
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.headers.get("X-Amz-Target", "").endswith(".Scan"):
+            assert json.loads(body) == {"TableName": "jobs", "IndexName": "due", "Limit": 1}
+            self.server.looks += 1
+            self._answer(200, {"Items": self.server.rows})
+            return
+        function, server = self.path.split("/")[3], self.server
+        with server.lock:
+            server.seen[function, body] = server.seen.get((function, body), 0) + 1
+            server.now += 1
+            server.most = max(server.most, server.now)
+        time.sleep(server.run_seconds)
+        with server.lock:
+            server.now -= 1
+        self._answer(503 if server.seen[function, body] == 1 else 200, {})
+
+    def _answer(self, status: int, values: object) -> None:
+        body = json.dumps(values).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"{}")
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""
 
 
 @pytest.fixture
-def emulator() -> Iterator[Lambda]:
-    with Lambda() as server:
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
 
 
-def test_every_provider_and_sweep_are_invoked_again_and_again_whatever_fails(emulator: Lambda) -> None:
-    stop = threading.Event()
-    targets = [
-        Target(function="poll", payload={"provider": "openai"}),
-        Target(function="poll", payload={"provider": "anthropic"}),
-        Target(function="sweep", payload={}),
-    ]
+@pytest.fixture
+def stop(emulator: Emulator, request: pytest.FixtureRequest) -> Iterator[threading.Event]:
+    """A ticker of `targets` runs until this is set."""
+    targets = getattr(request, "param", TARGETS)
     cloud = Saved(account="123456789012", endpoint_port=emulator.server_port, simulator_port=1, secret_access_key="s")
-    ticking = threading.Thread(
-        target=run,
-        args=(targets,),
-        kwargs={"cloud": cloud, "seconds": 0.01, "stop": stop},
-    )
+    ended = threading.Event()
+    ticker = Ticker(targets, cloud=cloud, table="jobs", at_once=2)
+    ticking = threading.Thread(target=ticker.run, kwargs={"seconds": 0.01, "stop": ended})
     ticking.start()
-    assert emulator.enough.wait(10)
-    stop.set()
+    yield ended
+    ended.set()
     ticking.join(10)
     assert not ticking.is_alive()
-    assert set(emulator.seen) == {(target.function, json.dumps(target.payload)) for target in targets}
+
+
+def wait(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert true()
+
+
+@pytest.mark.usefixtures("stop")
+def test_every_provider_and_sweep_are_invoked_again_and_again_whatever_fails(emulator: Emulator) -> None:
+    wait(lambda: len(emulator.seen) == len(TARGETS) and min(emulator.seen.values()) >= ENOUGH)
+    assert set(emulator.seen) == {(target.function, json.dumps(target.payload)) for target in TARGETS}
+
+
+@pytest.mark.usefixtures("stop")
+def test_nothing_is_invoked_while_nothing_is_in_flight_and_at_once_when_something_is(emulator: Emulator) -> None:
+    emulator.rows.clear()
+    wait(lambda: emulator.now == 0)
+    looks = emulator.looks
+    wait(lambda: emulator.looks > looks + 2)
+    before = dict(emulator.seen)
+    looks = emulator.looks
+    wait(lambda: emulator.looks > looks + 20)
+    assert emulator.seen == before
+    emulator.rows.append({"pk": {"S": "JOB#2"}})
+    wait(lambda: sum(emulator.seen.values()) > sum(before.values()))
+
+
+MANY = [Target(function="poll", payload={"provider": str(number)}) for number in range(24)]
+
+
+@pytest.mark.usefixtures("stop")
+@pytest.mark.parametrize("stop", [MANY], indirect=True)
+def test_many_providers_are_asked_in_turn_so_many_at_once(emulator: Emulator) -> None:
+    emulator.run_seconds = 0.02
+    wait(lambda: len(emulator.seen) == len(MANY))
+    assert emulator.most <= 2
