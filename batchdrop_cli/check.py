@@ -18,6 +18,7 @@ from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings
 from batchdrop.results import ErrorCode
 
+from batchdrop_cli.exit_codes import FAILED, WRONG_USE
 from batchdrop_cli.mistakes import Mistake
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
@@ -70,6 +71,7 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
     Raises:
         Mistake: It is no file that they read.
     """
+    path.open("rb").close()  # a folder, and a file that is not there, are wrong use, whatever their names
     _check_name(path, path.name)
     found, batches, reader = Found(), _Batches(providers, split_bytes), LineReader(providers)
     try:
@@ -80,6 +82,8 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
         raise Mistake(f"{path}: {error}") from None
     if not found.lines:
         raise Mistake(f"{path} is empty.")
+    if found.lines == found.blank:
+        raise Mistake(f"{path} holds blank lines only.")
     found.batches = batches.count
     return found
 
@@ -87,22 +91,26 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
 def check_kind(path: Path, key: str) -> None:
     """Refuse, before it is uploaded, a file that would be refused as a whole; its lines are not looked at.
 
-    Of a plain file only the beginning is read, of a compressed one all.
+    Of a plain file no more is read than up to its first line that is not blank, of a compressed one all.
 
     Raises:
         Mistake: It is no file that the functions read under this key.
     """
     _check_name(path, key)
-    size = 0
+    size, is_blank_so_far = 0, True
     try:
         for chunk in _chunks(path, key):
+            text = chunk if size else chunk.removeprefix(BOM_UTF8)
             size += len(chunk)
-            if chunk and not is_compressed(key):
+            is_blank_so_far = is_blank_so_far and is_blank(text)
+            if not is_blank_so_far and not is_compressed(key):
                 break
     except Unprocessable as error:
         raise Mistake(f"{path}: {error} Nothing was dropped.") from None
     if not size:
         raise Mistake(f"{path} is empty. Nothing was dropped.")
+    if is_blank_so_far:
+        raise Mistake(f"{path} holds blank lines only. Nothing was dropped.")
 
 
 def check_settings(path: Path) -> None:
@@ -120,11 +128,27 @@ def check_settings(path: Path) -> None:
 
 
 def _check_name(path: Path, key: str) -> None:
-    if not key.endswith((".jsonl", *COMPRESSED)):
-        named = f"{path} is not" if key.endswith(path.name) else f"{path} as {key} would not be"
+    endings = (".jsonl", *COMPRESSED)
+    if not key.endswith(endings):
+        is_key = not key.endswith(path.name)
+        code = WRONG_USE if is_key else FAILED
+        if key.lower().endswith(endings):
+            name = key.rpartition("/")[2]
+            raise Mistake(
+                f"{key if is_key else path} is not read: its ending must be in lower case, as in {_lowered(name)}.",
+                code=code,
+            )
+        named = f"{path} as {key} would not be" if is_key else f"{path} is not"
         raise Mistake(
-            f"{named} read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst."
+            f"{named} read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst.",
+            code=code,
         )
+
+
+def _lowered(name: str) -> str:
+    """The name with its ending in lower case."""
+    start = name.lower().rindex(".jsonl")
+    return name[:start] + name[start:].lower()
 
 
 def _without_bom(line: Line) -> Line:

@@ -136,8 +136,15 @@ def retry(  # noqa: PLR0913 - options of the command line
 
 
 def check_folder(folder: Path | None) -> None:
+    """Refuse, before anything is dropped or fetched, a folder for the results that cannot be one; it is made."""
     if folder is not None and folder.exists() and not folder.is_dir():
         raise Mistake(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise Mistake(f"The folder {folder} cannot be made ({why}): name another with -o.", code=WRONG_USE) from error
 
 
 def _put_settings(file: Path, key: str, where: Where) -> int:

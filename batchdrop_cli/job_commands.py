@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from batchdrop_cli import fetch, jobs, merge, report, whose
 from batchdrop_cli.cloud import Cloud, Where, find_cloud
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE, of_job
-from batchdrop_cli.file_commands import add_csv, tell_and_fetch, wait_and_tell
+from batchdrop_cli.file_commands import add_csv, check_folder, tell_and_fetch, wait_and_tell
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import total
@@ -170,6 +170,7 @@ def results(  # noqa: PLR0913 - options of the command line
     """
     if replace_answers and not with_retries:
         raise Mistake("--replace-answers belongs to --with-retries.", code=WRONG_USE)
+    check_folder(output)
     cloud = find_cloud(where)
     found = jobs.find(cloud, job)
     if found.state not in TERMINAL_JOBS:

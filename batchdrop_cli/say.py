@@ -18,7 +18,7 @@ from rich.text import Text
 from batchdrop_cli.escapes import escape, escape_json
 
 _WIDE = 200  # columns of a table where nobody looks at a terminal, so that logs and pipes are not folded
-_GAP = 1  # between two columns of a table
+_GAP = 2  # between two columns of a table: rich pads each cell on both sides
 _COMMAND = re.compile(r"batchdrop .*?(?=$|[.,;)](?: |$)| - | \()")
 _LABEL = re.compile(r" *(?:\S+ {2,})?")  # what the rest of a line stands under: `state    RUNNING: …`
 _GLUE = "\0"  # stands for a blank at which a line is not broken

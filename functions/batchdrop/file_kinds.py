@@ -29,6 +29,7 @@ _KINDS = (  # the first bytes, what they begin, and what to do
     (b"\0{", "UTF-16", _SAVE_AS_UTF8),
 )
 _CSV_ROWS = 2  # a header and a row
+_TEXT_LINES = 2  # one line may be a mistake of its own
 _SPREAD = (
     "The file's objects are spread over several lines (pretty-printed): write each object on one line, for example "
     "with `jq -c . FILE`, and drop it again."
@@ -37,6 +38,9 @@ _COMMAS = "The file's lines end in commas: write one object a line, with nothing
 _CARRIAGE_RETURNS = (
     "The file's lines end in a carriage return alone: end each in a line feed, for example with `tr '\\r' '\\n'`, "
     "and drop it again."
+)
+_TEXT = (
+    "The file is text, not JSON lines: write each request as one JSON object on a line of its own, and drop it again."
 )
 _ARRAY = "The file is one JSON array: write one object a line, with no brackets around them and no commas between them."
 
@@ -94,7 +98,9 @@ def _kind_without_objects(text: bytes, lines: list[bytes]) -> str | None:
         return _CARRIAGE_RETURNS
     if lines[0].startswith(b"<"):
         return _looks_like("HTML or XML", "save the data itself, not the page that shows it")
-    return _looks_like("CSV", "export its rows as JSONL") if _is_csv(text, lines) else None
+    if _is_csv(text, lines):
+        return _looks_like("CSV", "export its rows as JSONL")
+    return _TEXT if _is_plain_text(lines) else None
 
 
 def _is_spread(text: bytes, lines: list[bytes]) -> bool:
@@ -110,6 +116,11 @@ def _is_spread(text: bytes, lines: list[bytes]) -> bool:
     following, line_end, _ = rest.partition("\n")
     is_alone = bool(line_end) and not _is_object(following.strip().encode())
     return "\n" in decoded[:end] and (not rest or (rest.startswith("{") and is_alone))
+
+
+def _is_plain_text(lines: list[bytes]) -> bool:
+    """Whether several lines are there, and none even begins as an object or an array does."""
+    return len(lines) >= _TEXT_LINES and not any(line.startswith((b"{", b"[")) for line in lines)
 
 
 def _is_utf_16(text: bytes) -> bool:

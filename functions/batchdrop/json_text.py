@@ -44,6 +44,12 @@ _PLAINER = {
     "unexpected end of hex escape": _HALF,
     "expected '\"'": "object keys must be strings",
 }
+# Names without quotes, or with, and what separates them; and no single word that JSON has.
+_HEADER = re.compile(
+    rb"""(?!(?:null|true|false|-?NaN|-?Infinity)\s*\Z)"?[A-Za-z_][\w .-]*+"?(?:[,;\t|]"?[\w .-]*+"?)*+\s*"""
+)
+_LOOKS_LIKE_A_HEADER = "it looks like a header or plain text: leave the line out"
+_LONGEST_HEADER = 1_000  # bytes that are looked at
 _anything = msgspec.json.Decoder()
 _grammar = msgspec.json.Decoder(msgspec.Raw)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -80,7 +86,8 @@ def decode_object[T](decoder: msgspec.json.Decoder[T], text: bytes) -> T:
         raise too_deep() from None
     except msgspec.DecodeError:
         reject_malformed_json(text)
-    raise LineProblem(ErrorCode.NOT_A_REQUEST, "not a JSON object")
+    why = f": {_LOOKS_LIKE_A_HEADER}" if text.startswith(b'"') else ""
+    raise LineProblem(ErrorCode.NOT_A_REQUEST, f"not a JSON object{why}")
 
 
 def reject_malformed_json(text: bytes) -> None:
@@ -132,6 +139,10 @@ def _describe_parse_error(text: bytes, error: msgspec.DecodeError) -> str:
     place = place.rstrip(")")
     if not place:
         return f"not JSON: {_HALF if _HALF_AT_THE_END.search(text[-12:]) else 'it ends in the middle'}"
+    if text.startswith((b"{'", b"[{'")):
+        return "not JSON: written as Python shows it, with single quotes: write it with json.dumps"
+    if _HEADER.fullmatch(text[:_LONGEST_HEADER]):
+        return f"not JSON: {_LOOKS_LIKE_A_HEADER}"
     if problem == "invalid character":
         problem = _describe_character(text, int(place))
     return f"not JSON: {_PLAINER.get(problem, problem)} at byte {place}"

@@ -278,7 +278,9 @@ def _body(raw: Raw, form: _Form) -> Body:
     try:
         return read_body(raw)
     except msgspec.DecodeError:
-        raise LineProblem(ErrorCode.NOT_A_REQUEST, f"{_NAMES[form]} is not a JSON object") from None
+        is_text = bytes(memoryview(raw)[:1]) == b'"'
+        why = "is a string: write the object itself, not its JSON as a text" if is_text else "is not a JSON object"
+        raise LineProblem(ErrorCode.NOT_A_REQUEST, f"{_NAMES[form]} {why}") from None
 
 
 def _text(raw: Raw, name: str) -> str:

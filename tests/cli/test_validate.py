@@ -133,5 +133,42 @@ def test_a_file_of_another_kind_is_told_as_a_whole_in_one_sentence(
     assert err.startswith(f"{tmp_path}/{name}: The file {said}")
 
 
+@pytest.mark.parametrize("command", ["validate", "put", "run"])
+@pytest.mark.parametrize("body", [b"\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf \r\n\n", b"\n" * 3_000_000])
+def test_a_file_of_blank_lines_alone_is_refused_as_an_empty_one_is(
+    run: "Run", file: Path, command: str, body: bytes
+) -> None:
+    file.write_bytes(body)
+    nothing = "" if command == "validate" else " Nothing was dropped."
+    assert run(command, file) == (1, "", f"{file} holds blank lines only.{nothing}\n")
+
+
+def test_an_ending_in_upper_case_is_said(run: "Run", tmp_path: Path) -> None:
+    file = tmp_path / "UPPER.JSONL.Gz"
+    file.write_bytes(gzipped(CHAT))
+    said = f"{file} is not read: its ending must be in lower case, as in UPPER.jsonl.gz.\n"
+    assert run("validate", file) == (1, "", said)
+    assert run("put", file) == (1, "", said)
+
+
+def test_a_folder_and_a_key_of_another_kind_are_wrong_use(run: "Run", file: Path, tmp_path: Path) -> None:
+    assert run("validate", tmp_path) == (2, "", f"{tmp_path} is a folder; name a file.\n")
+    file.write_bytes(CHAT)
+    code, out, err = run("put", file, "--key", "input/x.txt")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{file} as input/x.txt would not be read:")
+
+
+@pytest.mark.parametrize("command", [("results", "latest"), ("run", "a.jsonl")])
+def test_a_folder_that_cannot_be_made_is_said_before_anything_else(
+    run: "Run", file: Path, command: tuple[str, str]
+) -> None:
+    file.write_bytes(CHAT)
+    folder = file / "folder"
+    code, out, err = run(command[0], file if command[0] == "run" else command[1], "-o", folder)
+    assert (code, out) == (2, "")
+    assert err == f"The folder {folder} cannot be made (Not a directory): name another with -o.\n"
+
+
 def test_a_missing_file_is_wrong_use(run: "Run", tmp_path: Path) -> None:
     assert run("validate", tmp_path / "b.jsonl") == (2, "", f"{tmp_path}/b.jsonl does not exist.\n")

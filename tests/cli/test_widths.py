@@ -1,7 +1,9 @@
 """What is printed on narrow terminals: ids and commands whole, tables readable."""
 
+import io
 import re
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +15,7 @@ from faking.outputs import a_manifest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchdrop_cli.say import paragraph, wrap
+from batchdrop_cli.say import paragraph, say_table, wrap
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -85,6 +87,18 @@ def test_a_pipe_gets_whole_lines(run: "Run", finished: Manifest) -> None:
 
 def test_json_is_never_wrapped(run: "Run", finished: Manifest) -> None:
     assert msgspec.json.decode(run("show", "--json", width=60).out)["job"] == finished.job
+
+
+@given(
+    st.lists(st.lists(st.text("ab0", min_size=1, max_size=30), min_size=3, max_size=3), min_size=1), st.integers(20, 99)
+)
+def test_no_table_is_cut_at_any_width(rows: list[list[str]], width: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as out:
+        patch.setenv("COLUMNS", str(width))
+        say_table(("one", "two", "three"), rows)
+    assert "…" not in out.getvalue()
+    words = out.getvalue().split()
+    assert all(words.count(cell) >= 1 for row in rows for cell in row)
 
 
 LETTERS = "abc-/.:0123"

@@ -224,6 +224,13 @@ MUTATIONS = (
         f"{_LINES}test_a_null_parameter_is_left_out_and_every_other_value_keeps_its_bytes",
     ),
     Mutation(
+        "a picture that Claude cannot take is its line's error",
+        "protocols/claude_rules.py",
+        "    check_sources(messages)\n",
+        "",
+        "tests/unit/test_claude_images.py::test_a_block_of_claudes_own_that_it_cannot_take_is_refused",
+    ),
+    Mutation(
         "a picture in base64 is not so much text",
         "packing.py",
         "tokens_of(size - media.bytes) + media.tokens",

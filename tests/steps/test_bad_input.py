@@ -43,6 +43,7 @@ VALUE = with_value(b"?").index(b"?")
 CUSTOM_ID = OPEN.index(b'"mine"')
 TOO_DEEP = "nested too deeply to be read: more than 500 levels"
 HALF = "not JSON: half of a surrogate pair (a character cut in two)"
+HEADER = "not JSON: it looks like a header or plain text: leave the line out"
 TOO_LARGE = "not JSON for every reader: the number"
 NO_NUMBER = "which is no JSON number (null is),"
 MARK = "a byte-order mark, which may stand only where the file begins,"
@@ -95,12 +96,16 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
     "-Infinity": (with_value(b"-Infinity"), "invalid_json", f"not JSON: Infinity, {NO_NUMBER} at byte {VALUE + 1}"),
     "a line cut in the middle": (saying(b"hello")[:-20], "invalid_json", "not JSON: it ends in the middle"),
     "two in one line": (b'{"a":1}' + saying(b"hello"), "invalid_json", "not JSON: trailing characters at byte 8"),
-    "single quotes": (b"{'model': 'x'}", "invalid_json", "not JSON: object keys must be strings at byte 1"),
+    "single quotes": (
+        b"{'model': 'x'}",
+        "invalid_json",
+        "not JSON: written as Python shows it, with single quotes: write it with json.dumps",
+    ),
     "a trailing comma": (b'{"model":"x",}', "invalid_json", "not JSON: trailing comma in object at byte 13"),
     "an array": (b"[1,2]", "not_a_request", "not a JSON object"),
     "null": (b"null", "not_a_request", "not a JSON object"),
-    "the header of a column": (b"name", "invalid_json", "not JSON: invalid character at byte 1"),
-    "text": (b"hello", "invalid_json", "not JSON: invalid character at byte 0"),
+    "the header of a column": (b"name", "invalid_json", HEADER),
+    "text": (b"hello", "invalid_json", HEADER),
     "a line over the limit": (
         b"x" * (MAX_LINE_BYTES + 1),
         "line_too_long",

@@ -115,16 +115,43 @@ def test_a_mutilated_line_is_json_or_that_lines_error(line: bytes, data: st.Data
     check(READER, line)
 
 
+HEADER = "it looks like a header or plain text: leave the line out"
+PYTHONS = "not JSON: written as Python shows it, with single quotes: write it with json.dumps"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"name", f"not JSON: {HEADER}"),
+        (b"custom_id,method,url,body\r", f"not JSON: {HEADER}"),
+        (b'"custom_id";"my prompt"', f"not JSON: {HEADER}"),
+        (b"nullable", f"not JSON: {HEADER}"),
+        (b'"name"', f"not a JSON object: {HEADER}"),
+        (b"{'custom_id': 'a', 'body': None}", PYTHONS),
+        (b"null", "not a JSON object"),
+        (b"truE", f"not JSON: {HEADER}"),
+        (b"name = {", "not JSON: invalid character at byte 1"),
+        (b"a" * 5_000, f"not JSON: {HEADER}"),
+    ],
+)
+def test_a_line_as_people_leave_it_by_mistake_is_called_so(line: bytes, message: str, providers: Providers) -> None:
+    found = LineReader(providers).read(line)
+    assert isinstance(found, LineError)
+    assert found.message == message
+
+
+@pytest.mark.parametrize("form", [b'{"url":"/v1/chat/completions","body":%b}', b'{"params":%b}'])
+def test_a_body_that_is_json_in_a_string_is_called_so(form: bytes, providers: Providers) -> None:
+    found = LineReader(providers).read(form % b'"{\\"model\\": \\"gpt-4o\\"}"')
+    assert isinstance(found, LineError)
+    assert found.message.endswith("is a string: write the object itself, not its JSON as a text")
+
+
 @pytest.mark.parametrize("line", [b"name", b"text", b"test", b"first", b"note", b"nul\x01", b"[t", b'{"a":fals"}'])
 def test_a_word_that_begins_as_true_false_or_null_is_that_lines_error(line: bytes, providers: Providers) -> None:
     found = LineReader(providers).read(line)
     assert isinstance(found, LineError)
     assert found.code == "invalid_json"
-
-
-def test_a_column_named_name_is_told_where_it_is_no_json(providers: Providers) -> None:
-    found = LineReader(providers).read(b"name")
-    assert found == LineError(code="invalid_json", message="not JSON: invalid character at byte 1")
 
 
 class BrokenProviders(Providers):

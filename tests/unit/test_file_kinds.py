@@ -51,6 +51,9 @@ HTML = (
     "and drop it again."
 )
 CSV = "The file looks like CSV, not like JSONL: export its rows as JSONL, and drop it again."
+TEXT = (
+    "The file is text, not JSON lines: write each request as one JSON object on a line of its own, and drop it again."
+)
 UTF_16 = "The file looks like UTF-16, not like JSONL: save it as UTF-8, and drop it again."
 OTHER_KINDS = {
     "objects over several lines": (PRETTY * 3, SPREAD),
@@ -77,6 +80,11 @@ OTHER_KINDS = {
     "a CSV with semicolons": (b"id;prompt\n1;x\n", CSV),
     "a CSV with tabs": (b"id\tprompt\n1\thello, you\n", CSV),
     "a CSV behind a mark": (b"\xef\xbb\xbfcustom_id,prompt\na,hello\n", CSV),
+    "a text": (b"name\nalice\nbob\n", TEXT),
+    "a text with blank lines, behind a mark": (b"\xef\xbb\xbf\nWhat is it?\r\n\r\nWho is it?", TEXT),
+    "texts in quotes behind a header": (b'prompt\n"What, is this?"\n"And that"\n', TEXT),
+    "numbers": (b"1\n2\n", TEXT),
+    "a long text": (b"a line of words\n" * 10_000, TEXT),
     "UTF-16 behind a blank line": ("\n" + LINE.decode()).encode("utf-16-le"),
     "UTF-16, big-endian, behind a blank line": ("\r\n" + LINE.decode()).encode("utf-16-be"),
     "UTF-16 that was appended to a blank line": b"\n" + LINE.decode().encode("utf-16"),
@@ -121,7 +129,6 @@ def test_a_file_of_which_the_first_line_alone_is_broken_is_read(first: bytes, co
         b"",
         b"\n \n",
         b"name\n",
-        b"name\nalice\nbob\n",
         b"not JSON, at all\n",
         b'{"a": 1}\r\n{"a": 2}\r\n',
         b'{"a":\r1}\r',

@@ -24,6 +24,7 @@ from msgspec import Raw
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 CLAUDE = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
 NULL = Raw(b"null")
+HEADER = "it looks like a header or plain text: leave the line out"
 NATIVE = '{"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body'
 
 
@@ -424,7 +425,10 @@ LARGE = "not JSON for every reader: the number"
     [
         (b"{", ("invalid_json", "not JSON: it ends in the middle")),
         (b'{"model" "x"}', ("invalid_json", "not JSON: expected ':' at byte 9")),
-        (b"{'model': 'x'}", ("invalid_json", "not JSON: object keys must be strings at byte 1")),
+        (
+            b"{'model': 'x'}",
+            ("invalid_json", "not JSON: written as Python shows it, with single quotes: write it with json.dumps"),
+        ),
         (b'{"a":{b:1}}', ("invalid_json", "not JSON: object keys must be strings at byte 6")),
         (b'{"a":1,}', ("invalid_json", "not JSON: trailing comma in object at byte 7")),
         (b'{"a":1}{"b":2}', ("invalid_json", "not JSON: trailing characters at byte 8")),
@@ -446,7 +450,7 @@ LARGE = "not JSON for every reader: the number"
         (b'{"a":[1,-1.5E+400]}', ("invalid_json", f"{LARGE} -1.5E+400 at byte 8 is too large")),
         (b'{"a":' + b"1" * 30 + b"e999}", ("invalid_json", f"{LARGE} {'1' * 20}… at byte 5 is too large")),
         (b"[1]", ("not_a_request", "not a JSON object")),
-        (b'"x"', ("not_a_request", "not a JSON object")),
+        (b'"x"', ("not_a_request", f"not a JSON object: {HEADER}")),
         (b"null", ("not_a_request", "not a JSON object")),
     ],
     ids=lambda value: repr(value)[:30],
@@ -589,7 +593,7 @@ def test_a_line_with_anything_else_is_not_blank(line: bytes) -> None:
         ),
         (openai_line(CHAT, method="GET"), ("invalid_parameter", '"method" must be "POST"')),
         ({"url": 5, "body": CHAT}, ("invalid_parameter", '"url" is not a string')),
-        (openai_line("text"), ("not_a_request", '"body" is not a JSON object')),
+        (openai_line(["text"]), ("not_a_request", '"body" is not a JSON object')),
         ({"params": None}, ("no_model", f'no "model": a line is {NATIVE}')),
         (openai_line({"messages": [1]}), ("no_model", '"body" has no "model"')),
         ({"params": {}}, ("no_model", '"params" has no "model"')),

@@ -5,6 +5,7 @@ from collections.abc import Collection
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from batchdrop.protocols.claude_images import check_sources
 from batchdrop.protocols.claude_models import ModelRules
 from batchdrop.protocols.claude_schemas import check_schema
 from batchdrop.protocols.paths import Path, written
@@ -198,6 +199,7 @@ def _check_strict_tools(tools: Raw, rules: ModelRules) -> None:
 def _check_turns(messages: Raw, rules: ModelRules, thinking: str | None) -> None:
     if b"http://" in bytes(messages):
         _check_no_http(msgspec.json.decode(messages))
+    check_sources(messages)
     if rules.prefill and thinking != "enabled":
         return
     turns = _read(_turns, messages, [])

@@ -6,12 +6,13 @@ from typing import Any
 
 from msgspec import Raw
 
+from batchdrop.protocols.claude_images import IMAGES, check_base64, check_source
 from batchdrop.protocols.translate.fields import Fields, invalid, is_text, members, objects, text, untranslatable
 
 type Block = dict[str, Any]
 
-_IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})  # all that Anthropic takes
 _PDF = "application/pdf"
+_LONGEST_HEAD = 1_000  # characters of a data URL before its data
 
 
 def read_content(message: Fields, kinds: tuple[str, ...], own: frozenset[str] = frozenset()) -> list[Block]:
@@ -44,14 +45,17 @@ def _parts(
     for part in objects(content, where, message.droppable):
         kind = part.text("type")
         if kind in own:
-            blocks.append(dict(members(part.raw, part.where)))
+            block = dict(members(part.raw, part.where))
+            if "source" in block:
+                check_source(block["source"], part.path("source"), kind)
+            blocks.append(block)
             continue
         if kind not in kinds:
             raise untranslatable(
                 f'"{part.where}", a part of type "{str(kind)[:50]}",', f"here may be {', '.join(kinds)}"
             )
-        block, extra = _PARTS[kind](part), part.take_all(_EXTRAS[kind])
-        blocks.append(None if block is None else block | extra)
+        made, extra = _PARTS[kind](part), part.take_all(_EXTRAS[kind])
+        blocks.append(None if made is None else made | extra)
         part.close()
     return blocks
 
@@ -69,12 +73,14 @@ def _image_part(part: Fields) -> Block:
     where = image.path("url")
     url = text(image.need("url"), where)
     image.close()
-    if url.lower().startswith("http://"):
+    if url[:7].lower() == "http://":
         raise invalid(where, "must begin with https:// for Claude")
-    if not url.startswith("data:"):
+    if url[:8].lower() == "https://":
         return {"type": "image", "source": {"type": "url", "url": url}}
+    if url[:5].lower() != "data:":
+        raise invalid(where, 'must begin with https://, or be "data:<type>;base64,<data>", for Claude')
     kind, data = _data_url(url, where)
-    if kind not in _IMAGES:
+    if kind not in IMAGES:
         raise invalid(where, "must hold a JPEG, PNG, GIF or WebP image for Claude")
     return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
@@ -104,9 +110,11 @@ def _source(kind: str, data: str, where: str) -> Block:
 
 def _data_url(url: str, where: str) -> tuple[str, str]:
     head, _, data = url.partition(",")
+    head = head[:_LONGEST_HEAD].lower()
     if not head.startswith("data:") or not head.endswith(";base64"):
         raise invalid(where, 'must be "data:<type>;base64,<data>"')
-    kind = head.removeprefix("data:").partition(";")[0].lower()
+    check_base64(data.encode(errors="replace"), where)
+    kind = head.removeprefix("data:").partition(";")[0]
     return ("image/jpeg" if kind == "image/jpg" else kind), data
 
 
