@@ -12,13 +12,13 @@ from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import stamina
 from aws_lambda_powertools import Logger
 
-from batchdrop.errors import NotMyTurn, Transient
+from batchdrop.errors import NotMyTurn
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, failures_of, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
 from batchdrop.states import BatchState, State
+from batchdrop.table_writes import CONDITION, ConditionFailed, TableWrites
 from batchdrop.traces import log_exception
 from batchdrop.writes import (
     DUE_SHARDS,
@@ -32,7 +32,6 @@ from batchdrop.writes import (
     drop_key,
     due_key,
     due_shard,
-    encode,
     hour_key,
     key_item,
     key_of,
@@ -40,6 +39,7 @@ from batchdrop.writes import (
     moved,
     next_row,
     pause_key,
+    put_new,
     slot_key,
     values_of,
     version_key,
@@ -65,10 +65,6 @@ class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decid
     def __init__(self, refused: frozenset[int] = frozenset()) -> None:
         super().__init__(f"refused: {sorted(refused)}")
         self.refused = refused
-
-
-class _Conflict(Exception):  # noqa: N818 - it never leaves this module
-    """Two transactions met on one row: the same write may go through in a moment."""
 
 
 def _released_otherwise(also: Sequence[Write], error: Changed) -> list[Write]:
@@ -213,6 +209,7 @@ class Store:
 
     def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
         self._client = client
+        self._writes = TableWrites(client)
         self._table = table
         self._now = now
 
@@ -311,13 +308,7 @@ class Store:
             "duplicate": True,
             "expires_at": intent.expires_at,
         }
-        try:
-            self._client.put_item(
-                TableName=self._table, Item=encode(values), ConditionExpression="attribute_not_exists(pk)"
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        return self._put_new(put_new(values))
 
     def owner(self, provider: str, batch_id: str) -> tuple[str, str] | None:
         """The job and batch that own a provider's batch id, or None."""
@@ -367,9 +358,12 @@ class Store:
         """
         if also:
             return self._add_with(row, also)
+        return self._put_new(add_row(row))
+
+    def _put_new(self, write: Write) -> bool:
         try:
-            self._client.put_item(**add_row(row)(self._table)["Put"])
-        except self._client.exceptions.ConditionalCheckFailedException:
+            self._writes.write("Put", write(self._table)["Put"])
+        except ConditionFailed:
             return False
         return True
 
@@ -396,9 +390,9 @@ class Store:
         if len(rows) == 1:
             self.add(rows[0])  # half the price of a transaction
             return []
-        reasons = self._transact([add_row(row)(self._table) for row in rows])
+        reasons = self._writes.transact([add_row(row)(self._table) for row in rows])
         pairs = zip(rows, reasons, strict=False)  # no reasons: all are there
-        return [row for row, reason in pairs if reason.get("Code") != "ConditionalCheckFailed"]
+        return [row for row, reason in pairs if reason.get("Code") != CONDITION]
 
     def move[R: (Job, Split, Batch)](self, row: R, state: State, *, also: Sequence[Write] = (), **changes: Any) -> R:
         """Move a row to a state, with other writes in the same transaction: all happen or none.
@@ -474,8 +468,7 @@ class Store:
         update.raise_by("failures", 1)
         update.set_to("since", f"if_not_exists({update.name('since')}, {update.value(now)})")
         update.set("expires_at", now + _INTAKE_ROW_SECONDS)
-        answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_NEW")
-        found = decode(answer["Attributes"])
+        found = self._changed(update)
         return bool(found["failures"] > MOST_UNPAID and now - found["since"] >= LONGEST_DELAY)
 
     def claim_drop(self, digest: str, seconds: int, *, after: str | None = None) -> DropClaim:
@@ -507,8 +500,7 @@ class Store:
         update.when("holder", "=", claim.holder)
         update.set("until", self._now() + seconds if job else 0)
         update.set("job", job) if job else update.remove("job")
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def sending(self, row: Job | Split | Batch, due_at: int, *, is_again: bool = False) -> bool:
         """Note that a message for this row is about to be sent: sweep leaves it alone until `due_at`.
@@ -542,7 +534,7 @@ class Store:
         update = Update(*ledger_key(ledger))
         update.set("learned", limit)
         update.set("learned_until", until)
-        self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def learn_sizes(self, ledger: str, until: int, **sizes: int) -> None:
         """Believe what a refusal told of the size of one batch (`most_requests`, `most_bytes`), until then."""
@@ -550,7 +542,7 @@ class Store:
         update.set("sizes_until", until)
         for name, value in sizes.items():
             update.set(name, value)
-        self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def learn_refused_model(self, ledger: str, endpoint: str, words_key: str | None, until: int) -> None:
         """Believe that a model is not taken in batches at an endpoint, until then."""
@@ -558,7 +550,7 @@ class Store:
         update.set("refused_at_endpoint", endpoint)
         update.set("refused_key", words_key)
         update.set("refused_until", until)
-        self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def not_due(self, row: Job | Batch) -> None:
         """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
@@ -566,8 +558,7 @@ class Store:
         update.when("state", "=", row.state)
         update.remove("due_at")
         update.remove("due_key")
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def due_again(self, job: Job, due_at: int) -> None:
         """Let sweep look at a job that is over; nothing happens when it was moved meanwhile."""
@@ -575,8 +566,7 @@ class Store:
         update.when("state", "=", job.state)
         update.set("due_at", due_at)
         update.set("due_key", values_of(job.with_(due_at=due_at))["due_key"])
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def forget_work(self, job: str) -> None:
         """Delete the rows of a job's splits and batches; the job's own stays.
@@ -586,7 +576,7 @@ class Store:
         """
         keys = chain(self._keys(f"JOB#{job}", "SPLIT#"), self._keys(f"JOB#{job}", "BATCH#"))
         for some in batched(keys, _MOST_WRITES, strict=False):
-            self._transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
+            self._writes.transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
 
     def delete_job(self, job: Job) -> None:
         """Delete all rows of a job that name more than ids; its own goes last.
@@ -606,7 +596,7 @@ class Store:
         update.set("reason", reason)
         update.set("until", until)
         request = {**update.request(self._table), "ReturnValues": "ALL_OLD"}
-        old = decode(self._client.update_item(**request).get("Attributes", {}))
+        old = decode(self._writes.write("Update", request))
         return "told" not in old
 
     def count_failure(self, provider: str) -> int:
@@ -615,8 +605,7 @@ class Store:
         update.raise_by("failures", 1)
         update.raise_by("until", 0)
         update.set("failed_at", self._now())
-        answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_NEW")
-        return int(decode(answer["Attributes"])["failures"])
+        return int(self._changed(update)["failures"])
 
     def pause_told(self, provider: str) -> None:
         """Note that the pause was told; nothing happens when it is over."""
@@ -635,8 +624,7 @@ class Store:
         update.when_expression(f"attribute_exists({update.name('until')})")
         for name, value in changes.items():
             update.set(name, value)
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def known_pause(self, provider: str) -> Pause | None:
         """A provider's pause until it is cleared, also when its time is over."""
@@ -651,8 +639,8 @@ class Store:
 
     def clear_pause(self, provider: str, pause: Pause) -> None:
         """Forget a pause as it was read; one that was set anew stays, and one after another failure."""
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.delete_item(**_unless_changed(provider, pause).request(self._table))
+        with suppress(ConditionFailed):
+            self._writes.write("Delete", _unless_changed(provider, pause).request(self._table))
 
     def lease(self, name: str, seconds: int) -> Lease | None:
         """Be the only run of something until `end_lease`, or for `seconds`; None while another is at it."""
@@ -673,8 +661,7 @@ class Store:
         update.when("until", "=", lease.until)
         update.set("at_job", job)
         update.set("at_sk", sk)
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def forget_noted_work(self, lease: Lease) -> None:
         """Name no unit any more; nothing happens when another run has begun."""
@@ -682,8 +669,7 @@ class Store:
         update.when("until", "=", lease.until)
         update.remove("at_job")
         update.remove("at_sk")
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     def end_lease(self, lease: Lease, **left: int | None) -> None:
         """Let the next run begin, with what this one leaves to it; None removes what was left before.
@@ -698,8 +684,7 @@ class Store:
         update.remove("at_sk")
         for name, value in left.items():
             update.remove(name) if value is None else update.set(name, value)
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(**update.request(self._table))
+        self._update(update)
 
     # Inside
 
@@ -767,20 +752,17 @@ class Store:
         for page in pages:
             yield from page["Items"]
 
-    @stamina.retry(on=_Conflict, attempts=8, wait_initial=0.02, wait_max=0.5, wait_jitter=0.05)
-    def _transact_once(self, items: list[Item]) -> list[Item]:
-        """The reasons why the transaction was refused, one an item; empty when it went through."""
+    def _update(self, update: Update) -> bool:
+        """Update a row; False when it is refused."""
         try:
-            self._client.transact_write_items(TransactItems=items)  # type: ignore[arg-type]
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons: list[Any] = error.response["CancellationReasons"]
-            codes = {reason.get("Code") for reason in reasons}
-            if "ConditionalCheckFailed" not in codes:
-                raise _Conflict(", ".join(sorted(str(code) for code in codes))) from error
-            return reasons
-        except self._client.exceptions.TransactionInProgressException as error:
-            raise _Conflict from error
-        return []
+            self._writes.write("Update", update.request(self._table))
+        except ConditionFailed:
+            return False
+        return True
+
+    def _changed(self, update: Update) -> Item:
+        """Update a row; the row as it is then."""
+        return decode(self._writes.write("Update", update.request(self._table) | {"ReturnValues": "ALL_NEW"}))
 
     def _update_as(self, sender: str, update: Update) -> Item | None:
         """Update a row and leave one's mark; the row, or None when it was refused.
@@ -789,38 +771,26 @@ class Store:
         """
         update.set("sent_by", sender)
         try:
-            answer = self._client.update_item(**update.request(self._table), ReturnValues="ALL_NEW")
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            shown: Any = error.response.get("Item")
-            found = decode(shown or {})
+            return self._changed(update)
+        except ConditionFailed as error:
+            found = decode(error.found or {})
             return found if found.get("sent_by") == sender else None
-        return decode(answer["Attributes"])
 
     def _update_one(self, request: Item) -> list[Item]:
         try:
-            self._client.update_item(**request)
-        except self._client.exceptions.ConditionalCheckFailedException as error:
-            return [{"Code": "ConditionalCheckFailed", "Item": error.response.get("Item")}]
+            self._writes.write("Update", request)
+        except ConditionFailed as error:
+            return [{"Code": CONDITION, "Item": error.found}]
         return []
-
-    def _transact(self, items: list[Item]) -> list[Item]:
-        try:
-            return self._transact_once(items)
-        except _Conflict as error:
-            raise Transient(f"DynamoDB refused a transaction for now: {error}") from error
 
     def _write(self, own: Write, also: Sequence[Write], move_id: str) -> None:
         items = [write(self._table) for write in (own, *also)]
-        reasons = self._transact(items) if also else self._update_one(items[0]["Update"])
+        reasons = self._writes.transact(items) if also else self._update_one(items[0]["Update"])
         if not reasons:
             return
         found = decode(reasons[0].get("Item") or {})
         if found.get("moved_by") == move_id:
             return  # the reply to our own write was lost, and its repetition found it
-        if reasons[0].get("Code") == "ConditionalCheckFailed":
+        if reasons[0].get("Code") == CONDITION:
             raise NotMyTurn
-        raise Changed(
-            frozenset(
-                number - 1 for number, reason in enumerate(reasons) if reason.get("Code") == "ConditionalCheckFailed"
-            )
-        )
+        raise Changed(frozenset(number - 1 for number, reason in enumerate(reasons) if reason.get("Code") == CONDITION))

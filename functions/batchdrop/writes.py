@@ -204,14 +204,15 @@ def require_state(row: Job, state: JobState) -> Write:
     return lambda table: {"ConditionCheck": update.request(table)}
 
 
-def _put_new(values: Item) -> Write:
+def put_new(values: Item) -> Write:
+    """Refused when there is a row with this key."""
     put = {"Item": encode(values), "ConditionExpression": "attribute_not_exists(pk)"}
     return lambda table: {"Put": {"TableName": table, **put}}
 
 
 def add_row(row: Job | Split | Batch) -> Write:
     """Refused when the row exists."""
-    return _put_new(values_of(row))
+    return put_new(values_of(row))
 
 
 def name_version(job: Job, digest: str, expires_at: int) -> Write:
@@ -243,12 +244,12 @@ def add_intent(intent: Intent) -> Write:
 def own_batch_id(batch: Batch, batch_id: str, expires_at: int) -> Write:
     """The one row that says whose a provider's batch is; refused when any batch has it already."""
     whose = {"job": batch.job, "batch": batch.id, "expires_at": expires_at}
-    return _put_new({"pk": f"PROVIDER#{batch.provider}", "sk": f"BATCH#{batch_id}", **whose})
+    return put_new({"pk": f"PROVIDER#{batch.provider}", "sk": f"BATCH#{batch_id}", **whose})
 
 
 def take_slot(batch: Batch) -> Write:
     """Be the only batch of its provider with this number of requests whose create is not settled; refused if not."""
-    return _put_new({**slot_key(batch), "job": batch.job, "batch": batch.id})
+    return put_new({**slot_key(batch), "job": batch.job, "batch": batch.id})
 
 
 def free_slot(batch: Batch) -> Write:

@@ -244,6 +244,19 @@ def response(request: AWSPreparedRequest, status: int, headers: dict[str, str], 
     return AWSResponse(request.url, status, headers, MockRawResponse(body))  # type: ignore[arg-type]  # as moto does
 
 
+TABLE_WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"})
+
+
+def conflict(operation: str, body: dict[str, Any]) -> RefusedError | None:
+    """What DynamoDB says where a transaction is at the row of a write, or at a transaction's first; None for reads."""
+    if operation not in TABLE_WRITES:
+        return None
+    if operation != "TransactWriteItems":
+        return RefusedError("TransactionConflictException")
+    reasons = [{"Code": "TransactionConflict"}, *({"Code": "None"} for _ in body["TransactItems"][1:])]
+    return RefusedError("TransactionCanceledException", CancellationReasons=reasons)
+
+
 def throttled(request: AWSPreparedRequest) -> AWSResponse:
     """What the services say when there is too much."""
     target = _text(request.headers.get("X-Amz-Target", ""))

@@ -354,6 +354,11 @@ CASES: dict[str, list[Case]] = {
         Case(
             "a third of all calls to the table are throttled", storm(0.2, "dynamodb.", [Fault.THROTTLED]), _AWS_REPEATS
         ),
+        Case(
+            "a fifth of all writes to the table meet another",
+            storm(0.2, "dynamodb.", [Fault.CONFLICTED]),
+            "the write is repeated",
+        ),
         Case("one in twenty of all calls goes wrong", storm(0.05)),
         Case("one in ten of all calls goes wrong", storm(0.1)),
     ],

@@ -94,6 +94,20 @@ MUTATIONS = (
         f"{_STEPS}test_chains.py::test_nothing_is_admitted_at_the_end_of_a_long_chain_but_by_the_next_sweep",
     ),
     Mutation(
+        "a single write that meets a transaction is repeated",
+        "table_writes.py",
+        "_code(error) in _CONFLICTS or ",
+        "",
+        f"{_FAULTS}test_conflicts.py::test_a_refused_create_whose_write_meets_a_transaction_is_not_in_doubt",
+    ),
+    Mutation(
+        "a transaction that is wrong is not repeated",
+        "table_writes.py",
+        "codes and codes <= _PASSING_REASONS",
+        "codes and CONDITION not in codes",
+        f"{_STORE}test_a_transaction_that_is_wrong_is_tried_once_and_is_an_error",
+    ),
+    Mutation(
         "a create tells its length, and goes out in one piece",
         "providers/anthropic.py",
         ', "Content-Length": str(body.length)}',

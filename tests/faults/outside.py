@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import boto3
 import httpx2
@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 from botocore.retries import quota, standard
 
-from faults.aws import Aws, throttled
+from faults.aws import TABLE_WRITES, Aws, conflict, throttled
 from faults.table import RefusedError
 
 # Retries as in production; nothing here reads signatures and checksums, which take half of the time.
@@ -51,6 +51,8 @@ class Fault(StrEnum):
     EVERY_REPLY_LOST = "the call happens, its reply is lost, and so are its repetitions'"
     THROTTLED = "is throttled twice"
     THROTTLED_FOR_LONG = "is throttled until the client gives up"
+    CONFLICTED = "a write to the table meets a transaction on its row, twice"
+    CONFLICTED_FOR_LONG = "a write to the table meets transactions on its row until it is given up"
     SLEEPS = "sleeps past its lease, then calls"
     SLEEPS_FOR_HOURS = "sleeps for hours, then calls"
     TWICE = "while it is about to call, its message is delivered again and done"
@@ -61,8 +63,19 @@ class Fault(StrEnum):
 DEATHS_BEFORE = {Fault.DIES_BEFORE, Fault.DIES_BEFORE_AND_COMES_LATE, Fault.DIES_BEFORE_FOR_GOOD}
 DEATHS_AFTER = {Fault.DIES_AFTER, Fault.DIES_AFTER_AND_COMES_LATE, Fault.DIES_AFTER_FOR_GOOD}
 LATE = {Fault.ARRIVES_LATE: 1_800.0, Fault.ARRIVES_AFTER_THE_GRACE: 9_000.0}  # seconds
+CONFLICTS = {Fault.CONFLICTED, Fault.CONFLICTED_FOR_LONG}
+REFUSALS = {Fault.THROTTLED, Fault.THROTTLED_FOR_LONG, *CONFLICTS}
 COMES_AT_ONCE = {Fault.DIES_BEFORE, Fault.DIES_AFTER}
 NEVER_COMES = {Fault.DIES_BEFORE_FOR_GOOD, Fault.DIES_AFTER_FOR_GOOD}
+
+
+_REPEATED = {
+    Fault.EVERY_REPLY_LOST: _MANY,
+    Fault.THROTTLED: _FEW,
+    Fault.THROTTLED_FOR_LONG: _MANY,
+    Fault.CONFLICTED: _FEW,
+    Fault.CONFLICTED_FOR_LONG: _MANY,
+}
 
 
 @dataclass
@@ -94,17 +107,22 @@ class Outside:
         name: str,
         act: Callable[[], T],
         lost: Callable[[], Exception],
-        refused: Callable[[], T],
+        refused: Callable[[Fault], T | None],
         late: Callable[[float], T] | None = None,
     ) -> T:
-        """Make a call, or what becomes of it; `late` lets it arrive after so many seconds."""
+        """Make a call, or what becomes of it.
+
+        `refused` refuses it as the fault says, or says None where such a call is not refused so; `late` lets it arrive
+        after so many seconds.
+        """
         self.calls.append(name)
         self.workers.append(self._worker)
         fault = self._fault(name)
         if fault in DEATHS_BEFORE:
             raise Died
-        if fault in {Fault.THROTTLED, Fault.THROTTLED_FOR_LONG}:
-            return refused()
+        refusal = refused(fault) if fault in REFUSALS else None
+        if refusal is not None:
+            return refusal
         if fault in LATE and late is not None:
             return late(LATE[fault])
         if fault is Fault.SLEEPS:
@@ -124,9 +142,8 @@ class Outside:
         fault = self.faults.get(len(self.calls)) or self.meets(name)
         if fault is not None:
             self.struck = fault
-            repeated = {Fault.EVERY_REPLY_LOST: _MANY, Fault.THROTTLED: _FEW, Fault.THROTTLED_FOR_LONG: _MANY}
-            if fault in repeated:
-                self._left[name] = (fault, repeated[fault] - 1)
+            if fault in _REPEATED:
+                self._left[name] = (fault, _REPEATED[fault] - 1)
             return fault
         again, times = self._left.get(name, (None, 0))
         if times:
@@ -173,7 +190,7 @@ class AwsClients:
             event_name.removeprefix("before-send.") + _unit(request),
             lambda: aws.answer(request),
             lost=lambda: ConnectionClosedError(endpoint_url=request.url),
-            refused=lambda: throttled(request),
+            refused=lambda fault: None if fault in CONFLICTS else throttled(request),
         )
 
     def _call_table(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +205,7 @@ class AwsClients:
                     name,
                     lambda: table.call(operation, body),
                     lost=lambda: lost,
-                    refused=partial(_raise, RefusedError(code)),
+                    refused=partial(_refuse, RefusedError(code), conflict(operation, body)),
                 )
             except RefusedError as refused:
                 failure: Exception = client.exceptions.from_code(refused.code)(refused.answer(), operation)
@@ -199,8 +216,11 @@ class AwsClients:
         raise failure
 
 
-def _raise(error: Exception) -> NoReturn:
-    raise error
+def _refuse(throttling: RefusedError, meeting: RefusedError | None, fault: Fault) -> None:
+    """Raise what a call to the table is refused with; a read meets nothing."""
+    refusal = meeting if fault in CONFLICTS else throttling
+    if refusal is not None:
+        raise refusal
 
 
 def _unit(request: AWSPreparedRequest) -> str:
@@ -251,11 +271,22 @@ class SimulatedProviders(httpx2.BaseTransport):
             name,
             act,
             lost=lambda: httpx2.ReadError("the connection was reset", request=request),
-            refused=lambda: httpx2.Response(
-                429, headers={"retry-after-ms": "1"}, json={"error": {"type": "rate_limit_error", "message": "Slow."}}
+            refused=lambda fault: (
+                None
+                if fault in CONFLICTS
+                else httpx2.Response(
+                    429,
+                    headers={"retry-after-ms": "1"},
+                    json={"error": {"type": "rate_limit_error", "message": "Slow."}},
+                )
             ),
             late=late if is_create(name) else None,
         )
+
+
+def is_table_write(name: str) -> bool:
+    """Whether a transaction may be in its way."""
+    return name.removeprefix("dynamodb.") in TABLE_WRITES
 
 
 def is_create(name: str) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from batchdrop.queues import MOST_HOPS
 
-from faults.outside import DEATHS_AFTER, DEATHS_BEFORE, LATE, Fault, Outside, is_create
+from faults.outside import CONFLICTS, DEATHS_AFTER, DEATHS_BEFORE, LATE, Fault, Outside, is_create, is_table_write
 from faults.promises import broken_promises
 from faults.scenarios import MAIN, SCENARIOS, Scenario
 from faults.world import Outcome, World
@@ -83,6 +83,8 @@ def every_point(whole: Whole) -> Iterator[Point]:
 def _is_its_own(fault: Fault, name: str, *, is_told: bool) -> bool:
     if fault in LATE:
         return is_create(name)
+    if fault in CONFLICTS:
+        return is_table_write(name)
     if fault in DEATHS_BEFORE:
         return is_told
     return not (is_read(name) and (fault in DEATHS_AFTER or fault in {Fault.REPLY_LOST, Fault.THROTTLED}))

@@ -51,7 +51,7 @@ def go_on(world: World, *, hours: int) -> Ended:
     began = world.clock.now
     while job_of(world).get("state", {}).get("S") not in {"COMPLETED", "FAILED", "CANCELLED"}:
         assert world.clock.now - began <= hours * HOUR, (job_of(world), world.errors[-1:])
-        world._deliver_all()  # noqa: SLF001 - the harness' own tests
+        world.deliver_all()
         world.tick(HOUR + 100)
     job = job_of(world)
     answered = [each["error"] is None for each in world.outcome().results]
@@ -138,7 +138,7 @@ def test_a_provider_that_does_not_tell_of_a_doubt_for_two_days_ends_no_batch(wor
     apis: Any = FailingApis(whole, "newest", error)
     world.services = replace(world.services, apis=apis)
     for _ in range(48):
-        world._deliver_all()  # noqa: SLF001 - the harness' own tests
+        world.deliver_all()
         world.tick(HOUR + 100)
     world.services = replace(world.services, apis=whole)
     assert go_on(world, hours=24)[::3] == ("COMPLETED", [True, True])

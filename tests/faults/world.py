@@ -127,7 +127,7 @@ class World:
     def finish(self, *, tick: float = 60, longest_tick: float = LONGEST_TICK, growth: float = 2.0) -> None:
         shortest = tick
         for _ in range(_ROUNDS):
-            busy = self._deliver_all()
+            busy = self.deliver_all()
             if not busy and self._is_over():
                 self._wait_for_the_rest()
                 return
@@ -140,7 +140,7 @@ class World:
             if not self.left_over():
                 return
             self.tick(3_600)
-            self._deliver_all()
+            self.deliver_all()
 
     def tick(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -161,7 +161,7 @@ class World:
 
     # Workers
 
-    def _deliver_all(self) -> bool:
+    def deliver_all(self) -> bool:
         busy = False
         while sum(self._deliver(step) for step in STEPS):
             busy = True
@@ -247,10 +247,10 @@ class World:
             )
         tick = 60.0
         while self.clock.now < until:
-            busy = self._deliver_all()
+            busy = self.deliver_all()
             tick = 60.0 if busy else min(tick * 2, LONGEST_TICK)
             self.tick(min(tick, until - self.clock.now))
-        self._deliver_all()
+        self.deliver_all()
 
     # What is left
 

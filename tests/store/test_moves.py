@@ -1,15 +1,19 @@
 """Every move is a conditional write: of two workers one wins, and a lost reply is no lost move."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import batchdrop
 import pytest
 import stamina
 from batchdrop.errors import NotMyTurn, Transient
 from batchdrop.records import Intent, Ledger
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Changed, Lease, Pause, Store
+from batchdrop.store import Changed, DropClaim, Lease, Pause, Store
 from batchdrop.writes import (
     HOUR,
     PART_OF_HOUR,
@@ -23,13 +27,14 @@ from batchdrop.writes import (
     reserve,
     update_counter,
 )
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from faking.cloud import TABLE
 from moto.core.models import botocore_stubber
 from store.conftest import Clock
 from store.rows import JOB, NOW, a_batch, a_job, a_split
 
 LEDGER = "openai/gpt-4o"
+PACKAGE = Path(batchdrop.__file__).parent
 
 
 # One wins
@@ -481,6 +486,94 @@ def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(clien
     with stamina.set_testing(True, attempts=8), pytest.raises(Transient):
         store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
     assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(), 0)
+
+
+@pytest.mark.parametrize("code", ["ValidationError", "ItemCollectionSizeLimitExceeded", "DuplicateItem"])
+def test_a_transaction_that_is_wrong_is_tried_once_and_is_an_error(client: Any, clock: Clock, code: str) -> None:
+    busy = Busy(client, code, 1_000)
+    store = Store(busy, TABLE, now=clock)  # type: ignore[arg-type]  # the same
+    store.add(a_batch())
+    with stamina.set_testing(True, attempts=8), pytest.raises(ClientError, match="TransactionCanceledException"):
+        store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
+    assert busy.left == 999
+
+
+class Refusing:
+    """A client of which the first single writes are refused."""
+
+    def __init__(self, client: Any, code: str, times: int) -> None:
+        self._client, self._code, self.left = client, code, times
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        return partial(self._refuse, real) if name in {"put_item", "update_item", "delete_item"} else real
+
+    def _refuse(self, real: Any, **request: Any) -> Any:
+        if not self.left:
+            return real(**request)
+        self.left -= 1
+        raise ClientError({"Error": {"Code": self._code}}, "SingleWrite")
+
+
+def _write_everything(store: Store) -> list[Any]:
+    """Each single write of the store that submit and sweep make, by its name."""
+    batch, pause = a_batch(3, state=BatchState.ENDED), Pause(until=0, reason="none")
+    lease = Lease(name="sweep", until=NOW + 60, runs=1)
+    return [
+        lambda: store.add(a_batch(4)),
+        lambda: store.move(a_batch(), BatchState.ADMITTED),
+        lambda: store.count_unit_failure(JOB, "BATCH#00000-0-0003", 900),
+        lambda: store.has_failed_at_intake("a digest"),
+        lambda: store.claim_drop("a digest", 60),
+        lambda: store.end_drop(DropClaim(digest="a digest", holder="me"), None, 60),
+        lambda: store.sending(batch, NOW + 9),
+        lambda: store.change_ledger(Ledger(name=LEDGER), suspected=1),
+        lambda: store.learn_limit(LEDGER, 90_000, NOW + 60),
+        lambda: store.learn_sizes(LEDGER, NOW + 60, most_requests=5),
+        lambda: store.not_due(batch),
+        lambda: store.due_again(a_job(), NOW),
+        lambda: store.set_pause("openai", "no key", NOW + 60),
+        lambda: store.count_failure("openai"),
+        lambda: store.pause_told("openai"),
+        lambda: store.pause_over("openai", pause),
+        lambda: store.clear_pause("openai", pause),
+        lambda: store.lease("sweep", 60),
+        lambda: store.note_work(lease, JOB, "JOB"),
+        lambda: store.end_lease(lease),
+    ]
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_a_single_write_that_meets_a_transaction_is_repeated(client: Any, clock: Clock, number: int) -> None:
+    busy = Refusing(client, "TransactionConflictException", 0)
+    store = Store(busy, TABLE, now=clock)  # type: ignore[arg-type]  # a stand-in by shape
+    store.add_all([a_batch(), a_batch(3, state=BatchState.ENDED)])
+    busy.left = 3
+    with stamina.set_testing(True, attempts=8):
+        _write_everything(store)[number]()
+    assert busy.left == 0
+
+
+@pytest.mark.parametrize("code", ["TransactionConflictException", "ThrottlingException"])
+def test_a_single_write_that_stays_refused_for_now_is_left_for_later(client: Any, clock: Clock, code: str) -> None:
+    busy = Refusing(client, code, 1_000)
+    store = Store(busy, TABLE, now=clock)  # type: ignore[arg-type]  # the same
+    with stamina.set_testing(True, attempts=8), pytest.raises(Transient):
+        store.learn_limit(LEDGER, 90_000, NOW + 60)
+
+
+def test_a_single_write_that_is_wrong_is_tried_once_and_is_an_error(client: Any, clock: Clock) -> None:
+    busy = Refusing(client, "ValidationException", 1_000)
+    store = Store(busy, TABLE, now=clock)  # type: ignore[arg-type]  # the same
+    with stamina.set_testing(True, attempts=8), pytest.raises(ClientError, match="ValidationException"):
+        store.learn_limit(LEDGER, 90_000, NOW + 60)
+    assert busy.left == 999
+
+
+def test_no_other_module_writes_to_the_table() -> None:
+    calls = re.compile(r"\.(put_item|update_item|delete_item|transact_write_items|batch_write_item|execute_\w+)\b")
+    found = [path.name for path in sorted(PACKAGE.rglob("*.py")) if calls.search(path.read_text(encoding="utf-8"))]
+    assert found == ["table_writes.py"]
 
 
 # Leases and pauses
