@@ -588,7 +588,7 @@ class Store:
         if job.retry_of is not None:
             keys.insert(0, key_item(f"JOB#{job.retry_of}", f"RETRY#{job.id}"))
         for some in batched(keys, _MOST_WRITES, strict=False):
-            self._transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
+            self._writes.transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
         """Stop submitting to a provider until then. True unless it is told already that it is paused."""
