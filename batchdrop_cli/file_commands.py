@@ -32,7 +32,8 @@ def validate(
 ) -> int:
     """Check a file offline: where its lines would go, what is wrong with them. A batchdrop.toml is checked as settings.
 
-    Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
+    The settings of its folder in the bucket are not seen: `drop_params`, betas and an API version may change a line's
+    fate. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
 
     Example: batchdrop validate examples/with_mistakes.jsonl
     """

@@ -637,9 +637,6 @@ def test_a_url_that_no_batch_takes_is_answered_with_those_that_are(providers: Pr
     )
 
 
-SDK = ": put its content in"
-
-
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -647,15 +644,18 @@ SDK = ": put its content in"
         ({"stream": "no"}, ("unsupported_parameter", '"stream" is not possible in a batch: leave it out')),
         (
             {"extra_body": {}},
-            ("unsupported_parameter", f'"extra_body" is an argument of the SDK, not of the API{SDK}'),
+            (
+                "unsupported_parameter",
+                '"extra_body" is an argument of the SDK, not of the API: write its keys into the body itself',
+            ),
         ),
         (
             {"extra_headers": {}},
-            ("unsupported_parameter", f'"extra_headers" is an argument of the SDK, not of the API{SDK}'),
+            ("unsupported_parameter", '"extra_headers" is an argument of the SDK, not of the API: leave it out'),
         ),
         (
             {"extra_query": {}},
-            ("unsupported_parameter", f'"extra_query" is an argument of the SDK, not of the API{SDK}'),
+            ("unsupported_parameter", '"extra_query" is an argument of the SDK, not of the API: leave it out'),
         ),
         (
             {"timeout": 60},
@@ -704,6 +704,16 @@ def test_what_a_vendor_would_refuse_is_found_before_it_is_paid(
     line: object, error: tuple[str, str], providers: Providers
 ) -> None:
     assert code(line, providers) == error
+
+
+@pytest.mark.parametrize(("number", "hint"), [(b"50.0", ": write 50, not 50.0"), (b"50.5", ""), (b"5e1", "")])
+def test_a_whole_number_with_a_point_is_shown_as_it_must_be_written(
+    number: bytes, hint: str, providers: Providers
+) -> None:
+    body = json.dumps(CLAUDE).encode().replace(b'"max_tokens": 5', b'"max_tokens": ' + number)
+    assert code(body, providers)[1] == f'"max_tokens" must be a whole number above 0{hint}'
+    line = b'{"url":"/v1/chat/completions","body":' + body + b"}"
+    assert code(line, providers)[1] == f'"max_tokens" must be a whole number from 1 to 999,999,999{hint}'
 
 
 def test_a_number_of_hundreds_of_digits_is_the_providers_to_refuse(providers: Providers) -> None:

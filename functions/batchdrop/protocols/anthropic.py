@@ -11,7 +11,14 @@ from batchdrop.protocols.claude_models import EVERYTHING, ModelRules
 from batchdrop.protocols.claude_rules import check_model_rules
 from batchdrop.protocols.loose import NULL, is_empty, read_field, read_row, said, text, unwrapped
 from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Failure, Outcome, Tokens, retryable_status
-from batchdrop.protocols.rules import Body, LineProblem, refuse_no_messages, refuse_what_is_the_sdks, unset_nulls
+from batchdrop.protocols.rules import (
+    Body,
+    LineProblem,
+    as_whole,
+    refuse_no_messages,
+    refuse_what_is_the_sdks,
+    unset_nulls,
+)
 from batchdrop.results import ErrorCode, Response, ResultError
 
 ENDPOINT = "/v1/messages"
@@ -111,7 +118,8 @@ def check_body(body: Body, *, api_version: str, betas: Collection[str] = (), rul
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"max_tokens" is missing')
     max_tokens = bytes(body.max_tokens)
     if not max_tokens.isdigit() or max_tokens == b"0":
-        raise LineProblem(ErrorCode.INVALID_PARAMETER, '"max_tokens" must be a whole number above 0')
+        message = f'"max_tokens" must be a whole number above 0{as_whole(body.max_tokens)}'
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, message)
     if body.messages is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, '"messages" is missing')
     refuse_no_messages(body.messages)

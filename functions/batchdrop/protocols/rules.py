@@ -8,6 +8,7 @@ from msgspec import UNSET, Raw, UnsetType
 from batchdrop.results import ErrorCode
 from batchdrop.texts import cut
 
+_LONGEST_NUMBER = 20  # characters
 _LONGEST_MESSAGE = 1_000  # bytes: five of them are a refused job's reason, in its row and its event
 
 
@@ -77,7 +78,7 @@ def refuse_what_is_the_sdks(body: Body) -> None:
 def refuse_sdk_arguments(fields: Iterable[tuple[str, Raw | UnsetType]]) -> None:
     for name, value in fields:
         if value is not UNSET:
-            remedy = "leave it out" if name == "timeout" else "put its content in"
+            remedy = "write its keys into the body itself" if name == "extra_body" else "leave it out"
             message = f'"{name}" is an argument of the SDK, not of the API: {remedy}'
             raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, message)
 
@@ -90,6 +91,13 @@ def refuse_stream(stream: Raw | UnsetType) -> None:
 def refuse_no_messages(messages: Raw) -> None:
     if bytes(memoryview(messages)[:2]) != b"[{" and not array(messages, "messages"):
         raise LineProblem(ErrorCode.INVALID_PARAMETER, '"messages" is empty')
+
+
+def as_whole(raw: Raw) -> str:
+    """How to write a number of digits and `.0`, as frames with gaps do; empty for any other value."""
+    whole, point, rest = bytes(memoryview(raw)[:_LONGEST_NUMBER]).partition(b".")
+    is_whole = bool(point) and whole.isdigit() and not rest.strip(b"0") and rest != b""
+    return f": write {whole.decode()}, not {whole.decode()}.{rest.decode()}" if is_whole else ""
 
 
 def array(raw: Raw, name: str) -> list[Raw]:

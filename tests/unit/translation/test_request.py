@@ -198,7 +198,10 @@ def test_what_has_no_equal_is_left_out_where_drop_params_lists_it(name: str, val
         ({"stream": True}, ("unsupported_parameter", '"stream" is not possible in a batch: leave it out')),
         (
             {"extra_body": {"a": 1}},
-            ("unsupported_parameter", '"extra_body" is an argument of the SDK, not of the API: put its content in'),
+            (
+                "unsupported_parameter",
+                '"extra_body" is an argument of the SDK, not of the API: write its keys into the body itself',
+            ),
         ),
         ({"temperature": 1.5}, ("invalid_parameter", '"temperature" must be from 0 to 1 for Claude')),
         ({"top_p": "x"}, ("invalid_parameter", '"top_p" is not a number')),

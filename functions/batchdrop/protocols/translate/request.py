@@ -22,7 +22,7 @@ from batchdrop.protocols.claude_rules import (
     is_thinking,
 )
 from batchdrop.protocols.claude_schemas import check_schema
-from batchdrop.protocols.rules import SDK_ARGUMENTS, LineProblem, refuse_sdk_arguments, refuse_stream
+from batchdrop.protocols.rules import SDK_ARGUMENTS, LineProblem, as_whole, refuse_sdk_arguments, refuse_stream
 from batchdrop.protocols.translate.fields import (
     Fields,
     array,
@@ -106,7 +106,7 @@ def _max_tokens(fields: Fields) -> int:
 def _tokens(value: Raw, name: str) -> int:
     digits = bytes(value)
     if not digits.isdigit() or digits == b"0" or len(digits) > _MOST_DIGITS:
-        raise invalid(name, "must be a whole number from 1 to 999,999,999")
+        raise invalid(name, f"must be a whole number from 1 to 999,999,999{as_whole(value)}")
     return int(digits)
 
 
