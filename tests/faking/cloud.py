@@ -40,7 +40,7 @@ from botocore.exceptions import ClientError
 from faults.table import Table
 from moto import mock_aws
 
-from faking.dynamodb import table_in_memory
+from faking.dynamodb import TableClient, table_in_memory
 from provider_simulator.app import Simulator
 from provider_simulator.transport import SimulatorTransport
 
@@ -302,7 +302,7 @@ def cloud(
         services = Services(
             settings=settings,
             providers=configured,
-            store=Store(boto3.client("dynamodb", region_name=REGION), TABLE, now=clock.seconds),
+            store=Store(TableClient(table), TABLE, now=clock.seconds),
             files=Files(boto3.client("s3", region_name=REGION), BUCKET),
             queues=Queues(boto3.client("sqs", region_name=REGION), settings),
             events=Events(boto3.client("events", region_name=REGION)),

@@ -1,20 +1,63 @@
-"""DynamoDB for a whole cloud in one process: boto3's clients get their answers from the table in memory, not from moto.
+"""DynamoDB for a whole cloud in one process: the table in memory answers, not moto.
 
-A step makes hundreds of calls, and each takes moto milliseconds. A test holds the table against moto, call by call.
+A step makes hundreds of calls: each takes moto milliseconds, and botocore half of one before it is sent. A test holds
+the table against moto, call by call. `Store` has a `TableClient`; clients that boto3 makes are answered, too.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import boto3
+import botocore.session
+import msgspec
+from botocore.config import Config
 from faults.table import RefusedError, Table
 
 from faking.empty_queues import answer_if_empty
 
 _tables: list[Table] = []  # the innermost cloud's last
+
+
+class TableClient:
+    """What `Store` calls of boto3's client, straight on the table: the same arguments, answers and exceptions."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._real = _client()
+        self.exceptions = self._real.exceptions
+
+    def __getattr__(self, method: str) -> Any:
+        operation = self._real.meta.method_to_api_mapping[method]
+        return partial(self._call, operation)
+
+    def get_paginator(self, method: str) -> "_Pages":
+        return _Pages(getattr(self, method))
+
+    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        sent = msgspec.json.decode(msgspec.json.encode(arguments))  # the caller's values stay the caller's
+        try:
+            return self._table.call(operation, sent)
+        except RefusedError as refused:
+            raise self.exceptions.from_code(refused.code)(refused.answer(), operation) from None
+
+
+class _Pages(NamedTuple):
+    call: Any
+
+    def paginate(self, **arguments: Any) -> Iterator[dict[str, Any]]:
+        page = self.call(**arguments)
+        yield page
+        while "LastEvaluatedKey" in page:
+            page = self.call(**arguments, ExclusiveStartKey=page["LastEvaluatedKey"])
+            yield page
+
+
+@cache
+def _client() -> Any:
+    return boto3.client("dynamodb", region_name="us-east-1")
 
 
 class _Http(NamedTuple):
@@ -36,7 +79,9 @@ def table_in_memory(table: Table) -> Iterator[None]:
 @cache
 def _session() -> boto3.Session:
     """One for all clouds: a new one reads the models of its services from the disk."""
-    session = boto3.Session()
+    core = botocore.session.get_session()
+    core.set_default_client_config(Config(user_agent="batchdrop's tests"))  # botocore makes its own anew for each call
+    session = boto3.Session(botocore_session=core)
     session.events.register("before-call.dynamodb", _answer)
     session.events.register("before-call.sqs", answer_if_empty)
     return session
