@@ -17,11 +17,12 @@ import batchdrop
 import pytest
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from batchdrop.ending import give_up_whole_job
+from batchdrop.files import output_prefix
 from batchdrop.poll import poll_provider
 from batchdrop.states import TERMINAL_JOBS, JobState
 from batchdrop.sweep import sweep
 from botocore.exceptions import ClientError
-from faking.cloud import STEPS, Cloud, jsonl
+from faking.cloud import BUCKET, STEPS, Cloud, jsonl
 from faking.failing import Failing, FailingApis, Fails, calls, reads, writes
 from faking.lines import chat, claude
 from handlers import poll as poll_handler
@@ -137,11 +138,12 @@ def test_an_exception_that_quotes_a_prompt_leaves_it_in_no_log(cloud: Cloud, log
 def test_a_job_that_ends_without_a_manifest_leaves_no_words_either(cloud: Cloud, log: Log) -> None:
     job = cloud.services.store.job(str(cloud.drop("input/x.jsonl", jsonl([chat(CANARY)]))))
     assert job is not None
-    files: Any = Failing(cloud.services.files, EVERY, quoting())
-    cloud.services = replace(cloud.services, files=files)
+    cloud.s3.put_object(
+        Bucket=BUCKET, Key=f"{output_prefix(job)}manifest.json", Body=f'{{"status": "{CANARY}"}}'.encode()
+    )
     given_up = cloud.services.store.move(job, JobState.PUBLISHING, is_given_up=True)
     give_up_whole_job(given_up.job, "It failed.", cloud.services)
-    assert log.holds("job ends without a manifest", "RuntimeError", "batchdrop/ending.py:")
+    assert log.holds("job ends without a manifest", "ValidationError", "batchdrop/ending.py:")
     assert [line for line in log.lines if CANARY in line] == []
 
 
