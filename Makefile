@@ -17,13 +17,17 @@ unexport VIRTUAL_ENV
 
 ARGS ?=
 
+# What is done, after so many seconds. The first is said while make reads this file.
+STARTED := $(shell date +%s)
+say = printf '[%3d s] %s\n' "$$(( $$(date +%s) - $(STARTED) ))"
+
 .PHONY: setup demo test test-unit crash-test mutations faults bench bench-latency bench-memory bench-files big-file lock bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
 # The first Python that has pip fetches uv; where none has, a uv that is already there will do.
 $(UV):
-	@echo "Fetching uv $(UV_VERSION) into .uv/"
+	@$(say) "Fetching uv $(UV_VERSION) into .uv/"
 	@for python in python3 /usr/bin/python3 python; do \
 	  $$python -m pip install --quiet --disable-pip-version-check --target .uv uv==$(UV_VERSION) && exit 0; \
 	done; \
@@ -31,7 +35,7 @@ $(UV):
 	  || { rm -rf .uv; echo "Neither pip nor uv was found: install one of them." >&2; exit 1; }
 
 .venv/.set-up: requirements-dev.txt pyproject.toml .python-version | $(UV)
-	@echo "Python $(PYTHON) and its packages into .venv/"
+	@$(say) "Python $(PYTHON) and its packages into .venv/: 400 MB, a minute or two"
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.txt
 	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
@@ -39,25 +43,32 @@ $(UV):
 
 # Functions run on the interpreter that runs the emulator, so it is the same one.
 .emulator/.set-up: requirements-emulator.txt .venv/.set-up
-	@echo "AWS on this machine into .emulator/"
+	@$(say) "AWS on this machine into .emulator/"
 	@test -x .emulator/bin/python || $(UV) venv --quiet --python $(BIN)/python .emulator
 	@$(UV) pip sync --quiet --require-hashes --python .emulator/bin/python requirements-emulator.txt
 	@touch $@
 
 node_modules/.set-up: package.json package-lock.json .venv/.set-up
-	@echo "The CDK's command into node_modules/"
+	@$(say) "The CDK's command into node_modules/"
 	@$(BIN)/npm ci --silent
 	@touch $@
 
 demo: setup
+	@$(say) "The demo"
 	@$(BIN)/batchdrop demo
+	@$(say) "Done"
 
 test: setup
+	@$(say) "Style (ruff)"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
+	@$(say) "Types (mypy): a minute or two the first time"
 	@$(BIN)/mypy --no-error-summary
+	@$(say) "Unit tests"
 	@$(UNIT)
+	@$(say) "Tests of the deployed stack, on AWS's emulator"
 	@$(BIN)/pytest -m e2e
+	@$(say) "Done"
 
 test-unit: setup
 	@$(UNIT)
@@ -102,10 +113,12 @@ lock: $(UV)
 
 # Once per account and region.
 bootstrap: setup
+	@$(BIN)/python -P -m batchdrop_cli.credentials $(ARGS)
 	@$(CDK) bootstrap $(ARGS)
 
 # For example: make deploy ARGS="-c alarm_email=me@example.org"
 deploy: setup
+	@$(BIN)/python -P -m batchdrop_cli.credentials $(ARGS)
 	@$(CDK) deploy $(ARGS)
 
 # Six requests to the real providers, with your keys. It asks first.

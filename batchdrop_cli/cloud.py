@@ -6,7 +6,7 @@ from functools import cached_property
 from getpass import getuser
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import boto3
 from batchdrop.files import Files
@@ -17,6 +17,9 @@ from cyclopts import Parameter
 
 import local_cloud
 from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.say import note
+from batchdrop_cli.state_dir import HERE, find_state_dir, is_named
+from local_cloud.machine import full_disk
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 # A pause that has just ended is told until a submission goes through: that ends it, or begins the next one.
 _PAUSE_TOLD_SECONDS = 90
 DEFAULT_STACK = "batchdrop"
-DEFAULT_STATE_DIR = Path(".local")
+_NO_PROXY = Config(proxies={})  # this machine's own addresses are never sent through a proxy
 
 
 @Parameter(name="*")
@@ -39,13 +42,13 @@ class Where:
         aws: The stack on AWS, even with a local cloud here.
         stack: Its name, when it is not "batchdrop"; means --aws.
         region: Its region, when it is not the profile's; means --aws.
-        state_dir: The local cloud's folder; `.local` when it is not told, if there is one.
+        state_dir: The local cloud's folder; when it is not told, `.local` if there is one, or the last one's.
     """
 
     aws: Annotated[bool, Parameter(negative="", help="Use the stack on AWS, even with a local cloud here.")] = False
     stack: Annotated[str | None, Parameter(help='The stack on AWS, when it is not "batchdrop"; means --aws.')] = None
     region: Annotated[str | None, Parameter(help="Its region, when it is not your profile's; means --aws.")] = None
-    state_dir: Annotated[Path | None, Parameter(help="The local cloud's folder; .local if left out.")] = None
+    state_dir: Annotated[Path | None, Parameter(help="The local cloud's folder; .local, or the last one.")] = None
 
     @property
     def means_aws(self) -> bool:
@@ -62,7 +65,7 @@ class Where:
 
 def in_folder(state_dir: Path | None) -> str:
     """What a command repeats to mean the local cloud of a folder."""
-    return "" if state_dir in {None, DEFAULT_STATE_DIR} else f" --state-dir {shlex.quote(str(state_dir))}"
+    return "" if state_dir in {None, HERE} else f" --state-dir {shlex.quote(str(state_dir))}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,8 @@ class Cloud:
     """A bucket, a table and the way to them.
 
     `options` is what another command repeats to find it; `providers_file` holds its providers, and `whose_providers`
-    says so to a person. `logs` is the folder of the local cloud's logs.
+    says so to a person. `logs` is the folder of the local cloud's logs; `simulator_url` begins the addresses of its
+    simulated providers.
     """
 
     title: str
@@ -81,6 +85,7 @@ class Cloud:
     endpoint: str | None = None
     options: str = ""
     logs: str | None = None
+    simulator_url: str | None = None
     providers_file: Path = local_cloud.PROVIDERS_FILE
     whose_providers: str = str(local_cloud.PROVIDERS_FILE)
 
@@ -91,7 +96,7 @@ class Cloud:
     @cached_property
     def s3(self) -> "S3Client":
         # The emulator has no bucket names in its host name.
-        config = Config(s3={"addressing_style": "path"}) if self.endpoint else None
+        config = Config(s3={"addressing_style": "path"}, proxies={}) if self.endpoint else None
         client: S3Client = self.session.client("s3", endpoint_url=self.endpoint, config=config)
         return client
 
@@ -101,12 +106,16 @@ class Cloud:
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
-        client: SecretsManagerClient = self.session.client("secretsmanager", endpoint_url=self.endpoint)
+        client: SecretsManagerClient = self._client("secretsmanager")
         return client
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+        config = _NO_PROXY if self.endpoint else None
+        return self.session.client(service, endpoint_url=self.endpoint, config=config)
 
     @cached_property
     def store(self) -> Store:
-        client: DynamoDBClient = self.session.client("dynamodb", endpoint_url=self.endpoint)
+        client: DynamoDBClient = self._client("dynamodb")
         return Store(client, self.table, now=lambda: int(time()) - _PAUSE_TOLD_SECONDS)
 
     @cached_property
@@ -131,8 +140,10 @@ def find_cloud(where: Where) -> Cloud:
     Raises:
         Mistake: The local cloud is not up; there is no such stack, or it is not batchdrop's.
     """
-    folder = where.state_dir or DEFAULT_STATE_DIR
-    if where.means_aws or (where.state_dir is None and not local_cloud.exists(folder)):
+    if where.means_aws:
+        return _deployed(where)
+    folder = find_state_dir(where.state_dir)
+    if not is_named(where.state_dir) and not local_cloud.exists(folder):
         return _deployed(where)
     found = local_cloud.current(folder)
     if found is None:
@@ -140,6 +151,9 @@ def find_cloud(where: Where) -> Cloud:
             f"The local cloud of {folder} is not up. Start it with: batchdrop local up{in_folder(where.state_dir)} - "
             "or use the stack on AWS with --aws"
         )
+    full = full_disk(folder)
+    if full:
+        note(full, style="red")
     return _local(found, where)
 
 
@@ -158,6 +172,7 @@ def _local(found: local_cloud.LocalCloud, where: Where) -> Cloud:
         endpoint=found.endpoint,
         options=where.options,
         logs=found.logs,
+        simulator_url=found.simulator_url,
         providers_file=Path(found.providers_file),
         whose_providers=f"The local cloud, deployed from {found.providers_from},",
     )

@@ -6,15 +6,17 @@ from typing import Annotated
 from batchdrop.providers.config import load_providers
 from cyclopts import Parameter
 
-import local_cloud
 from batchdrop_cli import demo as whole_demo
 from batchdrop_cli import headroom, local, smoke
-from batchdrop_cli.cloud import DEFAULT_STATE_DIR, Where, find_cloud, in_folder
+from batchdrop_cli.cloud import Where, find_cloud, in_folder
 from batchdrop_cli.exit_codes import OK
 from batchdrop_cli.job_commands import say_json
-from batchdrop_cli.keys import find_provider, read_key, set_key
+from batchdrop_cli.keys import check_key, find_provider, need_real, read_key, say_keys, set_key, stored_keys
 from batchdrop_cli.options import ANYWHERE, AsJson, ProvidersFile
 from batchdrop_cli.say import say
+from batchdrop_cli.state_dir import find_state_dir, remember_state_dir
+
+StateDir = Annotated[Path | None, Parameter(help="Where its state lies; .local or the last one if left out.")]
 
 
 def local_up(  # noqa: PLR0913 - each is an option of the command
@@ -32,33 +34,35 @@ def local_up(  # noqa: PLR0913 - each is an option of the command
             negative="", help="The vendors' own servers: paid. Keys from OPENAI_API_KEY and ANTHROPIC_API_KEY, if set."
         ),
     ] = False,
-    state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR,
+    state_dir: StateDir = None,
 ) -> int:
     """Start it, with the provider simulator, and deploy the stack into it. It stays up; a restart loses nothing.
 
     Example: batchdrop local up
     """
-    found = local.up(
-        state_dir,
+    folder = find_state_dir(state_dir)
+    found, was_up = local.up(
+        folder,
         openai_base_url=openai_base_url,
         anthropic_base_url=anthropic_base_url,
-        providers_file=providers_file or local.kept_providers(state_dir),
+        providers_file=providers_file or local.kept_providers(folder),
         real=real,
     )
-    local.say_up(found, as_json=as_json, options=in_folder(state_dir))
+    remember_state_dir(folder)
+    local.say_up(found, as_json=as_json, was_up=was_up, options=in_folder(state_dir))
     return OK
 
 
 def local_down(
     *,
     keep_keys: Annotated[bool, Parameter(negative="", help="Keep real providers' keys, too.")] = False,
-    state_dir: Annotated[Path, Parameter(help="Where its state lies.")] = DEFAULT_STATE_DIR,
+    state_dir: StateDir = None,
 ) -> int:
     """Stop it. Its state stays in the folder, for the next `local up`; keys of real providers are forgotten.
 
     Example: batchdrop local down
     """
-    stopped = local_cloud.down(state_dir, keeps_keys=keep_keys)
+    stopped = local.down(find_state_dir(state_dir), keeps_keys=keep_keys)
     kept = (
         "its state is kept, real providers' keys too"
         if keep_keys
@@ -72,18 +76,36 @@ def keys_set(
     provider: Annotated[str, Parameter(help="A name from providers.toml, such as openai.")],
     /,
     *,
+    unchecked: Annotated[bool, Parameter(negative="", help="Store it without asking the provider.")] = False,
     where: Where = ANYWHERE,
     providers_file: ProvidersFile = None,
 ) -> int:
     """Write a provider's key into Secrets Manager. It is asked for and not shown, or read from a pipe.
+
+    The provider is asked for its batches with it first, which is free: a key that it refuses is not stored.
 
     Example: batchdrop keys set openai
     """
     cloud = find_cloud(where)
     known = load_providers(providers_file or cloud.providers_file)
     config = find_provider(provider, known, str(providers_file or cloud.whose_providers))
-    new = set_key(cloud, config.secret, read_key(provider))
+    need_real(cloud, provider, config)
+    key = read_key(provider)
+    if not unchecked:
+        check_key(provider, config, key)
+    new = set_key(cloud, config.secret, key)
     say(f"{'Created' if new else 'Updated'} the secret {config.secret} ({cloud.title}).")
+    return OK
+
+
+def keys_list(*, as_json: AsJson = False, where: Where = ANYWHERE, providers_file: ProvidersFile = None) -> int:
+    """Show which providers have a key, and since when. No key is shown.
+
+    Example: batchdrop keys list
+    """
+    cloud = find_cloud(where)
+    stored = stored_keys(cloud, load_providers(providers_file or cloud.providers_file))
+    say_json(stored) if as_json else say_keys(stored)
     return OK
 
 
@@ -98,12 +120,12 @@ def providers(*, as_json: AsJson = False, providers_file: ProvidersFile = None, 
     return OK
 
 
-def demo(*, state_dir: Annotated[Path, Parameter(help="The local cloud's folder.")] = DEFAULT_STATE_DIR) -> int:
+def demo(*, state_dir: StateDir = None) -> int:
     """Show the whole path on this machine: a local cloud, a file of real text, answers of both providers. Free.
 
     Example: batchdrop demo
     """
-    return whole_demo.run(state_dir)
+    return whole_demo.run(find_state_dir(state_dir))
 
 
 def smoke_paid(

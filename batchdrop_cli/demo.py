@@ -8,6 +8,7 @@ from batchdrop_cli import drop, exit_codes, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Where, find_cloud, in_folder
 from batchdrop_cli.say import say
+from batchdrop_cli.state_dir import remember_state_dir
 
 FILE = Path(__file__).resolve().parent.parent / "examples" / "reviews_and_rights.jsonl"
 _SHOWN = 3  # answers of each provider
@@ -17,7 +18,9 @@ _WIDTH = 100
 def run(state_dir: Path) -> int:
     """Bring the local cloud up, drop the example, wait, fetch, and show some of it. The cloud stays up."""
     say("1. AWS on this machine, the provider simulator, and the stack")
-    local.say_up(local.up(state_dir), as_json=False, options=in_folder(state_dir))
+    found, was_up = local.up(state_dir)
+    remember_state_dir(state_dir)
+    local.say_up(found, as_json=False, was_up=was_up, options=in_folder(state_dir))
     cloud = find_cloud(Where(state_dir=state_dir))
     say()
     say(f"2. {FILE.name}: real text, two providers, three forms of a line")

@@ -1,13 +1,18 @@
 """A provider's key: into Secrets Manager, and nowhere else."""
 
 import sys
+from datetime import UTC
 from getpass import getpass
 
+from batchdrop.errors import AccountRefused, BatchdropError
+from batchdrop.providers.api import make_api
 from batchdrop.providers.config import ProviderConfig, Providers
+from batchdrop.providers.keys import Key
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.say import note, say_table
 
 
 def find_provider(name: str, providers: Providers, whose: str) -> ProviderConfig:
@@ -35,6 +40,53 @@ def read_key(provider: str) -> str:
     if any(character.isspace() for character in key) or not key.isprintable() or not key.isascii():
         raise Mistake("That is not one key: it has blanks or control characters. Nothing was changed.", code=WRONG_USE)
     return key
+
+
+def need_real(cloud: Cloud, name: str, config: ProviderConfig) -> None:
+    """Raises: Mistake, when the provider is simulated: it has a key of its own, and takes no other."""
+    if cloud.simulator_url is not None and config.base_url.startswith(cloud.simulator_url):
+        raise Mistake(
+            f"{name} is simulated in this local cloud: it needs no key. For paid answers: batchdrop local up --real",
+            code=WRONG_USE,
+        )
+
+
+def check_key(name: str, config: ProviderConfig, key: str) -> None:
+    """Ask the provider for its newest batches with the key: free, and what the functions ask every minute.
+
+    Raises:
+        Mistake: The provider refuses the key.
+    """
+    try:
+        make_api(config, Key(key)).page(None)
+    except AccountRefused as error:
+        raise Mistake(
+            f"{name} refuses this key ({error}). Nothing was changed; --unchecked stores it all the same."
+        ) from error
+    except BatchdropError as error:
+        note(f"The key could not be checked: {error}. It is stored.")
+
+
+def stored_keys(cloud: Cloud, providers: Providers) -> list[dict[str, str | None]]:
+    """For each provider its secret, and when that was set; None when it is not set."""
+    return [
+        {"provider": name, "secret": config.secret, "set_at": _set_at(cloud, config.secret)}
+        for name, config in providers.items()
+    ]
+
+
+def _set_at(cloud: Cloud, secret: str) -> str | None:
+    try:
+        found = cloud.secrets.describe_secret(SecretId=secret)
+    except cloud.secrets.exceptions.ResourceNotFoundException:
+        return None
+    changed = found.get("LastChangedDate") or found.get("CreatedDate")
+    return None if changed is None or "DeletedDate" in found else changed.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def say_keys(stored: list[dict[str, str | None]]) -> None:
+    rows = [(str(each["provider"]), each["set_at"] or "not set", str(each["secret"])) for each in stored]
+    say_table(("provider", "set since", "secret"), rows)
 
 
 def set_key(cloud: Cloud, secret: str, key: str) -> bool:

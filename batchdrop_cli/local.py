@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from time import monotonic
 
 import local_cloud
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note, say
 from local_cloud import LocalCloud, LocalCloudError
+from local_cloud.machine import full_disk
 
 
 def up(
@@ -16,23 +18,30 @@ def up(
     anthropic_base_url: str | None = None,
     providers_file: Path | None = None,
     real: bool = False,
-) -> LocalCloud:
-    """Bring it up, saying each step.
+) -> tuple[LocalCloud, bool]:
+    """Bring it up, saying each step; True when it was up, as it is, already.
 
     Raises:
         Mistake: It could not be brought up.
     """
+    steps, began = list[str](), monotonic()
+
+    def say_step(step: str) -> None:
+        steps.append(step)
+        note(f"  [{monotonic() - began:3.0f} s] {step}")
+
     try:
-        return local_cloud.up(
+        found = local_cloud.up(
             state_dir,
             openai_base_url=openai_base_url,
             anthropic_base_url=anthropic_base_url,
             providers_file=providers_file,
             real=real,
-            on_step=lambda step: note(f"  {step}"),
+            on_step=say_step,
         )
     except LocalCloudError as error:
         raise Mistake(str(error)) from error
+    return found, not steps
 
 
 def kept_providers(state_dir: Path) -> Path | None:
@@ -50,12 +59,27 @@ def kept_providers(state_dir: Path) -> Path | None:
     return kept
 
 
-def say_up(found: LocalCloud, *, as_json: bool, options: str = "") -> None:
+def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
+    """Stop it; whether it was up.
+
+    Raises:
+        Mistake: Something of it could not be ended.
+    """
+    full = full_disk(state_dir)
+    if full and local_cloud.exists(state_dir):
+        note(f"{full} What was not saved is lost.", style="red")
+    try:
+        return local_cloud.down(state_dir, keeps_keys=keeps_keys)
+    except LocalCloudError as error:
+        raise Mistake(str(error)) from error
+
+
+def say_up(found: LocalCloud, *, as_json: bool, was_up: bool = False, options: str = "") -> None:
     """Describe it, and what to do next; `options` is what a command repeats to find it."""
     if as_json:
         say(json.dumps(found.as_json()))
         return
-    say(f"The local cloud is up at {found.endpoint}.")
+    say(f"The local cloud {'was up already' if was_up else 'is up'} at {found.endpoint}.")
     say(f"  bucket     {found.bucket}: drop files under input/")
     say(f"  table      {found.table}")
     say(f"  providers  {', '.join(found.providers)}, at {found.simulator_url or 'the servers you named'}")

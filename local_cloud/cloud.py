@@ -15,6 +15,7 @@ from local_cloud import deployment, emulator, processes, providers, simulator
 from local_cloud.aws import client
 from local_cloud.environment import of_client
 from local_cloud.errors import LocalCloudError
+from local_cloud.machine import need_room
 from local_cloud.state import PRIVATE_FOLDER, REGION, STACK_NAME, Folder, LocalCloud, Options, Process, Saved
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
     if providers_file is not None:
         load_providers(providers_file)
     folder = Folder(state_dir)
+    if not any(processes.is_running(process) for process in _known(folder)):
+        need_room(folder.path)
     folder.make()
     with _alone(folder):
         saved = folder.read() or Saved.new()
@@ -101,6 +104,11 @@ def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
             numbers = ", ".join(map(str, left))
             raise LocalCloudError(f"These processes could not be ended: {numbers}. End them with kill -9.")
         return ran
+
+
+def _known(folder: Folder) -> list[Process]:
+    saved = folder.read()
+    return [] if saved is None else list(saved.processes.values())
 
 
 def exists(state_dir: Path) -> bool:

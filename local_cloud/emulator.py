@@ -11,6 +11,7 @@ from local_cloud import processes
 from local_cloud.aws import client
 from local_cloud.environment import network, plain
 from local_cloud.errors import LocalCloudError
+from local_cloud.machine import need_port
 from local_cloud.state import HOST, REGION, Folder, Process, Saved
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,7 @@ def start(folder: Folder, saved: Saved) -> Process:
     """
     if not PYTHON.exists():
         raise LocalCloudError("The emulator is not installed: run `make setup`.")
+    need_port(saved.endpoint_port)
     shutil.rmtree(folder.tmp, ignore_errors=True)
     folder.make()
     process = processes.start(

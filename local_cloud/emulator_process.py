@@ -347,6 +347,7 @@ class UnpackedOnce(zipfile.ZipFile):
                 new.rename(unpacked)
         Path(path).rmdir()
         Path(path).symlink_to(unpacked)
+        Path(str(self.filename)).unlink()  # a copy of it for each worker would fill the disk
 
 
 def unpack_once(lambda_runtime: ModuleType, directory: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from local_cloud import processes
 from local_cloud.environment import plain
 from local_cloud.errors import LocalCloudError
+from local_cloud.machine import need_port
 from local_cloud.state import HOST, Folder, Process, Saved
 from provider_simulator.door import KEY_VARIABLE
 
@@ -21,6 +22,7 @@ def start(folder: Folder, saved: Saved) -> Process:
     Raises:
         LocalCloudError: It ended, or its port is taken.
     """
+    need_port(saved.simulator_port)
     log = folder.logs / "simulator.log"
     log.unlink(missing_ok=True)
     command = [sys.executable, "-P", "-m", "provider_simulator", "--host", HOST, "--port", str(saved.simulator_port)]

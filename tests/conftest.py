@@ -1,6 +1,7 @@
 """Fixtures for all tests: no credentials of this machine, no network but this machine's."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ os.environ |= {
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+    "XDG_STATE_HOME": tempfile.mkdtemp(prefix="batchdrop-tests-"),  # where the last local cloud is remembered
     "POWERTOOLS_METRICS_NAMESPACE": "batchdrop",
     "POWERTOOLS_SERVICE_NAME": "test",
 }

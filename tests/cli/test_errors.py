@@ -235,7 +235,13 @@ def test_a_hint_repeats_where_its_cloud_is(run: "Run", aws: "Aws", tmp_path: Pat
 
 
 COMMANDS = [
-    *(("local", "up"), ("local", "down"), ("keys", "set"), ("validate",), ("put",), ("run",), ("jobs",), ("show",)),
+    *(("local", "up"), ("local", "down"), ("keys", "set"), ("keys", "list"), ("validate",)),
+    *(
+        ("put",),
+        ("run",),
+        ("jobs",),
+        ("show",),
+    ),
     *(("results",), ("wait",), ("retry",), ("cancel",), ("providers",), ("demo",), ("smoke-paid",)),
 ]
 
