@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from batchdrop.files import Gone
 from batchdrop.records import Job
+from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import recent
@@ -23,10 +24,10 @@ def mark(cloud: Cloud) -> Mapping[str, str]:
 
 
 def dropper(cloud: Cloud, job: Job) -> str | None:
-    """Who dropped a job's file, as its metadata says; None where it does not, or is gone."""
+    """Who dropped a job's file, as its metadata says; None where it does not, is gone, or may not be read."""
     try:
         return cloud.files.head(job.key, job.version_id).metadata.get(DROPPED_BY)
-    except Gone:
+    except (Gone, ClientError):
         return None
 
 

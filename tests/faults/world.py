@@ -47,6 +47,7 @@ from provider_simulator.transport import SimulatorTransport
 BEGIN = 1_800_000_000.0
 STEPS = ("intake", "plan", "submit", "collect", "assemble", "publish")
 VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was not done
+KEY = "sk-simulated"
 RECEIVES = 5  # then a message is dead
 LONGEST_TICK = 1_200
 _ROUNDS = 300
@@ -84,6 +85,8 @@ class World:
     arrives: Callable[[str, Message], float | None] = lambda _step, _message: 0
     """Asked of each message that comes: in how many seconds it arrives, or None for never."""
     errors: list[str] = field(default_factory=list)
+    raised: list[Exception] = field(default_factory=list)
+    """What ended workers."""
     services: Services = field(init=False)
     _services: dict[str, Services] = field(default_factory=dict)
     working: tuple[str, dict[str, Any], Message | None] | None = None
@@ -101,7 +104,7 @@ class World:
         self.clock.now = BEGIN
         self.twice = twice
         self.arrives = lambda _step, _message: 0
-        self.errors = []
+        self.errors, self.raised = [], []
         self.working = None
         self.clients.calm()
         self.clients.outside = outside
@@ -201,6 +204,7 @@ class World:
                 return
             again = 0 if outside.struck in COMES_AT_ONCE else VISIBILITY
         except Exception as error:  # noqa: BLE001 - it is reported
+            self.raised.append(error)
             if not _is_from_outside(error):
                 self.errors.append(f"{step}: {type(error).__name__}: {error}")
         else:
@@ -398,7 +402,7 @@ def _services_of(clients: AwsClients, clock: Clock, http: httpx2.Client, scenari
         split_bytes=scenario.split_bytes,
         **queues,  # type: ignore[arg-type]  # mypy takes each field for a candidate
     )
-    secrets = FakeSecrets({each.secret: "sk-simulated" for each in providers.values()})
+    secrets = FakeSecrets({each.secret: KEY for each in providers.values()})
 
     def make(provider: ProviderConfig, key: Key) -> BatchApi:
         made = (AnthropicBatches if provider.protocol is Protocol.ANTHROPIC else OpenAIBatches)(provider, key, http)
