@@ -1225,13 +1225,6 @@ MUTATIONS = (
         "test_a_file_that_asks_for_more_than_its_folders_ceiling_fails_before_it_is_paid",
     ),
     Mutation(
-        "what a provider said is kept without the key",
-        "providers/api.py",
-        'return text.replace(made[0].value, "[key]") if made is not None else text',
-        "return text",
-        f"{_FAULTS}test_canaries.py::test_no_key_and_no_prompt_is_anywhere_but_where_it_belongs",
-    ),
-    Mutation(
         "a late event of a forgotten job makes no job of it",
         "intake.py",
         "if services.store.is_known_version(digest):",

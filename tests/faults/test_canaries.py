@@ -57,10 +57,10 @@ def _quoting(shape: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_aloud(world: World) -> None:
     """Calls are refused in words that quote the key and the prompt."""
-    for code in (400, 401, 500):
+    for code, times in ((400, 3), (401, 1), (500, 1)):  # the second 400 in a row is the batch's own
         for provider in ("openai", "anthropic"):
             said = f"Sent with {KEY}: {PROMPT}"
-            world.simulator.fault("status", provider=provider, operation="create", code=code, times=1, message=said)
+            world.simulator.fault("status", provider=provider, operation="create", code=code, times=times, message=said)
 
 
 class Seen:
