@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,22 +132,44 @@ def only_drop(cloud: Cloud, key: str, print_: Fingerprint, *, again: bool) -> It
     Raises:
         Mistake: They are running already, or another command drops them now.
     """
+    if again:
+        yield []
+        return
+    running = partial(running_already, cloud)
+    digest = "-".join(sorted(print_.etags))
+    with only_command(cloud, digest, size=print_.bytes, what="the same bytes", running=running) as dropped:
+        if (found := same_running(cloud, key, print_)) is not None:
+            raise running(found)
+        yield dropped
+
+
+@contextmanager
+def only_command(
+    cloud: Cloud, digest: str, *, size: int, what: str, running: Callable[[str], Mistake]
+) -> Iterator[list[str]]:
+    """Hold the claim on what a digest names; the caller appends the id of the job that came of it.
+
+    Args:
+        cloud: Whose table has the claims.
+        digest: Names what is dropped.
+        size: How many bytes are uploaded.
+        what: It is in words, for a message.
+        running: What to say where a job that is not over has come of it.
+
+    Raises:
+        Mistake: Another command holds the claim, or its job runs.
+    """
     dropped: list[str] = []
-    claim = None if again else _claim(cloud, print_)
+    claim = _claim(cloud, digest, _INTAKE_SECONDS + size // _SLOWEST_UPLOAD, what, running)
     try:
-        running = None if again else same_running(cloud, key, print_)
-        if running is not None:
-            raise running_already(cloud, running)
         yield dropped
     finally:
         if claim is not None:
             cloud.store.end_drop(claim, dropped[0] if dropped else None, _INTAKE_SECONDS)
 
 
-def _claim(cloud: Cloud, print_: Fingerprint) -> DropClaim | None:
+def _claim(cloud: Cloud, digest: str, seconds: int, what: str, running: Callable[[str], Mistake]) -> DropClaim | None:
     """The claim; None for who may not write to the table, and has to do with the look."""
-    digest = "-".join(sorted(print_.etags))
-    seconds = _INTAKE_SECONDS + print_.bytes // _SLOWEST_UPLOAD
     try:
         claim = cloud.store.claim_drop(digest, seconds)
         if claim.job is not None and _is_over(cloud, claim.job):
@@ -158,10 +181,9 @@ def _claim(cloud: Cloud, print_: Fingerprint) -> DropClaim | None:
     if claim.is_held:
         return claim
     if claim.job is not None:
-        raise running_already(cloud, claim.job)
+        raise running(claim.job)
     raise Mistake(
-        "Another command is dropping the same bytes just now. To drop them a second time all the same, and pay again: "
-        "--again"
+        f"Another command is dropping {what} just now. To drop them a second time all the same, and pay again: --again"
     )
 
 

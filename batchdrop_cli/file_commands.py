@@ -191,9 +191,15 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
         )
     if file is not None:
         retries.check_mended(cloud, chosen, file)
-    key = retries.free_key(cloud, chosen.job) if key is None else retries.check_folder(chosen.job, drop.check_key(key))
-    if not again:
-        retries.refuse_twice(cloud, chosen, file)
+    if key is not None:
+        retries.check_folder(chosen.job, drop.check_key(key))
+    with retries.only_retry(cloud, chosen, file, again=again) as dropped:
+        key = key or retries.free_key(cloud, chosen.job)
+        dropped.append(_send(cloud, chosen, file, key, again=again))
+    return dropped[0]
+
+
+def _send(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str, *, again: bool) -> str:
     if file is not None:
         check_kind(file, key)
         _tell_unchanged(retries.find_unchanged(cloud, chosen, file), file)

@@ -8,8 +8,9 @@ import hashlib
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count as counting
 from itertools import takewhile
 from pathlib import Path
@@ -221,7 +222,34 @@ def _count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
+@contextmanager
+def only_retry(cloud: Cloud, chosen: Chosen, mended: Path | None, *, again: bool) -> Iterator[list[str]]:
+    """Be the only command that retries these lines, mended or not; the caller appends the id of the job.
+
+    With `again` nobody is asked.
+
+    Raises:
+        Mistake: They are being retried already, or a retry answered some that are sent.
+    """
+    if again:
+        yield []
+        return
+    digest = f"retry-{hashlib.sha256(f'{chosen.job.id} {chosen.key}'.encode()).hexdigest()}"
+    size = 0 if mended is None else mended.stat().st_size
+    running = partial(_retried_already, cloud)
+    with drop.only_command(cloud, digest, size=size, what="the same lines", running=running) as dropped:
+        _refuse_twice(cloud, chosen, mended)
+        yield dropped
+
+
+def _retried_already(cloud: Cloud, job_id: str) -> Mistake:
+    return Mistake(
+        f"These lines are being retried already as job {job_id}. See: {cloud.command(f'show {job_id}')} - "
+        "to send them again, and pay again: --again"
+    )
+
+
+def _refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
     """Refuse what would be paid twice: the same lines are being retried, or a retry answered some that are sent.
 
     Raises:
@@ -231,11 +259,7 @@ def refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
     earlier = [each for retry in same for each in _with_retries(cloud.store, retry)]
     running = [each.id for each in earlier if each.state not in TERMINAL_JOBS] or _just_dropped(cloud, chosen)
     if running:
-        see = cloud.command(f"show {running[0]}")
-        raise Mistake(
-            f"These lines are being retried already as job {running[0]}. See: {see} - "
-            "to send them again, and pay again: --again"
-        )
+        raise _retried_already(cloud, running[0])
     for retry in same:
         answered = _answered_again(cloud, retry, mended)
         if answered:

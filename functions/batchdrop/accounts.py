@@ -13,7 +13,7 @@ from batchdrop.protocols.outcome import Answer, Outcome
 from batchdrop.protocols.refusals import Kind, RefusalRule, classify
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
-from batchdrop.result_rows import Piece, cut_rows
+from batchdrop.result_rows import BETWEEN_ROWS, Piece, cut_rows
 from batchdrop.results import MAX_RAW_BYTES, ErrorCode, ResultError
 from batchdrop.spool import Read
 
@@ -80,6 +80,9 @@ class Accounts:
 
     def _note_line(self, text: bytes, stream: int, offset: int) -> bool:
         """Note a line of one row, or of several; False where it holds anything else."""
+        bare = text.strip(BETWEEN_ROWS)
+        if not (bare.startswith(b"{") and bare.endswith(b"}")):  # not worth to be decoded, mended and decoded again
+            return False
         if self._note_row(text, stream, offset):
             return True
         if {each.is_row for each in self._cut(text, offset)} != {True}:
@@ -105,22 +108,36 @@ class Accounts:
         self.collected.note(position, found, stream, offset, len(text))
         return True
 
-    def _note_piece(self, read: Read, piece: Piece, stream: int, *, depth: int = _WRAPPED) -> None:
-        text = piece.text
-        is_noted = text is not None and piece.is_row and self._note_row(text, stream, piece.offset)
-        if is_noted or (text is not None and piece.is_row and depth and self._note_inner(read, piece, stream, depth)):
+    def _note_piece(self, read: Read, piece: Piece, stream: int) -> None:
+        if self._note_rows(piece, stream, _WRAPPED):
             return
-        chunks = read(piece.offset, piece.offset + piece.length) if text is None else [text]
+        chunks = read(piece.offset, piece.offset + piece.length) if piece.text is None else [piece.text]
         self._note_unreadable(piece, stream, list(self._ids(chunks, piece.offset)))
 
-    def _note_inner(self, read: Read, piece: Piece, stream: int, depth: int) -> bool:
-        """Note the rows that an object holds, an array of them perhaps; False where it names requests otherwise."""
-        inner = [each for each in self._cut((piece.text or b"")[1:-1], piece.offset + 1) if self._names_any(each)]
-        if not inner or not all(each.is_row for each in inner):
+    def _note_rows(self, piece: Piece, stream: int, depth: int) -> bool:
+        """Note a row, or the rows that an object holds; False where there is none, and nothing is noted."""
+        if piece.text is None or not piece.is_row:
             return False
-        for each in inner:
-            self._note_piece(read, each, stream, depth=depth - 1)
+        if self._note_row(piece.text, stream, piece.offset):
+            return True
+        return bool(depth) and self._note_inner(piece, stream, depth)
+
+    def _note_inner(self, piece: Piece, stream: int, depth: int) -> bool:
+        """Note the rows that an object holds; requests that it names beside them, and no row is of, are unreadable."""
+        inner = [each for each in self._cut((piece.text or b"")[1:-1], piece.offset + 1) if self._names_any(each)]
+        rest = [each for each in inner if not self._note_rows(each, stream, depth - 1)]
+        if len(rest) == len(inner):
+            return False
+        span = range(piece.offset, piece.offset + piece.length)
+        for each in rest:
+            ids = [found for found in self._ids([each.text or b""], each.offset) if not self._is_in(span, found[0])]
+            if ids:
+                self._note_unreadable(each, stream, ids)
         return True
+
+    def _is_in(self, span: range, position: int) -> bool:
+        """Whether the row that is noted of a request lies there."""
+        return self.collected.found[position] != Found.NOTHING and self.collected.offsets[position] in span
 
     def _names_any(self, piece: Piece) -> bool:
         return self._id.search(piece.text or b"") is not None

@@ -22,8 +22,9 @@ _TOKENS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-# As escapes, a colon and what may stand before it at a text's beginning: written again, it would count as a key's.
-_COLON_AT_FIRST = (rb"\u003a", rb"\u003A", rb"\u0020")
+# ASCII as escapes: written again, a text that begins with a colon behind blanks, quotes or backslashes, each of which
+# may be one, would count as a key.
+_ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _anything = msgspec.json.Decoder()
 _string = msgspec.json.Decoder(str)
 
@@ -47,9 +48,7 @@ def _reads_back(line: bytes) -> bool:
     if written == line:
         return True
     line, written = line.translate(None, _BLANKS), written.translate(None, _BLANKS)
-    return written == line or (
-        not any(each in line for each in _COLON_AT_FIRST) and _count_colons(written) == _count_colons(line)
-    )
+    return written == line or (_ASCII_ESCAPE.search(line) is None and _count_colons(written) == _count_colons(line))
 
 
 def _count_colons(text: bytes) -> int:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-_BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"  # what may stand between rows: an array's brackets and commas, a byte-order mark
+BETWEEN_ROWS = b" \t\r\n,[]\xef\xbb\xbf"  # an array's brackets and commas, a byte-order mark
 _OPENING = re.compile(rb"\{")
-_STRUCTURE = re.compile(rb'["{}\[\]]')
+_STRUCTURE = re.compile(rb'"|[{\[]+|[}\]]+')
 _IN_STRING = re.compile(rb'["\\\n]')
 
 
@@ -55,18 +55,20 @@ class _Rows:
                     self._hold(chunk[kept:at])
                     kept = at
                     yield from self.end()
-                case b"{" | b"[":
-                    if not self._depth:
-                        self._hold(chunk[kept : at - 1])
-                        kept = at - 1
-                        yield from self.end()
-                    self._depth += 1
+                case b"{" if not self._depth:
+                    self._hold(chunk[kept : at - 1])
+                    kept = at - 1
+                    yield from self.end()
+                    self._depth = 1
+                case brackets if brackets[0] in b"{[":
+                    self._depth += len(brackets)
+                case brackets if len(brackets) < self._depth:
+                    self._depth -= len(brackets)
                 case _:
-                    self._depth -= 1
-                    if not self._depth:
-                        self._hold(chunk[kept:at])
-                        kept = at
-                        yield from self._given(is_row=True)
+                    at = found.start() + self._depth
+                    self._hold(chunk[kept:at])
+                    kept, self._depth = at, 0
+                    yield from self._given(is_row=True)
         self._hold(chunk[kept:])
 
     def end(self) -> Iterator[Piece]:
@@ -88,7 +90,7 @@ class _Rows:
 
     def _given(self, *, is_row: bool) -> Iterator[Piece]:
         text = bytes(self._held) if self._length <= self._max_bytes else None
-        if is_row or text is None or text.strip(_BETWEEN):
+        if is_row or text is None or text.strip(BETWEEN_ROWS):
             yield Piece(self._offset, self._length, text, is_row)
         self._offset += self._length
         self._length = 0

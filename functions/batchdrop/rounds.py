@@ -163,7 +163,7 @@ def copy_requests(
             return
         if position == following and line.bytes is not None:
             body = wire_body(line.bytes)
-            inputs = openai.check(msgspec.Raw(body), batch.endpoint) if batch.endpoint == openai.EMBEDDINGS else 0
+            inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
             with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
                 writer.add(group, body, inputs, members[position])
             following = next(wanted, None)

@@ -190,6 +190,22 @@ def test_only_what_failed_in_a_finished_job_is_retried(run: "Run", shelf: Shelf,
     )
 
 
+@pytest.mark.parametrize("is_mended", [False, True], ids=["as they are", "mended"])
+def test_of_two_commands_that_retry_the_same_lines_at_once_one_is_refused(
+    aws: "Aws", run: "Run", first: Job, tmp_path: Path, *, is_mended: bool
+) -> None:
+    mended = tmp_path / "mended.jsonl"
+    mended.write_bytes(b'{"two": "mended"}\n{"four": "mended"}')
+    command = ["retry", first.id, *([mended] if is_mended else []), "--no-wait"]
+    digest = hashlib.sha256(f"{FIRST} {LIST}".encode()).hexdigest()
+    held = aws.store.claim_drop(f"retry-{digest}", 10**9)  # another command was a moment faster
+    ran = run(*command)
+    assert (ran.code, ran.out, aws.keys("input/")) == (1, "", [])
+    assert ran.err.startswith("Another command is dropping the same lines just now.")
+    aws.store.end_drop(held, None, 0)  # it gave up
+    assert run(*command).code == 0
+
+
 def test_lines_that_are_being_retried_are_not_sent_twice(
     aws: "Aws", run: "Run", shelf: Shelf, first: Job, a_job: Callable[..., Job]
 ) -> None:
@@ -202,7 +218,8 @@ def test_lines_that_are_being_retried_are_not_sent_twice(
     young = run("retry", first.id, "--no-wait").out.strip()
     assert run("retry", first.id, "--no-wait") == (1, "", said(young))
     shelf.finish(young, [refused(1), refused(2)], b"{}\n{}\n", retry_of=FIRST, retry_lines=LIST)
-    assert run("retry", first.id, "--no-wait").code == 0  # nothing was answered
+    again = run("retry", first.id, "--no-wait").out.strip()  # nothing was answered
+    shelf.finish(again, [refused(1), refused(2)], b"{}\n{}\n", retry_of=FIRST, retry_lines=LIST)
     shelf.put(a_job(job=THIRD, retry_of=FIRST, retry_lines=LIST))
     assert run("retry", first.id) == (1, "", said(THIRD))
     assert run("retry", first.id, "--no-wait", "--again").code == 0

@@ -111,3 +111,20 @@ def test_a_body_that_some_cannot_read_is_not_copied_to_another_batch(cloud: Clou
     (copied,) = writer.finish()
     text = cloud.services.files.get(copied.requests_key)
     assert (copied.requests, b"one" in text, b"1e400" in text, b"three" in text) == (2, True, False, True)
+
+
+def test_a_request_that_a_newer_release_would_refuse_is_sent_again_as_it_was_planned(
+    cloud: Cloud, tmp_path: Any
+) -> None:
+    body = {"model": "text-embedding-3-small", "input": ["a", "b"]}
+    job = cloud.drop("input/copied.jsonl", jsonl([body]))
+    assert job is not None
+    cloud.deliver("plan")
+    (batch,) = cloud.services.store.batches(job, 0)
+    written = cloud.services.files.get(batch.requests_key)
+    cloud.services.files.put(batch.requests_key, written.replace(b'"input"', b'"stream": true,"input"'))
+    writer = BatchWriter("00000-1", "work/copied/", tmp_path, cloud.services, split=0)
+    group = Group(provider="openai", endpoint=batch.endpoint, model=None)
+    copy_requests(batch, group, range(1), writer, cloud.services)
+    (copied,) = writer.finish()
+    assert b'"stream"' in cloud.services.files.get(copied.requests_key)

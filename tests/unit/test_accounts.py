@@ -10,6 +10,7 @@ from batchdrop.batch_files import custom_id_prefix
 from batchdrop.collected import Found
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
+from faking.work import count_work
 from hypothesis import given
 from hypothesis import strategies as st
 from store.rows import a_batch
@@ -107,6 +108,29 @@ def test_what_cannot_be_read_row_by_row_is_noted_under_each_request_that_it_name
     noted = accounts.collected
     kept = b"".join(text[noted.offsets[at] :][: noted.lengths[at]] for at in range(3))
     assert kept == broken
+
+
+@KINDS
+def test_an_id_that_a_wrapper_names_beside_its_rows_costs_no_row(row: Row) -> None:
+    mine = ids(row)
+    rows = [row(each) for each in mine[:-2]]
+    wrapper = {"data": rows, "first_id": mine[0], "last_id": mine[4], "lost": mine[5]}
+    kinds = [*[Found.ANSWERED] * 5, Found.UNREADABLE, Found.NOTHING]  # what stands beside the rows may be paid
+    assert found(read(row, json.dumps(wrapper).encode())) == kinds
+    assert found(read(row, json.dumps({"page": wrapper}).encode())) == kinds
+
+
+@KINDS
+@pytest.mark.parametrize("junk", [b"junk\n", b"{", b'{"', b"}", b"[{"], ids=repr)
+def test_junk_is_passed_over_once(row: Row, junk: bytes) -> None:
+    mine = json.dumps(row(ids(row)[5])).encode()
+
+    def work(size: int) -> int:
+        return count_work(lambda: read(row, junk * size + b"\n" + mine, max_bytes=10**7))
+
+    assert work(2_000) < 5 * work(500)
+    assert work(2_000) < 30 * 2_000  # none of it is decoded, mended and decoded again
+    assert found(read(row, junk * 2_000 + b"\n" + mine))[5] == Found.ANSWERED
 
 
 @KINDS

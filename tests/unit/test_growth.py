@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from batchdrop.estimates import measure_media
 from batchdrop.lines import LineReader, Request
+from batchdrop.protocols.loose import mend
 from faking.cloud import TOML, simulated_providers
 from faking.work import count_work
 
@@ -146,9 +147,9 @@ def test_a_request_is_no_multiple_of_its_line(shape: str) -> None:
         assert len(bytes(found.body) if isinstance(found, Request) else found.message) < 2 * len(text)
 
 
-def seconds(text: bytes) -> float:
+def seconds(text: bytes, call: Callable[[bytes], object] = read) -> float:
     started = time.process_time()
-    read(text)
+    call(text)
     return time.process_time() - started
 
 
@@ -160,3 +161,9 @@ def test_what_is_done_in_c_grows_as_the_line_does(shape: str) -> None:
     less, more = line(shape, 200), line(shape, 3_200)
     slow = max(min(seconds(less) for _ in range(3)), 0.001)
     assert seconds(more) < 64 * slow  # a square would take 256 times as long
+
+
+def test_a_text_that_never_ends_is_mended_in_one_go() -> None:
+    less, more = (b'{"' + b'\\"' * size for size in (1_000, 16_000))
+    slow = max(min(seconds(less, mend) for _ in range(3)), 0.001)
+    assert seconds(more, mend) < 64 * slow

@@ -531,6 +531,8 @@ REPEATED = {
     "in a custom_id": b'{"model":"gpt-4o","messages":[1],"custom_id":{"x":1,"x":1}}',
     "beside text that looks like it": b'{"model":"gpt-4o","messages":["\\"x\\": \\u0022:"],"x":1,"x":1}',
     "beside colons in escapes": b'{"model":"gpt-4o","messages":["\\u003ax","\\u0020:x","\\u005c"],"x":1,"x":2}',
+    "beside texts that begin with what vanishes": b'{"model":"gpt-4o","messages":["\\u0022: hi"],"x":1,"x":2}',
+    "beside a backslash in escapes": b'{"model":"gpt-4o","messages":["\\u005C:"],"x":1,"x":2}',
     "with the same length": b'{"model":"gpt-4o","messages":[1],"x":1.0e0,"x":1,"y":1E5}',
     "in another script": '{"model":"gpt-4o","messages":["é"],"x":1,"x":1}'.encode(),
 }

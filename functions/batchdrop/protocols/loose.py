@@ -26,7 +26,8 @@ _MARKS = (  # of the byte order; UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?(?:NaN|Infinity)', re.DOTALL)
+# A text that never ends is one token, too: tried again from each quote in it, it would take the square of its length.
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|-?(?:NaN|Infinity)', re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _ESCAPE = re.compile(
     rb"""

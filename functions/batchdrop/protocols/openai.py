@@ -135,11 +135,6 @@ def refuse_wrong_endpoint(endpoint: str, model: str, configured: tuple[str, ...]
     raise LineProblem(ErrorCode.UNKNOWN_ENDPOINT, message)
 
 
-def check(body: Raw, endpoint: str) -> int:
-    """As `check_body`, of a body that is not read yet."""
-    return check_body(read_body(body), endpoint)
-
-
 def check_body(body: Body, endpoint: str) -> int:
     """What is known to fail a line, or a whole batch with it. Returns the number of texts to embed, else 0."""
     refuse_what_is_the_sdks(body)
@@ -149,6 +144,22 @@ def check_body(body: Body, endpoint: str) -> int:
     if endpoint == CHAT:
         refuse_no_messages(body.messages)  # type: ignore[arg-type]  # checked just above
     return _embedding_inputs(body.input) if endpoint == EMBEDDINGS else 0  # type: ignore[arg-type]  # the same
+
+
+def count_inputs(body: Raw, endpoint: str) -> int:
+    """The texts to embed of a request that was checked when it was planned, else 0.
+
+    It is not checked again: a newer release may be stricter, and the request is on its way.
+    """
+    value = read_body(body).input if endpoint == EMBEDDINGS else UNSET
+    if value is UNSET:
+        return 0
+    is_list = bytes(memoryview(value)[:1]) == b"["
+    return _count_texts(array(value, "input")) if is_list else 1
+
+
+def _count_texts(items: list[Raw]) -> int:
+    return len(items) if items and bytes(memoryview(items[0])[:1]) in {b'"', b"["} else 1
 
 
 def _embedding_inputs(value: Raw) -> int:
@@ -163,7 +174,7 @@ def _embedding_inputs(value: Raw) -> int:
             ErrorCode.INVALID_PARAMETER,
             f'"input" holds {len(items):,} texts; a batch takes {MAX_EMBEDDING_INPUTS:,}: use more lines',
         )
-    return len(items) if bytes(items[0])[:1] in {b'"', b"["} else 1
+    return _count_texts(items)
 
 
 # Results
