@@ -20,6 +20,7 @@ from batchdrop.records import Batch, Job, Ledger
 from batchdrop.states import OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState
 from batchdrop.store import Store
 from batchdrop.writes import HOUR, PART_OF_HOUR
+from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
@@ -145,6 +146,10 @@ def _totals(cloud: Cloud, job: Job) -> Totals | None:
     try:
         return totals_of(read_manifest(cloud, job))
     except Gone:  # someone deleted the outputs
+        return None
+    except ClientError as error:  # of another folder, whose results who asks may not read
+        if error.response["Error"]["Code"] not in {"AccessDenied", "403"}:
+            raise
         return None
 
 

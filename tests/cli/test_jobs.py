@@ -2,12 +2,20 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
 from batchdrop.records import Job
 from batchdrop.states import JobState
+from botocore.exceptions import ClientError
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.jobs import list_recent
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
+
+
+BUCKET, TABLE = "batchdrop-test", "batchdrop-jobs"
 
 
 @pytest.fixture
@@ -54,3 +62,14 @@ def test_jobs_takes_a_limit(run: "Run", two: tuple[Job, Job]) -> None:
 def test_no_jobs_are_said_and_an_empty_list_is_json(run: "Run") -> None:
     assert run("jobs") == (0, "", "No file was dropped in the last 7 days. Drop one with: batchdrop put FILE\n")
     assert run("jobs", "--json") == (0, "[]\n", "")
+
+
+def test_who_may_not_read_a_folders_results_sees_its_jobs_all_the_same(aws: "Aws", a_job: Callable[..., Job]) -> None:
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+
+    cloud = Cloud(title="", is_local=False, bucket=BUCKET, table=TABLE, session=boto3.Session())
+    cloud.s3.meta.events.register("before-call.s3.GetObject", refuse)
+    job = a_job(state=JobState.COMPLETED, manifest_key="output/theirs/manifest.json")
+    aws.store.add(job)
+    assert [(each.job, each.totals) for each in list_recent(cloud, days=2, limit=5)] == [(job.id, None)]

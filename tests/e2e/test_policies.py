@@ -1,6 +1,5 @@
 """The policies of the documentation, each given to a user, on a local cloud that enforces them."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -132,9 +131,3 @@ def is_denied(call: Callable[[Users, str], object], users: Users, role: str) -> 
     except ClientError as error:
         return error.response["Error"]["Code"] in DENIED
     return False
-
-
-def test_the_policies_are_json() -> None:
-    assert [json.loads(path.read_text(encoding="utf-8"))["Version"] for path in sorted(POLICIES.iterdir())] == [
-        "2012-10-17"
-    ] * len(ROLES)
