@@ -11,8 +11,6 @@ from infra.stack import BatchdropStack
 
 def build(
     *,
-    account: str | None,
-    region: str | None,
     context: Mapping[str, object] | None = None,
     directory: Path | None = None,
 ) -> cdk.App:
@@ -23,5 +21,5 @@ def build(
     """
     app = cdk.App(context=context, outdir=None if directory is None else str(directory))
     values = Context.read(app.node)
-    BatchdropStack(app, values.stack_name, context=values, account=account, region=region)
+    BatchdropStack(app, values.stack_name, context=values)
     return app

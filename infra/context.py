@@ -44,6 +44,7 @@ class Context:
     function_seconds: int
     log_retention: logs.RetentionDays
     max_concurrency: int
+    disposable: bool
 
     @property
     def pace(self) -> cdk.Duration:
@@ -68,6 +69,7 @@ class Context:
             function_seconds=_number(node, "function_seconds", at_least=1, at_most=LONGEST_FUNCTION_SECONDS),
             log_retention=_choice(node, "log_days", int, RETENTIONS),
             max_concurrency=_number(node, "max_concurrency", at_least=SMALLEST_CONCURRENCY),
+            disposable=_choice(node, "disposable", str.lower, {"true": True, "false": False}),
         )
         if context.lease_seconds <= context.function_seconds + VISIBILITY_MARGIN_SECONDS:
             raise ContextError(

@@ -1,7 +1,5 @@
 """The one stack, and what it tells: its outputs are how the command finds it."""
 
-import hashlib
-
 import aws_cdk as cdk
 from batchdrop.providers.config import load_providers
 from constructs import Construct
@@ -12,8 +10,6 @@ from infra.pipeline import Pipeline
 from infra.rules import acknowledge_rules
 from infra.storage import Storage
 
-DEPLOYMENT_LENGTH = 12  # it stands in every custom_id, which has 64 characters
-
 
 class BatchdropStack(cdk.Stack):
     def __init__(
@@ -22,18 +18,18 @@ class BatchdropStack(cdk.Stack):
         construct_id: str,
         *,
         context: Context,
-        account: str | None,
-        region: str | None,
     ) -> None:
+        # No environment: the template says nothing of the account and the region that it is deployed to, and is the
+        # same with credentials and without.
         super().__init__(
             scope,
             construct_id,
-            env=cdk.Environment(account=account, region=region),
+            termination_protection=not context.disposable,
             description="Drop a JSONL file of LLM requests into a bucket; the answers come back beside it.",
         )
-        deployment = deployment_name(construct_id, account=account, region=region)
+        deployment = deployment_name(self.stack_id)
         keys = {name: provider.secret for name, provider in load_providers(context.providers_file).items()}
-        storage = Storage(self, "Storage")
+        storage = Storage(self, "Storage", disposable=context.disposable)
         pipeline = Pipeline(
             self, "Pipeline", storage=storage, context=context, deployment=deployment, provider_secrets=keys
         )
@@ -52,7 +48,11 @@ class BatchdropStack(cdk.Stack):
             cdk.CfnOutput(self, name, value=value)
 
 
-def deployment_name(stack_name: str, *, account: str | None, region: str | None) -> str:
-    """Name this deployment at the providers, where several may share a key: the same as long as the stack lives."""
-    identity = f"{account}/{region}/{stack_name}" if account and region else stack_name
-    return hashlib.sha256(identity.encode()).hexdigest()[:DEPLOYMENT_LENGTH]
+def deployment_name(stack_id: str) -> str:
+    """Name this deployment at the providers, where several may share a key: the same as long as the stack lives.
+
+    The first 12 digits of the UUID that ends the stack's id, put together by CloudFormation when it deploys:
+    `arn:aws:cloudformation:eu-west-1:123456789012:stack/batchdrop/51af3dc0-da77-11e4-872e-1234567bda5d`.
+    """
+    uuid = cdk.Fn.select(2, cdk.Fn.split("/", stack_id))
+    return cdk.Fn.join("", [cdk.Fn.select(group, cdk.Fn.split("-", uuid)) for group in (0, 1)])

@@ -29,12 +29,16 @@ LIST_UPLOADS_ACTIONS = ["s3:ListBucketMultipartUploads"]
 
 
 class Storage(Construct):
-    """The bucket and the table. Both outlive the stack: they hold paid answers."""
+    """The bucket and the table. Both outlive the stack, unless it is `disposable`: they hold paid answers."""
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, disposable: bool) -> None:
         super().__init__(scope, construct_id)
-        self.bucket = _bucket(self)
-        self.table = _table(self)
+        # Kept when the stack or the resource is deleted, but not when the stack's first deployment fails: what that
+        # leaves would be empty, and in the way of the next try.
+        kept = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+        removal = cdk.RemovalPolicy.DESTROY if disposable else kept
+        self.bucket = _bucket(self, removal)
+        self.table = _table(self, removal, is_protected=not disposable)
 
     def allow_reading(self, grantee: iam.IGrantable, *folders: str) -> None:
         self._allow(grantee, READ_ACTIONS, *self._objects(folders))
@@ -58,7 +62,7 @@ class Storage(Construct):
         iam.Grant.add_to_principal(grantee=grantee, actions=actions, resource_arns=list(resources))
 
 
-def _bucket(scope: Construct) -> s3.Bucket:
+def _bucket(scope: Construct, removal: cdk.RemovalPolicy) -> s3.Bucket:
     bucket = s3.Bucket(
         scope,
         "Bucket",
@@ -67,7 +71,7 @@ def _bucket(scope: Construct) -> s3.Bucket:
         enforce_ssl=True,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-        removal_policy=cdk.RemovalPolicy.RETAIN,
+        removal_policy=removal,
         lifecycle_rules=[
             # Only the backstop: publish and sweep delete what a job leaves here.
             s3.LifecycleRule(
@@ -97,7 +101,7 @@ def _bucket(scope: Construct) -> s3.Bucket:
     return bucket
 
 
-def _table(scope: Construct) -> dynamodb.Table:
+def _table(scope: Construct, removal: cdk.RemovalPolicy, *, is_protected: bool) -> dynamodb.Table:
     table = dynamodb.Table(
         scope,
         "Table",
@@ -108,7 +112,8 @@ def _table(scope: Construct) -> dynamodb.Table:
             point_in_time_recovery_enabled=True
         ),
         time_to_live_attribute="expires_at",
-        removal_policy=cdk.RemovalPolicy.RETAIN,
+        removal_policy=removal,
+        deletion_protection=is_protected,
     )
     table.add_global_secondary_index(
         index_name=DUE_INDEX,

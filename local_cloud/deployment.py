@@ -47,6 +47,7 @@ def context(folder: Folder) -> dict[str, str]:
         "arch": "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64",
         "providers_file": folder.providers,
         "max_concurrency": emulator.CONCURRENCY,
+        "disposable": "true",
         **TIMES,
     }
     return {name: str(value) for name, value in values.items()}

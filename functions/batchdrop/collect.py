@@ -50,6 +50,7 @@ def collect_batch(job: str, batch_id: str, services: Services, *, max_bytes: int
     batch = services.store.batch(job, batch_id)
     if batch is None or batch.state is not BatchState.ENDED:
         return
+    services.store.job(job)  # before the claim: where it is left to newer code, nothing is held up
     with turn(job, services):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         _collect(claimed, services, max_bytes)

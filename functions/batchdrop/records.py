@@ -10,8 +10,11 @@ from batchdrop.providers.config import Protocol
 from batchdrop.states import BatchState, JobState, SplitState
 
 
-class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `batchdrop.toml` and the object's metadata may set; resolved at intake and frozen in the job's row."""
+class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `batchdrop.toml` and the object's metadata may set; resolved at intake and frozen in the job's row.
+
+    A row may hold settings of a newer version, which are read past; intake refuses unknown ones by name.
+    """
 
     max_attempts: int = 3
     on_invalid: str = "skip"
@@ -28,6 +31,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every row with a state has.
 
     Attributes:
+        version: Code of an older version of rows leaves it alone (see `row_versions`).
         epoch: Raised by every move and claim; a worker that lost its claim holds an old one and cannot write.
         claimed_until: A worker holds the row until then (seconds); 0 when nobody does.
         due_at: When sweep looks at the row if nothing else does; None when it need not.
@@ -38,6 +42,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     job: str
+    version: int = 1
     epoch: int = 1
     claimed_until: int = 0
     due_at: int | None = None

@@ -17,6 +17,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.errors import NotMyTurn
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, failures_of, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
+from batchdrop.row_versions import NewerRow, is_newer, refuse_newer
 from batchdrop.states import BatchState, State
 from batchdrop.table_writes import CONDITION, ConditionFailed, TableWrites
 from batchdrop.traces import log_exception
@@ -87,6 +88,15 @@ def _number(item: Item, name: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+def _readable(item: Item) -> Item:
+    """A raw item's attributes, but those that cannot be decoded."""
+    found: Item = {}
+    for name, value in item.items():
+        with suppress(ValueError, ArithmeticError):
+            found |= decode({name: value})
+    return found
+
+
 def _unless_changed(provider: str, pause: "Pause") -> Update:
     """An update of a pause as it was read."""
     update = Update(*pause_key(provider))
@@ -108,6 +118,9 @@ def _read[T](item: Item, kind: type[T]) -> T | None:
 def _read_item[T](item: Item, kind: type[T], **more: str) -> T | None:
     try:
         row = decode(item)
+        refuse_newer(row)
+    except NewerRow:
+        return None
     except (ValueError, ArithmeticError) as error:  # a number with a fraction
         log_exception(logger, "row cannot be read", error, pk=item["pk"], sk=item["sk"])
         return None
@@ -205,7 +218,10 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store:
-    """Reads are consistent; writes raise `NotMyTurn` when the row was moved by another since it was read."""
+    """Reads are consistent; writes raise `NotMyTurn` when the row was moved by another since it was read.
+
+    Reads raise `NewerRow`, which is a `NotMyTurn`, where only newer code can work on a row; lists of jobs leave it out.
+    """
 
     def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
         self._client = client
@@ -281,8 +297,14 @@ class Store:
         return self._due(HEAL, by)
 
     def row(self, due: Due, *, by: int) -> Job | Split | Batch | None:
-        """A due row as it is now; None when it is gone, or no longer due."""
+        """A due row as it is now; None when it is gone, or no longer due.
+
+        Raises:
+            NewerRow: It, or its job, is left to newer code.
+        """
         row = self._row(due)
+        if isinstance(row, Split | Batch):
+            self.job(due.job)
         return row if row is not None and row.due_at is not None and row.due_at <= by else None
 
     def waiting(self, provider: str, *, by: int) -> Iterator[Due]:
@@ -444,12 +466,14 @@ class Store:
         """One more failure of a unit that nobody holds, which is due again later each time; how many in a row.
 
         The row is taken as it lies there, so that one that cannot be decoded is counted too. 0 for one that is gone,
-        or held: the claim counts for itself.
+        or held: the claim counts for itself. What is left to newer code has no failures.
         """
         pk, now = f"JOB#{job}", self._now()
         answer: Item = {**self._client.get_item(TableName=self._table, Key=key_item(pk, sk), ConsistentRead=True)}
         item: Item = answer.get("Item", {})
         if not item or _number(item, "claimed_until") > now:
+            return 0
+        if is_newer(_readable(item)):
             return 0
         failures = _number(item, "failures") + 1
         update = Update(pk, sk)
@@ -690,7 +714,11 @@ class Store:
 
     def _item(self, pk: str, sk: str) -> Item | None:
         answer = self._client.get_item(TableName=self._table, Key=key_item(pk, sk), ConsistentRead=True)
-        return decode(answer["Item"]) if "Item" in answer else None
+        if "Item" not in answer:
+            return None
+        item = decode(answer["Item"])
+        refuse_newer(item)
+        return item
 
     def _get[R: (Job, Split, Batch)](self, pk: str, sk: str, kind: type[R]) -> R | None:
         item = self._item(pk, sk)
@@ -722,12 +750,16 @@ class Store:
 
     def _readable_job(self, job: str) -> Job | None:
         """A job of a list, which shows the others where one cannot be read."""
-        item = self._item(f"JOB#{job}", "JOB")
-        return _read(item, Job) if item else None
+        with suppress(NewerRow):
+            item = self._item(f"JOB#{job}", "JOB")
+            return _read(item, Job) if item else None
+        return None
 
     def _intent(self, due: Due) -> Intent | None:
-        item = self._item(f"JOB#{due.job}", due.sk)
-        return _read(item, Intent) if item else None
+        with suppress(NewerRow):
+            item = self._item(f"JOB#{due.job}", due.sk)
+            return _read(item, Intent) if item else None
+        return None
 
     def _ledger(self, name: str, item: Item) -> Ledger:
         """A ledger that cannot be read counts as new: what it holds is still checked by the write that reserves."""
@@ -737,7 +769,9 @@ class Store:
         return (msgspec.convert(item, kind) for item in self._items(pk, prefix))
 
     def _items(self, pk: str, prefix: str) -> Iterator[Item]:
-        return map(decode, self._raw_items(pk, prefix))
+        for item in map(decode, self._raw_items(pk, prefix)):
+            refuse_newer(item)
+            yield item
 
     def _keys(self, pk: str, prefix: str) -> Iterator[Item]:
         return ({"pk": item["pk"], "sk": item["sk"]} for item in self._raw_items(pk, prefix))

@@ -77,7 +77,7 @@ def values_of(row: Job | Split | Batch) -> Item:
     """All attributes of a row, the indexes' among them; what is None or default is left out."""
     pk, sk = key_of(row)
     values: Item = {"pk": pk, "sk": sk, **msgspec.to_builtins(row)}
-    values["epoch"] = row.epoch
+    values |= {"version": row.version, "epoch": row.epoch}
     if row.due_at is not None:
         values["due_key"] = due_key(_due_group(row), due_shard(pk, sk))
     if isinstance(row, Job):

@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.alerts import Alert, count
 from batchdrop.queues import HOPS
+from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services, services
 from batchdrop.traces import log_exception
 
@@ -26,9 +27,14 @@ class StepFailed(Exception):  # noqa: N818 - what Lambda shows of it
 
 @contextmanager
 def log_failure(**names: object) -> Iterator[None]:
-    """Log whatever is raised, without its words, and raise `StepFailed` for it; `names` says which work it was."""
+    """Log whatever is raised, without its words, and raise `StepFailed` for it; `names` says which work it was.
+
+    Work that is left to newer code is done: where that is deployed again, its sweep goes on with it.
+    """
     try:
         yield
+    except NewerRow:
+        return
     except Exception as error:  # noqa: BLE001 - whatever it is, its words stay here
         log_exception(logger, "unit failed", error, **names)
         count(Alert.UNIT_FAILED)

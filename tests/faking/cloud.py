@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -30,6 +30,7 @@ from batchdrop.providers.openai import OpenAIBatches
 from batchdrop.publish import publish_job
 from batchdrop.queues import HOPS, Queues
 from batchdrop.records import Job
+from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services
 from batchdrop.settings import Settings
 from batchdrop.states import TERMINAL_JOBS
@@ -155,7 +156,8 @@ class Cloud:
             "assemble": assemble_split,
             "publish": publish_job,
         }
-        calls[step](*message.values(), self.services.after(hops))
+        with suppress(NewerRow):  # as the handlers do
+            calls[step](*message.values(), self.services.after(hops))
 
     def is_quiet(self) -> bool:
         return not self.unfinished()

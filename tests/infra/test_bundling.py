@@ -36,11 +36,16 @@ def test_a_bundle_is_built_for_the_functions_platform(bundles: Bundles) -> None:
 
 @pytest.mark.e2e
 def test_a_bundle_holds_both_sdks_our_code_and_the_providers(bundles: Bundles) -> None:
-    expected = ["openai", "anthropic", "msgspec", "aws_lambda_powertools", "batchdrop", "handlers"]
+    expected = ["openai", "anthropic", "boto3", "msgspec", "aws_lambda_powertools", "batchdrop", "handlers"]
     for target in bundles.values():
         assert [name for name in expected if not (target / name / "__init__.py").is_file()] == []
         assert (target / "providers.toml").read_bytes() == PROVIDERS.read_bytes()
-        assert not (target / "boto3").exists()  # Lambda brings it
+
+
+@pytest.mark.e2e
+def test_a_bundle_fits_into_a_function(bundles: Bundles) -> None:
+    sizes = [sum(path.stat().st_size for path in each.rglob("*") if path.is_file()) for each in bundles.values()]
+    assert max(sizes) < 200 * 1024 * 1024  # Lambda takes 250 MB, unzipped
 
 
 @pytest.mark.e2e
@@ -60,7 +65,10 @@ def test_the_same_inputs_give_the_same_bytes(bundles: Bundles, tmp_path: Path) -
 
 @pytest.mark.e2e
 def test_a_bundle_imports_with_nothing_else_beside_it(bundles: Bundles) -> None:
-    program = "import sys; sys.path.insert(0, sys.argv[1]); import openai, anthropic, msgspec, aws_lambda_powertools"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import boto3, openai, anthropic, msgspec, aws_lambda_powertools; "
+        "[boto3.client(name, region_name='us-east-1') for name in ('dynamodb', 's3', 'sqs', 'events')]"
+    )
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program, str(bundles[HOST])], check=False, capture_output=True, text=True
     )

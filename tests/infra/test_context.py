@@ -6,7 +6,6 @@ import pytest
 from constructs import Node
 
 from infra.context import ROOT, Context, ContextError
-from infra.stack import deployment_name
 
 DEFAULTS = json.loads((ROOT / "cdk.json").read_text())["context"]
 
@@ -37,6 +36,7 @@ def test_a_value_from_the_command_line_is_text_and_read_as_a_number() -> None:
         ),
         ({"max_concurrency": 1}, "context value 'max_concurrency' is 1: it must be at least 2"),
         ({"log_days": 31}, "context value 'log_days' must be one of 1, 7, 30, 90, 365, not 31"),
+        ({"disposable": "yes"}, "context value 'disposable' must be one of true, false, not 'yes'"),
         (
             {"lease_seconds": 905},
             (
@@ -61,15 +61,3 @@ def test_a_missing_file_of_providers_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
     with pytest.raises(ContextError, match="providers_file"):
         Context.read(node(providers_file=str(missing)))
-
-
-def test_a_deployment_keeps_its_name_and_no_other_has_it() -> None:
-    name = deployment_name("batchdrop", account="123456789012", region="eu-west-1")
-    assert name == deployment_name("batchdrop", account="123456789012", region="eu-west-1")
-    others = {
-        deployment_name("batchdrop", account="123456789012", region="us-east-1"),
-        deployment_name("batchdrop", account="210987654321", region="eu-west-1"),
-        deployment_name("other", account="123456789012", region="eu-west-1"),
-        deployment_name("batchdrop", account=None, region=None),
-    }
-    assert len(others | {name}) == 5

@@ -1,79 +1,11 @@
 """What the stack promises, asserted on the synthesised template."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from batchdrop.alerts import Alert
-
-from infra.app import build
-from infra.context import ROOT
-
-Resource = Mapping[str, Any]
-NO_BUNDLING: Mapping[str, object] = {"aws:cdk:bundling-stacks": []}
-
-
-def default_context() -> dict[str, object]:
-    return dict(json.loads((ROOT / "cdk.json").read_text())["context"])
-
-
-class Template:
-    """A synthesised template, asked in the words of the design."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.document = document
-
-    def of_type(self, kind: str) -> dict[str, Resource]:
-        resources: dict[str, Resource] = self.document["Resources"]
-        return {
-            name: resource.get("Properties", {}) for name, resource in resources.items() if resource["Type"] == kind
-        }
-
-    def functions(self) -> dict[str, Resource]:
-        """Each step's function by the step's name."""
-        found = self.of_type("AWS::Lambda::Function").values()
-        return {function["Handler"].split(".")[1]: function for function in found}
-
-    def function_ids(self) -> dict[str, str]:
-        """The step's name by its function's logical id."""
-        found = self.of_type("AWS::Lambda::Function").items()
-        return {name: function["Handler"].split(".")[1] for name, function in found}
-
-    def statements(self) -> dict[str, list[Resource]]:
-        """What each step's role allows."""
-        steps = {function["Role"]["Fn::GetAtt"][0]: step for step, function in self.functions().items()}
-        return {
-            steps[policy["Roles"][0]["Ref"]]: policy["PolicyDocument"]["Statement"]
-            for policy in self.of_type("AWS::IAM::Policy").values()
-        }
-
-    def steps_that_may(self, action: str, resource: str) -> set[str]:
-        """The steps whose role allows an action on a resource whose written form contains `resource`."""
-        return {
-            step
-            for step, statements in self.statements().items()
-            for statement in statements
-            if action in as_list(statement["Action"])
-            and any(resource in json.dumps(one) for one in as_list(statement["Resource"]))
-        }
-
-
-def as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def synthesise(directory: Path, **context: object) -> Template:
-    values = default_context() | NO_BUNDLING | context
-    assembly = build(account=None, region=None, context=values, directory=directory).synth()
-    return Template(assembly.get_stack_by_name(str(values["stack_name"])).template)
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return synthesise(tmp_path_factory.mktemp("cdk.out"))
-
+from faking.template import Template, as_list, synthesise
 
 STEPS = {"intake", "plan", "submit", "poll", "collect", "assemble", "publish", "sweep"}
 
@@ -187,7 +119,6 @@ def test_every_function_knows_its_deployment_and_its_numbers(template: Template)
     for step, function in template.functions().items():
         variables = function["Environment"]["Variables"]
         assert {name: value for name, value in variables.items() if isinstance(value, str)} == {
-            "BATCHDROP_DEPLOYMENT": variables["BATCHDROP_DEPLOYMENT"],
             "BATCHDROP_LEASE_SECONDS": "1200",
             "BATCHDROP_FUNCTION_SECONDS": "900",
             "BATCHDROP_TICK_SECONDS": "60",
@@ -196,8 +127,6 @@ def test_every_function_knows_its_deployment_and_its_numbers(template: Template)
             "POWERTOOLS_METRICS_NAMESPACE": "batchdrop",
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
-        assert variables["BATCHDROP_DEPLOYMENT"].isalnum()
-        assert len(variables["BATCHDROP_DEPLOYMENT"]) <= 12
 
 
 def test_every_queue_has_a_dead_letter_queue_that_sweep_empties(template: Template) -> None:
@@ -379,10 +308,55 @@ def test_work_is_cleaned_and_a_dropped_version_stays_readable(template: Template
     assert "ExpirationInDays" not in rules["replaced"]
 
 
+def test_the_deployments_name_is_the_beginning_of_its_stacks_uuid(template: Template) -> None:
+    uuid = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+    groups = [{"Fn::Select": [group, {"Fn::Split": ["-", uuid]}]} for group in (0, 1)]  # 8 and 4 digits
+    names = [function["Environment"]["Variables"]["BATCHDROP_DEPLOYMENT"] for function in template.functions().values()]
+    assert names == [{"Fn::Join": ["", groups]}] * len(STEPS)
+    assert template.document["Outputs"]["Deployment"]["Value"] == names[0]
+
+
+def test_a_template_says_nothing_of_the_account_that_it_is_for(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+    monkeypatch.setenv("CDK_DEFAULT_REGION", "eu-west-1")
+    with_credentials = synthesise(tmp_path)
+    assert with_credentials.environment == template.environment == "aws://unknown-account/unknown-region"
+    assert with_credentials.document == template.document
+
+
 def test_paid_answers_outlive_the_stack(template: Template) -> None:
-    resources = template.document["Resources"].values()
-    kept = {one["Type"] for one in resources if one.get("DeletionPolicy") == "Retain"}
-    assert kept == {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}
+    assert policies(template, "DeletionPolicy") == {
+        "AWS::S3::Bucket": "RetainExceptOnCreate",
+        "AWS::DynamoDB::Table": "RetainExceptOnCreate",
+    }
+    assert policies(template, "UpdateReplacePolicy") == {
+        "AWS::S3::Bucket": "Retain",
+        "AWS::DynamoDB::Table": "Retain",
+    }
+    assert is_table_protected(template)
+    assert template.is_protected
+
+
+def test_a_disposable_stack_goes_with_all_that_it_holds(tmp_path: Path) -> None:
+    disposable = synthesise(tmp_path, disposable="true")
+    assert set(policies(disposable, "DeletionPolicy").values()) == {"Delete"}
+    assert (is_table_protected(disposable), disposable.is_protected) == (False, False)
+
+
+def policies(template: Template, kind: str) -> dict[str, str]:
+    """What happens to the bucket and the table."""
+    return {
+        one["Type"]: one[kind]
+        for one in template.document["Resources"].values()
+        if one["Type"] in {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}
+    }
+
+
+def is_table_protected(template: Template) -> bool:
+    (table,) = template.of_type("AWS::DynamoDB::Table").values()
+    return bool(table["DeletionProtectionEnabled"])
 
 
 def test_the_table_has_the_sparse_index_of_what_is_due(template: Template) -> None:

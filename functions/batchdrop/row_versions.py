@@ -1,0 +1,48 @@
+"""Rows of a newer version of this code, which an upgrade left behind before it was rolled back: they are left alone.
+
+A row says which version of the code may work on it, from which on. New attributes with defaults raise no version: code
+of before reads past them, and its moves keep them. What code of before would do wrong does: a new state, a value that
+changes its meaning, a rule that it does not know.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from batchdrop.errors import NotMyTurn
+from batchdrop.states import BatchState, JobState, SplitState
+
+logger = Logger(child=True)
+
+ROW_VERSION = 1
+_STATES = {str(state) for states in (JobState, SplitState, BatchState) for state in states}
+
+
+class NewerRow(NotMyTurn):
+    """Only a newer version of batchdrop can work on this row: nothing is done, and that version goes on with it."""
+
+
+def is_newer(row: Mapping[str, Any]) -> bool:
+    """Whether a row was written for code that is newer than this, or is in a state that this does not know.
+
+    Args:
+        row: Its attributes, decoded.
+    """
+    version, state = row.get("version", ROW_VERSION), row.get("state")
+    return (isinstance(version, int) and version > ROW_VERSION) or (isinstance(state, str) and state not in _STATES)
+
+
+def refuse_newer(row: Mapping[str, Any]) -> None:
+    """Name a newer row in the log, and go no further.
+
+    Raises:
+        NewerRow: It is one.
+    """
+    if not is_newer(row):
+        return
+    pk, sk, version = row.get("pk"), row.get("sk"), row.get("version", ROW_VERSION)
+    logger.warning("row of a newer version left alone", pk=pk, sk=sk, version=version, state=row.get("state"))
+    raise NewerRow(
+        f"{pk} {sk} was written by a newer version of batchdrop (rows of version {version}): update this one"
+    )

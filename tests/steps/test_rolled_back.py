@@ -1,0 +1,102 @@
+"""An upgrade that was rolled back: jobs of the newer code wait untouched, and all others go on.
+
+When the newer code is deployed again, it goes on with them. Nothing is lost, and nothing is paid twice.
+"""
+
+from typing import Any
+
+import pytest
+from batchdrop.writes import encode
+from faking.cloud import Cloud, jsonl
+from faking.lines import chat, claude, got, wanted
+
+LINES = [*(chat(str(number)) for number in range(3)), *(claude(str(number)) for number in range(3))]
+STEPS = ("plan", "submit", "collect", "assemble", "publish")
+
+
+OTHERS = [chat("other"), claude("other")]
+
+
+def drop(cloud: Cloud, lines: list[Any]) -> str:
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    assert job is not None
+    return job
+
+
+def go_on_until(cloud: Cloud, stop: str) -> None:
+    """Let everything happen until messages for this step wait; they stay where they are."""
+    before = STEPS[: STEPS.index(stop)]
+    for _ in range(9):
+        while sum(cloud.deliver(step) for step in before):
+            pass
+        if stop in {"plan", "submit"}:
+            return
+        cloud.tick()
+
+
+def rows_of(cloud: Cloud, job: str) -> dict[str, Any]:
+    return {sk: dict(item) for (pk, sk), item in cloud.table.items.items() if pk == f"JOB#{job}"}
+
+
+def write_as_newer(cloud: Cloud, job: str, sks: set[str], **values: Any) -> None:
+    for sk in sks:
+        cloud.table.items[f"JOB#{job}", sk] |= encode(values)
+
+
+def units(cloud: Cloud, job: str) -> set[str]:
+    return {sk for sk in rows_of(cloud, job) if sk.partition("#")[0] in {"JOB", "SPLIT", "BATCH"}}
+
+
+def is_paid_once(cloud: Cloud) -> bool:
+    return not any(each["bodies_charged_more_than_once"] for each in cloud.simulator.charges().values())
+
+
+@pytest.mark.parametrize(
+    ("stop", "newer"),
+    zip(STEPS, [{"version": 2}, {"state": "HELD"}, {"version": 2}, {"state": "HELD"}, {"version": 3}], strict=True),
+)
+def test_rows_of_newer_code_wait_untouched_while_other_jobs_go_on(
+    cloud: Cloud, stop: str, newer: dict[str, Any]
+) -> None:
+    job = drop(cloud, LINES)
+    go_on_until(cloud, stop)
+    before = rows_of(cloud, job)
+    write_as_newer(cloud, job, units(cloud, job), **newer)
+    written = rows_of(cloud, job)
+    other = drop(cloud, OTHERS)
+    for _ in range(26):
+        cloud.deliver_all()
+        cloud.tick(3_600)
+    assert rows_of(cloud, job) == written
+    assert [got(result) for result in cloud.outcome(other).results] == [wanted(line) for line in OTHERS]
+
+    for sk, item in before.items():
+        cloud.table.items[f"JOB#{job}", sk] = item
+    cloud.settle(tick=3_600)
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
+    assert is_paid_once(cloud)
+
+
+@pytest.mark.parametrize("stop", STEPS)
+def test_a_job_of_newer_code_takes_its_splits_and_batches_with_it(cloud: Cloud, stop: str) -> None:
+    job = drop(cloud, LINES)
+    go_on_until(cloud, stop)
+    write_as_newer(cloud, job, {"JOB"}, version=2)
+    for _ in range(26):
+        cloud.deliver_all()
+        cloud.tick(3_600)
+    assert {sk: item["failures"] for sk, item in rows_of(cloud, job).items() if "failures" in item} == {}
+    write_as_newer(cloud, job, {"JOB"}, version=1)
+    cloud.settle(tick=3_600)
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
+    assert is_paid_once(cloud)
+
+
+def test_settings_of_newer_code_break_no_step(cloud: Cloud) -> None:
+    job = drop(cloud, LINES)
+    settings = rows_of(cloud, job)["JOB"]["settings"]
+    settings["M"] |= encode({"budget_usd": "12.50"})
+    cloud.settle()
+    assert [each.id for each in cloud.jobs()] == [job]
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
+    assert rows_of(cloud, job)["JOB"]["settings"] == settings
