@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 from msgspec.structs import replace
 
 from batchdrop.errors import NotMyTurn
+from batchdrop.failures import counted_failures
 from batchdrop.guards import failure_of, guard
 from batchdrop.ledgers import cost_of, is_never_admitted, limit_of
 from batchdrop.pauses import pause_ends
@@ -141,7 +142,8 @@ class _Admission:
         if self._tries:
             take.append(take_probe(batch, self._tries, pause_ends(self._services)))
             self._full.update(self._jobs)
-        self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=self._lease_end())
+        counted = counted_failures(batch, now)  # of a worker that died cutting it, perhaps
+        self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=self._lease_end(), **counted)
         logger.info("batch admitted", job=batch.job, batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)
         return replace(ledger, reserved=ledger.reserved + cost, turns=turns)

@@ -78,7 +78,7 @@ def _record(split: Split, assembly: "_Assembly", part_keys: tuple[str, ...], ser
     if assembly.done == assembly.total:
         settle_split(split, SplitState.ASSEMBLED, services, part_keys=part_keys)
     else:
-        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=assembly.done, failures=0)
+        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=assembly.done)
 
 
 def settle_split(split: Split, state: SplitState, services: Services, **changes: object) -> None:

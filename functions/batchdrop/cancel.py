@@ -67,7 +67,8 @@ def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
         opened = _opened(job, services)
         if opened is None:
             return
-        looked_at = services.store.let_go(opened, _soon(services))  # first: whatever comes, others have their turn
+        # First: whatever comes, others have their turn.
+        looked_at = services.store.let_go(opened, _soon(services), failures=opened.failures)
         is_over = services.now() > given_up_at(job)
         for batch in takewhile(lambda _: minute.has_time(), services.store.readable_batches(job.id)):
             failed = partial(services.store.count_unit_failure, job.id, key_of(batch)[1], _lease(services))
@@ -77,9 +78,9 @@ def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
             if split.state is SplitState.PLANNED and not split.open:
                 services.queues.assemble(job.id, split.index)
         if not minute.has_time():
-            services.store.let_go(looked_at, services.now(), failures=0)
+            services.store.let_go(looked_at, services.now())
         elif looked_at.failures:
-            services.store.let_go(looked_at, _soon(services), failures=0)
+            services.store.let_go(looked_at, _soon(services))
     except NotMyTurn:
         return
 
@@ -109,7 +110,7 @@ def _opened(job: Job, services: Services) -> Job | None:
         return None
     if job.unplanned:
         add_missing_splits(job, services)
-        services.store.let_go(job, _soon(services), failures=0)
+        services.store.let_go(job, _soon(services))
         return None
     failed = [split for split in splits if split.state is SplitState.FAILED]
     if failed:

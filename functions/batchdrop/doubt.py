@@ -41,7 +41,10 @@ class _CustomId(msgspec.Struct):
 
 
 def resolve_batch(batch: Batch, services: Services) -> None:
-    """Find out what became of a create in doubt; a provider that does not tell is no failure of the batch."""
+    """Find out what became of a create in doubt; a provider that does not tell is no failure of the batch.
+
+    Nor does a look that succeeds end the count: a create whose worker dies each time would be tried for ever.
+    """
     with suppress(NotMyTurn):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         try:
@@ -54,7 +57,8 @@ def resolve_batch(batch: Batch, services: Services) -> None:
                 count(Alert.DOUBT_LASTS)
         else:
             return
-        services.store.let_go(claimed, services.now() + services.settings.lease_seconds)
+        due_at = services.now() + services.settings.lease_seconds
+        services.store.let_go(claimed, due_at, failures=claimed.failures)
 
 
 def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
@@ -181,7 +185,8 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
         if late:
             _adopt(batch, late[0], services, is_proven=True)
             return
-    back_to_waiting(batch, services, also=(watch_intent(batch),), input_file_id=None, excluded=())
+    also = (watch_intent(batch),)
+    back_to_waiting(batch, services, also=also, failures=batch.failures, input_file_id=None, excluded=())
     logger.warning("batch was never created", job=batch.job, batch=batch.id)
 
 
@@ -200,4 +205,5 @@ def _delete_surely(upload: str, api: BatchApi) -> None:
 
 
 def _look_again(batch: Batch, services: Services, **changes: object) -> None:
-    services.store.let_go(batch, services.now() + _LOOK_AGAIN * services.settings.tick_seconds, **changes)
+    due_at = services.now() + _LOOK_AGAIN * services.settings.tick_seconds
+    services.store.let_go(batch, due_at, failures=batch.failures, **changes)

@@ -110,7 +110,7 @@ def _end_job(job: Job, reason: str, services: Services) -> None:
         case JobState.PLANNING:
             fail_job(job, reason, services)
         case JobState.RUNNING if services.now() < last_moment(job):
-            services.store.let_go(job, last_moment(job), is_late=True, failures=0)  # only its event was not sent
+            services.store.let_go(job, last_moment(job), is_late=True)  # only its event was not sent
         case JobState.PUBLISHING:
             _end_publishing(job, reason, services)
         case _:

@@ -1,7 +1,8 @@
 """How often a unit has failed, when it is tried again, and when that is enough. Pure.
 
 A claim that was taken and never given back is a failure, whether its worker raised or died; work that needs no claim is
-counted where it failed. Put-offs (no room, a pause, a provider that is slow) are none.
+counted where it failed. Put-offs (no room, a pause, a provider that is slow) are none, and end the count, unless the
+unit was put off before anything was tried.
 """
 
 from typing import Protocol
@@ -12,6 +13,7 @@ MOST_UNPAID = 6  # failures in a row of what was never sent: about five hours
 MOST_PAID = 24  # of what may have been paid: about a day, in which a deployment can be mended
 LAST = MOST_PAID + MOST_UNPAID  # then the job is given up, whatever stands in the way of ending the unit alone
 LONGEST_DELAY = 3_600  # seconds
+IN_A_ROW_SECONDS = 3 * LONGEST_DELAY  # some batches are asked for every two hours (see `polling`)
 _DOUBLINGS = 12
 _UNPAID = frozenset(
     {JobState.PLANNING, SplitState.PENDING, BatchState.WAITING, BatchState.ADMITTED},
@@ -24,12 +26,29 @@ class Failing(Protocol):
     @property
     def failures(self) -> int: ...
     @property
+    def failed_at(self) -> int: ...
+    @property
     def claimed_until(self) -> int: ...
 
 
 def failures_of(row: Failing, now: int) -> int:
     """Failures in a row, the claim among them that ran out."""
     return row.failures + (0 < row.claimed_until <= now)
+
+
+def counted_failures(row: Failing, now: int) -> dict[str, int]:
+    """What a row says of its failures once a claim that ran out is counted among them."""
+    failures = failures_of(row, now)
+    return {"failures": failures, "failed_at": now if failures > row.failures else row.failed_at}
+
+
+def failures_before(failures: int, failed_at: int, state: State | str, now: int) -> int:
+    """How many failures in a row one that is counted now follows, in work that writes nothing when it succeeds.
+
+    None where the last one was too long ago; but what has failed for good stays so.
+    """
+    is_recent = now - failed_at <= IN_A_ROW_SECONDS
+    return failures if is_recent or failures >= most_failures(state) else 0
 
 
 def most_failures(state: State | str) -> int:

@@ -46,7 +46,7 @@ def publish_job(job_id: str, services: Services) -> None:
         try:
             manifest, at = _write(claimed, services)
         except OutOfTime:
-            services.store.let_go(claimed, services.now(), failures=0)
+            services.store.let_go(claimed, services.now())
             logger.info("publishing goes on in another run", job=job.id)
             return
         services.events.job_over(_event(manifest, at))

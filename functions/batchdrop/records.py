@@ -38,6 +38,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         sends: Messages sent for it in this state.
         resends: Messages that sweep sent for it and that no worker claimed yet, in a row.
         failures: Failures in a row (see `failures`), the claim that is held now aside.
+        failed_at: When the last one was counted.
         expires_at: When DynamoDB may delete the row; only rows of what is over have it.
     """
 
@@ -49,6 +50,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sends: int = 0
     resends: int = 0
     failures: int = 0
+    failed_at: int = 0
     expires_at: int | None = None
 
     def with_(self, **changes: object) -> Self:

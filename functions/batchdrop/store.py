@@ -15,7 +15,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.errors import NotMyTurn
-from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, failures_of, most_failures, retry_delay
+from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, counted_failures, failures_before, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
 from batchdrop.row_versions import NewerRow, is_newer, refuse_newer
 from batchdrop.states import BatchState, State
@@ -450,17 +450,21 @@ class Store:
         now = self._now()
         if row.claimed_until > now:
             raise NotMyTurn
-        failures = failures_of(row, now)
-        due_at = now + retry_delay(failures, lease)
-        held = {"claimed_until": now + lease, "due_at": due_at, "sends": row.sends, "failures": failures}
+        counted = counted_failures(row, now)
+        due_at = now + retry_delay(counted["failures"], lease)
+        held = {"claimed_until": now + lease, "due_at": due_at, "sends": row.sends, **counted}
         return self.move(row, row.state, **(held | changes))
 
-    def let_go[R: (Job, Split, Batch)](self, row: R, due_at: int, **changes: Any) -> R:
+    def let_go[R: (Job, Split, Batch)](self, row: R, due_at: int, *, failures: int = 0, **changes: Any) -> R:
         """Give a claim back, which is no failure; sweep sends the row again from `due_at` on.
 
-        Failures before it still count, unless the caller made progress and says `failures=0`.
+        Args:
+            row: It was worked on to an orderly end, whatever came of that.
+            due_at: When it is sent again.
+            failures: Those before it still count where nothing was tried that may have failed.
+            changes: Attributes of the row.
         """
-        return self.move(row, row.state, due_at=due_at, sends=row.sends, **changes)
+        return self.move(row, row.state, due_at=due_at, sends=row.sends, failures=failures, **changes)
 
     def count_unit_failure(self, job: str, sk: str, lease: int) -> int:
         """One more failure of a unit that nobody holds, which is due again later each time; how many in a row.
@@ -475,13 +479,15 @@ class Store:
             return 0
         if is_newer(_readable(item)):
             return 0
-        failures = _number(item, "failures") + 1
+        state = str(item.get("state", {}).get("S"))
+        failures = failures_before(_number(item, "failures"), _number(item, "failed_at"), state, now) + 1
         update = Update(pk, sk)
         update.when("epoch", "=", _number(item, "epoch"))
         update.set("failures", failures)
+        update.set("failed_at", now)
         if "due_key" in item:
             update.set("due_at", now + retry_delay(failures, lease))
-        if "due_key" in item and failures >= most_failures(str(item.get("state", {}).get("S"))):
+        if "due_key" in item and failures >= most_failures(state):
             update.set("due_key", due_key(HEAL, due_shard(pk, sk)))
         return 0 if self._update_as(uuid.uuid4().hex, update) is None else failures
 

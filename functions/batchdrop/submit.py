@@ -66,7 +66,7 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
             return
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if is_held_back(batch, services):
-            back_to_waiting(claimed, services)
+            back_to_waiting(claimed, services, failures=claimed.failures)
         elif needs_slot(claimed) and services.store.slot_is_taken(claimed):
             _wait_for_slot(claimed, services)  # nothing is downloaded in vain
         else:
@@ -180,14 +180,15 @@ def _wait_for_slot(batch: Batch, services: Services) -> None:
     is to try a paused provider lets others try: what became of that create may be told when it is open again.
     """
     if services.store.pause(batch.provider) is not None:
-        back_to_waiting(batch, services)
+        back_to_waiting(batch, services, failures=batch.failures)
         return
     delay = _slot_delay(batch)
     if not services.queues.may_go_on:
-        services.store.let_go(batch, services.now() + delay)
+        services.store.let_go(batch, services.now() + delay, failures=batch.failures)
         return
-    waiting = services.store.let_go(batch, services.now() + services.settings.lease_seconds)
-    if services.store.sending(waiting, services.now() + services.settings.lease_seconds):
+    due_at = services.now() + services.settings.lease_seconds
+    waiting = services.store.let_go(batch, due_at, failures=batch.failures)
+    if services.store.sending(waiting, due_at):
         services.queues.submit(batch.job, batch.id, delay=delay)
 
 
@@ -230,4 +231,5 @@ def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> Non
         end_refused(batch, Refused(status=None, code=QUEUE_FULL), services)
     else:
         tick = services.settings.tick_seconds
-        back_to_waiting(batch, services, ticks=delay_of(batch.waits + 1, tick) // tick, waits=batch.waits + 1)
+        ticks = delay_of(batch.waits + 1, tick) // tick
+        back_to_waiting(batch, services, ticks=ticks, waits=batch.waits + 1, astray=0)

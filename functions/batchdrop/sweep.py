@@ -122,7 +122,7 @@ def _look_at_the_clock(job: Job, services: Services) -> None:
     expected = expected_at(job)
     if expected is not None and now >= expected and not job.is_late:
         services.events.job_late(late_event(job))
-        services.store.let_go(job, last_moment(job), is_late=True, failures=0)
+        services.store.let_go(job, last_moment(job), is_late=True)
 
 
 def _publish(job: Job, services: Services) -> None:

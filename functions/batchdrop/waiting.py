@@ -22,9 +22,18 @@ def needs_slot(batch: Batch) -> bool:
 
 
 def back_to_waiting(
-    batch: Batch, services: Services, *, also: tuple[Write, ...] = (), ticks: int = 1, **changes: Any
+    batch: Batch,
+    services: Services,
+    *,
+    also: tuple[Write, ...] = (),
+    ticks: int = 1,
+    failures: int = 0,
+    **changes: Any,
 ) -> Batch:
-    """Nothing was created: give the share of the limits back, and stand in line again in a while."""
+    """Nothing was created: give the share of the limits back, and stand in line again in a while.
+
+    Failures before it still count (`failures`) where nothing was tried that may have failed.
+    """
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     return services.store.move(
         batch,
@@ -32,5 +41,6 @@ def back_to_waiting(
         also=[Release(batch.ledger, batch.cost), *freed, *also],
         cost=estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens),
         due_at=services.now() + ticks * services.settings.tick_seconds,
+        failures=failures,
         **changes,
     )

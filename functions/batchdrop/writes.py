@@ -147,7 +147,8 @@ class Update:
 def next_row[R: (Job, Split, Batch)](row: R, state: State, changes: Mapping[str, Any]) -> R:
     """The row as it is after a move to `state`, whose claim and sends are over.
 
-    A new state is a success, which ends the count of failures; a batch's success is that the provider has it.
+    A new state is a success, which ends the count of failures; a batch's is that the provider has it: whether a move
+    before that, or a claim given back, ends the count says who makes it.
 
     Raises:
         ValueError: There is no such move.

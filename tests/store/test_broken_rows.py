@@ -86,3 +86,31 @@ def test_a_claim_that_is_held_counts_for_itself(store: Store) -> None:
     store.add(job)
     store.claim(job, 60)
     assert store.count_unit_failure(JOB, "JOB", 60) == 0
+
+
+def test_failures_of_long_ago_are_not_in_a_row(store: Store, clock: Any) -> None:
+    """What worked in between may have written nothing."""
+    store.add_all([a_batch(0, state=BatchState.IN_FLIGHT)])
+    counted = []
+    for hours in (0, 1, 2, 24, 24):
+        clock.now += hours * 3_600
+        counted.append(store.count_unit_failure(JOB, "BATCH#00000-0-0000", 900))
+    assert counted == [1, 2, 3, 1, 1]
+
+
+def test_a_unit_that_has_failed_for_good_stays_so_however_long_ago(store: Store, clock: Any) -> None:
+    store.add_all([a_batch(0, state=BatchState.IN_FLIGHT)])
+    counted = []
+    for hours in (*[1] * 24, 24):
+        clock.now += hours * 3_600
+        counted.append(store.count_unit_failure(JOB, "BATCH#00000-0-0000", 900))
+    assert counted == [*range(1, 26)]
+
+
+def test_a_claim_that_ran_out_says_when(store: Store, clock: Any) -> None:
+    job = a_job(state=JobState.PUBLISHING)
+    store.add(job)
+    for _ in range(2):
+        job = store.claim(job, 60)
+        clock.now += 60
+    assert store.count_unit_failure(JOB, "JOB", 60) == 2
