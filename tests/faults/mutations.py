@@ -190,8 +190,8 @@ MUTATIONS = (
     Mutation(
         "creates that were given up are watched",
         "doubt.py",
-        "also=(watch_intent(batch),), input_file_id=None",
-        "input_file_id=None",
+        "also = (watch_intent(batch),)",
+        "also = ()",
         f"{_DOUBT}test_anthropics_create_that_arrives_after_the_grace_is_reported_as_a_duplicate",
     ),
     Mutation(
@@ -664,7 +664,7 @@ MUTATIONS = (
     Mutation(
         "a provider that does not tell of a doubt is no failure of the batch",
         "doubt.py",
-        """        services.store.let_go(claimed, services.now() + services.settings.lease_seconds)
+        """        services.store.let_go(claimed, due_at, failures=claimed.failures)
 """,
         "",
         f"{_FAULTS}test_endings.py::test_a_provider_that_does_not_tell_of_a_doubt_for_two_days_ends_no_batch",
