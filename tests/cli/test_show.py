@@ -269,7 +269,8 @@ def test_show_as_json_is_one_object(
 def test_show_names_the_job_that_is_retried_and_the_retries(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
     first, second = a_job().id, "20991105T091412Z-0000000002"
     aws.store.add(a_job())
-    retry = a_job(job=second, retry_of=first, state=JobState.PUBLISHING)
+    lines = f"output/mine/reviews/{first}/retry-lines/1.jsonl"
+    retry = a_job(job=second, retry_of=first, retry_lines=lines, state=JobState.PUBLISHING)
     aws.store.add(retry, also=[add_retry(retry, first, FAR)])
     assert f"retried  as job {second}: PUBLISHING\n" in run("show", first).out
     assert f"retries  job {first}\n" in run("show", second).out
