@@ -1,11 +1,13 @@
 """What does not happen to a job that stands still, and where to look: the step whose turn it is, its queue, its log."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.cloud import Cloud
+from local_cloud.machine import full_disk
 
 PATIENCE = 30.0  # seconds without a change; each step answers within a few
 
@@ -23,9 +25,10 @@ _TO_BE_SENT = frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUB
 def describe_standstill(cloud: Cloud, job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:
     """What a job does not do, and where to look; None where it waits for a provider, or its reason is known."""
     step = _step_of(job, batches, waits)
-    return (
-        None if step is None else f"For {PATIENCE:.0f} seconds {_MISSING[step]}. Look at {where_to_look(cloud, step)}."
-    )
+    if step is None:
+        return None
+    full = None if cloud.logs is None else full_disk(Path(cloud.logs).parent)
+    return f"For {PATIENCE:.0f} seconds {_MISSING[step]}. {full or f'Look at {where_to_look(cloud, step)}.'}"
 
 
 def _step_of(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from faking.cloud import TOML
 
-from local_cloud import processes
+from local_cloud import machine, processes
 from local_cloud.state import Folder, Options, Saved
 
 if TYPE_CHECKING:
@@ -159,3 +159,34 @@ def test_a_kept_file_that_is_gone_is_told_before_anything_is_started(run: "Run",
     mine.unlink()
     said = f"{mine} is gone, from which the providers were: put it back, or name one with --providers-file.\n"
     assert run("local", "up") == (1, "", said)
+
+
+@pytest.mark.usefixtures("_cloud")
+def test_a_proxy_never_stands_between_the_command_and_the_local_cloud(
+    run: "Run", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    code, out, _ = run("providers", "--json")
+    assert (code, named(out)) == (0, ["groq"])
+
+
+@pytest.mark.usefixtures("_cloud")
+def test_a_full_disk_is_said_by_every_command(run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "FULL_BYTES", 10**18)
+    code, _, err = run("providers", "--json")
+    assert (code, err.startswith("The disk of .local is full ("), "nothing goes on until there is room." in err) == (
+        *(0, True),
+        True,
+    )
+
+
+@pytest.mark.usefixtures("_cloud", "key")
+def test_a_simulated_provider_needs_no_key(run: "Run", mine: Path, created: list[str]) -> None:
+    mine.write_text(GROQ.replace("https://api.groq.com/openai/v1", "http://127.0.0.1:1/openai/v1"), encoding="utf-8")
+    code, _, err = run("keys", "set", "groq", "--providers-file", mine)
+    said = "groq is simulated in this local cloud: it needs no key. For paid answers: batchdrop local up --real\n"
+    assert (code, err) == (2, said)
+    assert created == []

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -17,6 +18,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.progress import Clock, Stage, shown, upload_shown, wait_for_job
 from batchdrop_cli.standstill import describe_standstill
+from local_cloud import machine
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -93,6 +95,13 @@ def test_on_the_local_cloud_the_log_files_are_named(stack: Cloud) -> None:
     told = describe_standstill(local, None, [], [])
     assert told is not None
     assert told.endswith("Look at /mine/logs/functions/intake.log and /mine/logs/emulator.log.")
+
+
+def test_on_a_full_disk_that_is_what_is_said(stack: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "FULL_BYTES", 10**18)
+    told = describe_standstill(replace(stack, is_local=True, logs=str(tmp_path / "logs")), None, [], [])
+    assert told is not None
+    assert f"The disk of {tmp_path} is full (" in told
 
 
 def test_a_job_that_goes_on_is_told_nothing_of(aws: "Aws", stack: Cloud, a_job: Callable[..., Job]) -> None:
