@@ -35,7 +35,7 @@ $(UV):
 	  || { rm -rf .uv; echo "Neither pip nor uv was found: install one of them." >&2; exit 1; }
 
 .venv/.set-up: requirements-dev.txt pyproject.toml .python-version | $(UV)
-	@$(say) "Python $(PYTHON) and its packages into .venv/: 400 MB, a minute or two"
+	@$(say) "Python $(PYTHON) and its packages into .venv/: 800 MB, a minute or two"
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements-dev.txt
 	@$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .

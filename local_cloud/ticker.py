@@ -69,11 +69,11 @@ class Ticker:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _is_in_flight(self) -> bool:
-        """Whether some row has something to come, be it in a day."""
+        """Whether some row has something to come, be it in a day; also where that cannot be told."""
         try:
             found = self._rows.scan(TableName=self._table, IndexName=INDEX, Limit=1)
         except (BotoCoreError, ClientError):
-            return False
+            return True
         return bool(found["Items"])
 
     def _invoke(self, number: int) -> None:

@@ -23,7 +23,7 @@ class Emulator(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Requests)
         self.rows: list[dict[str, dict[str, str]]] = [{"pk": {"S": "JOB#1"}}]
-        self.looks = 0
+        self.looks, self.status = 0, 200
         self.seen: dict[tuple[str, str], int] = {}
         self.now, self.most, self.run_seconds = 0, 0, 0.0
         self.lock = threading.Lock()
@@ -37,7 +37,7 @@ class Requests(BaseHTTPRequestHandler):
         if self.headers.get("X-Amz-Target", "").endswith(".Scan"):
             assert json.loads(body) == {"TableName": "jobs", "IndexName": "due", "Limit": 1}
             self.server.looks += 1
-            self._answer(200, {"Items": self.server.rows})
+            self._answer(self.server.status, {"Items": self.server.rows})
             return
         function, server = self.path.split("/")[3], self.server
         with server.lock:
@@ -108,6 +108,13 @@ def test_nothing_is_invoked_while_nothing_is_in_flight_and_at_once_when_somethin
     assert emulator.seen == before
     emulator.rows.append({"pk": {"S": "JOB#2"}})
     wait(lambda: sum(emulator.seen.values()) > sum(before.values()))
+
+
+@pytest.mark.usefixtures("stop")
+def test_where_it_cannot_be_told_what_is_in_flight_all_are_invoked(emulator: Emulator) -> None:
+    emulator.rows.clear()
+    emulator.status = 400
+    wait(lambda: len(emulator.seen) == len(TARGETS) and min(emulator.seen.values()) >= ENOUGH)
 
 
 MANY = [Target(function="poll", payload={"provider": str(number)}) for number in range(24)]
