@@ -71,11 +71,15 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         )
         if saved.options != options:
             saved = _stop(folder, saved)  # some of them are part of the emulator's environment
+        before = saved
         saved = _start(folder, replace(saved, options=options), on_step)
         folder.write_providers(_providers(saved))
         _give_keys(saved, on_step)
         saved = _deploy(folder, saved, on_step)
-        saved = _start_ticker(folder, saved, on_step)
+        if (saved.processes["emulator"], saved.deployed) != (before.processes.get("emulator"), before.deployed):
+            on_step("Loading the functions")
+            deployment.warm(saved)
+        saved = _start_ticker(folder, saved)
         return _as_cloud(folder, saved)
 
 
@@ -168,11 +172,9 @@ def _deploy(folder: Folder, saved: Saved, on_step: Say) -> Saved:
     return saved
 
 
-def _start_ticker(folder: Folder, saved: Saved, on_step: Say) -> Saved:
+def _start_ticker(folder: Folder, saved: Saved) -> Saved:
     if _runs(saved, "ticker"):
         return saved
-    on_step("Loading the functions")
-    deployment.warm(saved)
     outputs = saved.outputs
     command = [sys.executable, "-P", "-m", "local_cloud.ticker"]
     command += ["--seconds", str(deployment.TIMES["tick_seconds"])]

@@ -123,7 +123,7 @@ def test_a_cloud_comes_back_with_what_it_had(state_dir: Path, end: str) -> None:
     assert rows["Items"] == [row]
     assert aws(after, "s3").get_object(Bucket=after.bucket, Key=f"work/{end}")["Body"].read() == b"kept"
     drop(after, f"input/{end}.jsonl")
-    assert wait_until(lambda: is_published(after, end), seconds=60)
+    assert wait_until(lambda: is_published(after, end), seconds=300)
 
 
 def test_a_file_dropped_before_the_end_is_answered_after_it(state_dir: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_file_dropped_before_the_end_is_answered_after_it(state_dir: Path) -> 
     drop(cloud, "input/between.jsonl")
     local_cloud.down(state_dir)
     cloud = local_cloud.up(state_dir)
-    assert wait_until(lambda: is_published(cloud, "between"), seconds=120)
+    assert wait_until(lambda: is_published(cloud, "between"), seconds=300)
 
 
 def test_down_ends_all_that_was_started(state_dir: Path) -> None:
