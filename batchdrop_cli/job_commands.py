@@ -183,7 +183,7 @@ def results(  # noqa: PLR0913 - options of the command line
 
 def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_answers: bool) -> int:
     manifest = jobs.read_manifest(cloud, job)
-    report.say_over(job, manifest)
+    report.say_over(job, manifest, has_errors_file=False)
     whole = merge.family(cloud.store, job)
     folder = folder or fetch.folder_for(job, merged=True)
     merged = merge.merge(cloud, whole, folder, replace_answers=replace_answers)

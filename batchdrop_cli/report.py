@@ -99,14 +99,18 @@ def _say_cost(manifest: Manifest) -> None:
         say(f"cost     {total(manifest.models)}, estimated at the vendors' prices")
 
 
-def say_over(job: Job, manifest: Manifest) -> None:
-    """One sentence about a job that is over."""
-    if manifest.counts is None or manifest.status is not JobState.COMPLETED:
-        say(f"Job {job.id} {manifest.status.lower()}: {manifest.reason or JOB_WORDS[manifest.status]}")
-    else:
-        counts = manifest.counts
-        failed = f"; {count(counts.failed, 'line')} failed, see errors.jsonl" if counts.failed else ""
-        say(f"Job {job.id} completed: {counts.answered:,} of {count(counts.total, 'line')} answered{failed}.")
+def say_over(job: Job, manifest: Manifest, *, has_errors_file: bool = True) -> None:
+    """One sentence about a job that is over; a second one where it did not complete and still has results."""
+    counts = manifest.counts
+    where = ", see errors.jsonl" if has_errors_file else ""
+    failed = f"; {count(counts.failed, 'line')} failed{where}" if counts and counts.failed else ""
+    answered = f"{counts.answered:,} of {count(counts.total, 'line')} answered{failed}." if counts else ""
+    if manifest.status is JobState.COMPLETED and counts:
+        say(f"Job {job.id} completed: {answered}")
+        return
+    say(f"Job {job.id} {manifest.status.lower()}: {manifest.reason or JOB_WORDS[manifest.status]}")
+    if counts:
+        say(answered)
 
 
 def say_merged(answered: int, failed: int) -> None:

@@ -12,7 +12,7 @@ JOB_WORDS = {
     JobState.CANCELLING: "being cancelled: results received so far are collected",
     JobState.PUBLISHING: "the results are being written",
     JobState.COMPLETED: "every line has its result",
-    JobState.CANCELLED: "someone asked",
+    JobState.CANCELLED: "as asked",
     JobState.FAILED: "it could not be processed",
 }
 
