@@ -151,6 +151,7 @@ class Pipeline(Construct):
         step.may_write(self._storage, "work")
         step.may_delete(self._storage, "work")
         step.may_use_rows(self._storage)
+        step.may_describe_table(self._storage)  # its age: older files may have had jobs
         step.may_send_to(*self.queues)
         step.may_redrive(*self.queues)
         step.may_read_keys(self._keys)

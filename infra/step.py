@@ -97,6 +97,9 @@ class Step(Construct):
     def may_use_rows(self, storage: Storage) -> None:
         storage.allow_rows(self.function)
 
+    def may_describe_table(self, storage: Storage) -> None:
+        storage.allow_describing(self.function)
+
     def may_send_to(self, *queues: StepQueue) -> None:
         for queue in queues:
             queue.queue.grant_send_messages(self.function)

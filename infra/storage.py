@@ -55,6 +55,9 @@ class Storage(Construct):
         indexes = [f"{self.table.table_arn}/index/{index}" for index in (DUE_INDEX, DAYS_INDEX)]
         self._allow(grantee, ROW_ACTIONS, self.table.table_arn, *indexes)
 
+    def allow_describing(self, grantee: iam.IGrantable) -> None:
+        self._allow(grantee, ["dynamodb:DescribeTable"], self.table.table_arn)
+
     def _objects(self, folders: tuple[str, ...]) -> list[str]:
         return [self.bucket.arn_for_objects(f"{folder}/*") for folder in folders]
 

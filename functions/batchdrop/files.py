@@ -1,9 +1,11 @@
 """The bucket: every key is built here, and every byte passes here as a stream."""
 
 import hashlib
+import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ SETTINGS_FILE = "batchdrop.toml"
 MANIFEST = "manifest.json"
 COMPRESSED = (".jsonl.gz", ".jsonl.zst")
 MAX_KEY_BYTES = 1024  # S3's limit
+_VERSIONING_SECONDS = 900
 _LONGEST_NAME = len("results-00001.jsonl")
 _CHUNK = 1024 * 1024
 _READ_ATTEMPTS = _CONFLICT_ATTEMPTS = 5
@@ -35,7 +38,24 @@ _LATER = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "
 
 
 class Gone(Exception):  # noqa: N818 - a fact about an object
-    """The object, or this version of it, is not there."""
+    """The object, or this version of it, is not there.
+
+    Args:
+        key: The object's.
+        is_deleted: S3 says that it was deleted, and not only that it is not there.
+    """
+
+    def __init__(self, key: str, *, is_deleted: bool = False) -> None:
+        super().__init__(key)
+        self.is_deleted = is_deleted
+
+    def may_pass(self, written_at: int, now: int) -> bool:
+        """Whether what was written then may be there all the same.
+
+        For 15 minutes after versioning was turned on, S3 may answer 404 for a new object
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
+        """
+        return not self.is_deleted and now < written_at + _VERSIONING_SECONDS
 
 
 class _Conflict(Transient):
@@ -48,6 +68,17 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     last_modified: int
     metadata: dict[str, str]
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of an object, or a delete marker, as a listing shows it; whether its object is deleted now."""
+
+    key: str
+    version_id: str | None
+    etag: str
+    bytes: int
+    last_modified: int
+    is_deleted: bool
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +282,22 @@ class Files:
             versions = [each for page in pages for each in page.get("Versions", []) if each["IsLatest"]]
         return {each["Key"]: _stored(each["Key"], each, each["Size"]) for each in versions}
 
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[Version]:
+        """The versions under a prefix whose keys come after one, by key, the newest first within each.
+
+        Delete markers are among them, so that whoever reads on may stop anywhere.
+        """
+        behind = {"KeyMarker": after} if after else {}
+        deleted: set[str] = set()
+        with _meant(prefix):
+            paginator = self._client.get_paginator("list_object_versions")
+            for page in paginator.paginate(Bucket=self.bucket, Prefix=prefix, **behind):
+                # A key whose versions go on here may have been deleted on the page before.
+                deleted = {key for key in deleted if key == page.get("KeyMarker")}
+                deleted |= {each["Key"] for each in page.get("DeleteMarkers", []) if each["IsLatest"]}
+                shown = heapq.merge(page.get("DeleteMarkers", []), page.get("Versions", []), key=itemgetter("Key"))
+                yield from (_listed(each, deleted) for each in shown if each["Key"] != after)
+
     def _piece(self, piece: Piece) -> Iterator[bytes]:
         return self.stream(piece.key, start=piece.start, end=piece.end)
 
@@ -319,6 +366,17 @@ def _version(version_id: str | None) -> dict[str, Any]:
     return {"VersionId": version_id} if version_id else {}
 
 
+def _listed(version: Any, deleted: Container[str]) -> Version:  # noqa: ANN401 - boto3's own
+    return Version(
+        key=version["Key"],
+        version_id=None if version["VersionId"] == "null" else version["VersionId"],
+        etag=version.get("ETag", "").strip('"'),
+        bytes=version.get("Size", 0),
+        last_modified=int(version["LastModified"].timestamp()),
+        is_deleted=version["Key"] in deleted or "ETag" not in version,
+    )
+
+
 def _stored(key: str, answer: Any, size: int) -> Stored:  # noqa: ANN401 - one of several of boto3's answers
     return Stored(key=key, version_id=answer.get("VersionId"), etag=answer["ETag"].strip('"'), bytes=size)
 
@@ -326,7 +384,8 @@ def _stored(key: str, answer: Any, size: int) -> Stored:  # noqa: ANN401 - one o
 def _meaning(error: ClientError, key: str) -> Exception:
     code = error.response["Error"]["Code"]
     if code in _GONE:
-        return Gone(key)
+        headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+        return Gone(key, is_deleted=headers.get("x-amz-delete-marker") == "true")
     if code in _CONFLICTS:
         return _Conflict(f"another write of {key} is under way: {code}")
     return Transient(f"S3 does not take {key} now: {code}") if code in _LATER else error

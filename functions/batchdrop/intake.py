@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from batchdrop import files
 from batchdrop.alerts import Alert, count
 from batchdrop.deadlines import ROWS_LIVE, last_moment
-from batchdrop.errors import Unprocessable
+from batchdrop.errors import Transient, Unprocessable
 from batchdrop.files import Gone, Head
 from batchdrop.folder_settings import own_metadata, resolve
 from batchdrop.lineage import find_misfit
@@ -65,8 +65,8 @@ def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> J
         return _take_failed(dropped, services)
     try:
         head = services.files.head(dropped.key, dropped.version_id)
-    except Gone:
-        return _take_gone(dropped, services)
+    except Gone as error:
+        return _take_gone(dropped, error, services)
     job = _new_job(dropped, head, services)
     if not services.store.add(job, also=_beside(job, services)):
         found = services.store.job(job.id)
@@ -170,8 +170,15 @@ def _refused(job: Job, reason: str, services: Services) -> Job:
     return job.with_(state=JobState.PUBLISHING, outcome=JobState.FAILED, reason=reason, published_at=services.now())
 
 
-def _take_gone(dropped: Dropped, services: Services) -> Job | None:
-    """The version was deleted before it was looked at: unless it is a late repetition, the job fails."""
+def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
+    """The version was deleted before it was looked at: unless it is a late repetition, the job fails.
+
+    Raises:
+        Transient: It may not be seen yet.
+    """
+    digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
+    if gone.may_pass(dropped.time, services.now()) and not services.store.is_known_version(digest):
+        raise Transient("the dropped version is not seen yet")
     return _fail_dropped(dropped, "The file was deleted before it could be read.", services)
 
 

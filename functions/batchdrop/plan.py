@@ -66,7 +66,10 @@ def _plan(job: Job, split: Split, services: Services) -> Job:
     try:
         job, split = inflate_source(job, split, services)
         plan = _first_plan(job, split, services)
-    except Gone:
+    except Gone as error:
+        if error.may_pass(job.dropped_at, services.now()):
+            services.store.let_go(split, services.now() + services.settings.tick_seconds)
+            raise NotMyTurn from error
         return _settle(split, services, SplitState.FAILED, reason="The file was deleted before it was read.")
     except Unprocessable as error:
         return _settle(split, services, SplitState.FAILED, reason=str(error))

@@ -10,7 +10,8 @@ and what is left behind `MOST_HOPS` is sweep's, whose messages begin anew.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from itertools import batched, islice
 from typing import TYPE_CHECKING, Any, Self
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from aws_lambda_powertools import Logger
 
+from batchdrop.files import Version
 from batchdrop.guards import guard
 from batchdrop.settings import Settings
 
@@ -50,6 +52,24 @@ class JobMessage(msgspec.Struct, frozen=True, kw_only=True):
     job: str
 
 
+class _Object(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    key: str
+    size: int
+    etag: str
+    version_id: str | None
+
+
+class _Detail(msgspec.Struct, frozen=True, kw_only=True):
+    object: _Object
+
+
+class _Created(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of S3's event `Object Created` as intake reads."""
+
+    time: datetime
+    detail: _Detail
+
+
 class Queues:
     """Sends; what is lost on the way, sweep sends again.
 
@@ -72,6 +92,16 @@ class Queues:
     def may_go_on(self) -> bool:
         """Whether the chain is short enough for another message that may send more; if not, sweep's begins anew."""
         return self._hops + 1 + _KEPT_HOPS <= MOST_HOPS
+
+    def intake_all(self, versions: Sequence[Version]) -> None:
+        """Have ten versions of objects, or fewer, taken, as S3's own events would; what is refused is found again."""
+        queue = _known(self._settings.intake_queue, _Created)
+        bodies = [_body(_created(version)) for version in versions]
+        entries: Any = [
+            {"Id": str(number), "MessageBody": body, "MessageAttributes": self._attributes()}
+            for number, body in enumerate(bodies)
+        ]
+        self._client.send_message_batch(QueueUrl=queue, Entries=entries)
 
     def plan(self, job: str, split: int) -> None:
         self._send(self._settings.plan_queue, SplitMessage(job=job, split=split))
@@ -149,6 +179,11 @@ class Queues:
             return False
         logger.warning("message left to sweep: its chain is long", kind=kind.__name__, hops=self._hops)
         return True
+
+
+def _created(version: Version) -> _Created:
+    found = _Object(key=version.key, size=version.bytes, etag=version.etag, version_id=version.version_id)
+    return _Created(time=datetime.fromtimestamp(version.last_modified, UTC), detail=_Detail(object=found))
 
 
 def _known(queue: str | None, kind: type[msgspec.Struct]) -> str:

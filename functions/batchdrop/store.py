@@ -37,6 +37,7 @@ from batchdrop.writes import (
     key_item,
     key_of,
     ledger_key,
+    listing_key,
     moved,
     next_row,
     pause_key,
@@ -182,6 +183,30 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     def has_died(self) -> bool:
         """Whether the run before did not come to its end."""
         return self.ended != self.runs - 1
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the search for drops is that no event told of (see `unnoticed`).
+
+    Attributes:
+        name: The deployment that searches.
+        epoch: Raised by each write.
+        begun_at: When the deployment searched for the first time; 0 before.
+        round_at: When the round under way began; None between two.
+        oldest: What was dropped before then is left alone in this round.
+        after: The last key that it looked at.
+        last_at: When the last whole round began; 0 before its end.
+        next_at: No round begins before.
+    """
+
+    name: str
+    epoch: int = 0
+    begun_at: int = 0
+    round_at: int | None = None
+    oldest: int = 0
+    after: str = ""
+    last_at: int = 0
+    next_at: int = 0
 
 
 class DropClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -369,7 +394,34 @@ class Store:
         found = self.known_pause(provider)
         return (found.reason, found.until) if found is not None and found.until > self._now() else None
 
+    def listing(self, name: str) -> Listing:
+        """How far a deployment's search is; a row that cannot be read, or is not there, is a search that begins."""
+        item = self._item(*listing_key(name))
+        return (_read({**item, "name": name}, Listing) if item else None) or Listing(name=name)
+
+    def table_created_at(self) -> int:
+        """When the table was made; of a restored one, when it was restored."""
+        return int(self._client.describe_table(TableName=self._table)["Table"]["CreationDateTime"].timestamp())
+
     # Writing
+
+    def save_listing(self, listing: Listing, **changes: int | str | None) -> Listing:
+        """Change a search as it was read; None removes.
+
+        Raises:
+            NotMyTurn: Another run went on with it.
+        """
+        update = Update(*listing_key(listing.name))
+        epoch = update.name("epoch")
+        update.when("epoch", "=", listing.epoch) if listing.epoch else update.when_expression(
+            f"attribute_not_exists({epoch})"
+        )
+        changes["epoch"] = listing.epoch + 1
+        for name, value in changes.items():
+            update.remove(name) if value is None else update.set(name, value)
+        if self._update_as(uuid.uuid4().hex, update) is None:
+            raise NotMyTurn
+        return msgspec.structs.replace(listing, **changes)
 
     def add(self, row: Job | Split | Batch, *, also: Sequence[Write] = ()) -> bool:
         """Put a row that does not exist, with other writes; False when it does (the first one stays).

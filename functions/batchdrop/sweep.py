@@ -29,6 +29,7 @@ from batchdrop.splits import add_missing_splits
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.store import Due
 from batchdrop.turns import Minute, turn
+from batchdrop.unnoticed import send_unnoticed
 
 logger = Logger(child=True)
 
@@ -50,6 +51,8 @@ def sweep(services: Services) -> None:
             careful.count_death()
         with guard("redrive"):
             _redrive(services)
+        with guard("listing"):
+            send_unnoticed(services, minute.has_time)
         for provider, look in product(
             services.providers, (see_to_pause, rebuild_ledgers, watch_creates, delete_orphans)
         ):

@@ -226,6 +226,10 @@ def version_key(digest: str, kind: str = "VERSION") -> Item:
     return {"pk": f"VERSION#{digest}", "sk": kind}
 
 
+def listing_key(name: str) -> tuple[str, str]:
+    return f"LISTING#{name}", "LISTING"
+
+
 def drop_key(digest: str) -> tuple[str, str]:
     return f"DROP#{digest}", "DROP"
 

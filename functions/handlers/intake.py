@@ -36,17 +36,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def _take(record: SQSRecord) -> None:
-    created = msgspec.json.decode(record.body, type=_Created)
+    receives = int(record.raw_event.get("attributes", {}).get("ApproximateReceiveCount", 1))
+    take_object(dropped_of(record.body), services_of(record), receives=receives)
+
+
+def dropped_of(event: str) -> Dropped:
+    """What S3's event, or sweep's in its stead, says of an object."""
+    created = msgspec.json.decode(event, type=_Created)
     found = created.detail.object
-    dropped = Dropped(
+    return Dropped(
         key=found.key,
         version_id=found.version_id,
         etag=found.etag,
         bytes=found.size,
         time=int(created.time.timestamp()),
-    )
-    take_object(
-        dropped,
-        services_of(record),
-        receives=int(record.raw_event.get("attributes", {}).get("ApproximateReceiveCount", 1)),
     )

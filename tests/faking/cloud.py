@@ -39,6 +39,7 @@ from batchdrop.submit import submit_batch
 from batchdrop.sweep import sweep
 from botocore.exceptions import ClientError
 from faults.table import Table
+from handlers.intake import dropped_of
 from moto import mock_aws
 
 from faking.dynamodb import TableClient, table_in_memory
@@ -149,6 +150,9 @@ class Cloud:
         return bool(found)
 
     def call(self, step: str, message: dict[str, Any], *, hops: int = 0) -> None:
+        if step == "intake":
+            take_object(dropped_of(json.dumps(message)), self.services)
+            return
         calls: dict[str, Callable[..., None]] = {
             "plan": plan_split,
             "submit": submit_batch,

@@ -125,7 +125,7 @@ class Aws:
         if method in {"GET", "HEAD"} and key:
             return self._get_object(key, query.get("versionId"), request)
         if method == "GET" and "versions" in query:
-            return self._list_versions(query.get("prefix", ""))
+            return self._list_versions(query.get("prefix", ""), query.get("key-marker", ""))
         if method == "GET" and "uploads" in query:
             return self._list_uploads(query.get("prefix", ""))
         if method == "POST" and "delete" in query:
@@ -219,13 +219,14 @@ class Aws:
         headers["Content-Length"] = str(len(body))
         return 206 if "Range" in request.headers else 200, headers, b"" if request.method == "HEAD" else body
 
-    def _list_versions(self, prefix: str) -> Reply:
+    def _list_versions(self, prefix: str, after: str) -> Reply:
         found = "".join(
             f"<Version><Key>{escape(key)}</Key><VersionId>{each.id}</VersionId><Size>{len(each.body)}</Size>"
-            f"<ETag>{escape(each.etag)}</ETag><IsLatest>{str(each is versions[-1]).lower()}</IsLatest></Version>"
+            f"<ETag>{escape(each.etag)}</ETag><IsLatest>{str(each is versions[-1]).lower()}</IsLatest>"
+            f"<LastModified>{datetime.fromtimestamp(each.at, UTC).isoformat()}</LastModified></Version>"
             for key, versions in sorted(self.objects.items())
-            for each in versions
-            if key.startswith(prefix)
+            for each in reversed(versions)
+            if key.startswith(prefix) and key > after
         )
         text = f"<ListVersionsResult><IsTruncated>false</IsTruncated>{found}</ListVersionsResult>"
         return 200, {}, text.encode()

@@ -124,12 +124,12 @@ def input_deleted(scene: Scene) -> None:
 
 
 def lost(scene: Scene) -> None:
-    """The first message of each unit never comes, but intake's: nothing but S3's event tells of the file."""
+    """The first message of each unit never comes, S3's event among them."""
     known: set[str] = set()
 
     def arrives(step: str, message: Message) -> float | None:
         unit = f"{step} {message.body}"
-        if step == "intake" or unit in known:
+        if unit in known:
             return 0
         known.add(unit)
         return None

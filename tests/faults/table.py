@@ -5,6 +5,7 @@ It is here because thousands of jobs run on it; a test holds it against moto, an
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -39,6 +40,7 @@ class RefusedError(Exception):
 class Table:
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], Item] = {}
+        self.created_at = datetime.fromtimestamp(0, UTC)
 
     def call(self, operation: str, body: Item) -> Item:
         """Raises: RefusedError."""
@@ -50,6 +52,7 @@ class Table:
             "Query": self._query,
             "Scan": lambda _body: {"Items": list(self.items.values())},
             "TransactWriteItems": self._transact,
+            "DescribeTable": lambda _body: {"Table": {"CreationDateTime": self.created_at}},
         }
         return calls[operation](body)
 

@@ -36,6 +36,7 @@ from batchdrop.sweep import sweep
 from batchdrop.uploads import PART_MIN, Joining
 from botocore.exceptions import ClientError, ConnectionClosedError
 from faking.cloud import BUCKET, TABLE, TOML, FakeSecrets, simulated_providers
+from handlers.intake import dropped_of
 
 from faults.aws import Aws, Message
 from faults.outside import COMES_AT_ONCE, LEASE_SECONDS, NEVER_COMES, AwsClients, Died, Outside, SimulatedProviders
@@ -200,7 +201,7 @@ class World:
         try:
             self._step(step, body, self.services.after(message.hops if message else 0))
         except Died:
-            if outside.struck in NEVER_COMES and step != "intake":
+            if outside.struck in NEVER_COMES:
                 return
             again = 0 if outside.struck in COMES_AT_ONCE else VISIBILITY
         except Exception as error:  # noqa: BLE001 - it is reported
@@ -231,7 +232,8 @@ class World:
             "sweep": sweep,
         }
         if step == "intake":
-            take_object(msgspec.convert(body, Dropped), services)
+            is_event = "detail" in body  # sweep's; the world's own are what an event says
+            take_object(dropped_of(json.dumps(body)) if is_event else msgspec.convert(body, Dropped), services)
         else:
             calls[step](*body.values(), services)
 
@@ -355,7 +357,11 @@ def _may_stay(key: tuple[str, str]) -> bool:
     pk, sk = key
     kind = sk.partition("#")[0]
     is_jobs = (pk.startswith("JOB#") and kind in {"JOB", "INTENT"}) or pk.startswith("VERSION#")
-    return is_jobs or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR"}) or pk.startswith("LEASE#")
+    return (
+        is_jobs
+        or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR"})
+        or pk.startswith(("LEASE#", "LISTING#"))
+    )
 
 
 def _is_reserved(item: dict[str, Any]) -> bool:
@@ -393,7 +399,7 @@ def new_world(
 
 def _services_of(clients: AwsClients, clock: Clock, http: httpx2.Client, scenario: Scenario) -> Services:
     providers = _limited(simulated_providers(TOML.read_text(encoding="utf-8")), scenario.limits)
-    queues = {f"{step}_queue": f"https://sqs.us-east-1.amazonaws.com/1/{step}" for step in STEPS if step != "intake"}
+    queues = {f"{step}_queue": f"https://sqs.us-east-1.amazonaws.com/1/{step}" for step in STEPS}
     settings = Settings(
         bucket=BUCKET,
         table=TABLE,
