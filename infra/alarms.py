@@ -11,8 +11,10 @@ from constructs import Construct
 
 from infra.context import Context
 from infra.pipeline import Pipeline
+from infra.step import Step
 
 PERIOD = cdk.Duration.minutes(5)
+SILENT_PERIODS = 3  # with no run at all, before somebody is told
 TICKS_BETWEEN_TRIES = 5  # of a paused provider, whose alarm stays on meanwhile
 
 ALERTS = {
@@ -32,7 +34,7 @@ ALERTS = {
 
 
 class Alarms(Construct):
-    """One topic; an alarm on every function's errors and on what the steps count.
+    """One topic; an alarm on every function's errors, on runs that do not happen, and on what the steps count.
 
     Dead-letter queues have none of their own: sweep empties them each minute and counts what it found, a failure to do
     so too, and each alarm costs money every month.
@@ -59,6 +61,15 @@ class Alarms(Construct):
                 step.function.metric_errors(period=PERIOD, statistic="sum"),
                 f"The function of the step {step.node.id.lower()} failed; the work is tried again.",
             )
+        for step in (pipeline.sweep, pipeline.poll):
+            self._silence_alarm(step, context)
+            self._alarm(
+                f"{step.node.id}Dropped",
+                # Neither an error nor an invocation: an event that waited too long for room, or whose run failed.
+                step.function.metric("AsyncEventsDropped", period=PERIOD, statistic="sum"),
+                f"Scheduled runs of {step.node.id.lower()} were dropped: they failed, or for five minutes the account ran "
+                "as many functions as it may. Ask for a higher quota of concurrent executions.",
+            )
         for alert, description in ALERTS.items():
             self._alarm(
                 alert.value,
@@ -72,6 +83,27 @@ class Alarms(Construct):
                 description,
                 periods=lasting,
             )
+
+    def _silence_alarm(self, step: Step, context: Context) -> None:
+        """Tell when a step that runs by the clock does not: throttled runs are no `Invocations`, and no `Errors`.
+
+        See https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html. A metric without data says the
+        same as a zero.
+        """
+        periods = max(SILENT_PERIODS, -(-SILENT_PERIODS * int(context.pace.to_seconds()) // int(PERIOD.to_seconds())))
+        cloudwatch.Alarm(
+            self,
+            f"{step.node.id}Silent",
+            metric=step.function.metric_invocations(period=PERIOD, statistic="sum"),
+            alarm_description=f"The function of {step.node.id.lower()} does not run: its rule is disabled or deleted, "
+            "or the account runs as many functions as it may. Until it does, no batch is collected and nothing is "
+            "healed; nothing is lost.",
+            threshold=1,
+            evaluation_periods=periods,
+            datapoints_to_alarm=periods,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+        ).add_alarm_action(actions.SnsAction(self._topic))
 
     def _alarm(self, construct_id: str, metric: cloudwatch.Metric, description: str, *, periods: int = 1) -> None:
         """Tell when the metric was there in one of the last periods."""

@@ -1,5 +1,6 @@
 """The values a deployment is given: `cdk.json` holds the defaults, `-c key=value` changes one."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Context:
     log_retention: logs.RetentionDays
     max_concurrency: int
     disposable: bool
+    readable_kms_keys: tuple[str, ...]
 
     @property
     def pace(self) -> cdk.Duration:
@@ -70,6 +72,7 @@ class Context:
             log_retention=_choice(node, "log_days", int, RETENTIONS),
             max_concurrency=_number(node, "max_concurrency", at_least=SMALLEST_CONCURRENCY),
             disposable=_choice(node, "disposable", str.lower, {"true": True, "false": False}),
+            readable_kms_keys=_arns(node, "readable_kms_keys"),
         )
         if context.lease_seconds <= context.function_seconds + VISIBILITY_MARGIN_SECONDS:
             raise ContextError(
@@ -90,6 +93,15 @@ def _value(node: Node, key: str) -> object:
 
 def _text(node: Node, key: str) -> str:
     return str(_value(node, key))
+
+
+def _arns(node: Node, key: str) -> tuple[str, ...]:
+    """ARNs of KMS keys, separated by commas: an alias names no key that a policy could allow."""
+    arns = tuple(each for each in (text.strip() for text in _text(node, key).split(",")) if each)
+    for arn in arns:
+        if not re.fullmatch(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+", arn):
+            raise ContextError(f"context value {key!r}: {arn!r} is not the ARN of a KMS key (arn:aws:kms:…:key/…)")
+    return arns
 
 
 def _number(node: Node, key: str, *, at_least: int, at_most: int | None = None) -> int:

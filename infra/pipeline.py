@@ -78,6 +78,7 @@ class Pipeline(Construct):
         self._object_created(self._to_intake)
         step.started_by(self._to_intake, batch_size=10, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "input")
+        step.may_decrypt(self._context.readable_kms_keys)
         step.may_use_rows(self._storage)
         step.may_send_to(self._to_plan, self._to_publish)
 
@@ -86,6 +87,7 @@ class Pipeline(Construct):
         step = self._step("Plan", memory_mib=1024, limit_seconds=LONG, tmp_mib=10 * GIB)
         step.started_by(self._to_plan, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "input", "work")
+        step.may_decrypt(self._context.readable_kms_keys)
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage)
         step.may_send_to(self._to_plan, self._to_submit, self._to_assemble, self._to_publish)
@@ -129,6 +131,7 @@ class Pipeline(Construct):
         step = self._step("Assemble", memory_mib=1024, limit_seconds=LONG, tmp_mib=10 * GIB)
         step.started_by(self._to_assemble, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "input", "work")
+        step.may_decrypt(self._context.readable_kms_keys)
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage)
         step.may_send_to(self._to_publish)

@@ -16,7 +16,9 @@ from infra.queues import StepQueue
 from infra.storage import Storage
 
 NO_RETRIES = 0
-EVENT_AGE = cdk.Duration.seconds(60)  # the least that Lambda and EventBridge accept
+# A run that finds no room in the account waits for it: Lambda tries a throttled event again after a second, then ever
+# later, until it is so old (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
+EVENT_AGE = cdk.Duration.minutes(5)
 
 
 class Step(Construct):
@@ -68,7 +70,7 @@ class Step(Construct):
         )
 
     def started_every(self, pace: cdk.Duration, rules: dict[str, dict[str, str]]) -> None:
-        """One rule for each input. A run that fails is not repeated: the next one makes up for it."""
+        """One rule for each input. A run that fails is not repeated, and one that comes too late is dropped."""
         self.function.configure_async_invoke(retry_attempts=NO_RETRIES, max_event_age=EVENT_AGE)
         for rule, payload in rules.items():
             events.Rule(
@@ -96,6 +98,11 @@ class Step(Construct):
 
     def may_use_rows(self, storage: Storage) -> None:
         storage.allow_rows(self.function)
+
+    def may_decrypt(self, kms_keys: tuple[str, ...]) -> None:
+        """Read objects that were encrypted with these keys, whose own policies must allow it, too."""
+        if kms_keys:
+            self.function.add_to_role_policy(iam.PolicyStatement(actions=["kms:Decrypt"], resources=list(kms_keys)))
 
     def may_describe_table(self, storage: Storage) -> None:
         storage.allow_describing(self.function)

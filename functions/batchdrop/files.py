@@ -37,17 +37,40 @@ _CONFLICTS = {"ConditionalRequestConflict", "409"}  # S3 asks to repeat the cond
 _LATER = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "500", "503"}
 
 
+# S3's words for objects that cannot be read: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html for KMS keys.
+_SAY_NOTHING = frozenset({"400", "403"})
+_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})
+_WRONG = frozenset({"InvalidRequest", "InvalidArgument", "400"})
+_ARCHIVED = (
+    "The file is archived (in Glacier or an archive tier): restore it, copy it to S3 Standard, and drop the copy."
+)
+_OTHERS_KEY = (
+    "The file is encrypted with a KMS key that batchdrop may not use: name the key's ARN in the context value "
+    "readable_kms_keys and deploy, allow the functions' roles in the key's policy, and drop the file again; or drop it "
+    "without that key."
+)
+_CUSTOMERS_KEY = (
+    "The file is encrypted with a key of your own that S3 does not keep (SSE-C): nobody else can read it. Drop it "
+    "without that key."
+)
+_FORBIDDEN = (
+    "S3 denies batchdrop access to the file: a policy of the bucket, the organization or the endpoint forbids it. Mend "
+    "the policy, and drop the file again."
+)
+
+
 class Gone(Exception):  # noqa: N818 - a fact about an object
     """The object, or this version of it, is not there.
 
     Args:
         key: The object's.
-        is_deleted: S3 says that it was deleted, and not only that it is not there.
+        is_certain: S3 says that it was deleted, and not only that it is not there.
     """
 
-    def __init__(self, key: str, *, is_deleted: bool = False) -> None:
+    def __init__(self, key: str, *, is_certain: bool = False) -> None:
         super().__init__(key)
-        self.is_deleted = is_deleted
+        self.is_certain = is_certain
 
     def may_pass(self, written_at: int, now: int) -> bool:
         """Whether what was written then may be there all the same.
@@ -55,7 +78,21 @@ class Gone(Exception):  # noqa: N818 - a fact about an object
         For 15 minutes after versioning was turned on, S3 may answer 404 for a new object
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
         """
-        return not self.is_deleted and now < written_at + _VERSIONING_SECONDS
+        return not self.is_certain and now < written_at + _VERSIONING_SECONDS
+
+
+class Locked(Gone):
+    """A dropped object is there, and S3 refuses to let it be read: to the job it is as good as gone.
+
+    Args:
+        key: The object's.
+        reason: Why, and what to do.
+        is_certain: It is not a right that may be on its way: a role's and a key's take minutes to be known everywhere.
+    """
+
+    def __init__(self, key: str, reason: str, *, is_certain: bool) -> None:
+        super().__init__(key, is_certain=is_certain)
+        self.reason = reason
 
 
 class _Conflict(Transient):
@@ -179,8 +216,12 @@ class Files:
         self.bucket = bucket
 
     def head(self, key: str, version_id: str | None = None) -> Head:
-        with _meant(key):
+        try:
             answer = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _SAY_NOTHING:  # a HEAD has no body that could say more
+                next(self.stream(key, end=1, version_id=version_id), b"")
+            raise _reading(error, key) from error
         return Head(
             version_id=answer.get("VersionId"),
             etag=answer["ETag"].strip('"'),
@@ -216,7 +257,7 @@ class Files:
             except ClientError as error:
                 if error.response["Error"]["Code"] == "InvalidRange":
                     return  # nothing lies behind `start`
-                raise _meaning(error, key) from error
+                raise _reading(error, key) from error
             except (BotoCoreError, HTTPClientError, HTTPError):
                 continue  # botocore lets urllib3's own error through where a refusal's body is cut
             else:
@@ -384,11 +425,27 @@ def _stored(key: str, answer: Any, size: int) -> Stored:  # noqa: ANN401 - one o
 def _meaning(error: ClientError, key: str) -> Exception:
     code = error.response["Error"]["Code"]
     if code in _GONE:
-        headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
-        return Gone(key, is_deleted=headers.get("x-amz-delete-marker") == "true")
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return Gone(key, is_certain=headers.get("x-amz-delete-marker") == "true")
     if code in _CONFLICTS:
         return _Conflict(f"another write of {key} is under way: {code}")
     return Transient(f"S3 does not take {key} now: {code}") if code in _LATER else error
+
+
+def _reading(error: ClientError, key: str) -> Exception:
+    """What an error means for whoever reads: a dropped object may be one that nobody here can read."""
+    code, words = error.response["Error"]["Code"], error.response["Error"].get("Message", "").lower()
+    if not key.startswith(INPUT):
+        return _meaning(error, key)
+    if code == "InvalidObjectState":
+        return Locked(key, _ARCHIVED, is_certain=True)
+    if code.startswith("KMS."):  # the key is disabled, or deleted
+        return Locked(key, _OTHERS_KEY, is_certain=True)
+    if code in _DENIED:
+        return Locked(key, _OTHERS_KEY if "kms:" in words else _FORBIDDEN, is_certain=False)
+    if code in _WRONG and ("server side encryption" in words or code == "400"):
+        return Locked(key, _CUSTOMERS_KEY, is_certain=True)
+    return _meaning(error, key)
 
 
 @contextmanager

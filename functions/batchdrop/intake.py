@@ -9,7 +9,7 @@ from batchdrop import files
 from batchdrop.alerts import Alert, count
 from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Transient, Unprocessable
-from batchdrop.files import Gone, Head
+from batchdrop.files import Gone, Head, Locked
 from batchdrop.folder_settings import own_metadata, resolve
 from batchdrop.lineage import find_misfit
 from batchdrop.providers.folders import rules_for
@@ -159,6 +159,8 @@ def _settings_files(key: str, services: Services) -> list[tuple[str, str]]:
             if len(text) > _SETTINGS_BYTES:
                 raise Unprocessable(f"{each} is longer than {_SETTINGS_BYTES:,} bytes.")
             found.append((each, text.decode()))
+        except Locked as error:
+            raise Unprocessable(f"{each} cannot be read. {error.reason}") from error
         except Gone:
             continue
         except UnicodeDecodeError:
@@ -171,7 +173,7 @@ def _refused(job: Job, reason: str, services: Services) -> Job:
 
 
 def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
-    """The version was deleted before it was looked at: unless it is a late repetition, the job fails.
+    """The version was deleted before it was looked at, or cannot be: unless this is a late repetition, the job fails.
 
     Raises:
         Transient: It may not be seen yet.
@@ -179,7 +181,8 @@ def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
     digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
     if gone.may_pass(dropped.time, services.now()) and not services.store.is_known_version(digest):
         raise Transient("the dropped version is not seen yet")
-    return _fail_dropped(dropped, "The file was deleted before it could be read.", services)
+    reason = gone.reason if isinstance(gone, Locked) else "The file was deleted before it could be read."
+    return _fail_dropped(dropped, reason, services)
 
 
 def _take_failed(dropped: Dropped, services: Services) -> Job | None:

@@ -20,7 +20,7 @@ from batchdrop.compressed import inflate_source
 from batchdrop.deadlines import next_deadline
 from batchdrop.errors import NotMyTurn, Unprocessable
 from batchdrop.file_kinds import refuse_what_is_no_jsonl
-from batchdrop.files import Files, Gone, Line, cut_lines
+from batchdrop.files import Files, Gone, Line, Locked, cut_lines
 from batchdrop.ledgers import estimate_of
 from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.packing import MAX_ROUTES, Routes, TooManyGroups, ledger_of
@@ -70,7 +70,8 @@ def _plan(job: Job, split: Split, services: Services) -> Job:
         if error.may_pass(job.dropped_at, services.now()):
             services.store.let_go(split, services.now() + services.settings.tick_seconds)
             raise NotMyTurn from error
-        return _settle(split, services, SplitState.FAILED, reason="The file was deleted before it was read.")
+        reason = error.reason if isinstance(error, Locked) else "The file was deleted before it was read."
+        return _settle(split, services, SplitState.FAILED, reason=reason)
     except Unprocessable as error:
         return _settle(split, services, SplitState.FAILED, reason=str(error))
     services.store.add_all(batch_rows(job, split, plan.batches, services))

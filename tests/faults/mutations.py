@@ -145,9 +145,23 @@ MUTATIONS = (
     Mutation(
         "a 404 passes while a bucket is new",
         "files.py",
-        "return not self.is_deleted and now < written_at + _VERSIONING_SECONDS",
+        "return not self.is_certain and now < written_at + _VERSIONING_SECONDS",
         "return False",
         f"{_STEPS}test_bad_input.py::test_a_version_that_is_gone_before_intake_fails_with_its_reason",
+    ),
+    Mutation(
+        "what S3 does not let be read is not tried for ever",
+        "files.py",
+        "if not key.startswith(INPUT):",
+        "if True:",
+        f"{_STEPS}test_locked.py::test_what_can_never_be_read_fails_at_intake",
+    ),
+    Mutation(
+        "settings that cannot be read are not left out",
+        "intake.py",
+        "except Locked as error:",
+        "except ZeroDivisionError as error:",
+        f"{_STEPS}test_locked.py::test_settings_that_cannot_be_read_are_not_left_out",
     ),
     Mutation(
         "a create tells its length, and goes out in one piece",

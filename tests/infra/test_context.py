@@ -34,6 +34,10 @@ def test_a_value_from_the_command_line_is_text_and_read_as_a_number() -> None:
             {"function_seconds": 901},
             "context value 'function_seconds' is 901: it must be at least 1 and at most 900",
         ),
+        (
+            {"readable_kms_keys": "alias/mine"},
+            "context value 'readable_kms_keys': 'alias/mine' is not the ARN of a KMS key (arn:aws:kms:…:key/…)",
+        ),
         ({"max_concurrency": 1}, "context value 'max_concurrency' is 1: it must be at least 2"),
         ({"log_days": 31}, "context value 'log_days' must be one of 1, 7, 30, 90, 365, not 31"),
         ({"disposable": "yes"}, "context value 'disposable' must be one of true, false, not 'yes'"),

@@ -7,6 +7,7 @@ import pytest
 from batchdrop.alerts import Alert
 from faking.template import Template, as_list, synthesise
 
+BY_CLOCK = {"sweep", "poll"}
 STEPS = {"intake", "plan", "submit", "poll", "collect", "assemble", "publish", "sweep"}
 
 
@@ -193,10 +194,62 @@ def test_the_shortest_polling_interval_is_a_setting(tick_seconds: int, rate: str
     assert {rule["ScheduleExpression"] for rule in rules if "ScheduleExpression" in rule} == {rate}
 
 
+def alarms_on(template: Template, metric: str) -> dict[str, Any]:
+    """The alarms on a metric of functions, by the function's step."""
+    names = template.function_ids()
+    return {
+        names[alarm["Dimensions"][0]["Value"]["Ref"]]: alarm
+        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["MetricName"] == metric
+    }
+
+
+@pytest.mark.parametrize(("tick_seconds", "minutes"), [(60, 15), (300, 15), (1_800, 90)])
+def test_sweep_or_poll_that_does_not_run_raises_an_alarm(tick_seconds: int, minutes: int, tmp_path: Path) -> None:
+    alarms = alarms_on(synthesise(tmp_path, tick_seconds=tick_seconds), "Invocations")
+    assert alarms.keys() == BY_CLOCK
+    for alarm in alarms.values():
+        assert alarm["TreatMissingData"] == "breaching"
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+        assert alarm["Period"] * alarm["EvaluationPeriods"] == minutes * 60
+        assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+
+
+def test_scheduled_runs_that_are_dropped_raise_an_alarm(template: Template) -> None:
+    alarms = alarms_on(template, "AsyncEventsDropped")
+    assert alarms.keys() == BY_CLOCK
+    assert {alarm["TreatMissingData"] for alarm in alarms.values()} == {"notBreaching"}
+
+
+def test_functions_that_queues_start_leave_room_in_an_account_of_some_dozens(template: Template) -> None:
+    """As docs/deployment.md computes it."""
+    bounds = [
+        mapping["ScalingConfig"]["MaximumConcurrency"]
+        for mapping in template.of_type("AWS::Lambda::EventSourceMapping").values()
+    ]
+    assert bounds == [2] * 6
+    reserved = [each for each in template.functions().values() if "ReservedConcurrentExecutions" in each]
+    assert reserved == []  # which an account of 10 does not allow
+
+
+def test_only_what_reads_dropped_files_may_use_the_keys_of_others(tmp_path: Path) -> None:
+    key = "arn:aws:kms:eu-central-1:123456789012:key/0d5f4e2a-1111-2222-3333-444455556666"
+    template = synthesise(tmp_path, readable_kms_keys=f"{key}, {key}2")
+    assert template.steps_that_may("kms:Decrypt", "") == {"intake", "plan", "assemble"}
+
+
+def test_nothing_may_use_a_key_that_is_not_named(template: Template) -> None:
+    assert template.steps_that_may("kms:Decrypt", "") == set()
+
+
+def test_only_sweep_asks_for_the_tables_age(template: Template) -> None:
+    assert template.steps_that_may("dynamodb:DescribeTable", "") == {"sweep"}
+
+
 def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
     (topic,) = template.of_type("AWS::SNS::Topic")
     told = [alarm["AlarmActions"] for alarm in template.of_type("AWS::CloudWatch::Alarm").values()]
-    assert told == [[{"Ref": topic}]] * (len(STEPS) + len(Alert))
+    assert told == [[{"Ref": topic}]] * (len(STEPS) + len(Alert) + 2 * len(BY_CLOCK))
     (policy,) = template.of_type("AWS::SNS::TopicPolicy").values()
     allowed = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
     assert [one["Principal"] for one in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
@@ -262,7 +315,7 @@ def test_a_missed_minute_is_never_repeated(template: Template) -> None:
         names[config["FunctionName"]["Ref"]]: (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"])
         for config in template.of_type("AWS::Lambda::EventInvokeConfig").values()
     }
-    assert invoked == {"poll": (0, 60), "sweep": (0, 60)}
+    assert invoked == {"poll": (0, 300), "sweep": (0, 300)}
 
 
 def test_a_dropped_file_is_delivered_for_a_day_and_then_kept(template: Template) -> None:

@@ -1,0 +1,136 @@
+"""A dropped object that S3 does not let be read ends its job soon, with a reason that says what to do."""
+
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from batchdrop.errors import Transient
+from batchdrop.files import Files, Gone, Locked
+from batchdrop.intake import take_object
+from batchdrop.sweep import sweep
+from botocore.exceptions import ClientError
+from faking.cloud import BUCKET, REGION, Cloud, jsonl
+from faking.lines import chat
+
+KEY = "input/x.jsonl"
+KMS = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:r:1:key/k"
+SSE_C = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided."
+CERTAIN = [
+    ("InvalidObjectState", "The operation is not valid for the object's storage class", "archived", "restore it"),
+    ("KMS.DisabledException", "k is disabled.", "KMS key", "readable_kms_keys"),
+    ("InvalidRequest", SSE_C, "SSE-C", "without that key"),
+]
+LATER = [
+    ("AccessDenied", KMS, "KMS key", "readable_kms_keys"),
+    ("AccessDenied", "Access Denied", "denies", "policy"),
+]
+
+
+class Locking:
+    """S3, where one key cannot be read: a HEAD says no more than a number, and may be allowed."""
+
+    def __init__(self, code: str, words: str, *, key: str = KEY, head: str | None = None) -> None:
+        self._client = boto3.client("s3", region_name=REGION)
+        self._code, self._words, self._key, self._head = code, words, key, head
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def head_object(self, *, Key: str, **more: Any) -> Any:  # noqa: N803 - boto3's names
+        if Key == self._key and self._head is not None:
+            raise ClientError({"Error": {"Code": self._head, "Message": "Forbidden"}}, "HeadObject")
+        return self._client.head_object(Key=Key, **more)
+
+    def get_object(self, *, Key: str, **more: Any) -> Any:  # noqa: N803 - the same
+        if Key == self._key:
+            raise ClientError({"Error": {"Code": self._code, "Message": self._words}}, "GetObject")
+        return self._client.get_object(Key=Key, **more)
+
+
+def lock(cloud: Cloud, code: str, words: str, **more: Any) -> None:
+    files = Files(Locking(code, words, **more), BUCKET)  # type: ignore[arg-type]  # a stand-in by shape
+    cloud.services = replace(cloud.services, files=files)
+
+
+def put(cloud: Cloud) -> Any:
+    version = cloud.s3.put_object(Bucket=BUCKET, Key=KEY, Body=jsonl([chat("one")]))["VersionId"]
+    return cloud.dropped(KEY, b"x", version)
+
+
+def reason(cloud: Cloud) -> str:
+    """Of the only job, which failed and paid nothing."""
+    (job,) = cloud.jobs()
+    assert (job.outcome, job.state) == ("FAILED", "PUBLISHING")
+    assert not {"upload", "create"} & cloud.simulator.charges()["openai"]["calls"].keys()
+    return job.reason or ""
+
+
+@pytest.mark.parametrize("head", ["400", "403"])
+@pytest.mark.parametrize("case", CERTAIN, ids=lambda case: case[0])
+def test_what_can_never_be_read_fails_at_intake(cloud: Cloud, case: tuple[str, str, str, str], head: str) -> None:
+    code, words, why, what_to_do = case
+    dropped = put(cloud)
+    lock(cloud, code, words, head=head)
+    take_object(dropped, cloud.services)
+    assert why in reason(cloud)
+    assert what_to_do in reason(cloud)
+    assert "arn:" not in reason(cloud)
+
+
+@pytest.mark.parametrize(("code", "words", "why", "what_to_do"), LATER)
+def test_a_right_that_is_missing_at_intake_has_fifteen_minutes_to_come(
+    cloud: Cloud, code: str, words: str, why: str, what_to_do: str
+) -> None:
+    dropped = put(cloud)
+    lock(cloud, code, words, head="403")
+    with pytest.raises(Transient):
+        take_object(dropped, cloud.services)
+    cloud.clock.now += 900
+    take_object(dropped, cloud.services)
+    assert why in reason(cloud)
+    assert what_to_do in reason(cloud)
+    assert "arn:" not in reason(cloud)
+
+
+@pytest.mark.parametrize(("code", "words", "why", "what_to_do"), [*CERTAIN, *LATER])
+def test_what_cannot_be_read_by_plan_fails_within_half_an_hour(
+    cloud: Cloud, code: str, words: str, why: str, what_to_do: str
+) -> None:
+    take_object(put(cloud), cloud.services)
+    lock(cloud, code, words)  # its HEAD is allowed, as with KMS
+    for _ in range(18):
+        cloud.deliver("plan")
+        cloud.clock.now += 100
+        sweep(cloud.services)
+    assert why in reason(cloud)
+    assert what_to_do in reason(cloud)
+
+
+def test_a_file_that_may_be_read_after_all_is_planned(cloud: Cloud) -> None:
+    take_object(put(cloud), cloud.services)
+    before = cloud.services
+    lock(cloud, "AccessDenied", "Access Denied")
+    cloud.deliver("plan")
+    cloud.services = before
+    cloud.settle()
+    (job,) = cloud.jobs()
+    assert job.state == "COMPLETED"
+
+
+def test_settings_that_cannot_be_read_are_not_left_out(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key="input/batchdrop.toml", Body=b'on_invalid = "reject"')
+    dropped = put(cloud)
+    lock(cloud, "AccessDenied", KMS, key="input/batchdrop.toml")
+    take_object(dropped, cloud.services)
+    assert reason(cloud).startswith("input/batchdrop.toml cannot be read. The file is encrypted with a KMS key")
+
+
+def test_only_dropped_objects_are_locked(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key="work/x", Body=b"x")
+    lock(cloud, "AccessDenied", "Access Denied", key="work/x")
+    with pytest.raises(ClientError):
+        cloud.services.files.get("work/x")
+    with pytest.raises(Gone) as gone:
+        cloud.services.files.get("input/none")
+    assert not isinstance(gone.value, Locked)
