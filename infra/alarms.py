@@ -67,8 +67,8 @@ class Alarms(Construct):
                 f"{step.node.id}Dropped",
                 # Neither an error nor an invocation: an event that waited too long for room, or whose run failed.
                 step.function.metric("AsyncEventsDropped", period=PERIOD, statistic="sum"),
-                f"Scheduled runs of {step.node.id.lower()} were dropped: they failed, or for five minutes the account ran "
-                "as many functions as it may. Ask for a higher quota of concurrent executions.",
+                f"Scheduled runs of {step.node.id.lower()} were dropped: they failed, or the account ran, for five "
+                "minutes, as many functions as it may. Ask for a higher quota of concurrent executions.",
             )
         for alert, description in ALERTS.items():
             self._alarm(
