@@ -272,9 +272,9 @@ def test_a_lease_outlasts_the_message_and_the_message_outlasts_the_function(temp
         lease = int(functions[step]["Environment"]["Variables"]["BATCHDROP_LEASE_SECONDS"])
         assert functions[step]["Timeout"] < visibility < lease, step
         started[step] = (mapping["BatchSize"], mapping["FunctionResponseTypes"], mapping["ScalingConfig"])
-    one_at_a_time = (1, ["ReportBatchItemFailures"], {"MaximumConcurrency": 5})
+    one_at_a_time = (1, ["ReportBatchItemFailures"], {"MaximumConcurrency": 2})
     assert started == {
-        "intake": (10, ["ReportBatchItemFailures"], {"MaximumConcurrency": 5}),
+        "intake": (10, ["ReportBatchItemFailures"], {"MaximumConcurrency": 2}),
         "plan": one_at_a_time,
         "submit": one_at_a_time,
         "collect": one_at_a_time,
