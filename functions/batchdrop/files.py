@@ -328,7 +328,7 @@ class Files:
 
         Delete markers are among them, so that whoever reads on may stop anywhere.
         """
-        behind = {"KeyMarker": after} if after else {}
+        behind: Any = {"KeyMarker": after} if after else {}
         deleted: set[str] = set()
         with _meant(prefix):
             paginator = self._client.get_paginator("list_object_versions")
