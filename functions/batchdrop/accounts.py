@@ -33,8 +33,7 @@ def answer_reader(protocol: Protocol) -> Callable[[msgspec.Raw], Answer]:
 class Accounts:
     """What a batch's results say of each of its requests.
 
-    `strangers` counts rows of other batches, `nonsense` what is nobody's, `account_errors` the rows that are the
-    account's matter.
+    `strangers` counts rows of other batches, `nonsense` what is nobody's.
     """
 
     def __init__(self, batch: Batch, deployment: str, *, max_bytes: int, own: Sequence[RefusalRule] = ()) -> None:
@@ -45,7 +44,7 @@ class Accounts:
         self.outcome = outcome_reader(batch.protocol)
         self.collected = Collected.empty(batch.requests)
         self.is_anthropic = batch.protocol is Protocol.ANTHROPIC
-        self.strangers = self.nonsense = self.account_errors = 0
+        self.strangers = self.nonsense = 0
 
     def custom_id(self, position: int) -> str:
         return f"{self._prefix}{position}"
@@ -103,8 +102,7 @@ class Accounts:
             self.strangers += is_strangers
             return is_strangers
         is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
-        self.account_errors += is_accounts
-        found = Found.RETRYABLE if is_accounts else _found(outcome)
+        found = Found.OF_ACCOUNT if is_accounts else _found(outcome)
         self.collected.note(position, found, stream, offset, len(text))
         return True
 

@@ -7,8 +7,9 @@ from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.accounts import Accounts
+from batchdrop.alerts import Alert, count
 from batchdrop.cancel import give_up
-from batchdrop.collected import Collected, Found, index_key, raw_key
+from batchdrop.collected import CHARGED, UNCHARGED, Collected, Found, index_key, raw_key
 from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient, Unreachable
 from batchdrop.ledgers import estimate_of
 from batchdrop.pauses import calls_refused, pause_provider
@@ -16,7 +17,7 @@ from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import Kind
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch, Undecodable
-from batchdrop.records import Batch
+from batchdrop.records import Batch, Job
 from batchdrop.refused import judge_failed
 from batchdrop.replace import cut_in_search
 from batchdrop.results import ErrorCode
@@ -42,6 +43,7 @@ _MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provide
 _LATE_SECONDS = 900  # what misses rows may still come: it is believed when nothing has changed for so long
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
 _COUNTED_SHARE = 4  # the same, of whole downloads for rows that the provider counts and does not give
+_MOST_PAUSES = 5  # for account errors of the same lines: then they wait by themselves, up to an hour each time
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
@@ -109,9 +111,8 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
     if copy.cut_as is not None and job.state is JobState.RUNNING and not batch.is_duplicate:
         _cut(batch, copy.cut_as, services)
     collected = copy.collected
-    left = sum(found in {Found.NOTHING, Found.RETRYABLE} for found in collected.found)
-    can_go_again = copy.in_vain or (batch.attempt < job.settings.max_attempts and not copy.is_final)
-    again = left if can_go_again and job.state is JobState.RUNNING and not batch.is_duplicate else 0
+    uncharged, charged = _to_send_again(copy, batch, job)
+    again = uncharged + charged
     services.files.put(index_key(prefix), collected.to_bytes(), content_type="application/octet-stream")
     answered = collected.found.count(Found.ANSWERED)
     logger.info("batch collected", job=batch.job, batch=batch.id, answered=answered, again=again)
@@ -121,10 +122,24 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
         services.settings.lease_seconds,
         collected_key=prefix,
         again=again,
+        uncharged=uncharged,
         in_vain=copy.in_vain,
         blamed=copy.blamed,
         **_files_of(copy.told, batch),
     )
+
+
+def _to_send_again(copy: "_Copy", batch: Batch, job: Job) -> tuple[int, int]:
+    """How many requests are sent again without counting an attempt, and how many others.
+
+    Account errors are no attempt of their own requests, and say nothing of the others.
+    """
+    if job.state is not JobState.RUNNING or batch.is_duplicate or copy.is_final:
+        return 0, 0
+    uncharged = sum(found in UNCHARGED for found in copy.collected.found)
+    charged = sum(found in CHARGED for found in copy.collected.found)
+    can_be_charged = copy.in_vain or batch.attempt < job.settings.max_attempts
+    return uncharged, charged if can_be_charged else 0
 
 
 def _files_of(told: ProviderBatch | None, batch: Batch) -> dict[str, str | None]:
@@ -246,11 +261,17 @@ class _Copy:
             return
         if (strange or (self._gone and not self._bytes)) and not any(self.collected.found):
             raise next(iter(self._gone.values()), Missing("what it gives is no result of this batch"))
-        if self._accounts.account_errors:
-            self.in_vain = True
-            pause_provider(self._batch.provider, "the account was refused while a batch ran", self._services)
+        if Found.OF_ACCOUNT in self.collected.found:
+            self._account_refused()
         self._prove_loss()
         self._name_the_unreadable()
+
+    def _account_refused(self) -> None:
+        """Pause the provider; not for ever for the same lines, which may be refused alone while others are answered."""
+        if self._batch.waits < _MOST_PAUSES:
+            pause_provider(self._batch.provider, "the account was refused while a batch ran", self._services)
+        else:
+            count(Alert.PROVIDER_PAUSED)
 
     def _count_missing(self) -> int:
         return self.collected.found.count(Found.NOTHING)

@@ -159,7 +159,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `cost` is what it holds of its ledger; while it waits, what it will need, as estimated from its bytes.
 
-    Once it is collected, `again` counts its requests to be sent again, `in_vain` says that this time was no attempt.
+    Once it is collected, `again` counts its requests to be sent again, `uncharged` those of them whose errors
+    were the account's: this time was no attempt of theirs; `in_vain` says that it was none of all.
     `counted` is how many results the provider last said to have; 0 where it never did. `seen` notes a download with
     missing lines, and `seen_at` since when, until it is believed; `put_off`, why its results could not be collected the
     last time, in words for people and none of the provider's. `is_duplicate` says that its create came after it had
@@ -208,6 +209,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     error_file_id: str | None = None
     collected_key: str | None = None
     again: int = 0
+    uncharged: int = 0
     in_vain: bool = False
     counted: int = 0
     seen: str | None = None

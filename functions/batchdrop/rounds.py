@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 from batchdrop import files
 from batchdrop.admit import admit_batches
 from batchdrop.batch_files import BatchWriter, round_name, wire_body
-from batchdrop.collected import Collected, Found, read_collected
+from batchdrop.collected import CHARGED, UNCHARGED, Collected, Found, read_collected
 from batchdrop.errors import NotMyTurn
 from batchdrop.files import Gone, cut_lines
 from batchdrop.lines import MAX_LINE_BYTES
@@ -143,11 +143,22 @@ def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int
 
 
 def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
+    """Put what is left of a batch into the next round's; apart from the others what that costs no attempt."""
     members = read_members(services.files, batch.members_key)
-    waits = batch.in_vain and not batch.blamed  # where the provider named some, the round made progress
-    group = group_again(batch, attempts=not batch.in_vain, waits=waits)
-    positions = (at for at in _positions(batch, services) if members[at] not in answered)
-    copy_requests(batch, group, positions, writer, services)
+    for group, kinds in _groups(batch):
+        positions = (at for at in _positions(batch, kinds, services) if members[at] not in answered)
+        copy_requests(batch, group, positions, writer, services)
+
+
+def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
+    if batch.in_vain:
+        waits = not batch.blamed  # where the provider named some, the round made progress
+        yield group_again(batch, waits=waits), CHARGED | UNCHARGED
+        return
+    if batch.uncharged:
+        yield group_again(batch, waits=1), UNCHARGED
+    if batch.again > batch.uncharged:
+        yield group_again(batch, attempts=1), CHARGED
 
 
 def copy_requests(
@@ -169,11 +180,11 @@ def copy_requests(
             following = next(wanted, None)
 
 
-def _positions(batch: Batch, services: Services) -> Iterator[int]:
-    """The requests of a closed batch that are to be sent again."""
+def _positions(batch: Batch, kinds: frozenset[Found], services: Services) -> Iterator[int]:
+    """The requests of a closed batch of which this was found."""
     collected = (
         Collected.empty(batch.requests)
         if batch.collected_key is None
         else read_collected(services.files, batch.collected_key)
     )
-    return (position for position, found in enumerate(collected.found) if found in {Found.NOTHING, Found.RETRYABLE})
+    return (position for position, found in enumerate(collected.found) if found in kinds)
