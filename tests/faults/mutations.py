@@ -611,7 +611,7 @@ MUTATIONS = (
     Mutation(
         "only what was not answered is sent again",
         "rounds.py",
-        "if found in {Found.NOTHING, Found.RETRYABLE})",
+        "if found in kinds)",
         "if True)",
         f"{_ROUNDS}test_only_what_expired_is_sent_again_and_nothing_is_paid_twice",
     ),
@@ -990,8 +990,8 @@ MUTATIONS = (
     Mutation(
         "what may be paid goes before what would be sent again",
         "collected.py",
-        "_RANKS = (0, 1, 3, 4, 2)",
-        "_RANKS = (0, 2, 3, 4, 1)",
+        "_RANKS = (0, 1, 3, 4, 2, 1)",
+        "_RANKS = (0, 2, 3, 4, 1, 1)",
         f"{_ACCOUNTS}test_what_may_be_paid_goes_before_what_would_be_sent_again",
     ),
     Mutation(
