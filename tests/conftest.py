@@ -13,7 +13,7 @@ settings.register_profile(
     "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
-for _name in [name for name in os.environ if name.startswith("AWS_")]:
+for _name in [name for name in os.environ if name.startswith("AWS_") or name in {"COLUMNS", "LINES"}]:  # xdist's, too
     del os.environ[_name]
 os.environ |= {
     "AWS_ACCESS_KEY_ID": "testing",

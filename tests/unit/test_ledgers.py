@@ -77,7 +77,7 @@ def test_a_refusal_tells_the_limit(message: str, limit: int | None) -> None:
 
 def test_a_full_queue_waits_and_tells_its_limit() -> None:
     failures = (Failure(code="token_limit_exceeded", message=FULL),)
-    assert judge_failures(failures, requests=2) == Judgement(kind=Kind.QUEUE, limit=90_000)
+    assert judge_failures(failures, requests=2) == Judgement(kind=Kind.QUEUE, words=FULL, limit=90_000)
     assert not any(never_fits(90_000, requests=2, tokens=100_000, waits=waits) for waits in (0, 999))
 
 

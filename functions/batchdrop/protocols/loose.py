@@ -220,10 +220,11 @@ def said(raw: Raw) -> Said:
         return Said(message=text(raw) or "")
     code = fields.get("code", NULL)
     kind = text(fields.get("type", NULL))
-    words = (text(fields.get(name, NULL)) for name in ("message", "detail", "code", "type"))
+    words = (text(fields.get(name, NULL)) for name in ("message", "detail"))
+    sentences = (name for name in (text(code), kind) if as_code(name) is None)
     return Said(
         code=as_code(text(code)) or as_code(kind),
-        message=next(filter(None, words), ""),
+        message=next(filter(None, (*words, *sentences)), ""),
         status=None if text(code) else whole(code),
         type=as_code(kind),
     )
