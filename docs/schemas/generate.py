@@ -90,6 +90,7 @@ def _event() -> Schema:
 
 def _settings() -> Schema:
     schema, structs = _of("batchdrop.settings/1", "batchdrop.toml, the settings of a folder", JobSettings)
+    structs["JobSettings"]["additionalProperties"] = False  # intake refuses what a row may hold of a newer version
     properties = structs["JobSettings"]["properties"]
     duration, time = folder_settings.DURATION.pattern, folder_settings.TIME_OF_DAY.pattern
     more: Schema = {

@@ -393,7 +393,7 @@ def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
     code, out, err = run("results", first.id, "--with-retries", "--csv", "-o", tmp_path)
     assert (code, err) == (3, "")
     assert out.splitlines() == [
-        f"Job {FIRST} completed: 2 of 4 lines answered; 2 lines failed, see errors.jsonl.",
+        f"Job {FIRST} completed: 2 of 4 lines answered; 2 lines failed.",
         "With its retries: 3 of 4 lines answered; 1 line failed, see errors.jsonl.",
         "Estimated cost at the vendors' prices, its retries included: $0.7500.",
         *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "results.csv")),
