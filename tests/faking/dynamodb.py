@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import boto3
 import botocore.session
 import msgspec
 from botocore.config import Config
+from botocore.hooks import HierarchicalEmitter
 from faults.table import RefusedError, Table
 
 from faking.empty_queues import answer_if_empty
@@ -22,12 +24,16 @@ _tables: list[Table] = []  # the innermost cloud's last
 
 
 class TableClient:
-    """What `Store` calls of boto3's client, straight on the table: the same arguments, answers and exceptions."""
+    """What `Store` calls of boto3's client, straight on the table: the same arguments, answers and exceptions.
+
+    Those who registered for `before-call` and `after-call` are told of each call.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._real = _client()
         self.exceptions = self._real.exceptions
+        self.meta = SimpleNamespace(events=HierarchicalEmitter())
 
     def __getattr__(self, method: str) -> Any:
         operation = self._real.meta.method_to_api_mapping[method]
@@ -38,10 +44,13 @@ class TableClient:
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         sent = msgspec.json.decode(msgspec.json.encode(arguments))  # the caller's values stay the caller's
+        self.meta.events.emit(f"before-call.dynamodb.{operation}")
         try:
-            return self._table.call(operation, sent)
+            answer = self._table.call(operation, sent)
         except RefusedError as refused:
             raise self.exceptions.from_code(refused.code)(refused.answer(), operation) from None
+        self.meta.events.emit(f"after-call.dynamodb.{operation}", parsed=answer)
+        return answer
 
 
 class _Pages(NamedTuple):
