@@ -310,7 +310,7 @@ def test_a_missed_minute_is_never_repeated(template: Template) -> None:
         for target in rule["Targets"]
         if "ScheduleExpression" in rule
     ]
-    assert policies == [{"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}] * 3
+    assert policies == [{"MaximumEventAgeInSeconds": 300, "MaximumRetryAttempts": 0}] * 3
     names = template.function_ids()
     invoked = {
         names[config["FunctionName"]["Ref"]]: (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"])
