@@ -47,7 +47,7 @@ def deploy_consumer(cloud: LocalCloud) -> dict[str, str]:
     saved = folder.read()
     assert saved is not None
     app = f"{sys.executable} {ROOT / 'examples/consumer/app.py'}"
-    command = [str(CDK), "deploy", STACK, "--app", app, "--output", str(folder.path / "consumer.out")]
+    command = [str(CDK), "deploy", STACK, "--app", app, "--output", str(folder.path.parent / "consumer.out")]
     command += ["--require-approval", "never", "--context", f"bucket={cloud.bucket}"]
     command += ["--context", f"arch={context(folder)['arch']}"]
     subprocess.run(command, cwd=ROOT, env=of_deployment(folder, saved), check=True, capture_output=True, timeout=120)
