@@ -42,7 +42,7 @@ def refuse_newer(row: Mapping[str, Any]) -> None:
     if not is_newer(row):
         return
     pk, sk, version = row.get("pk"), row.get("sk"), row.get("version", ROW_VERSION)
-    logger.warning("row of a newer version left alone", pk=pk, sk=sk, version=version, state=row.get("state"))
+    logger.warning("row of a newer version left alone", pk=pk, sk=sk, version=version)
     raise NewerRow(
         f"{pk} {sk} was written by a newer version of batchdrop (rows of version {version}): update this one"
     )
