@@ -4,7 +4,6 @@ import ast
 import errno
 import json
 import logging
-import os
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +14,6 @@ from typing import Any
 
 import batchdrop
 import pytest
-from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from batchdrop.ending import give_up_whole_job
 from batchdrop.files import output_prefix
 from batchdrop.poll import poll_provider
@@ -25,6 +23,7 @@ from botocore.exceptions import ClientError
 from faking.cloud import BUCKET, STEPS, Cloud, jsonl
 from faking.failing import Failing, FailingApis, Fails, calls, reads, writes
 from faking.lines import chat, claude
+from faking.logs import Log, all_logged
 from handlers import poll as poll_handler
 from handlers import sweep as sweep_handler
 from handlers.messages import StepFailed, each_message, log_failure
@@ -32,41 +31,16 @@ from handlers.messages import StepFailed, each_message, log_failure
 CANARY = "the patient's name"
 TICK = 3_700
 ROUNDS = 12  # an unpaid unit is given up after six failures
-LOGGERS = {os.environ["POWERTOOLS_SERVICE_NAME"], "aws_lambda_powertools"}  # ours, and those of what calls our steps
 FUNCTIONS = Path(batchdrop.__file__).parents[1]
 CONTEXT: Any = SimpleNamespace(
     function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="1", tenant_id=None
 )
 
 
-class Log(logging.Handler):
-    """What CloudWatch would show, at any level."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self.setFormatter(LambdaPowertoolsFormatter())
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
-
-    def holds(self, *words: str) -> bool:
-        return any(all(word in line for word in words) for line in self.lines)
-
-
 @pytest.fixture
 def log() -> Iterator[Log]:
-    names = [name for name in logging.Logger.manager.loggerDict if name.partition(".")[0] in LOGGERS]
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [each.level for each in loggers]
-    log, root = Log(), logging.getLogger()
-    for each in loggers:
-        each.setLevel(logging.DEBUG)
-    root.addHandler(log)
-    yield log
-    root.removeHandler(log)
-    for each, level in zip(loggers, levels, strict=True):
-        each.setLevel(level)
+    with all_logged() as found:
+        yield found
 
 
 def quoting() -> Exception:
