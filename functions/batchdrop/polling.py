@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from batchdrop.store import Due
 
 _LONGEST_INTERVAL = 600  # seconds between two looks at a batch
-_AGE_SHARE = 20  # a batch is asked for about every twentieth of its age
+_AGE_SHARE = 15  # a batch is asked for at least each fifteenth of its age
 _NEAR_USUAL = 5  # and in every round while its age is within a fifth of what batches usually take
 _UNKNOWN_USUAL = 900  # seconds: what batches usually take while none has ended
-_CONFIRM_SHARE = 4  # past that, a batch is asked for by its id about every fourth of its age
+_CONFIRM_SHARE = 3  # past that, a batch is asked for by its id at least each third of its age
 _CONFIRM_LONGEST = 7_200  # seconds between two of these looks, and no fewer than between two rounds
 _USUAL_WEIGHT = 8  # a batch that ended changes what is usual by an eighth of the difference
 
@@ -23,8 +23,7 @@ def is_asked(age: int, now: int, last: int, usual: int = 0) -> bool:
     Young ones are asked for often, and those that should soon end; others seldom.
     """
     is_near = abs(age - usual) * _NEAR_USUAL <= usual
-    interval = 1 if is_near else max(1, min(age // _AGE_SHARE, _LONGEST_INTERVAL))
-    return now // interval != last // interval
+    return _is_due(1 if is_near else age // _AGE_SHARE, _LONGEST_INTERVAL, now, last)
 
 
 def is_confirmed(age: int, now: int, last: int, usual: int = 0) -> bool:
@@ -34,8 +33,19 @@ def is_confirmed(age: int, now: int, last: int, usual: int = 0) -> bool:
     """
     if age <= (usual or _UNKNOWN_USUAL):
         return False
-    interval = max(1, min(age // _CONFIRM_SHARE, _CONFIRM_LONGEST))
-    return now // interval != last // interval
+    return _is_due(age // _CONFIRM_SHARE, _CONFIRM_LONGEST, now, last)
+
+
+def _is_due(seconds: int, longest: int, now: int, last: int) -> bool:
+    """Whether an interval began since `last`; one that is no longer than so many seconds, nor than the longest.
+
+    Intervals are the longest one, halves of it, quarters and so on, and begin together for all batches: one page tells
+    of many, and a batch that ages into a longer interval is not passed over again and again.
+    """
+    halvings = 0
+    while longest > max(seconds, 1) << halvings:
+        halvings += 1
+    return (now << halvings) // longest != (last << halvings) // longest
 
 
 def usual_after(usual: int, seconds: int) -> int:

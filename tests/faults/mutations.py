@@ -1071,6 +1071,13 @@ MUTATIONS = (
         "tests/unit/test_loose_servers.py::test_an_id_longer_than_a_key_is_no_id",
     ),
     Mutation(
+        "a batch that ages is not passed over",
+        "polling.py",
+        "(now << halvings) // longest != (last << halvings) // longest",
+        "now // max(seconds, 1) != last // max(seconds, 1)",
+        "tests/unit/test_polling.py::test_a_batch_that_ages_is_asked_for_by_its_id_each_third_of_its_age",
+    ),
+    Mutation(
         "a list is not believed for ever",
         "polling.py",
         "    if age <= (usual or _UNKNOWN_USUAL):\n",

@@ -53,7 +53,7 @@ def is_paid_once(cloud: Cloud) -> bool:
 
 @pytest.mark.parametrize(
     ("stop", "newer"),
-    zip(STEPS, [{"version": 2}, {"state": "HELD"}, {"version": 2}, {"state": "HELD"}, {"version": 3}], strict=True),
+    [*zip(STEPS, [{"version": 2}, {"state": "HELD"}, {"version": 2}, {"state": "HELD"}, {"version": 3}], strict=True)],
 )
 def test_rows_of_newer_code_wait_untouched_while_other_jobs_go_on(
     cloud: Cloud, stop: str, newer: dict[str, Any]

@@ -20,22 +20,32 @@ def due(batch_id: str, submitted_at: int) -> Due:
 @pytest.mark.parametrize("tick", [2, 60])
 @pytest.mark.parametrize("start", [0, 1, 59, 1_800_000_000])
 def test_a_young_batch_is_asked_for_in_every_round(start: int, tick: int) -> None:
-    assert rounds(20 * tick, start, tick, 10) == list(range(10))
+    assert rounds(15 * tick, start, tick, 10) == list(range(10))
+
+
+@given(st.integers(0, 2_000_000_000), st.sampled_from([1, 2, 7, 60, 61]))
+def test_a_batch_that_ages_is_asked_for_each_fifteenth_of_its_age_and_little_oftener(start: int, tick: int) -> None:
+    looks, seen = [], 0
+    for age in range(tick, 15_000, tick):
+        if is_asked(age, start + age, start + age - tick):
+            assert age - seen <= max(age // 15, tick) + tick
+            seen = age
+            looks.append(age)
+    old = [each for each in looks if each >= 1_800]
+    assert len(old) <= sum(tick / min(age / 30, 600) for age in range(1_800, 15_000, tick)) + 2
+
+
+@given(st.integers(0, 2_000_000_000), st.sampled_from([2, 60]))
+def test_a_batch_that_ages_is_asked_for_by_its_id_each_third_of_its_age(start: int, tick: int) -> None:
+    seen = 0
+    for age in range(tick, 30_000, tick):
+        if is_confirmed(age, start + age, start + age - tick):
+            seen = age
+        assert age - max(seen, 900) <= max(age // 3, tick) + tick
 
 
 @pytest.mark.parametrize(
-    ("age", "every"),
-    [(0, 1), (1_200, 1), (2_400, 2), (3_600, 3), (7_200, 6), (12_000, 10), (86_400, 10), (900_000, 10)],
-)
-def test_an_older_batch_is_asked_for_about_every_twentieth_of_its_age_at_most_every_ten_minutes(
-    age: int, every: int
-) -> None:
-    found = rounds(age, 1_800_000_000, 60, 60)
-    assert found == list(range(found[0], 60, every))
-
-
-@pytest.mark.parametrize(
-    ("age", "every"), [(7_200, 6), (8_000, 1), (10_000, 1), (12_000, 1), (12_060, 10), (20_000, 10)]
+    ("age", "every"), [(7_200, 5), (8_000, 1), (10_000, 1), (12_000, 1), (12_060, 10), (20_000, 10)]
 )
 def test_a_batch_near_the_age_at_which_batches_usually_end_is_asked_for_in_every_round(age: int, every: int) -> None:
     found = rounds(age, 1_800_000_000, 60, 60, usual=10_000)
@@ -112,8 +122,8 @@ def test_a_list_is_believed_of_a_batch_that_is_no_older_than_usual(age: int, usu
 
 @pytest.mark.parametrize(
     ("age", "usual", "every"),
-    [(240, 200, 1), (1_200, 0, 5), (7_200, 3_600, 30), (28_800, 3_600, 120), (900_000, 0, 120)],
+    [(240, 200, 1), (2_700, 0, 15), (7_200, 3_600, 30), (28_800, 3_600, 120), (900_000, 0, 120)],
 )
-def test_an_older_batch_is_asked_for_by_its_id_about_every_fourth_of_its_age(age: int, usual: int, every: int) -> None:
+def test_an_older_batch_is_asked_for_by_its_id_now_and_then(age: int, usual: int, every: int) -> None:
     found = confirmed(age, 600, usual)
     assert found == list(range(found[0], 600, every))
