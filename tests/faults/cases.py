@@ -298,6 +298,7 @@ CASES: dict[str, list[Case]] = {
         Case("output cut at its start, 30 times", wire("cut", "results", bytes=0, times=30)),
         Case("500 to the download, ten times", wire("status", "results", times=10)),
         Case("three results are missing", goes(forget=3)),
+        Case("three results are counted, and never given", goes(lose=3), "named after three days, and not paid again"),
         Case("five results are there twice", goes(repeat=5), "the first one counts"),
         Case("five answers are there as expired, too", goes(contradict=5), "the answer counts"),
         Case("five results of unknown requests", goes(strangers=5)),
@@ -320,6 +321,12 @@ CASES: dict[str, list[Case]] = {
         Case(
             "completed half an hour before its output file is named",
             half_failing(told_wrongly(3, without=["output_file_id"])),
+            "",
+            (OPENAI,),
+        ),
+        Case(
+            "completed three hours before its output file is named",
+            half_failing(told_wrongly(11, without=["output_file_id"])),
             "",
             (OPENAI,),
         ),

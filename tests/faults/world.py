@@ -51,7 +51,7 @@ VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was no
 KEY = "sk-simulated"
 RECEIVES = 5  # then a message is dead
 LONGEST_TICK = 1_200
-_ROUNDS = 300
+_ROUNDS = 3_000
 _THROTTLES = {"ThrottlingException", "ProvisionedThroughputExceededException", "SlowDown", "503"}
 _PATIENCE = 3  # hours, after a job is over: what is looked at once an hour
 

@@ -1,0 +1,134 @@
+"""An upgrade in the middle of jobs, rolled back and done again, on deployed functions.
+
+The newer version is this one with what a next one would change: rows of a version of its own, a setting that is not
+known here, and another name of the deployment.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faking.cloud import jsonl
+from faking.lines import chat, claude, got, wanted
+
+if TYPE_CHECKING:
+    from e2e.conftest import Behind, User
+
+pytestmark = pytest.mark.e2e
+
+HOUR = 3_600
+NEWER_KEY = "newer.zip"
+NEWER = {
+    "batchdrop/row_versions.py": [("ROW_VERSION = 1", "ROW_VERSION = 2")],
+    "batchdrop/records.py": [
+        ("    version: int = 1\n", "    version: int = 2\n"),
+        ("    max_attempts: int = 3\n", '    max_attempts: int = 3\n    budget_usd: str = "12.50"\n'),
+    ],
+}
+
+
+class Functions:
+    """The deployed functions, whose code and deployment name can be changed."""
+
+    def __init__(self, behind: "Behind") -> None:
+        self._lambda, self._s3 = behind.aws("lambda"), behind.aws("s3")
+        pages = self._lambda.get_paginator("list_functions").paginate()
+        found = [each for page in pages for each in page["Functions"] if each["Handler"].startswith("handlers.")]
+        self._variables = {each["FunctionName"]: each["Environment"]["Variables"] for each in found}
+        account = behind.cloud.access_key_id
+        self._bucket = f"cdk-hnb659fds-assets-{account}-{behind.cloud.region}"
+        found_there = self._s3.list_objects_v2(Bucket=self._bucket)["Contents"]
+        zips = [each for each in found_there if each["Key"].endswith(".zip") and each["Key"] != NEWER_KEY]
+        self.key = max(zips, key=lambda each: each["LastModified"])["Key"]
+
+    def deploy(self, key: str, *, deployment: str | None = None) -> None:
+        for name, variables in self._variables.items():
+            renamed = variables | ({"BATCHDROP_DEPLOYMENT": deployment} if deployment else {})
+            self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": renamed})
+            self._lambda.update_function_code(FunctionName=name, S3Bucket=self._bucket, S3Key=key)
+
+    def build_newer(self) -> str:
+        """Put code into the bucket that differs from what is deployed as `NEWER` says; its key."""
+        body = self._s3.get_object(Bucket=self._bucket, Key=self.key)["Body"].read()
+        made = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(body)) as old, zipfile.ZipFile(made, "w") as new:
+            for entry in old.infolist():
+                if "__pycache__" not in entry.filename or not entry.filename.startswith("batchdrop/"):
+                    new.writestr(entry, _changed(entry.filename, old.read(entry)))
+        self._s3.put_object(Bucket=self._bucket, Key=NEWER_KEY, Body=made.getvalue())
+        return NEWER_KEY
+
+
+def _changed(name: str, body: bytes) -> bytes:
+    for before, after in NEWER.get(name, []):
+        assert body.count(before.encode()) == 1
+        body = body.replace(before.encode(), after.encode())
+    return body
+
+
+@pytest.fixture
+def functions(behind: "Behind") -> Iterator[Functions]:
+    functions = Functions(behind)
+    behind.control("POST", "shape", model="*", seconds_to_complete=HOUR)
+    yield functions
+    behind.control("DELETE", "faults")
+    functions.deploy(functions.key)
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    return [make(f"{name} {number}") for number in range(3) for make in (chat, claude)]
+
+
+def rows_of(behind: "Behind", name: str) -> list[dict[str, Any]]:
+    """A job's row, its splits' and its batches'."""
+    rows = behind.rows()
+    (job,) = [row["pk"] for row in rows if row["sk"] == {"S": "JOB"} and f"/{name}.jsonl" in row["key"]["S"]] or [None]
+    kinds = ("JOB", "SPLIT", "BATCH")
+    return sorted((row for row in rows if row["pk"] == job and row["sk"]["S"].startswith(kinds)), key=json.dumps)
+
+
+def are_in_flight(behind: "Behind", name: str) -> bool:
+    states = [row["state"]["S"] for row in rows_of(behind, name) if row["sk"]["S"].startswith("BATCH")]
+    return states == ["IN_FLIGHT", "IN_FLIGHT"]
+
+
+def end_batches(behind: "Behind") -> None:
+    behind.control("POST", "advance", seconds=HOUR)
+
+
+def paid_twice(behind: "Behind") -> int:
+    return sum(each["bodies_charged_more_than_once"] for each in behind.control("GET", "charges").values())
+
+
+def answers(user: "User", name: str) -> list[Any]:
+    return [got(json.loads(line)) for line in user.fetch(name).results.splitlines()]
+
+
+def test_jobs_outlive_an_upgrade_and_a_roll_back_and_nothing_is_paid_twice(
+    user: "User", behind: "Behind", functions: Functions
+) -> None:
+    newer, paid_before = functions.build_newer(), paid_twice(behind)
+    user.put("before", jsonl(lines("before")))
+    behind.wait(lambda: are_in_flight(behind, "before"))
+
+    functions.deploy(newer, deployment="another1name")
+    user.put("newer", jsonl(lines("newer")))
+    behind.wait(lambda: are_in_flight(behind, "newer"))
+    written = rows_of(behind, "newer")
+    assert {row["version"]["N"] for row in written} == {"2"}
+    assert [row["settings"]["M"]["budget_usd"] for row in written if "settings" in row] == [{"S": "12.50"}]
+
+    functions.deploy(functions.key)
+    user.put("after", jsonl(lines("after")))
+    behind.wait(lambda: are_in_flight(behind, "after"))
+    end_batches(behind)
+    for name in ("before", "after"):
+        assert answers(user, name) == [wanted(line) for line in lines(name)]
+    assert rows_of(behind, "newer") == written
+
+    functions.deploy(newer, deployment="another1name")
+    assert answers(user, "newer") == [wanted(line) for line in lines("newer")]
+    assert paid_twice(behind) == paid_before
