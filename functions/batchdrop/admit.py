@@ -144,7 +144,7 @@ class _Admission:
             self._full.update(self._jobs)
         counted = counted_failures(batch, now)  # of a worker that died cutting it, perhaps
         self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=self._lease_end(), **counted)
-        logger.info("batch admitted", job=batch.job, batch=batch.id, requests=batch.requests, cost=cost)
+        logger.info("batch admitted", batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)
         return replace(ledger, reserved=ledger.reserved + cost, turns=turns)
 

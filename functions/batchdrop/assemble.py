@@ -71,7 +71,7 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
         services.files.put(key, msgspec.json.encode(part), content_type="application/json")
         _record(claimed, assembly, (*claimed.part_keys, key), services)
         counts = part.counts
-        logger.info("split assembled", job=job_id, split=index, answered=counts.answered, failed=counts.failed)
+        logger.info("split assembled", split=index, answered=counts.answered, failed=counts.failed)
 
 
 def _record(split: Split, assembly: "_Assembly", part_keys: tuple[str, ...], services: Services) -> None:
@@ -323,7 +323,7 @@ class _Assembly:
         try:
             self._services.files.head(source.key, source.version_id)
         except Gone:
-            logger.warning("input deleted before its job was done", job=self._job.id, split=self._split.index)
+            logger.warning("input deleted before its job was done", split=self._split.index)
             return True
         return False
 
@@ -460,7 +460,7 @@ class _Assembly:
                     written += 1
                     line.clear()
         except Gone:
-            logger.warning("input deleted while its failed lines were read", job=self._job.id, split=self._split.index)
+            logger.warning("input deleted while its failed lines were read", split=self._split.index)
         for _ in range(written, len(self._failed_at)):
             self._failed.write(b"\n")
 

@@ -169,9 +169,9 @@ def cancel_at_provider(batch: Batch, services: Services) -> None:
     except NotMyTurn:
         return
     except (AccountRefused, Transient) as error:
-        logger.warning("batch not cancelled yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
+        logger.warning("batch not cancelled yet", batch=batch.id, reason=type(error).__name__)
     else:
-        logger.info("batch cancelled at the provider", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+        logger.info("batch cancelled at the provider", batch=batch.id, batch_id=batch.batch_id)
 
 
 def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PROVIDER_STUCK) -> None:
@@ -191,7 +191,7 @@ def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PRO
     except NotMyTurn:
         return
     count(Alert.BATCH_GIVEN_UP)
-    logger.error("batch given up", job=batch.job, batch=batch.id, batch_id=batch.batch_id, code=code)
+    logger.error("batch given up", batch=batch.id, batch_id=batch.batch_id, code=code)
 
 
 def give_up_job(job: Job, services: Services, *, why: str | None = None) -> None:
@@ -213,14 +213,14 @@ def give_up_job(job: Job, services: Services, *, why: str | None = None) -> None
     )
     services.queues.publish(job.id)
     count(Alert.JOB_GIVEN_UP)
-    logger.error("job given up", job=job.id, state=job.state)
+    logger.error("job given up", state=job.state)
 
 
 def _ask(batch: Batch, services: Services) -> None:
     try:
         services.apis[batch.provider].cancel(batch.batch_id or "")
     except (Missing, Refused) as error:  # it will not be stopped; the clock goes on all the same
-        logger.warning("batch cannot be cancelled", job=batch.job, batch=batch.id, reason=type(error).__name__)
+        logger.warning("batch cannot be cancelled", batch=batch.id, reason=type(error).__name__)
 
 
 def _soon(services: Services) -> int:

@@ -66,7 +66,7 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
     try:
         services.apis[batch.provider].delete(_ended(batch))
     except (AccountRefused, Refused, Transient) as error:
-        logger.warning("provider files not deleted yet", job=batch.job, batch=batch.id, reason=type(error).__name__)
+        logger.warning("provider files not deleted yet", batch=batch.id, reason=type(error).__name__)
         if not isinstance(error, NoSuchCall) and services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
             return
     services.store.not_due(batch)
@@ -115,7 +115,7 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
     again = uncharged + charged
     services.files.put(index_key(prefix), collected.to_bytes(), content_type="application/octet-stream")
     answered = collected.found.count(Found.ANSWERED)
-    logger.info("batch collected", job=batch.job, batch=batch.id, answered=answered, again=again)
+    logger.info("batch collected", batch=batch.id, answered=answered, again=again)
     # Still the same claim: only what was found is added.
     return services.store.claim(
         batch.with_(claimed_until=0),
@@ -168,7 +168,7 @@ def _disown(batch: Batch, services: Services) -> None:
         NotMyTurn: Always; what was read is not this batch's.
     """
     cost = estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens)
-    logger.warning("adopted batch is another's", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+    logger.warning("adopted batch is another's", batch=batch.id, batch_id=batch.batch_id)
     try:
         services.store.move(
             batch,
@@ -192,7 +192,7 @@ def _disown(batch: Batch, services: Services) -> None:
 
 def _later(batch: Batch, error: Exception, services: Services, *, due_at: int | None = None, **changes: Any) -> None:
     """Give it back; the longer ago it ended, the later the next try: what is gone at the provider stays gone."""
-    logger.warning("batch not collected for now", job=batch.job, batch=batch.id, reason=str(error))
+    logger.warning("batch not collected for now", batch=batch.id, reason=str(error))
     now, tick = services.now(), services.settings.tick_seconds
     waited = min((now - (batch.ended_at or now)) // _AGE_SHARE, _LONGEST_WAIT)
     put_off = next(words for kind, words in _PUT_OFF.items() if isinstance(error, kind))
@@ -256,7 +256,7 @@ class _Copy:
             return
         strange = self._accounts.strangers + self._accounts.nonsense
         if strange:
-            logger.warning("results of unknown requests", job=self._batch.job, batch=self._batch.id, lines=strange)
+            logger.warning("results of unknown requests", batch=self._batch.id, lines=strange)
         if self._batch.adopted and self.is_of_strangers():
             return
         if (strange or (self._gone and not self._bytes)) and not any(self.collected.found):

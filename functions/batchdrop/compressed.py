@@ -142,7 +142,7 @@ def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Spl
             out.write(piece)
     if not out.bytes:
         raise Unprocessable("The file is empty.")
-    logger.info("file inflated", job=job.id, bytes=out.bytes)
+    logger.info("file inflated", bytes=out.bytes)
     splitting = splitting_of(out.bytes, services.settings.split_bytes)
     read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
     return _record(job, split, read | splitting, services)

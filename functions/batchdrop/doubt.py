@@ -52,7 +52,7 @@ def resolve_batch(batch: Batch, services: Services) -> None:
         except AccountRefused as error:
             calls_refused(batch.provider, error, services)
         except (Transient, Missing, Refused) as error:
-            logger.warning("batch still in doubt", job=batch.job, batch=batch.id, reason=type(error).__name__)
+            logger.warning("batch still in doubt", batch=batch.id, reason=type(error).__name__)
             if services.now() > (batch.create_by or 0) + GRACE:
                 count(Alert.DOUBT_LASTS)
         else:
@@ -163,16 +163,14 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
         _look_again(batch, services)
         return
     settled(batch, services)
-    logger.warning("batch adopted", job=batch.job, batch=batch.id, batch_id=found.id)
+    logger.warning("batch adopted", batch=batch.id, batch_id=found.id)
 
 
 def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple[str, ...]) -> None:
     misses = batch.misses + 1
     if services.apis.account_id(batch.provider) != batch.account_id:
         # Another workspace, perhaps, whose listings say nothing of this create.
-        logger.error(
-            "batch in doubt, and its provider's key, address or headers were changed", job=batch.job, batch=batch.id
-        )
+        logger.error("batch in doubt, and its provider's key, address or headers were changed", batch=batch.id)
         count(Alert.DOUBT_LASTS)
         _look_again(batch, services, **changes)
         return
@@ -187,7 +185,7 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple
             return
     also = (watch_intent(batch),)
     back_to_waiting(batch, services, also=also, failures=batch.failures, input_file_id=None, excluded=())
-    logger.warning("batch was never created", job=batch.job, batch=batch.id)
+    logger.warning("batch was never created", batch=batch.id)
 
 
 def _delete_surely(upload: str, api: BatchApi) -> None:

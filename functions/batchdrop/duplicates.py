@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.accounts import answer_reader, outcome_reader
 from batchdrop.alerts import Alert, count
 from batchdrop.collect import MAX_RESULT_BYTES
+from batchdrop.correlation import name_job
 from batchdrop.doubt import created_since, is_ours
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
@@ -56,6 +57,7 @@ def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute:
     with guard("duplicates", stops=AccountRefused, unit=found.id):
         intent = _intent_of(found, intents, api, services)
         if intent is not None:
+            name_job(intent.job)
             _settle(found, intent, api, minute, services)
 
 
@@ -111,12 +113,12 @@ def _is_taken(found: ProviderBatch, intent: Intent, services: Services) -> bool:
         )
     except (NotMyTurn, Changed):
         return False
-    logger.warning("late create taken", job=batch.job, batch=batch.id, batch_id=found.id)
+    logger.warning("late create taken", batch=batch.id, batch_id=found.id)
     return True
 
 
 def _tell(found: ProviderBatch, intent: Intent, usage: Usage | None, services: Services) -> None:
-    logger.error("duplicate batch", job=intent.job, batch=intent.batch, batch_id=found.id)
+    logger.error("duplicate batch", batch=intent.batch, batch_id=found.id)
     count(Alert.BATCH_DUPLICATE)
     services.events.duplicate_batch(
         DuplicateBatch(

@@ -52,7 +52,7 @@ def end_failed_unit(row: Job | Split | Batch, services: Services) -> None:
     """Give up a unit; where that fails each time too, its job is given up as a whole."""
     failures, sk = failures_of(row, services.now()), key_of(row)[1]
     reason = _reason(row, failures)
-    logger.error("unit given up", job=row.job, unit=sk, state=row.state, failures=failures)
+    logger.error("unit given up", unit=sk, state=row.state, failures=failures)
     count(Alert.JOB_GIVEN_UP)
     if services.store.count_unit_failure(row.job, sk, services.settings.lease_seconds) > LAST:
         give_up_whole_job(row.job, reason, services)
@@ -140,7 +140,7 @@ def _end_unpublished(job: Job, services: Services) -> None:
         status = msgspec.json.decode(services.files.get(_manifest_key(job)), type=Manifest).status
         key = _manifest_key(job)
     except (Gone, msgspec.DecodeError) as error:
-        log_exception(logger, "job ends without a manifest", error, job=job.id)
+        log_exception(logger, "job ends without a manifest", error)
     expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
     services.store.move(job, status, manifest_key=key, due_at=now, expires_at=expires_at)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 
 from batchdrop.alerts import Alert, count
+from batchdrop.correlation import working_on
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.providers.api import Missing
 from batchdrop.traces import log_exception
@@ -38,24 +39,25 @@ def guard(
         work: What is done, for the log.
         failed: Called after an exception that nobody expected, to count it on the unit's row.
         stops: What is everybody's matter, and ends the loop.
-        job: Names the job, for the log.
+        job: Whose unit it is: each log line names it meanwhile.
         unit: Names the unit, for the log.
     """
-    try:
-        yield
-    except stops:
-        raise
-    except NotMyTurn:
-        return
-    except Transient as error:
-        logger.warning("unit put off", work=work, reason=str(error), job=job, unit=unit)
-    except (AccountRefused, Missing, Refused) as error:  # their words may be the provider's
-        logger.warning("unit put off", work=work, reason=type(error).__name__, job=job, unit=unit)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is this unit's
-        log_exception(logger, "unit failed", error, work=work, job=job, unit=unit)
-        count(Alert.UNIT_FAILED)
-        with _counting(work, job, unit):
-            failed()
+    with working_on(job):
+        try:
+            yield
+        except stops:
+            raise
+        except NotMyTurn:
+            return
+        except Transient as error:
+            logger.warning("unit put off", work=work, reason=str(error), unit=unit)
+        except (AccountRefused, Missing, Refused) as error:  # their words may be the provider's
+            logger.warning("unit put off", work=work, reason=type(error).__name__, unit=unit)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this unit's
+            log_exception(logger, "unit failed", error, work=work, unit=unit)
+            count(Alert.UNIT_FAILED)
+            with _counting(work, unit):
+                failed()
 
 
 def failure_of(due: "Due", services: "Services") -> Callable[[], object]:
@@ -83,7 +85,7 @@ class Careful:
             return 0
         job, sk = self._lease.at_job, self._lease.at_sk
         self._store.forget_noted_work(self._lease)
-        logger.error("unit failed", work=f"{self._lease.name}: the run before ended at it", job=job, unit=sk)
+        logger.error("unit failed", work=f"{self._lease.name}: the run before ended at it", unit=sk)
         count(Alert.UNIT_FAILED)
         return self._store.count_unit_failure(job, sk, self._seconds)
 
@@ -94,8 +96,8 @@ class Careful:
 
 
 @contextmanager
-def _counting(work: str, job: str | None, unit: str | None) -> Iterator[None]:
+def _counting(work: str, unit: str | None) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the loop goes on
-        log_exception(logger, "failure not counted", error, work=work, job=job, unit=unit)
+        log_exception(logger, "failure not counted", error, work=work, unit=unit)

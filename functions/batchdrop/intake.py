@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.alerts import Alert, count
+from batchdrop.correlation import name_job
 from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Transient, Unprocessable
 from batchdrop.files import Gone, Head, Locked
@@ -68,12 +69,13 @@ def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> J
     except Gone as error:
         return _take_gone(dropped, error, services)
     job = _new_job(dropped, head, services)
+    name_job(job.id)
     if not services.store.add(job, also=_beside(job, services)):
         found = services.store.job(job.id)
         if found is None or found.state is not JobState.PLANNING:
             return found
         job = found
-    logger.info("job taken", job=job.id, bytes=job.bytes, splits=job.splits, state=job.state)
+    logger.info("job taken", bytes=job.bytes, splits=job.splits, state=job.state)
     start_job(job, services)
     return job
 
@@ -186,13 +188,14 @@ def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
 
 
 def _take_failed(dropped: Dropped, services: Services) -> Job | None:
-    logger.error("drop given up", bytes=dropped.bytes)
-    count(Alert.JOB_GIVEN_UP)
     reason = (
         'Each try to take the file failed: look for "unit failed", or for a timeout, at the time of the drop in the '
         "log group of the function Intake. Then drop the file again."
     )
-    return _fail_dropped(dropped, reason, services)
+    job = _fail_dropped(dropped, reason, services)
+    logger.error("drop given up", bytes=dropped.bytes)
+    count(Alert.JOB_GIVEN_UP)
+    return job
 
 
 def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | None:
@@ -200,7 +203,9 @@ def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | No
     bucket, version_id = services.files.bucket, dropped.version_id
     digest = files.version_digest(bucket, dropped.key, version_id)
     if services.store.is_known_version(digest):
-        return services.store.job_of(digest)  # none where it was forgotten
+        known = services.store.job_of(digest)  # none where it was forgotten
+        name_job(None if known is None else known.id)
+        return known
     stamp = datetime.fromtimestamp(dropped.time, UTC).strftime("%Y%m%dT%H%M%SZ")
     job = Job(
         job=files.job_id(bucket, dropped.key, version_id, stamp),
@@ -217,6 +222,7 @@ def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | No
         published_at=services.now(),
         due_at=services.now() + services.settings.lease_seconds,
     )
+    name_job(job.id)
     if services.store.add(job, also=_beside(job, services)):
         start_job(job, services)
     return job

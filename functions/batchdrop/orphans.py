@@ -2,6 +2,7 @@
 
 from aws_lambda_powertools import Logger
 
+from batchdrop.correlation import name_job
 from batchdrop.errors import AccountRefused, Refused, Transient
 from batchdrop.guards import guard
 from batchdrop.providers.api import BatchApi, Missing, Upload
@@ -36,10 +37,11 @@ def _look_at(upload: Upload, api: BatchApi, services: Services) -> None:
     # A worker records its upload well within its lease, or never.
     if whose is None or upload.created_at > services.now() - 2 * services.settings.lease_seconds:
         return
+    name_job(whose[0])
     batch = services.store.batch(*whose)
     if batch is None or batch.input_file_id != upload.id:
         api.delete_upload(upload.id)
-        logger.info("orphaned request file deleted", job=whose[0], batch=whose[1], file_id=upload.id)
+        logger.info("orphaned request file deleted", batch=whose[1], file_id=upload.id)
 
 
 def _read(name: str, deployment: str) -> tuple[str, str] | None:

@@ -129,7 +129,7 @@ def open_job(job: Job, services: Services) -> None:
     key = files.opened_key(job.id)
     services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
     services.store.move(job, JobState.RUNNING, opened_key=key, due_at=next_deadline(job))
-    logger.info("job opened", job=job.id, batches=sum(split.open for split in splits))
+    logger.info("job opened", batches=sum(split.open for split in splits))
     for split in splits:
         if not split.open:
             services.queues.assemble(job.id, split.index)
@@ -220,7 +220,7 @@ def _settle(split: Split, services: Services, state: SplitState, **changes: Any)
             services.store.move(split, state, also=[count], **{"due_at": None, **changes})
         except Changed:
             continue
-        logger.info("split planned", job=job.id, split=split.index, state=state, left=left)
+        logger.info("split planned", split=split.index, state=state, left=left)
         return job.with_(unplanned=left)
 
 

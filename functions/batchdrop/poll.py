@@ -6,6 +6,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
 from batchdrop.cancel import cancel_at_provider, give_up
+from batchdrop.correlation import working_on
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.guards import Careful, failure_of, guard
 from batchdrop.ledgers import came_back
@@ -117,7 +118,8 @@ class _Round:
         if self._unknown >= _SEVERAL and not self._is_told:
             raise AccountRefused("it knows none of our batches (404): is it another workspace's key, or base_url?")
         for due, _ in self._refused:  # the account is not, so that these are watched as all are
-            _live(due, self._overdue_after, self._services)
+            with working_on(due.job):
+                _live(due, self._overdue_after, self._services)
         return cut_at
 
     def _ask(self, api: BatchApi, minute: Minute) -> int | None:
@@ -145,7 +147,9 @@ class _Round:
                 yield listed
             if due.batch_id in self._asked:
                 singly = max(singly - 1, 0)
-                yield self._retrieved(api, due)
+                with working_on(due.job):
+                    told = self._retrieved(api, due)
+                yield told
 
     def _retrieved(self, api: BatchApi, due: Due) -> list[tuple[Due, ProviderBatch | None]]:
         found: ProviderBatch | None = None
@@ -221,10 +225,10 @@ def _live(due: Due, overdue_after: int, services: Services) -> None:
     if batch is None or batch.state is not BatchState.IN_FLIGHT:
         return
     if batch.cancel_asked_at is None and overdue < _CANCEL_SECONDS:
-        logger.error("batch overdue", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+        logger.error("batch overdue", batch=batch.id, batch_id=batch.batch_id)
         cancel_at_provider(batch, services)
     elif batch.cancel_asked_at is None or services.now() - batch.cancel_asked_at > STUCK_SECONDS:
-        logger.error("batch stuck", job=batch.job, batch=batch.id, batch_id=batch.batch_id)
+        logger.error("batch stuck", batch=batch.id, batch_id=batch.batch_id)
         give_up(batch, services)
 
 
@@ -249,5 +253,5 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
         )
     except NotMyTurn:
         return
-    logger.info("batch ended", job=batch.job, batch=batch.id, batch_id=found.id, ended_as=found.ended_as)
+    logger.info("batch ended", batch=batch.id, batch_id=found.id, ended_as=found.ended_as)
     services.queues.collect(batch.job, batch.id)

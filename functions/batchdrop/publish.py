@@ -47,14 +47,14 @@ def publish_job(job_id: str, services: Services) -> None:
             manifest, at = _write(claimed, services)
         except OutOfTime:
             services.store.let_go(claimed, services.now())
-            logger.info("publishing goes on in another run", job=job.id)
+            logger.info("publishing goes on in another run")
             return
         services.events.job_over(_event(manifest, at))
         now = services.now()
         expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
         # The first manifest stays, and so does what it says: an earlier publisher may have got that far.
         done = services.store.move(claimed, manifest.status, manifest_key=at.key, due_at=now, expires_at=expires_at)
-        logger.info("job published", job=job.id, status=manifest.status, manifest=at.key)
+        logger.info("job published", status=manifest.status, manifest=at.key)
         clean_up(done, services)
 
 

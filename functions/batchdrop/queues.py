@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from aws_lambda_powertools import Logger
 
+from batchdrop.correlation import working_on
 from batchdrop.files import Version
 from batchdrop.guards import guard
 from batchdrop.settings import Settings
@@ -153,8 +154,9 @@ class Queues:
         entries: Any = [_again(number, each) for number, each in found.items() if _times(each) < _MOST_REDRIVES]
         sent = self._client.send_message_batch(QueueUrl=queue, Entries=entries).get("Successful", []) if entries else []
         over = found.keys() - {each["Id"] for each in entries}
-        for number in over:
-            logger.error("message dropped: it failed too often", sqs_message=found[number]["MessageId"], queue=queue)
+        for message in (found[number] for number in over):
+            with working_on(job_of(message["Body"])):
+                logger.error("message dropped: it failed too often", sqs_message=message["MessageId"], queue=queue)
         done: Any = [  # a refusal comes inside a 200
             {"Id": number, "ReceiptHandle": found[number]["ReceiptHandle"]}
             for number in [*over, *(each["Id"] for each in sent)]
@@ -179,6 +181,18 @@ class Queues:
             return False
         logger.warning("message left to sweep: its chain is long", kind=kind.__name__, hops=self._hops)
         return True
+
+
+class _Named(msgspec.Struct):
+    job: str | None = None
+
+
+def job_of(body: str) -> str | None:
+    """The job that a message is about; None for S3's events, whose job is not known yet."""
+    try:
+        return msgspec.json.decode(body, type=_Named).job
+    except msgspec.DecodeError:
+        return None
 
 
 def _created(version: Version) -> _Created:

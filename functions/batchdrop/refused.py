@@ -41,7 +41,7 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
     named = _named(batch, error)
     kind = _kind_of(batch, error, named)
     action = decide(kind, _standing(batch, kind, services, tries=batch.refusals))
-    logger.warning("batch refused", job=batch.job, batch=batch.id, status=error.status, code=error.code, kind=kind)
+    logger.warning("batch refused", batch=batch.id, status=error.status, code=error.code, kind=kind)
     match action:
         case Action.PAUSE:
             reason = f"it refused a batch ({error}), and it is not known why: that one is sent again first"
@@ -63,7 +63,7 @@ def end_refused(batch: Batch, error: Refused, services: Services) -> None:
         learn_refused_model(batch, error.words, services)
     code = ErrorCode.REQUEST_TOO_LARGE if error.kind is Kind.SIZE else error.code
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
-    logger.error("lines refused", job=batch.job, batch=batch.id, requests=batch.requests, kind=error.kind)
+    logger.error("lines refused", batch=batch.id, requests=batch.requests, kind=error.kind)
     close_batch(
         batch,
         BatchState.FAILED,
@@ -110,7 +110,7 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
     is_stuck = kind is Kind.QUEUE and openai.never_fits(
         judged.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits
     )
-    logger.warning("batch failed at the provider", job=batch.job, batch=batch.id, kind=kind, action=action)
+    logger.warning("batch failed at the provider", batch=batch.id, kind=kind, action=action)
     return JudgedFailure(is_final=is_stuck or action is Action.END, cut_as=kind if action is Action.CUT else None)
 
 

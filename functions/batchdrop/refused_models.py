@@ -51,7 +51,7 @@ def end_refused_model(batch: Batch, services: Services) -> bool:
     if not is_refused(batch, services.providers[batch.provider], ledger, services.now()):
         return False
     claimed = services.store.claim(batch, services.settings.lease_seconds)
-    logger.error("lines not sent: their model is not taken in batches", job=batch.job, batch=batch.id)
+    logger.error("lines not sent: their model is not taken in batches", batch=batch.id)
     close_batch(
         claimed,
         BatchState.FAILED,

@@ -93,7 +93,7 @@ def _replace(batch: Batch, pieces: list[tuple[Iterable[int], Room]], services: S
                 raise
             continue
         break
-    logger.warning("batch replaced by smaller ones", job=batch.job, batch=batch.id, batches=len(smaller))
+    logger.warning("batch replaced by smaller ones", batch=batch.id, batches=len(smaller))
     admit_batches(batch.provider, services)
 
 

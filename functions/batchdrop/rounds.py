@@ -80,7 +80,7 @@ def close_batch(
 
 def _go_on(split: Split, rows: list[Batch], services: Services) -> None:
     if rows:
-        logger.info("round begins", job=split.job, split=split.index, round=split.round + 1, batches=len(rows))
+        logger.info("round begins", split=split.index, round=split.round + 1, batches=len(rows))
         for provider in sorted({row.provider for row in rows}):
             admit_batches(provider, services)
     elif split.open == 1:

@@ -10,6 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from batchdrop.correlation import job_of_key, working_on
 from batchdrop.errors import NotMyTurn
 from batchdrop.states import BatchState, JobState, SplitState
 
@@ -42,7 +43,8 @@ def refuse_newer(row: Mapping[str, Any]) -> None:
     if not is_newer(row):
         return
     pk, sk, version = row.get("pk"), row.get("sk"), row.get("version", ROW_VERSION)
-    logger.warning("row of a newer version left alone", pk=pk, sk=sk, version=version)
+    with working_on(job_of_key(pk)):
+        logger.warning("row of a newer version left alone", pk=pk, sk=sk, version=version)
     raise NewerRow(
         f"{pk} {sk} was written by a newer version of batchdrop (rows of version {version}): update this one"
     )

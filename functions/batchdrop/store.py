@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aws_lambda_powertools import Logger
 
+from batchdrop.correlation import job_of_key, working_on
 from batchdrop.errors import NotMyTurn
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, counted_failures, failures_before, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
@@ -112,8 +113,13 @@ def _read[T](item: Item, kind: type[T]) -> T | None:
     try:
         return msgspec.convert(item, kind)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
-        log_exception(logger, "row cannot be read", error, pk=item.get("pk"), sk=item.get("sk"), kind=kind.__name__)
+        _log_unread(error, item.get("pk"), item.get("sk"), kind=kind.__name__)
         return None
+
+
+def _log_unread(error: Exception, pk: object, sk: object, **more: str) -> None:
+    with working_on(job_of_key(pk)):
+        log_exception(logger, "row cannot be read", error, pk=pk, sk=sk, **more)
 
 
 def _read_item[T](item: Item, kind: type[T], **more: str) -> T | None:
@@ -123,7 +129,7 @@ def _read_item[T](item: Item, kind: type[T], **more: str) -> T | None:
     except NewerRow:
         return None
     except (ValueError, ArithmeticError) as error:  # a number with a fraction
-        log_exception(logger, "row cannot be read", error, pk=item["pk"], sk=item["sk"])
+        _log_unread(error, item["pk"].get("S"), item["sk"].get("S"))
         return None
     return _read({**row, **more}, kind)
 

@@ -96,13 +96,13 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
     except Refused as error:
         refuse_batch(row, error, services)
     except Transient as error:
-        logger.warning("batch not submitted for now", job=job.id, batch=row.id, reason=str(error))
+        logger.warning("batch not submitted for now", batch=row.id, reason=str(error))
         if isinstance(error, Unreachable):
             call_failed(row.provider, str(error), services)
         back_to_waiting(row, services)
     except OutcomeUnknown as error:
         logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
-            "batch in doubt: it may have been created", job=job.id, batch=row.id, reason=str(error)
+            "batch in doubt: it may have been created", batch=row.id, reason=str(error)
         )
         call_failed(row.provider, str(error), services)
         services.store.let_go(row, row.create_by or services.now())  # a doubt is no failure; a worker's death is one
@@ -167,7 +167,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
 
 def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
     if _JOB_CHECK in changed.refused:
-        logger.info("batch not submitted: its job was stopped", job=batch.job, batch=batch.id)
+        logger.info("batch not submitted: its job was stopped", batch=batch.id)
         back_to_waiting(batch, services)
     else:
         _wait_for_slot(batch, services)
@@ -208,13 +208,13 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
         submitted_at=now,
         due_at=now,
     )
-    logger.info("batch submitted", job=batch.job, batch=batch.id, batch_id=provider_id, requests=batch.requests)
+    logger.info("batch submitted", batch=batch.id, batch_id=provider_id, requests=batch.requests)
 
 
 def _astray(batch: Batch, error: Exception, services: Services) -> None:
     """There is no such call, or the upload is not there: several are an outage, and a batch does not try for ever."""
     reason = f"its address has no such call ({error}): check base_url in providers.toml"
-    logger.warning("batch not submitted: no such call", job=batch.job, batch=batch.id, reason=reason)
+    logger.warning("batch not submitted: no such call", batch=batch.id, reason=reason)
     call_failed(batch.provider, reason, services)
     if batch.astray < _MOST_ASTRAY:
         ticks = min(2**batch.astray, _ASTRAY_TICKS)
@@ -224,7 +224,7 @@ def _astray(batch: Batch, error: Exception, services: Services) -> None:
 
 
 def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> None:
-    logger.warning("batch not submitted: no room", job=batch.job, batch=batch.id, limit=error.limit)
+    logger.warning("batch not submitted: no room", batch=batch.id, limit=error.limit)
     if error.limit is not None:
         services.store.learn_limit(batch.ledger, error.limit, services.now() + LEARNED_SECONDS)
     if openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):

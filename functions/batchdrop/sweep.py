@@ -170,7 +170,7 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
     due_at = services.now() + retry_delay(tries, services.settings.lease_seconds)
     sent = services.store.sending(row, due_at, is_again=True)
     if sent:
-        logger.warning("sent again", job=row.job, unit=type(row).__name__, state=row.state, sends=row.sends + 1)
+        logger.warning("sent again", unit=type(row).__name__, state=row.state, sends=row.sends + 1)
     return sent
 
 

@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.alerts import Alert, count
-from batchdrop.queues import HOPS
+from batchdrop.correlation import working_on
+from batchdrop.queues import HOPS, job_of
 from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services, services
 from batchdrop.traces import log_exception
@@ -48,7 +49,7 @@ def each_message(
 
     def handle(record: SQSRecord) -> None:
         unit = record.body if len(record.body) <= _UNIT_CHARACTERS else None  # a step's message names it, and no more
-        with log_failure(unit=unit, sqs_message=record.message_id):
+        with working_on(job_of(record.body)), log_failure(unit=unit, sqs_message=record.message_id):
             step(record)
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

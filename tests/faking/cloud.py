@@ -16,6 +16,7 @@ import msgspec
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from batchdrop.assemble import assemble_split
 from batchdrop.collect import collect_batch
+from batchdrop.correlation import working_on
 from batchdrop.events import Events
 from batchdrop.files import Files
 from batchdrop.intake import Dropped, take_object
@@ -96,7 +97,8 @@ class Cloud:
     def drop(self, key: str, body: bytes, **metadata: str) -> str | None:
         """Put an object, and run intake as its event would; the job's id, or None where there is no job."""
         answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, Metadata=metadata)
-        job = take_object(self.dropped(key, body, answer["VersionId"]), self.services)
+        with working_on(None):  # as its handler does
+            job = take_object(self.dropped(key, body, answer["VersionId"]), self.services)
         return job and job.id
 
     def dropped(self, key: str, body: bytes, version_id: str | None) -> Dropped:

@@ -57,6 +57,35 @@ _CREATE_FIRST = """provider_id = api.create(
 """
 
 MUTATIONS = (
+    # What is logged
+    Mutation(
+        "a line of a loop's unit has its job's id",
+        "guards.py",
+        "    with working_on(job):\n        try:",
+        "    with working_on(None):\n        try:",
+        f"{_FAULTS}test_correlation.py::test_each_line_of_work_on_a_job_has_its_id_and_no_others",
+    ),
+    Mutation(
+        "a line of a batch that a provider does not tell of has its job's id",
+        "poll.py",
+        "with working_on(due.job):\n                    told",
+        "with working_on(None):\n                    told",
+        f"{_STEPS}test_correlation.py::test_a_batch_that_its_provider_does_not_tell_of_has_its_jobs_id",
+    ),
+    Mutation(
+        "intake's lines have the job's id as soon as it is known",
+        "intake.py",
+        "    name_job(job.id)\n    if not services",
+        "    if not services",
+        f"{_STEPS}test_correlation.py::test_intake_has_the_jobs_id_once_it_knows_it_and_forgets_it_with_the_message",
+    ),
+    Mutation(
+        "a correlation id ends with its unit",
+        "correlation.py",
+        "        name_job(before)",
+        "        pass",
+        f"{_STEPS}test_correlation.py::test_what_a_unit_turned_out_to_be_of_ends_with_the_unit",
+    ),
     # Submitting
     Mutation(
         "the intent is written before the create",

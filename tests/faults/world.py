@@ -15,6 +15,7 @@ import stamina
 from batchdrop.assemble import assemble_split
 from batchdrop.cancel import TooLate, ask_to_cancel
 from batchdrop.collect import collect_batch
+from batchdrop.correlation import working_on
 from batchdrop.errors import Transient
 from batchdrop.events import Events
 from batchdrop.files import Files
@@ -199,7 +200,8 @@ class World:
         outside.begin()
         again = VISIBILITY
         try:
-            self._step(step, body, self.services.after(message.hops if message else 0))
+            with working_on(body.get("job")):  # as the handlers do
+                self._step(step, body, self.services.after(message.hops if message else 0))
         except Died:
             if outside.struck in NEVER_COMES:
                 return
