@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secrets
+from batchdrop.events import SOURCE
 from constructs import Construct
 
 from infra.bundling import RUNTIME
@@ -122,4 +123,15 @@ class Step(Construct):
             key.grant_read(self.function)
 
     def may_put_events(self, bus: events.IEventBus) -> None:
-        bus.grant_put_events_to(self.function)
+        """Send events of batchdrop's own, and none in the name of others.
+
+        All of a call's events must be: the key has a value for each
+        (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html).
+        """
+        self.function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["events:PutEvents"],
+                resources=[bus.event_bus_arn],
+                conditions={"ForAllValues:StringEquals": {"events:source": SOURCE}},
+            )
+        )

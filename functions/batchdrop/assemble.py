@@ -5,7 +5,6 @@ holds a few numbers for each line of the split. A run that has no time for anoth
 next one goes on from there. The split that is assembled last lets the job be published.
 """
 
-import tempfile
 from array import array
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -40,6 +39,7 @@ from batchdrop.services import Services
 from batchdrop.spool import Spool, read_spans
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed
+from batchdrop.temporary_files import temporary_file, temporary_folder
 from batchdrop.texts import cut
 from batchdrop.turns import time_of_a_run, turn
 from batchdrop.writes import move_too, update_counter
@@ -64,7 +64,7 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
         return
     with turn(job_id, services):
         claimed = services.store.claim(split, services.settings.lease_seconds)
-        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as spool:
+        with temporary_folder() as folder, temporary_file() as spool:
             assembly = _Assembly(job, claimed, services, Path(folder), spool)
             part = assembly.run(time_of_a_run(services))
         key = f"{files.attempt_prefix(claimed, 'assemble')}part.json"

@@ -346,23 +346,30 @@ class Files:
         """Delete one version of an object; one that is gone already is fine."""
         self._client.delete_object(Bucket=self.bucket, Key=key, **_version(version_id))
 
-    def delete_all(self, prefix: str) -> bool:
-        """Delete every version under a prefix. False when some are left."""
+    def delete_all(self, prefix: str, has_time: Callable[[], bool] = lambda: True) -> bool:
+        """Delete every version under a prefix, as long as there is time. False when some are left."""
         with _meant(prefix):
-            return self._delete_all(prefix)
+            return self._delete_versions(prefix, has_time) and self._abort_uploads(prefix, has_time)
 
-    def _delete_all(self, prefix: str) -> bool:
+    def _delete_versions(self, prefix: str, has_time: Callable[[], bool]) -> bool:
         clean = True
         for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            if not has_time():
+                return False
             doomed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             objects: Any = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in doomed]
             if objects:
                 answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
                 clean = clean and not answer.get("Errors")
-        for uploads in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
-            for upload in uploads.get("Uploads", []):
-                self._client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         return clean
+
+    def _abort_uploads(self, prefix: str, has_time: Callable[[], bool]) -> bool:
+        for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
+            for upload in page.get("Uploads", []):
+                if not has_time():
+                    return False
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return True
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):

@@ -1,5 +1,9 @@
 """Request files that were uploaded and that no batch knows: their worker died before it could record them."""
 
+from collections.abc import Callable
+from itertools import takewhile
+from operator import attrgetter
+
 from aws_lambda_powertools import Logger
 
 from batchdrop.correlation import name_job
@@ -19,13 +23,17 @@ def upload_name(deployment: str, job: str, batch: str, epoch: int) -> str:
     return f"{_NAME}_{deployment}_{job}_{batch}_{epoch}.jsonl"
 
 
-def delete_orphans(provider: str, services: Services) -> None:
-    """Delete this deployment's request files that no row names, once an hour."""
-    if not services.store.lease(f"orphans#{provider}", _LOOK_SECONDS):
+def delete_orphans(provider: str, services: Services, *, has_time: Callable[[], bool]) -> None:
+    """Delete this deployment's request files that no row names, once an hour, as long as there is time.
+
+    The oldest first: most of the others belong to batches that are under way, and go with them within a day or two.
+    """
+    if not has_time() or not services.store.lease(f"orphans#{provider}", _LOOK_SECONDS):
         return
     try:
         api = services.apis[provider]
-        for upload in list(api.uploads()):
+        uploads = sorted(api.uploads(), key=attrgetter("created_at"))
+        for upload in takewhile(lambda _: has_time(), uploads):
             with guard("orphans", stops=AccountRefused, unit=upload.id):
                 _look_at(upload, api, services)
     except (AccountRefused, Transient, Missing, Refused) as error:

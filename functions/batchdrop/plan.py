@@ -4,7 +4,6 @@ Bytes first: request files, members and the line index, then the plan that names
 the rows, and last, in one transaction, PENDING → PLANNED. The split that is planned last opens the job.
 """
 
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -32,6 +31,7 @@ from batchdrop.results import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
 from batchdrop.store import Changed
+from batchdrop.temporary_files import temporary_folder
 from batchdrop.turns import turn
 from batchdrop.writes import update_counter
 
@@ -229,7 +229,7 @@ def _first_plan(job: Job, split: Split, services: Services) -> Plan:
     try:
         found = services.files.get(key)
     except Gone:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             plan = _PlanWriter(job, split, services, Path(folder)).write()
         found = services.files.put_first(key, msgspec.json.encode(plan))
     return msgspec.json.decode(found, type=Plan)

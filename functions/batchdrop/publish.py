@@ -41,10 +41,11 @@ def publish_job(job_id: str, services: Services) -> None:
     job = services.store.job(job_id)
     if job is None or job.state is not JobState.PUBLISHING or job.outcome is None:
         return
+    has_time = time_of_a_run(services)
     with turn(job_id, services):
         claimed = services.store.claim(job, services.settings.lease_seconds)
         try:
-            manifest, at = _write(claimed, services)
+            manifest, at = _write(claimed, has_time, services)
         except OutOfTime:
             services.store.let_go(claimed, services.now())
             logger.info("publishing goes on in another run")
@@ -55,12 +56,12 @@ def publish_job(job_id: str, services: Services) -> None:
         # The first manifest stays, and so does what it says: an earlier publisher may have got that far.
         done = services.store.move(claimed, manifest.status, manifest_key=at.key, due_at=now, expires_at=expires_at)
         logger.info("job published", status=manifest.status, manifest=at.key)
-        clean_up(done, services)
+        clean_up(done, services, has_time=has_time)
 
 
-def clean_up(job: Job, services: Services) -> None:
-    """Delete what a finished job leaves in `work/` and in the table; sweep goes on with what is left."""
-    if job.state not in TERMINAL_JOBS:
+def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> None:
+    """Delete what a finished job leaves in `work/` and in the table; the next sweep goes on where time runs out."""
+    if job.state not in TERMINAL_JOBS or not has_time():
         return
     if services.now() < (job.kept_until or 0):
         services.store.due_again(job, job.kept_until or 0)
@@ -69,13 +70,12 @@ def clean_up(job: Job, services: Services) -> None:
     if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):
         services.store.due_again(job, services.now() + services.settings.lease_seconds)
         return  # the provider's files are not deleted yet, and their ids are in these rows
-    if services.files.delete_all(files.work_prefix(job.id)):
-        services.store.forget_work(job.id)
+    if services.files.delete_all(files.work_prefix(job.id), has_time) and services.store.forget_work(job.id, has_time):
         services.store.not_due(job)
 
 
-def _write(job: Job, services: Services) -> tuple[Manifest, ManifestAt]:
-    manifest = _whole(job, services) if job.has_results else _without_results(job)
+def _write(job: Job, has_time: Callable[[], bool], services: Services) -> tuple[Manifest, ManifestAt]:
+    manifest = _whole(job, has_time, services) if job.has_results else _without_results(job)
     key = f"{files.output_prefix(job)}{MANIFEST}"
     written = services.files.put_first(key, msgspec.json.encode(manifest))
     head = services.files.head(key)
@@ -94,8 +94,7 @@ def _without_results(job: Job) -> Manifest:
     )
 
 
-def _whole(job: Job, services: Services) -> Manifest:
-    has_time = time_of_a_run(services)
+def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manifest:
     opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
     splits = list(services.store.splits(job.id))
     if len(splits) < job.splits:

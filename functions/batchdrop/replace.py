@@ -5,7 +5,6 @@ the transaction that closes the large batch, so that no request is ever in two b
 """
 
 import math
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from batchdrop.rounds import copy_requests
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
+from batchdrop.temporary_files import temporary_folder
 from batchdrop.writes import add_row, update_counter
 
 logger = Logger(child=True)
@@ -112,7 +112,7 @@ def _smaller(batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]
     planned: list[PlannedBatch] = []
     for number, (positions, room) in enumerate(pieces):
         name, place = (batch.id, prefix) if len(pieces) == 1 else (f"{batch.id}-{number}", f"{prefix}{number}/")
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             writer = BatchWriter(name, place, Path(folder), services, split=split.index, room=room)
             copy_requests(batch, group_again(batch), positions, writer, services)
             planned += writer.finish()

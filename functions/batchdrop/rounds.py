@@ -4,7 +4,6 @@ The split counts its open batches, in the same transaction as the batch's move. 
 either lets the split be assembled, or puts all that is to be sent again into new batches: never into the old ones.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,7 @@ from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
+from batchdrop.temporary_files import temporary_folder
 from batchdrop.writes import Write, update_counter
 
 logger = Logger(child=True)
@@ -107,7 +107,7 @@ def _round(split: Split, number: int, services: Services) -> Round:
 
 
 def _plan_round(split: Split, last: Batch, left: list[Batch], answered: set[int], services: Services) -> Round:
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         prefix = f"{files.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
         name = round_name(split.index, split.round + 1)
         writer = BatchWriter(name, prefix, Path(folder), services, split=split.index)

@@ -17,6 +17,7 @@ from batchdrop.providers.keys import Keys
 from batchdrop.queues import Queues
 from batchdrop.settings import Settings, providers_path, read_settings
 from batchdrop.store import Store
+from batchdrop.temporary_files import own_folder
 
 _AWS = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=60)
 
@@ -46,6 +47,7 @@ def _now() -> int:
 @cache
 def services() -> Services:
     """The services of this function, from its environment."""
+    own_folder()  # before anything is done: a killed run may have left /tmp full
     settings = read_settings()
     providers = load_providers(providers_path())
     return Services(

@@ -656,15 +656,20 @@ class Store:
         update.set("due_key", values_of(job.with_(due_at=due_at))["due_key"])
         self._update(update)
 
-    def forget_work(self, job: str) -> None:
-        """Delete the rows of a job's splits and batches; the job's own stays.
+    def forget_work(self, job: str, has_time: Callable[[], bool] = lambda: True) -> bool:
+        """Delete the rows of a job's splits and batches, as long as there is time; the job's own stays.
+
+        False when some are left.
 
         Raises:
             Transient: DynamoDB does not take all now: the next call deletes what is left.
         """
         keys = chain(self._keys(f"JOB#{job}", "SPLIT#"), self._keys(f"JOB#{job}", "BATCH#"))
         for some in batched(keys, _MOST_WRITES, strict=False):
+            if not has_time():
+                return False
             self._writes.transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
+        return True
 
     def delete_job(self, job: Job) -> None:
         """Delete all rows of a job that name more than ids; its own goes last.

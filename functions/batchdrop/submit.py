@@ -4,7 +4,6 @@ The order is the point: the upload's id is recorded before the intent, the inten
 in one transaction with the row that says whose it is. A create whose outcome is unknown is never repeated.
 """
 
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ from batchdrop.results import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
+from batchdrop.temporary_files import temporary_folder
 from batchdrop.turns import turn
 from batchdrop.waiting import back_to_waiting, needs_slot, slot
 from batchdrop.writes import add_intent, free_slot, own_batch_id, require_state, take_slot
@@ -122,7 +122,7 @@ def _requests(batch: Batch, api: BatchApi, services: Services) -> Iterator[Path 
     if api.needs_upload and batch.input_file_id:
         yield None
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "requests.jsonl"
         services.files.download(batch.requests_key, path)
         yield path

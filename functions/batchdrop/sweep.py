@@ -45,6 +45,7 @@ def sweep(services: Services) -> None:
         return
     minute = Minute(services)
     heals = _HEAL | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
+    heals |= {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
     careful = Careful(lease, services)
     try:
         with guard("sweep", job=lease.at_job, unit=lease.at_sk):
@@ -53,9 +54,8 @@ def sweep(services: Services) -> None:
             _redrive(services)
         with guard("listing"):
             send_unnoticed(services, minute.has_time)
-        for provider, look in product(
-            services.providers, (see_to_pause, rebuild_ledgers, watch_creates, delete_orphans)
-        ):
+        clean = partial(delete_orphans, has_time=minute.may_clean)
+        for provider, look in product(services.providers, (see_to_pause, rebuild_ledgers, watch_creates, clean)):
             _look(look, provider, minute, services)
         for due in takewhile(lambda _: minute.has_time(), services.store.due(by=services.now())):
             careful.begin(due)
@@ -174,7 +174,7 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
     return sent
 
 
-# What a state waits for when its time has come; a job that is being cancelled needs to know of the others.
+# What a state waits for when its time has come; what needs to know of the run's time is added by the run.
 _HEAL: Heals = {
     (Job, JobState.PLANNING): _plan_on,
     (Job, JobState.RUNNING): _look_at_the_clock,
@@ -185,5 +185,4 @@ _HEAL: Heals = {
     (Batch, BatchState.SUBMITTING): resolve_batch,
     (Batch, BatchState.ENDED): _collect,
     (Batch, BatchState.COLLECTED): _delete_from_provider,
-    **{(Job, state): clean_up for state in TERMINAL_JOBS},
 }

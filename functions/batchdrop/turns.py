@@ -12,6 +12,7 @@ from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS
 
 _SHARE = 0.7  # of a run: what was begun by then is finished
+_CLEANING_SHARE = 0.5  # what is over is cleaned until then, so that what is not has its turn in each run
 _MINUTE = 60  # the time limit of the functions that are started every minute
 _SLOW = 10  # seconds; a call that gets no answer takes 15
 
@@ -27,11 +28,15 @@ class Minute:
 
     def __init__(self, services: Services) -> None:
         self._now = services.now
+        self._cleaning_until = services.now() + _MINUTE * _CLEANING_SHARE
         self._until = services.now() + _MINUTE * _SHARE
         self._slow: set[str] = set()
 
     def has_time(self) -> bool:
         return self._now() < self._until
+
+    def may_clean(self) -> bool:
+        return self._now() < self._cleaning_until
 
     def may_ask(self, provider: str | None) -> bool:
         return self.has_time() and provider not in self._slow

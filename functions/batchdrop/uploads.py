@@ -3,7 +3,6 @@
 S3's rules: a part has 5 MiB to 5 GiB, the last one may have less; an object has 10,000 parts at most.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from botocore.exceptions import ClientError
 
 from batchdrop.errors import OutOfTime, Transient
+from batchdrop.temporary_files import temporary_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -247,7 +247,7 @@ class Joining:
             span = f"bytes={start}-{end - 1}"
             copied = self._client.upload_part_copy(**where, CopySource=source, CopySourceRange=span)
             return copied["CopyPartResult"]["ETag"]
-        with tempfile.TemporaryFile() as file:
+        with temporary_file() as file:
             for piece in part:
                 file.writelines(self._read(piece))
             file.seek(0)

@@ -95,6 +95,44 @@ MUTATIONS = (
         f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
     ),
     Mutation(
+        "a clean-up ends in time",
+        "files.py",
+        """            if not has_time():
+                return False
+            doomed""",
+        "            doomed",
+        f"{_STEPS}test_cleaning_up.py::test_a_clean_up_that_takes_long_goes_on_in_the_next_sweep",
+    ),
+    Mutation(
+        "a sweep cleans up for a part of its minute",
+        "sweep.py",
+        "has_time=minute.may_clean) for state",
+        "has_time=lambda: True) for state",
+        f"{_STEPS}test_cleaning_up.py::test_what_waits_is_admitted_by_a_sweep_that_cleans",
+    ),
+    Mutation(
+        "request files of nobody are deleted as time allows",
+        "orphans.py",
+        "takewhile(lambda _: has_time(), uploads)",
+        "uploads",
+        f"{_STEPS}test_cleaning_up.py::"
+        "test_request_files_of_nobody_that_take_long_to_delete_do_not_take_the_whole_minute",
+    ),
+    Mutation(
+        "what a killed function spooled is deleted",
+        "temporary_files.py",
+        "shutil.rmtree(folder, ignore_errors=True)",
+        "pass",
+        "tests/unit/test_temporary_files.py::test_what_a_killed_function_spooled_is_deleted_when_the_next_one_starts",
+    ),
+    Mutation(
+        "nobody deletes what another process spools",
+        "temporary_files.py",
+        "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        "tests/unit/test_temporary_files.py::test_what_another_process_spools_stays",
+    ),
+    Mutation(
         "a message says how long its chain is",
         "queues.py",
         "str(self._hops + 1)",

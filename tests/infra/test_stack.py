@@ -43,6 +43,17 @@ def test_only_submit_poll_collect_and_sweep_read_keys(template: Template) -> Non
     assert template.steps_that_may("secretsmanager:GetSecretValue", "") == {"submit", "poll", "collect", "sweep"}
 
 
+def test_events_are_sent_in_the_name_of_batchdrop_alone(template: Template) -> None:
+    sent = {
+        step: statement.get("Condition")
+        for step, statements in template.statements().items()
+        for statement in statements
+        if "events:PutEvents" in as_list(statement["Action"])
+    }
+    only_ours = {"ForAllValues:StringEquals": {"events:source": "batchdrop"}}
+    assert sent == dict.fromkeys(("submit", "poll", "collect", "publish", "sweep"), only_ours)
+
+
 def test_keys_are_granted_by_name_and_created_by_nobody(template: Template) -> None:
     granted = json.dumps(template.document["Resources"])
     assert {name: f":secret:batchdrop/{name}-??????" in granted for name in ("openai", "anthropic")} == {

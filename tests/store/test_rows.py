@@ -118,6 +118,14 @@ def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) ->
     assert (len(list(store.splits("other"))), len(list(store.batches("other")))) == (1, 1)
 
 
+def test_forgetting_the_work_of_a_job_goes_on_in_another_run_where_time_is_out(store: Store) -> None:
+    store.add_all([a_batch(number) for number in range(201)])  # 100 are deleted in one call
+    has_time = iter([True, False]).__next__
+    assert not store.forget_work(JOB, has_time)
+    assert len(list(store.batches(JOB))) == 101
+    assert store.forget_work(JOB)
+
+
 def test_the_retries_of_a_job_are_listed_in_the_order_of_their_drops(store: Store, client: Any) -> None:
     retries = [a_job(job=each, retry_of=JOB) for each in (LATER, "20261105T101412Z-0000000000")]
     assert [store.add(each, also=[add_retry(each, JOB, NOW)]) for each in (*retries, retries[0])] == [True, True, False]
