@@ -33,6 +33,7 @@ from batchdrop.unnoticed import send_unnoticed
 
 logger = Logger(child=True)
 
+type _Look = Callable[[str, Services], object]
 type Heals = dict[tuple[type, State], Callable[[Any, Services], None]]
 
 _LEASE_SECONDS = 120  # longer than the function's time limit
@@ -55,7 +56,8 @@ def sweep(services: Services) -> None:
         with guard("listing"):
             send_unnoticed(services, minute.has_time)
         clean = partial(delete_orphans, has_time=minute.may_clean)
-        for provider, look in product(services.providers, (see_to_pause, rebuild_ledgers, watch_creates, clean)):
+        looks: list[_Look] = [see_to_pause, rebuild_ledgers, watch_creates, clean]
+        for provider, look in product(services.providers, looks):
             _look(look, provider, minute, services)
         for due in takewhile(lambda _: minute.has_time(), services.store.due(by=services.now())):
             careful.begin(due)
@@ -98,7 +100,7 @@ def _count_failure(due: Due, services: Services) -> None:
         give_up_whole_job(due.job, reason, services)
 
 
-def _look(look: Callable[[str, Services], object], provider: str, minute: Minute, services: Services) -> None:
+def _look(look: _Look, provider: str, minute: Minute, services: Services) -> None:
     """Do a provider's part; one that fails does not stop the others'."""
     if minute.may_ask(provider):
         with guard("provider", unit=provider), minute.asking(provider):
