@@ -36,10 +36,6 @@ def local_up(  # noqa: PLR0913 - each is an option of the command
     ] = False,
     state_dir: StateDir = None,
 ) -> int:
-    """Start it, with the provider simulator, and deploy the stack into it. It stays up; a restart loses nothing.
-
-    Example: batchdrop local up
-    """
     folder = find_state_dir(state_dir)
     found, was_up = local.up(
         folder,
@@ -58,10 +54,6 @@ def local_down(
     keep_keys: Annotated[bool, Parameter(negative="", help="Keep real providers' keys, too.")] = False,
     state_dir: StateDir = None,
 ) -> int:
-    """Stop it. Its state stays in the folder, for the next `local up`; keys of real providers are forgotten.
-
-    Example: batchdrop local down
-    """
     stopped = local.down(find_state_dir(state_dir), keeps_keys=keep_keys)
     kept = (
         "its state is kept, real providers' keys too"
@@ -80,12 +72,6 @@ def keys_set(
     where: Where = ANYWHERE,
     providers_file: ProvidersFile = None,
 ) -> int:
-    """Write a provider's key into Secrets Manager. It is asked for and not shown, or read from a pipe.
-
-    The provider is asked for its batches with it first, which is free: a key that it refuses is not stored.
-
-    Example: batchdrop keys set openai
-    """
     cloud = find_cloud(where)
     known = load_providers(providers_file or cloud.providers_file)
     config = find_provider(provider, known, str(providers_file or cloud.whose_providers))
@@ -99,10 +85,6 @@ def keys_set(
 
 
 def keys_list(*, as_json: AsJson = False, where: Where = ANYWHERE, providers_file: ProvidersFile = None) -> int:
-    """Show which providers have a key, and since when. No key is shown.
-
-    Example: batchdrop keys list
-    """
     cloud = find_cloud(where)
     stored = stored_keys(cloud, load_providers(providers_file or cloud.providers_file))
     say_json(stored) if as_json else say_keys(stored)
@@ -110,10 +92,6 @@ def keys_list(*, as_json: AsJson = False, where: Where = ANYWHERE, providers_fil
 
 
 def providers(*, as_json: AsJson = False, providers_file: ProvidersFile = None, where: Where = ANYWHERE) -> int:
-    """Show the providers: which are paused and why, and how much of their limits is taken.
-
-    Example: batchdrop providers
-    """
     cloud = find_cloud(where)
     shown = headroom.shown_providers(cloud, load_providers(providers_file or cloud.providers_file))
     say_json(shown) if as_json else headroom.say_providers(shown)
@@ -121,10 +99,6 @@ def providers(*, as_json: AsJson = False, providers_file: ProvidersFile = None, 
 
 
 def demo(*, state_dir: StateDir = None) -> int:
-    """Show the whole path on this machine: a local cloud, a file of real text, answers of both providers. Free.
-
-    Example: batchdrop demo
-    """
     return whole_demo.run(find_state_dir(state_dir))
 
 
@@ -133,12 +107,4 @@ def smoke_paid(
     yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
     state_dir: Annotated[Path, Parameter(help="A local cloud's folder, of its own.")] = smoke.STATE_DIR,
 ) -> int:
-    """Send six requests to the real providers, with your keys: PAID, well under a cent. It asks first.
-
-    The keys are OPENAI_API_KEY and ANTHROPIC_API_KEY of the environment. It starts a local cloud of its own with
-    --real, drops six short lines, waits (minutes, at most a day), checks the answers, and stops that cloud. Those who
-    wrote batchdrop had no keys: this command has never been run against the real providers.
-
-    Example: batchdrop smoke-paid
-    """
     return smoke.run(state_dir, asked=yes)

@@ -1,15 +1,184 @@
-"""The command: all its commands under one name, and the one place where every error ends."""
+"""The command: all its commands under one name, and the one place where every error ends.
 
-from collections.abc import Sequence
+The command's modules, and the SDKs with them, are imported when it is called: `--help` needs none of them.
+"""
+
+from collections.abc import Callable, Sequence
 
 from batchdrop import __version__
 from cyclopts import App
 
-from batchdrop_cli import cloud_commands, exit_codes, file_commands, job_commands
-from batchdrop_cli.mistakes import sentence
-from batchdrop_cli.say import note
+from batchdrop_cli import exit_codes
 
 _EXIT_CODES = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
+
+# Each command, where it is, and its help.
+_COMMANDS = {
+    "validate": (
+        "file_commands:validate",
+        """
+        Check a file offline: where its lines would go, what is wrong with them. A batchdrop.toml is checked as
+        settings.
+
+        The settings of its folder in the bucket are not seen: `drop_params`, betas and an API version may change a
+        line's fate. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
+
+        Example: batchdrop validate examples/with_mistakes.jsonl
+        """,
+    ),
+    "put": (
+        "file_commands:put",
+        """
+        Drop a file, and print its job. A batchdrop.toml is checked, and dropped as settings.
+
+        With --wait the exit code is 0 when every line was answered, 3 when some failed, 1 when the job did not
+        complete.
+
+        Example: batchdrop put reviews.jsonl --wait
+        """,
+    ),
+    "run": (
+        "file_commands:run",
+        """
+        Drop a file, wait, fetch its results, and sum up: counts, tokens, estimated cost, why lines failed.
+
+        Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
+
+        Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
+        """,
+    ),
+    "retry": (
+        "file_commands:retry",
+        """
+        Send a finished job's failed lines again, as they are or mended; wait, fetch, and sum up, as `run` does.
+
+        The lines become a job of their own. `batchdrop results JOB --with-retries` puts its results in their places.
+        It says which of them cannot succeed unless they are changed. Exit codes are those of `run`.
+
+        Example: batchdrop retry latest
+        """,
+    ),
+    "jobs": (
+        "job_commands:list_jobs",
+        """
+        List recent jobs, the newest first, with lines, tokens and estimated cost of those that are over.
+
+        Example: batchdrop jobs --days 30 --json
+        """,
+    ),
+    "show": (
+        "job_commands:show",
+        """
+        Show one job: how far it is, what it waits for, what it cost, where its files lie.
+
+        Example: batchdrop show latest
+        """,
+    ),
+    "wait": (
+        "job_commands:wait",
+        """
+        Wait for a job, with the progress that `run` shows; nothing is fetched. Ctrl-C leaves the job running.
+
+        Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
+
+        Example: batchdrop wait latest
+        """,
+    ),
+    "cancel": (
+        "job_commands:cancel",
+        """
+        Stop a job: what waits is not sent, what was sent is stopped, what was answered is published.
+
+        It says whose file it is and how far, and asks where that is not your own last drop.
+
+        Example: batchdrop cancel latest
+        """,
+    ),
+    "results": (
+        "job_commands:results",
+        """
+        Fetch a finished job's results, errors, failed lines and manifest, and sum up as `run` does.
+
+        Exit code 0: every line was answered (with --with-retries: in the end); 3: some were not; 1: the job did not
+        complete.
+
+        Example: batchdrop results latest -o answers --csv
+        """,
+    ),
+    "forget": (
+        "job_commands:forget",
+        """
+        Delete all that is kept of a finished job: its file, outputs, work files, rows, and the providers' copies.
+
+        Only the version of the file that the job read is deleted. It says what could not be reached, and then ends
+        with 1.
+
+        Example: batchdrop forget 20261105T091412Z-7f3a9c2e51
+        """,
+    ),
+    "providers": (
+        "cloud_commands:providers",
+        """
+        Show the providers: which are paused and why, and how much of their limits is taken.
+
+        Example: batchdrop providers
+        """,
+    ),
+    "demo": (
+        "cloud_commands:demo",
+        """
+        Show the whole path on this machine: a local cloud, a file of real text, answers of both providers. Free.
+
+        Example: batchdrop demo
+        """,
+    ),
+    "smoke-paid": (
+        "cloud_commands:smoke_paid",
+        """
+        Send six requests to the real providers, with your keys: PAID, well under a cent. It asks first.
+
+        The keys are OPENAI_API_KEY and ANTHROPIC_API_KEY of the environment. It starts a local cloud of its own with
+        --real, drops six short lines, waits (minutes, at most a day), checks the answers, and stops that cloud. Those
+        who wrote batchdrop had no keys: this command has never been run against the real providers.
+
+        Example: batchdrop smoke-paid
+        """,
+    ),
+    "local up": (
+        "cloud_commands:local_up",
+        """
+        Start it, with the provider simulator, and deploy the stack into it. It stays up; a restart loses nothing.
+
+        Example: batchdrop local up
+        """,
+    ),
+    "local down": (
+        "cloud_commands:local_down",
+        """
+        Stop it. Its state stays in the folder, for the next `local up`; keys of real providers are forgotten.
+
+        Example: batchdrop local down
+        """,
+    ),
+    "keys set": (
+        "cloud_commands:keys_set",
+        """
+        Write a provider's key into Secrets Manager. It is asked for and not shown, or read from a pipe.
+
+        The provider is asked for its batches with it first, which is free: a key that it refuses is not stored.
+
+        Example: batchdrop keys set openai
+        """,
+    ),
+    "keys list": (
+        "cloud_commands:keys_list",
+        """
+        Show which providers have a key, and since when. No key is shown.
+
+        Example: batchdrop keys list
+        """,
+    ),
+}
 
 app = App(
     name="batchdrop",
@@ -19,42 +188,32 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
 )
-local_app = App(name="local", help="The cloud on this machine: AWS's emulator with the deployed stack. No account.")
-keys_app = App(name="keys", help="The providers' keys, in Secrets Manager.")
-app.command(local_app)
-app.command(keys_app)
-local_app.command(cloud_commands.local_up, name="up")
-local_app.command(cloud_commands.local_down, name="down")
-keys_app.command(cloud_commands.keys_set, name="set")
-keys_app.command(cloud_commands.keys_list, name="list")
-app.command(cloud_commands.providers)
-app.command(cloud_commands.demo)
-app.command(cloud_commands.smoke_paid)
-app.command(file_commands.validate)
-app.command(file_commands.put)
-app.command(file_commands.run)
-app.command(file_commands.retry)
-app.command(job_commands.list_jobs, name="jobs")
-app.command(job_commands.show)
-app.command(job_commands.wait)
-app.command(job_commands.cancel)
-app.command(job_commands.results)
-app.command(job_commands.forget)
+app.command(App(name="local", help="The cloud on this machine: AWS's emulator with the deployed stack. No account."))
+app.command(App(name="keys", help="The providers' keys, in Secrets Manager."))
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code, as `exit_codes` has it."""
+def _paragraphs(text: str) -> str:
+    """Each paragraph as one line: the console's width cuts it."""
+    return "\n\n".join(" ".join(each.split()) for each in text.split("\n\n"))
+
+
+for _name, (_path, _help) in _COMMANDS.items():
+    *_group, _last = _name.split()
+    (app[_group[0]] if _group else app).command(f"batchdrop_cli.{_path}", name=_last, help=_paragraphs(_help))
+
+
+def run(arguments: Sequence[str] | None, *, begin: Callable[[], None]) -> int:
+    """Run the command; the exit code, as `exit_codes` has it. `begin` is called once its modules are imported."""
     try:
-        return _call(arguments)
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        begin()
+        code = command(*bound.args, **bound.kwargs)
+        return code if isinstance(code, int) else exit_codes.OK
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
-        text, code = sentence(error)
-        note(text, style="red")
+        from batchdrop_cli import mistakes, say  # noqa: PLC0415 - AWS's errors bring its SDK with them
+
+        text, code = mistakes.sentence(error)
+        say.note(text, style="red")
         return code
-
-
-def _call(arguments: Sequence[str] | None) -> int:
-    tokens = None if arguments is None else list(arguments)
-    code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    return code if isinstance(code, int) else exit_codes.OK

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from batchdrop_cli import drop, exit_codes, fetch, jobs, local, progress, report
+from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Where, find_cloud, in_folder
 from batchdrop_cli.say import say
 from batchdrop_cli.state_dir import remember_state_dir
+from batchdrop_cli.words import exit_code_of
 
 FILE = Path(__file__).resolve().parent.parent / "examples" / "reviews_and_rights.jsonl"
 _SHOWN = 3  # answers of each provider
@@ -42,7 +43,7 @@ def run(state_dir: Path) -> int:
     report.say_files(paths)
     say(f"In the bucket: s3://{cloud.bucket}/{jobs.shown(cloud, job).output}")
     say(f"The local cloud stays up. End it with: .venv/bin/batchdrop local down{in_folder(state_dir)}")
-    return exit_codes.of_job(manifest)
+    return exit_code_of(manifest)
 
 
 def question(request: bytes) -> str:

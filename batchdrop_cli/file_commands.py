@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli import drop, exit_codes, failed_lines, fetch, jobs, progress, report
+from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, report
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file, check_kind, check_settings
@@ -22,6 +22,7 @@ from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.options import ANYWHERE, Again, AsCsv, File, Folder, JobId, Key
 from batchdrop_cli.say import count, note, say
+from batchdrop_cli.words import exit_code_of
 
 
 def validate(
@@ -30,13 +31,6 @@ def validate(
     *,
     providers_file: Annotated[Path, Parameter(help="The providers and their models.")] = local_cloud.PROVIDERS_FILE,
 ) -> int:
-    """Check a file offline: where its lines would go, what is wrong with them. A batchdrop.toml is checked as settings.
-
-    The settings of its folder in the bucket are not seen: `drop_params`, betas and an API version may change a line's
-    fate. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
-
-    Example: batchdrop validate examples/with_mistakes.jsonl
-    """
     if is_settings(file.name):
         check_settings(file)
         say(f"{file}: settings, all of them known.")
@@ -55,12 +49,6 @@ def put(
     again: Again = False,
     where: Where = ANYWHERE,
 ) -> int:
-    """Drop a file, and print its job. A batchdrop.toml is checked, and dropped as settings.
-
-    With --wait the exit code is 0 when every line was answered, 3 when some failed, 1 when the job did not complete.
-
-    Example: batchdrop put reviews.jsonl --wait
-    """
     key = drop.choose_key(file, key)
     if is_settings(key):
         return _put_settings(file, key, where)
@@ -80,12 +68,6 @@ def run(  # noqa: PLR0913 - options of the command line
     again: Again = False,
     where: Where = ANYWHERE,
 ) -> int:
-    """Drop a file, wait, fetch its results, and sum up: counts, tokens, estimated cost, why lines failed.
-
-    Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
-
-    Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
-    """
     key = drop.choose_key(file, key)
     if is_settings(key):
         raise Mistake(f"{file} holds settings, no requests: drop it with batchdrop put {file}", code=WRONG_USE)
@@ -113,13 +95,6 @@ def retry(  # noqa: PLR0913 - options of the command line
     ] = False,
     where: Where = ANYWHERE,
 ) -> int:
-    """Send a finished job's failed lines again, as they are or mended; wait, fetch, and sum up, as `run` does.
-
-    The lines become a job of their own. `batchdrop results JOB --with-retries` puts its results in their places.
-    It says which of them cannot succeed unless they are changed. Exit codes are those of `run`.
-
-    Example: batchdrop retry latest
-    """
     check_folder(output)
     cloud = find_cloud(where)
     with TemporaryDirectory() as folder:
@@ -241,7 +216,7 @@ def wait_and_tell(cloud: Cloud, job_id: str) -> int:
     if manifest.counts is not None:
         say("To fetch the results:")
         say(f"  {cloud.command(f'results {job.id}')}")
-    return exit_codes.of_job(manifest)
+    return exit_code_of(manifest)
 
 
 def _leave(cloud: Cloud, job_id: str) -> int:
@@ -262,7 +237,7 @@ def tell_and_fetch(cloud: Cloud, job: Job, output: Path | None, *, csv: bool) ->
     report.say_summary(manifest)
     report.say_files(paths)
     failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
-    return exit_codes.of_job(manifest)
+    return exit_code_of(manifest)
 
 
 def _fetch(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> list[Path]:

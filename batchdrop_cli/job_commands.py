@@ -15,13 +15,13 @@ from cyclopts import Parameter
 
 from batchdrop_cli import fetch, jobs, merge, report, whose
 from batchdrop_cli.cloud import Cloud, Where, find_cloud
-from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE, of_job
+from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import add_csv, check_folder, tell_and_fetch, wait_and_tell
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import total
 from batchdrop_cli.say import count, note, say, say_as_is
-from batchdrop_cli.words import JOB_WORDS
+from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
 _CANCELLABLE = frozenset({JobState.PLANNING, JobState.RUNNING})
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
@@ -34,10 +34,6 @@ def list_jobs(
     as_json: AsJson = False,
     where: Where = ANYWHERE,
 ) -> int:
-    """List recent jobs, the newest first, with lines, tokens and estimated cost of those that are over.
-
-    Example: batchdrop jobs --days 30 --json
-    """
     cloud = find_cloud(where)
     found = jobs.list_recent(cloud, days=days, limit=limit)
     if as_json:
@@ -50,10 +46,6 @@ def list_jobs(
 
 
 def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, where: Where = ANYWHERE) -> int:
-    """Show one job: how far it is, what it waits for, what it cost, where its files lie.
-
-    Example: batchdrop show latest
-    """
     cloud = find_cloud(where)
     shown = jobs.shown(cloud, jobs.find(cloud, job))
     say_json(shown) if as_json else report.say_shown(shown)
@@ -61,24 +53,12 @@ def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, where: Where =
 
 
 def wait(job: JobId = jobs.LATEST, /, *, where: Where = ANYWHERE) -> int:
-    """Wait for a job, with the progress that `run` shows; nothing is fetched. Ctrl-C leaves the job running.
-
-    Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
-
-    Example: batchdrop wait latest
-    """
     cloud = find_cloud(where)
     is_coming = is_job_id(job) and jobs.is_young(job)
     return wait_and_tell(cloud, job if is_coming else jobs.find(cloud, job).id)
 
 
 def cancel(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
-    """Stop a job: what waits is not sent, what was sent is stopped, what was answered is published.
-
-    It says whose file it is and how far, and asks where that is not your own last drop.
-
-    Example: batchdrop cancel latest
-    """
     from batchdrop.cancel import TooLate, ask_to_cancel  # noqa: PLC0415 - brings all the steps with it
 
     cloud = find_cloud(where)
@@ -118,12 +98,6 @@ def _ask(question: str, otherwise: str) -> None:
 
 
 def forget(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
-    """Delete all that is kept of a finished job: its file, outputs, work files, rows, and the providers' copies.
-
-    Only the version of the file that the job read is deleted. It says what could not be reached, and then ends with 1.
-
-    Example: batchdrop forget 20261105T091412Z-7f3a9c2e51
-    """
     from batchdrop_cli import forget as forgetting  # noqa: PLC0415 - brings the providers with it
 
     cloud = find_cloud(where)
@@ -161,13 +135,6 @@ def results(  # noqa: PLR0913 - options of the command line
     ] = False,
     where: Where = ANYWHERE,
 ) -> int:
-    """Fetch a finished job's results, errors, failed lines and manifest, and sum up as `run` does.
-
-    Exit code 0: every line was answered (with --with-retries: in the end); 3: some were not; 1: the job did not
-    complete.
-
-    Example: batchdrop results latest -o answers --csv
-    """
     if replace_answers and not with_retries:
         raise Mistake("--replace-answers belongs to --with-retries.", code=WRONG_USE)
     check_folder(output)
@@ -192,7 +159,7 @@ def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_an
     models = [each for member in merged.family.with_results() for each in jobs.read_manifest(cloud, member).models]
     say(f"Estimated cost at the vendors' prices, its retries included: {total(models)}.")
     report.say_files([*merged.paths, *([add_csv(merged.paths[:1], merged.paths[0].parent)] if csv else ())])
-    code = of_job(manifest)
+    code = exit_code_of(manifest)
     return code if code not in {OK, LINES_FAILED} else LINES_FAILED if merged.failed else OK
 
 

@@ -14,17 +14,13 @@ _INTERRUPTED = 130  # as `exit_codes` has it, which is not imported yet
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, or the console's; the exit code, as `exit_codes` has it."""
-    if arguments is not None:
-        return _run(arguments)
-    is_heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so in a shell's background
+    is_heard = arguments is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a shell may not
     if is_heard:
         signal.signal(signal.SIGINT, _quit)
-    import batchdrop_cli.commands  # noqa: F401, PLC0415 - nothing is begun yet that would have to be ended
+    from batchdrop_cli import commands  # noqa: PLC0415 - nothing is begun yet that would have to be ended
 
     try:
-        if is_heard:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        return _run(None)
+        return commands.run(arguments, begin=_raise_when_interrupted if is_heard else _change_nothing)
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
@@ -32,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGINT, _quit)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    from batchdrop_cli import commands  # noqa: PLC0415 - imports of a second
+def _raise_when_interrupted() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    return commands.run(arguments)
+
+def _change_nothing() -> None:
+    """Leave signals to the program that runs the command in its own process, or to the shell."""
 
 
 def _quit(_: int, __: FrameType | None) -> Never:

@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from batchdrop.manifest import Manifest
 from batchdrop.records import Batch
 from batchdrop.states import BatchState, JobState
+
+from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK
 
 JOB_WORDS = {
     JobState.PLANNING: "the file is being read; nothing is paid yet",
@@ -35,3 +38,10 @@ def batch_counts(batches: Iterable[Batch]) -> str:
     """`2 waiting, 1 at the provider`, in the order of a batch's life."""
     found = Counter(batch.state for batch in batches)
     return ", ".join(f"{found[state]} {word}" for state, word in BATCH_WORDS.items() if found[state])
+
+
+def exit_code_of(manifest: Manifest) -> int:
+    """The exit code of a job that is over."""
+    if manifest.status is not JobState.COMPLETED:
+        return FAILED
+    return LINES_FAILED if manifest.counts is not None and manifest.counts.failed else OK

@@ -153,7 +153,7 @@ def numbers_of(group: App) -> Iterator[tuple[str, str]]:
 
 def test_the_numbers_among_the_options_are_those_whose_ranges_are_tested() -> None:
     found = [each for group in (app, app["local"], app["keys"]) for each in numbers_of(group)]
-    assert sorted(found) == [("list-jobs", "--days"), ("list-jobs", "--limit")]
+    assert sorted(found) == [("jobs", "--days"), ("jobs", "--limit")]
 
 
 @pytest.mark.usefixtures("aws")

@@ -30,7 +30,7 @@ sys.meta_path.insert(0, Press())
 handler = signal.SIG_IGN if sys.argv[2:] == ["ignored"] else signal.default_int_handler
 signal.signal(signal.SIGINT, handler)
 from batchdrop_cli.main import main
-sys.argv[1:] = ["--version"]
+sys.argv[1:] = ["jobs"]
 sys.exit(main())
 """
 
@@ -46,7 +46,7 @@ def terminal() -> Iterator[tuple[int, int]]:
 FIRST = "batchdrop_cli.commands"  # what the console imports; cyclopts comes with it
 
 
-@pytest.mark.parametrize("module", [FIRST, "cyclopts"])
+@pytest.mark.parametrize("module", [FIRST, "cyclopts", "batchdrop_cli.job_commands", "boto3"])
 def test_ctrl_c_during_the_imports_ends_quietly_in_a_pipe(module: str) -> None:
     ran = subprocess.run([sys.executable, "-c", _PRESSED, module], capture_output=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (INTERRUPTED, b"", b"")
