@@ -45,6 +45,7 @@ class Context:
     function_seconds: int
     log_retention: logs.RetentionDays
     max_concurrency: int
+    tracing: bool
     disposable: bool
     readable_kms_keys: tuple[str, ...]
 
@@ -71,6 +72,7 @@ class Context:
             function_seconds=_number(node, "function_seconds", at_least=1, at_most=LONGEST_FUNCTION_SECONDS),
             log_retention=_choice(node, "log_days", int, RETENTIONS),
             max_concurrency=_number(node, "max_concurrency", at_least=SMALLEST_CONCURRENCY),
+            tracing=_choice(node, "tracing", str.lower, {"true": True, "false": False}),
             disposable=_choice(node, "disposable", str.lower, {"true": True, "false": False}),
             readable_kms_keys=_arns(node, "readable_kms_keys"),
         )

@@ -9,7 +9,7 @@ from infra.storage import Storage
 FOLDERS = ("input", "work", "output")
 
 
-def acknowledge_rules(stack: cdk.Stack, *, storage: Storage, pipeline: Pipeline) -> None:
+def acknowledge_rules(stack: cdk.Stack, *, storage: Storage, pipeline: Pipeline, is_traced: bool) -> None:
     _acknowledge(stack, "L1", "Python 3.13 is what the project is tested on; tests and functions run the same.")
     _acknowledge(
         storage.bucket,
@@ -19,6 +19,10 @@ def acknowledge_rules(stack: cdk.Stack, *, storage: Storage, pipeline: Pipeline)
     bucket = storage.bucket.node.default_child
     if not isinstance(bucket, cdk.CfnElement):
         raise TypeError("a bucket's resource has a logical id")
+    if is_traced:
+        _acknowledge(
+            pipeline, "IAM5[Resource::*]", "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource."
+        )
     for folder in FOLDERS:
         _acknowledge(
             pipeline,

@@ -34,7 +34,7 @@ class BatchdropStack(cdk.Stack):
             self, "Pipeline", storage=storage, context=context, deployment=deployment, provider_secrets=keys
         )
         Alarms(self, "Alarms", pipeline=pipeline, context=context)
-        acknowledge_rules(self, storage=storage, pipeline=pipeline)
+        acknowledge_rules(self, storage=storage, pipeline=pipeline, is_traced=context.tracing)
         outputs = {
             "Bucket": storage.bucket.bucket_name,
             "Table": storage.table.table_name,

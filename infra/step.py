@@ -55,7 +55,8 @@ class Step(Construct):
             memory_size=memory_mib,
             ephemeral_storage_size=cdk.Size.mebibytes(tmp_mib),
             timeout=cdk.Duration.seconds(min(limit_seconds, context.function_seconds)),
-            environment=environment | {"POWERTOOLS_SERVICE_NAME": name},
+            environment=environment | {"POWERTOOLS_SERVICE_NAME": name} | _tracing(is_on=context.tracing),
+            tracing=lambda_.Tracing.ACTIVE if context.tracing else lambda_.Tracing.DISABLED,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
         )
@@ -135,3 +136,10 @@ class Step(Construct):
                 conditions={"ForAllValues:StringEquals": {"events:source": SOURCE}},
             )
         )
+
+
+def _tracing(*, is_on: bool) -> dict[str, str]:
+    """What Powertools' tracer is told; should it ever be asked for more, it sends no answers and no exceptions."""
+    names = ("CAPTURE_RESPONSE", "CAPTURE_ERROR")
+    captured = {f"POWERTOOLS_TRACER_{name}": "false" for name in names} if is_on else {}
+    return {"POWERTOOLS_TRACE_DISABLED": str(not is_on).lower(), **captured}

@@ -12,6 +12,7 @@ from batchdrop.correlation import working_on
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.providers.api import Missing
 from batchdrop.traces import log_exception
+from batchdrop.tracing import traced
 
 if TYPE_CHECKING:
     from batchdrop.services import Services
@@ -42,7 +43,7 @@ def guard(
         job: Whose unit it is: each log line names it meanwhile.
         unit: Names the unit, for the log.
     """
-    with working_on(job):
+    with working_on(job), traced(work):
         try:
             yield
         except stops:

@@ -16,6 +16,7 @@ from batchdrop.queues import HOPS, job_of
 from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services, services
 from batchdrop.traces import log_exception
+from batchdrop.tracing import traced
 
 logger = Logger()
 
@@ -49,7 +50,11 @@ def each_message(
 
     def handle(record: SQSRecord) -> None:
         unit = record.body if len(record.body) <= _UNIT_CHARACTERS else None  # a step's message names it, and no more
-        with working_on(job_of(record.body)), log_failure(unit=unit, sqs_message=record.message_id):
+        with (
+            working_on(job_of(record.body)),
+            traced(logger.service),
+            log_failure(unit=unit, sqs_message=record.message_id),
+        ):
             step(record)
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

@@ -61,8 +61,8 @@ MUTATIONS = (
     Mutation(
         "a line of a loop's unit has its job's id",
         "guards.py",
-        "    with working_on(job):\n        try:",
-        "    with working_on(None):\n        try:",
+        "    with working_on(job), traced(work):",
+        "    with working_on(None), traced(work):",
         f"{_FAULTS}test_correlation.py::test_each_line_of_work_on_a_job_has_its_id_and_no_others",
     ),
     Mutation(
@@ -85,6 +85,13 @@ MUTATIONS = (
         "        name_job(before)",
         "        pass",
         f"{_STEPS}test_correlation.py::test_what_a_unit_turned_out_to_be_of_ends_with_the_unit",
+    ),
+    Mutation(
+        "an exception passes by the SDK of X-Ray",
+        "tracing.py",
+        "            raised = error",
+        "            raise",
+        f"{_STEPS}test_tracing.py::test_what_a_unit_raises_goes_on_as_it_is_and_the_segment_only_says_that_it_failed",
     ),
     # Submitting
     Mutation(

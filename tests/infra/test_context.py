@@ -40,6 +40,7 @@ def test_a_value_from_the_command_line_is_text_and_read_as_a_number() -> None:
         ),
         ({"max_concurrency": 1}, "context value 'max_concurrency' is 1: it must be at least 2"),
         ({"log_days": 31}, "context value 'log_days' must be one of 1, 7, 30, 90, 365, not 31"),
+        ({"tracing": "on"}, "context value 'tracing' must be one of true, false, not 'on'"),
         ({"disposable": "yes"}, "context value 'disposable' must be one of true, false, not 'yes'"),
         (
             {"lease_seconds": 905},

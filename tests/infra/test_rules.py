@@ -3,6 +3,7 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import cdk_nag
+import pytest
 from cfnlint.api import lint
 from faking.template import Template
 
@@ -14,8 +15,9 @@ NOT_LINTED = {"W3005"}
 DEFAULTS = json.loads((ROOT / "cdk.json").read_text())["context"]
 
 
-def test_every_rule_of_aws_solutions_holds_or_is_acknowledged_with_a_reason(tmp_path: Path) -> None:
-    app = build(context=DEFAULTS | {"aws:cdk:bundling-stacks": []}, directory=tmp_path)
+@pytest.mark.parametrize("tracing", ["false", "true"])
+def test_every_rule_of_aws_solutions_holds_or_is_acknowledged_with_a_reason(tracing: str, tmp_path: Path) -> None:
+    app = build(context=DEFAULTS | {"aws:cdk:bundling-stacks": [], "tracing": tracing}, directory=tmp_path)
     cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
     app.synth()
     (report,) = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]

@@ -258,6 +258,30 @@ def test_only_sweep_asks_for_the_tables_age(template: Template) -> None:
     assert template.steps_that_may("dynamodb:DescribeTable", "") == {"sweep"}
 
 
+_XRAY = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+
+
+def test_nothing_is_traced_unless_the_deployer_wants_it(template: Template) -> None:
+    assert {step: each.get("TracingConfig") for step, each in template.functions().items()} == dict.fromkeys(STEPS)
+    variables = [each["Environment"]["Variables"] for each in template.functions().values()]
+    assert {each["POWERTOOLS_TRACE_DISABLED"] for each in variables} == {"true"}
+    assert "xray:" not in json.dumps(template.document)
+
+
+def test_where_it_is_traced_every_function_may_send_segments_and_sends_no_answer_and_no_exception(
+    tmp_path: Path,
+) -> None:
+    template = synthesise(tmp_path, tracing="true")
+    functions = template.functions().values()
+    assert [each["TracingConfig"] for each in functions] == [{"Mode": "Active"}] * len(STEPS)
+    assert [template.steps_that_may(action, "*") for action in _XRAY] == [STEPS, STEPS]
+    told = {name: {each["Environment"]["Variables"][name] for each in functions} for name in _TRACER}
+    assert told == {name: {"false"} for name in _TRACER}
+
+
+_TRACER = ("POWERTOOLS_TRACE_DISABLED", "POWERTOOLS_TRACER_CAPTURE_RESPONSE", "POWERTOOLS_TRACER_CAPTURE_ERROR")
+
+
 def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
     (topic,) = template.of_type("AWS::SNS::Topic")
     told = [alarm["AlarmActions"] for alarm in template.of_type("AWS::CloudWatch::Alarm").values()]
