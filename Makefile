@@ -107,8 +107,8 @@ bench-files: setup
 
 # Newer versions of everything; the result is committed.
 lock: $(UV)
-	@$(COMPILE) --upgrade pyproject.toml -o requirements.txt
-	@$(COMPILE) --upgrade pyproject.toml --group dev -o requirements-dev.txt
+	@$(COMPILE) --upgrade --group pyproject.toml:functions -o requirements.txt
+	@$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements-dev.txt
 	@$(COMPILE) --upgrade --group pyproject.toml:emulator -o requirements-emulator.txt
 
 # Once per account and region.

@@ -16,12 +16,12 @@ from local_cloud.aws import client
 from local_cloud.environment import of_client
 from local_cloud.errors import LocalCloudError
 from local_cloud.machine import need_room
-from local_cloud.state import PRIVATE_FOLDER, REGION, STACK_NAME, Folder, LocalCloud, Options, Process, Saved
+from local_cloud.running import PROVIDERS_FILE, describe, runs
+from local_cloud.state import PRIVATE_FOLDER, Folder, LocalCloud, Options, Process, Saved
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-PROVIDERS_FILE = Path(__file__).resolve().parent.parent / "providers.toml"  # the project's
 ENDING = ("ticker", "emulator", "simulator")  # the order in which they are stopped
 
 Say = Callable[[str], None]
@@ -80,7 +80,7 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
             on_step("Loading the functions")
             deployment.warm(saved)
         saved = _start_ticker(folder, saved)
-        return _as_cloud(folder, saved)
+        return describe(folder, saved)
 
 
 def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
@@ -115,40 +115,16 @@ def _known(folder: Folder) -> list[Process]:
     return [] if saved is None else list(saved.processes.values())
 
 
-def exists(state_dir: Path) -> bool:
-    """Whether this folder holds a cloud, up or not."""
-    return Folder(state_dir).read() is not None
-
-
-def own_providers(state_dir: Path) -> Path | None:
-    """The providers' file that the cloud of this folder was brought up with last, when it is not the project's."""
-    saved = Folder(state_dir).read()
-    return None if saved is None or saved.options.providers_file is None else Path(saved.options.providers_file)
-
-
-def current(state_dir: Path) -> LocalCloud | None:
-    """The cloud of this folder, if all of it is running."""
-    folder = Folder(state_dir)
-    saved = folder.read()
-    if (
-        saved is None
-        or not (saved.outputs and saved.secret_access_key)
-        or not all(_runs(saved, name) for name in _needed(saved))
-    ):
-        return None
-    return _as_cloud(folder, saved)
-
-
 def _another(providers_file: Path | None) -> str | None:
     path = (providers_file or PROVIDERS_FILE).resolve()
     return None if path == PROVIDERS_FILE else str(path)
 
 
 def _start(folder: Folder, saved: Saved, on_step: Say) -> Saved:
-    if saved.options.uses_simulator and not _runs(saved, "simulator"):
+    if saved.options.uses_simulator and not runs(saved, "simulator"):
         on_step("Starting the provider simulator")
         saved = _with_process(folder, saved, "simulator", simulator.start(folder, saved))
-    if not _runs(saved, "emulator"):
+    if not runs(saved, "emulator"):
         if "emulator" in saved.processes:
             processes.stop(saved.processes["emulator"])  # it was killed: its workers may run on
         on_step("Starting AWS on this machine")
@@ -173,7 +149,7 @@ def _deploy(folder: Folder, saved: Saved, on_step: Say) -> Saved:
 
 
 def _start_ticker(folder: Folder, saved: Saved) -> Saved:
-    if _runs(saved, "ticker"):
+    if runs(saved, "ticker"):
         return saved
     outputs = saved.outputs
     command = [sys.executable, "-P", "-m", "local_cloud.ticker"]
@@ -219,37 +195,6 @@ def _put_secret(secretsmanager: "SecretsManagerClient", name: str, value: str) -
             secretsmanager.put_secret_value(SecretId=name, SecretString=value)
     except secretsmanager.exceptions.ResourceNotFoundException:
         secretsmanager.create_secret(Name=name, SecretString=value)
-
-
-def _as_cloud(folder: Folder, saved: Saved) -> LocalCloud:
-    return LocalCloud(
-        endpoint=saved.endpoint,
-        region=REGION,
-        access_key_id=saved.access_key_id,
-        secret_access_key=saved.secret_access_key,
-        bucket=saved.outputs["Bucket"],
-        table=saved.outputs["Table"],
-        deployment=saved.outputs["Deployment"],
-        simulator_url=saved.simulator_url if saved.options.uses_simulator else None,
-        simulator_key=saved.simulator_key,
-        stack_name=STACK_NAME,
-        poll_function=saved.outputs["PollFunction"],
-        sweep_function=saved.outputs["SweepFunction"],
-        providers=tuple(saved.outputs["Providers"].split(",")),
-        providers_file=str(folder.providers),
-        providers_from=saved.options.providers_file or str(PROVIDERS_FILE),
-        state_dir=str(folder.path),
-        logs=str(folder.logs),
-        pids={name: process.pid for name, process in saved.processes.items()},
-    )
-
-
-def _needed(saved: Saved) -> tuple[str, ...]:
-    return ("emulator", "ticker", "simulator") if saved.options.uses_simulator else ("emulator", "ticker")
-
-
-def _runs(saved: Saved, name: str) -> bool:
-    return name in saved.processes and processes.is_running(saved.processes[name])
 
 
 def _with_process(folder: Folder, saved: Saved, name: str, process: Process) -> Saved:
