@@ -20,7 +20,7 @@ from batchdrop_cli.file_commands import add_csv, check_folder, tell_and_fetch, w
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import total
-from batchdrop_cli.say import count, note, say, say_as_is
+from batchdrop_cli.say import count, note, note_newer, say, say_as_is
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
 _CANCELLABLE = frozenset({JobState.PLANNING, JobState.RUNNING})
@@ -102,7 +102,7 @@ def forget(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
 
     cloud = find_cloud(where)
     found = jobs.find(cloud, job)
-    retries = list(cloud.store.retries(found.id))
+    retries = list(cloud.store.retries(found.id, newer=note_newer))
     if not yes:
         note(f"Job {found.id}: s3://{cloud.bucket}/{found.key}, with all its results.")
         _ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")

@@ -25,7 +25,7 @@ from botocore.exceptions import ClientError
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.mistakes import Mistake
-from batchdrop_cli.say import count
+from batchdrop_cli.say import count, note_newer
 from batchdrop_cli.standstill import where_to_look
 from batchdrop_cli.totals import Totals, totals_of
 
@@ -92,8 +92,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recent(store: Store, *, days: int, limit: int) -> list[Job]:
-    """The newest jobs first."""
-    return list(islice(store.recent_jobs(_days(days)), limit))
+    """The newest jobs first; those that only newer code can read are named."""
+    return list(islice(store.recent_jobs(_days(days), newer=note_newer), limit))
 
 
 def _days(days: int) -> list[str]:
@@ -168,13 +168,14 @@ def listed(job: Job) -> Listed:
 
 def shown(cloud: Cloud, job: Job) -> Shown:
     batches = list(cloud.store.batches(job.id))
+    retries = cloud.store.retries(job.id, newer=note_newer)
     manifest = read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None
     return Shown(
         job=job.id,
         state=job.state,
         reason=job.reason,
         retry_of=job.retry_of,
-        retries=[listed(retry) for retry in cloud.store.retries(job.id) if find_misfit(retry, job) is None],
+        retries=[listed(retry) for retry in retries if find_misfit(retry, job) is None],
         bucket=job.bucket,
         key=job.key,
         version_id=job.version_id,

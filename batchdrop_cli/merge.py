@@ -21,6 +21,7 @@ from batchdrop.store import Store
 from batchdrop_cli import fetch, jobs
 from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.say import note_newer
 
 _HAVE_RESULTS = frozenset({JobState.COMPLETED, JobState.CANCELLED})
 _LONGEST_NUMBER = 32  # bytes: a longer line is no number of one
@@ -63,12 +64,12 @@ class Misfit:
 
 
 def family(store: Store, job: Job) -> Family:
-    return Family(job=job, retries=[family(store, retry) for retry in store.retries(job.id)])
+    return Family(job=job, retries=[family(store, retry) for retry in store.retries(job.id, newer=note_newer)])
 
 
 def fitting(store: Store, job: Job) -> list[Job]:
     """The retries of a job that belong to it, in the order of their drops."""
-    return [retry for retry in store.retries(job.id) if find_misfit(retry, job) is None]
+    return [retry for retry in store.retries(job.id, newer=note_newer) if find_misfit(retry, job) is None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 from batchdrop.errors import BatchdropError
+from batchdrop.row_versions import NewerRow
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
@@ -22,6 +23,7 @@ from botocore.exceptions import (
 from cyclopts import CycloptsError
 
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
+from batchdrop_cli.say import describe_newer
 from batchdrop_cli.usage import describe_wrong_use
 
 _CREDENTIALS = (
@@ -73,13 +75,17 @@ def sentence(error: BaseException) -> tuple[str, int]:
         case CycloptsError():
             return describe_wrong_use(error), WRONG_USE
         case BatchdropError():
-            return str(error), FAILED
+            return _of_batchdrop(error), FAILED
         case BotoCoreError() | ClientError() | S3UploadFailedError():
             return _of_aws(error), FAILED
         case OSError():
             return _of_files(error)
         case _:
             return _of_ours(error), FAILED
+
+
+def _of_batchdrop(error: BatchdropError) -> str:
+    return describe_newer(error.job) if isinstance(error, NewerRow) and error.job is not None else str(error)
 
 
 def _of_aws(error: BaseException) -> str:

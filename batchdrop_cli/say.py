@@ -52,6 +52,15 @@ def note(text: str, *, style: str | None = None) -> None:
     _print(text, style, stderr=True)
 
 
+def describe_newer(job: str) -> str:
+    """Why a job is not shown that newer code wrote, and what to do."""
+    return f"Job {job} was written by a newer version of batchdrop: upgrade this command to see it."
+
+
+def note_newer(job: str) -> None:
+    note(describe_newer(job))
+
+
 def say_as_is(text: str) -> None:
     """JSON, to standard output: not a byte is added, and the same value is read from it."""
     _console(stderr=False).print(escape_json(text), soft_wrap=True)

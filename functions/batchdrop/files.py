@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import stamina
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
 from batchdrop.errors import Transient
 from batchdrop.records import Batch, Job, Split
+from batchdrop.retrying import retry
 from batchdrop.uploads import Joining, Piece, Upload
 
 if TYPE_CHECKING:
@@ -291,7 +291,7 @@ class Files:
         with _meant(key), Upload(self._client, self.bucket, key) as upload:
             yield upload
 
-    @stamina.retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
+    @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def put_first(self, key: str, body: bytes, *, content_type: str = "application/json") -> bytes:
         """Write an object if there is none; what the first writer wrote is returned, and stays."""
         try:
@@ -302,7 +302,7 @@ class Files:
             return self.get(key)
         return body
 
-    @stamina.retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
+    @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def join(self, sources: list[tuple[str, int]], key: str, has_time: Callable[[], bool]) -> Stored:
         """Join objects (key, bytes) into one that did not exist, copied by S3 itself where its rules allow.
 

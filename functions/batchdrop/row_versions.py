@@ -21,7 +21,16 @@ _STATES = {str(state) for states in (JobState, SplitState, BatchState) for state
 
 
 class NewerRow(NotMyTurn):
-    """Only a newer version of batchdrop can work on this row: nothing is done, and that version goes on with it."""
+    """Only a newer version of batchdrop can work on this row: nothing is done, and that version goes on with it.
+
+    Args:
+        text: Which row it is.
+        job: Whose row it is, where it is a job's.
+    """
+
+    def __init__(self, text: str, job: str | None) -> None:
+        super().__init__(text)
+        self.job = job
 
 
 def is_newer(row: Mapping[str, Any]) -> bool:
@@ -46,5 +55,6 @@ def refuse_newer(row: Mapping[str, Any]) -> None:
     with working_on(job_of_key(pk)):
         logger.warning("row of a newer version left alone", pk=pk, sk=sk, version=version)
     raise NewerRow(
-        f"{pk} {sk} was written by a newer version of batchdrop (rows of version {version}): update this one"
+        f"{pk} {sk} was written by a newer version of batchdrop (rows of version {version}): update this one",
+        job=str(pk).removeprefix("JOB#") if str(pk).startswith("JOB#") else None,
     )

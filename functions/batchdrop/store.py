@@ -134,6 +134,10 @@ def _read_item[T](item: Item, kind: type[T], **more: str) -> T | None:
     return _read({**row, **more}, kind)
 
 
+def _leave_out(_job: str) -> None:
+    """A list's reader need not know of a job that only newer code can read: the log names it."""
+
+
 def _read_due(item: Item) -> "Due | None":
     return _read_item(item, Due, job=item["pk"]["S"].removeprefix("JOB#"))
 
@@ -299,15 +303,20 @@ class Store:
         found = (_read_item(item, Batch) for item in self._raw_items(f"JOB#{job}", "BATCH#"))
         return (batch for batch in found if batch is not None)
 
-    def retries(self, job: str) -> Iterator[Job]:
-        """The jobs that retry lines of this one, in the order of their drops."""
+    def retries(self, job: str, *, newer: Callable[[str], object] = _leave_out) -> Iterator[Job]:
+        """The jobs that retry lines of this one, in the order of their drops; `newer` is told of those left out."""
         for item in self._items(f"JOB#{job}", "RETRY#"):
-            retry = self._readable_job(item["sk"].removeprefix("RETRY#"))
+            retry = self._readable_job(item["sk"].removeprefix("RETRY#"), newer)
             if retry is not None:
                 yield retry
 
-    def recent_jobs(self, days: Sequence[str]) -> Iterator[Job]:
-        """The jobs dropped on these days (`YYYYMMDD`), the newest first within each."""
+    def recent_jobs(self, days: Sequence[str], *, newer: Callable[[str], object] = _leave_out) -> Iterator[Job]:
+        """The jobs dropped on these days (`YYYYMMDD`), the newest first within each.
+
+        Args:
+            days: The days.
+            newer: Called with the id of each job that only newer code can read; it is left out.
+        """
         for day in days:
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
@@ -319,7 +328,7 @@ class Store:
             )
             for page in pages:
                 for item in page["Items"]:
-                    job = self._readable_job(item["pk"]["S"].removeprefix("JOB#"))
+                    job = self._readable_job(item["pk"]["S"].removeprefix("JOB#"), newer)
                     if job is not None:
                         yield job
 
@@ -817,12 +826,14 @@ class Store:
             for page in pages:
                 yield from filter(None, map(_read_due, page["Items"]))
 
-    def _readable_job(self, job: str) -> Job | None:
+    def _readable_job(self, job: str, newer: Callable[[str], object]) -> Job | None:
         """A job of a list, which shows the others where one cannot be read."""
-        with suppress(NewerRow):
+        try:
             item = self._item(f"JOB#{job}", "JOB")
-            return _read(item, Job) if item else None
-        return None
+        except NewerRow:
+            newer(job)
+            return None
+        return _read(item, Job) if item else None
 
     def _intent(self, due: Due) -> Intent | None:
         with suppress(NewerRow):

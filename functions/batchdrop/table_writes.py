@@ -10,10 +10,10 @@ transaction whose reasons name it. Any other refusal is a mistake of ours, and s
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import stamina
 from botocore.exceptions import ClientError
 
 from batchdrop.errors import Transient
+from batchdrop.retrying import retry
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -99,7 +99,7 @@ def _repeat(call: Callable[..., Any], request: Item) -> Any:  # noqa: ANN401 - o
         raise
 
 
-@stamina.retry(on=_Conflict, attempts=_ATTEMPTS, wait_initial=0.02, wait_max=1.0, wait_jitter=0.1)
+@retry(on=_Conflict, attempts=_ATTEMPTS, wait_initial=0.02, wait_max=1.0, wait_jitter=0.1)
 def _call(call: Callable[..., Any], request: Item) -> Any:  # noqa: ANN401 - as above
     try:
         return call(**request)

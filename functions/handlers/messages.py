@@ -12,6 +12,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.alerts import Alert, count
 from batchdrop.correlation import working_on
+from batchdrop.errors import Transient
 from batchdrop.queues import HOPS, job_of
 from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services, services
@@ -37,6 +38,9 @@ def log_failure(**names: object) -> Iterator[None]:
         yield
     except NewerRow:
         return
+    except Transient as error:  # nothing failed: it is not its moment yet, and the message comes again
+        logger.warning("unit put off", reason=str(error), **names)
+        raise StepFailed('Transient; the log line before it, "unit put off", says why') from None
     except Exception as error:  # noqa: BLE001 - whatever it is, its words stay here
         log_exception(logger, "unit failed", error, **names)
         count(Alert.UNIT_FAILED)

@@ -6,6 +6,7 @@ import boto3
 import pytest
 from batchdrop.records import Job
 from batchdrop.states import JobState
+from batchdrop.writes import add_retry
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
@@ -36,6 +37,37 @@ def test_jobs_lists_the_recent_ones_newest_first(run: "Run", two: tuple[Job, Job
         [two[1].id, "RUNNING", "2026-11-05T09:14:12Z", "91,234", "[b].jsonl"],
         [two[0].id, "COMPLETED", "2026-11-05T09:14:12Z", "91,234", "mine/reviews.jsonl"],
     ]
+
+
+def test_a_job_of_newer_code_is_named_and_the_others_are_shown(run: "Run", two: tuple[Job, Job]) -> None:
+    make_newer(two[1].id)
+    code, out, err = run("jobs")
+    assert (code, two[0].id in out, two[1].id in out, err) == (0, True, False, f"{newer_sentence(two[1].id)}\n")
+    assert run("show", two[1].id)[0::2] == (1, f"{newer_sentence(two[1].id)}\n")
+
+
+def test_a_retry_of_newer_code_is_named_beside_its_job(run: "Run", aws: "Aws", a_job: Callable[..., Job]) -> None:
+    job, retry = a_job(), a_job(job=RETRY)
+    aws.store.add(job)
+    aws.store.add(retry, also=[add_retry(retry, job.id, 2_000_000_000)])
+    make_newer(RETRY)
+    assert run("show", job.id)[0::2] == (0, f"{newer_sentence(RETRY)}\n")
+
+
+RETRY = "20261105T111412Z-0000000000"
+
+
+def newer_sentence(job: str) -> str:
+    return f"Job {job} was written by a newer version of batchdrop: upgrade this command to see it."
+
+
+def make_newer(job: str) -> None:
+    boto3.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key={"pk": {"S": f"JOB#{job}"}, "sk": {"S": "JOB"}},
+        UpdateExpression="SET version = :newer",
+        ExpressionAttributeValues={":newer": {"N": "999"}},
+    )
 
 
 def test_jobs_as_json_is_a_list(run: "Run", two: tuple[Job, Job]) -> None:

@@ -93,6 +93,20 @@ MUTATIONS = (
         "            raise",
         f"{_STEPS}test_tracing.py::test_what_a_unit_raises_goes_on_as_it_is_and_the_segment_only_says_that_it_failed",
     ),
+    Mutation(
+        "a call that is repeated is logged without its arguments",
+        "retrying.py",
+        "set_on_retry_hooks([_log_retry])",
+        "",
+        f"{_LOGS}test_a_call_that_is_repeated_is_named_without_what_it_was_called_with",
+    ),
+    Mutation(
+        "a list of jobs names those that only newer code can read",
+        "store.py",
+        "            newer(job)\n",
+        "",
+        "tests/cli/test_jobs.py::test_a_job_of_newer_code_is_named_and_the_others_are_shown",
+    ),
     # Submitting
     Mutation(
         "the intent is written before the create",
@@ -1490,7 +1504,7 @@ MUTATIONS = (
         "refused_models.py",
         "cut(services.apis.hide_key(batch.provider, words), MAX_WORDS_BYTES)",
         "cut(words, MAX_WORDS_BYTES)",
-        f"{_REFUSED}test_a_refused_batch_is_cut_until_the_bad_line_stands_alone_and_the_others_are_answered",
+        f"{_FAULTS}test_canaries.py::test_words_that_are_kept_for_the_results_quote_no_key",
     ),
     # Those who share
     Mutation(

@@ -55,6 +55,13 @@ def _quoting(shape: dict[str, Any]) -> dict[str, Any]:
     return {**shape, "failing": failing} if failing else shape
 
 
+def refuse_for_good(world: World) -> None:
+    """No batch is ever taken, in words that quote the key and the prompt: its lines end with them."""
+    for provider in ("openai", "anthropic"):
+        said = f"Sent with {KEY}: {PROMPT}"
+        world.simulator.fault("status", provider=provider, operation="create", code=400, times=999, message=said)
+
+
 def refuse_aloud(world: World) -> None:
     """Calls are refused in words that quote the key and the prompt."""
     for code, times in ((400, 3), (401, 1), (500, 1)):  # the second 400 in a row is the batch's own
@@ -128,3 +135,17 @@ def test_no_key_and_no_prompt_is_anywhere_but_where_it_belongs(
 
 def objects(world: World) -> list[tuple[str, Version]]:
     return [(key, version) for key, versions in world.aws.objects.items() for version in versions]
+
+
+def test_words_that_are_kept_for_the_results_quote_no_key(
+    world: World, log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a line that stands alone in its batch when that is refused, they are the answer."""
+    seen = Seen(world)
+    world.begin(Outside(meets=seen.look), with_canaries(SCENARIOS["main"]))
+    world.arrives = seen.read
+    refuse_for_good(world)
+    world.run()
+    texts = seen.after(log, capsys.readouterr().out)
+    assert [text for text in texts if PROMPT in text or KEY in text] == []
+    assert any(b"Sent with [key]" in version.body for key, version in objects(world) if key.startswith("output/"))

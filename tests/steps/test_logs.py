@@ -4,6 +4,7 @@ import ast
 import errno
 import json
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,8 +15,10 @@ from typing import Any
 
 import batchdrop
 import pytest
+import stamina
 from batchdrop.ending import give_up_whole_job
-from batchdrop.files import output_prefix
+from batchdrop.errors import Transient
+from batchdrop.files import Files, output_prefix
 from batchdrop.poll import poll_provider
 from batchdrop.states import TERMINAL_JOBS, JobState
 from batchdrop.sweep import sweep
@@ -193,6 +196,33 @@ def test_a_recursion_is_logged_by_its_innermost_frames(log: Log) -> None:
 
 
 TEXTS = {str(path): path.read_text(encoding="utf-8") for path in FUNCTIONS.rglob("*.py")}
+
+
+def test_a_call_that_is_repeated_is_named_without_what_it_was_called_with(cloud: Cloud, log: Log) -> None:
+    """Stamina's own log lines quote all arguments: a plan's bytes, a row."""
+    conflict = ClientError({"Error": {"Code": "ConditionalRequestConflict", "Message": CANARY}}, "PutObject")
+    once = Failing(cloud.s3, once_for("put_object"), conflict)
+    with stamina.set_testing(True, attempts=3):
+        Files(once, BUCKET).put_first("work/a", f"{CANARY} {'x' * 9}".encode())  # type: ignore[arg-type]  # by shape
+    assert log.holds('"call repeated"', "Files.put_first", "_Conflict")
+    assert [line for line in log.lines if CANARY in line] == []
+
+
+def once_for(method: str) -> Fails:
+    left = [method]
+    return lambda name, _: name in left and left.remove(name) is None
+
+
+def test_all_repeated_calls_are_logged_by_us() -> None:
+    users = {Path(name).name for name, text in TEXTS.items() if re.search(r"\bstamina\b.*", text)}
+    assert users == {"retrying.py"}
+
+
+def test_what_is_only_put_off_is_no_failure(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(StepFailed, match="Transient"), log_failure(unit="u"):
+        raise Transient("not now")
+    assert (log.holds('"unit put off"', "not now"), log.holds('"unit failed"')) == (True, False)
+    assert "UnitsFailed" not in capsys.readouterr().out
 
 
 def test_no_trace_is_logged_with_its_words() -> None:
