@@ -79,7 +79,7 @@ class Pipeline(Construct):
         step.started_by(self._to_intake, batch_size=10, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "input")
         step.may_decrypt(self._context.readable_kms_keys)
-        step.may_use_rows(self._storage)
+        step.may_use_rows(self._storage, "GetItem", "PutItem", "UpdateItem")
         step.may_send_to(self._to_plan, self._to_publish)
 
     def _plan(self) -> None:
@@ -89,7 +89,9 @@ class Pipeline(Construct):
         step.may_read(self._storage, "input", "work")
         step.may_decrypt(self._context.readable_kms_keys)
         step.may_write(self._storage, "work")
-        step.may_use_rows(self._storage)
+        step.may_abort_uploads(self._storage, "work")
+        step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
+        step.may_find_due_rows(self._storage)
         step.may_send_to(self._to_plan, self._to_submit, self._to_assemble, self._to_publish)
 
     def _submit(self) -> None:
@@ -98,7 +100,10 @@ class Pipeline(Construct):
         step.started_by(self._to_submit, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "work")
         step.may_write(self._storage, "work")  # a refused batch may be the last of its round: the next is planned
-        step.may_use_rows(self._storage)
+        step.may_use_rows(
+            self._storage, "GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"
+        )
+        step.may_find_due_rows(self._storage)
         step.may_send_to(self._to_submit, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
@@ -109,7 +114,8 @@ class Pipeline(Construct):
         step.started_every(self._context.pace, {f"Every-{name}": {"provider": name} for name in providers})
         step.may_read(self._storage, "work")  # a batch that never ends may be the last of its round too
         step.may_write(self._storage, "work")
-        step.may_use_rows(self._storage)
+        step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
+        step.may_find_due_rows(self._storage)
         step.may_send_to(self._to_submit, self._to_collect, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
@@ -121,7 +127,9 @@ class Pipeline(Construct):
         step.started_by(self._to_collect, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "work")
         step.may_write(self._storage, "work")
-        step.may_use_rows(self._storage)
+        step.may_abort_uploads(self._storage, "work")
+        step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
+        step.may_find_due_rows(self._storage)
         step.may_send_to(self._to_submit, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
@@ -133,7 +141,7 @@ class Pipeline(Construct):
         step.may_read(self._storage, "input", "work")
         step.may_decrypt(self._context.readable_kms_keys)
         step.may_write(self._storage, "work")
-        step.may_use_rows(self._storage)
+        step.may_use_rows(self._storage, "GetItem", "Query", "UpdateItem")
         step.may_send_to(self._to_publish)
 
     def _publish(self) -> None:
@@ -143,7 +151,9 @@ class Pipeline(Construct):
         step.may_read(self._storage, "work", "output")
         step.may_write(self._storage, "output")
         step.may_delete(self._storage, "work")
-        step.may_use_rows(self._storage)
+        step.may_list(self._storage)
+        step.may_resume_uploads(self._storage, "output")
+        step.may_use_rows(self._storage, "GetItem", "Query", "UpdateItem", "DeleteItem")
         step.may_put_events(self._bus)
 
     def _sweep(self) -> Step:
@@ -153,7 +163,9 @@ class Pipeline(Construct):
         step.may_read(self._storage, "work", "output")  # a manifest that is there says how its job ended
         step.may_write(self._storage, "work")
         step.may_delete(self._storage, "work")
-        step.may_use_rows(self._storage)
+        step.may_list(self._storage)
+        step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem")
+        step.may_find_due_rows(self._storage)
         step.may_describe_table(self._storage)  # its age: older files may have had jobs
         step.may_send_to(*self.queues)
         step.may_redrive(*self.queues)

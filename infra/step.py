@@ -5,7 +5,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secrets
 from batchdrop.events import SOURCE
@@ -17,6 +16,8 @@ from infra.queues import StepQueue
 from infra.storage import Storage
 
 NO_RETRIES = 0
+# What Lambda asks for: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html.
+RECEIVING = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
 # A run that finds no room in the account waits for it: Lambda tries a throttled event again after a second, then ever
 # later, until it is so old (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
 EVENT_AGE = cdk.Duration.minutes(5)
@@ -62,14 +63,16 @@ class Step(Construct):
         )
 
     def started_by(self, queue: StepQueue, *, batch_size: int, max_concurrency: int) -> None:
-        self.function.add_event_source(
-            sources.SqsEventSource(
-                queue.queue,
-                batch_size=batch_size,
-                max_concurrency=max_concurrency,
-                report_batch_item_failures=True,
-            )
+        # The CDK's `SqsEventSource` would allow more than Lambda needs. The id is the one that it gives: with another,
+        # CloudFormation would make a second mapping of this queue, which Lambda refuses, before it deletes the first.
+        self.function.add_event_source_mapping(
+            f"SqsEventSource:{cdk.Names.node_unique_id(queue.queue.node)}",
+            event_source_arn=queue.queue.queue_arn,
+            batch_size=batch_size,
+            max_concurrency=max_concurrency,
+            report_batch_item_failures=True,
         )
+        self._may(RECEIVING, queue.queue.queue_arn)
 
     def started_every(self, pace: cdk.Duration, rules: dict[str, dict[str, str]]) -> None:
         """One rule for each input. A run that fails is not repeated, and one that comes too late is dropped."""
@@ -98,30 +101,42 @@ class Step(Construct):
     def may_delete(self, storage: Storage, *folders: str) -> None:
         storage.allow_deleting(self.function, *folders)
 
-    def may_use_rows(self, storage: Storage) -> None:
-        storage.allow_rows(self.function)
+    def may_abort_uploads(self, storage: Storage, *folders: str) -> None:
+        storage.allow_aborting(self.function, *folders)
+
+    def may_resume_uploads(self, storage: Storage, *folders: str) -> None:
+        storage.allow_resuming(self.function, *folders)
+
+    def may_list(self, storage: Storage) -> None:
+        storage.allow_listing(self.function)
+
+    def may_use_rows(self, storage: Storage, *operations: str) -> None:
+        storage.allow_rows(self.function, *operations)
+
+    def may_find_due_rows(self, storage: Storage) -> None:
+        storage.allow_finding_due(self.function)
 
     def may_decrypt(self, kms_keys: tuple[str, ...]) -> None:
         """Read objects that were encrypted with these keys, whose own policies must allow it, too."""
         if kms_keys:
-            self.function.add_to_role_policy(iam.PolicyStatement(actions=["kms:Decrypt"], resources=list(kms_keys)))
+            self._may(["kms:Decrypt"], *kms_keys)
 
     def may_describe_table(self, storage: Storage) -> None:
         storage.allow_describing(self.function)
 
     def may_send_to(self, *queues: StepQueue) -> None:
         for queue in queues:
-            queue.queue.grant_send_messages(self.function)
+            self._may(["sqs:SendMessage"], queue.queue.queue_arn)
             self.function.add_environment(queue.variable, queue.queue.queue_url)
 
     def may_redrive(self, *queues: StepQueue) -> None:
         for queue in queues:
-            queue.dead_letters.grant_consume_messages(self.function)
+            self._may(["sqs:ReceiveMessage", "sqs:DeleteMessage"], queue.dead_letters.queue_arn)
             self.function.add_environment(queue.dead_letters_variable, queue.dead_letters.queue_url)
 
     def may_read_keys(self, keys: list[secrets.ISecret]) -> None:
-        for key in keys:
-            key.grant_read(self.function)
+        """Read secrets that are known by their names: Secrets Manager adds six characters to each ARN."""
+        self._may(["secretsmanager:GetSecretValue"], *(f"{key.secret_arn}-??????" for key in keys))
 
     def may_put_events(self, bus: events.IEventBus) -> None:
         """Send events of batchdrop's own, and none in the name of others.
@@ -136,6 +151,9 @@ class Step(Construct):
                 conditions={"ForAllValues:StringEquals": {"events:source": SOURCE}},
             )
         )
+
+    def _may(self, actions: list[str], *resources: str) -> None:
+        self.function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=list(resources)))
 
 
 def _tracing(*, is_on: bool) -> dict[str, str]:

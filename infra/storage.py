@@ -10,22 +10,11 @@ DUE_INDEX = "due"
 DAYS_INDEX = "days"
 DUE_ATTRIBUTES = ["batch_id", "submitted_at", "priority", "ledger", "cost"]
 
-# No scan and no unconditional batch write: every write is conditional on what was read.
-ROW_ACTIONS = [
-    "dynamodb:GetItem",
-    "dynamodb:Query",
-    "dynamodb:PutItem",
-    "dynamodb:UpdateItem",
-    "dynamodb:DeleteItem",
-    "dynamodb:ConditionCheckItem",
-]
-READ_ACTIONS = ["s3:GetObject", "s3:GetObjectVersion"]
-# Without these a missing key answers 403 instead of 404. A condition on the prefix would not hold: HEAD sends none.
-LIST_ACTIONS = ["s3:ListBucket", "s3:ListBucketVersions"]
-WRITE_ACTIONS = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-# An upload that a dead worker left unfinished is deleted, too.
+# Without it a missing key answers 403 instead of 404. A condition on the prefix would not hold: HEAD sends none.
+NAME_MISSING = "s3:ListBucket"
+# S3 asks for the first one, too, where only versions are deleted. An upload that a dead worker left goes with them.
 DELETE_ACTIONS = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload"]
-LIST_UPLOADS_ACTIONS = ["s3:ListBucketMultipartUploads"]
+LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 
 
 class Storage(Construct):
@@ -41,19 +30,36 @@ class Storage(Construct):
         self.table = _table(self, removal, is_protected=not disposable)
 
     def allow_reading(self, grantee: iam.IGrantable, *folders: str) -> None:
-        self._allow(grantee, READ_ACTIONS, *self._objects(folders))
-        self._allow(grantee, LIST_ACTIONS, self.bucket.bucket_arn)
+        """Read the current objects; of dropped files, whichever version was dropped."""
+        self._allow(grantee, ["s3:GetObject"], *self._objects(folders))
+        self._allow(grantee, [NAME_MISSING], self.bucket.bucket_arn)
+        if "input" in folders:
+            self._allow(grantee, ["s3:GetObjectVersion"], *self._objects(("input",)))
 
     def allow_writing(self, grantee: iam.IGrantable, *folders: str) -> None:
-        self._allow(grantee, WRITE_ACTIONS, *self._objects(folders))
+        self._allow(grantee, ["s3:PutObject"], *self._objects(folders))
+
+    def allow_aborting(self, grantee: iam.IGrantable, *folders: str) -> None:
+        self._allow(grantee, ["s3:AbortMultipartUpload"], *self._objects(folders))
+
+    def allow_resuming(self, grantee: iam.IGrantable, *folders: str) -> None:
+        """Go on with an upload in parts that another run began, or abort it."""
+        self._allow(grantee, ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], *self._objects(folders))
+        self._allow(grantee, [LIST_UPLOADS], self.bucket.bucket_arn)
+
+    def allow_listing(self, grantee: iam.IGrantable) -> None:
+        self._allow(grantee, ["s3:ListBucketVersions"], self.bucket.bucket_arn)
 
     def allow_deleting(self, grantee: iam.IGrantable, *folders: str) -> None:
         self._allow(grantee, DELETE_ACTIONS, *self._objects(folders))
-        self._allow(grantee, LIST_UPLOADS_ACTIONS, self.bucket.bucket_arn)
+        self._allow(grantee, [LIST_UPLOADS], self.bucket.bucket_arn)
 
-    def allow_rows(self, grantee: iam.IGrantable) -> None:
-        indexes = [f"{self.table.table_arn}/index/{index}" for index in (DUE_INDEX, DAYS_INDEX)]
-        self._allow(grantee, ROW_ACTIONS, self.table.table_arn, *indexes)
+    def allow_rows(self, grantee: iam.IGrantable, *operations: str) -> None:
+        """Allow operations on rows, as DynamoDB names them. No scan: every write is conditional on what was read."""
+        self._allow(grantee, [f"dynamodb:{operation}" for operation in operations], self.table.table_arn)
+
+    def allow_finding_due(self, grantee: iam.IGrantable) -> None:
+        self._allow(grantee, ["dynamodb:Query"], f"{self.table.table_arn}/index/{DUE_INDEX}")
 
     def allow_describing(self, grantee: iam.IGrantable) -> None:
         self._allow(grantee, ["dynamodb:DescribeTable"], self.table.table_arn)

@@ -39,7 +39,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from faking.cloud import BUCKET, TABLE, TOML, FakeSecrets, simulated_providers
 from handlers.intake import dropped_of
 
-from faults.aws import Aws, Message
+from faults.aws import Message
+from faults.granted import GrantedAws
 from faults.outside import COMES_AT_ONCE, LEASE_SECONDS, NEVER_COMES, AwsClients, Died, Outside, SimulatedProviders
 from faults.scenarios import MAIN, Scenario
 from provider_simulator.app import Simulator
@@ -77,7 +78,7 @@ class World:
     """One for a process; `begin` makes it new."""
 
     clients: AwsClients
-    aws: Aws
+    aws: GrantedAws
     simulator: Simulator
     clock: Clock
     make_services: Callable[[Scenario], Services]
@@ -196,6 +197,7 @@ class World:
         """Run a worker to its end, whichever that is; what it leaves undone comes again."""
         before, self.working = self.working, (step, body, message)
         chain, self.aws.chain = self.aws.chain, message.chain if message else 0
+        worker, self.aws.step = self.aws.step, step
         outside = self.clients.outside
         outside.begin()
         again = VISIBILITY
@@ -213,7 +215,7 @@ class World:
         else:
             return
         finally:
-            self.working, self.aws.chain = before, chain
+            self.working, self.aws.chain, self.aws.step = before, chain, worker
             outside.calm()
         if message is not None:
             self._put_back(step, message, again)
@@ -382,7 +384,7 @@ def new_world(
     """
     clock = Clock()
     clients = AwsClients()
-    clients.aws = Aws(clock)
+    clients.aws = aws = GrantedAws(clock)
     at_once, Joining.at_once = Joining.at_once, 1  # calls are numbered
     with Simulator(clock=clock) as simulator, stamina.set_testing(True, attempts=8, cap=True):
 
@@ -394,7 +396,7 @@ def new_world(
 
         transport = SimulatedProviders(SimulatorTransport(simulator), clients, shape, be_late)
         with httpx2.Client(transport=transport) as http:
-            world = World(clients, clients.aws, simulator, clock, partial(_services_of, clients, clock, http), scenario)
+            world = World(clients, aws, simulator, clock, partial(_services_of, clients, clock, http), scenario)
             yield world
     Joining.part_min, Joining.at_once = PART_MIN, at_once
 

@@ -32,11 +32,32 @@ def test_a_finished_output_is_never_deleted(template: Template) -> None:
 
 def test_only_the_steps_that_need_a_folder_read_it(template: Template) -> None:
     folders = ("input", "work", "output")
-    assert {folder: template.steps_that_may("s3:GetObjectVersion", f"/{folder}/*") for folder in folders} == {
+    assert {folder: template.steps_that_may("s3:GetObject", f"/{folder}/*") for folder in folders} == {
         "input": {"intake", "plan", "assemble"},
         "output": {"publish", "sweep"},
         "work": {"plan", "submit", "poll", "collect", "assemble", "publish", "sweep"},
     }
+
+
+def test_only_what_was_dropped_is_read_by_its_version(template: Template) -> None:
+    assert template.steps_that_may("s3:GetObjectVersion", "") == {"intake", "plan", "assemble"}
+    assert template.steps_that_may("s3:GetObjectVersion", "/work/*") == set()
+    assert template.steps_that_may("s3:GetObjectVersion", "/output/*") == set()
+
+
+def test_what_few_steps_do_few_may(template: Template) -> None:
+    may = {
+        "s3:ListBucketVersions": {"publish", "sweep"},
+        "s3:ListBucketMultipartUploads": {"publish", "sweep"},
+        "s3:ListMultipartUploadParts": {"publish"},
+        "dynamodb:ConditionCheckItem": {"submit"},
+        "dynamodb:DeleteItem": {"submit", "publish", "sweep"},
+        "sqs:GetQueueUrl": set(),
+        "sqs:ChangeMessageVisibility": set(),
+        "secretsmanager:DescribeSecret": set(),
+    }
+    assert {action: template.steps_that_may(action, "") for action in may} == may
+    assert template.steps_that_may("dynamodb:Query", "/index/days") == set()
 
 
 def test_only_submit_poll_collect_and_sweep_read_keys(template: Template) -> None:
