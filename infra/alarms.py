@@ -3,6 +3,7 @@
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -10,7 +11,7 @@ from batchdrop.alerts import DIMENSION, NAMESPACE, Alert
 from constructs import Construct
 
 from infra.context import Context
-from infra.pipeline import Pipeline
+from infra.pipeline import Pipeline, poll_rule
 from infra.step import Step
 
 PERIOD = cdk.Duration.minutes(5)
@@ -61,6 +62,8 @@ class Alarms(Construct):
                 step.function.metric_errors(period=PERIOD, statistic="sum"),
                 f"The function of the step {step.node.id.lower()} failed; the work is tried again.",
             )
+        for provider in pipeline.providers:
+            self._rule_alarm(provider, pipeline.poll.rules[poll_rule(provider)], context)
         for step in (pipeline.sweep, pipeline.poll):
             self._silence_alarm(step, context)
             self._alarm(
@@ -84,20 +87,52 @@ class Alarms(Construct):
                 periods=lasting,
             )
 
+    def _rule_alarm(self, provider: str, rule: events.IRule, context: Context) -> None:
+        """Tell when a provider is not asked any more, which the polls of the others would hide.
+
+        EventBridge counts what a rule starts, and says nothing where that is nothing
+        (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html).
+        """
+        metric = cloudwatch.Metric(
+            namespace="AWS/Events",
+            metric_name="Invocations",
+            dimensions_map={"RuleName": rule.rule_name},
+            period=PERIOD,
+            statistic="sum",
+        )
+        self._alarm_when_missing(
+            f"{rule.node.id}Silent",
+            metric,
+            f"The rule that has {provider} polled starts nothing: it is disabled or deleted. Until it does, no batch "
+            f"of {provider} is collected; nothing is lost.",
+            context,
+        )
+
     def _silence_alarm(self, step: Step, context: Context) -> None:
         """Tell when a step that runs by the clock does not: throttled runs are no `Invocations`, and no `Errors`.
 
         See https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html. A metric without data says the
         same as a zero.
         """
+        self._alarm_when_missing(
+            f"{step.node.id}Silent",
+            step.function.metric_invocations(period=PERIOD, statistic="sum"),
+            f"The function of {step.node.id.lower()} does not run: its rule is disabled or deleted, or the account "
+            "runs as many functions as it may. Until it does, no batch is collected and nothing is healed; nothing is "
+            "lost.",
+            context,
+        )
+
+    def _alarm_when_missing(
+        self, construct_id: str, metric: cloudwatch.Metric, description: str, context: Context
+    ) -> None:
+        """Tell when the metric was there in none of the last periods: 15 minutes, or three ticks if that is longer."""
         periods = max(SILENT_PERIODS, -(-SILENT_PERIODS * int(context.pace.to_seconds()) // int(PERIOD.to_seconds())))
         cloudwatch.Alarm(
             self,
-            f"{step.node.id}Silent",
-            metric=step.function.metric_invocations(period=PERIOD, statistic="sum"),
-            alarm_description=f"The function of {step.node.id.lower()} does not run: its rule is disabled or deleted, "
-            "or the account runs as many functions as it may. Until it does, no batch is collected and nothing is "
-            "healed; nothing is lost.",
+            construct_id,
+            metric=metric,
+            alarm_description=description,
             threshold=1,
             evaluation_periods=periods,
             datapoints_to_alarm=periods,

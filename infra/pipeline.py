@@ -21,6 +21,11 @@ RULE_RETRIES = 185  # EventBridge's own greatest values: a dropped file is worth
 RULE_EVENT_AGE = cdk.Duration.hours(24)
 
 
+def poll_rule(provider: str) -> str:
+    """Name the rule of poll's that asks a provider."""
+    return f"Every-{provider}"
+
+
 class Pipeline(Construct):
     """The way of a file, step by step."""
 
@@ -66,7 +71,8 @@ class Pipeline(Construct):
         self._intake()
         self._plan()
         self._submit()
-        self.poll = self._poll(list(provider_secrets))
+        self.providers = list(provider_secrets)
+        self.poll = self._poll(self.providers)
         self._collect()
         self._assemble()
         self._publish()
@@ -111,7 +117,7 @@ class Pipeline(Construct):
     def _poll(self, providers: list[str]) -> Step:
         """Every minute, for each provider: which batches ended?"""
         step = self._step("Poll", memory_mib=512, limit_seconds=SHORT)
-        step.started_every(self._context.pace, {f"Every-{name}": {"provider": name} for name in providers})
+        step.started_every(self._context.pace, {poll_rule(name): {"provider": name} for name in providers})
         step.may_read(self._storage, "work")  # a batch that never ends may be the last of its round too
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")

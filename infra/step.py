@@ -37,6 +37,7 @@ class Step(Construct):
         tmp_mib: int,
     ) -> None:
         super().__init__(scope, construct_id)
+        self.rules: dict[str, events.Rule] = {}
         name = construct_id.lower()
         log_group = logs.LogGroup(
             self, "Logs", retention=context.log_retention, removal_policy=cdk.RemovalPolicy.DESTROY
@@ -78,7 +79,7 @@ class Step(Construct):
         """One rule for each input. A run that fails is not repeated, and one that comes too late is dropped."""
         self.function.configure_async_invoke(retry_attempts=NO_RETRIES, max_event_age=EVENT_AGE)
         for rule, payload in rules.items():
-            events.Rule(
+            self.rules[rule] = events.Rule(
                 self,
                 rule,
                 schedule=events.Schedule.rate(pace),

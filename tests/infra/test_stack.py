@@ -233,7 +233,7 @@ def alarms_on(template: Template, metric: str) -> dict[str, Any]:
     return {
         names[alarm["Dimensions"][0]["Value"]["Ref"]]: alarm
         for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
-        if alarm["MetricName"] == metric
+        if alarm["MetricName"] == metric and alarm["Namespace"] == "AWS/Lambda"
     }
 
 
@@ -242,6 +242,33 @@ def test_sweep_or_poll_that_does_not_run_raises_an_alarm(tick_seconds: int, minu
     alarms = alarms_on(synthesise(tmp_path, tick_seconds=tick_seconds), "Invocations")
     assert alarms.keys() == BY_CLOCK
     for alarm in alarms.values():
+        assert alarm["TreatMissingData"] == "breaching"
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+        assert alarm["Period"] * alarm["EvaluationPeriods"] == minutes * 60
+        assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+
+
+@pytest.mark.parametrize(("tick_seconds", "minutes"), [(60, 15), (1_800, 90)])
+def test_each_providers_rule_that_starts_no_poll_raises_an_alarm(
+    tick_seconds: int, minutes: int, tmp_path: Path
+) -> None:
+    """Else the polls of the other providers hide that one's batches are not asked for any more."""
+    template = synthesise(tmp_path, tick_seconds=tick_seconds)
+    polls = {
+        name: json.loads(target["Input"])["provider"]
+        for name, rule in template.of_type("AWS::Events::Rule").items()
+        for target in rule["Targets"]
+        if "provider" in target.get("Input", "")
+    }
+    alarms = {
+        polls[alarm["Dimensions"][0]["Value"]["Ref"]]: alarm
+        for alarm in template.of_type("AWS::CloudWatch::Alarm").values()
+        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Events", "Invocations")
+    }
+    assert alarms.keys() == {"openai", "anthropic"}
+    for provider, alarm in alarms.items():
+        assert provider in alarm["AlarmDescription"]
+        assert [each["Name"] for each in alarm["Dimensions"]] == ["RuleName"]
         assert alarm["TreatMissingData"] == "breaching"
         assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
         assert alarm["Period"] * alarm["EvaluationPeriods"] == minutes * 60
@@ -306,7 +333,8 @@ _TRACER = ("POWERTOOLS_TRACE_DISABLED", "POWERTOOLS_TRACER_CAPTURE_RESPONSE", "P
 def test_every_alarm_tells_the_one_topic_and_may(template: Template) -> None:
     (topic,) = template.of_type("AWS::SNS::Topic")
     told = [alarm["AlarmActions"] for alarm in template.of_type("AWS::CloudWatch::Alarm").values()]
-    assert told == [[{"Ref": topic}]] * (len(STEPS) + len(Alert) + 2 * len(BY_CLOCK))
+    providers = 2
+    assert told == [[{"Ref": topic}]] * (len(STEPS) + len(Alert) + 2 * len(BY_CLOCK) + providers)
     (policy,) = template.of_type("AWS::SNS::TopicPolicy").values()
     allowed = [one for one in policy["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
     assert [one["Principal"] for one in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
