@@ -5,6 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from batchdrop.alerts import DIMENSION, NAMESPACE, Alert
@@ -41,9 +42,11 @@ class Alarms(Construct):
     so too, and each alarm costs money every month.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, pipeline: Pipeline, context: Context) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, pipeline: Pipeline, context: Context, kms_key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, construct_id)
-        self._topic = sns.Topic(self, "Topic", enforce_ssl=True)
+        self._topic = sns.Topic(self, "Topic", enforce_ssl=True, master_key=kms_key)
         # A policy of its own (for TLS) replaces the one that lets an account's alarms publish.
         self._topic.add_to_resource_policy(
             iam.PolicyStatement(

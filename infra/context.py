@@ -47,6 +47,7 @@ class Context:
     max_concurrency: int
     tracing: bool
     disposable: bool
+    kms_key: str | None
     readable_kms_keys: tuple[str, ...]
 
     @property
@@ -74,6 +75,7 @@ class Context:
             max_concurrency=_number(node, "max_concurrency", at_least=SMALLEST_CONCURRENCY),
             tracing=_choice(node, "tracing", str.lower, {"true": True, "false": False}),
             disposable=_choice(node, "disposable", str.lower, {"true": True, "false": False}),
+            kms_key=_arn(node, "kms_key"),
             readable_kms_keys=_arns(node, "readable_kms_keys"),
         )
         if context.lease_seconds <= context.function_seconds + VISIBILITY_MARGIN_SECONDS:
@@ -95,6 +97,13 @@ def _value(node: Node, key: str) -> object:
 
 def _text(node: Node, key: str) -> str:
     return str(_value(node, key))
+
+
+def _arn(node: Node, key: str) -> str | None:
+    arns = _arns(node, key)
+    if len(arns) > 1:
+        raise ContextError(f"context value {key!r} names {len(arns)} KMS keys: it must be one, or none")
+    return arns[0] if arns else None
 
 
 def _arns(node: Node, key: str) -> tuple[str, ...]:

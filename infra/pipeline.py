@@ -3,7 +3,10 @@
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secrets
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.bundling import code_asset
@@ -38,10 +41,12 @@ class Pipeline(Construct):
         context: Context,
         deployment: str,
         provider_secrets: dict[str, str],
+        kms_key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self._context = context
         self._storage = storage
+        self._kms_key = kms_key
         self._bus = events.EventBus.from_event_bus_name(self, "Bus", "default")
         self._code = code_asset(architecture=context.architecture, providers_file=context.providers_file)
         self._keys = [
@@ -182,7 +187,11 @@ class Pipeline(Construct):
     def _queue(self, step: str, limit_seconds: int) -> StepQueue:
         limit = min(limit_seconds, self._context.function_seconds)
         queue = StepQueue(
-            self, f"{step.capitalize()}Queue", step=step, visibility_seconds=limit + VISIBILITY_MARGIN_SECONDS
+            self,
+            f"{step.capitalize()}Queue",
+            step=step,
+            visibility_seconds=limit + VISIBILITY_MARGIN_SECONDS,
+            kms_key=self._kms_key,
         )
         self.queues.append(queue)
         return queue
@@ -197,12 +206,15 @@ class Pipeline(Construct):
             memory_mib=memory_mib,
             limit_seconds=limit_seconds,
             tmp_mib=tmp_mib,
+            kms_key=self._kms_key,
         )
         self.steps.append(step)
         return step
 
     def _object_created(self, queue: StepQueue) -> None:
-        events.Rule(
+        # The CDK would let EventBridge do more with the queue than send, and under a KMS key for any account's rules.
+        target = sqs.Queue.from_queue_arn(self, "Dropped", queue.queue.queue_arn)
+        rule = events.Rule(
             self,
             "ObjectCreated",
             event_pattern=events.EventPattern(
@@ -215,10 +227,18 @@ class Pipeline(Construct):
             ),
             targets=[
                 targets.SqsQueue(
-                    queue.queue,
+                    target,
                     dead_letter_queue=queue.dead_letters,  # what it holds is what the queue would: sweep sends it
                     retry_attempts=RULE_RETRIES,
                     max_event_age=RULE_EVENT_AGE,
                 )
             ],
+        )
+        queue.queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[queue.queue.queue_arn],
+                conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}},
+            )
         )

@@ -1,6 +1,7 @@
 """A queue for each step that one message starts."""
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -12,14 +13,17 @@ DEAD_LETTER_DAYS = 14  # counted from when the message was first sent, so it mus
 class StepQueue(Construct):
     """A queue and the dead-letter queue behind it."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, step: str, visibility_seconds: int) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, step: str, visibility_seconds: int, kms_key: kms.IKey | None
+    ) -> None:
         super().__init__(scope, construct_id)
         self.step = step
-        self.dead_letters = dead_letter_queue(self, "DeadLetters")
+        self.dead_letters = dead_letter_queue(self, "DeadLetters", kms_key)
         self.queue = sqs.Queue(
             self,
             "Queue",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,  # EventBridge cannot write to a queue under `aws/sqs`
+            encryption=encryption(kms_key),
+            encryption_master_key=kms_key,
             enforce_ssl=True,
             retention_period=cdk.Duration.days(QUEUE_DAYS),
             visibility_timeout=cdk.Duration.seconds(visibility_seconds),
@@ -37,11 +41,17 @@ class StepQueue(Construct):
         return f"BATCHDROP_{self.step.upper()}_DEAD_LETTERS"
 
 
-def dead_letter_queue(scope: Construct, construct_id: str) -> sqs.Queue:
+def dead_letter_queue(scope: Construct, construct_id: str, kms_key: kms.IKey | None) -> sqs.Queue:
     return sqs.Queue(
         scope,
         construct_id,
-        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        encryption=encryption(kms_key),
+        encryption_master_key=kms_key,
         enforce_ssl=True,
         retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
     )
+
+
+def encryption(kms_key: kms.IKey | None) -> sqs.QueueEncryption:
+    """SQS's own key, or that of the deployment: EventBridge cannot write to a queue under `aws/sqs`."""
+    return sqs.QueueEncryption.SQS_MANAGED if kms_key is None else sqs.QueueEncryption.KMS

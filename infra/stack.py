@@ -1,6 +1,7 @@
 """The one stack, and what it tells: its outputs are how the command finds it."""
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from batchdrop.providers.config import load_providers
 from constructs import Construct
 
@@ -29,11 +30,18 @@ class BatchdropStack(cdk.Stack):
         )
         deployment = deployment_name(self.stack_id)
         keys = {name: provider.secret for name, provider in load_providers(context.providers_file).items()}
-        storage = Storage(self, "Storage", disposable=context.disposable)
+        kms_key = kms.Key.from_key_arn(self, "Key", context.kms_key) if context.kms_key is not None else None
+        storage = Storage(self, "Storage", disposable=context.disposable, kms_key=kms_key)
         pipeline = Pipeline(
-            self, "Pipeline", storage=storage, context=context, deployment=deployment, provider_secrets=keys
+            self,
+            "Pipeline",
+            storage=storage,
+            context=context,
+            deployment=deployment,
+            provider_secrets=keys,
+            kms_key=kms_key,
         )
-        Alarms(self, "Alarms", pipeline=pipeline, context=context)
+        Alarms(self, "Alarms", pipeline=pipeline, context=context, kms_key=kms_key)
         acknowledge_rules(self, storage=storage, pipeline=pipeline, is_traced=context.tracing)
         outputs = {
             "Bucket": storage.bucket.bucket_name,

@@ -4,6 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secrets
@@ -35,12 +36,17 @@ class Step(Construct):
         memory_mib: int,
         limit_seconds: int,
         tmp_mib: int,
+        kms_key: kms.IKey | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.rules: dict[str, events.Rule] = {}
         name = construct_id.lower()
         log_group = logs.LogGroup(
-            self, "Logs", retention=context.log_retention, removal_policy=cdk.RemovalPolicy.DESTROY
+            self,
+            "Logs",
+            retention=context.log_retention,
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+            encryption_key=kms_key,
         )
         # Lambda's managed policy would let it write to every log group of the account.
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -62,6 +68,8 @@ class Step(Construct):
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
         )
+        if kms_key is not None:  # each step reads and writes what is under it, objects or messages
+            self._may(["kms:Decrypt", "kms:GenerateDataKey"], kms_key.key_arn)
 
     def started_by(self, queue: StepQueue, *, batch_size: int, max_concurrency: int) -> None:
         # The CDK's `SqsEventSource` would allow more than Lambda needs. The id is the one that it gives: with another,

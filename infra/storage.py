@@ -3,6 +3,7 @@
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -20,14 +21,14 @@ LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 class Storage(Construct):
     """The bucket and the table. Both outlive the stack, unless it is `disposable`: they hold paid answers."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, disposable: bool) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, disposable: bool, kms_key: kms.IKey | None) -> None:
         super().__init__(scope, construct_id)
         # Kept when the stack or the resource is deleted, but not when the stack's first deployment fails: what that
         # leaves would be empty, and in the way of the next try.
         kept = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         removal = cdk.RemovalPolicy.DESTROY if disposable else kept
-        self.bucket = _bucket(self, removal)
-        self.table = _table(self, removal, is_protected=not disposable)
+        self.bucket = _bucket(self, removal, kms_key)
+        self.table = _table(self, removal, kms_key, is_protected=not disposable)
 
     def allow_reading(self, grantee: iam.IGrantable, *folders: str) -> None:
         """Read the current objects; of dropped files, whichever version was dropped."""
@@ -71,12 +72,14 @@ class Storage(Construct):
         iam.Grant.add_to_principal(grantee=grantee, actions=actions, resource_arns=list(resources))
 
 
-def _bucket(scope: Construct, removal: cdk.RemovalPolicy) -> s3.Bucket:
+def _bucket(scope: Construct, removal: cdk.RemovalPolicy, kms_key: kms.IKey | None) -> s3.Bucket:
     bucket = s3.Bucket(
         scope,
         "Bucket",
         versioned=True,
-        encryption=s3.BucketEncryption.S3_MANAGED,
+        encryption=s3.BucketEncryption.S3_MANAGED if kms_key is None else s3.BucketEncryption.KMS,
+        encryption_key=kms_key,
+        bucket_key_enabled=None if kms_key is None else True,  # one call of KMS for many objects
         enforce_ssl=True,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
@@ -110,7 +113,9 @@ def _bucket(scope: Construct, removal: cdk.RemovalPolicy) -> s3.Bucket:
     return bucket
 
 
-def _table(scope: Construct, removal: cdk.RemovalPolicy, *, is_protected: bool) -> dynamodb.Table:
+def _table(
+    scope: Construct, removal: cdk.RemovalPolicy, kms_key: kms.IKey | None, *, is_protected: bool
+) -> dynamodb.Table:
     table = dynamodb.Table(
         scope,
         "Table",
@@ -121,6 +126,8 @@ def _table(scope: Construct, removal: cdk.RemovalPolicy, *, is_protected: bool) 
             point_in_time_recovery_enabled=True
         ),
         time_to_live_attribute="expires_at",
+        encryption=None if kms_key is None else dynamodb.TableEncryption.CUSTOMER_MANAGED,
+        encryption_key=kms_key,
         removal_policy=removal,
         deletion_protection=is_protected,
     )
