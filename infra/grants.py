@@ -65,8 +65,10 @@ class _Roles:
             case {"Fn::Join": ["", [{"Fn::GetAtt": [owner, "Arn"]}, str(rest)]]}:
                 return f"{self._names[owner]}, {rest.removeprefix('/').replace('index/', 'index ').removesuffix('*')}"
             case {"Fn::Join": ["", [*_, str(end)]]}:
-                _, kind, name = end.rsplit(":", 2) if ":secret:" in end else (None, *end.rsplit(":", 1)[1].split("/"))
-                return f"{name} event bus" if kind == "event-bus" else f"{kind} {name.removesuffix('-??????')}"
+                kind, name = end.rsplit(":", 2)[-2:]
+                return (
+                    f"secret {name.removesuffix('-??????')}" if kind == "secret" else f"{name.split('/')[1]} event bus"
+                )
             case _:
                 return str(resource)
 

@@ -159,6 +159,7 @@ def test_every_function_knows_its_deployment_and_its_numbers(template: Template)
             "BATCHDROP_SPLIT_BYTES": "67108864",
             "POWERTOOLS_SERVICE_NAME": step,
             "POWERTOOLS_METRICS_NAMESPACE": "batchdrop",
+            "POWERTOOLS_TRACE_DISABLED": "true",
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }
 
