@@ -21,7 +21,7 @@ ARGS ?=
 STARTED := $(shell date +%s)
 say = printf '[%3d s] %s\n' "$$(( $$(date +%s) - $(STARTED) ))"
 
-.PHONY: setup demo test test-unit crash-test mutations faults bench bench-latency bench-memory bench-files big-file lock bootstrap deploy smoke-paid clean
+.PHONY: setup demo lint test test-unit crash-test mutations faults bench bench-latency bench-memory bench-files big-file lock synth bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -58,12 +58,14 @@ demo: setup
 	@$(BIN)/batchdrop demo
 	@$(say) "Done"
 
-test: setup
+lint: .venv/.set-up
 	@$(say) "Style (ruff)"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(say) "Types (mypy): a minute or two the first time"
 	@$(BIN)/mypy --no-error-summary
+
+test: setup lint
 	@$(say) "Unit tests"
 	@$(UNIT)
 	@$(say) "Tests of the deployed stack, on AWS's emulator"
@@ -110,6 +112,10 @@ lock: $(UV)
 	@$(COMPILE) --upgrade --group pyproject.toml:functions -o requirements.txt
 	@$(COMPILE) --upgrade pyproject.toml --all-extras --group dev -o requirements-dev.txt
 	@$(COMPILE) --upgrade --group pyproject.toml:emulator -o requirements-emulator.txt
+
+# The stack's template, into cdk.out/; no account is needed.
+synth: setup
+	@$(CDK) synth --quiet $(ARGS)
 
 # Once per account and region.
 bootstrap: setup
