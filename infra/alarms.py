@@ -90,6 +90,10 @@ class Alarms(Construct):
                 periods=lasting,
             )
 
+    def all_of_them(self) -> list[cloudwatch.IAlarm]:
+        """Every alarm, for a page that shows them."""
+        return [each for each in self.node.children if isinstance(each, cloudwatch.Alarm)]
+
     def _rule_alarm(self, provider: str, rule: events.IRule, context: Context) -> None:
         """Tell when a provider is not asked any more, which the polls of the others would hide.
 
@@ -109,6 +113,7 @@ class Alarms(Construct):
             f"The rule that has {provider} polled starts nothing: it is disabled or deleted. Until it does, no batch "
             f"of {provider} is collected; nothing is lost.",
             context,
+            section="ProviderSilent",
         )
 
     def _silence_alarm(self, step: Step, context: Context) -> None:
@@ -127,7 +132,12 @@ class Alarms(Construct):
         )
 
     def _alarm_when_missing(
-        self, construct_id: str, metric: cloudwatch.Metric, description: str, context: Context
+        self,
+        construct_id: str,
+        metric: cloudwatch.Metric,
+        description: str,
+        context: Context,
+        section: str | None = None,
     ) -> None:
         """Tell when the metric was there in none of the last periods: 15 minutes, or three ticks if that is longer."""
         periods = max(SILENT_PERIODS, -(-SILENT_PERIODS * int(context.pace.to_seconds()) // int(PERIOD.to_seconds())))
@@ -135,7 +145,7 @@ class Alarms(Construct):
             self,
             construct_id,
             metric=metric,
-            alarm_description=description,
+            alarm_description=_with_runbook(section or construct_id, description),
             threshold=1,
             evaluation_periods=periods,
             datapoints_to_alarm=periods,
@@ -149,10 +159,15 @@ class Alarms(Construct):
             self,
             construct_id,
             metric=metric,
-            alarm_description=description,
+            alarm_description=_with_runbook(construct_id, description),
             threshold=1,
             evaluation_periods=periods,
             datapoints_to_alarm=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         ).add_alarm_action(actions.SnsAction(self._topic))
+
+
+def _with_runbook(section: str, description: str) -> str:
+    """An alarm's description, and where it is said what to do."""
+    return f"{description} What to do: docs/runbook.md, {section}."

@@ -7,6 +7,7 @@ from constructs import Construct
 
 from infra.alarms import Alarms
 from infra.context import Context
+from infra.dashboard import Dashboard
 from infra.pipeline import Pipeline
 from infra.rules import acknowledge_rules
 from infra.storage import Storage
@@ -41,7 +42,8 @@ class BatchdropStack(cdk.Stack):
             provider_secrets=keys,
             kms_key=kms_key,
         )
-        Alarms(self, "Alarms", pipeline=pipeline, context=context, kms_key=kms_key)
+        alarms = Alarms(self, "Alarms", pipeline=pipeline, context=context, kms_key=kms_key)
+        Dashboard(self, "Dashboard", pipeline=pipeline, storage=storage, alarms=alarms.all_of_them())
         acknowledge_rules(self, storage=storage, pipeline=pipeline, is_traced=context.tracing)
         outputs = {
             "Bucket": storage.bucket.bucket_name,

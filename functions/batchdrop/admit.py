@@ -8,6 +8,7 @@ from operator import itemgetter
 from aws_lambda_powertools import Logger
 from msgspec.structs import replace
 
+from batchdrop.alerts import Measure, measure
 from batchdrop.errors import NotMyTurn
 from batchdrop.failures import counted_failures
 from batchdrop.guards import failure_of, guard
@@ -44,6 +45,7 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
     for due in takewhile(lambda _: has_time(), in_turn(waiting, ledgers, by_priority=not tries)):
         with guard("admit", failed=failure_of(due, services), job=due.job, unit=due.sk):
             admission.admit(due)
+    measure(Measure.BATCHES_WAITING, provider, len(waiting) - admission.admitted)
     return admission.admitted
 
 

@@ -1,5 +1,6 @@
-"""The metrics behind the alarms on what heals by itself, or does not: none of it shows in AWS's own metrics."""
+"""The metrics behind the alarms and the dashboard: what none of AWS's own metrics shows."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from aws_lambda_powertools import single_metric
@@ -22,8 +23,30 @@ class Alert(StrEnum):
     JOB_GIVEN_UP = "JobsGivenUp"
 
 
+class Measure(StrEnum):
+    """The name of a provider's metric, which has no alarm: how much waits there, is there, and was answered.
+
+    Zeros are not sent: a metric is charged for the hours in which there is one.
+    """
+
+    BATCHES_WAITING = "BatchesWaiting"
+    BATCHES_IN_FLIGHT = "BatchesInFlight"
+    INPUT_TOKENS = "InputTokens"
+    OUTPUT_TOKENS = "OutputTokens"
+
+
+def measure(name: Measure, provider: str, number: int) -> None:
+    """Send a provider's metric, unless there is nothing to send."""
+    if number:
+        _send(name, number, {**DIMENSION, "provider": provider})
+
+
 def count(alert: Alert, number: int = 1) -> None:
     """Raise an alarm's metric."""
-    with single_metric(name=alert, unit=MetricUnit.Count, value=number, namespace=NAMESPACE) as metric:
-        for name, value in DIMENSION.items():
-            metric.add_dimension(name=name, value=value)
+    _send(alert, number, DIMENSION)
+
+
+def _send(name: str, number: int, dimensions: Mapping[str, str]) -> None:
+    with single_metric(name=name, unit=MetricUnit.Count, value=number, namespace=NAMESPACE) as metric:
+        for dimension, value in dimensions.items():
+            metric.add_dimension(name=dimension, value=value)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from aws_lambda_powertools import Logger
 
 from batchdrop.admit import admit_batches
+from batchdrop.alerts import Measure, measure
 from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.correlation import working_on
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
@@ -51,7 +52,9 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
     now, careful = services.now(), Careful(lease, services)
     with guard("poll", job=lease.at_job, unit=lease.at_sk):
         careful.count_death()
-    now_due = [each for each in services.store.in_flight(provider) if each.due_at <= now]  # not what failed lately
+    in_flight = list(services.store.in_flight(provider))
+    measure(Measure.BATCHES_IN_FLIGHT, provider, len(in_flight))
+    now_due = [each for each in in_flight if each.due_at <= now]  # not what failed lately
     turn = in_turn(now_due, lease.cut_at)
     overdue_after = services.providers[provider].window_hours * 3_600 + PATIENCE_SECONDS
     confirmed = _chosen(turn, lambda age: is_confirmed(age, now, lease.last, lease.usual), now)

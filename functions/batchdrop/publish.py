@@ -9,6 +9,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import __version__, files
+from batchdrop.alerts import Measure, measure
 from batchdrop.deadlines import ROWS_LIVE
 from batchdrop.errors import NotMyTurn, OutOfTime
 from batchdrop.files import MANIFEST, Stored
@@ -56,7 +57,14 @@ def publish_job(job_id: str, services: Services) -> None:
         # The first manifest stays, and so does what it says: an earlier publisher may have got that far.
         done = services.store.move(claimed, manifest.status, manifest_key=at.key, due_at=now, expires_at=expires_at)
         logger.info("job published", status=manifest.status, manifest=at.key)
+        _measure_tokens(manifest)
         clean_up(done, services, has_time=has_time)
+
+
+def _measure_tokens(manifest: Manifest) -> None:
+    for each in manifest.models:
+        measure(Measure.INPUT_TOKENS, each.provider, each.usage.input_tokens)
+        measure(Measure.OUTPUT_TOKENS, each.provider, each.usage.output_tokens)
 
 
 def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> None:
