@@ -1,0 +1,41 @@
+"""What the dashboard shows of a provider: what waits there, what is there, and the tokens of what was published."""
+
+import json
+
+import pytest
+from batchdrop.alerts import Measure
+from faking.cloud import TOML, jsonl
+from faking.cloud import cloud as new_cloud
+from faking.lines import chat
+
+
+def measured(printed: str) -> list[tuple[str, str, float]]:
+    """Name, provider and value of each metric of a provider."""
+    lines = [json.loads(line) for line in printed.splitlines() if '"_aws"' in line]
+    return [
+        (name, line["provider"], line[name][0])
+        for line in lines
+        if "provider" in line
+        for name in {*Measure} & line.keys()
+    ]
+
+
+def test_waiting_batches_batches_in_flight_and_tokens_are_sent_by_provider(capsys: pytest.CaptureFixture[str]) -> None:
+    text = TOML.read_text(encoding="utf-8")
+    one_at_a_time = text.replace("batches_per_hour = 2_000", "batches_per_hour = 1")
+    with new_cloud(one_at_a_time) as cloud:
+        jobs = [cloud.drop(f"input/{number}.jsonl", jsonl([chat(str(number))])) for number in range(3)]
+        cloud.deliver_all()
+        cloud.tick()
+        assert {("BatchesWaiting", "openai", 2.0), ("BatchesInFlight", "openai", 1.0)} <= set(
+            measured(capsys.readouterr().out)
+        )
+        cloud.settle(tick=3_600)
+        usage = [each.usage for job in jobs for each in cloud.outcome(str(job)).manifest.models]
+        sums = dict.fromkeys(("InputTokens", "OutputTokens"), 0.0)
+        for name, provider, value in measured(capsys.readouterr().out):
+            if name in sums and provider == "openai":
+                sums[name] += value
+    wanted = [sum(each.input_tokens for each in usage), sum(each.output_tokens for each in usage)]
+    assert list(sums.values()) == wanted
+    assert all(wanted)
