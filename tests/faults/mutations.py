@@ -107,6 +107,20 @@ MUTATIONS = (
         "",
         "tests/cli/test_jobs.py::test_a_job_of_newer_code_is_named_and_the_others_are_shown",
     ),
+    Mutation(
+        "what is only put off counts as no failure",
+        "../handlers/messages.py",
+        "    except Transient as error:",
+        "    except ZeroDivisionError as error:",
+        f"{_LOGS}test_what_is_only_put_off_is_no_failure",
+    ),
+    Mutation(
+        "the dashboard shows what waits for room at a provider",
+        "admit.py",
+        "    measure(Measure.BATCHES_WAITING, provider, len(waiting) - admission.admitted)\n",
+        "",
+        f"{_STEPS}test_measures.py::test_waiting_batches_batches_in_flight_and_tokens_are_sent_by_provider",
+    ),
     # Submitting
     Mutation(
         "the intent is written before the create",
