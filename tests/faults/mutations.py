@@ -1316,7 +1316,7 @@ MUTATIONS = (
     ),
     Mutation(
         "failed lines have an exit code",
-        "batchdrop_cli/exit_codes.py",
+        "batchdrop_cli/words.py",
         "return LINES_FAILED if manifest.counts is not None and manifest.counts.failed else OK",
         "return OK",
         "tests/cli/test_failed_lines.py::test_the_exit_code_tells_answered_failed_and_incomplete_jobs_apart",
