@@ -14,7 +14,7 @@ from batchdrop_cli.job_commands import say_json
 from batchdrop_cli.keys import check_key, find_provider, need_real, read_key, say_keys, set_key, stored_keys
 from batchdrop_cli.options import ANYWHERE, AsJson, ProvidersFile
 from batchdrop_cli.say import say
-from batchdrop_cli.state_dir import find_state_dir, remember_state_dir
+from batchdrop_cli.state_dir import find_state_dir, need_own, own_state_dir, remember_state_dir
 
 StateDir = Annotated[Path | None, Parameter(help="Where its state lies; .local or the last one if left out.")]
 
@@ -37,6 +37,7 @@ def local_up(  # noqa: PLR0913 - each is an option of the command
     state_dir: StateDir = None,
 ) -> int:
     folder = find_state_dir(state_dir)
+    own_state_dir(folder)
     found, was_up = local.up(
         folder,
         openai_base_url=openai_base_url,
@@ -105,6 +106,6 @@ def demo(*, state_dir: StateDir = None) -> int:
 def smoke_paid(
     *,
     yes: Annotated[bool, Parameter(negative="", help="Do not ask.")] = False,
-    state_dir: Annotated[Path, Parameter(help="A local cloud's folder, of its own.")] = smoke.STATE_DIR,
+    state_dir: Annotated[Path | None, Parameter(help=f"A local cloud's folder, of its own; {smoke.STATE_DIR}.")] = None,
 ) -> int:
-    return smoke.run(state_dir, asked=yes)
+    return smoke.run(state_dir or need_own(smoke.STATE_DIR), asked=yes)

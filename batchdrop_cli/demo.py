@@ -8,7 +8,7 @@ from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Where, find_cloud, in_folder
 from batchdrop_cli.say import say
-from batchdrop_cli.state_dir import remember_state_dir
+from batchdrop_cli.state_dir import own_state_dir, remember_state_dir
 from batchdrop_cli.words import exit_code_of
 
 FILE = Path(__file__).resolve().parent.parent / "examples" / "reviews_and_rights.jsonl"
@@ -19,6 +19,7 @@ _WIDTH = 100
 def run(state_dir: Path) -> int:
     """Bring the local cloud up, drop the example, wait, fetch, and show some of it. The cloud stays up."""
     say("1. AWS on this machine, the provider simulator, and the stack")
+    own_state_dir(state_dir)
     found, was_up = local.up(state_dir)
     remember_state_dir(state_dir)
     local.say_up(found, as_json=False, was_up=was_up, options=in_folder(state_dir))

@@ -38,6 +38,7 @@ def up(
             providers_file=providers_file,
             real=real,
             on_step=say_step,
+            on_note=note,
         )
     except LocalCloudError as error:
         raise Mistake(str(error)) from error

@@ -17,6 +17,7 @@ from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.prices import price_of
 from batchdrop_cli.say import count, say
+from batchdrop_cli.state_dir import own_state_dir
 
 STATE_DIR = Path(".local/paid")
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
@@ -35,6 +36,7 @@ def run(state_dir: Path, *, asked: bool) -> int:
     need_keys(os.environ)
     if not asked:
         _ask()
+    own_state_dir(state_dir)
     local.up(state_dir, real=True)
     try:
         wrong = _send(state_dir)

@@ -2,23 +2,32 @@
 
 import hashlib
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
 import local_cloud
+from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note
 
 HERE = Path(".local")
 VARIABLE = "BATCHDROP_STATE_DIR"
 _PROJECT = Path(__file__).resolve().parent.parent
+_OWNER = "owner"  # a file in the folder: what lies there runs as whoever brings it up
 
 
 def find_state_dir(given: Path | None) -> Path:
-    """The folder that `--state-dir` or the environment names; else `.local` if a cloud is there, or the last one's."""
+    """The folder that `--state-dir` or the environment names; else `.local` if a cloud is there, or the last one's.
+
+    Raises:
+        Mistake: The cloud in `.local` came with the folder, from somebody else.
+    """
     named = os.environ.get(VARIABLE)
     if given is not None or named:
         return given or Path(str(named))
-    last = None if local_cloud.exists(HERE) else _last()
+    if local_cloud.exists(HERE):
+        return need_own(HERE)
+    last = _last()
     if last is None:
         return HERE
     note(f"Using the local cloud of {last}; --state-dir or {VARIABLE} names another.")
@@ -28,6 +37,39 @@ def find_state_dir(given: Path | None) -> Path:
 def is_named(given: Path | None) -> bool:
     """Whether somebody said which one."""
     return given is not None or bool(os.environ.get(VARIABLE))
+
+
+def need_own(folder: Path) -> Path:
+    """The folder, if it holds no cloud or one that this user brought up: its functions would run as this user.
+
+    Raises:
+        Mistake: It holds another cloud.
+    """
+    if local_cloud.exists(folder) and not _is_own(folder):
+        raise Mistake(
+            f"The local cloud in {folder} was not brought up by you, or by an older version: what lies in it would run "
+            f"as you. If it is yours, name it once: batchdrop local up --state-dir {folder}"
+        )
+    return folder
+
+
+def own_state_dir(folder: Path) -> None:
+    """Note that what this folder will hold is this user's own; before a cloud is brought up in it, or again."""
+    if _is_own(folder):
+        return
+    token = secrets.token_hex()
+    with suppress(OSError):
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        (folder / _OWNER).unlink(missing_ok=True)  # it may be a link to somewhere else
+        (folder / _OWNER).write_text(token, encoding="utf-8")
+        _token_of(folder).parent.mkdir(parents=True, exist_ok=True)
+        _token_of(folder).write_text(token, encoding="utf-8")
+
+
+def _is_own(folder: Path) -> bool:
+    with suppress(OSError):
+        return (folder / _OWNER).read_text(encoding="utf-8") == _token_of(folder).read_text(encoding="utf-8")
+    return False
 
 
 def remember_state_dir(folder: Path) -> None:
@@ -40,11 +82,22 @@ def remember_state_dir(folder: Path) -> None:
 def _last() -> Path | None:
     with suppress(OSError):
         folder = Path(_record().read_text(encoding="utf-8"))
-        return folder if local_cloud.exists(folder) else None
+        return folder if local_cloud.exists(folder) and _is_own(folder) else None
     return None
 
 
 def _record() -> Path:
     """One for each clone of this project: another's cloud runs other code."""
-    states = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
-    return states / "batchdrop" / f"last-{hashlib.sha256(str(_PROJECT).encode()).hexdigest()[:12]}"
+    return _states() / f"last-{_short_hash(_PROJECT)}"
+
+
+def _token_of(folder: Path) -> Path:
+    return _states() / f"owner-{_short_hash(folder.resolve())}"
+
+
+def _states() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "batchdrop"
+
+
+def _short_hash(path: Path) -> str:
+    return hashlib.sha256(str(path).encode()).hexdigest()[:12]

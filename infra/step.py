@@ -20,8 +20,9 @@ NO_RETRIES = 0
 # What Lambda asks for: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html.
 RECEIVING = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
 # A run that finds no room in the account waits for it: Lambda tries a throttled event again after a second, then ever
-# later, until it is so old (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
-EVENT_AGE = cdk.Duration.minutes(5)
+# later, until it is so old (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html). That
+# is longer than any function runs that may have taken its place.
+EVENT_AGE = cdk.Duration.minutes(20)
 
 
 class Step(Construct):

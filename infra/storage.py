@@ -23,8 +23,8 @@ class Storage(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, disposable: bool, kms_key: kms.IKey | None) -> None:
         super().__init__(scope, construct_id)
-        # Kept when the stack or the resource is deleted, but not when the stack's first deployment fails: what that
-        # leaves would be empty, and in the way of the next try.
+        # Kept when the stack or the resource is deleted; an empty bucket of a first deployment that fails is not. A
+        # protected table is, until its protection is taken away.
         kept = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         removal = cdk.RemovalPolicy.DESTROY if disposable else kept
         self.bucket = _bucket(self, removal, kms_key)

@@ -37,6 +37,7 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
     enforces_grants: bool = False,
     functions_endpoint: str | None = None,
     on_step: Say = lambda _step: None,
+    on_note: Say = lambda _note: None,
 ) -> LocalCloud:
     """Bring the cloud of this folder up, as it was when it ended; what runs already is left alone.
 
@@ -74,7 +75,7 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         before = saved
         saved = _start(folder, replace(saved, options=options), on_step)
         folder.write_providers(_providers(saved))
-        _give_keys(saved, on_step)
+        _give_keys(saved, on_note)
         saved = _deploy(folder, saved, on_step)
         if (saved.processes["emulator"], saved.deployed) != (before.processes.get("emulator"), before.deployed):
             on_step("Loading the functions")
@@ -177,7 +178,7 @@ def _providers(saved: Saved) -> str:
     return providers.at(text, simulated | saved.options.urls)
 
 
-def _give_keys(saved: Saved, on_step: Say) -> None:
+def _give_keys(saved: Saved, on_note: Say) -> None:
     """Put each provider's key where the functions read it. A key that is there already is not written again."""
     secretsmanager = client("secretsmanager", saved)
     names = providers.secrets(_providers(saved))
@@ -186,7 +187,7 @@ def _give_keys(saved: Saved, on_step: Say) -> None:
         if provider in keys:
             _put_secret(secretsmanager, secret, keys[provider])
         else:
-            on_step(f"No key for {provider} in the environment: `batchdrop keys set {provider}` gives it one")
+            on_note(f"No key for {provider} in the environment: `batchdrop keys set {provider}` gives it one")
 
 
 def _put_secret(secretsmanager: "SecretsManagerClient", name: str, value: str) -> None:

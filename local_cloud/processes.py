@@ -1,4 +1,7 @@
-"""Programs that outlive the command which started them, found again by number and start time."""
+"""Programs that outlive the command which started them, found again by number, start time and this boot of the machine.
+
+Numbers begin anew with each boot, and on Linux start times count from it.
+"""
 
 import os
 import signal
@@ -6,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from local_cloud.state import Process
@@ -14,11 +18,9 @@ PROC = Path("/proc")
 STOP_SECONDS = 15.0  # the emulator writes its state when it is told to stop
 GROUP_STOP_SECONDS = 2.0  # what a program has started has nothing to save
 LOOK_EVERY_SECONDS = 0.02
-STATE_FIELD, GROUP_FIELD, START_TIME_FIELD = (
-    0,
-    2,
-    19,
-)  # of /proc/PID/stat, counted after the name in brackets (proc(5): fields 3, 5, 22)
+BOOT_ID = PROC / "sys" / "kernel" / "random" / "boot_id"
+# Of /proc/PID/stat, counted after the name in brackets (proc(5): fields 3, 5, 6, 22).
+STATE_FIELD, GROUP_FIELD, SESSION_FIELD, START_TIME_FIELD = 0, 2, 3, 19
 
 
 def start(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Process:
@@ -48,18 +50,19 @@ def stop(process: Process) -> list[int]:
 
     Returns the numbers of those that could not be ended.
     """
-    if _identity(process.pid) not in {process.identity, None}:
-        return []  # another program has the number: all that was ours is gone
+    boot, _, started = process.identity.partition(" ")
+    if boot != _boot() or _identity(process.pid) not in {process.identity, None}:
+        return []  # another program has, or had, the number: all that was ours is gone
     for number in (signal.SIGTERM, signal.SIGKILL):
         if is_running(process):
             os.kill(process.pid, number)
             _wait_while(lambda: is_running(process), STOP_SECONDS)
     for number in (signal.SIGTERM, signal.SIGKILL):
-        if _members(process.pid):
-            with suppress(ProcessLookupError):  # they ended meanwhile
-                os.killpg(process.pid, number)
-            _wait_while(lambda: bool(_members(process.pid)), GROUP_STOP_SECONDS)
-    return _members(process.pid)
+        for pid in _members(process.pid, started):
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, number)
+        _wait_while(lambda: bool(_members(process.pid, started)), GROUP_STOP_SECONDS)
+    return _members(process.pid, started)
 
 
 def _wait_while(is_so: Callable[[], bool], seconds: float) -> None:
@@ -68,16 +71,19 @@ def _wait_while(is_so: Callable[[], bool], seconds: float) -> None:
         time.sleep(LOOK_EVERY_SECONDS)
 
 
-def _members(group: int) -> list[int]:
-    """The programs of a process group that run; those that ended with nobody asking do not."""
-    return _members_from_proc(group) if PROC.is_dir() else _members_from_ps(group)
+def _members(group: int, started: str) -> list[int]:
+    """The programs of a process group that run and are no older than it; those that ended with nobody asking do not."""
+    return _members_from_proc(group, started) if PROC.is_dir() else _members_from_ps(group)
 
 
-def _members_from_proc(group: int) -> list[int]:
+def _members_from_proc(group: int, started: str) -> list[int]:
     found = ((int(path.name), _stat(int(path.name))) for path in PROC.iterdir() if path.name.isdigit())
-    return [
-        pid for pid, fields in found if fields and fields[GROUP_FIELD] == str(group) and fields[STATE_FIELD] not in "ZX"
-    ]
+    return [pid for pid, fields in found if fields and _is_member(fields, group, started)]
+
+
+def _is_member(fields: Sequence[str], group: int, started: str) -> bool:
+    is_of_group = fields[GROUP_FIELD] == fields[SESSION_FIELD] == str(group)
+    return is_of_group and fields[STATE_FIELD] not in "ZX" and int(fields[START_TIME_FIELD]) >= int(started)
 
 
 def _members_from_ps(group: int) -> list[int]:
@@ -88,7 +94,21 @@ def _members_from_ps(group: int) -> list[int]:
 
 
 def _identity(pid: int) -> str | None:
-    """When the program was started, as the system says it; None when it has ended."""
+    """This boot and when the program was started, as the system says it; None when it has ended."""
+    started = _started(pid)
+    return started and f"{_boot()} {started}"
+
+
+@cache
+def _boot() -> str:
+    """A name of this boot of the machine."""
+    if BOOT_ID.is_file():
+        return BOOT_ID.read_text().strip()
+    command = ["/usr/sbin/sysctl", "-n", "kern.boottime"]
+    return "".join(subprocess.run(command, check=False, capture_output=True, text=True).stdout.split())  # noqa: S603 - fixed words
+
+
+def _started(pid: int) -> str | None:
     try:
         ended, _ = os.waitpid(pid, os.WNOHANG)  # a child that ended keeps its number until its parent asks
     except ChildProcessError:

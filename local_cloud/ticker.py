@@ -1,6 +1,6 @@
 """`python -m local_cloud.ticker`: what EventBridge's schedules do on AWS, but every two seconds.
 
-EventBridge's shortest schedule is a minute, and that is enough while nothing is in flight. A run that is still going is
+EventBridge's shortest schedule is a minute, and that is enough while nothing is due. A run that is still going is
 waited for: runs of one target never overlap.
 """
 
@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Target:
 
 
 class Ticker:
-    """Invokes the targets for as long as something is in flight, so many at once; nothing that goes wrong ends it.
+    """Invokes the targets for as long as something is due, so many at once; nothing that goes wrong ends it.
 
     Args:
         table: The deployment's table.
@@ -61,28 +62,35 @@ class Ticker:
     def run(self, *, seconds: float, stop: threading.Event) -> None:
         """Look every so many seconds, until told to stop."""
         while not stop.is_set():
-            if self._is_in_flight():
+            if self._is_due():
                 for number in set(range(len(self._targets))) - self._running:
                     self._running.add(number)
                     self._pool.submit(self._invoke, number)
             stop.wait(seconds)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _is_in_flight(self) -> bool:
-        """Whether some row has something to come, be it in a day; also where that cannot be told."""
+    def _is_due(self) -> bool:
+        """Whether some row is due; also where that cannot be told. What is due later is left to the schedules."""
+        now = {":now": {"N": str(int(time.time()))}}
+        pages = self._rows.get_paginator("scan").paginate(
+            TableName=self._table,
+            IndexName=INDEX,
+            Select="COUNT",
+            FilterExpression="due_at <= :now",
+            ExpressionAttributeValues=now,
+        )
         try:
-            found = self._rows.scan(TableName=self._table, IndexName=INDEX, Limit=1)
+            return any(page["Count"] for page in pages)
         except (BotoCoreError, ClientError):
             return True
-        return bool(found["Items"])
 
     def _invoke(self, number: int) -> None:
         target = self._targets[number]
         try:
             answer = self._functions.invoke(FunctionName=target.function, Payload=json.dumps(target.payload))
             now = answer["Payload"].read().decode() if "FunctionError" in answer else ""
-        except (BotoCoreError, ClientError) as error:
-            now = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the target is invoked again
+            now = f"{type(error).__name__}: {error}"
         if now and now != self._trouble.get(number):
             logger.warning("%s %s: %s", target.function, target.payload, now)
         self._trouble[number] = now

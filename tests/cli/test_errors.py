@@ -12,6 +12,7 @@ from cyclopts import App
 from batchdrop_cli.cloud import Where
 from batchdrop_cli.commands import app
 from batchdrop_cli.mistakes import Mistake, sentence
+from batchdrop_cli.state_dir import own_state_dir
 from local_cloud.state import Folder, Saved
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def test_without_a_region_it_is_asked_for(run: "Run", aws: "Aws", monkeypatch: p
 
 
 def a_local_cloud_that_is_down(folder: Path) -> None:
+    own_state_dir(folder)
     state = Folder(folder)
     state.make()
     state.write(Saved.new())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from faking.cloud import TOML
 
+from batchdrop_cli.state_dir import own_state_dir
 from local_cloud import machine, processes
 from local_cloud.state import Folder, Options, Saved
 
@@ -91,6 +92,7 @@ def _cloud(mine: Path, created: list[str]) -> Iterator[None]:
 
 def left(providers_file: Path) -> Folder:
     """The folder of a local cloud that was brought up with a file, and is down."""
+    own_state_dir(Path(".local"))
     folder = Folder(Path(".local"))
     folder.make()
     folder.write(

@@ -1,11 +1,13 @@
 """Which local cloud a command takes, from whatever folder it is given."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from batchdrop_cli.state_dir import find_state_dir, remember_state_dir
+from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.state_dir import find_state_dir, own_state_dir, remember_state_dir
 from local_cloud.state import Folder, Saved
 
 if TYPE_CHECKING:
@@ -22,6 +24,11 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_cloud(path: Path) -> Path:
+    own_state_dir(path)
+    return a_foreign_cloud(path)
+
+
+def a_foreign_cloud(path: Path) -> Path:
     folder = Folder(path)
     folder.make()
     folder.write(Saved.new())
@@ -79,3 +86,27 @@ def test_an_environments_folder_without_a_cloud_is_never_replaced_by_aws(
     monkeypatch.setenv("BATCHDROP_STATE_DIR", "typo")
     code, _, err = run("jobs")
     assert (code, "The local cloud of typo is not up." in err) == (1, True)
+
+
+FOREIGN = (
+    "The local cloud in .local was not brought up by you, or by an older version: what lies in it would run as you. "
+    "If it is yours, name it once: batchdrop local up --state-dir .local\n"
+)
+
+
+@pytest.mark.parametrize("command", [["local", "up"], ["local", "down"], ["demo"], ["jobs"], ["put", "a.jsonl"]])
+def test_a_cloud_that_came_with_a_folder_is_not_taken(run: "Run", command: list[str]) -> None:
+    a_foreign_cloud(Path(".local"))
+    Path("a.jsonl").write_text("{}")
+    assert run(*command) == (1, "", FOREIGN)
+
+
+def test_a_cloud_that_was_put_in_the_place_of_ones_own_is_not_taken() -> None:
+    a_cloud(Path(".local"))
+    shutil.rmtree(".local")
+    a_foreign_cloud(Path(".local"))
+    Path(".local", "owner").write_text("guessed")
+    with pytest.raises(Mistake, match="was not brought up by you"):
+        find_state_dir(None)
+    own_state_dir(Path(".local"))
+    assert find_state_dir(None) == Path(".local")

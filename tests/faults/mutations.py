@@ -1275,15 +1275,29 @@ MUTATIONS = (
     Mutation(
         "nothing is invoked while nothing is in flight",
         "local_cloud/ticker.py",
-        'return bool(found["Items"])',
-        "return bool(found)",
-        "tests/local_cloud/test_ticker.py::test_nothing_is_invoked_while_nothing_is_in_flight_and_at_once_when_something_is",
+        'any(page["Count"] for page in pages)',
+        "any(pages)",
+        "tests/local_cloud/test_ticker.py::test_nothing_is_invoked_while_nothing_is_due_and_at_once_when_something_is",
+    ),
+    Mutation(
+        "a cloud that came with a folder is not taken",
+        "batchdrop_cli/state_dir.py",
+        "local_cloud.exists(folder) and not _is_own(folder)",
+        "not local_cloud.exists(folder)",
+        "tests/cli/test_state_dir.py::test_a_cloud_that_was_put_in_the_place_of_ones_own_is_not_taken",
+    ),
+    Mutation(
+        "a number of another boot is a stranger's",
+        "local_cloud/processes.py",
+        "boot != _boot() or ",
+        "",
+        "tests/local_cloud/test_processes.py::test_what_a_stranger_with_the_same_number_has_left_running_is_left_alone",
     ),
     Mutation(
         "what a program has started ends with it",
         "local_cloud/processes.py",
-        "os.killpg(process.pid, number)",
-        "os.killpg(process.pid, 0)",
+        "                os.kill(pid, number)",
+        "                os.kill(pid, 0)",
         "tests/local_cloud/test_processes.py::test_what_a_program_has_started_ends_with_it",
     ),
     Mutation(
@@ -1303,8 +1317,8 @@ MUTATIONS = (
     Mutation(
         "the last local cloud is never replaced by AWS",
         "batchdrop_cli/state_dir.py",
-        "last = None if local_cloud.exists(HERE) else _last()",
-        "last = None",
+        "    last = _last()\n",
+        "    last = None\n",
         "tests/cli/test_state_dir.py::test_a_last_one_that_is_not_up_is_never_replaced_by_aws",
     ),
     Mutation(

@@ -395,13 +395,13 @@ def test_a_missed_minute_is_never_repeated(template: Template) -> None:
         for target in rule["Targets"]
         if "ScheduleExpression" in rule
     ]
-    assert policies == [{"MaximumEventAgeInSeconds": 300, "MaximumRetryAttempts": 0}] * 3
+    assert policies == [{"MaximumEventAgeInSeconds": 1_200, "MaximumRetryAttempts": 0}] * 3
     names = template.function_ids()
     invoked = {
         names[config["FunctionName"]["Ref"]]: (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"])
         for config in template.of_type("AWS::Lambda::EventInvokeConfig").values()
     }
-    assert invoked == {"poll": (0, 300), "sweep": (0, 300)}
+    assert invoked == {"poll": (0, 1_200), "sweep": (0, 1_200)}
 
 
 def test_a_dropped_file_is_delivered_for_a_day_and_then_kept(template: Template) -> None:

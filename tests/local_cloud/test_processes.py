@@ -67,6 +67,22 @@ time.sleep(60)
 """
 
 
+@pytest.mark.parametrize("identity", ["another-boot {at}", "{boot} {later}"])
+def test_what_a_stranger_with_the_same_number_has_left_running_is_left_alone(log: Path, identity: str) -> None:
+    """The leader of a group has ended, what it began runs on, and the number is one that ours had before a reboot."""
+    stranger = started([sys.executable, "-c", PARENT], log)
+    child = int(log.read_text().split()[0])
+    os.kill(stranger.pid, signal.SIGKILL)
+    os.waitpid(stranger.pid, 0)
+    try:
+        boot, _, at = stranger.identity.partition(" ")
+        ours = Process(pid=stranger.pid, identity=identity.format(boot=boot, at=at, later=int(at) + 10**6))
+        assert processes.stop(ours) == []
+        assert is_alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("killed_before", [False, True])
 def test_what_a_program_has_started_ends_with_it(
     log: Path, monkeypatch: pytest.MonkeyPatch, *, killed_before: bool

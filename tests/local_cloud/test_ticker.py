@@ -18,11 +18,11 @@ TARGETS = [
 
 
 class Emulator(ThreadingHTTPServer):
-    """Counts what is invoked; fails at first, as an emulator that is being started does. `rows` are due."""
+    """Counts what is invoked; fails at first, as a new emulator does. Rows are `due` at these times."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Requests)
-        self.rows: list[dict[str, dict[str, str]]] = [{"pk": {"S": "JOB#1"}}]
+        self.due = [int(time.time())]
         self.looks, self.status = 0, 200
         self.seen: dict[tuple[str, str], int] = {}
         self.now, self.most, self.run_seconds = 0, 0, 0.0
@@ -35,9 +35,15 @@ class Requests(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         if self.headers.get("X-Amz-Target", "").endswith(".Scan"):
-            assert json.loads(body) == {"TableName": "jobs", "IndexName": "due", "Limit": 1}
+            asked = json.loads(body)
+            assert (asked["TableName"], asked["IndexName"], asked["FilterExpression"]) == (
+                "jobs",
+                "due",
+                "due_at <= :now",
+            )
+            now = int(asked["ExpressionAttributeValues"][":now"]["N"])
             self.server.looks += 1
-            self._answer(self.server.status, {"Items": self.server.rows})
+            self._answer(self.server.status, {"Count": sum(each <= now for each in self.server.due)})
             return
         function, server = self.path.split("/")[3], self.server
         with server.lock:
@@ -97,8 +103,8 @@ def test_every_provider_and_sweep_are_invoked_again_and_again_whatever_fails(emu
 
 
 @pytest.mark.usefixtures("stop")
-def test_nothing_is_invoked_while_nothing_is_in_flight_and_at_once_when_something_is(emulator: Emulator) -> None:
-    emulator.rows.clear()
+def test_nothing_is_invoked_while_nothing_is_due_and_at_once_when_something_is(emulator: Emulator) -> None:
+    emulator.due[:] = [int(time.time()) + 86_400]
     wait(lambda: emulator.now == 0)
     looks = emulator.looks
     wait(lambda: emulator.looks > looks + 2)
@@ -106,13 +112,13 @@ def test_nothing_is_invoked_while_nothing_is_in_flight_and_at_once_when_somethin
     looks = emulator.looks
     wait(lambda: emulator.looks > looks + 20)
     assert emulator.seen == before
-    emulator.rows.append({"pk": {"S": "JOB#2"}})
+    emulator.due.append(int(time.time()))
     wait(lambda: sum(emulator.seen.values()) > sum(before.values()))
 
 
 @pytest.mark.usefixtures("stop")
 def test_where_it_cannot_be_told_what_is_in_flight_all_are_invoked(emulator: Emulator) -> None:
-    emulator.rows.clear()
+    emulator.due.clear()
     emulator.status = 400
     wait(lambda: len(emulator.seen) == len(TARGETS) and min(emulator.seen.values()) >= ENOUGH)
 
