@@ -42,7 +42,7 @@ def start(command: Sequence[str], *, environment: Mapping[str, str], log: Path) 
 
 def is_running(process: Process) -> bool:
     """Tell whether the program itself still runs, not another that was given its number."""
-    return _identity(process.pid) == process.identity
+    return _is(process, _identity(process.pid))
 
 
 def stop(process: Process) -> list[int]:
@@ -50,8 +50,9 @@ def stop(process: Process) -> list[int]:
 
     Returns the numbers of those that could not be ended.
     """
-    boot, _, started = process.identity.partition(" ")
-    if boot != _boot() or _identity(process.pid) not in {process.identity, None}:
+    boot, _, started = process.identity.rpartition("/")
+    now = _identity(process.pid)
+    if boot not in {_boot(), ""} or not (now is None or _is(process, now)):
         return []  # another program has, or had, the number: all that was ours is gone
     for number in (signal.SIGTERM, signal.SIGKILL):
         if is_running(process):
@@ -63,6 +64,11 @@ def stop(process: Process) -> list[int]:
                 os.kill(pid, number)
         _wait_while(lambda: bool(_members(process.pid, started)), GROUP_STOP_SECONDS)
     return _members(process.pid, started)
+
+
+def _is(process: Process, identity: str | None) -> bool:
+    """Whether this is the program's identity. One that an older version started has no boot in its own."""
+    return identity is not None and process.identity in {identity, identity.rpartition("/")[2]}
 
 
 def _wait_while(is_so: Callable[[], bool], seconds: float) -> None:
@@ -96,7 +102,7 @@ def _members_from_ps(group: int) -> list[int]:
 def _identity(pid: int) -> str | None:
     """This boot and when the program was started, as the system says it; None when it has ended."""
     started = _started(pid)
-    return started and f"{_boot()} {started}"
+    return started and f"{_boot()}/{started}"
 
 
 @cache

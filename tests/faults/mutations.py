@@ -1289,7 +1289,7 @@ MUTATIONS = (
     Mutation(
         "a number of another boot is a stranger's",
         "local_cloud/processes.py",
-        "boot != _boot() or ",
+        'boot not in {_boot(), ""} or ',
         "",
         "tests/local_cloud/test_processes.py::test_what_a_stranger_with_the_same_number_has_left_running_is_left_alone",
     ),

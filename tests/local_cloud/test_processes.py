@@ -37,6 +37,14 @@ def test_a_started_program_runs_in_a_session_of_its_own_until_it_is_stopped(log:
     assert not processes.is_running(process)
 
 
+def test_a_program_that_an_older_version_started_is_known_without_its_boot(log: Path) -> None:
+    process = started(SLEEPER, log)
+    older = Process(pid=process.pid, identity=process.identity.rpartition("/")[2])
+    assert processes.is_running(older)
+    assert processes.stop(older) == []
+    assert not processes.is_running(process)
+
+
 def test_a_program_that_does_not_listen_is_ended(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "STOP_SECONDS", 0.2)
     process = started(STUBBORN, log)
@@ -67,7 +75,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("identity", ["another-boot {at}", "{boot} {later}"])
+@pytest.mark.parametrize("identity", ["another-boot/{at}", "{boot}/{later}"])
 def test_what_a_stranger_with_the_same_number_has_left_running_is_left_alone(log: Path, identity: str) -> None:
     """The leader of a group has ended, what it began runs on, and the number is one that ours had before a reboot."""
     stranger = started([sys.executable, "-c", PARENT], log)
@@ -75,7 +83,7 @@ def test_what_a_stranger_with_the_same_number_has_left_running_is_left_alone(log
     os.kill(stranger.pid, signal.SIGKILL)
     os.waitpid(stranger.pid, 0)
     try:
-        boot, _, at = stranger.identity.partition(" ")
+        boot, _, at = stranger.identity.rpartition("/")
         ours = Process(pid=stranger.pid, identity=identity.format(boot=boot, at=at, later=int(at) + 10**6))
         assert processes.stop(ours) == []
         assert is_alive(child)
