@@ -19,9 +19,10 @@ from msgspec.structs import replace
 
 from batchdrop import files
 from batchdrop.accounts import answer_reader, outcome_reader
+from batchdrop.alerts import Alert, count
 from batchdrop.collected import Collected, Found, raw_key, read_collected
 from batchdrop.errors import NotMyTurn
-from batchdrop.files import Gone
+from batchdrop.files import Gone, Locked
 from batchdrop.lines import MAX_LINE_BYTES, is_translated
 from batchdrop.manifest import ModelCounts
 from batchdrop.parts import Part, RouteTally, Sealed, Tally
@@ -52,6 +53,9 @@ _WRITE_BUFFER = 256 * 1024
 _LINE_BYTES = 500  # what a line weighs beside its answer: never sent, it stands in both results and errors
 _NEVER = 0xFFFF_FFFF  # the line was in no batch
 _INPUT_GONE = "The dropped file was deleted before its job was done: this line is empty in failed.jsonl."
+_INPUT_LOCKED = "For a day, S3 did not let the dropped file be read: this line is empty in failed.jsonl."
+_LOCKED_SECONDS = 86_400  # outputs are never overwritten: answers wait that long for a right that is missing
+_LOOK_AGAIN = 300  # seconds
 _ASSEMBLED_IN = {JobState.RUNNING, JobState.CANCELLING}
 
 
@@ -64,21 +68,37 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
         return
     with turn(job_id, services):
         claimed = services.store.claim(split, services.settings.lease_seconds)
-        with temporary_folder() as folder, temporary_file() as spool:
-            assembly = _Assembly(job, claimed, services, Path(folder), spool)
-            part = assembly.run(time_of_a_run(services))
-        key = f"{files.attempt_prefix(claimed, 'assemble')}part.json"
-        services.files.put(key, msgspec.json.encode(part), content_type="application/json")
-        _record(claimed, assembly, (*claimed.part_keys, key), services)
-        counts = part.counts
-        logger.info("split assembled", split=index, answered=counts.answered, failed=counts.failed)
+        try:
+            _assemble(job, claimed, services)
+        except _InputUnread:
+            _put_off(claimed, services)
+
+
+def _assemble(job: Job, split: Split, services: Services) -> None:
+    with temporary_folder() as folder, temporary_file() as spool:
+        assembly = _Assembly(job, split, services, Path(folder), spool)
+        part = assembly.run(time_of_a_run(services))
+    key = f"{files.attempt_prefix(split, 'assemble')}part.json"
+    services.files.put(key, msgspec.json.encode(part), content_type="application/json")
+    _record(split, assembly, (*split.part_keys, key), services)
+    counts = part.counts
+    logger.info("split assembled", split=split.index, answered=counts.answered, failed=counts.failed)
+
+
+def _put_off(split: Split, services: Services) -> None:
+    now = services.now()
+    services.store.let_go(split, now + _LOOK_AGAIN, refused_at=split.refused_at or now)
+    logger.error("input cannot be read now", split=split.index)
+    count(Alert.UNIT_FAILED)
 
 
 def _record(split: Split, assembly: "_Assembly", part_keys: tuple[str, ...], services: Services) -> None:
     if assembly.done == assembly.total:
         settle_split(split, SplitState.ASSEMBLED, services, part_keys=part_keys)
     else:
-        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=assembly.done)
+        refused_at = split.refused_at if split.refused_at and assembly.unreadable else 0
+        done = assembly.done
+        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=done, refused_at=refused_at)
 
 
 def settle_split(split: Split, state: SplitState, services: Services, **changes: object) -> None:
@@ -163,6 +183,10 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
         True,
     ),
 }
+
+
+class _InputUnread(Exception):  # noqa: N818 - it is an outcome: look again later
+    """S3 does not let the dropped file be read, which may pass."""
 
 
 class _Sent:
@@ -292,7 +316,13 @@ class _Assembly:
         self._failed_at, self._failed_bytes = array("Q"), array("I")
 
     def run(self, has_time: Callable[[], bool]) -> Part:
-        """Assemble one window of lines at least, and more while there is time."""
+        """Assemble one window of lines at least, and more while there is time.
+
+        Raises:
+            _InputUnread: Lines have failed, and the file that they are copied from cannot be read now.
+        """
+        if self._split.refused_at:
+            self.unreadable  # noqa: B018 - asked before the work is done once more
         lines = enumerate(read_index(self._services.files, self._plan))
         for place, line in islice(lines, self.done):
             self._route_of[place] = line.route
@@ -317,15 +347,22 @@ class _Assembly:
         )
 
     @cached_property
-    def _is_input_gone(self) -> bool:
-        """Whether the version that was dropped is deleted by now; asked for once a line has failed."""
-        source = self._job.source
-        try:
-            self._services.files.head(source.key, source.version_id)
-        except Gone:
+    def unreadable(self) -> str | None:
+        """Why the version that was dropped cannot be read any more, if so; asked for once a line has failed."""
+        source, now = self._job.source, self._services.now()
+        refused_at = self._split.refused_at or now
+        try:  # a HEAD is allowed where a KMS key is not
+            next(self._services.files.stream(source.key, end=1, version_id=source.version_id), None)
+        except Locked as error:
+            if now < refused_at + _LOCKED_SECONDS:
+                raise _InputUnread from error
+            return _INPUT_LOCKED
+        except Gone as error:
+            if error.may_pass(written_at=self._job.dropped_at, refused_at=refused_at, now=now):
+                raise _InputUnread from error
             logger.warning("input deleted before its job was done", split=self._split.index)
-            return True
-        return False
+            return _INPUT_GONE
+        return None
 
     def _windows(self) -> Iterator[range]:
         """The lines that are left, in ranges whose results fit on the disk together."""
@@ -352,8 +389,8 @@ class _Assembly:
             sent.spool(positions, self._spool, self._services.files)
 
     def _write(self, line: IndexedLine, result: Result) -> None:
-        if result.error is not None and self._is_input_gone:
-            message = f"{result.error.message} {_INPUT_GONE}"
+        if result.error is not None and self.unreadable:
+            message = f"{result.error.message} {self.unreadable}"
             result = msgspec.structs.replace(result, error=msgspec.structs.replace(result.error, message=message))
         text = _encode(result) + b"\n"
         self._results.write(text, result.line)
@@ -444,7 +481,7 @@ class _Assembly:
         counts.add(answer.usage)
 
     def _write_failed(self) -> None:
-        """The input lines of the errors, byte for byte; a line over the limit, or gone, stands as an empty one."""
+        """The input lines of the errors, byte for byte; one over the limit, or unreadable, stands as an empty one."""
         source = self._job.source
         spans = (
             (offset, offset + (length if length <= MAX_LINE_BYTES else 0))
@@ -453,14 +490,14 @@ class _Assembly:
         line, written = bytearray(), 0
         read = self._services.files.reader(source.key, source.version_id)
         try:
-            for chunk, is_last in () if self._is_input_gone else read_spans(read, spans):
+            for chunk, is_last in () if self._failed_at and self.unreadable else read_spans(read, spans):
                 line += chunk
                 if is_last:
                     self._failed.write(bytes(line) + b"\n")
                     written += 1
                     line.clear()
-        except Gone:
-            logger.warning("input deleted while its failed lines were read", split=self._split.index)
+        except Gone as error:  # deleted since it was asked for: the next run knows, and says so
+            raise _InputUnread from error
         for _ in range(written, len(self._failed_at)):
             self._failed.write(b"\n")
 

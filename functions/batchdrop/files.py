@@ -26,7 +26,7 @@ SETTINGS_FILE = "batchdrop.toml"
 MANIFEST = "manifest.json"
 COMPRESSED = (".jsonl.gz", ".jsonl.zst")
 MAX_KEY_BYTES = 1024  # S3's limit
-_VERSIONING_SECONDS = 900
+_VERSIONING_SECONDS = _RIGHT_SECONDS = 900
 _LONGEST_NAME = len("results-00001.jsonl")
 _CHUNK = 1024 * 1024
 _READ_ATTEMPTS = _CONFLICT_ATTEMPTS = 5
@@ -41,6 +41,10 @@ _LATER = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html for KMS keys.
 _SAY_NOTHING = frozenset({"400", "403"})
 _DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})
+# KMS's own words for keys that nobody can use: https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html
+_DEAD_KEYS = frozenset(
+    f"KMS.{each}" for each in ("DisabledException", "NotFoundException", "KMSInvalidStateException")
+) | {"KMS.InvalidKeyUsageException"}
 _WRONG = frozenset({"InvalidRequest", "InvalidArgument", "400"})
 _ARCHIVED = (
     "The file is archived (in Glacier or an archive tier): restore it, copy it to S3 Standard, and drop the copy."
@@ -72,7 +76,7 @@ class Gone(Exception):  # noqa: N818 - a fact about an object
         super().__init__(key)
         self.is_certain = is_certain
 
-    def may_pass(self, written_at: int, now: int) -> bool:
+    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is locked
         """Whether what was written then may be there all the same.
 
         For 15 minutes after versioning was turned on, S3 may answer 404 for a new object
@@ -82,7 +86,7 @@ class Gone(Exception):  # noqa: N818 - a fact about an object
 
 
 class Locked(Gone):
-    """A dropped object is there, and S3 refuses to let it be read: to the job it is as good as gone.
+    """A dropped object is there, and S3 refuses to let it be read: a job that is not planned cannot go on.
 
     Args:
         key: The object's.
@@ -93,6 +97,10 @@ class Locked(Gone):
     def __init__(self, key: str, reason: str, *, is_certain: bool) -> None:
         super().__init__(key, is_certain=is_certain)
         self.reason = reason
+
+    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is gone
+        """Whether a right may be on its way: counted from the first refusal, for the drop may be long ago."""
+        return not self.is_certain and now < refused_at + _RIGHT_SECONDS
 
 
 class _Conflict(Transient):
@@ -446,8 +454,9 @@ def _reading(error: ClientError, key: str) -> Exception:
         return _meaning(error, key)
     if code == "InvalidObjectState":
         return Locked(key, _ARCHIVED, is_certain=True)
-    if code.startswith("KMS."):  # the key is disabled, or deleted
-        return Locked(key, _OTHERS_KEY, is_certain=True)
+    if code.startswith("KMS."):
+        dead = Locked(key, _OTHERS_KEY, is_certain=True)
+        return dead if code in _DEAD_KEYS else Transient(f"KMS does not decrypt {key} now: {code}")
     if code in _DENIED:
         return Locked(key, _OTHERS_KEY if "kms:" in words else _FORBIDDEN, is_certain=False)
     if code in _WRONG and ("server side encryption" in words or code == "400"):

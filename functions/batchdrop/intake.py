@@ -113,7 +113,7 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
 def _accepted(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
     rules = rules_for(services.providers.folders, job.key)
-    settings = resolve(_settings_files(job.key, services), head.metadata, rules)
+    settings = resolve(_settings_files(job, services), head.metadata, rules)
     # What a compressed file holds is known when it is inflated: by the plan of its only split.
     split_bytes = job.bytes if files.is_compressed(job.key) else services.settings.split_bytes
     return job.with_(settings=settings, **splitting_of(job.bytes, split_bytes))
@@ -153,21 +153,41 @@ def _beside(job: Job, services: Services) -> list[Write]:
     return [named] if job.retry_of is None else [named, add_retry(job, job.retry_of, expires_at)]
 
 
-def _settings_files(key: str, services: Services) -> list[tuple[str, str]]:
+def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:
     found = []
-    for each in files.settings_keys(key):
+    for each in files.settings_keys(job.key):
         try:
             text = b"".join(services.files.stream(each, end=_SETTINGS_BYTES + 1))
             if len(text) > _SETTINGS_BYTES:
                 raise Unprocessable(f"{each} is longer than {_SETTINGS_BYTES:,} bytes.")
             found.append((each, text.decode()))
-        except Locked as error:
-            raise Unprocessable(f"{each} cannot be read. {error.reason}") from error
-        except Gone:
-            continue
+        except Gone as error:
+            _refuse_hidden(each, error, job, services)
         except UnicodeDecodeError:
             raise Unprocessable(f"{each} is not UTF-8.") from None
     return found
+
+
+def _refuse_hidden(key: str, error: Gone, job: Job, services: Services) -> None:
+    """No settings file is fine, but one that is there is not left out.
+
+    Raises:
+        Transient: It may be read in a moment.
+        Unprocessable: It cannot be read.
+    """
+    digest = files.version_digest(job.bucket, job.key, job.version_id)
+    if isinstance(error, Locked):
+        if _may_pass(error, job.dropped_at, digest, services):
+            raise Transient(f"{key} cannot be read yet")
+        raise Unprocessable(f"{key} cannot be read. {error.reason}") from error
+    if not error.is_certain and key in services.files.stored(key):  # a new bucket's 404, which no listing has
+        raise Transient(f"{key} is there, and not seen yet")
+
+
+def _may_pass(error: Gone, dropped_at: int, digest: str, services: Services) -> bool:
+    waits = isinstance(error, Locked) and not error.is_certain
+    refused_at = services.store.first_refused_at(digest) if waits else 0
+    return error.may_pass(written_at=dropped_at, refused_at=refused_at, now=services.now())
 
 
 def _refused(job: Job, reason: str, services: Services) -> Job:
@@ -181,7 +201,7 @@ def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
         Transient: It may not be seen yet.
     """
     digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
-    if gone.may_pass(dropped.time, services.now()) and not services.store.is_known_version(digest):
+    if not services.store.is_known_version(digest) and _may_pass(gone, dropped.time, digest, services):
         raise Transient("the dropped version is not seen yet")
     reason = gone.reason if isinstance(gone, Locked) else "The file was deleted before it could be read."
     return _fail_dropped(dropped, reason, services)

@@ -67,8 +67,10 @@ def _plan(job: Job, split: Split, services: Services) -> Job:
         job, split = inflate_source(job, split, services)
         plan = _first_plan(job, split, services)
     except Gone as error:
-        if error.may_pass(job.dropped_at, services.now()):
-            services.store.let_go(split, services.now() + services.settings.tick_seconds)
+        now = services.now()
+        refused_at = split.refused_at or now
+        if error.may_pass(written_at=job.dropped_at, refused_at=refused_at, now=now):
+            services.store.let_go(split, now + services.settings.tick_seconds, refused_at=refused_at)
             raise NotMyTurn from error
         reason = error.reason if isinstance(error, Locked) else "The file was deleted before it was read."
         return _settle(split, services, SplitState.FAILED, reason=reason)
@@ -217,7 +219,7 @@ def _settle(split: Split, services: Services, state: SplitState, **changes: Any)
         due = {} if left else {"due_at": services.now()}
         count = update_counter(job, "unplanned", job.unplanned, to=left, **due)
         try:
-            services.store.move(split, state, also=[count], **{"due_at": None, **changes})
+            services.store.move(split, state, also=[count], **{"due_at": None, "refused_at": 0, **changes})
         except Changed:
             continue
         logger.info("split planned", split=split.index, state=state, left=left)

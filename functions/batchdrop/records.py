@@ -124,6 +124,7 @@ class Split(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `start` and `end` are offsets in the object, `end` exclusive. After plan: its counts of lines, and `plan_key`.
     `part_keys` are what runs of assemble sealed, `assembled` counts the lines (blank ones aside) that they hold.
+    `refused_at` says since when S3 does not let the source be read; 0 while it does.
     """
 
     state: SplitState
@@ -138,6 +139,7 @@ class Split(Row, frozen=True, kw_only=True, omit_defaults=True):
     plan_key: str | None = None
     part_keys: tuple[str, ...] = ()
     assembled: int = 0
+    refused_at: int = 0
     reason: str | None = None
 
 

@@ -568,6 +568,13 @@ class Store:
         found = self._changed(update)
         return bool(found["failures"] > MOST_UNPAID and now - found["since"] >= LONGEST_DELAY)
 
+    def first_refused_at(self, digest: str) -> int:
+        """Note that S3 refuses to let a version be read that has no job yet; since when it does."""
+        update = Update(**version_key(digest, "INTAKE"))
+        update.set_to("refused_at", f"if_not_exists({update.name('refused_at')}, {update.value(self._now())})")
+        update.set("expires_at", self._now() + _INTAKE_ROW_SECONDS)
+        return int(self._changed(update)["refused_at"])
+
     def claim_drop(self, digest: str, seconds: int, *, after: str | None = None) -> DropClaim:
         """Be the only one to drop these bytes for a while; the claim that stands against it where there is one.
 

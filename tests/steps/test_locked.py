@@ -19,6 +19,9 @@ SSE_C = "The object was stored using a form of Server Side Encryption. The corre
 CERTAIN = [
     ("InvalidObjectState", "The operation is not valid for the object's storage class", "archived", "restore it"),
     ("KMS.DisabledException", "k is disabled.", "KMS key", "readable_kms_keys"),
+    ("KMS.NotFoundException", "no such key", "KMS key", "readable_kms_keys"),
+    ("KMS.KMSInvalidStateException", "k is pending deletion.", "KMS key", "readable_kms_keys"),
+    ("KMS.InvalidKeyUsageException", "k signs", "KMS key", "readable_kms_keys"),
     ("InvalidRequest", SSE_C, "SSE-C", "without that key"),
 ]
 LATER = [
@@ -121,9 +124,118 @@ def test_a_file_that_may_be_read_after_all_is_planned(cloud: Cloud) -> None:
 def test_settings_that_cannot_be_read_are_not_left_out(cloud: Cloud) -> None:
     cloud.s3.put_object(Bucket=BUCKET, Key="input/batchdrop.toml", Body=b'on_invalid = "reject"')
     dropped = put(cloud)
+    cloud.clock.now += 3_600  # the drop waited for its turn
     lock(cloud, "AccessDenied", KMS, key="input/batchdrop.toml")
+    with pytest.raises(Transient):
+        take_object(dropped, cloud.services)
+    assert cloud.jobs() == []
+    cloud.clock.now += 900
     take_object(dropped, cloud.services)
     assert reason(cloud).startswith("input/batchdrop.toml cannot be read. The file is encrypted with a KMS key")
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "NoSuchKey"])
+def test_settings_that_may_be_read_a_moment_later_apply(cloud: Cloud, code: str) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key="input/batchdrop.toml", Body=b'on_invalid = "reject"')
+    dropped, before = put(cloud), cloud.services
+    lock(cloud, code, "", key="input/batchdrop.toml")
+    with pytest.raises(Transient):
+        take_object(dropped, cloud.services)
+    cloud.services = before
+    job = take_object(dropped, cloud.services)
+    assert job is not None
+    assert job.settings.on_invalid == "reject"
+
+
+def test_settings_that_were_deleted_do_not_apply(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key="input/batchdrop.toml", Body=b'on_invalid = "reject"')
+    cloud.s3.delete_object(Bucket=BUCKET, Key="input/batchdrop.toml")
+    dropped = put(cloud)
+    lock(cloud, "NoSuchKey", "", key="input/batchdrop.toml")  # S3 does not say that it was deleted
+    job = take_object(dropped, cloud.services)
+    assert job is not None
+    assert job.settings.on_invalid == "skip"
+
+
+def test_a_right_has_fifteen_minutes_from_its_first_refusal_and_not_from_the_drop(cloud: Cloud) -> None:
+    dropped, before = put(cloud), cloud.services
+    cloud.clock.now += 3_600  # intake's queue is long
+    lock(cloud, "AccessDenied", "Access Denied", head="403")
+    with pytest.raises(Transient):
+        take_object(dropped, cloud.services)
+    cloud.services = before
+    take_object(dropped, cloud.services)
+    cloud.clock.now += 3_600  # and plan's
+    lock(cloud, "AccessDenied", "Access Denied")
+    cloud.deliver("plan")
+    cloud.services = before
+    cloud.settle()
+    (job,) = cloud.jobs()
+    assert job.state == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    "code", ["KMS.ThrottlingException", "KMS.KMSInternalException", "KMS.DependencyTimeoutException"]
+)
+def test_a_key_that_is_busy_is_asked_again(cloud: Cloud, code: str) -> None:
+    dropped = put(cloud)
+    lock(cloud, code, "Rate exceeded", head="400")
+    cloud.clock.now += 3_600
+    with pytest.raises(Transient, match=f"KMS does not decrypt {KEY} now: {code}"):
+        take_object(dropped, cloud.services)
+
+
+def planned_with_failures(cloud: Cloud) -> str:
+    """A job whose second line has failed, and whose file was readable until now."""
+    job = cloud.drop(KEY, jsonl([chat("one"), b"bad"]))
+    assert job is not None
+    cloud.deliver("plan")
+    return job
+
+
+PASSING = [(code, words) for code, words, *_ in (*CERTAIN, *LATER)]
+
+
+@pytest.mark.parametrize(("code", "words"), [*PASSING, ("NoSuchKey", "")], ids=[*map(str, range(len(PASSING))), "404"])
+def test_failed_lines_wait_for_a_file_that_s3_refuses_for_the_moment(cloud: Cloud, code: str, words: str) -> None:
+    job, before = planned_with_failures(cloud), cloud.services
+    lock(cloud, code, words)
+    for _ in range(10):
+        cloud.deliver_all()
+        cloud.tick()
+    assert [each.state for each in cloud.jobs()] == ["RUNNING"]
+    cloud.services = before
+    cloud.settle()
+    out = cloud.outcome(job)
+    assert (out.failed, out.manifest.status, len(out.results)) == ([b"bad"], "COMPLETED", 2)
+    assert "failed.jsonl" not in out.errors[0]["error"]["message"]
+
+
+def test_answers_are_published_a_day_after_their_file_was_refused_and_say_so(cloud: Cloud) -> None:
+    job = planned_with_failures(cloud)
+    lock(cloud, "AccessDenied", "Access Denied")
+    begun = cloud.clock.now
+    cloud.settle(rounds=40, tick=3_600)
+    out = cloud.outcome(job)
+    assert (out.failed, out.manifest.status, len(out.results)) == ([b""], "COMPLETED", 2)
+    words = "For a day, S3 did not let the dropped file be read: this line is empty in failed.jsonl."
+    assert out.errors[0]["error"]["message"].endswith(words)
+    assert 86_400 <= cloud.clock.now - begun < 100_000
+
+
+def test_a_refusal_that_is_over_is_forgotten(cloud: Cloud) -> None:
+    job, before = cloud.drop(KEY, jsonl([chat("one")])), cloud.services
+    lock(cloud, "AccessDenied", "Access Denied")
+    cloud.deliver("plan")
+    refused = cloud.services.store.split(job or "", 0)
+    cloud.services = before
+    cloud.clock.now += 100
+    sweep(cloud.services)
+    cloud.deliver("plan")
+    planned = cloud.services.store.split(job or "", 0)
+    assert refused is not None
+    assert planned is not None
+    assert [(each.state, each.refused_at > 0) for each in (refused, planned)] == [("PENDING", True), ("PLANNED", False)]
 
 
 def test_only_dropped_objects_are_locked(cloud: Cloud) -> None:
