@@ -73,16 +73,19 @@ def _sources(folder: Folder) -> Iterator[Path]:
 def bootstrap(folder: Folder, saved: Saved) -> None:
     """Once for each account. In a folder without the app, which would be synthesised for it."""
     if stack_outputs(saved, BOOTSTRAP_STACK) is None:
-        _cdk(folder, saved, ["bootstrap", f"aws://{saved.account}/{REGION}"], directory=folder.home)
+        run_cdk(folder, saved, ["bootstrap", f"aws://{saved.account}/{REGION}"], directory=folder.home)
 
 
 def deploy(folder: Folder, saved: Saved) -> None:
-    command = ["deploy", STACK_NAME, "--require-approval", "never", "--output", str(folder.cdk_out)]
-    command += ["--app", f"{shlex.quote(sys.executable)} app.py", "--progress", "events"]
-    for name, value in context(folder).items():
-        command += ["--context", f"{name}={value}"]
-    _cdk(folder, saved, command, directory=ROOT)
+    options = ["--require-approval", "never", "--progress", "events"]
+    run_cdk(folder, saved, ["deploy", STACK_NAME, *options, *app_options(folder)], directory=ROOT)
     _forget_old_code(folder.cdk_out)
+
+
+def app_options(folder: Folder) -> list[str]:
+    """The CDK's options that name the app and its values."""
+    given = [option for name, value in context(folder).items() for option in ("--context", f"{name}={value}")]
+    return ["--output", str(folder.cdk_out), "--app", f"{shlex.quote(sys.executable)} app.py", *given]
 
 
 def _forget_old_code(cdk_out: Path) -> None:
@@ -131,7 +134,12 @@ def _load(functions: "LambdaClient", name: str) -> str:
     return f"{name} was busy for {LOAD_SECONDS} s"
 
 
-def _cdk(folder: Folder, saved: Saved, arguments: list[str], *, directory: Path) -> None:
+def run_cdk(folder: Folder, saved: Saved, arguments: list[str], *, directory: Path) -> None:
+    """Run the CDK's command on this cloud.
+
+    Raises:
+        LocalCloudError: It failed, took too long, or is not installed.
+    """
     if urlsplit(saved.endpoint).hostname != HOST:
         raise LocalCloudError(f"A local cloud is deployed to this machine only, not to {saved.endpoint}")
     if not CDK.exists() or not NODE.exists():

@@ -14,6 +14,9 @@ import pytest
 from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
+from local_cloud import LocalCloudError, deployment
+from local_cloud.state import STACK_NAME, Folder
+
 if TYPE_CHECKING:
     from e2e.conftest import Behind, User
 
@@ -132,3 +135,14 @@ def test_jobs_outlive_an_upgrade_and_a_roll_back_and_nothing_is_paid_twice(
     functions.deploy(newer, deployment="another1name")
     assert answers(user, "newer") == [wanted(line) for line in lines("newer")]
     assert paid_twice(behind) == paid_before
+
+
+@pytest.mark.usefixtures("user")  # the cloud is up
+def test_the_same_code_and_values_change_nothing_of_the_stack(behind: "Behind") -> None:
+    folder = Folder(behind.state_dir)
+    saved = folder.read()
+    assert saved is not None
+    compare = ["diff", STACK_NAME, "--fail", *deployment.app_options(folder)]
+    deployment.run_cdk(folder, saved, compare, directory=deployment.ROOT)
+    with pytest.raises(LocalCloudError, match="cdk diff"):
+        deployment.run_cdk(folder, saved, [*compare, "--context", "log_days=30"], directory=deployment.ROOT)
