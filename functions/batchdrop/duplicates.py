@@ -75,6 +75,7 @@ def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, servi
 
 
 def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, services: Services) -> None:
+    services.store.job(intent.job)  # where it is left to newer code, so is what was created for it
     batch = services.store.batch(intent.job, intent.batch)
     if batch is not None and batch.state is BatchState.SUBMITTING:
         return  # it may be the create that is under way now: who settles that finds it

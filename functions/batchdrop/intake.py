@@ -15,6 +15,7 @@ from batchdrop.folder_settings import own_metadata, resolve
 from batchdrop.lineage import find_misfit
 from batchdrop.providers.folders import rules_for
 from batchdrop.records import Job, JobSettings
+from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services
 from batchdrop.splits import send_splits, splitting_of
 from batchdrop.states import JobState
@@ -140,10 +141,20 @@ def _with_lineage(job: Job, metadata: dict[str, str], services: Services) -> Job
     if retry_of is None or lines is None:
         raise Unprocessable("batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.")
     retry = job.with_(retry_of=retry_of, retry_lines=lines)
-    misfit = find_misfit(retry, services.store.job(retry_of))
+    misfit = find_misfit(retry, _retried(retry_of, services))
     if misfit is not None:
         raise Unprocessable(f"The file is no retry of job {retry_of}: {misfit}.")
     return retry
+
+
+def _retried(job_id: str, services: Services) -> Job | None:
+    try:
+        return services.store.job(job_id)
+    except NewerRow:  # it would end the drop's own message, and nothing else knows of the drop
+        raise Unprocessable(
+            f"Job {job_id}, which the file retries, was written by a newer version of batchdrop: deploy that one "
+            "again, then drop the file again."
+        ) from None
 
 
 def _beside(job: Job, services: Services) -> list[Write]:

@@ -46,6 +46,7 @@ def _look_at(upload: Upload, api: BatchApi, services: Services) -> None:
     if whose is None or upload.created_at > services.now() - 2 * services.settings.lease_seconds:
         return
     name_job(whose[0])
+    services.store.job(whose[0])  # where it is left to newer code, so are its files
     batch = services.store.batch(*whose)
     if batch is None or batch.input_file_id != upload.id:
         api.delete_upload(upload.id)

@@ -14,6 +14,7 @@ from batchdrop.ledgers import came_back
 from batchdrop.pauses import calls_refused
 from batchdrop.polling import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
+from batchdrop.records import Batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Due, Lease
@@ -219,12 +220,22 @@ def _warn(error: Exception, asked: str | None) -> None:
     logger.warning("provider did not tell", asked=asked, reason=type(error).__name__)
 
 
+def _batch(due: Due, services: Services) -> Batch | None:
+    """The batch of a due row as it is now.
+
+    Raises:
+        NewerRow: It, or its job, is left to newer code.
+    """
+    services.store.job(due.job)
+    return services.store.batch(due.job, due.batch)
+
+
 def _live(due: Due, overdue_after: int, services: Services) -> None:
     """Watch a batch that has not ended: past the provider's window it is cancelled, and given up at last."""
     overdue = _age(due, services.now()) - overdue_after
     if overdue < 0:
         return
-    batch = services.store.batch(due.job, due.batch)
+    batch = _batch(due, services)
     if batch is None or batch.state is not BatchState.IN_FLIGHT:
         return
     if batch.cancel_asked_at is None and overdue < _CANCEL_SECONDS:
@@ -236,7 +247,7 @@ def _live(due: Due, overdue_after: int, services: Services) -> None:
 
 
 def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
-    batch = services.store.batch(due.job, due.batch)
+    batch = _batch(due, services)
     if batch is None or batch.state is not BatchState.IN_FLIGHT:
         return
     now = services.now()

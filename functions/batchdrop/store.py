@@ -544,7 +544,7 @@ class Store:
         item: Item = answer.get("Item", {})
         if not item or _number(item, "claimed_until") > now:
             return 0
-        if is_newer(_readable(item)):
+        if is_newer(_readable(item)) or self._is_of_newer_job(pk):
             return 0
         state = str(item.get("state", {}).get("S"))
         failures = failures_before(_number(item, "failures"), _number(item, "failed_at"), state, now) + 1
@@ -557,6 +557,10 @@ class Store:
         if "due_key" in item and failures >= most_failures(state):
             update.set("due_key", due_key(HEAL, due_shard(pk, sk)))
         return 0 if self._update_as(uuid.uuid4().hex, update) is None else failures
+
+    def _is_of_newer_job(self, pk: str) -> bool:
+        answer = self._client.get_item(TableName=self._table, Key=key_item(pk, "JOB"), ConsistentRead=True)
+        return is_newer(_readable(dict(answer.get("Item", {}))))
 
     def has_failed_at_intake(self, digest: str) -> bool:
         """Count one more try at a version that has no job yet; whether enough of them failed, over an hour at least."""

@@ -1270,6 +1270,41 @@ MUTATIONS = (
         "            pass\n        for _",
         f"{_STEPS}test_bad_input.py::test_a_version_deleted_while_its_failed_lines_are_read_leaves_them_empty",
     ),
+    Mutation(
+        "a batch of a newer job is left alone by poll",
+        "poll.py",
+        "    services.store.job(due.job)\n",
+        "",
+        f"{_STEPS}test_rolled_back.py::test_poll_leaves_the_batches_of_a_newer_job_as_they_are",
+    ),
+    Mutation(
+        "a late create of a newer job is left alone",
+        "duplicates.py",
+        "    services.store.job(intent.job)  #",
+        "    #",
+        f"{_STEPS}test_rolled_back.py::test_a_late_create_of_a_newer_job_is_looked_at_when_that_is_deployed_again",
+    ),
+    Mutation(
+        "an upload of a newer job is no orphan",
+        "orphans.py",
+        "    services.store.job(whose[0])  #",
+        "    #",
+        f"{_STEPS}test_rolled_back.py::test_an_upload_of_a_newer_job_is_no_orphan",
+    ),
+    Mutation(
+        "a batch of a newer job has no failures",
+        "store.py",
+        " or self._is_of_newer_job(pk):",
+        ":",
+        f"{_STEPS}test_rolled_back.py::test_a_batch_of_a_newer_job_has_no_failures",
+    ),
+    Mutation(
+        "a drop is not swallowed by another job's newer row",
+        "intake.py",
+        "    except NewerRow:",
+        "    except ZeroDivisionError:",
+        f"{_STEPS}test_rolled_back.py::test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed",
+    ),
     # What the command says
     Mutation(
         "the version that an upload wrote is its job",

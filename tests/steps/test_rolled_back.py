@@ -47,6 +47,11 @@ def units(cloud: Cloud, job: str) -> set[str]:
     return {sk for sk in rows_of(cloud, job) if sk.partition("#")[0] in {"JOB", "SPLIT", "BATCH"}}
 
 
+def reserved(cloud: Cloud) -> list[int]:
+    store = cloud.services.store
+    return [each.reserved for provider in ("openai", "anthropic") for each in store.ledgers(provider).values()]
+
+
 def is_paid_once(cloud: Cloud) -> bool:
     return not any(each["bodies_charged_more_than_once"] for each in cloud.simulator.charges().values())
 
@@ -90,6 +95,82 @@ def test_a_job_of_newer_code_takes_its_splits_and_batches_with_it(cloud: Cloud, 
     cloud.settle(tick=3_600)
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
     assert is_paid_once(cloud)
+
+
+def test_poll_leaves_the_batches_of_a_newer_job_as_they_are(cloud: Cloud) -> None:
+    job = drop(cloud, LINES)
+    cloud.deliver_all()
+    write_as_newer(cloud, job, {"JOB"}, version=2)
+    written, ledgers = rows_of(cloud, job), reserved(cloud)
+    for _ in range(5):  # they end at the provider
+        cloud.tick(3_600)
+    assert rows_of(cloud, job) == written
+    assert reserved(cloud) == ledgers
+
+
+def test_poll_cancels_no_overdue_batch_of_a_newer_job(cloud: Cloud) -> None:
+    for provider in ("openai", "anthropic"):
+        cloud.simulator.shape(provider=provider, expire_fraction=0.0, seconds_to_complete=2_000_000)
+    job = drop(cloud, LINES)
+    cloud.deliver_all()
+    write_as_newer(cloud, job, {"JOB"}, version=2)
+    written = rows_of(cloud, job)
+    for _ in range(4):
+        cloud.tick(40 * 3_600)
+    assert rows_of(cloud, job) == written
+    assert "cancel" not in cloud.simulator.charges()["openai"]["calls"]
+
+
+def test_a_late_create_of_a_newer_job_is_looked_at_when_that_is_deployed_again(cloud: Cloud) -> None:
+    cloud.simulator.fault("late", seconds=9_000, provider="anthropic", operation="create")
+    job = drop(cloud, LINES[3:])
+    cloud.settle(tick=300)
+    write_as_newer(cloud, job, {"JOB"}, version=2)
+    cloud.clock.now += 9_000
+    told = []
+    for version in (2, 1):
+        write_as_newer(cloud, job, {"JOB"}, version=version)
+        for _ in range(20):
+            cloud.tick(700)
+        told.append([each["detail-type"] for each in cloud.events()].count("Duplicate Batch"))
+    assert told == [0, 1]
+
+
+def test_an_upload_of_a_newer_job_is_no_orphan(cloud: Cloud) -> None:
+    job = drop(cloud, LINES[:1])
+    api = cloud.services.apis["openai"]
+    cloud.deliver_all()
+    (upload,) = api.uploads()
+    sk = next(sk for sk in rows_of(cloud, job) if sk.startswith("BATCH#"))
+    write_as_newer(cloud, job, {"JOB"}, version=2)
+    write_as_newer(cloud, job, {sk}, input_file_id="file-of-its-own")
+    cloud.tick(4_000)
+    assert [each.id for each in api.uploads()] == [upload.id]
+
+
+def test_a_batch_of_a_newer_job_has_no_failures(cloud: Cloud) -> None:
+    job = drop(cloud, LINES)
+    cloud.deliver_all()
+    write_as_newer(cloud, job, {"JOB"}, version=2)
+    written = rows_of(cloud, job)
+    assert [cloud.services.store.count_unit_failure(job, sk, 60) for sk in sorted(units(cloud, job))] == [0] * 4
+    assert rows_of(cloud, job) == written
+
+
+def test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed(cloud: Cloud) -> None:
+    retried = drop(cloud, LINES)
+    cloud.settle()
+    write_as_newer(cloud, retried, {"JOB"}, version=2)
+    words = {"batchdrop-retry-of": retried, "batchdrop-retry-lines": f"output/x/{retried}/lines.jsonl"}
+    job = cloud.drop("input/x.retry-1.jsonl", jsonl(LINES[:1]), **words)
+    assert job is not None
+    cloud.settle()
+    manifest = cloud.outcome(job).manifest
+    assert (manifest.status, manifest.retry_of) == ("FAILED", None)
+    assert manifest.reason == (
+        f"Job {retried}, which the file retries, was written by a newer version of batchdrop: deploy that one again, "
+        "then drop the file again."
+    )
 
 
 def test_settings_of_newer_code_break_no_step(cloud: Cloud) -> None:
