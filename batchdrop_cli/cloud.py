@@ -70,7 +70,7 @@ def in_folder(state_dir: Path | None) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Cloud:
-    """A bucket, a table and the way to them.
+    """A bucket, a table and the way to them; `deployment` is its name at the providers.
 
     `options` is what another command repeats to find it; `providers_file` holds its providers, and `whose_providers`
     says so to a person. `logs` is the folder of the local cloud's logs; `simulator_url` begins the addresses of its
@@ -83,6 +83,7 @@ class Cloud:
     table: str
     session: boto3.Session
     endpoint: str | None = None
+    deployment: str = ""
     options: str = ""
     logs: str | None = None
     simulator_url: str | None = None
@@ -170,6 +171,7 @@ def _local(found: local_cloud.LocalCloud, where: Where) -> Cloud:
         table=found.table,
         session=session,
         endpoint=found.endpoint,
+        deployment=found.deployment,
         options=where.options,
         logs=found.logs,
         simulator_url=found.simulator_url,
@@ -201,5 +203,6 @@ def _deployed(where: Where) -> Cloud:
         bucket=outputs["Bucket"],
         table=outputs["Table"],
         session=session,
+        deployment=outputs.get("Deployment", ""),
         options=where.options,
     )

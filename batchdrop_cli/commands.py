@@ -116,6 +116,17 @@ _COMMANDS = {
         Example: batchdrop forget 20261105T091412Z-7f3a9c2e51
         """,
     ),
+    "reconcile": (
+        "job_commands:reconcile",
+        """
+        Find what was sent since a restored or adopted table was written; until then nothing is sent.
+
+        The deployed functions list the providers' batches and take up what is ours; this asks for it, and waits. Ctrl-C
+        leaves it going on. Anthropic's batches tell whose they are when they end: that takes up to a day.
+
+        Example: batchdrop reconcile
+        """,
+    ),
     "providers": (
         "cloud_commands:providers",
         """

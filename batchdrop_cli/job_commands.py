@@ -14,6 +14,7 @@ from batchdrop.states import TERMINAL_JOBS, JobState
 from cyclopts import Parameter
 
 from batchdrop_cli import fetch, jobs, merge, report, whose
+from batchdrop_cli import reconcile as reconciling
 from batchdrop_cli.cloud import Cloud, Where, find_cloud
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import add_csv, check_folder, tell_and_fetch, wait_and_tell
@@ -36,6 +37,7 @@ def list_jobs(
 ) -> int:
     cloud = find_cloud(where)
     found = jobs.list_recent(cloud, days=days, limit=limit)
+    reconciling.say_held(cloud)
     if as_json:
         say_json(found)
     elif found:
@@ -95,6 +97,25 @@ def _ask(question: str, otherwise: str) -> None:
         raise Mistake(otherwise, code=WRONG_USE)
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
         raise Mistake("Nothing was changed.")
+
+
+def reconcile(
+    *,
+    without: Annotated[
+        str | None, Parameter(help="Send to this provider again although its batches cannot be listed.")
+    ] = None,
+    waits: Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until nothing is held.")] = True,
+    yes: Yes = False,
+    where: Where = ANYWHERE,
+) -> int:
+    cloud = find_cloud(where)
+    if without is not None:
+        if not yes:
+            note(f"What {without} has that the table does not know will be sent, and paid, once more.")
+            _ask("Send to it again?", f"To do it: {cloud.command(f'reconcile --without {without} --yes')}")
+        reconciling.release(cloud, without)
+    reconciling.reconcile(cloud, waits=waits)
+    return OK
 
 
 def forget(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:

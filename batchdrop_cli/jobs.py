@@ -25,6 +25,7 @@ from botocore.exceptions import ClientError
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.reconcile import describe_hold
 from batchdrop_cli.say import count, note_newer
 from batchdrop_cli.standstill import where_to_look
 from batchdrop_cli.totals import Totals, totals_of
@@ -257,12 +258,15 @@ def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
     unfinished = [batch for batch in batches if batch.state in OPEN_BATCHES]
     sends = job.state is not JobState.CANCELLING
     reasons = []
+    restore = cloud.store.restores.read()
     for provider in sorted({batch.provider for batch in unfinished}):
         its = [batch for batch in unfinished if batch.provider == provider]
         reasons += [*_in_doubt(provider, its, sends_again=sends), *_refused(provider, its), *_put_off(provider, its)]
         waiting = [batch for batch in its if batch.state is BatchState.WAITING]
         pause = cloud.store.pause(provider)
-        if pause is not None:
+        if waiting and restore.holds(provider):
+            reasons.append(describe_hold(cloud, restore, provider))
+        elif pause is not None:
             reasons.append(paused(provider, pause[0], cloud.options))
         elif sends and waiting:
             reasons += _places(cloud, waiting)

@@ -32,6 +32,8 @@ ALERTS = {
     Alert.BATCH_DUPLICATE: "A create arrived after it had been given up: the event Duplicate Batch says what it cost.",
     Alert.JOB_GIVEN_UP: "A unit of a job failed each time, or a job was not put together by its greatest age; its "
     "manifest's reason says where to look, and where its answers are.",
+    Alert.TABLE_HELD: "The table was restored, or is another deployment's: nothing is sent before `batchdrop "
+    "reconcile` has found what was sent since.",
 }
 
 

@@ -49,6 +49,8 @@ class Context:
     disposable: bool
     kms_key: str | None
     readable_kms_keys: tuple[str, ...]
+    table: str | None
+    bucket: str | None
 
     @property
     def pace(self) -> cdk.Duration:
@@ -77,6 +79,8 @@ class Context:
             disposable=_choice(node, "disposable", str.lower, {"true": True, "false": False}),
             kms_key=_arn(node, "kms_key"),
             readable_kms_keys=_arns(node, "readable_kms_keys"),
+            table=_name(node, "table", r"[A-Za-z0-9_.-]{3,255}"),
+            bucket=_name(node, "bucket", r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
         )
         if context.lease_seconds <= context.function_seconds + VISIBILITY_MARGIN_SECONDS:
             raise ContextError(
@@ -104,6 +108,14 @@ def _arn(node: Node, key: str) -> str | None:
     if len(arns) > 1:
         raise ContextError(f"context value {key!r} names {len(arns)} KMS keys: it must be one, or none")
     return arns[0] if arns else None
+
+
+def _name(node: Node, key: str, form: str) -> str | None:
+    """The name of a table or bucket of this account and region; None where none is given."""
+    name = _text(node, key)
+    if name and not re.fullmatch(form, name):
+        raise ContextError(f"context value {key!r}: {name!r} is not the name of a {key}")
+    return name or None
 
 
 def _arns(node: Node, key: str) -> tuple[str, ...]:

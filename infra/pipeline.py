@@ -88,9 +88,10 @@ class Pipeline(Construct):
         step = self._step("Intake", memory_mib=256, limit_seconds=QUICK)
         self._object_created(self._to_intake)
         step.started_by(self._to_intake, batch_size=10, max_concurrency=self._context.max_concurrency)
-        step.may_read(self._storage, "input")
+        step.may_read(self._storage, "input", "output")  # a manifest: what it ended is not planned again
         step.may_decrypt(self._context.readable_kms_keys)
         step.may_use_rows(self._storage, "GetItem", "PutItem", "UpdateItem")
+        step.may_describe_table(self._storage)
         step.may_send_to(self._to_plan, self._to_publish)
 
     def _plan(self) -> None:
@@ -103,6 +104,7 @@ class Pipeline(Construct):
         step.may_abort_uploads(self._storage, "work")
         step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
         step.may_find_due_rows(self._storage)
+        step.may_describe_table(self._storage)
         step.may_send_to(self._to_plan, self._to_submit, self._to_assemble, self._to_publish)
 
     def _submit(self) -> None:
@@ -115,6 +117,7 @@ class Pipeline(Construct):
             self._storage, "GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"
         )
         step.may_find_due_rows(self._storage)
+        step.may_describe_table(self._storage)
         step.may_send_to(self._to_submit, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
@@ -127,6 +130,7 @@ class Pipeline(Construct):
         step.may_write(self._storage, "work")
         step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
         step.may_find_due_rows(self._storage)
+        step.may_describe_table(self._storage)
         step.may_send_to(self._to_submit, self._to_collect, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
@@ -141,6 +145,7 @@ class Pipeline(Construct):
         step.may_abort_uploads(self._storage, "work")
         step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
         step.may_find_due_rows(self._storage)
+        step.may_describe_table(self._storage)
         step.may_send_to(self._to_submit, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
@@ -177,7 +182,7 @@ class Pipeline(Construct):
         step.may_list(self._storage)
         step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem")
         step.may_find_due_rows(self._storage)
-        step.may_describe_table(self._storage)  # its age: older files may have had jobs
+        step.may_describe_table(self._storage)
         step.may_send_to(*self.queues)
         step.may_redrive(*self.queues)
         step.may_read_keys(self._keys)

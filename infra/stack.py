@@ -32,7 +32,14 @@ class BatchdropStack(cdk.Stack):
         deployment = deployment_name(self.stack_id)
         keys = {name: provider.secret for name, provider in load_providers(context.providers_file).items()}
         kms_key = kms.Key.from_key_arn(self, "Key", context.kms_key) if context.kms_key is not None else None
-        storage = Storage(self, "Storage", disposable=context.disposable, kms_key=kms_key)
+        storage = Storage(
+            self,
+            "Storage",
+            disposable=context.disposable,
+            table=context.table,
+            bucket=context.bucket,
+            kms_key=kms_key,
+        )
         pipeline = Pipeline(
             self,
             "Pipeline",

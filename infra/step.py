@@ -132,6 +132,7 @@ class Step(Construct):
             self._may(["kms:Decrypt"], *kms_keys)
 
     def may_describe_table(self, storage: Storage) -> None:
+        """See how old the table is: a restored one knows nothing of what was sent since."""
         storage.allow_describing(self.function)
 
     def may_send_to(self, *queues: StepQueue) -> None:

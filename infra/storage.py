@@ -19,16 +19,32 @@ LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 
 
 class Storage(Construct):
-    """The bucket and the table. Both outlive the stack, unless it is `disposable`: they hold paid answers."""
+    """The bucket and the table, made or adopted. They outlive the stack, unless `disposable`: they hold paid answers."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, disposable: bool, kms_key: kms.IKey | None) -> None:
+    def __init__(  # noqa: PLR0913 what differs between deployments is said, never assumed
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        disposable: bool,
+        table: str | None,
+        bucket: str | None,
+        kms_key: kms.IKey | None,
+    ) -> None:
+        """Make them, or adopt those of these names."""
         super().__init__(scope, construct_id)
         # Kept when the stack or the resource is deleted; an empty bucket of a first deployment that fails is not. A
         # protected table is, until its protection is taken away.
         kept = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
         removal = cdk.RemovalPolicy.DESTROY if disposable else kept
-        self.bucket = _bucket(self, removal, kms_key)
-        self.table = _table(self, removal, kms_key, is_protected=not disposable)
+        self.bucket = (
+            _bucket(self, removal, kms_key) if bucket is None else s3.Bucket.from_bucket_name(self, "Bucket", bucket)
+        )
+        self.table = (
+            _table(self, removal, kms_key, is_protected=not disposable)
+            if table is None
+            else dynamodb.Table.from_table_name(self, "Table", table)
+        )
 
     def allow_reading(self, grantee: iam.IGrantable, *folders: str) -> None:
         """Read the current objects; of dropped files, whichever version was dropped."""
@@ -103,6 +119,8 @@ def _bucket(scope: Construct, removal: cdk.RemovalPolicy, kms_key: kms.IKey | No
             ),
         ],
     )
+    if bucket.policy is not None:
+        bucket.policy.apply_removal_policy(removal)  # a bucket that is kept still wants TLS
     resource = bucket.node.default_child
     if not isinstance(resource, s3.CfnBucket):
         raise TypeError("a bucket's resource is an AWS::S3::Bucket")

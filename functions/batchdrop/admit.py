@@ -12,6 +12,7 @@ from batchdrop.alerts import Measure, measure
 from batchdrop.errors import NotMyTurn
 from batchdrop.failures import counted_failures
 from batchdrop.guards import failure_of, guard
+from batchdrop.hold import is_held
 from batchdrop.ledgers import cost_of, is_never_admitted, limit_of
 from batchdrop.pauses import pause_ends
 from batchdrop.records import Batch, Ledger
@@ -38,6 +39,8 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
         return 0
     waiting = list(services.store.waiting(provider, by=services.now()))
     if not waiting:
+        return 0
+    if is_held(provider, services):
         return 0
     ledgers = services.store.ledgers(provider)
     tries = pause.until if pause else 0

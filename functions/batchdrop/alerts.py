@@ -21,6 +21,7 @@ class Alert(StrEnum):
     BATCH_GIVEN_UP = "BatchesGivenUp"
     BATCH_DUPLICATE = "BatchesDuplicate"
     JOB_GIVEN_UP = "JobsGivenUp"
+    TABLE_HELD = "TablesHeld"
 
 
 class Measure(StrEnum):

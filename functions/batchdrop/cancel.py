@@ -12,11 +12,13 @@ from batchdrop.deadlines import end_of_patience, given_up_at, last_moment
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.failures import failures_of
 from batchdrop.guards import guard
+from batchdrop.hold import is_held
 from batchdrop.plan import fail_job, lines_before
 from batchdrop.providers.api import Missing
 from batchdrop.records import Batch, Job, Split
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
+from batchdrop.sent_since import take_sent
 from batchdrop.services import Services
 from batchdrop.splits import add_missing_splits
 from batchdrop.states import BatchState, JobState, SplitState
@@ -30,6 +32,7 @@ logger = Logger(child=True)
 _LOOK_AGAIN = 5  # ticks
 _FAILED_PLANS = 3  # in a row: a worker dies now and then, and the lines of its split still end with `cancelled`
 KEPT_SECONDS = 90 * 86_400  # as long as `work/` is kept by the bucket's lifecycle
+_UNSENT = frozenset({BatchState.WAITING, BatchState.ADMITTED})
 _AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED})
 
 
@@ -141,6 +144,8 @@ def _end_unread(job: Job, services: Services) -> None:
 
 def _stop(batch: Batch, services: Services) -> None:
     now = services.now()
+    if batch.state in _UNSENT and (is_held(batch.provider, services) or take_sent(batch, services)):
+        return  # it may have been sent, or was
     match batch.state:
         case BatchState.WAITING:
             _close(batch, services)

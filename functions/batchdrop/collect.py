@@ -22,6 +22,7 @@ from batchdrop.refused import judge_failed
 from batchdrop.replace import cut_in_search
 from batchdrop.results import ErrorCode
 from batchdrop.rounds import close_batch
+from batchdrop.sent_since import find_copy
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
@@ -64,7 +65,8 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
     A server that has no such call keeps it.
     """
     try:
-        services.apis[batch.provider].delete(_ended(batch))
+        if batch.batch_id is not None:  # none where its results were collected before the table was restored
+            services.apis[batch.provider].delete(_ended(batch))
     except (AccountRefused, Refused, Transient) as error:
         logger.warning("provider files not deleted yet", batch=batch.id, reason=type(error).__name__)
         if not isinstance(error, NoSuchCall) and services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
@@ -201,7 +203,10 @@ def _later(batch: Batch, error: Exception, services: Services, *, due_at: int | 
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:
     """What the provider does not know for a while may come; what it does not know for days was deleted there."""
-    if _ended_since(batch, services) < _MISSING_SECONDS:
+    copy = find_copy(batch, services)
+    if copy is not None:  # of before the table was restored: the provider was told to delete them then
+        services.store.let_go(batch, services.now(), **copy)
+    elif _ended_since(batch, services) < _MISSING_SECONDS:
         _later(batch, error, services)
     else:
         is_encoded = isinstance(error, Undecodable)

@@ -16,14 +16,15 @@ from batchdrop.alerts import Alert, count
 from batchdrop.batch_files import token_mark
 from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
+from batchdrop.hold import is_held
 from batchdrop.pauses import calls_refused, settled
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
 from batchdrop.records import Batch
+from batchdrop.sent_since import take_sent
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.store import Changed
-from batchdrop.submit import WINDOW_SECONDS
-from batchdrop.waiting import back_to_waiting, slot
+from batchdrop.waiting import WINDOW_SECONDS, back_to_waiting, slot
 from batchdrop.writes import free_slot, own_batch_id, watch_intent
 
 logger = Logger(child=True)
@@ -47,7 +48,12 @@ def resolve_batch(batch: Batch, services: Services) -> None:
     """
     with suppress(NotMyTurn):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
+        if is_held(batch.provider, services):
+            _look_again(claimed, services)
+            return
         try:
+            if take_sent(claimed, services):
+                return
             _resolve(claimed, services.apis[batch.provider], services)
         except AccountRefused as error:
             calls_refused(batch.provider, error, services)
@@ -133,11 +139,12 @@ def is_ours(found: ProviderBatch, token: str, api: BatchApi) -> bool | None:
     try:
         custom_id = msgspec.json.decode((first and first.bytes) or b"", type=_CustomId).custom_id
     except (ValueError, RecursionError):  # rows that are not one per line: naming us is a proof, and nothing else is
-        return True if mark.encode() in _beginning(api.stream(found.id)) else None
+        return True if mark.encode() in first_bytes(api.stream(found.id)) else None
     return mark in custom_id
 
 
-def _beginning(chunks: Iterator[bytes]) -> bytes:
+def first_bytes(chunks: Iterator[bytes]) -> bytes:
+    """A stream's beginning, a MiB or so of it."""
     beginning = bytearray()
     for chunk in chunks:
         beginning += chunk

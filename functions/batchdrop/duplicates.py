@@ -17,6 +17,7 @@ from batchdrop.doubt import created_since, is_ours
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.files import cut_lines
 from batchdrop.guards import guard
+from batchdrop.hold import is_held
 from batchdrop.manifest import DuplicateBatch, Usage
 from batchdrop.parts import RouteTally
 from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
@@ -24,8 +25,8 @@ from batchdrop.records import Batch, Intent, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
-from batchdrop.submit import WINDOW_SECONDS
 from batchdrop.turns import Minute
+from batchdrop.waiting import WINDOW_SECONDS
 from batchdrop.writes import count_one_more, own_batch_id
 
 logger = Logger(child=True)
@@ -35,7 +36,7 @@ _WATCH_SECONDS = 600  # between two looks at creates that were given up
 
 def watch_creates(provider: str, services: Services) -> None:
     """Look for creates of a provider that arrived after they had been given up."""
-    if not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
+    if is_held(provider, services) or not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
         return
     intents = services.store.watched(provider)
     if not intents:

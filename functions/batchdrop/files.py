@@ -198,8 +198,18 @@ def plan_key(job: str, split: int, round_: int) -> str:
     return f"{work_prefix(job)}{split:05}/plan-{round_}.json"
 
 
+def copies_prefix(batch: Batch) -> str:
+    """What the keys of all raw copies of a batch begin with, and of the pieces that it was cut into."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-"
+
+
+def pieces_key(batch: Batch) -> str:
+    """The smaller batches that a batch is replaced by; the first that are written stay."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/pieces-{batch.id}.json"
+
+
 def collected_prefix(batch: Batch) -> str:
-    return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-{batch.epoch}/"
+    return f"{copies_prefix(batch)}{batch.epoch}/"
 
 
 def refusal_key(batch: Batch) -> str:
@@ -323,6 +333,12 @@ class Files:
         with _meant(key):
             answer = Joining(self._client, self.bucket, key, self._piece).run(sources, has_time)
         return _stored(key, answer, sum(size for _, size in sources))
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys under a prefix, in their order."""
+        with _meant(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            return [each["Key"] for page in pages for each in page.get("Contents", [])]
 
     def stored(self, prefix: str) -> dict[str, Stored]:
         """What lies under a prefix, by key."""

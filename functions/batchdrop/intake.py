@@ -12,6 +12,7 @@ from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Transient, Unprocessable
 from batchdrop.files import Gone, Head, Locked
 from batchdrop.folder_settings import own_metadata, resolve
+from batchdrop.hold import published_as, restored_at
 from batchdrop.lineage import find_misfit
 from batchdrop.providers.folders import rules_for
 from batchdrop.records import Job, JobSettings
@@ -69,7 +70,7 @@ def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> J
         head = services.files.head(dropped.key, dropped.version_id)
     except Gone as error:
         return _take_gone(dropped, error, services)
-    job = _new_job(dropped, head, services)
+    job = _as_published(_new_job(dropped, head, services), services)
     name_job(job.id)
     if not services.store.add(job, also=_beside(job, services)):
         found = services.store.job(job.id)
@@ -87,6 +88,14 @@ def start_job(job: Job, services: Services) -> None:
         services.queues.publish(job.id)
         return
     send_splits(job, services)
+
+
+def _as_published(job: Job, services: Services) -> Job:
+    """A job that ended after its table's restore point ends as it did: it is not planned, and paid, once more."""
+    if job.dropped_at > restored_at(services):
+        return job
+    published = published_as(job, services)
+    return job if published is None else job.with_(**published)
 
 
 def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:

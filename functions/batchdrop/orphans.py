@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.correlation import name_job
 from batchdrop.errors import AccountRefused, Refused, Transient
 from batchdrop.guards import guard
+from batchdrop.hold import is_held, restored_at
 from batchdrop.providers.api import BatchApi, Missing, Upload
 from batchdrop.services import Services
 
@@ -28,7 +29,7 @@ def delete_orphans(provider: str, services: Services, *, has_time: Callable[[], 
 
     The oldest first: most of the others belong to batches that are under way, and go with them within a day or two.
     """
-    if not has_time() or not services.store.lease(f"orphans#{provider}", _LOOK_SECONDS):
+    if not has_time() or is_held(provider, services) or not services.store.lease(f"orphans#{provider}", _LOOK_SECONDS):
         return
     try:
         api = services.apis[provider]
@@ -46,6 +47,8 @@ def _look_at(upload: Upload, api: BatchApi, services: Services) -> None:
     if whose is None or upload.created_at > services.now() - 2 * services.settings.lease_seconds:
         return
     name_job(whose[0])
+    if upload.created_at <= restored_at(services) + services.settings.lease_seconds:
+        return  # a batch that the restored table does not know yet may be made of it; it expires by itself
     services.store.job(whose[0])  # where it is left to newer code, so are its files
     batch = services.store.batch(*whose)
     if batch is None or batch.input_file_id != upload.id:

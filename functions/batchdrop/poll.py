@@ -10,6 +10,7 @@ from batchdrop.cancel import cancel_at_provider, give_up
 from batchdrop.correlation import working_on
 from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
 from batchdrop.guards import Careful, failure_of, guard
+from batchdrop.hold import is_held
 from batchdrop.ledgers import came_back
 from batchdrop.pauses import calls_refused
 from batchdrop.polling import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
@@ -236,7 +237,7 @@ def _live(due: Due, overdue_after: int, services: Services) -> None:
     if overdue < 0:
         return
     batch = _batch(due, services)
-    if batch is None or batch.state is not BatchState.IN_FLIGHT:
+    if batch is None or batch.state is not BatchState.IN_FLIGHT or is_held(batch.provider, services):
         return
     if batch.cancel_asked_at is None and overdue < _CANCEL_SECONDS:
         logger.error("batch overdue", batch=batch.id, batch_id=batch.batch_id)

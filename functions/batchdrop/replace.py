@@ -8,12 +8,14 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop import files
 from batchdrop.admit import admit_batches
 from batchdrop.batch_files import BatchWriter
 from batchdrop.errors import NotMyTurn
+from batchdrop.files import Gone
 from batchdrop.ledgers import is_too_large, most_for, most_of, sizes_of
 from batchdrop.packing import Room, group_again
 from batchdrop.plan import batch_rows
@@ -57,6 +59,11 @@ def halve(batch: Batch, services: Services) -> None:
     """Replace a waiting batch that the provider refused for its size."""
     room = Room(requests=-(-batch.requests // 2), bytes=-(-batch.bytes // 2), tokens=math.inf)
     _replace(services.store.claim(batch, services.settings.lease_seconds), [(range(batch.requests), room)], services)
+
+
+def replace_again(batch: Batch, services: Services) -> None:
+    """Replace a waiting batch by the pieces that it was cut into before its table was restored."""
+    _replace(services.store.claim(batch, services.settings.lease_seconds), [], services)
 
 
 def cut_in_search(batch: Batch, services: Services, *, refused_as: Kind, named: int | None = None) -> None:
@@ -108,6 +115,18 @@ def _smaller(batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]
     job = services.store.job(batch.job)
     if job is None or job.state is not JobState.RUNNING:
         raise NotMyTurn
+    key = files.pieces_key(batch)
+    try:
+        found = services.files.get(key)
+    except Gone:
+        written = msgspec.json.encode(_write_pieces(batch, split, pieces, services))
+        found = services.files.put_first(key, written)
+    return list(batch_rows(job, split, msgspec.json.decode(found, type=list[PlannedBatch]), services))
+
+
+def _write_pieces(
+    batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]], services: Services
+) -> list[PlannedBatch]:
     prefix = f"{files.attempt_prefix(split, 'replace')}{batch.id}-{batch.epoch}/"
     planned: list[PlannedBatch] = []
     for number, (positions, room) in enumerate(pieces):
@@ -116,7 +135,7 @@ def _smaller(batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]
             writer = BatchWriter(name, place, Path(folder), services, split=split.index, room=room)
             copy_requests(batch, group_again(batch), positions, writer, services)
             planned += writer.finish()
-    return list(batch_rows(job, split, planned, services))
+    return planned
 
 
 def origin_of(batch_id: str) -> str:

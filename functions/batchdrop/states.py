@@ -48,10 +48,10 @@ MOVES: dict[State, frozenset[State]] = {
     _S.PLANNED: frozenset({_S.ASSEMBLED, _S.FAILED}),
     _S.ASSEMBLED: frozenset(),
     _S.FAILED: frozenset(),
-    # WAITING → IN_FLIGHT: its late create came.
-    _B.WAITING: frozenset({_B.ADMITTED, _B.REPLACED, _B.CANCELLED, _B.IN_FLIGHT, _B.FAILED}),
-    _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.CANCELLED, _B.FAILED}),
-    _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING, _B.FAILED}),
+    # WAITING → IN_FLIGHT: its late create came. And what was sent, or collected, after the table's restore point.
+    _B.WAITING: frozenset({_B.ADMITTED, _B.REPLACED, _B.CANCELLED, _B.IN_FLIGHT, _B.ENDED, _B.FAILED}),
+    _B.ADMITTED: frozenset({_B.SUBMITTING, _B.WAITING, _B.CANCELLED, _B.IN_FLIGHT, _B.ENDED, _B.FAILED}),
+    _B.SUBMITTING: frozenset({_B.IN_FLIGHT, _B.WAITING, _B.ENDED, _B.FAILED}),
     _B.IN_FLIGHT: frozenset({_B.ENDED, _B.FAILED}),
     _B.ENDED: frozenset({_B.COLLECTED, _B.SUBMITTING, _B.REPLACED, _B.FAILED}),
     _B.COLLECTED: frozenset(),

@@ -1,4 +1,4 @@
-"""The state of every job in DynamoDB: read and written here. Only this module and `writes` know the table.
+"""The state of every job in DynamoDB: read and written here. Only this module, `restores` and `writes` know it.
 
 One table: `pk`, `sk`; the index `due` holds the rows that somebody must look at, by state and time; the index `days`
 lists jobs. Every write of a row with a state is conditional on the state and the epoch that were read.
@@ -18,6 +18,7 @@ from batchdrop.correlation import job_of_key, working_on
 from batchdrop.errors import NotMyTurn
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, counted_failures, failures_before, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
+from batchdrop.restores import Restores
 from batchdrop.row_versions import NewerRow, is_newer, refuse_newer
 from batchdrop.states import BatchState, State
 from batchdrop.table_writes import CONDITION, ConditionFailed, TableWrites
@@ -263,6 +264,7 @@ class Store:
         self._writes = TableWrites(client)
         self._table = table
         self._now = now
+        self.restores = Restores(client, table, now=now)
 
     # Reading
 

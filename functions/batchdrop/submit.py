@@ -21,6 +21,7 @@ from batchdrop.errors import (
     Unreachable,
     Unreadable,
 )
+from batchdrop.hold import is_held
 from batchdrop.ledgers import LEARNED_SECONDS
 from batchdrop.orphans import upload_name
 from batchdrop.pauses import account_refused, call_failed, is_held_back
@@ -33,17 +34,17 @@ from batchdrop.refused import end_refused, refuse_batch
 from batchdrop.refused_models import end_refused_model
 from batchdrop.replace import replace_oversized
 from batchdrop.results import ErrorCode
+from batchdrop.sent_since import take_sent
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.store import Changed
 from batchdrop.temporary_files import temporary_folder
 from batchdrop.turns import turn
-from batchdrop.waiting import back_to_waiting, needs_slot, slot
+from batchdrop.waiting import WINDOW_SECONDS, back_to_waiting, needs_slot, slot
 from batchdrop.writes import add_intent, free_slot, own_batch_id, require_state, take_slot
 
 logger = Logger(child=True)
 
-WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
 _JOB_CHECK = 1  # the place of the job's check among the writes of an intent
 _LONGEST_SLOT_DELAY = 300  # seconds; a create in doubt keeps its slot for half an hour and more
 _MOST_ASTRAY = 10  # times that a batch waits for an address to have its calls: half an hour or more
@@ -60,17 +61,33 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
     if job is None or batch is None or batch.state not in {BatchState.WAITING, BatchState.ADMITTED}:
         return
     with turn(job_id, services):
+        if is_held(batch.provider, services) or job.state is JobState.PUBLISHING:
+            _give_back(batch, services)
+            return
+        if take_sent(batch, services):
+            return
         if batch.state is BatchState.WAITING:
             if not end_refused_model(batch, services):
                 replace_oversized(batch, services)
             return
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if is_held_back(batch, services):
-            back_to_waiting(claimed, services, failures=claimed.failures)
+            _wait_again(claimed, services)
         elif needs_slot(claimed) and services.store.slot_is_taken(claimed):
             _wait_for_slot(claimed, services)  # nothing is downloaded in vain
         else:
             _submit(job, claimed, services)
+
+
+def _give_back(batch: Batch, services: Services) -> None:
+    """Nothing is sent: its table is held, or its job was published before that was restored."""
+    if batch.state is BatchState.ADMITTED:
+        _wait_again(services.store.claim(batch, services.settings.lease_seconds), services)
+
+
+def _wait_again(held: Batch, services: Services) -> None:
+    """Nothing was tried that may have failed, so that failures before it still count."""
+    back_to_waiting(held, services, failures=held.failures)
 
 
 def _submit(job: Job, claimed: Batch, services: Services) -> None:

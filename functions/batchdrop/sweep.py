@@ -23,6 +23,7 @@ from batchdrop.pauses import see_to_pause
 from batchdrop.plan import fail_job, open_job
 from batchdrop.publish import clean_up, late_event
 from batchdrop.rebuild import rebuild_ledgers
+from batchdrop.reconcile import reconcile
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.splits import add_missing_splits
@@ -53,6 +54,8 @@ def sweep(services: Services) -> None:
             careful.count_death()
         with guard("redrive"):
             _redrive(services)
+        with guard("reconcile"):
+            reconcile(services, minute.has_time)
         with guard("listing"):
             send_unnoticed(services, minute.has_time)
         clean = partial(delete_orphans, has_time=minute.may_clean)

@@ -46,16 +46,39 @@ def send_unnoticed(services: Services, has_time: Callable[[], bool] = lambda: Tr
             return 0
         listing = services.store.save_listing(listing, **_beginning(listing, services))
     run = _Run(listing, services)
-    until = now + _RUN_SECONDS
+    sent = _send(run, services, has_time)
+    services.store.save_listing(listing, **run.left())
+    return sent
+
+
+def _send(run: "_Run", services: Services, has_time: Callable[[], bool]) -> int:
+    until, sent = services.now() + _RUN_SECONDS, 0
     found = run.unnoticed(lambda: has_time() and services.now() < until)
-    sent = 0
     for some in batched(found, _SENT_AT_ONCE, strict=False):
         services.queues.intake_all(some)
         sent += len(some)
-    services.store.save_listing(listing, **run.left())
     if sent:
         logger.warning("dropped files found that no event told of", files=sent)
     return sent
+
+
+def list_once(name: str, oldest: int, services: Services, has_time: Callable[[], bool]) -> bool:
+    """Go on with a single round over what was dropped since, in a table that may know none of it; whether it is over.
+
+    Args:
+        name: The round's own.
+        oldest: What was dropped before (seconds since 1970) is left alone.
+        services: The services.
+        has_time: Whether this run may go on.
+    """
+    listing = services.store.listing(name)
+    if listing.last_at:
+        return True
+    if listing.round_at is None:
+        listing = services.store.save_listing(listing, round_at=services.now(), oldest=oldest, after="")
+    run = _Run(listing, services, takes_repetitions=True)
+    _send(run, services, has_time)
+    return bool(services.store.save_listing(listing, **run.left()).last_at)
 
 
 def oldest_taken(listing: Listing, *, table_at: int, now: int) -> int:
@@ -74,8 +97,8 @@ def _beginning(listing: Listing, services: Services) -> dict[str, int | str]:
 class _Run:
     """One run over the versions behind a key: which have no job, and where the next run goes on."""
 
-    def __init__(self, listing: Listing, services: Services) -> None:
-        self._listing, self._services = listing, services
+    def __init__(self, listing: Listing, services: Services, *, takes_repetitions: bool = False) -> None:
+        self._listing, self._services, self._takes_repetitions = listing, services, takes_repetitions
         self._newest = services.now() - _YOUNG_TICKS * services.settings.tick_seconds
         self._after = listing.after
         self._is_whole = False
@@ -99,10 +122,15 @@ class _Run:
         is_old_or_young = not self._listing.oldest <= version.last_modified <= self._newest
         if version.is_deleted or is_old_or_young or not is_job(version.key):
             return False
+        if self._takes_repetitions:
+            return not self._is_known(version)
         if newer is not None and (newer.key, newer.etag, newer.bytes) == (version.key, version.etag, version.bytes):
             return False  # dropped once more, perhaps because nothing happened
+        return not self._is_known(version)
+
+    def _is_known(self, version: Version) -> bool:
         digest = files.version_digest(self._services.files.bucket, version.key, version.version_id)
-        return not self._services.store.is_known_version(digest)
+        return self._services.store.is_known_version(digest)
 
     def left(self) -> dict[str, int | str | None]:
         """What the next run is to know."""

@@ -10,6 +10,8 @@ from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.writes import Release, Write, free_slot
 
+WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
+
 
 def slot(batch: Batch, write: Callable[[Batch], Write]) -> list[Write]:
     """What is written to a batch's slot, where it needs one."""

@@ -252,6 +252,16 @@ def own_batch_id(batch: Batch, batch_id: str, expires_at: int) -> Write:
     return put_new({"pk": f"PROVIDER#{batch.provider}", "sk": f"BATCH#{batch_id}", **whose})
 
 
+def found_key(provider: str, token: str) -> tuple[str, str]:
+    """A batch that `reconcile` found, by the token that it tells."""
+    return f"PROVIDER#{provider}", f"FOUND#{token}"
+
+
+def looked_at_key(provider: str, batch_id: str) -> tuple[str, str]:
+    """Says that `reconcile` knows whose a batch is."""
+    return f"PROVIDER#{provider}", f"LOOKED#{batch_id}"
+
+
 def take_slot(batch: Batch) -> Write:
     """Be the only batch of its provider with this number of requests whose create is not settled; refused if not."""
     return put_new({**slot_key(batch), "job": batch.job, "batch": batch.id})

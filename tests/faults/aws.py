@@ -124,10 +124,8 @@ class Aws:
             return self._put_object(key, request)
         if method in {"GET", "HEAD"} and key:
             return self._get_object(key, query.get("versionId"), request)
-        if method == "GET" and "versions" in query:
-            return self._list_versions(query.get("prefix", ""), query.get("key-marker", ""))
-        if method == "GET" and "uploads" in query:
-            return self._list_uploads(query.get("prefix", ""))
+        if method == "GET" and query.keys() & {"list-type", "versions", "uploads"}:
+            return self._list(query)
         if method == "POST" and "delete" in query:
             return self._delete(_bytes(request.body).decode())
         raise LookupError(f"this stand-in has no {method} {request.url}")
@@ -218,6 +216,22 @@ class Aws:
         body = found.body[span[0] : span[1]]
         headers["Content-Length"] = str(len(body))
         return 206 if "Range" in request.headers else 200, headers, b"" if request.method == "HEAD" else body
+
+    def _list(self, query: dict[str, str]) -> Reply:
+        prefix = query.get("prefix", "")
+        if "list-type" in query:
+            return self._list_keys(prefix)
+        return (
+            self._list_versions(prefix, query.get("key-marker", ""))
+            if "versions" in query
+            else self._list_uploads(prefix)
+        )
+
+    def _list_keys(self, prefix: str) -> Reply:
+        found = "".join(
+            f"<Contents><Key>{escape(key)}</Key></Contents>" for key in sorted(self.objects) if key.startswith(prefix)
+        )
+        return 200, {}, f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>".encode()
 
     def _list_versions(self, prefix: str, after: str) -> Reply:
         found = "".join(

@@ -43,6 +43,7 @@ _ENDING, _LOGS = f"{_STEPS}test_ending.py::", f"{_STEPS}test_logs.py::"
 _IN_A_ROW = f"{_STEPS}test_failures_in_a_row.py::"
 _SHARED_RETRIES = f"{_STEPS}test_retries.py::"
 _ENDING = f"{_STEPS}test_ending.py::"
+_RESTORED = f"{_STEPS}test_restored.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _intended(job, row, services)
@@ -120,6 +121,98 @@ MUTATIONS = (
         "    measure(Measure.BATCHES_WAITING, provider, len(waiting) - admission.admitted)\n",
         "",
         f"{_STEPS}test_measures.py::test_waiting_batches_batches_in_flight_and_tokens_are_sent_by_provider",
+    ),
+    # Restoring
+    Mutation(
+        "nothing is sent while a table is held",
+        "hold.py",
+        "return services.store.restores.current(services.settings.deployment).holds(provider)",
+        "return False",
+        f"{_RESTORED}test_nothing_is_sent_before_somebody_asks_and_an_alarm_tells",
+    ),
+    Mutation(
+        "a restored table without an owner is held",
+        "restores.py",
+        'is_new="RestoreSummary" not in described',
+        "is_new=True",
+        f"{_RESTORED}test_nothing_is_paid_twice_and_no_line_is_lost",
+    ),
+    Mutation(
+        "only the owner of a table sends by it",
+        "restores.py",
+        "if found.owner == me:",
+        "if found.owner:",
+        f"{_RESTORED}test_a_table_of_another_deployment_is_held_until_it_is_reconciled_and_then_by_the_other",
+    ),
+    Mutation(
+        "nothing is reconciled before somebody asks",
+        "reconcile.py",
+        "if not restore.asked_at:",
+        "if False:",
+        f"{_RESTORED}test_nothing_is_sent_before_somebody_asks_and_an_alarm_tells",
+    ),
+    Mutation(
+        "a batch that bears a found token is taken",
+        "sent_since.py",
+        "or _take_found(batch, services):",
+        ":",
+        f"{_RESTORED}test_nothing_is_paid_twice_and_no_line_is_lost",
+    ),
+    Mutation(
+        "results that were collected since are taken",
+        "sent_since.py",
+        "if take_copy(batch, services) or",
+        "if",
+        f"{_RESTORED}test_nothing_is_paid_twice_and_no_line_is_lost",
+    ),
+    Mutation(
+        "a batch that was cut since is cut into the same pieces",
+        "sent_since.py",
+        "or not _has_pieces(batch, services):",
+        "or True:",
+        f"{_RESTORED}test_a_batch_that_was_cut_into_smaller_ones_since_is_not_sent_whole",
+    ),
+    Mutation(
+        "a batch that lives tells nothing",
+        "reconcile.py",
+        "look.live += 1",
+        "look.live += 0",
+        f"{_RESTORED}test_only_the_provider_whose_batches_live_is_held",
+    ),
+    Mutation(
+        "a published job is not planned again",
+        "intake.py",
+        "if job.dropped_at > restored_at(services):",
+        "if True:",
+        f"{_RESTORED}test_nothing_is_paid_twice_and_no_line_is_lost",
+    ),
+    Mutation(
+        "a doubt of a held table is not settled by counts",
+        "doubt.py",
+        "if is_held(batch.provider, services):",
+        "if False:",
+        f"{_RESTORED}test_a_create_in_doubt_is_not_settled_by_counts_while_the_table_is_held",
+    ),
+    Mutation(
+        "a held table's uploads are no orphans",
+        "orphans.py",
+        "if is_held(provider, services) or not",
+        "if not",
+        f"{_RESTORED}test_request_files_of_batches_that_the_table_does_not_know_are_not_deleted",
+    ),
+    Mutation(
+        "nothing is given up while a table is held",
+        "poll.py",
+        " or is_held(batch.provider, services):",
+        ":",
+        f"{_RESTORED}test_nothing_is_given_up_while_the_table_is_held",
+    ),
+    Mutation(
+        "a cancelled job of a held table keeps what was sent",
+        "cancel.py",
+        "if batch.state in _UNSENT and (is_held(batch.provider, services) or take_sent(batch, services)):",
+        "if False:",
+        f"{_RESTORED}test_a_job_that_is_being_cancelled_keeps_what_was_sent_since",
     ),
     # Submitting
     Mutation(
@@ -212,8 +305,8 @@ MUTATIONS = (
     Mutation(
         "a version that had a job is never taken again",
         "unnoticed.py",
-        "return not self._services.store.is_known_version(digest)",
-        "return True",
+        "return self._services.store.is_known_version(digest)",
+        "return False",
         f"{_STEPS}test_unnoticed.py::test_a_version_whose_job_was_deleted_is_not_taken_again",
     ),
     Mutation(
@@ -886,8 +979,8 @@ MUTATIONS = (
     Mutation(
         "a batch that is held back goes on counting",
         "submit.py",
-        "back_to_waiting(claimed, services, failures=claimed.failures)",
-        "back_to_waiting(claimed, services)",
+        "back_to_waiting(held, services, failures=held.failures)",
+        "back_to_waiting(held, services)",
         f"{_IN_A_ROW}test_a_batch_that_was_held_back_goes_on_counting",
     ),
     Mutation(

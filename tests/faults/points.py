@@ -15,6 +15,7 @@ from faults.world import Outcome, World
 
 DUPLICATE = "Duplicate Batch"
 _READS = ("GetItem", "Query", "GetObject", "HeadObject", "ListObject", "ListMultipart", "GET ")
+_ARRIVES_UNSEEN = frozenset({Fault.SLEEPS_FOR_HOURS, Fault.ARRIVES_AFTER_THE_GRACE})
 _COST = ("charged", "charged_twice", "live_twice", "events")
 _COST_WORDS = ("charged", "paid twice")
 
@@ -76,7 +77,8 @@ def every_point(whole: Whole) -> Iterator[Point]:
     for number, name in enumerate(whole.calls):
         is_told = number in begins or not is_read(name) or not is_read(whole.calls[number - 1])
         for fault in Fault:
-            if _is_its_own(fault, name, is_told=is_told):
+            is_unseen = whole.scenario.loses_intents and is_create(name) and fault in _ARRIVES_UNSEEN
+            if _is_its_own(fault, name, is_told=is_told) and not is_unseen:
                 yield Point(((number + 1, fault),), whole.scenario, name)
 
 

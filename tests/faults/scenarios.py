@@ -35,6 +35,7 @@ class Scenario:
         acts: What somebody does at a moment (seconds after the drop); it is done again until it returns True.
         part_min: S3's smallest part, instead of 5 MiB.
         is_open_ended: The end depends on the moment; only the promises are asked for.
+        loses_intents: A create that arrives hours later is not reported: nothing is left that tells of it.
         varies: Which requests a provider leaves unanswered is its own draw: only the sum of attempts is compared.
         charged: What the providers charge for.
     """
@@ -51,6 +52,7 @@ class Scenario:
     part_min: int | None = None
     is_open_ended: bool = False
     varies: bool = False
+    loses_intents: bool = False
     charged: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -186,10 +188,18 @@ LIMITED = Scenario(
     begin=lambda world: world.simulator.enqueued_limit("gpt-*", 150),
     charged={OPENAI: 6},
 )
+RESTORED = Scenario(
+    name="restored",  # the table, to a moment before the drop; one batch of two was collected by then
+    files=(_lines(4),),
+    first={ANTHROPIC: {"seconds_to_complete": 5_000}},
+    loses_intents=True,
+    acts=((600, lambda world: world.lose_table()), (601, lambda world: world.reconcile())),
+    is_open_ended=True,
+)
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
-        TOO_LARGE, LIMITED,
+        TOO_LARGE, LIMITED, RESTORED,
     )
 }  # fmt: skip

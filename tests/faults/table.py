@@ -41,6 +41,7 @@ class Table:
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], Item] = {}
         self.created_at = datetime.fromtimestamp(0, UTC)
+        self.is_restored = False
 
     def call(self, operation: str, body: Item) -> Item:
         """Raises: RefusedError."""
@@ -52,9 +53,13 @@ class Table:
             "Query": self._query,
             "Scan": lambda _body: {"Items": list(self.items.values())},
             "TransactWriteItems": self._transact,
-            "DescribeTable": lambda _body: {"Table": {"CreationDateTime": self.created_at}},
+            "DescribeTable": lambda _body: {"Table": self._description()},
         }
         return calls[operation](body)
+
+    def _description(self) -> Item:
+        restored = {"RestoreSummary": {"RestoreInProgress": False}} if self.is_restored else {}
+        return {"CreationDateTime": self.created_at, **restored}
 
     def _get(self, body: Item) -> Item:
         found = self.items.get(_key(body["Key"]))

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -99,7 +100,8 @@ class World:
         scenario = scenario or self.scenario
         if scenario.name not in self._services:
             self._services[scenario.name] = self.make_services(scenario)
-        self.scenario, self.services = scenario, self._services[scenario.name]
+        store = Store(self.clients.by_name["dynamodb"], TABLE, now=self.clock.seconds)  # it believes nothing yet
+        self.scenario, self.services = scenario, replace(self._services[scenario.name], store=store)
         self._acts = list(scenario.acts)
         Joining.part_min = scenario.part_min or PART_MIN
         self.aws.reset()
@@ -164,6 +166,22 @@ class World:
                 ask_to_cancel(job["job"]["S"], self.services.store, now=self.clock.seconds())
         self.clients.outside = disturbed
         return len(jobs) == len(self.scenario.files)
+
+    def lose_table(self) -> bool:
+        """The table is restored to a moment before all; the workers that begin now have the new one."""
+        self.aws.table.items.clear()
+        self.aws.table.created_at, self.aws.table.is_restored = datetime.fromtimestamp(self.clock.now, UTC), True
+        store = Store(self.clients.by_name["dynamodb"], TABLE, now=self.clock.seconds)
+        self.services = replace(self.services, store=store)
+        return True
+
+    def reconcile(self) -> bool:
+        """Somebody asks for it, on a quiet line, until it is over."""
+        disturbed, self.clients.outside = self.clients.outside, Outside()
+        is_held = self.services.store.restores.ask().is_held
+        is_over = not is_held and self.services.store.restores.read().held_at > 0
+        self.clients.outside = disturbed
+        return is_over
 
     # Workers
 
@@ -363,8 +381,8 @@ def _may_stay(key: tuple[str, str]) -> bool:
     is_jobs = (pk.startswith("JOB#") and kind in {"JOB", "INTENT"}) or pk.startswith("VERSION#")
     return (
         is_jobs
-        or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR"})
-        or pk.startswith(("LEASE#", "LISTING#"))
+        or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR", "FOUND", "LOOKED"})
+        or pk.startswith(("LEASE#", "LISTING#", "TABLE"))
     )
 
 
@@ -432,8 +450,8 @@ def _services_of(clients: AwsClients, clock: Clock, http: httpx2.Client, scenari
 
 
 def _limited(providers: Providers, limits: dict[str, int]) -> Providers:
-    replace = msgspec.structs.replace
-    return Providers({name: replace(each, limits=replace(each.limits, **limits)) for name, each in providers.items()})
+    change = msgspec.structs.replace
+    return Providers({name: change(each, limits=change(each.limits, **limits)) for name, each in providers.items()})
 
 
 def _retry_without_waiting(client: openai.OpenAI | anthropic.Anthropic) -> None:

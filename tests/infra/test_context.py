@@ -42,6 +42,8 @@ def test_a_value_from_the_command_line_is_text_and_read_as_a_number() -> None:
             {"kms_key": ",".join(f"arn:aws:kms:eu-west-1:123456789012:key/{number}" for number in (1, 2))},
             "context value 'kms_key' names 2 KMS keys: it must be one, or none",
         ),
+        ({"table": "jobs!"}, "context value 'table': 'jobs!' is not the name of a table"),
+        ({"bucket": "s3://mine"}, "context value 'bucket': 's3://mine' is not the name of a bucket"),
         ({"max_concurrency": 1}, "context value 'max_concurrency' is 1: it must be at least 2"),
         ({"log_days": 31}, "context value 'log_days' must be one of 1, 7, 30, 90, 365, not 31"),
         ({"tracing": "on"}, "context value 'tracing' must be one of true, false, not 'on'"),

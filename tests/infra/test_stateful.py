@@ -12,7 +12,9 @@ a new resource, and the old one is deleted or, where it is retained, left beside
 - An index or a resource was added: add it here, too.
 """
 
-from faking.template import Resource, Template
+from pathlib import Path
+
+from faking.template import Resource, Template, synthesise
 
 
 # The queues hold what was dropped until intake takes it; the topic, the addresses that were confirmed.
@@ -67,3 +69,27 @@ def test_an_index_is_added_under_a_new_name_and_never_changed(template: Template
 
 def keys(described: Resource) -> dict[str, str]:
     return {each["KeyType"]: each["AttributeName"] for each in described["KeySchema"]}
+
+
+def test_an_adopted_table_and_bucket_are_used_and_not_made(template: Template, tmp_path: Path) -> None:
+    adopting = synthesise(tmp_path, table="kept-table", bucket="kept-bucket")
+    assert [adopting.of_type(kind) for kind in ("AWS::S3::Bucket", "AWS::DynamoDB::Table")] == [{}, {}]
+    environments = [each["Environment"]["Variables"] for each in adopting.functions().values()]
+    assert {(each["BATCHDROP_TABLE"], each["BATCHDROP_BUCKET"]) for each in environments} == {
+        ("kept-table", "kept-bucket")
+    }
+    patterns = [
+        each["EventPattern"] for each in adopting.of_type("AWS::Events::Rule").values() if "EventPattern" in each
+    ]
+    assert [each["detail"]["bucket"]["name"] for each in patterns] == [["kept-bucket"]]
+    for action in ("dynamodb:UpdateItem", "dynamodb:Query", "s3:GetObject", "s3:PutObject", "s3:DeleteObjectVersion"):
+        name = ":table/kept-table" if action.startswith("dynamodb") else ":s3:::kept-bucket"
+        assert adopting.steps_that_may(action, name) == template.steps_that_may(action, "")
+    assert adopting.steps_that_may("dynamodb:Query", ":table/kept-table/index/due") == template.steps_that_may(
+        "dynamodb:Query", "/index/due"
+    )
+
+
+def test_a_bucket_that_is_kept_still_wants_tls(template: Template) -> None:
+    policies = [each for each in template.document["Resources"].values() if each["Type"] == "AWS::S3::BucketPolicy"]
+    assert [each["DeletionPolicy"] for each in policies] == ["RetainExceptOnCreate"]

@@ -1,0 +1,84 @@
+"""Reconciling a restored or adopted table: sweep does it, with the deployed keys; the command asks for it and waits."""
+
+import time
+from collections.abc import Callable
+
+from batchdrop.errors import NotMyTurn
+from batchdrop.restores import Listed, Restore
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.say import count, note, say
+
+
+def describe_hold(cloud: Cloud, restore: Restore, provider: str) -> str:
+    """Why nothing is sent to a provider, and what to do, in a sentence."""
+    if not restore.asked_at:
+        return (
+            f"{provider}: nothing is sent: the table was restored, or another deployment's, and may not know all that "
+            f"was sent. Next: {cloud.command('reconcile')}"
+        )
+    reason = restore.providers.get(provider, Listed()).reason or "its batches are about to be listed"
+    return f"{provider}: nothing is sent until the table is reconciled: {reason}"
+
+
+def say_held(cloud: Cloud) -> None:
+    """Say once what is held, where something is."""
+    restore = cloud.store.restores.read()
+    if restore.is_held and not restore.asked_at:
+        note(
+            "Nothing is sent: the table was restored, or another deployment's, and may not know all that was sent. "
+            f"Next: {cloud.command('reconcile')}",
+            style="yellow",
+        )
+    elif restore.is_held:
+        note(f"The table is being reconciled. How far: {cloud.command('reconcile')}")
+
+
+def release(cloud: Cloud, provider: str) -> None:
+    """Let batches be sent to a provider that cannot be listed.
+
+    Raises:
+        Mistake: Nothing is held for it, or nobody asked to reconcile yet.
+    """
+    while True:
+        restore = cloud.store.restores.read()
+        if not restore.asked_at or not restore.holds(provider):
+            raise Mistake(f"{provider} is not waited for. See: {cloud.command('reconcile')}", code=WRONG_USE)
+        listed = restore.providers.get(provider, Listed())
+        released = Listed(is_released=True, batches=listed.batches)
+        try:
+            cloud.store.restores.save(restore, providers={**restore.providers, provider: released})
+        except NotMyTurn:
+            continue
+        return
+
+
+def reconcile(cloud: Cloud, *, waits: bool, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Ask for it, and say how far it is until nothing is held. Twice is as good as once."""
+    restores = cloud.store.restores
+    if not restores.current(cloud.deployment).is_held:
+        say("Nothing is held: the table is this deployment's own.")
+        return
+    restore, said = restores.ask(), ""
+    while restore.is_held:
+        words = _progress(restore)
+        if words != said:
+            note(words)
+        said = words
+        if not waits:
+            return
+        sleep(cloud.poll_seconds)
+        restore = restores.read()
+    for provider, listed in sorted(restore.providers.items()):
+        say(f"{provider}: {count(listed.batches, 'batch', 'batches')} found that the table did not know.")
+    say(f"Reconciled: batches are sent again, and what was sent is not. See: {cloud.command('jobs')}")
+
+
+def _progress(restore: Restore) -> str:
+    if not restore.has_checked_jobs:
+        return "Looking which jobs are published already"
+    waiting = [f"{name}: {each.reason}" for name, each in sorted(restore.providers.items()) if not each.is_released]
+    files = [] if restore.has_listed_input else ["looking for dropped files that the table does not know"]
+    return "Reconciling. " + "; ".join([*files, *waiting])
