@@ -19,7 +19,7 @@ LIST_UPLOADS = "s3:ListBucketMultipartUploads"
 
 
 class Storage(Construct):
-    """The bucket and the table, made or adopted. They outlive the stack, unless `disposable`: they hold paid answers."""
+    """The bucket and the table, made or adopted. Unless `disposable`, both outlive the stack: they hold answers."""
 
     def __init__(  # noqa: PLR0913 what differs between deployments is said, never assumed
         self,
