@@ -196,8 +196,8 @@ MUTATIONS = (
     Mutation(
         "a held table's uploads are no orphans",
         "orphans.py",
-        "if is_held(provider, services) or not",
-        "if not",
+        "is_held(provider, services) or not",
+        "not",
         f"{_RESTORED}test_request_files_of_batches_that_the_table_does_not_know_are_not_deleted",
     ),
     Mutation(

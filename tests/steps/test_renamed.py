@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from batchdrop.orphans import upload_name
 from batchdrop.states import BatchState
-from faking.cloud import Cloud, jsonl
+from batchdrop.store import Store
+from faking.cloud import TABLE, Cloud, jsonl
+from faking.dynamodb import TableClient
 from faking.lines import chat, claude, got, wanted
+from faking.restoring import reconcile
 from msgspec.structs import replace as changed
 
 LINES = pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
@@ -16,8 +19,10 @@ ANOTHER = "0a1b2c3d4e5f"
 
 
 def rename(cloud: Cloud) -> None:
-    """Deploy under another name."""
-    cloud.services = replace(cloud.services, settings=changed(cloud.services.settings, deployment=ANOTHER))
+    """Deploy under another name, by a stack that adopts the table."""
+    store = Store(TableClient(cloud.table), TABLE, now=cloud.clock.seconds)
+    settings = changed(cloud.services.settings, deployment=ANOTHER)
+    cloud.services = replace(cloud.services, settings=settings, store=store)
 
 
 def drop(cloud: Cloud, lines: list[Any]) -> str:
@@ -50,7 +55,7 @@ def test_a_create_in_doubt_that_was_sent_under_another_name_is_found(cloud: Clou
     cloud.deliver_all()
     assert [batch.state for batch in cloud.services.store.batches(job)] == [BatchState.SUBMITTING]
     rename(cloud)
-    cloud.clock.now += 300  # it has ended when it is looked for: its results are the proof
+    reconcile(cloud)
     finish(cloud, job, lines)
     assert cloud.simulator.charges()[provider]["batches"] == 1
 
@@ -61,6 +66,7 @@ def test_requests_that_were_written_under_another_name_are_sent_once(cloud: Clou
     job = drop(cloud, lines)
     cloud.deliver("plan")
     rename(cloud)
+    reconcile(cloud)
     finish(cloud, job, lines)
     assert cloud.simulator.charges()[provider]["requests"] == 5
 

@@ -85,8 +85,8 @@ def test_a_row_that_is_gone_is_nobodys_turn(store: Store) -> None:
 
 def test_a_move_that_the_table_of_moves_does_not_have_is_never_written(store: Store) -> None:
     store.add(a_batch())
-    with pytest.raises(ValueError, match=r"^WAITING does not move to ENDED$"):
-        store.move(a_batch(), BatchState.ENDED)
+    with pytest.raises(ValueError, match=r"^WAITING does not move to COLLECTED$"):
+        store.move(a_batch(), BatchState.COLLECTED)
     assert store.batch(JOB, a_batch().id) == a_batch()
 
 
