@@ -14,6 +14,7 @@ _PERIOD = cdk.Duration.minutes(5)
 _HOUR = cdk.Duration.hours(1)
 _WIDTH, _HEIGHT = 12, 6  # two beside each other
 _DOUBTFUL = (
+    Alert.TABLE_HELD,
     Alert.DOUBT_LASTS,
     Alert.BATCH_DUPLICATE,
     Alert.BATCH_GIVEN_UP,
