@@ -23,7 +23,7 @@ def acknowledge_rules(stack: cdk.Stack, *, storage: Storage, pipeline: Pipeline,
         )
     if isinstance(bucket, cdk.CfnElement):
         _acknowledge(
-            storage.bucket,
+            bucket,
             "S1",
             "Access logs need a second bucket that grows for ever; who needs them turns on CloudTrail's data events.",
         )

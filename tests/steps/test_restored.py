@@ -213,7 +213,7 @@ def test_only_the_provider_whose_batches_live_is_held(cloud: Cloud) -> None:
     restore(cloud, rows)
     cloud.tick()
     cloud.services.store.restores.ask()
-    cloud.tick(HOUR / 2)
+    cloud.tick(HOUR)
     now = cloud.services.store.restores.read()
     assert [now.holds(name) for name in ("openai", "anthropic")] == [False, True]
     assert now.providers["anthropic"].reason == "1 of its batches do not tell whose they are before they end"
