@@ -200,7 +200,7 @@ def _refuse_hidden(key: str, error: Gone, job: Job, services: Services) -> None:
         if _may_pass(error, job.dropped_at, digest, services):
             raise Transient(f"{key} cannot be read yet")
         raise Unprocessable(f"{key} cannot be read. {error.reason}") from error
-    if not error.is_certain and key in services.files.stored(key):  # a new bucket's 404, which no listing has
+    if not error.is_certain and key in services.files.keys(key):  # a new bucket's 404, which no listing has
         raise Transient(f"{key} is there, and not seen yet")
 
 

@@ -96,7 +96,8 @@ def _of_s3(request: AWSPreparedRequest) -> Iterator[tuple[str, str]]:
         yield "s3:GetObject", _folder(unquote(source).lstrip("/").partition("/")[2])
     match request.method:
         case "GET" | "HEAD" if not key:
-            yield f"s3:ListBucket{'Versions' if 'versions' in query else 'MultipartUploads'}", _BUCKET
+            kinds = {"versions": "Versions", "uploads": "MultipartUploads", "list-type": ""}
+            yield f"s3:ListBucket{next(kinds[name] for name in kinds if name in query)}", _BUCKET
         case "GET" if "uploadId" in query:
             yield "s3:ListMultipartUploadParts", _folder(key)
         case "GET" | "HEAD":

@@ -382,7 +382,7 @@ MUTATIONS = (
     Mutation(
         "a 404 of a new bucket leaves no settings out",
         "intake.py",
-        "if not error.is_certain and key in services.files.stored(key):",
+        "if not error.is_certain and key in services.files.keys(key):",
         "if False:",
         f"{_STEPS}test_locked.py::test_settings_that_may_be_read_a_moment_later_apply",
     ),
