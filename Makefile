@@ -14,6 +14,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export NODE_USE_SYSTEM_CA ?= 1
 export PIP_ROOT_USER_ACTION ?= ignore
 unexport VIRTUAL_ENV
+# Compiled code is kept, in this folder: without it each of hundreds of processes compiles thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 ARGS ?=
 

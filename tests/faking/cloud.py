@@ -23,11 +23,9 @@ from batchdrop.intake import Dropped, take_object
 from batchdrop.manifest import Manifest
 from batchdrop.plan import plan_split
 from batchdrop.poll import poll_provider
-from batchdrop.providers.anthropic import AnthropicBatches
 from batchdrop.providers.api import Apis, BatchApi, make_api
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers, parse_providers
 from batchdrop.providers.keys import Key, Keys
-from batchdrop.providers.openai import OpenAIBatches
 from batchdrop.publish import publish_job
 from batchdrop.queues import HOPS, Queues
 from batchdrop.records import Job
@@ -278,6 +276,9 @@ def cloud(
         over_http: The providers are where their addresses say; the simulator of this cloud is none of them.
         numbers: More settings.
     """
+    from batchdrop.providers.anthropic import AnthropicBatches  # noqa: PLC0415 - the SDKs take seconds, and few need them
+    from batchdrop.providers.openai import OpenAIBatches  # noqa: PLC0415
+
     clock, table = Clock(), Table()
     with (
         mock_aws(),

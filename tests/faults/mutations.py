@@ -1822,7 +1822,7 @@ def _run(mutation: Mutation) -> str:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for package in {"functions", _package_of(mutation)} & {"functions", *_OTHER_PACKAGES}:
-            shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / package, root / package)  # compiled code, too: files keep their times
         path = source_of(mutation, root)
         text = path.read_text(encoding="utf-8")
         if text.count(mutation.old) != 1:
@@ -1835,7 +1835,6 @@ def _tested(test: str, root: Path) -> str:
     environment = {
         **os.environ,
         "PYTHONPATH": f"{root / 'functions'}{os.pathsep}{root}",  # before the project's own
-        "PYTHONDONTWRITEBYTECODE": "1",
         "POWERTOOLS_LOG_LEVEL": "CRITICAL",
     }
     # -P: the folder that this runs in, the project's own, does not come before the copy.
