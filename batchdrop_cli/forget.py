@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from batchdrop.errors import AccountRefused, BatchdropError, ConfigError
 from batchdrop.files import output_prefix, work_prefix
-from batchdrop.providers.api import Apis, ProviderBatch
+from batchdrop.providers.api import Apis, BatchApi, Missing, ProviderBatch
 from batchdrop.providers.config import Providers, load_providers
 from batchdrop.providers.keys import Keys
 from batchdrop.records import Batch, Job
-from batchdrop.states import TERMINAL_JOBS
+from batchdrop.states import TERMINAL_JOBS, BatchState
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.mistakes import Mistake
+
+_UNREAD = "it is damaged, or of a newer version of batchdrop"
+
+
+class _NotDeleted(BatchdropError):  # noqa: N818 - it is an outcome
+    """A provider's batch is not deleted; the message says why."""
 
 
 def forget(cloud: Cloud, job: Job, providers: Apis) -> list[str]:
@@ -47,9 +53,14 @@ def apis_of(cloud: Cloud) -> Apis:
 
 
 def _delete_from_providers(cloud: Cloud, job: Job, providers: Apis) -> Iterator[str]:
-    for batch in cloud.store.readable_batches(job.id):
+    for batch_id, batch in cloud.store.found_batches(job.id):
+        if batch is None:
+            yield f"the row of batch {batch_id}, which alone says what its provider keeps, cannot be read ({_UNREAD})"
+            continue
         try:
             _delete(batch, providers)
+        except _NotDeleted as error:
+            yield f"{batch.provider} keeps {_copies(batch)}: {error}"
         except AccountRefused as error:
             yield f"{batch.provider} keeps {_copies(batch)}: {error}"
         except BatchdropError as error:
@@ -61,7 +72,9 @@ def _copies(batch: Batch) -> str:
 
 
 def _delete(batch: Batch, providers: Apis) -> None:
-    if batch.batch_id is not None:
+    if batch.batch_id is not None and batch.state is BatchState.FAILED:
+        _delete_given_up(batch, batch.batch_id, providers[batch.provider])
+    elif batch.batch_id is not None:
         providers[batch.provider].delete(
             ProviderBatch(
                 id=batch.batch_id,
@@ -73,6 +86,19 @@ def _delete(batch: Batch, providers: Apis) -> None:
         )
     elif batch.input_file_id is not None:
         providers[batch.provider].delete_upload(batch.input_file_id)
+
+
+def _delete_given_up(batch: Batch, batch_id: str, api: BatchApi) -> None:
+    """Delete what a batch became after it was given up."""
+    if batch.adopted:  # its number of requests alone said that it is the job's
+        raise _NotDeleted("it may be another's, since its results were never read")
+    try:
+        found = api.retrieve(batch_id)
+    except Missing:
+        return
+    if found.ended_as is None:
+        raise _NotDeleted("it has not ended there")
+    api.delete(found)
 
 
 def _delete_objects(cloud: Cloud, job: Job) -> Iterator[str]:

@@ -367,8 +367,9 @@ class Files:
         return self.stream(piece.key, start=piece.start, end=piece.end)
 
     def delete_version(self, key: str, version_id: str | None) -> None:
-        """Delete one version of an object; one that is gone already is fine."""
-        self._client.delete_object(Bucket=self.bucket, Key=key, **_version(version_id))
+        """Delete one version of an object, None the one from before versioning; one that is gone already is fine."""
+        # without an id, S3 would only lay a delete marker upon it
+        self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=version_id or "null")
 
     def delete_all(self, prefix: str, has_time: Callable[[], bool] = lambda: True) -> bool:
         """Delete every version under a prefix, as long as there is time. False when some are left."""

@@ -12,6 +12,7 @@ from batchdrop.guards import guard
 from batchdrop.hold import is_held, restored_at
 from batchdrop.providers.api import BatchApi, Missing, Upload
 from batchdrop.services import Services
+from batchdrop.states import BatchState
 
 logger = Logger(child=True)
 
@@ -51,7 +52,7 @@ def _look_at(upload: Upload, api: BatchApi, services: Services) -> None:
         return  # a batch that the restored table does not know yet may be made of it; it expires by itself
     services.store.job(whose[0])  # where it is left to newer code, so are its files
     batch = services.store.batch(*whose)
-    if batch is None or batch.input_file_id != upload.id:
+    if batch is None or batch.state is BatchState.FAILED or batch.input_file_id != upload.id:
         api.delete_upload(upload.id)
         logger.info("orphaned request file deleted", batch=whose[1], file_id=upload.id)
 

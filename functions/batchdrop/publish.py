@@ -27,7 +27,7 @@ from batchdrop.manifest import (
 )
 from batchdrop.parts import Part, Sealed, add_counts, add_models
 from batchdrop.plans import Opened
-from batchdrop.records import Job
+from batchdrop.records import Batch, Job
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
 from batchdrop.turns import time_of_a_run, turn
@@ -74,11 +74,27 @@ def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> N
     if services.now() < (job.kept_until or 0):
         services.store.due_again(job, job.kept_until or 0)
         return
-    batches = services.store.readable_batches(job.id)
-    if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):
-        services.store.due_again(job, services.now() + services.settings.lease_seconds)
-        return  # the provider's files are not deleted yet, and their ids are in these rows
-    if services.files.delete_all(files.work_prefix(job.id), has_time) and services.store.forget_work(job.id, has_time):
+    kept = set()
+    for batch_id, batch in services.store.found_batches(job.id):
+        if batch is not None and batch.state is BatchState.COLLECTED and batch.due_at is not None:
+            services.store.due_again(job, services.now() + services.settings.lease_seconds)
+            return  # the provider's files are not deleted yet, and their ids are in these rows
+        if batch is None or _was_given_up(batch):
+            kept.add(batch_id)
+    _delete_work(job, kept, services, has_time)
+
+
+def _was_given_up(batch: Batch) -> bool:
+    """Whether its provider may hold what it was sent or answered: only the row knows what it is called there."""
+    return batch.state is BatchState.FAILED and (batch.batch_id is not None or batch.input_file_id is not None)
+
+
+def _delete_work(job: Job, kept: set[str], services: Services, has_time: Callable[[], bool]) -> None:
+    """Delete a job's work; the rows that `forget` needs stay as long as the job's own."""
+    for batch_id in kept:
+        services.store.keep_batch(job.id, batch_id, job.expires_at or services.now() + ROWS_LIVE)
+    is_clean = services.files.delete_all(files.work_prefix(job.id), has_time)
+    if is_clean and services.store.forget_work(job.id, has_time, kept_batches=kept):
         services.store.not_due(job)
 
 

@@ -6,7 +6,7 @@ lists jobs. Every write of a row with a state is conditional on the state and th
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from batchdrop.errors import NotMyTurn
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, counted_failures, failures_before, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
 from batchdrop.restores import Restores
-from batchdrop.row_versions import NewerRow, is_newer, refuse_newer
+from batchdrop.row_versions import ROW_VERSION, NewerRow, is_newer, refuse_newer
 from batchdrop.states import BatchState, State
 from batchdrop.table_writes import CONDITION, ConditionFailed, TableWrites
 from batchdrop.traces import log_exception
@@ -302,8 +302,12 @@ class Store:
 
     def readable_batches(self, job: str) -> Iterator[Batch]:
         """The batches of a job that can be read, for what is done to each alone; the log names the others."""
-        found = (_read_item(item, Batch) for item in self._raw_items(f"JOB#{job}", "BATCH#"))
-        return (batch for batch in found if batch is not None)
+        return (batch for _, batch in self.found_batches(job) if batch is not None)
+
+    def found_batches(self, job: str) -> Iterator[tuple[str, Batch | None]]:
+        """The batches of a job by their ids; None where a row is damaged, or left to newer code."""
+        for item in self._raw_items(f"JOB#{job}", "BATCH#"):
+            yield item["sk"]["S"].removeprefix("BATCH#"), _read_item(item, Batch)
 
     def retries(self, job: str, *, newer: Callable[[str], object] = _leave_out) -> Iterator[Job]:
         """The jobs that retry lines of this one, in the order of their drops; `newer` is told of those left out."""
@@ -678,16 +682,30 @@ class Store:
         update.set("due_key", values_of(job.with_(due_at=due_at))["due_key"])
         self._update(update)
 
-    def forget_work(self, job: str, has_time: Callable[[], bool] = lambda: True) -> bool:
+    def keep_batch(self, job: str, batch: str, expires_at: int) -> None:
+        """Let a batch's row live until then, with nobody to look at it. One that newer code wrote stays as it is."""
+        update = Update(f"JOB#{job}", f"BATCH#{batch}")
+        version = update.name("version")
+        update.when_expression(f"attribute_exists({update.name('epoch')})")
+        update.when_expression(f"(attribute_not_exists({version}) OR {version} <= {update.value(ROW_VERSION)})")
+        update.set("expires_at", expires_at)
+        update.remove("due_at")
+        update.remove("due_key")
+        self._update(update)
+
+    def forget_work(
+        self, job: str, has_time: Callable[[], bool] = lambda: True, *, kept_batches: Container[str] = ()
+    ) -> bool:
         """Delete the rows of a job's splits and batches, as long as there is time; the job's own stays.
 
-        False when some are left.
+        False when some are left, but those of `kept_batches`.
 
         Raises:
             Transient: DynamoDB does not take all now: the next call deletes what is left.
         """
         keys = chain(self._keys(f"JOB#{job}", "SPLIT#"), self._keys(f"JOB#{job}", "BATCH#"))
-        for some in batched(keys, _MOST_WRITES, strict=False):
+        doomed = (key for key in keys if key["sk"]["S"].removeprefix("BATCH#") not in kept_batches)
+        for some in batched(doomed, _MOST_WRITES, strict=False):
             if not has_time():
                 return False
             self._writes.transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])

@@ -191,5 +191,7 @@ def left_over(behind: "Behind", job: str) -> list[str]:
     found = behind.aws("s3").list_object_versions(Bucket=behind.cloud.bucket, Prefix=f"work/{job}/")
     objects = [each["Key"] for each in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]]
     rows = [(row["pk"]["S"], row["sk"]["S"], row.get("reserved", {"N": "0"})["N"]) for row in behind.rows()]
-    work = [sk for pk, sk, _ in rows if pk == f"JOB#{job}" and sk.startswith(("SPLIT#", "BATCH#"))]
+    given_up = {row["sk"]["S"] for row in behind.rows() if "batch_id" in row and "expires_at" in row}
+    of_job = {sk for pk, sk, _ in rows if pk == f"JOB#{job}" and sk.startswith(("SPLIT#", "BATCH#"))}
+    work = sorted(of_job - given_up)  # what a provider may still hold is named until the job's row expires
     return [*objects, *work, *(pk for pk, _, held in rows if pk.startswith("SLOTS#") or held != "0")]

@@ -1398,6 +1398,49 @@ MUTATIONS = (
         "    except ZeroDivisionError:",
         f"{_STEPS}test_rolled_back.py::test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed",
     ),
+    Mutation(
+        "a version from before versioning is deleted, and not hidden by a mark",
+        "files.py",
+        'VersionId=version_id or "null")',
+        "**_version(version_id))",
+        f"{_STEPS}test_forgetting.py::test_a_version_from_before_versioning_is_deleted_and_not_only_hidden",
+    ),
+    Mutation(
+        "the rows of batches that were given up are kept for `forget`",
+        "publish.py",
+        "if batch is None or _was_given_up(batch):",
+        "if batch is None:",
+        f"{_STEPS}test_forgetting.py::test_what_was_given_up_at_a_provider_is_named_until_it_has_ended_there_and_then_deleted",
+    ),
+    Mutation(
+        "a row that cannot be read is not deleted unmentioned",
+        "publish.py",
+        "if batch is None or _was_given_up(batch):",
+        "if batch is not None and _was_given_up(batch):",
+        f"{_STEPS}test_forgetting.py::test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays",
+    ),
+    Mutation(
+        "a row that is kept expires with its job's",
+        "store.py",
+        """        update.set("expires_at", expires_at)
+        update.remove("due_at")""",
+        """        update.remove("due_at")""",
+        f"{_STEPS}test_forgetting.py::test_the_row_of_a_batch_that_was_given_up_expires_with_its_jobs",
+    ),
+    Mutation(
+        "`forget` names the batches whose rows it cannot read",
+        "batchdrop_cli/forget.py",
+        "        if batch is None:\n            yield",
+        "        if batch is None:\n            continue\n            yield",
+        f"{_STEPS}test_forgetting.py::test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays",
+    ),
+    Mutation(
+        "`forget` asks what a batch became that was given up",
+        "batchdrop_cli/forget.py",
+        "    if found.ended_as is None:",
+        "    if False:",
+        f"{_STEPS}test_forgetting.py::test_what_was_given_up_at_a_provider_is_named_until_it_has_ended_there_and_then_deleted",
+    ),
     # What the command says
     Mutation(
         "the version that an upload wrote is its job",

@@ -296,7 +296,7 @@ class World:
     def left_over(self) -> list[str]:
         """What should not be there any more."""
         table = self.aws.table.items
-        rows = [f"row {key}" for key in self.rows() if not _may_stay(key)]
+        rows = [f"row {key}" for key in self.rows() if not (_may_stay(key) or _is_given_up(table[key]))]
         reserved = [f"{key[1]} reserves {each['reserved']}" for key, each in table.items() if _is_reserved(each)]
         work = [f"object {key}" for key in self.aws.objects if key.startswith("work/")]
         uploads = [f"unfinished upload of {key}" for key, _ in self.aws.uploads.values()]
@@ -384,6 +384,11 @@ def _may_stay(key: tuple[str, str]) -> bool:
         or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR", "FOUND", "LOOKED"})
         or pk.startswith(("LEASE#", "LISTING#", "TABLE"))
     )
+
+
+def _is_given_up(item: dict[str, Any]) -> bool:
+    """Whether a row is a batch's that its provider may still hold: `forget` needs its ids."""
+    return item.get("state") == {"S": "FAILED"} and "batch_id" in item and "expires_at" in item
 
 
 def _is_reserved(item: dict[str, Any]) -> bool:

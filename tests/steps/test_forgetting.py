@@ -9,6 +9,8 @@ from faking.lines import mixed
 from batchdrop_cli.cloud import Cloud as UsersCloud
 from batchdrop_cli.forget import forget
 
+DAYS = 20 * 86_400
+
 
 @pytest.fixture
 def user(cloud: Cloud) -> UsersCloud:
@@ -32,6 +34,69 @@ def test_nothing_names_a_forgotten_job_and_another_version_of_its_file_stays(clo
     assert "secret-name" not in rows
     assert cloud.services.store.job(second.job) is not None
     assert len(cloud.outcome(second.job).results) == 5
+
+
+def stick(cloud: Cloud) -> str:
+    """A job whose batches were given up at their providers, which go on with them."""
+    for provider in ("openai", "anthropic"):
+        cloud.simulator.shape(provider=provider, stuck=True, seconds_to_cancel=DAYS)
+    job = cloud.drop("input/x.jsonl", jsonl(mixed(2)))
+    assert job is not None
+    cloud.settle(tick=3_600)
+    return job
+
+
+def test_what_was_given_up_at_a_provider_is_named_until_it_has_ended_there_and_then_deleted(
+    cloud: Cloud, user: UsersCloud
+) -> None:
+    job = cloud.services.store.job(stick(cloud))
+    assert job is not None
+    found = {each.provider: each.batch_id for each in cloud.services.store.batches(job.id)}
+    said = [f"{provider} keeps batch {found[provider]}: it has not ended there" for provider in sorted(found)]
+    assert sorted(forget(user, job, cloud.services.apis)) == said
+    assert len(said) == 2
+    cloud.clock.now += DAYS
+    assert forget(user, job, cloud.services.apis) == []
+    assert cloud.simulator.charges()["anthropic"]["batches_stored"] == 0
+    assert cloud.simulator.charges()["openai"]["files"] == 0
+    assert cloud.services.store.job(job.id) is None
+    assert [key for key in cloud.rows() if key[1].startswith("BATCH#00")] == []
+
+
+def test_the_row_of_a_batch_that_was_given_up_expires_with_its_jobs(cloud: Cloud) -> None:
+    job = cloud.services.store.job(stick(cloud))
+    assert job is not None
+    assert [each.expires_at for each in cloud.services.store.batches(job.id)] == [job.expires_at] * 2
+
+
+@pytest.mark.parametrize("values", [{"version": {"N": "2"}}, {"requests": {"S": "many"}}], ids=["newer", "damaged"])
+def test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays(
+    cloud: Cloud, user: UsersCloud, values: dict[str, dict[str, str]]
+) -> None:
+    job = cloud.services.store.job(stick(cloud))
+    assert job is not None
+    for pk, sk in list(cloud.table.items):
+        if sk.startswith("BATCH#00"):
+            cloud.table.items[pk, sk] |= values
+    cloud.services.store.due_again(job, 0)
+    cloud.tick()
+    left = forget(user, job, cloud.services.apis)
+    assert len([each for each in left if "which alone says what its provider keeps, cannot be read" in each]) == 2
+    assert len([key for key in cloud.rows() if key[1].startswith("BATCH#00")]) == 2
+    assert cloud.services.store.job(job.id) is not None
+
+
+def test_a_version_from_before_versioning_is_deleted_and_not_only_hidden(cloud: Cloud, user: UsersCloud) -> None:
+    cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+    cloud.s3.put_object(Bucket=BUCKET, Key="input/x.jsonl", Body=jsonl(mixed(2)))
+    cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    taken = take_object(cloud.dropped("input/x.jsonl", b"x", None), cloud.services)
+    assert taken is not None
+    cloud.settle()
+    job = cloud.services.store.job(taken.id)
+    assert job is not None
+    assert forget(user, job, cloud.services.apis) == []
+    assert cloud.keys("") == []
 
 
 def test_a_late_event_of_a_forgotten_job_makes_no_job_of_it(cloud: Cloud, user: UsersCloud) -> None:
