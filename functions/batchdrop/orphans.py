@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.correlation import name_job
 from batchdrop.errors import AccountRefused, Refused, Transient
 from batchdrop.guards import guard
-from batchdrop.hold import is_held, restored_at
+from batchdrop.hold import restored_at
 from batchdrop.providers.api import BatchApi, Missing, Upload
 from batchdrop.services import Services
 from batchdrop.states import BatchState
@@ -30,7 +30,7 @@ def delete_orphans(provider: str, services: Services, *, has_time: Callable[[], 
 
     The oldest first: most of the others belong to batches that are under way, and go with them within a day or two.
     """
-    if not has_time() or is_held(provider, services) or not services.store.lease(f"orphans#{provider}", _LOOK_SECONDS):
+    if not has_time() or not services.store.lease(f"orphans#{provider}", _LOOK_SECONDS):
         return
     try:
         api = services.apis[provider]

@@ -67,6 +67,15 @@ def collect_one(cloud: Cloud) -> None:
         cloud.deliver_all()
 
 
+def collect_claude(cloud: Cloud) -> None:
+    """Anthropic's batch is collected, and deleted there; OpenAI's has not ended."""
+    cloud.simulator.shape(provider="openai", seconds_to_complete=6 * HOUR)
+    send(cloud)
+    for _ in range(10):
+        cloud.tick()
+        cloud.deliver_all()
+
+
 def finish(cloud: Cloud) -> None:
     drop(cloud)
     settle(cloud)
@@ -104,6 +113,7 @@ SAME = [
     (send, collect_one),
     (send, finish),
     (collect_one, finish),
+    (plan, collect_claude),
 ]
 
 
@@ -238,18 +248,17 @@ def test_a_provider_that_cannot_be_listed_is_held_until_it_can(cloud: Cloud) -> 
 
 def test_a_create_in_doubt_is_not_settled_by_counts_while_the_table_is_held(cloud: Cloud) -> None:
     """Another batch of its size, which the table does not know, would be taken for it."""
-    cloud.simulator.shape(provider="anthropic", seconds_to_complete=6 * HOUR)
     cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
     first = cloud.drop("input/first.jsonl", jsonl([claude("first")]))
     cloud.deliver_all()
     rows = save_rows(cloud)
     assert [batch.state for batch in cloud.services.store.batches(str(first))] == [BatchState.SUBMITTING]
-    for _ in range(4):
-        cloud.tick(HOUR / 2)
-        cloud.deliver_all()
+    settle(cloud)
+    cloud.simulator.shape(provider="anthropic", seconds_to_complete=6 * HOUR)
     second = cloud.drop("input/second.jsonl", jsonl([claude("second")]))
     cloud.deliver_all()
     restore(cloud, rows)
+    cloud.tick()
     reconcile(cloud)
     settle(cloud)
     results = {job: [got(result) for result in cloud.outcome(str(job)).results] for job in (first, second)}
@@ -269,7 +278,8 @@ def test_request_files_of_batches_that_the_table_does_not_know_are_not_deleted(c
 
 
 def test_nothing_is_given_up_while_the_table_is_held(cloud: Cloud) -> None:
-    rows = run_twice(send, collect_one, cloud)
+    cloud.simulator.shape(provider="openai", seconds_to_complete=6 * HOUR)
+    rows = run_twice(send, collect_claude, cloud)
     cloud.clock.now += 5 * 24 * HOUR
     restore(cloud, rows)
     for _ in range(4):
