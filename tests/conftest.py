@@ -25,10 +25,17 @@ os.environ |= {
     "POWERTOOLS_SERVICE_NAME": "test",
 }
 
+from batchdrop.correlation import name_job  # noqa: E402 - the environment comes first
 from faking.cloud import Cloud  # noqa: E402 - the environment comes first
 from faking.cloud import cloud as _cloud  # noqa: E402 - the same
 
 import local_cloud  # noqa: E402 - the same
+
+
+@pytest.fixture(autouse=True)
+def _no_job() -> None:
+    """No log line names a job that an earlier test worked on: deployed, each message ends with that."""
+    name_job(None)
 
 
 @pytest.fixture

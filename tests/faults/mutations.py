@@ -826,8 +826,8 @@ MUTATIONS = (
     Mutation(
         "work/ and the rows stay until the provider's files are deleted",
         "publish.py",
-        "if any(each.state is BatchState.COLLECTED and each.due_at is not None for each in batches):",
-        "if False:",
+        "batch is not None and batch.state is BatchState.COLLECTED and batch.due_at is not None:",
+        "False:",
         f"{_RULES}test_a_job_is_not_cleaned_up_before_its_provider_files_are_deleted",
     ),
     # Accounting
