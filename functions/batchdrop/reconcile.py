@@ -83,7 +83,7 @@ def _end_if_published(job: Job | None, services: Services) -> None:
         return
     changes = {name: value for name, value in published.items() if name != "state"}
     services.store.move(job, JobState.PUBLISHING, due_at=services.now() + services.settings.lease_seconds, **changes)
-    logger.warning("job was published already", job=job.id, state=job.state)
+    logger.warning("job was published already", state=job.state)
     services.queues.publish(job.id)
 
 

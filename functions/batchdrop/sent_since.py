@@ -61,7 +61,7 @@ def take_copy(batch: Batch, services: Services) -> bool:
         due_at=now,  # sweep sends it to collect
         **found,
     )
-    logger.warning("results collected before are taken", job=batch.job, batch=batch.id)
+    logger.warning("results collected before are taken", batch=batch.id)
     return True
 
 
@@ -101,10 +101,10 @@ def _take_found(batch: Batch, services: Services) -> bool:
         _adopt(batch, found, services)
     except Changed as error:
         logger.error(  # noqa: TRY400 - a trace says nothing more
-            "batch not sent: another owns what bears its token", job=batch.job, batch=batch.id
+            "batch not sent: another owns what bears its token", batch=batch.id
         )
         raise NotMyTurn from error
-    logger.warning("batch sent before is taken", job=batch.job, batch=batch.id, batch_id=found.batch_id)
+    logger.warning("batch sent before is taken", batch=batch.id, batch_id=found.batch_id)
     return True
 
 
