@@ -50,4 +50,5 @@ def test_no_row_lost_a_line_and_none_was_paid_twice_in_silence() -> None:
         assert number(answers) + number(errors) == LINES, title
         assert twice == "0" or ("*reported*" in twice and who == "Anthropic"), title
         unreadable = number(errors) if "unreadable_result" in errors else 0
-        assert number(charged) == number(answers) + unreadable + number(twice), title
+        paid = number(charged) - number(twice)
+        assert number(answers) <= paid <= number(answers) + unreadable, title
