@@ -47,7 +47,8 @@ def _world() -> World:
 
 @cache
 def _whole(scenario: str) -> Whole:
-    return undisturbed(_world(), SCENARIOS[scenario])
+    with redirect_stdout(StringIO()):  # the steps' metrics
+        return undisturbed(_world(), SCENARIOS[scenario])
 
 
 def explored(points: tuple[str, ...]) -> list[Found]:
