@@ -1,7 +1,7 @@
 """An upgrade in the middle of jobs, rolled back and done again, on deployed functions.
 
-The newer version is this one with what a next one would change: rows of a version of its own, a setting that is not
-known here, and another name of the deployment.
+The newer version is this one with what a next one would change: rows of a version of its own, and a setting that is not
+known here.
 """
 
 import io
@@ -34,23 +34,21 @@ NEWER = {
 
 
 class Functions:
-    """The deployed functions, whose code and deployment name can be changed."""
+    """The deployed functions, whose code can be changed."""
 
     def __init__(self, behind: "Behind") -> None:
         self._lambda, self._s3 = behind.aws("lambda"), behind.aws("s3")
         pages = self._lambda.get_paginator("list_functions").paginate()
         found = [each for page in pages for each in page["Functions"] if each["Handler"].startswith("handlers.")]
-        self._variables = {each["FunctionName"]: each["Environment"]["Variables"] for each in found}
+        self._names = [each["FunctionName"] for each in found]
         account = behind.cloud.access_key_id
         self._bucket = f"cdk-hnb659fds-assets-{account}-{behind.cloud.region}"
         found_there = self._s3.list_objects_v2(Bucket=self._bucket)["Contents"]
         zips = [each for each in found_there if each["Key"].endswith(".zip") and each["Key"] != NEWER_KEY]
         self.key = max(zips, key=lambda each: each["LastModified"])["Key"]
 
-    def deploy(self, key: str, *, deployment: str | None = None) -> None:
-        for name, variables in self._variables.items():
-            renamed = variables | ({"BATCHDROP_DEPLOYMENT": deployment} if deployment else {})
-            self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": renamed})
+    def deploy(self, key: str) -> None:
+        for name in self._names:
             self._lambda.update_function_code(FunctionName=name, S3Bucket=self._bucket, S3Key=key)
 
     def build_newer(self) -> str:
@@ -117,7 +115,7 @@ def test_jobs_outlive_an_upgrade_and_a_roll_back_and_nothing_is_paid_twice(
     user.put("before", jsonl(lines("before")))
     behind.wait(lambda: are_in_flight(behind, "before"))
 
-    functions.deploy(newer, deployment="another1name")
+    functions.deploy(newer)
     user.put("newer", jsonl(lines("newer")))
     behind.wait(lambda: are_in_flight(behind, "newer"))
     written = rows_of(behind, "newer")
@@ -132,7 +130,7 @@ def test_jobs_outlive_an_upgrade_and_a_roll_back_and_nothing_is_paid_twice(
         assert answers(user, name) == [wanted(line) for line in lines(name)]
     assert rows_of(behind, "newer") == written
 
-    functions.deploy(newer, deployment="another1name")
+    functions.deploy(newer)
     assert answers(user, "newer") == [wanted(line) for line in lines("newer")]
     assert paid_twice(behind) == paid_before
 
