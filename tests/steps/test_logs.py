@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import batchdrop
@@ -25,19 +24,17 @@ from batchdrop.sweep import sweep
 from botocore.exceptions import ClientError
 from faking.cloud import BUCKET, STEPS, Cloud, jsonl
 from faking.failing import Failing, FailingApis, Fails, calls, reads, writes
+from faking.handlers import CONTEXT, deliver
 from faking.lines import chat, claude
 from faking.logs import Log, all_logged
 from handlers import poll as poll_handler
 from handlers import sweep as sweep_handler
-from handlers.messages import StepFailed, each_message, log_failure
+from handlers.messages import StepFailed, log_failure
 
 CANARY = "the patient's name"
 TICK = 3_700
 ROUNDS = 12  # an unpaid unit is given up after six failures
 FUNCTIONS = Path(batchdrop.__file__).parents[1]
-CONTEXT: Any = SimpleNamespace(
-    function_name="f", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="1", tenant_id=None
-)
 
 
 @pytest.fixture
@@ -75,16 +72,6 @@ def as_lambda(log: Log, run: Any) -> None:
             run()
     except Exception as error:  # noqa: BLE001 - as Lambda does
         log.lines.append("".join(traceback.format_exception(error)))
-
-
-def deliver(cloud: Cloud, step: str) -> None:
-    url = cloud.queue_urls[step]
-    found = cloud.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
-    for message in found:
-        cloud.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    records = [{"body": each["Body"], "messageId": each["MessageId"], "eventSource": "aws:sqs"} for each in found]
-    if records:
-        each_message({"Records": records}, CONTEXT, lambda record: cloud.call(step, json.loads(record.body)))
 
 
 EVERY: Fails = lambda *_: True  # noqa: E731 - one of a table's values

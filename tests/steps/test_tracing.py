@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,12 +16,12 @@ from batchdrop.sweep import sweep
 from batchdrop.tracing import traced
 from faking.cloud import STEPS, Cloud, jsonl
 from faking.failing import Failing, FailingApis, Fails, reads
+from faking.handlers import deliver
 from faking.lines import chat, claude
 from handlers import messages
 
 CANARY, KEY = "the patient's name", "sk-simulated"
 JOB = "20261105T091412Z-7f3a9c2e51"
-CONTEXT: Any = SimpleNamespace()
 TICK = 3_700
 
 
@@ -53,16 +52,6 @@ def quoting() -> Exception:
     error.__cause__ = ValueError(CANARY)
     error.add_note(CANARY)
     return error
-
-
-def deliver(cloud: Cloud, step: str) -> None:
-    url = cloud.queue_urls[step]
-    found = cloud.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
-    for message in found:
-        cloud.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    records = [{"body": each["Body"], "messageId": each["MessageId"], "eventSource": "aws:sqs"} for each in found]
-    if records:
-        messages.each_message({"Records": records}, CONTEXT, lambda record: cloud.call(step, json.loads(record.body)))
 
 
 def go_on(cloud: Cloud, rounds: int = 9) -> None:
