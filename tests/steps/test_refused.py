@@ -1,6 +1,7 @@
 """A refusal that is no line's fault ends no line; one that is, ends that line alone, with the provider's words."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,9 @@ def refused(words: str) -> Refused:
     return Refused(status=400, code=INVALID, kind=classify(400, INVALID, words), words=words)
 
 
+BAD = re.compile(r'"content": ?"bad')  # and no "bad" in the hexadecimal digits of a custom_id
+
+
 class Picky:
     """A provider's client that takes no batch with a request that holds "bad", nor one of too many requests."""
 
@@ -116,7 +120,7 @@ class Picky:
         cls.sent.append(len(lines))
         if len(lines) > cls.most:
             raise refused(f"A batch may hold at most {cls.most} requests.")
-        bad = [number for number, line in enumerate(lines) if "bad" in line]
+        bad = [number for number, line in enumerate(lines) if BAD.search(line)]
         if bad:
             raise refused(f"requests.{bad[0]}.params: {SAID}" if cls.names else f"{SAID} The key is sk-simulated.")
 
@@ -260,7 +264,7 @@ class Blaming:
     def upload(self, requests: Path, *, name: str) -> str:
         lines = requests.read_text(encoding="utf-8").splitlines()
         file_id = self._api.upload(requests, name=name)
-        Blaming.lines[file_id] = [number for number, line in enumerate(lines, 1) if "bad" in line]
+        Blaming.lines[file_id] = [number for number, line in enumerate(lines, 1) if BAD.search(line)]
         return file_id
 
     def _with_blame(self, found: ProviderBatch) -> ProviderBatch:
