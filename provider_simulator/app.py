@@ -4,6 +4,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -37,12 +38,13 @@ PROVIDERS: dict[str, Any] = {"openai": openai_api, "anthropic": anthropic_api}
 PREFIXES = {"openai": "/openai/v1", "anthropic": "/anthropic"}
 
 
-def _rules() -> list[Rule]:
+@cache
+def _routes() -> Map:
     rules = [Rule("/control/<name>", endpoint=("control", ""))]
     for provider, api in PROVIDERS.items():
         for path, method, operation in api.ROUTES:
             rules.append(Rule(PREFIXES[provider] + path, methods=[method], endpoint=(provider, operation)))
-    return rules
+    return Map(rules)
 
 
 class Simulator:
@@ -60,7 +62,6 @@ class Simulator:
     ) -> None:
         self._temporary = None if data else tempfile.TemporaryDirectory(prefix="provider-simulator-")
         self._store = Store(data or Path(self._temporary.name if self._temporary else ""))
-        self._routes = Map(_rules())
         self.engine = Engine(self._store, clock=clock, seconds_to_complete=seconds_to_complete)
         self._faults = Faults(self._store)
         self._controls: dict[tuple[str, str], Callable[..., Any]] = {
@@ -188,7 +189,7 @@ class Simulator:
 
     def _respond(self, request: SpooledRequest) -> Response:
         try:
-            (provider, operation), values = self._routes.bind_to_environ(request.environ).match()
+            (provider, operation), values = _routes().bind_to_environ(request.environ).match()
         except HTTPException as error:
             request.drain()
             return _unknown(request, error)

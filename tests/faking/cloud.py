@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,16 @@ from botocore.exceptions import ClientError
 from faults.table import Table
 from handlers.intake import dropped_of
 from moto import mock_aws
+from moto.events.models import events_backends
+from moto.s3.models import s3_backends
+from moto.sqs.models import Queue, sqs_backends
 
 from faking.dynamodb import TableClient, table_in_memory
 from provider_simulator.app import Simulator
 from provider_simulator.transport import SimulatorTransport
 
 BUCKET, TABLE, REGION = "bucket", "table", "us-east-1"
+ACCOUNT = "123456789012"  # moto's
 STEPS = ("plan", "submit", "collect", "assemble", "publish")
 TOML = Path(__file__).parents[2] / "providers.toml"
 
@@ -175,9 +179,9 @@ class Cloud:
     def s3(self) -> Any:
         return boto3.client("s3", region_name=REGION)
 
-    @cached_property
+    @property
     def sqs(self) -> Any:
-        return boto3.client("sqs", region_name=REGION)
+        return _client("sqs")
 
     @cached_property
     def dynamodb(self) -> Any:
@@ -313,22 +317,29 @@ def cloud(
             providers=configured,
             store=Store(TableClient(table), TABLE, now=clock.seconds),
             files=Files(boto3.client("s3", region_name=REGION), BUCKET),
-            queues=Queues(boto3.client("sqs", region_name=REGION), settings),
-            events=Events(boto3.client("events", region_name=REGION)),
+            queues=Queues(_client("sqs"), settings),
+            events=Events(_client("events")),
             apis=Apis(configured, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
             now=clock.seconds,
         )
         yield Cloud(services, simulator, clock, secrets, urls, urls["events"], make, table)
 
 
+@cache
+def _client(service: str) -> Any:
+    """One for all clouds, that no test listens at: a client takes as long to make as a step to run."""
+    return boto3.client(service, region_name=REGION)
+
+
 def _queue(name: str) -> str:
-    return str(boto3.client("sqs", region_name=REGION).create_queue(QueueName=name)["QueueUrl"])
+    queue: Queue = sqs_backends[ACCOUNT][REGION].create_queue(name)
+    return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{queue.name}"
 
 
 def _bucket() -> None:
-    s3 = boto3.client("s3", region_name=REGION)
-    s3.create_bucket(Bucket=BUCKET)
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    backend = s3_backends[ACCOUNT]["aws"]
+    backend.create_bucket(BUCKET, REGION)
+    backend.put_bucket_versioning(BUCKET, "Enabled")
 
 
 def create_table() -> None:
@@ -369,7 +380,7 @@ def create_table() -> None:
 
 
 def _event_rule() -> None:
-    events = boto3.client("events", region_name=REGION)
-    events.put_rule(Name="all", EventPattern=json.dumps({"source": ["batchdrop"]}))
-    arn = f"arn:aws:sqs:{REGION}:123456789012:events"
-    events.put_targets(Rule="all", Targets=[{"Id": "events", "Arn": arn}])
+    backend = events_backends[ACCOUNT][REGION]
+    backend.put_rule("all", event_pattern=json.dumps({"source": ["batchdrop"]}))
+    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:events"
+    backend.put_targets("all", None, [{"Id": "events", "Arn": arn}])
