@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -95,13 +96,20 @@ def aws(stacks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", stacks)
     monkeypatch.chdir(tmp_path)  # no local cloud is up here
     with mock_aws():
-        s3: S3Client = boto3.client("s3")
+        session = _session()
+        s3: S3Client = session.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        dynamodb: DynamoDBClient = boto3.client("dynamodb")
+        dynamodb: DynamoDBClient = session.client("dynamodb")
         _create_table(dynamodb)
-        secrets: SecretsManagerClient = boto3.client("secretsmanager")
+        secrets: SecretsManagerClient = session.client("secretsmanager")
         yield Aws(s3=s3, secrets=secrets, store=Store(dynamodb, TABLE, now=lambda: NOW))
+
+
+@cache
+def _session() -> boto3.Session:
+    """One for all tests: a new one reads the models of its services from the disk."""
+    return boto3.Session(region_name=REGION)
 
 
 def _create_table(dynamodb: "DynamoDBClient") -> None:
