@@ -83,7 +83,7 @@ test-unit: setup
 crash-test: setup
 	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/crash_test.py $(ARGS)
 
-# Each rule is broken in a copy of the sources: its test must fail. For some of them: make mutations ARGS="doubt.py"
+# Each rule is broken in a copy of the sources: its test must fail. For some of them: make mutations ARGS="unknown_creates.py"
 mutations: setup
 	@PYTHONPATH=tests $(BIN)/python -m faults.mutations $(ARGS)
 

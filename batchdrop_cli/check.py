@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from batchdrop.compressed import BYTES_PER_SECOND, inflate
+from batchdrop.aws.bucket import COMPRESSED, Line, cut_lines, is_compressed
+from batchdrop.batches.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
-from batchdrop.estimates import measure_media
-from batchdrop.file_kinds import refuse_what_is_no_jsonl
-from batchdrop.files import COMPRESSED, Line, cut_lines, is_compressed
-from batchdrop.folder_settings import resolve
-from batchdrop.lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
-from batchdrop.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
+from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
+from batchdrop.inputs.file_formats import refuse_what_is_no_jsonl
+from batchdrop.inputs.job_settings import resolve
+from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
+from batchdrop.protocols.token_estimates import measure_media
 from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings
-from batchdrop.results import ErrorCode
+from batchdrop.result_line import ErrorCode
 
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
 from batchdrop_cli.mistakes import Mistake

@@ -9,8 +9,8 @@ from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import boto3
-from batchdrop.files import Files
-from batchdrop.store import Store
+from batchdrop.aws.bucket import Files
+from batchdrop.aws.store import Store
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from cyclopts import Parameter

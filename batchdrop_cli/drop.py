@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchdrop.files import INPUT, SETTINGS_FILE, Gone, Head, job_id
-from batchdrop.intake import is_job
+from batchdrop.aws.bucket import INPUT, SETTINGS_FILE, Gone, Head, job_id
+from batchdrop.aws.store import DropClaim
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
-from batchdrop.store import DropClaim
+from batchdrop.steps.intake import is_job
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from batchdrop.aws.bucket import output_prefix, work_prefix
 from batchdrop.errors import AccountRefused, BatchdropError, ConfigError
-from batchdrop.files import output_prefix, work_prefix
-from batchdrop.providers.api import Apis, BatchApi, Missing, ProviderBatch
+from batchdrop.providers.clients import Apis, BatchApi, Missing, ProviderBatch
 from batchdrop.providers.config import Providers, load_providers
 from batchdrop.providers.keys import Keys
 from batchdrop.records import Batch, Job

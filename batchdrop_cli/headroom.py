@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
-from batchdrop.ledgers import limit_of
+from batchdrop.limits.ledgers import limit_of
 from batchdrop.manifest import timestamp
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.records import Ledger

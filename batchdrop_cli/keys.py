@@ -5,7 +5,7 @@ from datetime import UTC
 from getpass import getpass
 
 from batchdrop.errors import AccountRefused, BatchdropError
-from batchdrop.providers.api import make_api
+from batchdrop.providers.clients import make_api
 from batchdrop.providers.config import ProviderConfig, Providers
 from batchdrop.providers.keys import Key
 

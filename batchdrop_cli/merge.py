@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-from batchdrop.files import Gone
-from batchdrop.lineage import find_misfit
+from batchdrop.aws.bucket import Gone
+from batchdrop.aws.store import Store
+from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.records import Job
-from batchdrop.results import Result
+from batchdrop.result_line import Result
 from batchdrop.states import JobState
-from batchdrop.store import Store
 
 from batchdrop_cli import fetch, jobs
 from batchdrop_cli.answers import is_cut, read_line

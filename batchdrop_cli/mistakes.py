@@ -6,8 +6,8 @@ A message never holds a key or a prompt: of errors that are not known here only 
 import traceback
 from pathlib import Path
 
+from batchdrop.aws.row_versions import NewerRow
 from batchdrop.errors import BatchdropError
-from batchdrop.row_versions import NewerRow
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,

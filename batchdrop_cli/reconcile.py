@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
+from batchdrop.aws.restores import Listed, Restore
 from batchdrop.errors import NotMyTurn
-from batchdrop.restores import Listed, Restore
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE

@@ -15,14 +15,14 @@ from itertools import count as counting
 from itertools import takewhile
 from pathlib import Path
 
-from batchdrop.compressed import inflate
-from batchdrop.files import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, is_compressed, retry_key, retry_lines_key
-from batchdrop.lineage import folder_of
-from batchdrop.lines import MAX_LINE_BYTES
+from batchdrop.aws.bucket import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, is_compressed, retry_key, retry_lines_key
+from batchdrop.aws.store import Store
+from batchdrop.inputs.compression import inflate
+from batchdrop.inputs.request_lines import MAX_LINE_BYTES
+from batchdrop.inputs.retry_lineage import folder_of
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
-from batchdrop.store import Store
 
 from batchdrop_cli import drop, jobs, merge
 from batchdrop_cli.answers import Line as Result

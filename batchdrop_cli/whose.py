@@ -6,7 +6,7 @@ It serves to ask before somebody else's job is stopped, not to stop anybody.
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from batchdrop.files import Gone
+from batchdrop.aws.bucket import Gone
 from batchdrop.records import Job
 from botocore.exceptions import ClientError
 

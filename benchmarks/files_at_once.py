@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from batchdrop.intake import Dropped, take_object
+from batchdrop.steps.intake import Dropped, take_object
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat

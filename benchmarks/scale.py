@@ -7,9 +7,9 @@ from itertools import batched
 from typing import Any
 
 import httpx2
+from batchdrop.aws.table_items import encode, key_of, reserve, values_of
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
-from batchdrop.writes import encode, key_of, reserve, values_of
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
 from lines import CHAT, chat_lines
 

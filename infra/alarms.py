@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from batchdrop.alerts import DIMENSION, NAMESPACE, Alert
+from batchdrop.aws.metrics import DIMENSION, NAMESPACE, Alert
 from constructs import Construct
 
 from infra.context import Context

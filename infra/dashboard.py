@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
-from batchdrop.alerts import DIMENSION, NAMESPACE, Alert, Measure
+from batchdrop.aws.metrics import DIMENSION, NAMESPACE, Alert, Measure
 from constructs import Construct
 
 from infra.pipeline import Pipeline

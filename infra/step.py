@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secrets
-from batchdrop.events import SOURCE
+from batchdrop.aws.events import SOURCE
 from constructs import Construct
 
 from infra.bundling import RUNTIME

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from batchdrop import folder_settings
+from batchdrop.inputs import job_settings
 from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
 from batchdrop.providers.config import NAME, ProviderConfig
-from batchdrop.providers.folders import FOLDER, Rules
+from batchdrop.providers.folder_rules import FOLDER, Rules
 from batchdrop.records import JobSettings
-from batchdrop.results import ErrorCode, Result
+from batchdrop.result_line import ErrorCode, Result
 from batchdrop.states import TERMINAL_JOBS
 
 Schema = dict[str, Any]
@@ -92,22 +92,22 @@ def _settings() -> Schema:
     schema, structs = _of("batchdrop.settings/1", "batchdrop.toml, the settings of a folder", JobSettings)
     structs["JobSettings"]["additionalProperties"] = False  # intake refuses what a row may hold of a newer version
     properties = structs["JobSettings"]["properties"]
-    duration, time = folder_settings.DURATION.pattern, folder_settings.TIME_OF_DAY.pattern
+    duration, time = job_settings.DURATION.pattern, job_settings.TIME_OF_DAY.pattern
     more: Schema = {
-        "max_attempts": {"minimum": 1, "maximum": folder_settings.MAX_ATTEMPTS},
+        "max_attempts": {"minimum": 1, "maximum": job_settings.MAX_ATTEMPTS},
         "on_invalid": {"enum": ["skip", "reject"]},
-        "priority": {"minimum": -folder_settings.MAX_PRIORITY, "maximum": folder_settings.MAX_PRIORITY},
+        "priority": {"minimum": -job_settings.MAX_PRIORITY, "maximum": job_settings.MAX_PRIORITY},
         "expected_by": {"pattern": f"^({duration}|{time})$"},
         "max_age": {"pattern": f"^{duration}$"},
-        "part_bytes": {"minimum": folder_settings.MIN_PART_BYTES, "maximum": folder_settings.MAX_PART_BYTES},
-        "anthropic_version": {"pattern": f"^{folder_settings.VERSION.pattern}$"},
+        "part_bytes": {"minimum": job_settings.MIN_PART_BYTES, "maximum": job_settings.MAX_PART_BYTES},
+        "anthropic_version": {"pattern": f"^{job_settings.VERSION.pattern}$"},
     }
     for name, rules in more.items():
         properties[name] |= rules
-    properties["betas"]["items"]["pattern"] = f"^{folder_settings.HEADER_WORD.pattern}$"
+    properties["betas"]["items"]["pattern"] = f"^{job_settings.HEADER_WORD.pattern}$"
     for name in ("betas", "drop_params"):
-        properties[name] |= {"maxItems": folder_settings.MAX_NAMES}
-        properties[name]["items"] |= {"maxLength": folder_settings.MAX_NAME_LENGTH}
+        properties[name] |= {"maxItems": job_settings.MAX_NAMES}
+        properties[name]["items"] |= {"maxLength": job_settings.MAX_NAME_LENGTH}
     return schema
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from batchdrop.folder_settings import DURATION, seconds
+from batchdrop.inputs.job_settings import DURATION, seconds
 from batchdrop.records import Job
 
 ROWS_LIVE = 90 * 86_400  # seconds after a job's end; SQS keeps a message 14 days: a late event still finds its job

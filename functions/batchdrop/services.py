@@ -9,14 +9,14 @@ from typing import Self
 import boto3
 from botocore.config import Config
 
-from batchdrop.events import Events
-from batchdrop.files import Files
-from batchdrop.providers.api import Apis
+from batchdrop.aws.bucket import Files
+from batchdrop.aws.events import Events
+from batchdrop.aws.queues import Queues
+from batchdrop.aws.store import Store
+from batchdrop.providers.clients import Apis
 from batchdrop.providers.config import Providers, load_providers
 from batchdrop.providers.keys import Keys
-from batchdrop.queues import Queues
 from batchdrop.settings import Settings, providers_path, read_settings
-from batchdrop.store import Store
 from batchdrop.temporary_files import own_folder
 
 _AWS = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=60)

@@ -6,8 +6,8 @@ import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from batchdrop.assemble import assemble_split
-from batchdrop.queues import SplitMessage
+from batchdrop.aws.queues import SplitMessage
+from batchdrop.steps.assemble import assemble_split
 
 from handlers.messages import each_message, logger, services_of
 

@@ -7,7 +7,7 @@ import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from batchdrop.intake import Dropped, take_object
+from batchdrop.steps.intake import Dropped, take_object
 
 from handlers.messages import each_message, logger, services_of
 

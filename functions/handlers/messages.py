@@ -10,14 +10,14 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from batchdrop.alerts import Alert, count
+from batchdrop.aws.exception_log import log_exception
+from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.queues import HOPS, job_of
+from batchdrop.aws.row_versions import NewerRow
+from batchdrop.aws.tracing import traced
 from batchdrop.correlation import working_on
 from batchdrop.errors import Transient
-from batchdrop.queues import HOPS, job_of
-from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services, services
-from batchdrop.traces import log_exception
-from batchdrop.tracing import traced
 
 logger = Logger()
 

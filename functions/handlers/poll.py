@@ -3,9 +3,9 @@
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from batchdrop.poll import poll_provider
-from batchdrop.providers import anthropic, openai  # noqa: F401 - loaded while the function starts: Lambda is fast then
+from batchdrop.providers import anthropic_client, openai_client  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.services import services
+from batchdrop.steps.poll import poll_provider
 
 from handlers.messages import log_failure, logger
 

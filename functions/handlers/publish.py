@@ -6,8 +6,8 @@ import msgspec
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from batchdrop.publish import publish_job
-from batchdrop.queues import JobMessage
+from batchdrop.aws.queues import JobMessage
+from batchdrop.steps.publish import publish_job
 
 from handlers.messages import each_message, logger, services_of
 

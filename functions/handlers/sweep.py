@@ -4,7 +4,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.services import services
-from batchdrop.sweep import sweep
+from batchdrop.steps.sweep import sweep
 
 from handlers.messages import log_failure, logger
 

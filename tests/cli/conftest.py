@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 
 import boto3
 import pytest
+from batchdrop.aws.store import Store
 from batchdrop.records import Batch, Job, JobSettings
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Store
 from moto import mock_aws
 
 from batchdrop_cli.main import main

@@ -1,9 +1,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from batchdrop.aws.table_items import add_retry
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
-from batchdrop.writes import add_retry
 
 if TYPE_CHECKING:
     from conftest import Aws, Run

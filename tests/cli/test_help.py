@@ -14,7 +14,7 @@ _SLOW = (
     "aws_cdk",
     "werkzeug",
     "msgspec",
-    "batchdrop.store",
+    "batchdrop.aws.store",
 )
 _RUN = f"""
 import sys

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from batchdrop.aws.table_items import add_retry
 from batchdrop.records import Job
 from batchdrop.states import JobState
-from batchdrop.writes import add_retry
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from batchdrop.aws.table_items import reserve
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState
-from batchdrop.writes import reserve
 
 if TYPE_CHECKING:
     from cli.conftest import Aws, Run

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from batchdrop.files import job_id
+from batchdrop.aws.bucket import job_id
+from batchdrop.aws.store import DropClaim
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import DropClaim
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import PART_BYTES, fingerprint, upload

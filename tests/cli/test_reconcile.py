@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from batchdrop.aws.restores import Listed
 from batchdrop.records import Batch, Job
-from batchdrop.restores import Listed
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.reconcile import reconcile

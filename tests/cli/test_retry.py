@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import msgspec
 import pytest
-from batchdrop.files import job_id
+from batchdrop.aws.bucket import job_id
+from batchdrop.aws.table_items import add_retry
 from batchdrop.manifest import Counts, File, Files, ResultsFile
 from batchdrop.records import Job
 from batchdrop.states import JobState
-from batchdrop.writes import add_retry
 from faking.compression import gzipped
 from faking.outputs import a_manifest, chat, lines, result
 

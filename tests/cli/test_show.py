@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from batchdrop.aws.table_items import PART_OF_HOUR, add_retry, reserve
 from batchdrop.protocols.refusals import Kind
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
-from batchdrop.writes import PART_OF_HOUR, add_retry, reserve
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import paused, waits_for

@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from batchdrop.lines import LineReader, Request
+from batchdrop.inputs.request_lines import LineReader, Request
 from batchdrop.providers.config import load_providers
 
 from batchdrop_cli import smoke

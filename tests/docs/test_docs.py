@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from batchdrop.results import ErrorCode
+from batchdrop.result_line import ErrorCode
 from faking.readme import README, ROOT, shell_lines
 
 from batchdrop_cli.main import main

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, parse_providers
-from batchdrop.providers.folders import Rules
+from batchdrop.providers.folder_rules import Rules
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 HOUR = 3_600
 NEWER_KEY = "newer.zip"
 NEWER = {
-    "batchdrop/row_versions.py": [("ROW_VERSION = 1", "ROW_VERSION = 2")],
+    "batchdrop/aws/row_versions.py": [("ROW_VERSION = 1", "ROW_VERSION = 2")],
     "batchdrop/records.py": [
         ("    version: int = 1\n", "    version: int = 2\n"),
         ("    max_attempts: int = 3\n", '    max_attempts: int = 3\n    budget_usd: str = "12.50"\n'),

@@ -3,7 +3,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from batchdrop.lines import LineError, LineReader
+from batchdrop.inputs.request_lines import LineError, LineReader
 from batchdrop.providers.config import load_providers
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -14,28 +14,28 @@ import boto3
 import httpx2
 import msgspec
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from batchdrop.assemble import assemble_split
-from batchdrop.collect import collect_batch
+from batchdrop.aws.bucket import Files
+from batchdrop.aws.events import Events
+from batchdrop.aws.queues import HOPS, Queues
+from batchdrop.aws.row_versions import NewerRow
+from batchdrop.aws.store import Store
 from batchdrop.correlation import working_on
-from batchdrop.events import Events
-from batchdrop.files import Files
-from batchdrop.intake import Dropped, take_object
 from batchdrop.manifest import Manifest
-from batchdrop.plan import plan_split
-from batchdrop.poll import poll_provider
-from batchdrop.providers.api import Apis, BatchApi, make_api
+from batchdrop.providers.clients import Apis, BatchApi, make_api
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers, parse_providers
 from batchdrop.providers.keys import Key, Keys
-from batchdrop.publish import publish_job
-from batchdrop.queues import HOPS, Queues
 from batchdrop.records import Job
-from batchdrop.row_versions import NewerRow
 from batchdrop.services import Services
 from batchdrop.settings import Settings
 from batchdrop.states import TERMINAL_JOBS
-from batchdrop.store import Store
-from batchdrop.submit import submit_batch
-from batchdrop.sweep import sweep
+from batchdrop.steps.assemble import assemble_split
+from batchdrop.steps.collect import collect_batch
+from batchdrop.steps.intake import Dropped, take_object
+from batchdrop.steps.plan import plan_split
+from batchdrop.steps.poll import poll_provider
+from batchdrop.steps.publish import publish_job
+from batchdrop.steps.submit import submit_batch
+from batchdrop.steps.sweep import sweep
 from botocore.exceptions import ClientError
 from faults.table import Table
 from handlers.intake import dropped_of
@@ -280,8 +280,8 @@ def cloud(
         over_http: The providers are where their addresses say; the simulator of this cloud is none of them.
         numbers: More settings.
     """
-    from batchdrop.providers.anthropic import AnthropicBatches  # noqa: PLC0415 - the SDKs take seconds, and few need them
-    from batchdrop.providers.openai import OpenAIBatches  # noqa: PLC0415
+    from batchdrop.providers.anthropic_client import AnthropicBatches  # noqa: PLC0415 - the SDKs take seconds, and few need them
+    from batchdrop.providers.openai_client import OpenAIBatches  # noqa: PLC0415
 
     clock, table = Clock(), Table()
     with (

@@ -8,11 +8,11 @@ from email.parser import BytesParser
 from typing import Any
 
 import httpx2
-from batchdrop.providers.anthropic import AnthropicBatches
-from batchdrop.providers.api import BatchApi
+from batchdrop.providers.anthropic_client import AnthropicBatches
+from batchdrop.providers.clients import BatchApi
 from batchdrop.providers.config import Protocol, ProviderConfig
 from batchdrop.providers.keys import Key
-from batchdrop.providers.openai import OpenAIBatches
+from batchdrop.providers.openai_client import OpenAIBatches
 
 from faking.cloud import Cloud
 from provider_simulator.transport import SimulatorTransport

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from batchdrop.store import Store
+from batchdrop.aws.store import Store
 
 from faking.cloud import TABLE, Cloud
 from faking.dynamodb import TableClient

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from batchdrop.queues import MOST_HOPS
+from batchdrop.aws.queues import MOST_HOPS
 
 from faults.outside import CONFLICTS, DEATHS_AFTER, DEATHS_BEFORE, LATE, Fault, Outside, is_create, is_table_write
 from faults.promises import broken_promises

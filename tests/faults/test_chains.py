@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from batchdrop.queues import MOST_HOPS
+from batchdrop.aws.queues import MOST_HOPS
 from faking.cloud import jsonl
 from faking.lines import claude
 

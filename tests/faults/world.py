@@ -13,29 +13,29 @@ import httpx2
 import msgspec
 import openai
 import stamina
-from batchdrop.assemble import assemble_split
-from batchdrop.cancel import TooLate, ask_to_cancel
-from batchdrop.collect import collect_batch
+from batchdrop.aws.bucket import Files
+from batchdrop.aws.events import Events
+from batchdrop.aws.multipart import PART_MIN, Joining
+from batchdrop.aws.queues import Queues
+from batchdrop.aws.store import Store
 from batchdrop.correlation import working_on
 from batchdrop.errors import Transient
-from batchdrop.events import Events
-from batchdrop.files import Files
-from batchdrop.intake import Dropped, take_object
-from batchdrop.plan import plan_split
-from batchdrop.poll import poll_provider
-from batchdrop.providers.anthropic import AnthropicBatches
-from batchdrop.providers.api import Apis, BatchApi
+from batchdrop.providers.anthropic_client import AnthropicBatches
+from batchdrop.providers.clients import Apis, BatchApi
 from batchdrop.providers.config import Protocol, ProviderConfig, Providers
 from batchdrop.providers.keys import Key, Keys
-from batchdrop.providers.openai import OpenAIBatches
-from batchdrop.publish import publish_job
-from batchdrop.queues import Queues
+from batchdrop.providers.openai_client import OpenAIBatches
 from batchdrop.services import Services
 from batchdrop.settings import Settings
-from batchdrop.store import Store
-from batchdrop.submit import submit_batch
-from batchdrop.sweep import sweep
-from batchdrop.uploads import PART_MIN, Joining
+from batchdrop.steps.assemble import assemble_split
+from batchdrop.steps.cancel import TooLate, ask_to_cancel
+from batchdrop.steps.collect import collect_batch
+from batchdrop.steps.intake import Dropped, take_object
+from batchdrop.steps.plan import plan_split
+from batchdrop.steps.poll import poll_provider
+from batchdrop.steps.publish import publish_job
+from batchdrop.steps.submit import submit_batch
+from batchdrop.steps.sweep import sweep
 from botocore.exceptions import ClientError, ConnectionClosedError
 from faking.cloud import BUCKET, TABLE, TOML, FakeSecrets, simulated_providers
 from handlers.intake import dropped_of

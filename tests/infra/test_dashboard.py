@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import batchdrop
 import pytest
-from batchdrop.alerts import NAMESPACE, Alert, Measure, count, measure
+from batchdrop.aws.metrics import NAMESPACE, Alert, Measure, count, measure
 from faking.template import Template
 
 from infra.context import ROOT

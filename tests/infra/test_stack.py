@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.alerts import Alert
+from batchdrop.aws.metrics import Alert
 from faking.template import Template, as_list, synthesise
 
 BY_CLOCK = {"sweep", "poll"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.store import Store
+from batchdrop.aws.store import Store
 
 import local_cloud
 from local_cloud import LocalCloud, emulator, processes

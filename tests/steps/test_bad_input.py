@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from batchdrop.aws.bucket import MAX_KEY_BYTES, Gone
 from batchdrop.errors import Transient
-from batchdrop.files import MAX_KEY_BYTES, Gone
-from batchdrop.intake import take_object
-from batchdrop.lines import MAX_LINE_BYTES
+from batchdrop.inputs.request_lines import MAX_LINE_BYTES
+from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, Cloud, Outcome, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.compression import gzipped

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.admit import admit_batches
 from batchdrop.errors import AccountRefused, Unreachable
-from batchdrop.pauses import call_failed, calls_refused
-from batchdrop.providers.api import BatchApi
+from batchdrop.limits.admission import admit_batches
+from batchdrop.limits.circuit_breaker import call_failed, calls_refused
+from batchdrop.providers.clients import BatchApi
 from batchdrop.states import BatchState
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud

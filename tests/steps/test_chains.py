@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from batchdrop.admit import admit_batches
-from batchdrop.queues import HOPS, MOST_HOPS
+from batchdrop.aws.queues import HOPS, MOST_HOPS
+from batchdrop.limits.admission import admit_batches
 from batchdrop.states import BatchState
-from batchdrop.submit import submit_batch
+from batchdrop.steps.submit import submit_batch
 from faking.cloud import Cloud, jsonl
 from faking.lines import claude
 from handlers.messages import hops_of

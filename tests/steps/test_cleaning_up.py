@@ -7,12 +7,12 @@ from typing import Any
 
 import boto3
 import pytest
-from batchdrop.files import Files, work_prefix
-from batchdrop.orphans import delete_orphans, upload_name
-from batchdrop.providers.api import BatchApi
+from batchdrop.aws.bucket import Files, work_prefix
+from batchdrop.batches.orphaned_uploads import delete_orphans, upload_name
+from batchdrop.providers.clients import BatchApi
 from batchdrop.services import Services
-from batchdrop.sweep import sweep
-from batchdrop.turns import Minute
+from batchdrop.steps.sweep import sweep
+from batchdrop.worker import Minute
 from faking.cloud import BUCKET, REGION, Clock, Cloud, jsonl
 from faking.lines import chat, mixed
 

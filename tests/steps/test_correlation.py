@@ -10,10 +10,10 @@ from typing import Any
 
 import batchdrop
 import pytest
+from batchdrop.aws.queues import job_of
 from batchdrop.correlation import current_job, job_of_key, name_job, working_on
 from batchdrop.errors import Transient
-from batchdrop.queues import job_of
-from batchdrop.sweep import sweep
+from batchdrop.steps.sweep import sweep
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.failing import FailingApis
 from faking.lines import chat

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import boto3
-from batchdrop.queues import Queues
+from batchdrop.aws.queues import Queues
 from faking.cloud import REGION, Cloud, jsonl
 from faking.lines import mixed
 

@@ -9,11 +9,11 @@ from typing import Any
 import httpx2
 import pytest
 from batchdrop.errors import AccountRefused
-from batchdrop.providers.anthropic import AnthropicBatches
-from batchdrop.providers.api import ProviderBatch
+from batchdrop.providers.anthropic_client import AnthropicBatches
+from batchdrop.providers.clients import ProviderBatch
 from batchdrop.providers.config import Protocol, ProviderConfig
 from batchdrop.providers.keys import Key
-from batchdrop.providers.openai import OpenAIBatches
+from batchdrop.providers.openai_client import OpenAIBatches
 from faking.cloud import Cloud, Outcome, jsonl
 from faking.lines import chat, claude, got, mixed, wanted
 from store.rows import a_batch

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from batchdrop.states import BatchState
-from batchdrop.submit import submit_batch
+from batchdrop.steps.submit import submit_batch
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.lines import chat, claude, got, wanted
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from batchdrop.duplicates import watch_creates
+from batchdrop.batches.late_creates import watch_creates
 from batchdrop.states import BatchState
 from faking.cloud import Cloud, jsonl
 from faking.lines import chat, claude, got, wanted

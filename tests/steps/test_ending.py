@@ -5,13 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from batchdrop.intake import take_object
-from batchdrop.plan import plan_split
-from batchdrop.poll import poll_provider
 from batchdrop.records import Job
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, JobState
-from batchdrop.sweep import sweep
+from batchdrop.steps.intake import take_object
+from batchdrop.steps.plan import plan_split
+from batchdrop.steps.poll import poll_provider
+from batchdrop.steps.sweep import sweep
 from faking.cloud import STEPS, TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.failing import Failing, Fails, reads

@@ -2,7 +2,7 @@
 
 import boto3
 import pytest
-from batchdrop.intake import take_object
+from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.lines import mixed
 

@@ -4,12 +4,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from batchdrop.assemble import assemble_split
-from batchdrop.cancel import ask_to_cancel, give_up_job
-from batchdrop.files import Files
-from batchdrop.publish import publish_job
+from batchdrop.aws.bucket import Files
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
+from batchdrop.steps.assemble import assemble_split
+from batchdrop.steps.cancel import ask_to_cancel, give_up_job
+from batchdrop.steps.publish import publish_job
 from faking.cloud import BUCKET, STEPS, Cloud, jsonl
 from faking.lines import chat, mixed
 

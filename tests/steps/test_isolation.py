@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.cancel import ask_to_cancel
-from batchdrop.collect import collect_batch
 from batchdrop.errors import AccountRefused, Refused, Transient, Unreachable
 from batchdrop.protocols.outcome import Failure
-from batchdrop.providers.api import BatchApi, Missing, ProviderBatch
+from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
 from batchdrop.providers.config import Providers
 from batchdrop.providers.keys import Key, account_id
 from batchdrop.states import BatchState
+from batchdrop.steps.cancel import ask_to_cancel
+from batchdrop.steps.collect import collect_batch
 from faking.cloud import TOML, Cloud, jsonl, simulated_providers
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, mixed

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from batchdrop.assemble import assemble_split
-from batchdrop.publish import publish_job
 from batchdrop.states import JobState, SplitState
+from batchdrop.steps.assemble import assemble_split
+from batchdrop.steps.publish import publish_job
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from batchdrop.batch_files import escape_line_separators
+from batchdrop.batches.request_files import escape_line_separators
 from faking.cloud import TOML, Cloud
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted

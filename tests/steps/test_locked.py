@@ -5,10 +5,10 @@ from typing import Any
 
 import boto3
 import pytest
+from batchdrop.aws.bucket import Files, Gone, Locked
 from batchdrop.errors import Transient
-from batchdrop.files import Files, Gone, Locked
-from batchdrop.intake import take_object
-from batchdrop.sweep import sweep
+from batchdrop.steps.intake import take_object
+from batchdrop.steps.sweep import sweep
 from botocore.exceptions import ClientError
 from faking.cloud import BUCKET, REGION, Cloud, jsonl
 from faking.lines import chat

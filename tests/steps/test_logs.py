@@ -15,12 +15,13 @@ from typing import Any
 import batchdrop
 import pytest
 import stamina
-from batchdrop.ending import give_up_whole_job
+from batchdrop.aws.bucket import Files
+from batchdrop.aws.keys import output_prefix
+from batchdrop.batches.failed_units import give_up_whole_job
 from batchdrop.errors import Transient
-from batchdrop.files import Files, output_prefix
-from batchdrop.poll import poll_provider
 from batchdrop.states import TERMINAL_JOBS, JobState
-from batchdrop.sweep import sweep
+from batchdrop.steps.poll import poll_provider
+from batchdrop.steps.sweep import sweep
 from botocore.exceptions import ClientError
 from faking.cloud import BUCKET, STEPS, Cloud, jsonl
 from faking.failing import Failing, FailingApis, Fails, calls, reads, writes
@@ -107,7 +108,7 @@ def test_a_job_that_ends_without_a_manifest_leaves_no_words_either(cloud: Cloud,
     )
     given_up = cloud.services.store.move(job, JobState.PUBLISHING, is_given_up=True)
     give_up_whole_job(given_up.job, "It failed.", cloud.services)
-    assert log.holds("job ends without a manifest", "ValidationError", "batchdrop/ending.py:")
+    assert log.holds("job ends without a manifest", "ValidationError", "batches/failed_units.py:")
     assert [line for line in log.lines if CANARY in line] == []
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import boto3
 import pytest
-from batchdrop.intake import take_object
-from batchdrop.queues import Queues
+from batchdrop.aws.queues import Queues
+from batchdrop.aws.store import Store
+from batchdrop.inputs.splits import add_missing_splits
 from batchdrop.services import Services
-from batchdrop.splits import add_missing_splits
-from batchdrop.store import Store
+from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, REGION, TABLE, Cloud
 from faking.cloud import cloud as new_cloud
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from batchdrop.alerts import Measure
+from batchdrop.aws.metrics import Measure
 from faking.cloud import TOML, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat

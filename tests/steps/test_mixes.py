@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from batchdrop.packing import MAX_ROUTES
+from batchdrop.batches.packing import MAX_ROUTES
 from faking.cloud import Cloud, jsonl
 from faking.lines import chat, claude, got, wanted
 

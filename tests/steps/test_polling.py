@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from batchdrop.admit import admit_batches
+from batchdrop.aws.store import Pause, Store
+from batchdrop.aws.table_items import reserve
 from batchdrop.errors import AccountRefused, Refused, Transient
-from batchdrop.pauses import see_to_pause
-from batchdrop.poll import MOST_CALLS, poll_provider
-from batchdrop.providers.api import Missing, ProviderBatch
+from batchdrop.limits.admission import admit_batches
+from batchdrop.limits.circuit_breaker import see_to_pause
+from batchdrop.providers.clients import Missing, ProviderBatch
 from batchdrop.providers.config import parse_providers
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Pause, Store
-from batchdrop.writes import reserve
+from batchdrop.steps.poll import MOST_CALLS, poll_provider
 from faking.cloud import REGION, TABLE, TOML, Cloud
 from store.rows import JOB, a_batch, a_job, a_split
 

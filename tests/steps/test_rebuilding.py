@@ -1,10 +1,10 @@
 """A ledger that is off is set right, and one that only moves is left alone."""
 
 import pytest
-from batchdrop.rebuild import rebuild_ledgers
+from batchdrop.aws.table_items import Release, reserve
+from batchdrop.limits.ledger_repair import rebuild_ledgers
 from batchdrop.records import Ledger
 from batchdrop.states import BatchState
-from batchdrop.writes import Release, reserve
 from faking.cloud import Cloud
 from store.rows import a_batch
 

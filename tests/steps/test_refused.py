@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from batchdrop.aws.store import Store
+from batchdrop.batches.refused_batches import pieces_of
 from batchdrop.errors import Refused
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import MOST_REFUSED, classify
-from batchdrop.providers.api import BatchApi, ProviderBatch
+from batchdrop.providers.clients import BatchApi, ProviderBatch
 from batchdrop.records import Batch
-from batchdrop.refused import pieces_of
-from batchdrop.store import Store
 from faking.cloud import TABLE, TOML, Cloud, Outcome, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted

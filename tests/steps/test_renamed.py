@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.orphans import upload_name
+from batchdrop.aws.store import Store
+from batchdrop.batches.orphaned_uploads import upload_name
 from batchdrop.states import BatchState
-from batchdrop.store import Store
 from faking.cloud import TABLE, Cloud, jsonl
 from faking.dynamodb import TableClient
 from faking.lines import chat, claude, got, wanted

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.admit import admit_batches
-from batchdrop.cancel import ask_to_cancel
+from batchdrop.aws.bucket import Files
+from batchdrop.batches.resizing import replace_oversized
 from batchdrop.errors import LimitReached, NotMyTurn
-from batchdrop.estimates import tokens_of
-from batchdrop.files import Files
-from batchdrop.providers.api import BatchApi, ProviderBatch
+from batchdrop.limits.admission import admit_batches
+from batchdrop.protocols.token_estimates import tokens_of
+from batchdrop.providers.clients import BatchApi, ProviderBatch
 from batchdrop.records import Batch
-from batchdrop.replace import replace_oversized
 from batchdrop.states import BatchState
-from batchdrop.submit import submit_batch
+from batchdrop.steps.cancel import ask_to_cancel
+from batchdrop.steps.submit import submit_batch
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from batchdrop.cancel import ask_to_cancel
-from batchdrop.providers.api import Missing, ProviderBatch, Upload
-from batchdrop.reconcile import TokenReader
+from batchdrop.aws.store import Store
+from batchdrop.providers.clients import Missing, ProviderBatch, Upload
 from batchdrop.states import BatchState
-from batchdrop.store import Store
+from batchdrop.steps.cancel import ask_to_cancel
+from batchdrop.steps.reconcile import TokenReader
 from faking.cloud import TABLE, Cloud, jsonl
 from faking.dynamodb import TableClient
 from faking.lines import chat, claude, got, wanted

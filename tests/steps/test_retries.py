@@ -6,9 +6,9 @@ from typing import Any
 
 import boto3
 import pytest
-from batchdrop.intake import take_object
 from batchdrop.records import Job
 from batchdrop.states import JobState
+from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, REGION, Cloud, jsonl
 from faking.lines import chat, claude, got, mixed, wanted
 

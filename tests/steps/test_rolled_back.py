@@ -6,7 +6,7 @@ When the newer code is deployed again, it goes on with them. Nothing is lost, an
 from typing import Any
 
 import pytest
-from batchdrop.writes import encode
+from batchdrop.aws.table_items import encode
 from faking.cloud import Cloud, jsonl
 from faking.lines import chat, claude, got, wanted
 

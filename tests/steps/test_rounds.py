@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.cancel import give_up
+from batchdrop.aws.store import Store
 from batchdrop.protocols.outcome import Failure
-from batchdrop.providers.api import BatchApi, ProviderBatch
+from batchdrop.providers.clients import BatchApi, ProviderBatch
 from batchdrop.providers.config import Providers
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
-from batchdrop.store import Store
+from batchdrop.steps.cancel import give_up
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, mixed, wanted

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from batchdrop.cancel import ask_to_cancel
-from batchdrop.files import attempt_prefix
-from batchdrop.plan import plan_split
+from batchdrop.aws.bucket import attempt_prefix
 from batchdrop.records import Split
 from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.steps.cancel import ask_to_cancel
+from batchdrop.steps.plan import plan_split
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted

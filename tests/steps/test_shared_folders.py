@@ -1,7 +1,7 @@
 """Teams that share a deployment: what one folder's files may ask for, as only the deployer says."""
 
 from batchdrop.providers.config import Providers
-from batchdrop.providers.folders import Rules
+from batchdrop.providers.folder_rules import Rules
 from batchdrop.states import JobState
 from faking.cloud import Cloud
 from faking.lines import chat, claude, got, wanted

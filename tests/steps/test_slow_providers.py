@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from batchdrop.cancel import ask_to_cancel
 from batchdrop.errors import Transient
-from batchdrop.poll import poll_provider
-from batchdrop.providers.api import BatchApi
+from batchdrop.providers.clients import BatchApi
 from batchdrop.states import BatchState
-from batchdrop.sweep import sweep
+from batchdrop.steps.cancel import ask_to_cancel
+from batchdrop.steps.poll import poll_provider
+from batchdrop.steps.sweep import sweep
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude

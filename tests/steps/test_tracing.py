@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from aws_xray_sdk.core import xray_recorder
 from aws_xray_sdk.core.lambda_launcher import LambdaContext
+from batchdrop.aws.tracing import traced
 from batchdrop.correlation import name_job, working_on
 from batchdrop.errors import AccountRefused
-from batchdrop.poll import poll_provider
 from batchdrop.states import TERMINAL_JOBS
-from batchdrop.sweep import sweep
-from batchdrop.tracing import traced
+from batchdrop.steps.poll import poll_provider
+from batchdrop.steps.sweep import sweep
 from faking.cloud import STEPS, Cloud, jsonl
 from faking.failing import Failing, FailingApis, Fails, reads
 from faking.handlers import deliver

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from batchdrop.batch_files import BatchWriter
-from batchdrop.packing import Group
-from batchdrop.rounds import copy_requests
+from batchdrop.batches.packing import Group
+from batchdrop.batches.request_files import BatchWriter
+from batchdrop.batches.retry_rounds import copy_requests
 from faking.cloud import Cloud, jsonl
 from faking.lines import CHAT, CLAUDE, MESSAGES, chat, claude, got, mixed, wanted
 

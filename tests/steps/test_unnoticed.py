@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from batchdrop.aws.bucket import Files, Version
+from batchdrop.aws.store import Listing
 from batchdrop.errors import NotMyTurn
-from batchdrop.files import Files, Version
-from batchdrop.intake import take_object
-from batchdrop.store import Listing
-from batchdrop.unnoticed import oldest_taken, send_unnoticed
+from batchdrop.missed_drops import oldest_taken, send_unnoticed
+from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.lines import chat, got, wanted
 

@@ -1,7 +1,7 @@
 """A version is one job, whenever its events come, and whatever became of it meanwhile."""
 
-from batchdrop.intake import Dropped, take_object
 from batchdrop.records import Job
+from batchdrop.steps.intake import Dropped, take_object
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.lines import chat
 

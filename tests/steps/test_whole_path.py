@@ -157,7 +157,7 @@ def test_the_prefix_that_names_a_provider_is_kept_in_the_result_and_taken_off_th
 
 
 def test_results_are_the_same_bytes_when_published_twice(cloud: Cloud) -> None:
-    from batchdrop.publish import publish_job  # noqa: PLC0415 - only here
+    from batchdrop.steps.publish import publish_job  # noqa: PLC0415 - only here
 
     out = cloud.run("input/x.jsonl", mixed(4))
     before = {key: cloud.services.files.head(key) for key in cloud.keys("output/")}

@@ -5,7 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
-from batchdrop.store import Store
+from batchdrop.aws.store import Store
 from faking import cloud
 from moto import mock_aws
 from store.rows import NOW

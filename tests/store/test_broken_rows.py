@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
+from batchdrop.aws.store import Pause, Store
+from batchdrop.aws.table_items import reserve
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Pause, Store
-from batchdrop.writes import reserve
 from faking import cloud
 from store.rows import JOB, NOW, a_batch, a_job, a_split
 

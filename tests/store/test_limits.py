@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import msgspec
-from batchdrop.admit import admit_batches
+from batchdrop.limits.admission import admit_batches
 from batchdrop.providers.config import Limits, Providers
 from batchdrop.states import BatchState
 from faking.cloud import Cloud

@@ -10,11 +10,8 @@ from typing import Any
 import batchdrop
 import pytest
 import stamina
-from batchdrop.errors import NotMyTurn, Transient
-from batchdrop.records import Intent, Ledger
-from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Changed, DropClaim, Lease, Pause, Store
-from batchdrop.writes import (
+from batchdrop.aws.store import Changed, DropClaim, Lease, Pause, Store
+from batchdrop.aws.table_items import (
     HOUR,
     PART_OF_HOUR,
     Release,
@@ -27,6 +24,9 @@ from batchdrop.writes import (
     reserve,
     update_counter,
 )
+from batchdrop.errors import NotMyTurn, Transient
+from batchdrop.records import Intent, Ledger
+from batchdrop.states import BatchState, JobState, SplitState
 from botocore.exceptions import ClientError, ConnectionClosedError
 from faking.cloud import TABLE
 from faking.dynamodb import TableClient

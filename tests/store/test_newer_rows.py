@@ -5,12 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from batchdrop import row_versions
+from batchdrop.aws import row_versions
+from batchdrop.aws.row_versions import NewerRow
+from batchdrop.aws.store import Store
+from batchdrop.aws.table_items import (
+    add_intent,
+    add_retry,
+    count_in_hour,
+    encode,
+    name_version,
+    own_batch_id,
+    watch_intent,
+)
 from batchdrop.records import Batch, Intent, JobSettings
-from batchdrop.row_versions import NewerRow
 from batchdrop.states import BatchState, JobState
-from batchdrop.store import Store
-from batchdrop.writes import add_intent, add_retry, count_in_hour, encode, name_version, own_batch_id, watch_intent
 from faking import cloud
 from store.rows import JOB, NOW, a_batch, a_job, a_split
 

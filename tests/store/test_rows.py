@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from batchdrop.aws.store import Due, Store
+from batchdrop.aws.table_items import DUE_SHARDS, add_retry
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.store import Due, Store
-from batchdrop.writes import DUE_SHARDS, add_retry
 from faking.cloud import TABLE
 from store.rows import JOB, NOW, a_batch, a_job, a_split
 

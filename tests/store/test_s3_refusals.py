@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import stamina
+from batchdrop.aws.bucket import Files
 from batchdrop.errors import Transient
-from batchdrop.files import Files
 from botocore.exceptions import ClientError
 from faking.cloud import BUCKET, Cloud
 from urllib3.exceptions import ProtocolError

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from batchdrop.accounts import Accounts
-from batchdrop.batch_files import custom_id_prefix
-from batchdrop.collected import Found
+from batchdrop.batches.accounting import Accounts
+from batchdrop.batches.request_files import custom_id_prefix
+from batchdrop.batches.result_index import Found
 from batchdrop.providers.config import Protocol
 from batchdrop.records import Batch
 from faking.work import count_work

@@ -1,9 +1,9 @@
 """Whose turn it is."""
 
 import msgspec
-from batchdrop.admit import in_turn
+from batchdrop.aws.store import Due
+from batchdrop.limits.admission import in_turn
 from batchdrop.records import Ledger
-from batchdrop.store import Due
 
 
 def due(job: str, number: int, *, due_at: int = 0, priority: int = 0) -> Due:

@@ -5,7 +5,7 @@ import pytest
 from batchdrop.manifest import Usage
 from batchdrop.protocols.anthropic import read_answer, read_outcome
 from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Outcome
-from batchdrop.results import Response, ResultError
+from batchdrop.result_line import Response, ResultError
 from msgspec import Raw
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from batchdrop.lines import LineError, LineReader, Request
+from batchdrop.inputs.request_lines import LineError, LineReader, Request
 from batchdrop.providers.config import ProviderConfig, Providers
 from faking.cloud import TOML, simulated_providers
 from hypothesis import given

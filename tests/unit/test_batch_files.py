@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.batch_files import BatchWriter, one_line, wire_body
-from batchdrop.packing import Group
-from batchdrop.protocols.rules import LineProblem
+from batchdrop.batches.packing import Group
+from batchdrop.batches.request_files import BatchWriter, one_line, wire_body
+from batchdrop.protocols.request_checks import LineProblem
 from faking.cloud import Cloud
 from hypothesis import given
 from hypothesis import strategies as st

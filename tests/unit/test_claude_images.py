@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from batchdrop.lines import LineError, LineReader, Request
+from batchdrop.inputs.request_lines import LineError, LineReader, Request
 from batchdrop.providers.config import load_providers
 
 from local_cloud import PROVIDERS_FILE

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from anthropic.types import ModelParam
 from batchdrop.errors import ConfigError
-from batchdrop.lines import LineError, LineReader
+from batchdrop.inputs.request_lines import LineError, LineReader
 from batchdrop.protocols.claude_models import EVERYTHING, RULES, RuleChanges, rules_of
 from batchdrop.providers.config import Providers, parse_providers
 

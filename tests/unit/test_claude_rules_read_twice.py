@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from batchdrop.protocols.claude_models import RULES, rules_of
 from batchdrop.protocols.claude_rules import check_model_rules
-from batchdrop.protocols.rules import LineProblem, read_body
+from batchdrop.protocols.request_checks import LineProblem, read_body
 
 from provider_simulator import anthropic_rules
 

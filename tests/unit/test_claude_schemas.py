@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from anthropic import transform_schema
 from batchdrop.protocols.claude_schemas import check_schema
-from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.request_checks import LineProblem
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw

@@ -1,6 +1,6 @@
 """What collect notes of each request, and how it is kept."""
 
-from batchdrop.collected import Collected, Found, index_key, raw_key
+from batchdrop.batches.result_index import Collected, Found, index_key, raw_key
 from hypothesis import given
 from hypothesis import strategies as st
 

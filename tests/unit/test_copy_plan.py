@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from batchdrop.uploads import MAX_PARTS, PART_MAX, PART_MIN, Piece, copy_plan
+from batchdrop.aws.multipart import MAX_PARTS, PART_MAX, PART_MIN, Piece, copy_plan
 from hypothesis import given
 from hypothesis import strategies as st
 

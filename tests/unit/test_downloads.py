@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from backports import zstd
 from batchdrop.errors import Transient
-from batchdrop.providers.answers import whole_stream
-from batchdrop.providers.api import Undecodable
+from batchdrop.providers.clients import Undecodable
+from batchdrop.providers.http_errors import whole_stream
 
 WHOLE = bytes(range(256)) * 10
 

@@ -2,8 +2,8 @@
 
 import json
 
-from batchdrop.duplicate_keys import reject_duplicate_keys
-from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
+from batchdrop.protocols.request_checks import LineProblem
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,9 +8,9 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from batchdrop.estimates import NO_MEDIA, Media, measure_media, tokens_of
-from batchdrop.media import picture_size
-from batchdrop.packing import Group, Packer
+from batchdrop.batches.packing import Group, Packer
+from batchdrop.protocols.media import picture_size
+from batchdrop.protocols.token_estimates import NO_MEDIA, Media, measure_media, tokens_of
 from batchdrop.providers.config import Providers
 from hypothesis import given
 from hypothesis import strategies as st

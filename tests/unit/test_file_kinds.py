@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from batchdrop.errors import Unprocessable
-from batchdrop.file_kinds import refuse_what_is_no_jsonl
+from batchdrop.inputs.file_formats import refuse_what_is_no_jsonl
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -2,7 +2,7 @@
 
 import pytest
 from batchdrop.errors import Unprocessable
-from batchdrop.folder_settings import resolve, seconds
+from batchdrop.inputs.job_settings import resolve, seconds
 from batchdrop.records import JobSettings
 from hypothesis import given
 from hypothesis import strategies as st

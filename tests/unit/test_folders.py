@@ -2,9 +2,9 @@
 
 import pytest
 from batchdrop.errors import ConfigError, Unprocessable
-from batchdrop.folder_settings import resolve
+from batchdrop.inputs.job_settings import resolve
 from batchdrop.providers.config import parse_providers
-from batchdrop.providers.folders import Rules, rules_for
+from batchdrop.providers.folder_rules import Rules, rules_for
 
 ONE = '[providers.openai]\nprotocol = "openai"\nbase_url = "https://x/v1"\nsecret = "s"\n'
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from batchdrop.estimates import measure_media
-from batchdrop.lines import LineReader, Request
-from batchdrop.protocols.loose import mend
+from batchdrop.inputs.request_lines import LineReader, Request
+from batchdrop.protocols.lenient_json import mend
+from batchdrop.protocols.token_estimates import measure_media
 from faking.cloud import TOML, simulated_providers
 from faking.work import count_work
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from backports import zstd
-from batchdrop.compressed import inflate
 from batchdrop.errors import Unprocessable
+from batchdrop.inputs.compression import inflate
 from faking.compression import PACK, gzipped
 from hypothesis import given
 from hypothesis import strategies as st

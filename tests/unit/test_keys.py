@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from batchdrop.files import (
+from batchdrop.aws.bucket import (
     attempt_prefix,
     collected_prefix,
     job_id,

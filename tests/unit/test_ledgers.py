@@ -2,12 +2,12 @@
 
 import msgspec
 import pytest
-from batchdrop.ledgers import cost_of, is_too_large, limit_of, most_for
+from batchdrop.limits.ledgers import cost_of, is_too_large, limit_of, most_for
 from batchdrop.protocols.openai import Judgement, judge_failures, never_fits
 from batchdrop.protocols.outcome import Failure, told_limit
 from batchdrop.protocols.refusals import Kind
-from batchdrop.providers.answers import refusal
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig
+from batchdrop.providers.http_errors import refusal
 from batchdrop.records import Ledger
 from store.rows import a_batch
 

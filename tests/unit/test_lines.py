@@ -12,11 +12,11 @@ from anthropic.types.beta.beta_content_block_param import BetaContentBlockParam 
 from anthropic.types.beta.beta_tool_union_param import BetaToolUnionParam
 from anthropic.types.content_block_param import ContentBlockParam
 from anthropic.types.tool_union_param import ToolUnionParam
-from batchdrop.lines import LineError, LineReader, Request, is_blank
+from batchdrop.inputs.request_lines import LineError, LineReader, Request, is_blank
 from batchdrop.protocols import anthropic, claude_betas, openai
 from batchdrop.providers import config
 from batchdrop.providers.config import Providers, parse_providers
-from batchdrop.results import ErrorCode
+from batchdrop.result_line import ErrorCode
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw

@@ -8,11 +8,11 @@ import httpx2
 import pytest
 from batchdrop.errors import AccountRefused, Refused, Transient
 from batchdrop.protocols.outcome import Failure
-from batchdrop.providers.anthropic import AnthropicBatches
-from batchdrop.providers.api import Missing, ProviderBatch, Upload
+from batchdrop.providers.anthropic_client import AnthropicBatches
+from batchdrop.providers.clients import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import Protocol, ProviderConfig
 from batchdrop.providers.keys import Key
-from batchdrop.providers.openai import OpenAIBatches
+from batchdrop.providers.openai_client import OpenAIBatches
 from hypothesis import given
 from hypothesis import strategies as st
 

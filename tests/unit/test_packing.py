@@ -3,19 +3,11 @@
 import re
 
 import pytest
-from batchdrop.batch_files import custom_id_prefix, wire_body, wire_line
-from batchdrop.estimates import tokens_of
-from batchdrop.ledgers import estimate_of
-from batchdrop.lines import Request
-from batchdrop.packing import (
-    MAX_ROUTES,
-    Bin,
-    Group,
-    Packer,
-    Routes,
-    TooManyGroups,
-    ledger_of,
-)
+from batchdrop.batches.packing import MAX_ROUTES, Bin, Group, Packer, Routes, TooManyGroups, ledger_of
+from batchdrop.batches.request_files import custom_id_prefix, wire_body, wire_line
+from batchdrop.inputs.request_lines import Request
+from batchdrop.limits.ledgers import estimate_of
+from batchdrop.protocols.token_estimates import tokens_of
 from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
 from batchdrop.records import JobSettings
 from hypothesis import given

@@ -2,7 +2,7 @@
 
 import msgspec
 from batchdrop.manifest import Counts, ModelCounts, Usage, timestamp
-from batchdrop.parts import RouteTally, Tally, add_counts, add_models
+from batchdrop.outputs.sealed_parts import RouteTally, Tally, add_counts, add_models
 
 
 def model(name: str, number: int, *, provider: str = "openai", endpoint: str = "/v1/responses") -> ModelCounts:

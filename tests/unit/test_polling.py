@@ -1,8 +1,8 @@
 """How often, and in which order, batches are asked for."""
 
 import pytest
-from batchdrop.polling import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
-from batchdrop.store import Due
+from batchdrop.aws.store import Due
+from batchdrop.batches.poll_schedule import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from batchdrop.result_rows import Piece, cut_rows
+from batchdrop.protocols.result_rows import Piece, cut_rows
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,8 +11,8 @@ import jsonschema_rs
 import msgspec
 import pytest
 from batchdrop.errors import Unprocessable
-from batchdrop.folder_settings import resolve
-from batchdrop.results import ResultError
+from batchdrop.inputs.job_settings import resolve
+from batchdrop.result_line import ResultError
 from faking.cloud import Cloud
 
 ROOT = Path(__file__).parents[2]

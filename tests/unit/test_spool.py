@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 
-from batchdrop.spool import Spool, read_spans
+from batchdrop.outputs.line_spool import Spool, read_spans
 from hypothesis import given
 from hypothesis import strategies as st
 

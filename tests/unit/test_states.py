@@ -4,9 +4,9 @@ import itertools
 from collections import Counter
 
 import pytest
+from batchdrop.aws.table_items import move_too
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import MOVES, OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState, SplitState, State, may_move
-from batchdrop.writes import move_too
 
 ENUMS = (JobState, SplitState, BatchState)
 ALL: list[State] = [state for enum in ENUMS for state in enum]

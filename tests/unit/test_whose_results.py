@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from batchdrop.batch_files import custom_id_prefix
-from batchdrop.doubt import is_ours
-from batchdrop.providers.api import ProviderBatch
+from batchdrop.batches.request_files import custom_id_prefix
+from batchdrop.batches.unknown_creates import is_ours
+from batchdrop.providers.clients import ProviderBatch
 
 TOKEN = "0123456789abcdef"
 ENDED = ProviderBatch(id="b", ended_as="completed")

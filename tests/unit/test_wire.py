@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.batch_files import wire_line
-from batchdrop.providers.api import BatchApi, ProviderBatch, make_api
+from batchdrop.batches.request_files import wire_line
+from batchdrop.providers.clients import BatchApi, ProviderBatch, make_api
 from batchdrop.providers.config import parse_providers
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch

@@ -9,9 +9,9 @@ from batchdrop.manifest import Usage
 from batchdrop.protocols.claude_betas import refuse_missing_betas
 from batchdrop.protocols.claude_models import EVERYTHING, ModelRules
 from batchdrop.protocols.claude_rules import check_model_rules
-from batchdrop.protocols.loose import NULL, is_empty, read_field, read_row, said, text, unwrapped
+from batchdrop.protocols.lenient_json import NULL, is_empty, read_field, read_row, said, text, unwrapped
 from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Failure, Outcome, Tokens, retryable_status
-from batchdrop.protocols.rules import (
+from batchdrop.protocols.request_checks import (
     Body,
     LineProblem,
     as_whole,
@@ -19,7 +19,7 @@ from batchdrop.protocols.rules import (
     refuse_what_is_the_sdks,
     unset_nulls,
 )
-from batchdrop.results import ErrorCode, Response, ResultError
+from batchdrop.result_line import ErrorCode, Response, ResultError
 
 ENDPOINT = "/v1/messages"
 DEFAULT_VERSION = "2023-06-01"

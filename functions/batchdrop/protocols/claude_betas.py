@@ -8,8 +8,8 @@ from collections.abc import Collection
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from batchdrop.protocols.rules import NULL, Body, LineProblem
-from batchdrop.results import ErrorCode
+from batchdrop.protocols.request_checks import NULL, Body, LineProblem
+from batchdrop.result_line import ErrorCode
 
 # Parameters, and what the names of the betas that bring them begin with.
 PARAMETERS = {

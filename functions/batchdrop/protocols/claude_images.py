@@ -9,8 +9,8 @@ import re
 import msgspec
 from msgspec import Raw
 
-from batchdrop.protocols.rules import NULL, LineProblem
-from batchdrop.results import ErrorCode
+from batchdrop.protocols.request_checks import NULL, LineProblem
+from batchdrop.result_line import ErrorCode
 
 IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})  # all that Anthropic takes
 _TYPES = {"image": IMAGES, "document": frozenset({"application/pdf"})}  # of base64, by block

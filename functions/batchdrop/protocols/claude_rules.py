@@ -9,8 +9,8 @@ from batchdrop.protocols.claude_images import check_sources
 from batchdrop.protocols.claude_models import ModelRules
 from batchdrop.protocols.claude_schemas import check_schema
 from batchdrop.protocols.paths import Path, written
-from batchdrop.protocols.rules import Body, LineProblem
-from batchdrop.results import ErrorCode
+from batchdrop.protocols.request_checks import Body, LineProblem
+from batchdrop.result_line import ErrorCode
 
 SMALLEST_BUDGET = 1_024  # tokens for thinking, fewer than max_tokens (Anthropic's limit)
 LEAST_WHILE_THINKING = {"temperature": 1.0, "top_p": 0.95}  # Anthropic's documentation of thinking

@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Raw
 
 from batchdrop.protocols.paths import Path, written
-from batchdrop.protocols.rules import LineProblem
-from batchdrop.results import ErrorCode
+from batchdrop.protocols.request_checks import LineProblem
+from batchdrop.result_line import ErrorCode
 
 type Schema = dict[str, Any]
 

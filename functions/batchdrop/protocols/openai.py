@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from batchdrop.manifest import Usage
-from batchdrop.protocols.loose import (
+from batchdrop.protocols.lenient_json import (
     NULL,
     is_empty,
     is_object,
@@ -31,8 +31,15 @@ from batchdrop.protocols.outcome import (
     told_limit,
 )
 from batchdrop.protocols.refusals import Kind, RefusalRule, classify, parse_request_limit
-from batchdrop.protocols.rules import Body, LineProblem, array, read_body, refuse_no_messages, refuse_what_is_the_sdks
-from batchdrop.results import ErrorCode, Response, ResultError
+from batchdrop.protocols.request_checks import (
+    Body,
+    LineProblem,
+    array,
+    read_body,
+    refuse_no_messages,
+    refuse_what_is_the_sdks,
+)
+from batchdrop.result_line import ErrorCode, Response, ResultError
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"

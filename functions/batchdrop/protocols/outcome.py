@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from batchdrop.manifest import Usage
-from batchdrop.results import MAX_RAW_BYTES, ErrorCode, Response, ResultError
+from batchdrop.result_line import MAX_RAW_BYTES, ErrorCode, Response, ResultError
 from batchdrop.texts import cut
 
 _PASSING = frozenset({0, 408, 409, 429})  # 0: the request never reached the model (seen in "completed" batches)

@@ -20,7 +20,7 @@ import msgspec
 from batchdrop.errors import AccountRefused, ConfigError
 from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.protocols.refusals import RefusalRule
-from batchdrop.providers.folders import Rules, read_folders
+from batchdrop.providers.folder_rules import Rules, read_folders
 from batchdrop.providers.headers import what_is_wrong
 from batchdrop.texts import cut
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.protocols.translate.request import to_messages
 from faking.chat_requests import VALUES, chat_requests
 from hypothesis import given

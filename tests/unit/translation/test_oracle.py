@@ -6,7 +6,7 @@ from typing import Any
 from batchdrop.protocols.outcome import Outcome
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.translate.request import to_messages
-from batchdrop.results import Response
+from batchdrop.result_line import Response
 from faking.chat_requests import chat_requests, claude_answers
 from hypothesis import given
 from lm15.providers.anthropic import AnthropicLM, HttpResponse

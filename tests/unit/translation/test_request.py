@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from batchdrop.protocols.claude_models import rules_of
-from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.protocols.translate.request import to_messages
 from msgspec import Raw
 

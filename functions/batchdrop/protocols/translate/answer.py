@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from batchdrop.protocols.anthropic import read_answer
 from batchdrop.protocols.outcome import Outcome
-from batchdrop.results import ErrorCode, ResultError
+from batchdrop.result_line import ErrorCode, ResultError
 
 _FINISH = {
     "end_turn": "stop",

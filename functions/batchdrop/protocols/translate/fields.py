@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from msgspec import Raw
 
-from batchdrop.protocols.rules import LineProblem
-from batchdrop.results import ErrorCode
+from batchdrop.protocols.request_checks import LineProblem
+from batchdrop.result_line import ErrorCode
 from batchdrop.texts import cut
 
 # What a request may say although Anthropic has no such parameter: it asks for what happens anyway. An empty value does

@@ -10,12 +10,12 @@ from typing import Any
 
 from msgspec import Raw
 
-from batchdrop.duplicate_keys import reject_duplicate_keys
-from batchdrop.json_text import reject_unportable_object
-from batchdrop.protocols.rules import LineProblem
+from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
+from batchdrop.protocols.json_text import reject_unportable_object
+from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.protocols.translate.content import Block, read_content, text_block
 from batchdrop.protocols.translate.fields import Fields, invalid, objects, text, untranslatable
-from batchdrop.results import ErrorCode
+from batchdrop.result_line import ErrorCode
 
 type Turn = dict[str, Any]
 

@@ -22,7 +22,7 @@ from batchdrop.protocols.claude_rules import (
     is_thinking,
 )
 from batchdrop.protocols.claude_schemas import check_schema
-from batchdrop.protocols.rules import SDK_ARGUMENTS, LineProblem, as_whole, refuse_sdk_arguments, refuse_stream
+from batchdrop.protocols.request_checks import SDK_ARGUMENTS, LineProblem, as_whole, refuse_sdk_arguments, refuse_stream
 from batchdrop.protocols.translate.fields import (
     Fields,
     array,

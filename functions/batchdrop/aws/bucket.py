@@ -1,0 +1,494 @@
+"""The bucket: every key is built here, and every byte passes here as a stream."""
+
+import hashlib
+import heapq
+import re
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from urllib3.exceptions import HTTPError
+
+from batchdrop.aws.multipart import Joining, Piece, Upload
+from batchdrop.aws.retrying import retry
+from batchdrop.errors import Transient
+from batchdrop.records import Batch, Job, Split
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+INPUT, OUTPUT, WORK = "input/", "output/", "work/"
+SETTINGS_FILE = "batchdrop.toml"
+MANIFEST = "manifest.json"
+COMPRESSED = (".jsonl.gz", ".jsonl.zst")
+MAX_KEY_BYTES = 1024  # S3's limit
+_VERSIONING_SECONDS = _RIGHT_SECONDS = 900
+_LONGEST_NAME = len("results-00001.jsonl")
+_CHUNK = 1024 * 1024
+_READ_ATTEMPTS = _CONFLICT_ATTEMPTS = 5
+_ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
+_JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
+_GONE = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
+_CONFLICTS = {"ConditionalRequestConflict", "409"}  # S3 asks to repeat the conditional write, or the whole upload
+_LATER = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "500", "503"}
+
+
+# S3's words for objects that cannot be read: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html for KMS keys.
+_SAY_NOTHING = frozenset({"400", "403"})
+_DENIED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})
+# KMS's own words for keys that nobody can use: https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html
+_DEAD_KEYS = frozenset(
+    f"KMS.{each}" for each in ("DisabledException", "NotFoundException", "KMSInvalidStateException")
+) | {"KMS.InvalidKeyUsageException"}
+_WRONG = frozenset({"InvalidRequest", "InvalidArgument", "400"})
+_ARCHIVED = (
+    "The file is archived (in Glacier or an archive tier): restore it, copy it to S3 Standard, and drop the copy."
+)
+_OTHERS_KEY = (
+    "The file is encrypted with a KMS key that batchdrop may not use: name the key's ARN in the context value "
+    "readable_kms_keys and deploy, allow the functions' roles in the key's policy, and drop the file again; or drop it "
+    "without that key."
+)
+_CUSTOMERS_KEY = (
+    "The file is encrypted with a key of your own that S3 does not keep (SSE-C): nobody else can read it. Drop it "
+    "without that key."
+)
+_FORBIDDEN = (
+    "S3 denies batchdrop access to the file: a policy of the bucket, the organization or the endpoint forbids it. Mend "
+    "the policy, and drop the file again."
+)
+
+
+class Gone(Exception):  # noqa: N818 - a fact about an object
+    """The object, or this version of it, is not there.
+
+    Args:
+        key: The object's.
+        is_certain: S3 says that it was deleted, and not only that it is not there.
+    """
+
+    def __init__(self, key: str, *, is_certain: bool = False) -> None:
+        super().__init__(key)
+        self.is_certain = is_certain
+
+    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is locked
+        """Whether what was written then may be there all the same.
+
+        For 15 minutes after versioning was turned on, S3 may answer 404 for a new object
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
+        """
+        return not self.is_certain and now < written_at + _VERSIONING_SECONDS
+
+
+class Locked(Gone):
+    """A dropped object is there, and S3 refuses to let it be read: a job that is not planned cannot go on.
+
+    Args:
+        key: The object's.
+        reason: Why, and what to do.
+        is_certain: It is not a right that may be on its way: a role's and a key's take minutes to be known everywhere.
+    """
+
+    def __init__(self, key: str, reason: str, *, is_certain: bool) -> None:
+        super().__init__(key, is_certain=is_certain)
+        self.reason = reason
+
+    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is gone
+        """Whether a right may be on its way: counted from the first refusal, for the drop may be long ago."""
+        return not self.is_certain and now < refused_at + _RIGHT_SECONDS
+
+
+class _Conflict(Transient):
+    """Two conditional writes of one key met: the same one may go through in a moment."""
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    last_modified: int
+    metadata: dict[str, str]
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of an object, or a delete marker, as a listing shows it; whether its object is deleted now."""
+
+    key: str
+    version_id: str | None
+    etag: str
+    bytes: int
+    last_modified: int
+    is_deleted: bool
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """An object as it was written."""
+
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+
+
+def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
+    """Sortable by the drop's time (`YYYYMMDDTHHMMSSZ`), and the same for the same version."""
+    return f"{last_modified}-{version_digest(bucket, key, version_id)[:10]}"
+
+
+def version_digest(bucket: str, key: str, version_id: str | None) -> str:
+    """Names a version of an object, whenever it was written: 64 hex digits."""
+    return hashlib.sha256("\0".join((bucket, key, version_id or "null")).encode()).hexdigest()
+
+
+def is_job_id(text: str) -> bool:
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def output_prefix(job: Job) -> str:
+    """Where a job's answers lie: `output/<path>/<name>/<job>/`, or `output/<job>/` where keys would be too long."""
+    path = _ENDING.sub("", job.key.removeprefix(INPUT))
+    prefix = f"{OUTPUT}{path}/{job.id}/"
+    fits = len(prefix.encode()) + _LONGEST_NAME <= MAX_KEY_BYTES
+    return prefix if fits else f"{OUTPUT}{job.id}/"
+
+
+def retry_key(job: Job, number: int) -> str:
+    """Where a retry of a job's lines is dropped: beside the file, so that the same settings apply."""
+    return f"{_ENDING.sub('', job.key)}.retry-{number}.jsonl"
+
+
+def retry_lines_key(job: Job, digest: str) -> str:
+    """Where the line numbers of a retry lie: beside the results, or in `output/<job>/`.
+
+    The latter where the key would be too long, or no value of S3's metadata, which is printable ASCII.
+    """
+    name = f"retry-lines/{digest}.jsonl"
+    key = f"{output_prefix(job)}{name}"
+    fits = len(key.encode()) <= MAX_KEY_BYTES and key.isascii() and key.isprintable()
+    return key if fits else f"{OUTPUT}{job.id}/{name}"
+
+
+def is_compressed(key: str) -> bool:
+    return key.endswith(COMPRESSED)
+
+
+def settings_keys(key: str) -> list[str]:
+    """The settings files that a key's folders can have, the nearest last."""
+    folders = key.split("/")[:-1]
+    keys = ("/".join([*folders[:depth], SETTINGS_FILE]) for depth in range(1, len(folders) + 1))
+    return [each for each in keys if len(each.encode()) <= MAX_KEY_BYTES]
+
+
+def work_prefix(job: str) -> str:
+    return f"{WORK}{job}/"
+
+
+def attempt_prefix(split: Split, step: str) -> str:
+    """Where one attempt of a step writes: the epoch is in it, so that a late writer overwrites nothing."""
+    return f"{work_prefix(split.job)}{split.index:05}/{step}-{split.round}-{split.epoch}/"
+
+
+def plan_key(job: str, split: int, round_: int) -> str:
+    """One plan a round of a split; the first that is written wins."""
+    return f"{work_prefix(job)}{split:05}/plan-{round_}.json"
+
+
+def copies_prefix(batch: Batch) -> str:
+    """What the keys of all raw copies of a batch begin with, and of the pieces that it was cut into."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-"
+
+
+def pieces_key(batch: Batch) -> str:
+    """The smaller batches that a batch is replaced by; the first that are written stay."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/pieces-{batch.id}.json"
+
+
+def collected_prefix(batch: Batch) -> str:
+    return f"{copies_prefix(batch)}{batch.epoch}/"
+
+
+def refusal_key(batch: Batch) -> str:
+    """Where the provider's words lie that refused a batch."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/refused-{batch.id}-{batch.epoch}.json"
+
+
+def refused_model_key(ledger: str, endpoint: str) -> str:
+    """Where the provider's words lie that does not take a model in batches: no job's own, for others name it too."""
+    return f"{WORK}refused-models/{hashlib.sha256(f'{ledger} {endpoint}'.encode()).hexdigest()}.json"
+
+
+def opened_key(job: str) -> str:
+    return f"{work_prefix(job)}opened.json"
+
+
+class Files:
+    """One bucket. Reads raise `Gone` where there is nothing, `Transient` where S3 does not answer."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def head(self, key: str, version_id: str | None = None) -> Head:
+        try:
+            answer = self._client.head_object(Bucket=self.bucket, Key=key, **_version(version_id))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _SAY_NOTHING:  # a HEAD has no body that could say more
+                next(self.stream(key, end=1, version_id=version_id), b"")
+            raise _reading(error, key) from error
+        return Head(
+            version_id=answer.get("VersionId"),
+            etag=answer["ETag"].strip('"'),
+            bytes=answer["ContentLength"],
+            last_modified=int(answer["LastModified"].timestamp()),
+            metadata=answer.get("Metadata", {}),
+        )
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        """A small object, whole."""
+        return b"".join(self.stream(key, version_id=version_id))
+
+    def stream(
+        self, key: str, *, start: int = 0, end: int | None = None, version_id: str | None = None
+    ) -> Iterator[bytes]:
+        """The bytes of an object from `start` to `end` (exclusive; None for its end), in pieces.
+
+        A read that is cut goes on where it stopped.
+
+        Raises:
+            Gone: There is no such object.
+            Transient: It was cut again and again, and nothing came in between.
+        """
+        at, left = start, _READ_ATTEMPTS
+        while left and (end is None or at < end):
+            left -= 1
+            span: Any = {"Range": f"bytes={at}-{'' if end is None else end - 1}"} if at or end is not None else {}
+            try:
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, **span, **_version(version_id))
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    at, left = at + len(chunk), _READ_ATTEMPTS
+                    yield chunk
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "InvalidRange":
+                    return  # nothing lies behind `start`
+                raise _reading(error, key) from error
+            except (BotoCoreError, HTTPClientError, HTTPError):
+                continue  # botocore lets urllib3's own error through where a refusal's body is cut
+            else:
+                return
+        if not left:
+            raise Transient(f"reading s3://{self.bucket}/{key} was cut {_READ_ATTEMPTS} times at byte {at:,}")
+
+    def reader(self, key: str, version_id: str | None = None) -> Callable[[int, int], Iterator[bytes]]:
+        """Reads an object from a start to an end, in pieces."""
+        return lambda start, end: self.stream(key, start=start, end=end, version_id=version_id)
+
+    def download(self, key: str, path: Path) -> None:
+        with path.open("wb") as out:
+            out.writelines(self.stream(key))
+
+    def put(self, key: str, body: bytes | Path, *, content_type: str = "application/jsonl") -> Stored:
+        """Write an object whose key nobody else uses."""
+        if isinstance(body, Path):
+            with body.open("rb") as file, _meant(key):
+                answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=content_type)
+            size = body.stat().st_size
+        else:
+            with _meant(key):
+                answer = self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+            size = len(body)
+        return _stored(key, answer, size)
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[Upload]:
+        """Write an object of any size whose key nobody else uses, as its bytes come in."""
+        with _meant(key), Upload(self._client, self.bucket, key) as upload:
+            yield upload
+
+    @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
+    def put_first(self, key: str, body: bytes, *, content_type: str = "application/json") -> bytes:
+        """Write an object if there is none; what the first writer wrote is returned, and stays."""
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+        except ClientError as error:
+            if not _exists_already(error):
+                raise _meaning(error, key) from error
+            return self.get(key)
+        return body
+
+    @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
+    def join(self, sources: list[tuple[str, int]], key: str, has_time: Callable[[], bool]) -> Stored:
+        """Join objects (key, bytes) into one that did not exist, copied by S3 itself where its rules allow.
+
+        A second run goes on with what the first one left, and leaves what it finished.
+
+        Raises:
+            Gone: One of the sources is not there.
+            OutOfTime: It is not done, and there is no time left.
+        """
+        with _meant(key):
+            answer = Joining(self._client, self.bucket, key, self._piece).run(sources, has_time)
+        return _stored(key, answer, sum(size for _, size in sources))
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys under a prefix, in their order."""
+        with _meant(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            return [each["Key"] for page in pages for each in page.get("Contents", [])]
+
+    def stored(self, prefix: str) -> dict[str, Stored]:
+        """What lies under a prefix, by key."""
+        with _meant(prefix):
+            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
+            versions = [each for page in pages for each in page.get("Versions", []) if each["IsLatest"]]
+        return {each["Key"]: _stored(each["Key"], each, each["Size"]) for each in versions}
+
+    def versions(self, prefix: str, *, after: str = "") -> Iterator[Version]:
+        """The versions under a prefix whose keys come after one, by key, the newest first within each.
+
+        Delete markers are among them, so that whoever reads on may stop anywhere.
+        """
+        behind: Any = {"KeyMarker": after} if after else {}
+        deleted: set[str] = set()
+        with _meant(prefix):
+            paginator = self._client.get_paginator("list_object_versions")
+            for page in paginator.paginate(Bucket=self.bucket, Prefix=prefix, **behind):
+                # A key whose versions go on here may have been deleted on the page before.
+                deleted = {key for key in deleted if key == page.get("KeyMarker")}
+                deleted |= {each["Key"] for each in page.get("DeleteMarkers", []) if each["IsLatest"]}
+                shown = heapq.merge(page.get("DeleteMarkers", []), page.get("Versions", []), key=itemgetter("Key"))
+                yield from (_listed(each, deleted) for each in shown if each["Key"] != after)
+
+    def _piece(self, piece: Piece) -> Iterator[bytes]:
+        return self.stream(piece.key, start=piece.start, end=piece.end)
+
+    def delete_version(self, key: str, version_id: str | None) -> None:
+        """Delete one version of an object, None the one from before versioning; one that is gone already is fine."""
+        # without an id, S3 would only lay a delete marker upon it
+        self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=version_id or "null")
+
+    def delete_all(self, prefix: str, has_time: Callable[[], bool] = lambda: True) -> bool:
+        """Delete every version under a prefix, as long as there is time. False when some are left."""
+        with _meant(prefix):
+            return self._delete_versions(prefix, has_time) and self._abort_uploads(prefix, has_time)
+
+    def _delete_versions(self, prefix: str, has_time: Callable[[], bool]) -> bool:
+        clean = True
+        for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix):
+            if not has_time():
+                return False
+            doomed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+            objects: Any = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in doomed]
+            if objects:
+                answer = self._client.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+                clean = clean and not answer.get("Errors")
+        return clean
+
+    def _abort_uploads(self, prefix: str, has_time: Callable[[], bool]) -> bool:
+        for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.bucket, Prefix=prefix):
+            for upload in page.get("Uploads", []):
+                if not has_time():
+                    return False
+                self._client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return True
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """A line where it lies: `offset` and `length` in the object, its line feed aside; `bytes` None when too long."""
+
+    offset: int
+    length: int
+    bytes: "bytes | None"
+
+
+def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterator[Line]:
+    r"""Cut a stream at every `\n`, and only there. `offset` is where the stream begins in the object.
+
+    The last line needs no line end. A line over `max_bytes` is passed over without being held in memory. A `\r`
+    before the line end counts in the length, and is not among the bytes.
+    """
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        pieces = chunk.split(b"\n")
+        last = pieces.pop()
+        for piece in pieces:
+            length += len(piece)
+            text = None if length > max_bytes else (b"".join((*held, piece)) if held else piece).removesuffix(b"\r")
+            held = []  # before the line is used: it may be as long as memory allows
+            yield Line(offset, length, text)
+            offset += length + 1
+            length = 0
+        length += len(last)
+        if length > max_bytes:
+            held = []
+        elif last:
+            held.append(last)
+    if length > max_bytes:
+        yield Line(offset, length, None)
+    elif length:
+        text = b"".join(held).removesuffix(b"\r")
+        yield Line(offset, length, text)
+
+
+def _version(version_id: str | None) -> dict[str, Any]:
+    return {"VersionId": version_id} if version_id else {}
+
+
+def _listed(version: Any, deleted: Container[str]) -> Version:  # noqa: ANN401 - boto3's own
+    return Version(
+        key=version["Key"],
+        version_id=None if version["VersionId"] == "null" else version["VersionId"],
+        etag=version.get("ETag", "").strip('"'),
+        bytes=version.get("Size", 0),
+        last_modified=int(version["LastModified"].timestamp()),
+        is_deleted=version["Key"] in deleted or "ETag" not in version,
+    )
+
+
+def _stored(key: str, answer: Any, size: int) -> Stored:  # noqa: ANN401 - one of several of boto3's answers
+    return Stored(key=key, version_id=answer.get("VersionId"), etag=answer["ETag"].strip('"'), bytes=size)
+
+
+def _meaning(error: ClientError, key: str) -> Exception:
+    code = error.response["Error"]["Code"]
+    if code in _GONE:
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return Gone(key, is_certain=headers.get("x-amz-delete-marker") == "true")
+    if code in _CONFLICTS:
+        return _Conflict(f"another write of {key} is under way: {code}")
+    return Transient(f"S3 does not take {key} now: {code}") if code in _LATER else error
+
+
+def _reading(error: ClientError, key: str) -> Exception:
+    """What an error means for whoever reads: a dropped object may be one that nobody here can read."""
+    code, words = error.response["Error"]["Code"], error.response["Error"].get("Message", "").lower()
+    if not key.startswith(INPUT):
+        return _meaning(error, key)
+    if code == "InvalidObjectState":
+        return Locked(key, _ARCHIVED, is_certain=True)
+    if code.startswith("KMS."):
+        dead = Locked(key, _OTHERS_KEY, is_certain=True)
+        return dead if code in _DEAD_KEYS else Transient(f"KMS does not decrypt {key} now: {code}")
+    if code in _DENIED:
+        return Locked(key, _OTHERS_KEY if "kms:" in words else _FORBIDDEN, is_certain=False)
+    if code in _WRONG and ("server side encryption" in words or code == "400"):
+        return Locked(key, _CUSTOMERS_KEY, is_certain=True)
+    return _meaning(error, key)
+
+
+@contextmanager
+def _meant(key: str) -> Iterator[None]:
+    """Say what S3's errors mean."""
+    try:
+        yield
+    except ClientError as error:
+        raise _meaning(error, key) from error
+
+
+def _exists_already(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in {"PreconditionFailed", "412"}

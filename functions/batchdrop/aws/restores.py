@@ -1,0 +1,190 @@
+"""Whose the table is: one that was restored, or kept and adopted, does not know what was sent since it was written.
+
+The table names its owner: the deployment, and the table itself by its name and the time at which it was made. A copy of
+the row in another table, or under another stack, names another: so nobody has to remember that a table was restored.
+"""
+
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from batchdrop.aws.table_items import Update, decode, found_key, key_item, looked_at_key, put_new
+from batchdrop.aws.table_writes import ConditionFailed, TableWrites
+from batchdrop.errors import NotMyTurn
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KEY = ("TABLE", "TABLE")
+# A table is restored under another name, for which a function is started anew, or under the same one after it was
+# deleted, which takes minutes longer.
+_BELIEVED_SECONDS = 60
+_FOUND_SECONDS = 40 * 86_400  # a job that goes on meets its batch within its greatest age, 30 days by default
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a provider's batches are listed.
+
+    Attributes:
+        is_released: All are told, and batches are sent to it again.
+        batches: Those that the table did not know, of this deployment or another that shares the key.
+        live: Those that have not ended and do not tell whose they are.
+        reason: Why it goes on no further for now, in words for people.
+    """
+
+    is_released: bool = False
+    batches: int = 0
+    live: int = 0
+    reason: str = ""
+
+
+class Restore(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the table is held, and how far `reconcile` is.
+
+    Attributes:
+        owner: Who may send batches by this table; "" where that was never said.
+        epoch: Raised by each write.
+        held_by: Who found that it is not the owner, and sends nothing yet; "" where nothing is held.
+        held_at: Since when; kept when it is over. 0 for a table that was never restored.
+        asked_at: When somebody asked to reconcile; 0 before.
+        jobs_after: The last job of which was looked whether it is published.
+        has_checked_jobs: All of them were.
+        has_listed_input: All dropped files were found that the table does not know.
+        providers: By name.
+    """
+
+    owner: str = ""
+    epoch: int = 0
+    held_by: str = ""
+    held_at: int = 0
+    asked_at: int = 0
+    jobs_after: str = ""
+    has_checked_jobs: bool = False
+    has_listed_input: bool = False
+    providers: dict[str, Listed] = {}
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self.held_by)
+
+    def holds(self, provider: str) -> bool:
+        """Whether nothing may be sent to a provider."""
+        return self.is_held and not self.providers.get(provider, Listed()).is_released
+
+
+class FoundBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's batch that the table did not know, found by its token."""
+
+    batch_id: str
+    created_at: int | None = None
+    input_file_id: str | None = None
+
+
+class Restores:
+    """The rows of a restore; `Store` has one."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
+        self._client, self._table, self._now = client, table, now
+        self._writes = TableWrites(client)
+        self._believed: Restore | None = None
+        self._believed_until = 0
+
+    def current(self, deployment: str) -> Restore:
+        """What holds for a deployment; a table that is new is its own from now on, and another's is held."""
+        if self._believed is not None and self._now() < self._believed_until:
+            return self._believed
+        described = self._client.describe_table(TableName=self._table)["Table"]
+        made_at = int(described["CreationDateTime"].timestamp())
+        found = self._judge(f"{deployment}/{self._table}/{made_at}", is_new="RestoreSummary" not in described)
+        if not found.is_held:
+            self._believed, self._believed_until = found, self._now() + _BELIEVED_SECONDS
+        return found
+
+    def _judge(self, me: str, *, is_new: bool) -> Restore:
+        while True:
+            found = self.read()
+            if found.owner == me:
+                return msgspec.structs.replace(found, held_by="")
+            if found.held_by == me:
+                return found
+            try:
+                if not found.owner and not found.held_by and is_new:
+                    return self.save(found, owner=me)
+                nothing = {"jobs_after": "", "has_checked_jobs": False, "has_listed_input": False, "providers": {}}
+                return self.save(found, held_by=me, held_at=self._now(), asked_at=0, **nothing)
+            except NotMyTurn:
+                continue
+
+    def read(self) -> Restore:
+        """The row as it is."""
+        answer = self._client.get_item(TableName=self._table, Key=key_item(*KEY), ConsistentRead=True)
+        return msgspec.convert(decode(answer.get("Item", {})), Restore)
+
+    def save(self, restore: Restore, **changes: Any) -> Restore:
+        """Change the row as it was read.
+
+        Raises:
+            NotMyTurn: Another changed it since.
+        """
+        update, mark = Update(*KEY), uuid.uuid4().hex
+        if restore.epoch:
+            update.when("epoch", "=", restore.epoch)
+        else:
+            update.when_expression(f"attribute_not_exists({update.name('epoch')})")
+        for name, value in {**changes, "epoch": restore.epoch + 1, "saved_by": mark}.items():
+            update.set(name, msgspec.to_builtins(value))
+        try:
+            self._writes.write("Update", update.request(self._table))
+        except ConditionFailed as error:
+            if decode(error.found or {}).get("saved_by") != mark:  # else the reply to our own write was lost
+                raise NotMyTurn from error
+        return msgspec.structs.replace(restore, epoch=restore.epoch + 1, **changes)
+
+    def end(self, restore: Restore) -> None:
+        """Nothing is held any more: who found it not to be its own owns it."""
+        self.save(restore, owner=restore.held_by, held_by="")
+
+    def ask(self) -> Restore:
+        """Have a held table reconciled; the row as it is then. Twice is as good as once."""
+        while True:
+            found = self.read()
+            if not found.is_held or found.asked_at:
+                return found
+            try:
+                return self.save(found, asked_at=self._now())
+            except NotMyTurn:
+                continue
+
+    def is_looked_at(self, provider: str, batch_id: str) -> bool:
+        return self._has(*looked_at_key(provider, batch_id))
+
+    def add_found(self, provider: str, batch_id: str, token: str | None, found: FoundBatch) -> bool:
+        """Note a batch, by the token that it tells if it is one of ours; the newest of several of a token stays.
+
+        True where the token was new.
+        """
+        is_new = token is not None and self._put_new(found_key(provider, token), msgspec.to_builtins(found))
+        self._put_new(looked_at_key(provider, batch_id), {})
+        return is_new
+
+    def found(self, provider: str, token: str) -> FoundBatch | None:
+        """The provider's batch that bears a token, if it was found by `reconcile`."""
+        answer = self._client.get_item(
+            TableName=self._table, Key=key_item(*found_key(provider, token)), ConsistentRead=True
+        )
+        return msgspec.convert(decode(answer["Item"]), FoundBatch) if "Item" in answer else None
+
+    def _has(self, pk: str, sk: str) -> bool:
+        answer = self._client.get_item(TableName=self._table, Key=key_item(pk, sk), ConsistentRead=True)
+        return "Item" in answer
+
+    def _put_new(self, key: tuple[str, str], values: dict[str, Any]) -> bool:
+        known = {name: value for name, value in values.items() if value is not None}
+        row = {"pk": key[0], "sk": key[1], **known, "expires_at": self._now() + _FOUND_SECONDS}
+        try:
+            self._writes.write("Put", put_new(row)(self._table)["Put"])
+        except ConditionFailed:
+            return False
+        return True

@@ -1,0 +1,203 @@
+"""Accounts: a batch's result rows are read, and the best of each request is noted, wherever it stands."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from batchdrop.aws.bucket import Line, cut_lines
+from batchdrop.batches.request_files import custom_id_prefix, token_mark
+from batchdrop.batches.result_index import Collected, Found
+from batchdrop.outputs.line_spool import Read
+from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols.outcome import Answer, Outcome
+from batchdrop.protocols.refusals import Kind, RefusalRule, classify
+from batchdrop.protocols.result_rows import BETWEEN_ROWS, Piece, cut_rows
+from batchdrop.providers.config import Protocol
+from batchdrop.records import Batch
+from batchdrop.result_line import MAX_RAW_BYTES, ErrorCode, ResultError
+
+_CUSTOM_ID_BYTES = 128  # ours have 64 at most
+_ODD_BYTES = 1024 * 1024  # of lines that hold no row, in memory
+_WRAPPED = 3  # a row within an object within an object
+
+
+def outcome_reader(protocol: Protocol) -> Callable[[bytes], Outcome]:
+    return anthropic.read_outcome if protocol is Protocol.ANTHROPIC else openai.read_outcome
+
+
+def answer_reader(protocol: Protocol) -> Callable[[msgspec.Raw], Answer]:
+    return anthropic.read_answer if protocol is Protocol.ANTHROPIC else openai.read_answer
+
+
+class Accounts:
+    """What a batch's results say of each of its requests.
+
+    `strangers` counts rows of other batches, `nonsense` what is nobody's.
+    """
+
+    def __init__(self, batch: Batch, deployment: str, *, max_bytes: int, own: Sequence[RefusalRule] = ()) -> None:
+        self._own = own
+        self._prefix, self._mark = custom_id_prefix(deployment, batch.token), token_mark(batch.token)
+        self._id = re.compile(re.escape(self._mark.encode()) + rb'([0-9]{1,9})"')
+        self._requests, self._max_bytes = batch.requests, max_bytes
+        self.outcome = outcome_reader(batch.protocol)
+        self.collected = Collected.empty(batch.requests)
+        self.is_anthropic = batch.protocol is Protocol.ANTHROPIC
+        self.strangers = self.nonsense = 0
+
+    def custom_id(self, position: int) -> str:
+        return f"{self._prefix}{position}"
+
+    def read(self, chunks: Iterable[bytes], stream: int) -> list[range]:
+        """Read a stream line by line.
+
+        Returns the places of what is to be read once more from the copy, by `read_rows`: lines that hold no row, one
+        after the other, and are too much for memory.
+        """
+        left: list[range] = []
+        odd = _OddLines()
+        for line in cut_lines(chunks, offset=0, max_bytes=self._max_bytes):
+            is_row = line.bytes is not None and self._note_line(line.bytes, stream, line.offset)
+            if not is_row and (odd or line.bytes is None or line.bytes.strip()):
+                odd.add(line)
+            elif odd:
+                left += self._read_odd(odd, stream)
+                odd = _OddLines()
+        return left + self._read_odd(odd, stream)
+
+    def _read_odd(self, odd: "_OddLines", stream: int) -> list[range]:
+        if odd.text is None:
+            return [odd.span]
+        self.read_rows(odd.read, stream, odd.span)
+        return []
+
+    def read_rows(self, read: Read, stream: int, span: range) -> None:
+        """Read a part of a stream's copy row by row; what is none is noted under the requests that it names."""
+        for piece in cut_rows(read(span.start, span.stop), offset=span.start, max_bytes=self._max_bytes):
+            self._note_piece(read, piece, stream)
+
+    def _note_line(self, text: bytes, stream: int, offset: int) -> bool:
+        """Note a line of one row, or of several; False where it holds anything else."""
+        bare = text.strip(BETWEEN_ROWS)
+        if not (bare.startswith(b"{") and bare.endswith(b"}")):  # not worth to be decoded, mended and decoded again
+            return False
+        if self._note_row(text, stream, offset):
+            return True
+        if {each.is_row for each in self._cut(text, offset)} != {True}:
+            return False
+        return all(self._note_row(each.text or b"", stream, each.offset) for each in self._cut(text, offset))
+
+    def _cut(self, text: bytes, offset: int) -> Iterator[Piece]:
+        return cut_rows([text], offset=offset, max_bytes=self._max_bytes)
+
+    def _note_row(self, text: bytes, stream: int, offset: int) -> bool:
+        try:
+            outcome = self.outcome(text)
+        except (ValueError, RecursionError):
+            return False
+        position = self._position(outcome.custom_id)
+        if position is None:
+            is_strangers = bool(outcome.custom_id) and self._mark not in outcome.custom_id
+            self.strangers += is_strangers
+            return is_strangers
+        is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
+        found = Found.OF_ACCOUNT if is_accounts else _found(outcome)
+        self.collected.note(position, found, stream, offset, len(text))
+        return True
+
+    def _note_piece(self, read: Read, piece: Piece, stream: int) -> None:
+        if self._note_rows(piece, stream, _WRAPPED):
+            return
+        chunks = read(piece.offset, piece.offset + piece.length) if piece.text is None else [piece.text]
+        self._note_unreadable(piece, stream, list(self._ids(chunks, piece.offset)))
+
+    def _note_rows(self, piece: Piece, stream: int, depth: int) -> bool:
+        """Note a row, or the rows that an object holds; False where there is none, and nothing is noted."""
+        if piece.text is None or not piece.is_row:
+            return False
+        if self._note_row(piece.text, stream, piece.offset):
+            return True
+        return bool(depth) and self._note_inner(piece, stream, depth)
+
+    def _note_inner(self, piece: Piece, stream: int, depth: int) -> bool:
+        """Note the rows that an object holds; requests that it names beside them, and no row is of, are unreadable."""
+        inner = [each for each in self._cut((piece.text or b"")[1:-1], piece.offset + 1) if self._names_any(each)]
+        rest = [each for each in inner if not self._note_rows(each, stream, depth - 1)]
+        if len(rest) == len(inner):
+            return False
+        span = range(piece.offset, piece.offset + piece.length)
+        for each in rest:
+            ids = [found for found in self._ids([each.text or b""], each.offset) if not self._is_in(span, found[0])]
+            if ids:
+                self._note_unreadable(each, stream, ids)
+        return True
+
+    def _is_in(self, span: range, position: int) -> bool:
+        """Whether the row that is noted of a request lies there."""
+        return self.collected.found[position] != Found.NOTHING and self.collected.offsets[position] in span
+
+    def _names_any(self, piece: Piece) -> bool:
+        return self._id.search(piece.text or b"") is not None
+
+    def _note_unreadable(self, piece: Piece, stream: int, ids: list[tuple[int, int]]) -> None:
+        """Note what is no row under each request that it names: from its name to the next one's."""
+        if not ids:
+            self.nonsense += 1
+            return
+        ends = [at for _, at in ids[1:]] + [piece.offset + piece.length]
+        for number, ((position, at), end) in enumerate(zip(ids, ends, strict=True)):
+            start = at if number else piece.offset
+            self.collected.note(position, Found.UNREADABLE, stream, start, min(end - start, MAX_RAW_BYTES))
+
+    def _ids(self, chunks: Iterable[bytes], offset: int) -> Iterator[tuple[int, int]]:
+        """The requests that are named in a text of any length, each with the place of its name."""
+        held = b""
+        for chunk in chunks:
+            text, held_at = held + chunk, offset - len(held)
+            for found in self._id.finditer(text):
+                if found.end() > len(held) and int(found[1]) < self._requests:
+                    yield int(found[1]), held_at + found.start()
+            offset += len(chunk)
+            held = text[-_CUSTOM_ID_BYTES:]
+
+    def _position(self, custom_id: str) -> int | None:
+        number = custom_id.partition(self._mark)[2]
+        if not re.fullmatch("[0-9]{1,9}", number):
+            return None
+        return int(number) if int(number) < self._requests else None
+
+
+class _OddLines:
+    """Lines that hold no row, one after the other: where they lie, and their text while that is not too much."""
+
+    def __init__(self) -> None:
+        self.span = range(0)
+        self.text: bytearray | None = bytearray()
+
+    def __bool__(self) -> bool:
+        return bool(self.span)
+
+    def add(self, line: Line) -> None:
+        start = self.span.start if self.span else line.offset
+        self.span = range(start, line.offset + line.length)
+        if line.bytes is None or self.text is None or self.span.stop - start > _ODD_BYTES:
+            self.text = None
+        else:
+            self.text += b"\n" * (line.offset - start - len(self.text))
+            self.text += line.bytes.ljust(line.length, b"\r")
+
+    def read(self, start: int, end: int) -> Iterator[bytes]:
+        yield bytes(self.text or b"")[start - self.span.start : end - self.span.start]
+
+
+def _is_of_account(error: ResultError, own: Sequence[RefusalRule]) -> bool:
+    return classify(None, error.code, error.message, own, of_row=True) is Kind.ACCOUNT
+
+
+def _found(outcome: Outcome) -> Found:
+    if outcome.error is None:
+        return Found.ANSWERED
+    if outcome.error.code == ErrorCode.EMPTY_ANSWER:
+        return Found.REFUSED  # it may be paid
+    return Found.RETRYABLE if outcome.error.retryable else Found.REFUSED

@@ -1,0 +1,79 @@
+"""When and in which order batches are asked for. Pure.
+
+A page of a provider's list costs one call, as one batch does, and tells of a hundred or more. Pages are asked for at
+the places of batches of ours, so that other people's newer ones need not be read.
+"""
+
+from collections.abc import Sequence
+
+from batchdrop.aws.store import Due
+
+_LONGEST_INTERVAL = 600  # seconds between two looks at a batch
+_AGE_SHARE = 15  # a batch is asked for at least each fifteenth of its age
+_NEAR_USUAL = 5  # and in every round while its age is within a fifth of what batches usually take
+_UNKNOWN_USUAL = 900  # seconds: what batches usually take while none has ended
+_CONFIRM_SHARE = 3  # past that, a batch is asked for by its id at least each third of its age
+_CONFIRM_LONGEST = 7_200  # seconds between two of these looks, and no fewer than between two rounds
+_USUAL_WEIGHT = 8  # a batch that ended changes what is usual by an eighth of the difference
+
+
+def is_asked(age: int, now: int, last: int, usual: int = 0) -> bool:
+    """Whether a batch of this age (seconds) is asked for now, when the round before was at `last`.
+
+    Young ones are asked for often, and those that should soon end; others seldom.
+    """
+    is_near = abs(age - usual) * _NEAR_USUAL <= usual
+    return _is_due(1 if is_near else age // _AGE_SHARE, _LONGEST_INTERVAL, now, last)
+
+
+def is_confirmed(age: int, now: int, last: int, usual: int = 0) -> bool:
+    """Whether a batch of this age is asked for by its id, whatever lists say.
+
+    Some servers move a batch on only then, and their lists call it unfinished for ever.
+    """
+    if age <= (usual or _UNKNOWN_USUAL):
+        return False
+    return _is_due(age // _CONFIRM_SHARE, _CONFIRM_LONGEST, now, last)
+
+
+def _is_due(seconds: int, longest: int, now: int, last: int) -> bool:
+    """Whether an interval began since `last`; one that is no longer than so many seconds, nor than the longest.
+
+    Intervals are the longest one, halves of it, quarters and so on, and begin together for all batches: one page tells
+    of many, and a batch that ages into a longer interval is not passed over again and again.
+    """
+    halvings = 0
+    while longest > max(seconds, 1) << halvings:
+        halvings += 1
+    return (now << halvings) // longest != (last << halvings) // longest
+
+
+def usual_after(usual: int, seconds: int) -> int:
+    """What batches usually take, now that one took so many seconds; 0 while none has ended."""
+    return usual + (seconds - usual) // _USUAL_WEIGHT if usual else seconds
+
+
+def in_turn(in_flight: Sequence[Due], cut_at: int | None) -> list[Due]:
+    """The batches, the newest first as lists have them; from where the last round was cut, and round to there."""
+    ordered = sorted(in_flight, key=lambda each: (-_time(each), each.batch_id or ""))
+    start = next((place for place, each in enumerate(ordered) if cut_at is not None and _time(each) <= cut_at), 0)
+    return ordered[start:] + ordered[:start]
+
+
+def page_before(turn: Sequence[Due], place: int) -> str | None:
+    """Behind which batch the page begins that holds the one at this place; None for the first page."""
+    before, wanted = turn[place - 1], turn[place]
+    is_before = _time(before) > _time(wanted) or (place > 0 and _time(before) == _time(wanted))
+    return before.batch_id if is_before else None
+
+
+def singly_after(found: int, lean: int) -> int:
+    """How many batches are asked for one by one before the next page is tried.
+
+    None after a page that told of two or more; ever more after each that did not, `lean` being what it was before.
+    """
+    return 0 if found > 1 else 2 * lean + 1
+
+
+def _time(due: Due) -> int:
+    return due.submitted_at or 0

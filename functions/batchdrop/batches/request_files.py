@@ -1,0 +1,175 @@
+"""The files of batches: their request lines, and which line of the split each request came from."""
+
+import hashlib
+import re
+from array import array
+from pathlib import Path
+from typing import BinaryIO
+
+from msgspec import Raw
+
+from batchdrop.batches.packing import Bin, Group, Packer, Room
+from batchdrop.batches.split_plan import PlannedBatch
+from batchdrop.protocols.json_text import reject_unportable_object
+from batchdrop.protocols.token_estimates import measure_media
+from batchdrop.services import Services
+
+_WRITE_BUFFER = 256 * 1024
+# Where Python's str.splitlines ends a line, as UTF-8; what else ends one there is never raw in JSON's texts.
+_LINE_SEPARATOR = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
+_LINE_ENDS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def custom_id_prefix(deployment: str, token: str) -> str:
+    """What our custom_ids of a batch begin with; the position follows. Fits `^[a-zA-Z0-9_-]{1,64}$`."""
+    return f"{deployment}{token_mark(token)}"
+
+
+def token_mark(token: str) -> str:
+    """What tells our custom_ids of a batch from all others, whatever the deployment was called when they were written.
+
+    A token is a hash of the bucket's name among other things, so that no two deployments share one.
+    """
+    return f"-{token}-"
+
+
+def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: bytes | Raw) -> bytes:
+    """A request as a line of a request file: OpenAI's form with a url, Anthropic's without."""
+    return _wire_form(custom_id_prefix, url) % (position, body)
+
+
+def _wire_form(custom_id_prefix: bytes, url: str | None) -> bytes:
+    """What all lines of a batch have in common, with room for the position and the body."""
+    middle = b'"params":' if url is None else b'"method":"POST","url":"%b","body":' % url.encode()
+    return b'{"custom_id":"%b%%d",%b%%b}\n' % (custom_id_prefix, middle)
+
+
+def wire_body(line: bytes) -> bytes:
+    """The body of a line that `wire_line` made."""
+    text = line.rstrip(b"\n")
+    after_id = text.index(b'",') + 1  # our custom_id holds no quote
+    mark = b',"params":' if text.startswith(b',"params":', after_id) else b',"body":'
+    return text[text.index(mark, after_id) + len(mark) : -1]
+
+
+def escape_line_separators(body: bytes | Raw) -> bytes:
+    """The same JSON, with U+0085, U+2028 and U+2029 as escapes: they stand in its texts only."""
+    return _LINE_SEPARATOR.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), bytes(body))
+
+
+def one_line(body: bytes | Raw, *, is_checked: bool = False) -> bytes | Raw:
+    """A body as it may stand in a request file.
+
+    A create joins the lines of a file to one document: a second line in a body would end the whole batch.
+
+    Args:
+        body: A JSON object. Its line ends become blanks: in JSON they mean as much, and cannot stand in texts.
+        is_checked: Whether it is a piece of an input line that was checked, as it stands.
+
+    Raises:
+        LineProblem: Not every reader would take it.
+    """
+    text = bytes(body)
+    if not is_checked:
+        reject_unportable_object(text)
+    return body if b"\n" not in text and b"\r" not in text else text.translate(_LINE_ENDS_TO_BLANKS)
+
+
+def round_name(split: int, round_: int) -> str:
+    """What the ids of a round's batches begin with."""
+    return f"{split:05}-{round_}"
+
+
+class _Spool:
+    """A batch's requests and members while they are written."""
+
+    def __init__(self, path: Path, form: bytes) -> None:
+        self.path = path
+        self.file: BinaryIO = path.open("wb", buffering=_WRITE_BUFFER)
+        self.members = array("I")
+        self._form = form
+
+    def write(self, body: bytes | Raw, place: int) -> None:
+        self.file.write(self._form % (len(self.members), body))
+        self.members.append(place)
+
+
+class BatchWriter:
+    """Packs requests into batches and writes their files; memory holds four bytes a request.
+
+    Args:
+        name: What the batches' ids begin with: split and round.
+        prefix: Where the files go, in `work/`.
+        folder: A folder on disk for them until they are whole.
+        split: Whose lines they are.
+        room: What a batch may hold, instead of the provider's limits.
+    """
+
+    def __init__(  # noqa: PLR0913 - what they are called, where they go, what they hold
+        self, name: str, prefix: str, folder: Path, services: Services, *, split: int, room: Room | None = None
+    ) -> None:
+        self._name, self._prefix, self._folder, self._services = name, prefix, folder, services
+        self._packer = Packer(services.providers, split=split, room=room)
+        self._spools: dict[int, _Spool] = {}
+        self._batches: list[PlannedBatch] = []
+
+    def add(self, group: Group, body: bytes | Raw, inputs: int, place: int, *, is_checked: bool = False) -> None:
+        """Put a request into a batch. `place` is its line's place in the plan's index; for the others see `one_line`.
+
+        Raises:
+            LineProblem: Its body cannot be sent; it is in no batch.
+        """
+        body = one_line(body, is_checked=is_checked)
+        if self._services.providers[group.provider].escape_line_separators:
+            body = escape_line_separators(body)
+        media = measure_media(bytes(body), group.model)
+        filled, closed = self._packer.fit(group, memoryview(body).nbytes, inputs, media)
+        if closed is not None:
+            self._close(closed)
+        spool = self._spools.get(filled.number) or self._open(filled)
+        spool.write(body, place)
+
+    def finish(self) -> list[PlannedBatch]:
+        """Write what is open; all the batches, in the order of their ids."""
+        for filled in self._packer.rest():
+            self._close(filled)
+        return sorted(self._batches, key=lambda each: each.id)
+
+    def _open(self, filled: Bin) -> _Spool:
+        custom_ids = custom_id_prefix(self._services.settings.deployment, self._token(filled.number))
+        url = filled.group.endpoint if filled.group.model is not None else None
+        form = _wire_form(custom_ids.encode(), url)
+        spool = _Spool(self._folder / f"requests-{filled.number}", form)
+        self._spools[filled.number] = spool
+        return spool
+
+    def _close(self, filled: Bin) -> None:
+        spool = self._spools.pop(filled.number)
+        spool.file.close()
+        requests_key = f"{self._prefix}requests-{filled.number:04}.jsonl"
+        members_key = f"{self._prefix}members-{filled.number:04}"
+        self._services.files.put(requests_key, spool.path)
+        self._services.files.put(members_key, spool.members.tobytes(), content_type="application/octet-stream")
+        size = spool.path.stat().st_size
+        spool.path.unlink()
+        self._batches.append(
+            PlannedBatch(
+                id=self._id(filled.number),
+                token=self._token(filled.number),
+                group=filled.group,
+                requests=filled.requests,
+                bytes=size,
+                tokens=filled.tokens,
+                requests_key=requests_key,
+                members_key=members_key,
+            )
+        )
+
+    def _id(self, number: int) -> str:
+        return f"{self._name}-{number:04}"
+
+    def _token(self, number: int) -> str:
+        """Names a batch at the provider: of this deployment, this job, this attempt at writing it."""
+        # The prefix holds the epoch of the claim, so that two attempts never share a token.
+        text = f"{self._services.settings.deployment}/{self._prefix}/{self._id(number)}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,137 @@
+"""What a batch became after its table's restore point: it is taken up from there, and never sent once more.
+
+Three things tell. A raw copy of its results in `work/`, whose index is written when all of them are safe; its token at
+the provider, as `reconcile` found it; and the pieces that it was cut into, whose tokens are their own.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws import bucket
+from batchdrop.aws.bucket import Gone
+from batchdrop.aws.restores import FoundBatch
+from batchdrop.aws.store import Changed
+from batchdrop.aws.table_items import Release, Write, free_slot, own_batch_id
+from batchdrop.batches.resizing import replace_again
+from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected
+from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
+from batchdrop.errors import NotMyTurn
+from batchdrop.limits.restore_hold import restored_at
+from batchdrop.records import Batch, Job
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState
+
+logger = Logger(child=True)
+
+_RESERVED = frozenset({BatchState.ADMITTED, BatchState.SUBMITTING, BatchState.IN_FLIGHT})
+
+
+def take_sent(batch: Batch, services: Services) -> bool:
+    """Take up a batch where it was after the restore point; False where nothing shows that it was sent.
+
+    Raises:
+        NotMyTurn: Another moved it first.
+    """
+    if not restored_at(services):
+        return False
+    if take_copy(batch, services) or _take_found(batch, services):
+        return True
+    if batch.state is BatchState.SUBMITTING or not _has_pieces(batch, services):
+        return False
+    waiting = back_to_waiting(batch, services) if batch.state is BatchState.ADMITTED else batch
+    replace_again(waiting, services)
+    return True
+
+
+def take_copy(batch: Batch, services: Services) -> bool:
+    """Take up a batch whose results were collected: the provider may have deleted them since."""
+    found = find_copy(batch, services)
+    if found is None:
+        return False
+    now = services.now()
+    services.store.move(
+        batch,
+        BatchState.ENDED,
+        also=_freed(batch),
+        cost=0,
+        ended_as=batch.ended_as or "completed",
+        ended_at=now,
+        submitted_at=batch.submitted_at or now,
+        due_at=now,  # sweep sends it to collect
+        **found,
+    )
+    logger.warning("results collected before are taken", batch=batch.id)
+    return True
+
+
+def find_copy(batch: Batch, services: Services) -> dict[str, Any] | None:
+    """What collect would say of the raw copy of a batch's results that is whole; None where there is none."""
+    begin = bucket.copies_prefix(batch)
+    whole = [key for key in services.files.keys(begin) if _is_index(key.removeprefix(begin))]
+    job = services.store.job(batch.job)
+    if not whole or job is None:
+        return None
+    prefix = whole[-1].removesuffix(index_key(""))
+    return {"collected_key": prefix, **_accounted(batch, job, prefix, services)}
+
+
+def _is_index(rest: str) -> bool:
+    """Whether a key ends as the index of a batch's own copy, not of one of its pieces: with the epoch of its claim."""
+    epoch, _, name = rest.partition("/")
+    return epoch.isdecimal() and name == index_key("")
+
+
+def _accounted(batch: Batch, job: Job, prefix: str, services: Services) -> dict[str, Any]:
+    found = read_collected(services.files, prefix).found
+    if job.state is not JobState.RUNNING or batch.is_duplicate:
+        return {}
+    in_vain = all(each == Found.NOTHING for each in found)  # it failed as a whole
+    uncharged = sum(each in UNCHARGED for each in found)
+    can_be_charged = in_vain or batch.attempt < job.settings.max_attempts
+    charged = sum(each in CHARGED for each in found) if can_be_charged else 0
+    return {"again": uncharged + charged, "uncharged": uncharged, "in_vain": in_vain}
+
+
+def _take_found(batch: Batch, services: Services) -> bool:
+    found = services.store.restores.found(batch.provider, batch.token)
+    if found is None:
+        return False
+    try:
+        _adopt(batch, found, services)
+    except Changed as error:
+        logger.error(  # noqa: TRY400 - a trace says nothing more
+            "batch not sent: another owns what bears its token", batch=batch.id
+        )
+        raise NotMyTurn from error
+    logger.warning("batch sent before is taken", batch=batch.id, batch_id=found.batch_id)
+    return True
+
+
+def _adopt(batch: Batch, found: FoundBatch, services: Services) -> None:
+    now = services.now()
+    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
+    services.store.move(
+        batch,
+        BatchState.IN_FLIGHT,
+        also=[own_batch_id(batch, found.batch_id, now + WINDOW_SECONDS), *freed],
+        batch_id=found.batch_id,
+        input_file_id=found.input_file_id or batch.input_file_id,
+        submitted_at=min(found.created_at or now, now),
+        cost=batch.cost if batch.state in _RESERVED else 0,  # what waits holds no share of the limits
+        due_at=now,
+    )
+
+
+def _freed(batch: Batch) -> list[Write]:
+    held: list[Write] = [Release(batch.ledger, batch.cost)] if batch.state in _RESERVED else []
+    return held + (slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else [])
+
+
+def _has_pieces(batch: Batch, services: Services) -> bool:
+    try:
+        services.files.get(bucket.pieces_key(batch))
+    except Gone:
+        return False
+    job = services.store.job(batch.job)
+    return job is not None and job.state is JobState.RUNNING

@@ -1,0 +1,74 @@
+"""What collect found of a batch: for each of its requests, where its result line lies in the raw copies."""
+
+from array import array
+from enum import IntEnum
+
+import msgspec
+
+from batchdrop.aws.bucket import Files
+
+
+class Found(IntEnum):
+    NOTHING = 0  # no line: lost, or the batch failed as a whole
+    RETRYABLE = 1  # an error that may pass
+    REFUSED = 2  # an error for good
+    ANSWERED = 3
+    UNREADABLE = 4  # what may be a paid answer, and nobody can read
+    OF_ACCOUNT = 5  # an error of the account: it may pass, and says nothing of the request
+
+
+UNCHARGED = frozenset({Found.OF_ACCOUNT})  # what is sent again without counting an attempt
+CHARGED = frozenset({Found.NOTHING, Found.RETRYABLE})  # what is sent again while there are attempts left
+_RANKS = (0, 1, 3, 4, 2, 1)  # of each, by its number: what may be paid goes before what would be sent again
+
+
+class Collected(msgspec.Struct, kw_only=True):
+    """By position in the batch. `streams` counts the raw copies from 0; `offsets` and `lengths` are bytes in them."""
+
+    found: array[int]
+    streams: array[int]
+    offsets: array[int]
+    lengths: array[int]
+
+    @classmethod
+    def empty(cls, requests: int) -> "Collected":
+        return cls(
+            found=array("B", bytes(requests)),
+            streams=array("B", bytes(requests)),
+            offsets=array("Q", bytes(8 * requests)),
+            lengths=array("I", bytes(4 * requests)),
+        )
+
+    def note(self, position: int, found: Found, stream: int, offset: int, length: int) -> None:
+        """Keep the best line of a request: an answer before an error, the first of two equals."""
+        if _RANKS[found] > _RANKS[self.found[position]]:
+            self.found[position] = found
+            self.streams[position] = stream
+            self.offsets[position] = offset
+            self.lengths[position] = length
+
+    def to_bytes(self) -> bytes:
+        return b"".join(each.tobytes() for each in (self.offsets, self.lengths, self.found, self.streams))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Collected":
+        requests = len(data) // 14
+        read = cls.empty(0)
+        at = 0
+        for each in (read.offsets, read.lengths, read.found, read.streams):
+            size = requests * each.itemsize
+            each.frombytes(data[at : at + size])
+            at += size
+        return read
+
+
+def raw_key(prefix: str, stream: int) -> str:
+    return f"{prefix}raw-{stream}.jsonl"
+
+
+def index_key(prefix: str) -> str:
+    return f"{prefix}index"
+
+
+def read_collected(files: Files, prefix: str) -> Collected:
+    return Collected.from_bytes(files.get(index_key(prefix)))

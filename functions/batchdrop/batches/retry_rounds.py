@@ -1,0 +1,190 @@
+"""Rounds: a batch is closed; what is to be sent again waits until its split's round is over, and makes the next one.
+
+The split counts its open batches, in the same transaction as the batch's move. The one that closes the last of them
+either lets the split be assembled, or puts all that is to be sent again into new batches: never into the old ones.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws import bucket
+from batchdrop.aws.bucket import Gone, cut_lines
+from batchdrop.aws.store import Changed
+from batchdrop.aws.table_items import Write, update_counter
+from batchdrop.batches.packing import Group, group_again
+from batchdrop.batches.request_files import BatchWriter, round_name, wire_body
+from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
+from batchdrop.batches.split_plan import PlannedBatch, read_members
+from batchdrop.errors import NotMyTurn
+from batchdrop.inputs.request_lines import MAX_LINE_BYTES
+from batchdrop.limits.admission import admit_batches
+from batchdrop.limits.circuit_breaker import account_refused
+from batchdrop.protocols import openai
+from batchdrop.protocols.request_checks import LineProblem
+from batchdrop.providers.config import NotConfigured
+from batchdrop.records import Batch, Job, Split
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState
+from batchdrop.steps.plan import batch_rows
+from batchdrop.temporary_files import temporary_folder
+
+logger = Logger(child=True)
+
+_LINE_BYTES = 4 * MAX_LINE_BYTES  # a request line: a body, which grows when it is translated, and our envelope
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """The batches of a later round, and the ids of those that it goes on from; the first one that is written stays."""
+
+    batches: list[PlannedBatch]
+    goes_on: list[str]
+
+
+def close_batch(
+    batch: Batch, state: BatchState, services: Services, *, also: tuple[Write, ...] = (), **changes: Any
+) -> Batch:
+    """Move a batch to a state that ends it, and see to its split if it was the last of the round.
+
+    Raises:
+        NotMyTurn: Another moved it first, or a provider of the next round is not configured: sweep comes back to it.
+    """
+    while True:
+        job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
+        if job is None or split is None or batch.round != split.round or not split.open:
+            raise NotMyTurn  # a batch of a round that never began is counted nowhere
+        try:
+            rows = _next_round(job, split, batch, services) if split.open == 1 else []
+        except NotConfigured as error:
+            account_refused(error.provider, error, services)
+            raise NotMyTurn from error
+        now = services.now()
+        if split.open > 1:
+            count = update_counter(split, "open", split.open, to=split.open - 1)
+        elif rows:
+            services.store.add_all(rows)
+            count = update_counter(split, "open", 1, to=len(rows), round=split.round + 1)
+        else:
+            count = update_counter(split, "open", 1, to=0, due_at=now + services.settings.lease_seconds)
+        try:
+            closed = services.store.move(batch, state, also=[count, *also], **changes)
+        except Changed:
+            continue
+        _go_on(split, rows, services)
+        return closed
+
+
+def _go_on(split: Split, rows: list[Batch], services: Services) -> None:
+    if rows:
+        logger.info("round begins", split=split.index, round=split.round + 1, batches=len(rows))
+        for provider in sorted({row.provider for row in rows}):
+            admit_batches(provider, services)
+    elif split.open == 1:
+        services.queues.assemble(split.job, split.index)
+
+
+def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list[Batch]:
+    """The rows of the batches that send again what was left, `last` being the one that is closed now."""
+    if job.state is not JobState.RUNNING or job.outcome is not None:
+        return []
+    batches = [last if each.id == last.id else each for each in services.store.batches(split.job, split.index)]
+    left = _left(split, batches, services)
+    if not left:
+        return []
+    try:
+        planned = _round(split, split.round + 1, services)
+    except Gone:
+        planned = _plan_round(split, last, left, _answered_by_duplicates(batches, services), services)
+    return list(batch_rows(job, split, planned.batches, services))
+
+
+def _round(split: Split, number: int, services: Services) -> Round:
+    return msgspec.json.decode(services.files.get(bucket.plan_key(split.job, split.index, number)), type=Round)
+
+
+def _plan_round(split: Split, last: Batch, left: list[Batch], answered: set[int], services: Services) -> Round:
+    with temporary_folder() as folder:
+        prefix = f"{bucket.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
+        name = round_name(split.index, split.round + 1)
+        writer = BatchWriter(name, prefix, Path(folder), services, split=split.index)
+        for each in left:
+            _pool(each, answered, writer, services)
+        planned = Round(batches=writer.finish(), goes_on=[each.id for each in left])
+    key = bucket.plan_key(split.job, split.index, split.round + 1)
+    return msgspec.json.decode(services.files.put_first(key, msgspec.json.encode(planned)), type=Round)
+
+
+def _left(split: Split, batches: list[Batch], services: Services) -> list[Batch]:
+    """The closed batches that no round went on from.
+
+    One of an earlier round is among them if it was to end otherwise when the next round was planned, and the worker
+    that planned it died before it could close it.
+    """
+    left = [each for each in batches if each.again]
+    if not left:
+        return []
+    gone_on = {each for number in range(1, split.round + 1) for each in _round(split, number, services).goes_on}
+    return [each for each in left if each.id not in gone_on]
+
+
+def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int]:
+    """The places of lines that a create which came too late has answered: nobody pays for them once more."""
+    answered: set[int] = set()
+    for each in batches:
+        if each.is_duplicate and each.collected_key is not None:
+            members = read_members(services.files, each.members_key)
+            found = read_collected(services.files, each.collected_key).found
+            answered.update(members[at] for at, what in enumerate(found) if what == Found.ANSWERED)
+    return answered
+
+
+def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
+    """Put what is left of a batch into the next round's; apart from the others what that costs no attempt."""
+    members = read_members(services.files, batch.members_key)
+    for group, kinds in _groups(batch):
+        positions = (at for at in _positions(batch, kinds, services) if members[at] not in answered)
+        copy_requests(batch, group, positions, writer, services)
+
+
+def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
+    if batch.in_vain:
+        waits = not batch.blamed  # where the provider named some, the round made progress
+        yield group_again(batch, waits=waits), CHARGED | UNCHARGED
+        return
+    if batch.uncharged:
+        yield group_again(batch, waits=1), UNCHARGED
+    if batch.again > batch.uncharged:
+        yield group_again(batch, attempts=1), CHARGED
+
+
+def copy_requests(
+    batch: Batch, group: Group, positions: Iterable[int], writer: BatchWriter, services: Services
+) -> None:
+    """Put requests of a batch, at ascending positions, into batches of a group."""
+    members = read_members(services.files, batch.members_key)
+    wanted = iter(positions)
+    following = next(wanted, None)
+    stream = services.files.stream(batch.requests_key)
+    for position, line in enumerate(cut_lines(stream, offset=0, max_bytes=_LINE_BYTES)):
+        if following is None:
+            return
+        if position == following and line.bytes is not None:
+            body = wire_body(line.bytes)
+            inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
+            with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
+                writer.add(group, body, inputs, members[position])
+            following = next(wanted, None)
+
+
+def _positions(batch: Batch, kinds: frozenset[Found], services: Services) -> Iterator[int]:
+    """The requests of a closed batch of which this was found."""
+    collected = (
+        Collected.empty(batch.requests)
+        if batch.collected_key is None
+        else read_collected(services.files, batch.collected_key)
+    )
+    return (position for position, found in enumerate(collected.found) if found in kinds)

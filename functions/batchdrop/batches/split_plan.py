@@ -1,0 +1,101 @@
+"""A split's plan: which line went into which request of which batch. Objects in `work/`, written once.
+
+The plan names everything else: the line index, and for each batch its requests and its members.
+"""
+
+from array import array
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Raw
+
+from batchdrop.aws.bucket import Files, cut_lines
+from batchdrop.batches.packing import Group
+from batchdrop.errors import Transient
+from batchdrop.result_line import ErrorCode
+
+_INDEX_LINE_BYTES = 64 * 1024 * 1024  # an index line holds a custom_id, which is no longer than its input line
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a line goes, as its result says; `model` as written in the line."""
+
+    provider: str
+    model: str
+    endpoint: str
+
+
+class IndexedError(msgspec.Struct, frozen=True, array_like=True):
+    code: ErrorCode
+    message: str
+    provider: str | None
+    model: str | None
+    endpoint: str | None
+
+
+class IndexedLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One input line that is not blank: its number in the split (from 1), where it lies, and where it went.
+
+    `route` counts the plan's routes; it is -1 for a line that is never sent, and then `error` says why. The `length` of
+    a line that is too long is the first that is, however long the line.
+    """
+
+    number: int
+    offset: int
+    length: int
+    route: int
+    custom_id: Raw
+    error: IndexedError | None = None
+
+
+class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    token: str
+    group: Group
+    requests: int
+    bytes: int
+    tokens: int
+    requests_key: str
+    members_key: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`lines` counts all lines of the split, blank ones too; `first_codes` are its first errors by the line's number.
+
+    `first_errors` is of earlier versions, which want it: they wrote sentences there, which quote the lines.
+    """
+
+    lines: int
+    blank_lines: int
+    invalid: int
+    index_key: str
+    routes: list[Route]
+    batches: list[PlannedBatch]
+    first_errors: list[tuple[int, str]]
+    first_codes: list[tuple[int, str]] = []
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when the whole file is planned: the number of the lines before each split, and the sums."""
+
+    lines_before: list[int]
+    lines: int
+    blank_lines: int
+
+
+_index_line = msgspec.json.Decoder(IndexedLine)
+
+
+def read_index(files: Files, plan: Plan) -> Iterator[IndexedLine]:
+    """The lines of a plan, in input order."""
+    for line in cut_lines(files.stream(plan.index_key), offset=0, max_bytes=_INDEX_LINE_BYTES):
+        if line.bytes is None:
+            raise Transient(f"{plan.index_key} is damaged")
+        yield _index_line.decode(line.bytes)
+
+
+def read_members(files: Files, key: str) -> array[int]:
+    """For each request of a batch, the line it came from: its place in the plan's index, from 0."""
+    members = array("I")
+    members.frombytes(files.get(key))
+    return members

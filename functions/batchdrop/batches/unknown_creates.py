@@ -1,0 +1,214 @@
+"""In doubt: a create whose outcome is not known is settled by looking at the provider, never by creating again.
+
+OpenAI's batches name our token and our upload, so that a listing tells. Anthropic's name nothing: there, a batch that
+appeared since the intent, that nobody owns and that has our number of requests is taken as ours, until the token in its
+results proves it. What is not found in several complete listings, long enough after the last moment at which the create
+could arrive, was never created.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws.bucket import cut_lines
+from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.store import Changed
+from batchdrop.aws.table_items import free_slot, own_batch_id, watch_intent
+from batchdrop.batches.request_files import token_mark
+from batchdrop.batches.restored_batches import take_sent
+from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
+from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
+from batchdrop.limits.circuit_breaker import calls_refused, settled
+from batchdrop.limits.restore_hold import is_held
+from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
+from batchdrop.records import Batch
+from batchdrop.services import Services
+from batchdrop.states import BatchState
+
+logger = Logger(child=True)
+
+CLOCK_SKEW = 300  # seconds between our clock and a provider's, at most
+GRACE = 1_800  # seconds; the timing assumption: a create arrives within half an hour after its call ended, or never
+_LISTINGS = 2  # complete listings that must miss a batch before it is given up
+_LOOK_AGAIN = 5  # ticks between two of them
+_FIRST_LINE_BYTES = 128 * 1024 * 1024
+_BEGINNING_BYTES = 1024 * 1024
+
+
+class _CustomId(msgspec.Struct):
+    custom_id: str
+
+
+def resolve_batch(batch: Batch, services: Services) -> None:
+    """Find out what became of a create in doubt; a provider that does not tell is no failure of the batch.
+
+    Nor does a look that succeeds end the count: a create whose worker dies each time would be tried for ever.
+    """
+    with suppress(NotMyTurn):
+        claimed = services.store.claim(batch, services.settings.lease_seconds)
+        if is_held(batch.provider, services):
+            _look_again(claimed, services)
+            return
+        try:
+            if take_sent(claimed, services):
+                return
+            _resolve(claimed, services.apis[batch.provider], services)
+        except AccountRefused as error:
+            calls_refused(batch.provider, error, services)
+        except (Transient, Missing, Refused) as error:
+            logger.warning("batch still in doubt", batch=batch.id, reason=type(error).__name__)
+            if services.now() > (batch.create_by or 0) + GRACE:
+                count(Alert.DOUBT_LASTS)
+        else:
+            return
+        due_at = services.now() + services.settings.lease_seconds
+        services.store.let_go(claimed, due_at, failures=claimed.failures)
+
+
+def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
+    started = batch.intended_at or 0
+    listed = list(created_since(api, started))
+    named = [each for each in listed if _is_named(each, batch) and not services.store.owner(batch.provider, each.id)]
+    if named:
+        _adopt(batch, named[0], services, is_proven=True)
+    elif api.needs_upload:
+        _not_found(batch, api, services)
+    else:
+        _resolve_by_count(batch, listed, api, services)
+
+
+def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, services: Services) -> None:
+    excluded = list(batch.excluded)
+    candidates = []
+    for each in listed:
+        if each.requests != batch.requests or each.id in excluded or services.store.owner(batch.provider, each.id):
+            continue
+        proof = is_ours(each, batch.token, api)
+        if proof is False:
+            excluded.append(each.id)
+        elif proof is True:
+            _adopt(batch, each, services, is_proven=True)
+            return
+        else:
+            candidates.append(each)
+    if len(candidates) == 1:
+        _adopt(batch, candidates[0], services, is_proven=False)
+    elif candidates:
+        _look_again(batch, services, excluded=tuple(excluded))
+    else:
+        _not_found(batch, api, services, excluded=tuple(excluded))
+
+
+def created_since(api: BatchApi, started: int) -> Iterator[ProviderBatch]:
+    """The provider's batches that were created since, less the clocks' difference.
+
+    It is documented nowhere that OpenAI lists the newest first: the listing ends early only once it is seen to.
+    """
+    before: int | None = None
+    is_descending = False
+    for each in api.newest():
+        if each.created_at is None or each.created_at >= started - CLOCK_SKEW:
+            yield _in_full(each, api)
+        elif is_descending:
+            return
+        if each.created_at is not None:
+            is_older = before is not None and each.created_at <= before
+            is_descending = is_older and (is_descending or each.created_at != before)
+            before = each.created_at
+
+
+def _in_full(found: ProviderBatch, api: BatchApi) -> ProviderBatch:
+    """The batch with what names it, which some servers leave out of their lists."""
+    has_name = found.metadata or found.input_file_id or not api.needs_upload
+    return found if has_name else api.retrieve(found.id)
+
+
+def _is_named(found: ProviderBatch, batch: Batch) -> bool:
+    by_file = found.input_file_id is not None and found.input_file_id == batch.input_file_id
+    return by_file or found.metadata.get("token") == batch.token
+
+
+def is_ours(found: ProviderBatch, token: str, api: BatchApi) -> bool | None:
+    """Whether the results of an ended batch carry our token; None while nobody can tell."""
+    if found.ended_as is None:
+        return None
+    mark = token_mark(token)
+    first = next(iter(cut_lines(api.stream(found.id), offset=0, max_bytes=_FIRST_LINE_BYTES)), None)
+    try:
+        custom_id = msgspec.json.decode((first and first.bytes) or b"", type=_CustomId).custom_id
+    except (ValueError, RecursionError):  # rows that are not one per line: naming us is a proof, and nothing else is
+        return True if mark.encode() in first_bytes(api.stream(found.id)) else None
+    return mark in custom_id
+
+
+def first_bytes(chunks: Iterator[bytes]) -> bytes:
+    """A stream's beginning, a MiB or so of it."""
+    beginning = bytearray()
+    for chunk in chunks:
+        beginning += chunk
+        if len(beginning) >= _BEGINNING_BYTES:
+            break
+    return bytes(beginning)
+
+
+def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven: bool) -> None:
+    now = services.now()
+    owned = own_batch_id(batch, found.id, now + WINDOW_SECONDS)
+    try:
+        services.store.move(
+            batch,
+            BatchState.IN_FLIGHT,
+            also=[owned, *slot(batch, free_slot)],
+            batch_id=found.id,
+            submitted_at=min(found.created_at or now, now),
+            adopted=not is_proven,
+            due_at=now,
+        )
+    except Changed:
+        _look_again(batch, services)
+        return
+    settled(batch, services)
+    logger.warning("batch adopted", batch=batch.id, batch_id=found.id)
+
+
+def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple[str, ...]) -> None:
+    misses = batch.misses + 1
+    if services.apis.account_id(batch.provider) != batch.account_id:
+        # Another workspace, perhaps, whose listings say nothing of this create.
+        logger.error("batch in doubt, and its provider's key, address or headers were changed", batch=batch.id)
+        count(Alert.DOUBT_LASTS)
+        _look_again(batch, services, **changes)
+        return
+    if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
+        _look_again(batch, services, misses=misses, **changes)
+        return
+    if batch.input_file_id is not None:
+        _delete_surely(batch.input_file_id, api)  # the fence: a create that is still under way finds no file
+        late = [each for each in created_since(api, batch.intended_at or 0) if _is_named(each, batch)]
+        if late:
+            _adopt(batch, late[0], services, is_proven=True)
+            return
+    also = (watch_intent(batch),)
+    back_to_waiting(batch, services, also=also, failures=batch.failures, input_file_id=None, excluded=())
+    logger.warning("batch was never created", batch=batch.id)
+
+
+def _delete_surely(upload: str, api: BatchApi) -> None:
+    """Delete an upload, at a server too that answers 500 for one that is gone.
+
+    One that has no such call gives no fence: there the grace has to do, as at Anthropic.
+    """
+    try:
+        api.delete_upload(upload)
+    except NoSuchCall:
+        logger.warning("upload stays: the provider deletes none", upload=upload)
+    except Transient:
+        if any(each.id == upload for each in api.uploads()):
+            raise
+
+
+def _look_again(batch: Batch, services: Services, **changes: object) -> None:
+    due_at = services.now() + _LOOK_AGAIN * services.settings.tick_seconds
+    services.store.let_go(batch, due_at, failures=batch.failures, **changes)

@@ -1,0 +1,1 @@
+"""From the bytes that were dropped to requests; nothing is sent."""

@@ -1,0 +1,163 @@
+"""Compressed input: inflated once, as a stream, into an object of the job's own, and ordinary from then on."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from aws_lambda_powertools import Logger
+from backports import zstd
+
+from batchdrop.aws import bucket
+from batchdrop.aws.store import Changed
+from batchdrop.aws.table_items import update_counter
+from batchdrop.errors import NotMyTurn, Unprocessable
+from batchdrop.inputs.splits import send_splits, splits_of, splitting_of
+from batchdrop.records import Job, Split
+from batchdrop.services import Services
+
+logger = Logger(child=True)
+
+# In a CPU second 190 MB of gzip or 400 MB of zstd were downloaded, inflated and uploaded (text, without TLS), and the
+# function has half a processor. A fifth of that leaves room for TLS and for a slower one.
+BYTES_PER_SECOND = 20_000_000
+_WINDOW_LOG = 27  # 128 MiB in memory: what zstd itself takes without being told to take more
+_FEED = 64 * 1024
+_PIECE = 1024 * 1024
+_PADDING = {"gzip": b"\0", "zstd": b""}  # what may lie behind the last member
+
+
+class _Inflater(Protocol):
+    """One member or frame; the shape of Python's own bz2, lzma and zstd."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """zlib in the same shape; its checksums are checked."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._zlib.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+
+
+def _zstd() -> _Inflater:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
+
+
+_KINDS: dict[str, tuple[str, Callable[[], _Inflater]]] = {"gz": ("gzip", _Gzip), "zst": ("zstd", _zstd)}
+
+
+def inflate(chunks: Iterator[bytes], key: str, *, max_bytes: int) -> Iterator[bytes]:
+    """The inflated bytes of an object whose key ends in `.gz` or `.zst`, all members or frames of it.
+
+    Raises:
+        Unprocessable: It is damaged, or becomes larger than `max_bytes`: of any ratio, a bomb is stopped there in
+            constant memory, and a file whose lines repeat a long prompt inflates to over 1,000 times its size.
+    """
+    name, make = _KINDS[key.rpartition(".")[2]]
+    inflated = members = 0
+    member: _Inflater | None = None
+    for fed in _fed(chunks):
+        data = fed
+        while data or (member is not None and not member.needs_input):
+            if member is None:
+                data = data.lstrip(_PADDING[name]) if members else data
+                if not data:
+                    break
+                member, members = make(), members + 1
+            try:
+                piece = member.decompress(data, _PIECE)
+            except (zlib.error, zstd.ZstdError) as error:
+                raise _damaged(name, str(error), is_first=members == 1) from None
+            inflated += len(piece)
+            _refuse_too_large(inflated, max_bytes)
+            yield piece
+            data = member.unused_data
+            member = None if member.eof else member
+    if member is not None or not members:
+        raise Unprocessable(f"The file is cut: its {name} data has no end.")
+
+
+def _fed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in smaller pieces: what cannot be taken yet is copied each time."""
+    return (chunk[at : at + _FEED] for chunk in chunks for at in range(0, len(chunk), _FEED))
+
+
+def _refuse_too_large(inflated: int, max_bytes: int) -> None:
+    if inflated > max_bytes:
+        raise Unprocessable(
+            f"The file inflates to more than {max_bytes:,} bytes, which one run cannot do: drop it as .jsonl, or in "
+            "several files."
+        )
+
+
+def _damaged(name: str, error: str, *, is_first: bool) -> Unprocessable:
+    is_other = "header check" in error or "Unknown frame" in error
+    if is_other and is_first:
+        return Unprocessable(f"The file is not {name}, although its name says so.")
+    if is_other:
+        return Unprocessable(f"The file's {name} data is followed by something else.")
+    if "too much memory" in error:
+        return Unprocessable(f"The file was compressed with a window of more than {2**_WINDOW_LOG:,} bytes.")
+    return Unprocessable(f"The file's {name} data is damaged.")
+
+
+def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Split]:
+    """Inflate a compressed job's object, once; the job, which says what to read, and its split of that.
+
+    The bytes first; then, in one transaction, the job's source and number of splits and this split's end; then the rows
+    of the other splits, which sweep adds where this run dies.
+
+    Raises:
+        Unprocessable: It cannot be inflated.
+        NotMyTurn: Another did it meanwhile.
+    """
+    if job.source_key is not None or not bucket.is_compressed(job.key):
+        return job, split
+    chunks = services.files.stream(job.key, version_id=job.version_id)
+    inflated = inflate(chunks, job.key, max_bytes=BYTES_PER_SECOND * services.settings.function_seconds)
+    key = f"{bucket.attempt_prefix(split, 'plan')}inflated.jsonl"
+    with services.files.writer(key) as out:
+        for piece in inflated:
+            out.write(piece)
+    if not out.bytes:
+        raise Unprocessable("The file is empty.")
+    logger.info("file inflated", bytes=out.bytes)
+    splitting = splitting_of(out.bytes, services.settings.split_bytes)
+    read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
+    return _record(job, split, read | splitting, services)
+
+
+def _record(job: Job, split: Split, changes: dict[str, Any], services: Services) -> tuple[Job, Split]:
+    inflated = job.with_(**changes)
+    end = splits_of(inflated, due_at=0)[split.index].end
+    due_at = services.now() + services.settings.lease_seconds  # then sweep adds the splits that are missing
+    count = changes.pop("unplanned")
+    also = update_counter(job, "unplanned", job.unplanned, to=count, due_at=due_at, **changes)
+    try:
+        # Still the same claim: only its end is new.
+        held = services.store.claim(split.with_(claimed_until=0), services.settings.lease_seconds, also=[also], end=end)
+    except Changed:
+        raise NotMyTurn from None
+    send_splits(inflated, services, first=1)
+    return inflated, held

@@ -1,0 +1,358 @@
+"""What one input line asks for: which of the three forms it has, which provider and endpoint it goes to.
+
+Pure: bytes in, a `Request` or a `LineError` out. Bodies are never re-written, except that a provider's prefix is taken
+off the model, parameters that are null and a bare body's `custom_id` are left out, and a chat completion for Claude is
+translated.
+"""
+
+from collections.abc import Collection
+from typing import Literal
+
+import msgspec
+from aws_lambda_powertools import Logger
+from msgspec import UNSET, Raw, UnsetType
+
+from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols.claude_models import ModelRules, rules_of
+from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
+from batchdrop.protocols.json_text import decode_object, refuse_what_some_cannot_read, reject_unportable_object
+from batchdrop.protocols.request_checks import NULL, Body, LineProblem, read_body, unset_nulls
+from batchdrop.protocols.translate.request import to_messages
+from batchdrop.providers.config import Protocol, ProviderConfig, Providers, endpoints_of
+from batchdrop.result_line import ErrorCode
+
+logger = Logger(child=True)
+
+MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
+_WAYS = 1_000  # that are remembered: a file may name any number of models; memory stays constant
+_MAX_MODEL_BYTES = 256  # it is part of keys in the table, which are 1,024 bytes long at most
+
+
+type _Form = Literal["body", "params", "bare"]  # by what holds the request
+_COLUMNS = ("method", "url", "body", "params", "model")  # of a frame with lines of all forms: null where there is none
+_NAMES: dict[_Form, str] = {"body": '"body"', "params": '"params"', "bare": "the line"}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line that can be sent. `model` is as written, `wire_model` without the provider's prefix.
+
+    `inputs` counts the texts of an embeddings request, since OpenAI limits them per batch; 0 for others.
+    """
+
+    provider: str
+    endpoint: str
+    model: str
+    wire_model: str
+    custom_id: Raw
+    body: Raw
+    inputs: int
+
+
+class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A line that cannot be sent, and why, in words that begin with the line's number where it is known."""
+
+    code: ErrorCode
+    message: str
+    custom_id: Raw = NULL
+    provider: str | None = None
+    model: str | None = None
+    endpoint: str | None = None
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    custom_id: Raw = NULL
+    method: Raw | UnsetType = UNSET
+    url: Raw | UnsetType = UNSET
+    body: Raw | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    model: Raw | UnsetType = UNSET
+
+
+class _Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where the lines of a form, a url and a model go; `endpoint` is None where only the body tells it."""
+
+    provider: ProviderConfig
+    model: str
+    wire_model: str
+    endpoint: str | None
+    endpoints: tuple[str, ...]  # configured for the model; none where its name is to tell
+    is_claude: bool
+    api_version: str
+    betas: Collection[str]
+    rules: ModelRules
+
+    def known(self, endpoint: str | None) -> dict[str, str]:
+        """What an error says of where its line would have gone."""
+        route = {"provider": self.provider.name, "model": self.model}
+        return route if endpoint is None else route | {"endpoint": endpoint}
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_string = msgspec.json.Decoder(str)
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+def is_blank(line: bytes) -> bool:
+    return not line or line.isspace()
+
+
+def is_translated(protocol: Protocol, endpoint: str) -> bool:
+    """Whether a line for this endpoint travels as another request than the one it holds."""
+    return protocol is Protocol.ANTHROPIC and endpoint != anthropic.ENDPOINT
+
+
+class LineReader:
+    """Reads lines under a job's settings. What a form, a url and a model mean is found out once, and remembered.
+
+    Args:
+        providers: Where models go.
+        api_version: The Anthropic API version that the job's batches use; None for the provider's own.
+        betas: Anthropic's, of the job's batches; none for the provider's own.
+        drop_params: What a translation may leave out.
+        allowed_providers: Where lines may go; None for anywhere.
+    """
+
+    def __init__(
+        self,
+        providers: Providers,
+        *,
+        api_version: str | None = None,
+        betas: Collection[str] = (),
+        drop_params: Collection[str] = (),
+        allowed_providers: Collection[str] | None = None,
+    ) -> None:
+        self._providers, self._allowed = providers, allowed_providers
+        self._api_version, self._betas, self._drop_params = api_version, betas, drop_params
+        self._ways: dict[tuple[_Form, bytes, bytes], _Way] = {}
+        self._failures: set[str] = set()
+
+    def read(self, line: bytes) -> Request | LineError:
+        """Read one line, without its line end; one over `MAX_LINE_BYTES` is refused where lines are cut.
+
+        Whatever goes wrong is this line's error: it must not stop the others.
+        """
+        try:
+            return self._read_or_refuse(line)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours that only this line finds
+            return self._failed_at(error)
+
+    def _read_or_refuse(self, line: bytes) -> Request | LineError:
+        custom_id = NULL
+        try:
+            envelope = decode_object(_envelope, line)
+            custom_id = envelope.custom_id
+            refuse_what_some_cannot_read(line)
+            reject_duplicate_keys(line)
+            return self._read(line, envelope)
+        except LineProblem as problem:
+            return LineError(
+                code=problem.code, message=problem.message, custom_id=_readable(custom_id), **problem.route
+            )
+
+    def _failed_at(self, error: Exception) -> LineError:
+        kind = type(error).__name__
+        if kind not in self._failures:  # its words may quote the line, and many lines may fail alike
+            self._failures.add(kind)
+            logger.error("line not understood", error=kind)
+        message = f"batchdrop failed to read it ({kind}), and did not send it: report this with the line"
+        return LineError(code=ErrorCode.UNREADABLE_LINE, message=message)
+
+    def _read(self, line: bytes, envelope: _Envelope) -> Request:
+        may_hold_nulls = b"null" in line
+        if may_hold_nulls:
+            unset_nulls(envelope, _COLUMNS)
+        form, url, raw = _open(line, envelope)
+        body = _body(raw, form)
+        if may_hold_nulls:
+            unset_nulls(body)
+        way = self._way(form, url, body)
+        endpoint, inputs = way.endpoint, 0
+        try:
+            if endpoint is None:
+                endpoint = (
+                    anthropic.bare_endpoint(raw)
+                    if way.is_claude
+                    else openai.bare_endpoint(body, way.wire_model, way.endpoints)
+                )
+            if way.is_claude and endpoint != anthropic.ENDPOINT:
+                raw = self._translated(raw, way)
+            else:
+                inputs = _check(way, endpoint, body)
+                has_id = form == "bare" and envelope.custom_id is not NULL
+                raw = _as_sent(raw, way, left_out=_left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ())
+        except LineProblem as problem:
+            problem.route = way.known(endpoint)
+            raise
+        return Request(
+            provider=way.provider.name,
+            endpoint=endpoint,
+            model=way.model,
+            wire_model=way.wire_model,
+            custom_id=envelope.custom_id,
+            body=raw,
+            inputs=inputs,
+        )
+
+    def _translated(self, raw: Raw, way: _Way) -> Raw:
+        sent = to_messages(
+            raw,
+            model=way.wire_model,
+            api_version=way.api_version,
+            rules=way.rules,
+            drop_params=self._drop_params,
+        )
+        reject_unportable_object(bytes(sent))  # what strings of the line held may be nested, too
+        _check(way, anthropic.ENDPOINT, read_body(sent))
+        return sent
+
+    def _find(self, form: _Form, url: bytes, body: Body) -> _Way:
+        address = _text(Raw(url), "url") if form == "body" else ""
+        model = _model_of(body, form)
+        provider, wire_model = self._providers.route(model)
+        if provider is None:
+            raise _unknown(model, self._providers)
+        route = {"provider": provider.name, "model": model}
+        if self._allowed is not None and provider.name not in self._allowed:
+            raise _not_allowed(self._allowed, route)
+        if not wire_model:
+            raise LineProblem(ErrorCode.NO_MODEL, f'no model after "{model}"', route)
+        try:
+            endpoint = _endpoint(form, address, provider)
+        except LineProblem as problem:
+            problem.route = route
+            raise
+        return _Way(
+            provider=provider,
+            model=model,
+            wire_model=wire_model,
+            endpoint=endpoint,
+            endpoints=endpoints_of(wire_model, provider),
+            is_claude=provider.protocol is Protocol.ANTHROPIC,
+            api_version=self._api_version or provider.api_version or anthropic.DEFAULT_VERSION,
+            betas=self._betas or provider.betas,
+            rules=rules_of(wire_model, provider.claude_models),
+        )
+
+    def _way(self, form: _Form, url: bytes, body: Body) -> _Way:
+        key = form, url, b"" if body.model is UNSET else bytes(body.model)
+        way = self._ways.get(key)
+        if way is None:
+            if len(self._ways) == _WAYS:
+                self._ways.clear()
+            way = self._ways[key] = self._find(form, url, body)
+        return way
+
+
+def _readable(custom_id: Raw) -> Raw:
+    """The custom_id as it was written; null where a reader of the results would stumble over it."""
+    try:
+        refuse_what_some_cannot_read(bytes(custom_id))
+    except LineProblem:
+        return NULL
+    return custom_id
+
+
+def _open(line: bytes, envelope: _Envelope) -> tuple[_Form, bytes, Raw]:
+    """The form, the url as the first form has it, and the body."""
+    if envelope.params is not UNSET:
+        if envelope.body is not UNSET or envelope.url is not UNSET:
+            raise LineProblem(ErrorCode.NOT_A_REQUEST, 'has both "params" (Anthropic\'s form) and "body" or "url"')
+        return "params", b"", envelope.params
+    if envelope.body is not UNSET or envelope.url is not UNSET:
+        if envelope.body is UNSET:
+            raise LineProblem(ErrorCode.MISSING_PARAMETER, '"url" without "body"')
+        if envelope.url is UNSET:
+            raise LineProblem(ErrorCode.MISSING_PARAMETER, '"body" without "url"')
+        if envelope.method is not UNSET and bytes(envelope.method) != b'"POST"':
+            raise LineProblem(ErrorCode.INVALID_PARAMETER, '"method" must be "POST"')
+        return "body", bytes(envelope.url), envelope.body
+    if envelope.model is UNSET:
+        raise LineProblem(
+            ErrorCode.NO_MODEL,
+            'no "model": a line is {"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body',
+        )
+    return "bare", b"", Raw(line)
+
+
+def _body(raw: Raw, form: _Form) -> Body:
+    try:
+        return read_body(raw)
+    except msgspec.DecodeError:
+        is_text = bytes(memoryview(raw)[:1]) == b'"'
+        why = "is a string: write the object itself, not its JSON as a text" if is_text else "is not a JSON object"
+        raise LineProblem(ErrorCode.NOT_A_REQUEST, f"{_NAMES[form]} {why}") from None
+
+
+def _text(raw: Raw, name: str) -> str:
+    try:
+        return _string.decode(raw)
+    except msgspec.DecodeError:
+        raise LineProblem(ErrorCode.INVALID_PARAMETER, f'"{name}" is not a string') from None
+
+
+def _model_of(body: Body, form: _Form) -> str:
+    if body.model is UNSET:
+        raise LineProblem(ErrorCode.NO_MODEL, f'{_NAMES[form]} has no "model"')
+    text = _text(body.model, "model")
+    if not text:
+        raise LineProblem(ErrorCode.NO_MODEL, f'{_NAMES[form]} has an empty "model"')
+    size = len(text.encode(errors="replace"))
+    if size > _MAX_MODEL_BYTES:
+        raise LineProblem(
+            ErrorCode.INVALID_PARAMETER, f'"model" is {size:,} bytes long; at most {_MAX_MODEL_BYTES} are taken'
+        )
+    return text
+
+
+def _unknown(model: str, providers: Providers) -> LineProblem:
+    shown = model if len(model) <= 100 else model[:100] + "…"  # noqa: PLR2004 - enough to recognise it by
+    prefix, slash, _ = model.partition("/")
+    known = ", ".join(providers)
+    if slash:
+        text = f'model "{shown}": no provider is named "{prefix[:50]}" and no pattern fits; configured: {known}'
+        return LineProblem(ErrorCode.UNKNOWN_PROVIDER, text, route={"model": model})
+    text = f'model "{shown}" fits no provider\'s patterns; write "<provider>/{shown}" (configured: {known})'
+    return LineProblem(ErrorCode.UNKNOWN_MODEL, text, route={"model": model})
+
+
+def _not_allowed(allowed: Collection[str], route: dict[str, str]) -> LineProblem:
+    names = ", ".join(allowed) or "none"
+    text = f"provider {route['provider']} is not allowed for files of this folder (allowed: {names})"
+    return LineProblem(ErrorCode.PROVIDER_NOT_ALLOWED, text, route)
+
+
+def _endpoint(form: _Form, url: str, provider: ProviderConfig) -> str | None:
+    """The endpoint, as far as it is told without the body."""
+    is_claude = provider.protocol is Protocol.ANTHROPIC
+    if form == "bare":
+        return None
+    if form == "body":
+        return anthropic.endpoint(url) if is_claude else openai.endpoint(url)
+    if not is_claude:
+        raise LineProblem(
+            ErrorCode.NOT_A_REQUEST, f'"params" is Anthropic\'s form, but this model goes to {provider.name}'
+        )
+    return anthropic.ENDPOINT
+
+
+def _check(way: _Way, endpoint: str, body: Body) -> int:
+    if way.is_claude:
+        anthropic.check_body(body, api_version=way.api_version, betas=way.betas, rules=way.rules)
+        return 0
+    openai.refuse_wrong_endpoint(endpoint, way.wire_model, way.endpoints)
+    return openai.check_body(body, endpoint)
+
+
+def _left_out(body: Raw, *, has_id: bool) -> list[str]:
+    """What is not sent: parameters that are null, and the custom_id that a bare line holds beside its request."""
+    fields = _object.decode(body)
+    return [name for name, value in fields.items() if value == NULL or (has_id and name == "custom_id")]
+
+
+def _as_sent(body: Raw, way: _Way, *, left_out: Collection[str]) -> Raw:
+    """The body without a provider's prefix and what is left out; every other value keeps its bytes."""
+    if way.wire_model == way.model and not left_out:
+        return body
+    fields = _object.decode(body)
+    fields["model"] = Raw(msgspec.json.encode(way.wire_model))
+    return Raw(msgspec.json.encode({name: value for name, value in fields.items() if name not in left_out}))

@@ -1,0 +1,109 @@
+"""Pauses: an account that is refused, or a provider that does not answer, is no line's fault: nothing is submitted.
+
+After a while one batch tries it. That is taken, or refused for its own sake: the pause is over. It is neither: the next
+one tries a while later.
+"""
+
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws.metrics import Alert, count
+from batchdrop.errors import AccountRefused
+from batchdrop.records import Batch
+from batchdrop.services import Services
+
+logger = Logger(child=True)
+
+_TICKS = 5
+_DAY = 86_400
+_IN_A_ROW = 5  # failed calls, none longer than a pause after the one before
+
+
+def account_refused(provider: str, error: AccountRefused, services: Services) -> None:
+    """Take the key that is there now, if it is another one; pause the provider otherwise."""
+    if not services.apis.renew(provider):
+        pause_provider(provider, str(error), services)
+
+
+def calls_refused(provider: str, error: AccountRefused, services: Services) -> None:
+    """Pause for what is refused of batches that were submitted already: they alone may be the matter.
+
+    So the pause that is there is not moved on, and the batch that tries it is let through; its end is not told while
+    the refusals last.
+    """
+    pause = services.store.known_pause(provider)
+    if pause is None or not pause.reason:
+        account_refused(provider, error, services)
+    elif not services.apis.renew(provider):
+        count(Alert.PROVIDER_PAUSED)
+        services.store.refused_again(provider)
+
+
+def call_failed(provider: str, reason: str, services: Services) -> None:
+    """Count a call that failed through nobody's fault but the provider's; several in a row pause it."""
+    if services.store.count_failure(provider) >= _IN_A_ROW:
+        pause_provider(provider, f"{_IN_A_ROW} calls in a row failed: {reason}", services)
+
+
+def is_first_refusal(batch: Batch, services: Services) -> bool:
+    """Whether nothing says that the provider takes batches at all, of the last day's refusals and of what is there now.
+
+    True once a day at most: that refusal pauses the provider before any line ends.
+    """
+    now = services.now()
+    pause = services.store.known_pause(batch.provider)
+    if pause is not None and pause.probe == batch.token:
+        return False  # it was paused, and this is what tried it
+    since = now - _TICKS * services.settings.tick_seconds
+    if any((each.submitted_at or 0) > since for each in services.store.in_flight(batch.provider)):
+        return False
+    return services.store.lease(f"refusal#{batch.provider}", _DAY) is not None
+
+
+def is_held_back(batch: Batch, services: Services) -> bool:
+    """Whether the provider is paused, and the batch is not the one that tries it."""
+    pause = services.store.known_pause(batch.provider)
+    return pause is not None and pause.until > services.now() and pause.probe != batch.token
+
+
+def settled(batch: Batch, services: Services) -> None:
+    """A create turns out to have been taken: that ends a pause if it was what tried the provider."""
+    pause = services.store.known_pause(batch.provider)
+    if pause is not None and pause.probe == batch.token:
+        services.store.end_pause(batch.provider)
+
+
+def pause_ends(services: Services) -> int:
+    """Until when a pause that begins now lasts."""
+    return services.now() + _TICKS * services.settings.tick_seconds
+
+
+def pause_provider(provider: str, reason: str, services: Services) -> None:
+    """Submit nothing to a provider for a while."""
+    count(Alert.PROVIDER_PAUSED)
+    if services.store.set_pause(provider, reason, pause_ends(services)):
+        logger.error("provider paused", provider=provider, reason=reason)
+        _tell(provider, reason, services)
+
+
+def see_to_pause(provider: str, services: Services) -> None:
+    """Tell what was not told of a pause; once a batch was taken, tell its end and forget it.
+
+    A pause that nobody ended stays: the next batch tries the provider, whenever it comes.
+    """
+    pause = services.store.known_pause(provider)
+    if pause is None:
+        return
+    if pause.until:
+        if not pause.told:
+            _tell(provider, pause.reason, services)
+        return
+    if pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():
+        return
+    if pause.reason and services.store.pause_over(provider, pause):
+        services.events.provider_resumed(provider)
+    services.store.clear_pause(provider, pause)
+
+
+def _tell(provider: str, reason: str, services: Services) -> None:
+    services.events.provider_paused(provider, reason)
+    services.store.pause_told(provider)

@@ -1,0 +1,132 @@
+"""A split's sealed part: its share of the outputs, and what is counted of it. Objects in `work/`, written once."""
+
+from collections import Counter
+
+import msgspec
+
+from batchdrop.manifest import Counts, ModelCounts, Usage
+from batchdrop.protocols.lenient_json import as_code
+
+_MOST_NAMES = 100  # of errors, and of finish reasons: the counts travel in an event, and EventBridge takes 256 KB
+_OTHERS = "(others)"
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of an output file. `first_line` and `last_line` are line numbers of the input; 0 when it has none."""
+
+    key: str
+    bytes: int
+    lines: int
+    first_line: int = 0
+    last_line: int = 0
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run assembled of a split, in pieces: most splits have one part."""
+
+    results: list[Sealed]
+    errors: list[Sealed]
+    failed: list[Sealed]
+    counts: Counts
+    models: list[ModelCounts]
+    api_versions: list[str]
+
+
+def add_counts(parts: list[Counts]) -> Counts:
+    """The sums over all parts."""
+    errors: Counter[str] = Counter()
+    finish_reasons: Counter[str] = Counter()
+    for each in parts:
+        for code, number in each.errors.items():
+            _count(errors, code, number)
+        for reason, number in each.finish_reasons.items():
+            _count(finish_reasons, reason, number)
+    return Counts(
+        total=sum(each.total for each in parts),
+        answered=sum(each.answered for each in parts),
+        failed=sum(each.failed for each in parts),
+        errors=dict(sorted(errors.items())),
+        finish_reasons=dict(sorted(finish_reasons.items())),
+    )
+
+
+def add_models(parts: list[list[ModelCounts]]) -> list[ModelCounts]:
+    """The sums over all parts, by provider, model and endpoint."""
+    sums: dict[tuple[str, str, str], ModelCounts] = {}
+    for each in (model for models in parts for model in models):
+        key = (each.provider, each.model, each.endpoint)
+        sums[key] = _added(sums[key], each) if key in sums else each
+    return [sums[key] for key in sorted(sums)]
+
+
+def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
+    return msgspec.structs.replace(
+        one,
+        requests=one.requests + other.requests,
+        answered=one.answered + other.answered,
+        failed=one.failed + other.failed,
+        batches=one.batches + other.batches,
+        usage=one.usage + other.usage,
+    )
+
+
+def _count(names: Counter[str], name: str, number: int = 1) -> None:
+    """Count by name; a provider may say any number of them, and sentences, too, which may quote a prompt."""
+    is_kept = name in names or (as_code(name) is not None and len(names) - (_OTHERS in names) < _MOST_NAMES)
+    names[name if is_kept else _OTHERS] += number
+
+
+class Tally:
+    """Counts one split's lines while they are written."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.errors: Counter[str] = Counter()
+        self.finish_reasons: Counter[str] = Counter()
+
+    def fail(self, code: str) -> None:
+        _count(self.errors, code)
+
+    def answer(self, finish_reason: str | None) -> None:
+        self.answered += 1
+        if finish_reason is not None:
+            _count(self.finish_reasons, finish_reason)
+
+    def counts(self) -> Counts:
+        failed = self.errors.total()
+        return Counts(
+            total=self.answered + failed,
+            answered=self.answered,
+            failed=failed,
+            errors=dict(sorted(self.errors.items())),
+            finish_reasons=dict(sorted(self.finish_reasons.items())),
+        )
+
+
+class RouteTally(msgspec.Struct, kw_only=True):
+    """Counts one route of a split: tokens as plain numbers, since this runs for every line."""
+
+    requests: int = 0
+    answered: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def add(self, usage: Usage) -> None:
+        self.answered += 1
+        self.input_tokens += usage.input_tokens
+        self.cached_input_tokens += usage.cached_input_tokens
+        self.cache_write_tokens += usage.cache_write_tokens
+        self.output_tokens += usage.output_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
+
+    def usage(self) -> Usage:
+        return Usage(
+            input_tokens=self.input_tokens,
+            cached_input_tokens=self.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens,
+            output_tokens=self.output_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+        )

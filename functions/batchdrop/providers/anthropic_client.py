@@ -1,0 +1,246 @@
+"""Anthropic's Message Batches through the official SDK. Only this module imports `anthropic`."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import anthropic
+import httpx2
+import msgspec
+from msgspec import Raw
+
+from batchdrop.errors import OutcomeUnknown, Transient, Unreachable, Unreadable
+from batchdrop.protocols import lenient_json
+from batchdrop.protocols.anthropic import DEFAULT_VERSION
+from batchdrop.providers.clients import Missing, ProviderBatch, Upload
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.headers import filled
+from batchdrop.providers.http_errors import is_undecided, refusal, whole_stream
+from batchdrop.providers.keys import Key
+from batchdrop.records import Batch
+
+_BATCHES = "/v1/messages/batches"
+_PAGE = 1000  # Anthropic's largest
+_TIMEOUT = httpx2.Timeout(15)  # of a call without a large body: poll and sweep make many within their minute
+_TRANSFER = httpx2.Timeout(120, connect=15)  # of an upload or a download, for each piece
+_ANSWER_SECONDS = 120
+_CHUNK = 256 * 1024
+_BEARER_SINCE = "2026-10-21"
+_OMITTED = cast("str", anthropic.omit)  # the SDK takes a header out by it, and types its headers as texts
+_STREAMED = {"X-Stainless-Raw-Response": "stream"}  # the SDK's own way to ask for a body that is not read yet
+
+
+class _Batch(msgspec.Struct):
+    id: Raw = lenient_json.NULL
+    processing_status: Raw = lenient_json.NULL
+    created_at: Raw = lenient_json.NULL
+    request_counts: Raw = lenient_json.NULL
+
+
+class _Page(msgspec.Struct):
+    data: list[Raw] | None  # what is no list is no listing: a batch would be taken as never created
+    has_more: Raw = lenient_json.NULL
+
+
+class AnthropicBatches:
+    """`BatchApi` of the protocol `anthropic`. Results are fetched from the configured address only."""
+
+    needs_upload = False
+
+    def __init__(self, provider: ProviderConfig, key: Key, http_client: httpx2.Client | None = None) -> None:
+        self._given, self._key = filled(provider.headers, key.value), key
+        self._client = anthropic.Anthropic(
+            api_key=key.value,
+            base_url=provider.base_url,
+            timeout=_TIMEOUT,
+            max_retries=0,  # a retry would wait as long as the provider says: the steps try again by themselves
+            default_headers=self._headers(provider.api_version),
+            http_client=http_client
+            or anthropic.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
+        )
+        self._name = provider.name
+        self._own_refusals = provider.refusals
+
+    def _headers(self, version: str | None) -> dict[str, str]:
+        version = version or DEFAULT_VERSION
+        return _key_headers(version, self._given, self._key) | self._given | {"anthropic-version": version}
+
+    def upload(self, requests: Path, *, name: str) -> str:
+        raise ValueError(f"{self._name} takes no upload of {name} ({requests.name})")
+
+    def create(self, batch: Batch, requests: Path | None, *, deployment: str, seconds: float) -> str:  # noqa: ARG002 - there is no metadata
+        if requests is None:
+            raise ValueError("a create carries its requests")
+        upload_seconds = seconds / 2  # the other half is the answer's
+        body = _Body(requests, time.monotonic() + upload_seconds)
+        headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
+        if batch.betas:
+            headers["anthropic-beta"] = ",".join(batch.betas)
+        client = self._client.with_options(timeout=min(_ANSWER_SECONDS, upload_seconds))
+        if batch.api_version:
+            client = client.with_options(default_headers=self._headers(batch.api_version))
+        try:
+            answer = client.post(
+                _BATCHES,
+                cast_to=httpx2.Response,
+                content=body,
+                options={"headers": headers},
+            )
+            return self._id(answer.content)
+        except anthropic.APIStatusError as error:
+            if is_undecided(error.status_code, error.response.content):
+                raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
+            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
+        except (anthropic.AnthropicError, httpx2.HTTPError, Transient) as error:
+            raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
+
+    def retrieve(self, batch_id: str) -> ProviderBatch:
+        return self._batch(self._get(_path(batch_id)))
+
+    def page(self, after: str | None) -> list[ProviderBatch]:
+        return self._page(after)[0]
+
+    def newest(self) -> Iterator[ProviderBatch]:
+        after: str | None = None
+        while True:
+            found, has_more = self._page(after)
+            yield from found
+            if not found or not has_more:
+                return
+            if after == found[-1].id:
+                raise Transient(f"{self._name} lists the same page again and again")
+            after = found[-1].id
+
+    def _page(self, after: str | None) -> tuple[list[ProviderBatch], bool]:
+        answer = self._get(_BATCHES, {"limit": _PAGE} | ({"after_id": after} if after else {}))
+        page = self._read(answer, _Page)
+        return [self._batch(each) for each in page.data or []], lenient_json.is_something(page.has_more)
+
+    def results(self, batch: ProviderBatch) -> list[str]:
+        return [batch.id]
+
+    def stream(self, name: str) -> Iterator[bytes]:
+        @contextmanager
+        def opened(at: int) -> Iterator[httpx2.Response]:
+            headers = {"Accept": "application/binary", "Accept-Encoding": "identity", **_STREAMED}
+            if at:
+                headers["Range"] = f"bytes={at}-"
+            response = self._client.get(
+                f"{_path(name)}/results",
+                cast_to=httpx2.Response,
+                options={"headers": headers, "timeout": _TRANSFER},
+            )
+            try:
+                yield response
+            finally:
+                response.close()
+
+        with self._translated():
+            yield from whole_stream(opened, (httpx2.TransportError,))
+
+    def length(self, name: str) -> int | None:  # noqa: ARG002 - Anthropic tells none
+        return None
+
+    def cancel(self, batch_id: str) -> None:
+        with self._translated():
+            self._client.post(f"{_path(batch_id)}/cancel", cast_to=httpx2.Response)
+
+    def delete(self, batch: ProviderBatch) -> None:
+        try:
+            with self._translated():
+                self._client.delete(_path(batch.id), cast_to=httpx2.Response)
+        except Missing:
+            return
+
+    def uploads(self) -> Iterator[Upload]:
+        return iter(())  # a create carries its requests
+
+    def delete_upload(self, upload: str) -> None:
+        raise ValueError(f"{self._name} has no upload {upload}")
+
+    def _get(self, path: str, query: dict[str, Any] | None = None) -> bytes:
+        with self._translated():
+            return self._client.get(path, cast_to=httpx2.Response, options={"params": query or {}}).content
+
+    def _read[T](self, content: bytes | Raw, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(lenient_json.transcode_to_utf8(bytes(content)), type=kind)
+        except (ValueError, RecursionError):
+            raise Unreadable(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+
+    def _id(self, content: bytes | Raw) -> str:
+        found = lenient_json.identifier(self._read(content, _Batch).id)
+        if found is None:
+            raise Unreadable(f"{self._name} answered with no id")
+        return found
+
+    def _batch(self, content: bytes | Raw) -> ProviderBatch:
+        read = self._read(content, _Batch)
+        status = lenient_json.text(read.processing_status)
+        if status is None:
+            raise Unreadable(f"{self._name} told a batch without its status")
+        counts = {
+            name: lenient_json.whole(count) or 0 for name, count in lenient_json.mapping(read.request_counts).items()
+        }
+        ended = sum(counts.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired"))
+        return ProviderBatch(
+            id=self._id(content),
+            ended_as="completed" if status == "ended" else None,
+            created_at=lenient_json.seconds(read.created_at),
+            requests=counts.get("processing", 0) + ended,
+            rows=ended or None,
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except anthropic.APIStatusError as error:
+            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
+        except (anthropic.AnthropicError, httpx2.HTTPError) as error:
+            raise Unreachable(f"{self._name} does not answer: {type(error).__name__}") from None
+
+
+class _Body:
+    """The body of a create, read from the request file while it is sent; it ends by the deadline or breaks off.
+
+    `length` is its size in bytes: a body of unknown length goes out in chunks, which gateways do not take.
+    """
+
+    _BEFORE, _AFTER = b'{"requests":[', b"]}"
+
+    def __init__(self, requests: Path, deadline: float) -> None:
+        self._requests = requests
+        self._deadline = deadline
+        self._size = requests.stat().st_size - 1  # without the last line end
+        self.length = len(self._BEFORE) + self._size + len(self._AFTER)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._BEFORE
+        with self._requests.open("rb") as file:
+            size = self._size
+            while size > 0:
+                if time.monotonic() > self._deadline:
+                    raise httpx2.WriteTimeout("the upload took longer than the create may")
+                chunk = file.read(min(_CHUNK, size))
+                size -= len(chunk)
+                yield chunk.replace(b"\n", b",")  # JSON has no raw line ends inside: each one parts two requests
+        yield self._AFTER
+
+
+def _key_headers(version: str, given: Mapping[str, str], key: Key) -> dict[str, str]:
+    """How a key is sent: in the version's own header, unless `given` holds one of the two and so says how.
+
+    Documented for 2023-06-01 is `x-api-key`; the SDK, which speaks 2026-10-21, sends `Authorization: Bearer`.
+    """
+    headers = {"authorization": _OMITTED, "x-api-key": _OMITTED}
+    if not headers.keys() & {name.lower() for name in given}:
+        headers |= {"authorization": f"Bearer {key.value}"} if version >= _BEARER_SINCE else {"x-api-key": key.value}
+    return headers
+
+
+def _path(batch_id: str) -> str:
+    return f"{_BATCHES}/{quote(batch_id, safe='')}"

@@ -1,0 +1,137 @@
+"""What both protocols share of reading a provider's answers: statuses into our errors, streams that are cut."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from msgspec import Raw
+
+from batchdrop.errors import (
+    AccountRefused,
+    LimitReached,
+    NoSuchCall,
+    Refused,
+    RefusedForNow,
+    Transient,
+    Unreachable,
+)
+from batchdrop.protocols.lenient_json import Said, said, transcode_to_utf8
+from batchdrop.protocols.outcome import QUEUE_FULL, told_limit
+from batchdrop.protocols.refusals import Kind, RefusalRule, classify
+from batchdrop.providers.clients import Missing, Undecodable
+from batchdrop.providers.content_encodings import BadEncodingError, UnknownEncodingError, decode, parse_encodings
+
+if TYPE_CHECKING:
+    import httpx2
+
+_STREAM_ATTEMPTS = 5
+_KEY_STATUSES = frozenset({401, 403})
+_PAYMENT_REQUIRED = 402
+_TIMEOUTS = frozenset(
+    {"timeout", "timeout_error", "request_timeout", "gateway_timeout", "Timeout"}
+)  # the last: LiteLLM
+_MONEY = ("credit", "billing", "quota", "budget", "usage limits", "not active")
+_LATER_STATUSES = frozenset({408, 409, 425, 429})
+_REDIRECTIONS = range(300, 400)
+_PARTIAL = 206
+_NOT_FOUND, _NOT_ALLOWED, _SERVER_ERROR = 404, 405, 500
+
+
+def is_undecided(status: int, body: bytes) -> bool:
+    """Whether a create with this status may have happened all the same: a gateway says so with a 400, too."""
+    return status >= _SERVER_ERROR or status in {408, 409} or _read(body).code in _TIMEOUTS
+
+
+def _read(body: bytes) -> Said:
+    return said(Raw(transcode_to_utf8(body)))
+
+
+def refusal(status: int, body: bytes, own: Sequence[RefusalRule] = ()) -> Exception:
+    """The error of ours that an HTTP error status means.
+
+    The provider's own text may quote a key or a prompt: no error shows it.
+
+    Args:
+        status: The status.
+        body: What came with it.
+        own: The provider's rules in `providers.toml`.
+    """
+    error = _read(body)
+    is_status = (error.code or "").isdigit()  # LiteLLM writes "400", and the type tells
+    code, words = (error.type or error.code) if is_status else error.code, error.message
+    summary = f"{status} {code}" if code else str(status)
+    if status in _REDIRECTIONS:
+        return AccountRefused(f"it redirects ({summary}), and the key is sent to base_url only")
+    kind = classify(status, code, words, own)
+    if kind is Kind.ACCOUNT:
+        return AccountRefused(_account_trouble(status, code, words, summary))
+    if status == _NOT_FOUND:
+        return Missing(summary)
+    if status >= _SERVER_ERROR or status in _LATER_STATUSES or kind is Kind.QUEUE:
+        return _passing(status, code, summary, words)
+    meant = NoSuchCall if status == _NOT_ALLOWED else RefusedForNow if kind is Kind.PASSING else Refused
+    return meant(status=status, code=code, kind=kind, words=words)
+
+
+def _passing(status: int, code: str | None, summary: str, words: str) -> Transient:
+    if code == QUEUE_FULL:
+        return LimitReached(summary, limit=told_limit(words))
+    return Unreachable(summary) if status >= _SERVER_ERROR else Transient(summary)
+
+
+def _account_trouble(status: int, code: str | None, words: str, summary: str) -> str:
+    """Why an account is refused, in words of ours."""
+    trouble = f"{code} {words}".lower()
+    if "storage" in trouble:
+        return f"its file storage is full ({summary}): delete files there"
+    if status in _KEY_STATUSES:
+        return f"the key was refused ({summary})"
+    is_money = status == _PAYMENT_REQUIRED or any(each in trouble for each in _MONEY)
+    return f"{'no credit' if is_money else 'the account was refused'} ({summary})"
+
+
+def whole_stream(
+    opened: Callable[[int], "AbstractContextManager[httpx2.Response]"], errors: tuple[type[Exception], ...]
+) -> Iterator[bytes]:
+    """The bytes of a download, all of them: what is cut goes on where it stopped.
+
+    What a server compresses although it was asked not to is decoded; cut, it is read from its start again, since no
+    server need compress twice in the same way.
+
+    Args:
+        opened: Opens the download from an offset; the server may ignore the offset and answer 200 from the start.
+        errors: What a cut connection raises.
+
+    Raises:
+        Undecodable: It is compressed in a way that cannot be decoded.
+        Transient: It was cut again and again, and nothing came in between.
+    """
+    cuts: tuple[type[Exception], ...] = (*errors, BadEncodingError)
+    at, left, is_plain = 0, _STREAM_ATTEMPTS, True
+    while left:
+        left -= 1
+        try:
+            with opened(at if is_plain else 0) as response:
+                encodings = _encodings_of(response)
+                is_plain = not encodings
+                if encodings and response.status_code == _PARTIAL:
+                    continue  # a part of other bytes than those before it
+                skip = 0 if response.status_code == _PARTIAL else at
+                for chunk in decode(response.iter_raw(), encodings):
+                    fresh = chunk[skip:]
+                    skip = max(0, skip - len(chunk))
+                    if fresh:
+                        at, left = at + len(fresh), _STREAM_ATTEMPTS
+                        yield fresh
+        except cuts:
+            continue
+        else:
+            return
+    raise Transient(f"a download was cut {_STREAM_ATTEMPTS} times at byte {at:,}")
+
+
+def _encodings_of(response: "httpx2.Response") -> list[str]:
+    try:
+        return parse_encodings(response.headers.get("content-encoding"))
+    except UnknownEncodingError as error:
+        raise Undecodable(str(error)) from None

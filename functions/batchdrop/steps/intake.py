@@ -1,0 +1,268 @@
+"""Intake: one dropped version of a file becomes a job with its splits; nothing of it is read."""
+
+from datetime import UTC, datetime
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws import bucket as files
+from batchdrop.aws.bucket import Gone, Head, Locked
+from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.row_versions import NewerRow
+from batchdrop.aws.table_items import Write, add_retry, name_version
+from batchdrop.correlation import name_job
+from batchdrop.deadlines import ROWS_LIVE, last_moment
+from batchdrop.errors import Transient, Unprocessable
+from batchdrop.inputs.job_settings import own_metadata, resolve
+from batchdrop.inputs.retry_lineage import find_misfit
+from batchdrop.inputs.splits import send_splits, splitting_of
+from batchdrop.limits.restore_hold import published_as, restored_at
+from batchdrop.providers.folder_rules import rules_for
+from batchdrop.records import Job, JobSettings
+from batchdrop.services import Services
+from batchdrop.states import JobState
+
+logger = Logger(child=True)
+
+# Beside their data, Spark, Hadoop and Databricks write `_SUCCESS`, checksums, marks of folders and of commits, and
+# files that are moved when they are whole; macOS and Windows write what they show a folder by.
+_NO_JOBS = frozenset({files.SETTINGS_FILE, "_SUCCESS", ".DS_Store", "Thumbs.db", "desktop.ini"})
+_NO_JOBS_BEGIN = ("._", "_started_", "_committed_")
+_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_")
+_SETTINGS_BYTES = 64 * 1024
+
+
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event says of an object. `version_id` is None where the event does not tell."""
+
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    time: int
+
+
+def is_job(key: str) -> bool:
+    """Whether an object is one to process: all under `input/`, but folder markers, settings, and tools' own files."""
+    folder, _, name = key.rpartition("/")
+    if not key.startswith(files.INPUT) or not name or name in _NO_JOBS or "_temporary" in folder.split("/"):
+        return False
+    return not name.startswith(_NO_JOBS_BEGIN) and not name.endswith(_NO_JOBS_END)
+
+
+def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> Job | None:
+    """Make the job of an object, or find the one that is there; None for what is no job.
+
+    The same event twice is the same job: its id is made of the version. One that comes again and again, whether its
+    worker raised or died, becomes a job that failed.
+
+    Args:
+        dropped: What the event says.
+        services: The services.
+        receives: How often the event's message was received.
+    """
+    if not is_job(dropped.key):
+        return None
+    digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
+    if receives > 1 and services.store.has_failed_at_intake(digest):
+        return _take_failed(dropped, services)
+    try:
+        head = services.files.head(dropped.key, dropped.version_id)
+    except Gone as error:
+        return _take_gone(dropped, error, services)
+    job = _as_published(_new_job(dropped, head, services), services)
+    name_job(job.id)
+    if not services.store.add(job, also=_beside(job, services)):
+        found = services.store.job(job.id)
+        if found is None or found.state is not JobState.PLANNING:
+            return found
+        job = found
+    logger.info("job taken", bytes=job.bytes, splits=job.splits, state=job.state)
+    start_job(job, services)
+    return job
+
+
+def start_job(job: Job, services: Services) -> None:
+    """Send a job on its way: plan its splits, or publish its failure. Twice is as good as once."""
+    if job.state is JobState.PUBLISHING:
+        services.queues.publish(job.id)
+        return
+    send_splits(job, services)
+
+
+def _as_published(job: Job, services: Services) -> Job:
+    """A job that ended after its table's restore point ends as it did: it is not planned, and paid, once more."""
+    if job.dropped_at > restored_at(services):
+        return job
+    published = published_as(job, services)
+    return job if published is None else job.with_(**published)
+
+
+def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
+    stamp = datetime.fromtimestamp(head.last_modified, UTC).strftime("%Y%m%dT%H%M%SZ")
+    version_id = dropped.version_id or head.version_id
+    job = Job(
+        job=files.job_id(services.files.bucket, dropped.key, version_id, stamp),
+        state=JobState.PLANNING,
+        bucket=services.files.bucket,
+        key=dropped.key,
+        version_id=version_id,
+        etag=head.etag,
+        bytes=head.bytes,
+        dropped_at=head.last_modified,
+        settings=JobSettings(),
+        due_at=services.now() + services.settings.lease_seconds,
+    )
+    try:
+        job = _with_lineage(job, own_metadata(head.metadata), services)
+        return _accepted(job, head, services)
+    except Unprocessable as error:
+        return _refused(job, str(error), services)
+
+
+def _accepted(job: Job, head: Head, services: Services) -> Job:
+    _refuse_unreadable(job)
+    rules = rules_for(services.providers.folders, job.key)
+    settings = resolve(_settings_files(job, services), head.metadata, rules)
+    # What a compressed file holds is known when it is inflated: by the plan of its only split.
+    split_bytes = job.bytes if files.is_compressed(job.key) else services.settings.split_bytes
+    return job.with_(settings=settings, **splitting_of(job.bytes, split_bytes))
+
+
+def _refuse_unreadable(job: Job) -> None:
+    if not job.key.endswith((".jsonl", *files.COMPRESSED)):
+        raise Unprocessable("Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object a line.")
+    if not job.bytes:
+        raise Unprocessable("The file is empty.")
+
+
+def _with_lineage(job: Job, metadata: dict[str, str], services: Services) -> Job:
+    """Name the job that this one retries, where it does.
+
+    A retry that could never be merged is refused before it is paid for, and never named among another job's retries.
+    """
+    retry_of, lines = metadata.get("retry_of"), metadata.get("retry_lines")
+    if retry_of is None and lines is None:
+        return job
+    if retry_of is not None and not files.is_job_id(retry_of):
+        example = "20261105T091412Z-7f3a9c2e51"
+        raise Unprocessable(f"batchdrop-retry-of = {retry_of!r:.100}: a job's id is wanted, such as {example}.")
+    if retry_of is None or lines is None:
+        raise Unprocessable("batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.")
+    retry = job.with_(retry_of=retry_of, retry_lines=lines)
+    misfit = find_misfit(retry, _retried(retry_of, services))
+    if misfit is not None:
+        raise Unprocessable(f"The file is no retry of job {retry_of}: {misfit}.")
+    return retry
+
+
+def _retried(job_id: str, services: Services) -> Job | None:
+    try:
+        return services.store.job(job_id)
+    except NewerRow:  # it would end the drop's own message, and nothing else knows of the drop
+        raise Unprocessable(
+            f"Job {job_id}, which the file retries, was written by a newer version of batchdrop: deploy that one "
+            "again, then drop the file again."
+        ) from None
+
+
+def _beside(job: Job, services: Services) -> list[Write]:
+    """What is written with a job: which version it is, and which job it retries."""
+    expires_at = max(last_moment(job), services.now()) + ROWS_LIVE
+    named = name_version(job, files.version_digest(job.bucket, job.key, job.version_id), expires_at)
+    return [named] if job.retry_of is None else [named, add_retry(job, job.retry_of, expires_at)]
+
+
+def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:
+    found = []
+    for each in files.settings_keys(job.key):
+        try:
+            text = b"".join(services.files.stream(each, end=_SETTINGS_BYTES + 1))
+            if len(text) > _SETTINGS_BYTES:
+                raise Unprocessable(f"{each} is longer than {_SETTINGS_BYTES:,} bytes.")
+            found.append((each, text.decode()))
+        except Gone as error:
+            _refuse_hidden(each, error, job, services)
+        except UnicodeDecodeError:
+            raise Unprocessable(f"{each} is not UTF-8.") from None
+    return found
+
+
+def _refuse_hidden(key: str, error: Gone, job: Job, services: Services) -> None:
+    """No settings file is fine, but one that is there is not left out.
+
+    Raises:
+        Transient: It may be read in a moment.
+        Unprocessable: It cannot be read.
+    """
+    digest = files.version_digest(job.bucket, job.key, job.version_id)
+    if isinstance(error, Locked):
+        if _may_pass(error, job.dropped_at, digest, services):
+            raise Transient(f"{key} cannot be read yet")
+        raise Unprocessable(f"{key} cannot be read. {error.reason}") from error
+    if not error.is_certain and key in services.files.keys(key):  # a new bucket's 404, which no listing has
+        raise Transient(f"{key} is there, and not seen yet")
+
+
+def _may_pass(error: Gone, dropped_at: int, digest: str, services: Services) -> bool:
+    waits = isinstance(error, Locked) and not error.is_certain
+    refused_at = services.store.first_refused_at(digest) if waits else 0
+    return error.may_pass(written_at=dropped_at, refused_at=refused_at, now=services.now())
+
+
+def _refused(job: Job, reason: str, services: Services) -> Job:
+    return job.with_(state=JobState.PUBLISHING, outcome=JobState.FAILED, reason=reason, published_at=services.now())
+
+
+def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
+    """The version was deleted before it was looked at, or cannot be: unless this is a late repetition, the job fails.
+
+    Raises:
+        Transient: It may not be seen yet.
+    """
+    digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
+    if not services.store.is_known_version(digest) and _may_pass(gone, dropped.time, digest, services):
+        raise Transient("the dropped version is not seen yet")
+    reason = gone.reason if isinstance(gone, Locked) else "The file was deleted before it could be read."
+    return _fail_dropped(dropped, reason, services)
+
+
+def _take_failed(dropped: Dropped, services: Services) -> Job | None:
+    reason = (
+        'Each try to take the file failed: look for "unit failed", or for a timeout, at the time of the drop in the '
+        "log group of the function Intake. Then drop the file again."
+    )
+    job = _fail_dropped(dropped, reason, services)
+    logger.error("drop given up", bytes=dropped.bytes)
+    count(Alert.JOB_GIVEN_UP)
+    return job
+
+
+def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | None:
+    # Looked up by the version: an upload in parts bears the time at which it began, its event the one when it ended.
+    bucket, version_id = services.files.bucket, dropped.version_id
+    digest = files.version_digest(bucket, dropped.key, version_id)
+    if services.store.is_known_version(digest):
+        known = services.store.job_of(digest)  # none where it was forgotten
+        name_job(None if known is None else known.id)
+        return known
+    stamp = datetime.fromtimestamp(dropped.time, UTC).strftime("%Y%m%dT%H%M%SZ")
+    job = Job(
+        job=files.job_id(bucket, dropped.key, version_id, stamp),
+        state=JobState.PUBLISHING,
+        bucket=bucket,
+        key=dropped.key,
+        version_id=version_id,
+        etag=dropped.etag,
+        bytes=dropped.bytes,
+        dropped_at=dropped.time,
+        settings=JobSettings(),
+        outcome=JobState.FAILED,
+        reason=reason,
+        published_at=services.now(),
+        due_at=services.now() + services.settings.lease_seconds,
+    )
+    name_job(job.id)
+    if services.store.add(job, also=_beside(job, services)):
+        start_job(job, services)
+    return job

@@ -1,0 +1,252 @@
+"""Submit: one admitted batch is created at its provider, exactly once.
+
+The order is the point: the upload's id is recorded before the intent, the intent before the create, and the batch's id
+in one transaction with the row that says whose it is. A create whose outcome is unknown is never repeated.
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws.store import Changed
+from batchdrop.aws.table_items import add_intent, free_slot, own_batch_id, require_state, take_slot
+from batchdrop.batches.orphaned_uploads import upload_name
+from batchdrop.batches.refused_batches import end_refused, refuse_batch
+from batchdrop.batches.refused_models import end_refused_model
+from batchdrop.batches.resizing import replace_oversized
+from batchdrop.batches.restored_batches import take_sent
+from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, needs_slot, slot
+from batchdrop.errors import (
+    AccountRefused,
+    LimitReached,
+    NoSuchCall,
+    OutcomeUnknown,
+    Refused,
+    Transient,
+    Unreachable,
+    Unreadable,
+)
+from batchdrop.limits.circuit_breaker import account_refused, call_failed, is_held_back
+from batchdrop.limits.ledgers import LEARNED_SECONDS
+from batchdrop.limits.restore_hold import is_held
+from batchdrop.protocols import openai
+from batchdrop.protocols.outcome import QUEUE_FULL
+from batchdrop.providers.clients import BatchApi, Missing
+from batchdrop.records import Batch, Intent, Job
+from batchdrop.result_line import ErrorCode
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState
+from batchdrop.steps.plan import delay_of
+from batchdrop.temporary_files import temporary_folder
+from batchdrop.worker import turn
+
+logger = Logger(child=True)
+
+_JOB_CHECK = 1  # the place of the job's check among the writes of an intent
+_LONGEST_SLOT_DELAY = 300  # seconds; a create in doubt keeps its slot for half an hour and more
+_MOST_ASTRAY = 10  # times that a batch waits for an address to have its calls: half an hour or more
+_ASTRAY_TICKS = 4  # between two of them, at most: less than what failures are in a row within
+
+
+def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
+    """Submit a batch, unless it is submitted or another worker is at it.
+
+    One that still waits was sent because it is not admitted: its model is refused, and it ends; or it is too large, and
+    is replaced by smaller ones.
+    """
+    job, batch = services.store.job(job_id), services.store.batch(job_id, batch_id)
+    if job is None or batch is None or batch.state not in {BatchState.WAITING, BatchState.ADMITTED}:
+        return
+    with turn(job_id, services):
+        if is_held(batch.provider, services) or job.state is JobState.PUBLISHING:
+            _give_back(batch, services)
+            return
+        if take_sent(batch, services):
+            return
+        if batch.state is BatchState.WAITING:
+            if not end_refused_model(batch, services):
+                replace_oversized(batch, services)
+            return
+        claimed = services.store.claim(batch, services.settings.lease_seconds)
+        if is_held_back(batch, services):
+            _wait_again(claimed, services)
+        elif needs_slot(claimed) and services.store.slot_is_taken(claimed):
+            _wait_for_slot(claimed, services)  # nothing is downloaded in vain
+        else:
+            _submit(job, claimed, services)
+
+
+def _give_back(batch: Batch, services: Services) -> None:
+    """Nothing is sent: its table is held, or its job was published before that was restored."""
+    if batch.state is BatchState.ADMITTED:
+        _wait_again(services.store.claim(batch, services.settings.lease_seconds), services)
+
+
+def _wait_again(held: Batch, services: Services) -> None:
+    """Nothing was tried that may have failed, so that failures before it still count."""
+    back_to_waiting(held, services, failures=held.failures)
+
+
+def _submit(job: Job, claimed: Batch, services: Services) -> None:
+    row = claimed
+    try:
+        api = services.apis[row.provider]
+        with _requests(row, api, services) as path:
+            row = _uploaded(row, api, path, services)
+            row = _intended(job, row, services)
+            provider_id = api.create(
+                row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
+            )
+    except AccountRefused as error:
+        account_refused(row.provider, error, services)
+        back_to_waiting(row, services)
+    except Changed as error:
+        _not_allowed(row, error, services)
+    except (Missing, NoSuchCall, Unreadable) as error:
+        _astray(row, error, services)
+    except LimitReached as error:
+        services.store.end_pause(row.provider)  # it answers, and takes the key
+        _wait_for_room(row, error, services)
+    except Refused as error:
+        refuse_batch(row, error, services)
+    except Transient as error:
+        logger.warning("batch not submitted for now", batch=row.id, reason=str(error))
+        if isinstance(error, Unreachable):
+            call_failed(row.provider, str(error), services)
+        back_to_waiting(row, services)
+    except OutcomeUnknown as error:
+        logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
+            "batch in doubt: it may have been created", batch=row.id, reason=str(error)
+        )
+        call_failed(row.provider, str(error), services)
+        services.store.let_go(row, row.create_by or services.now())  # a doubt is no failure; a worker's death is one
+    else:
+        _record(row, provider_id, services)
+        services.store.end_pause(row.provider)
+
+
+def _create_seconds(services: Services) -> int:
+    """How long a create may take: well within the claim."""
+    return services.settings.lease_seconds // 2
+
+
+@contextmanager
+def _requests(batch: Batch, api: BatchApi, services: Services) -> Iterator[Path | None]:
+    """The request file on disk; None when it was uploaded before."""
+    if api.needs_upload and batch.input_file_id:
+        yield None
+        return
+    with temporary_folder() as folder:
+        path = Path(folder) / "requests.jsonl"
+        services.files.download(batch.requests_key, path)
+        yield path
+
+
+def _uploaded(batch: Batch, api: BatchApi, path: Path | None, services: Services) -> Batch:
+    if not api.needs_upload or path is None:
+        return batch
+    name = upload_name(services.settings.deployment, batch.job, batch.id, batch.epoch)
+    file_id = api.upload(path, name=name)
+    return services.store.claim(batch.with_(claimed_until=0), services.settings.lease_seconds, input_file_id=file_id)
+
+
+def _intended(job: Job, batch: Batch, services: Services) -> Batch:
+    """Claim the create: the intent is written, and the job still runs, in one transaction."""
+    now = services.now()
+    create_by = now + _create_seconds(services)
+    intent = Intent(
+        job=batch.job,
+        batch=batch.id,
+        token=batch.token,
+        provider=batch.provider,
+        requests=batch.requests,
+        started_at=now,
+        create_by=create_by,
+        account_id=services.apis.account_id(batch.provider),
+        input_file_id=batch.input_file_id,
+        expires_at=now + WINDOW_SECONDS,
+    )
+    return services.store.move(
+        batch,
+        BatchState.SUBMITTING,
+        also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, take_slot)],
+        intended_at=now,
+        account_id=intent.account_id,
+        create_by=create_by,
+        misses=0,
+        claimed_until=create_by,
+        due_at=create_by,
+    )
+
+
+def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
+    if _JOB_CHECK in changed.refused:
+        logger.info("batch not submitted: its job was stopped", batch=batch.id)
+        back_to_waiting(batch, services)
+    else:
+        _wait_for_slot(batch, services)
+
+
+def _wait_for_slot(batch: Batch, services: Services) -> None:
+    """Another batch of the same number of requests is being created: a moment later it is settled, or in doubt.
+
+    So the wait grows, drawn for each batch; where the chain of messages is long, sweep sends the next one. A batch that
+    is to try a paused provider lets others try: what became of that create may be told when it is open again.
+    """
+    if services.store.pause(batch.provider) is not None:
+        back_to_waiting(batch, services, failures=batch.failures)
+        return
+    delay = _slot_delay(batch)
+    if not services.queues.may_go_on:
+        services.store.let_go(batch, services.now() + delay, failures=batch.failures)
+        return
+    due_at = services.now() + services.settings.lease_seconds
+    waiting = services.store.let_go(batch, due_at, failures=batch.failures)
+    if services.store.sending(waiting, due_at):
+        services.queues.submit(batch.job, batch.id, delay=delay)
+
+
+def _slot_delay(batch: Batch) -> int:
+    """Seconds: up to twice as long each time; which of them is drawn by batch and time, so that no two keep step."""
+    longest = min(1 << min(batch.sends + 1, 12), _LONGEST_SLOT_DELAY)
+    return 1 + zlib.crc32(f"{batch.token} {batch.sends}".encode()) % longest
+
+
+def _record(batch: Batch, provider_id: str, services: Services) -> None:
+    now = services.now()
+    services.store.move(
+        batch,
+        BatchState.IN_FLIGHT,
+        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, free_slot)],
+        batch_id=provider_id,
+        submitted_at=now,
+        due_at=now,
+    )
+    logger.info("batch submitted", batch=batch.id, batch_id=provider_id, requests=batch.requests)
+
+
+def _astray(batch: Batch, error: Exception, services: Services) -> None:
+    """There is no such call, or the upload is not there: several are an outage, and a batch does not try for ever."""
+    reason = f"its address has no such call ({error}): check base_url in providers.toml"
+    logger.warning("batch not submitted: no such call", batch=batch.id, reason=reason)
+    call_failed(batch.provider, reason, services)
+    if batch.astray < _MOST_ASTRAY:
+        ticks = min(2**batch.astray, _ASTRAY_TICKS)
+        back_to_waiting(batch, services, ticks=ticks, astray=batch.astray + 1, input_file_id=None)
+    else:
+        end_refused(batch, Refused(status=None, code=ErrorCode.NO_SUCH_CALL), services)
+
+
+def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> None:
+    logger.warning("batch not submitted: no room", batch=batch.id, limit=error.limit)
+    if error.limit is not None:
+        services.store.learn_limit(batch.ledger, error.limit, services.now() + LEARNED_SECONDS)
+    if openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
+        end_refused(batch, Refused(status=None, code=QUEUE_FULL), services)
+    else:
+        tick = services.settings.tick_seconds
+        ticks = delay_of(batch.waits + 1, tick) // tick
+        back_to_waiting(batch, services, ticks=ticks, waits=batch.waits + 1, astray=0)

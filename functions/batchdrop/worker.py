@@ -1,0 +1,69 @@
+"""A worker's turn: it ends quietly where another one was faster, and where it came far too late, leaves nothing.
+
+And a run's time: a function that has a minute for many units leaves the rest to the next run.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from batchdrop.aws.bucket import Gone
+from batchdrop.errors import NotMyTurn
+from batchdrop.services import Services
+from batchdrop.states import TERMINAL_JOBS
+
+_SHARE = 0.7  # of a run: what was begun by then is finished
+_CLEANING_SHARE = 0.5  # what is over is cleaned until then, so that what is not has its turn in each run
+_MINUTE = 60  # the time limit of the functions that are started every minute
+_SLOW = 10  # seconds; a call that gets no answer takes 15
+
+
+def time_of_a_run(services: Services) -> Callable[[], bool]:
+    """Whether this run, which begins now, may begin something more that takes long."""
+    until = services.now() + services.settings.function_seconds * _SHARE
+    return lambda: services.now() < until
+
+
+class Minute:
+    """A run of a minute over many units: it ends in time, and leaves a provider alone that was slow once."""
+
+    def __init__(self, services: Services) -> None:
+        self._now = services.now
+        self._cleaning_until = services.now() + _MINUTE * _CLEANING_SHARE
+        self._until = services.now() + _MINUTE * _SHARE
+        self._slow: set[str] = set()
+
+    def has_time(self) -> bool:
+        return self._now() < self._until
+
+    def may_clean(self) -> bool:
+        return self._now() < self._cleaning_until
+
+    def may_ask(self, provider: str | None) -> bool:
+        return self.has_time() and provider not in self._slow
+
+    @contextmanager
+    def asking(self, provider: str | None) -> Iterator[None]:
+        """Work on a unit of a provider, if it is one's."""
+        began = self._now()
+        try:
+            yield
+        finally:
+            if provider is not None and self._now() - began >= _SLOW:
+                self._slow.add(provider)
+
+
+@contextmanager
+def turn(job_id: str, services: Services) -> Iterator[None]:
+    """Work on a unit of a job until another worker turns out to have moved it.
+
+    A worker that wakes up after the job was cleaned up finds nothing to read, or loses its turn after it wrote: the job
+    becomes due once more, so that sweep deletes what was written meanwhile.
+    """
+    try:
+        yield
+    except (NotMyTurn, Gone) as error:
+        job = services.store.job(job_id)
+        if job is not None and job.state in TERMINAL_JOBS:
+            services.store.due_again(job, services.now())
+        elif isinstance(error, Gone):
+            raise
