@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from batchdrop.aws.bucket import COMPRESSED, Line, cut_lines, is_compressed
+from batchdrop.aws.keys import COMPRESSED, is_compressed
 from batchdrop.batches.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.file_formats import refuse_what_is_no_jsonl
 from batchdrop.inputs.job_settings import resolve
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
+from batchdrop.jsonl import Line, cut_lines
 from batchdrop.protocols.token_estimates import measure_media
 from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings

@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchdrop.aws.bucket import INPUT, SETTINGS_FILE, Gone, Head, job_id
+from batchdrop.aws.bucket import Head
+from batchdrop.aws.keys import INPUT, SETTINGS_FILE, job_id
 from batchdrop.aws.store import DropClaim
+from batchdrop.errors import Gone
+from batchdrop.inputs.file_formats import is_job
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
-from batchdrop.steps.intake import is_job
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from batchdrop.aws.bucket import cut_lines
+from batchdrop.jsonl import cut_lines
 from batchdrop.manifest import Counts, Manifest
 
 from batchdrop_cli.answers import Line, read_line

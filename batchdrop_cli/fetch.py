@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import msgspec
-from batchdrop.aws.bucket import MANIFEST, output_prefix
+from batchdrop.aws.keys import MANIFEST, output_prefix
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from batchdrop.aws.bucket import output_prefix, work_prefix
-from batchdrop.errors import AccountRefused, BatchdropError, ConfigError
-from batchdrop.providers.clients import Apis, BatchApi, Missing, ProviderBatch
+from batchdrop.aws.keys import output_prefix, work_prefix
+from batchdrop.errors import AccountRefused, BatchdropError, ConfigError, Missing
+from batchdrop.providers.clients import Apis
 from batchdrop.providers.config import Providers, load_providers
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.providers.keys import Keys
 from batchdrop.records import Batch, Job
 from batchdrop.states import TERMINAL_JOBS, BatchState

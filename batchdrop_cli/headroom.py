@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import msgspec
 from batchdrop.limits.ledgers import limit_of
 from batchdrop.manifest import timestamp
-from batchdrop.providers.config import Protocol, ProviderConfig, Providers
-from batchdrop.records import Ledger
+from batchdrop.providers.config import ProviderConfig, Providers
+from batchdrop.records import Ledger, Protocol
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import paused

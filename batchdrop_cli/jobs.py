@@ -8,17 +8,17 @@ from itertools import islice
 from typing import NamedTuple
 
 import msgspec
-from batchdrop.aws.bucket import Gone, is_job_id, output_prefix
+from batchdrop.aws.keys import is_job_id, output_prefix
 from batchdrop.aws.store import Store
 from batchdrop.aws.table_items import HOUR, PART_OF_HOUR
 from batchdrop.batches.unknown_creates import GRACE
-from batchdrop.errors import ConfigError
+from batchdrop.errors import ConfigError, Gone
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.limits.admission import in_turn
 from batchdrop.limits.ledgers import cost_of, limit_of
 from batchdrop.manifest import Manifest, timestamp
-from batchdrop.providers.config import Protocol, ProviderConfig, load_providers
-from batchdrop.records import Batch, Job, Ledger
+from batchdrop.providers.config import ProviderConfig, load_providers
+from batchdrop.records import Batch, Job, Ledger, Protocol
 from batchdrop.states import OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState
 from botocore.exceptions import ClientError
 

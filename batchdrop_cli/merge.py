@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-from batchdrop.aws.bucket import Gone
 from batchdrop.aws.store import Store
+from batchdrop.errors import Gone
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.records import Job
 from batchdrop.result_line import Result

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from batchdrop.aws.bucket import INPUT
+from batchdrop.aws.keys import INPUT
 from batchdrop.manifest import Manifest
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState

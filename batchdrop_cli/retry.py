@@ -15,11 +15,14 @@ from itertools import count as counting
 from itertools import takewhile
 from pathlib import Path
 
-from batchdrop.aws.bucket import MAX_KEY_BYTES, Gone, Head, Line, cut_lines, is_compressed, retry_key, retry_lines_key
+from batchdrop.aws.bucket import Head
+from batchdrop.aws.keys import MAX_KEY_BYTES, is_compressed, retry_key, retry_lines_key
 from batchdrop.aws.store import Store
+from batchdrop.errors import Gone
 from batchdrop.inputs.compression import inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.inputs.retry_lineage import folder_of
+from batchdrop.jsonl import Line, cut_lines
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS

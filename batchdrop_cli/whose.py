@@ -6,7 +6,7 @@ It serves to ask before somebody else's job is stopped, not to stop anybody.
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from batchdrop.aws.bucket import Gone
+from batchdrop.errors import Gone
 from batchdrop.records import Job
 from botocore.exceptions import ClientError
 

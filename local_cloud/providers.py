@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping
 
 from batchdrop.errors import ConfigError
-from batchdrop.providers.config import Protocol, parse_providers
+from batchdrop.providers.config import parse_providers
+from batchdrop.records import Protocol
 
 PATHS = {Protocol.OPENAI: "openai/v1", Protocol.ANTHROPIC: "anthropic"}  # the simulator's
 KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from batchdrop import deadlines
 from batchdrop.inputs import job_settings
 from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
 from batchdrop.providers.config import NAME, ProviderConfig
@@ -92,7 +93,7 @@ def _settings() -> Schema:
     schema, structs = _of("batchdrop.settings/1", "batchdrop.toml, the settings of a folder", JobSettings)
     structs["JobSettings"]["additionalProperties"] = False  # intake refuses what a row may hold of a newer version
     properties = structs["JobSettings"]["properties"]
-    duration, time = job_settings.DURATION.pattern, job_settings.TIME_OF_DAY.pattern
+    duration, time = deadlines.DURATION.pattern, job_settings.TIME_OF_DAY.pattern
     more: Schema = {
         "max_attempts": {"minimum": 1, "maximum": job_settings.MAX_ATTEMPTS},
         "on_invalid": {"enum": ["skip", "reject"]},

@@ -1,13 +1,15 @@
 """When a job is late, and when it is too old. Pure."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
-from batchdrop.inputs.job_settings import DURATION, seconds
 from batchdrop.records import Job
 
 ROWS_LIVE = 90 * 86_400  # seconds after a job's end; SQS keeps a message 14 days: a late event still finds its job
 _PATIENCE = 3 * 86_400  # seconds; a cancelled batch is harvested meanwhile
 _LAST_TRIES = 86_400
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
+DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 
 
 def expected_at(job: Job) -> int | None:
@@ -42,3 +44,11 @@ def next_deadline(job: Job) -> int:
     """When somebody should look at the clock for this job."""
     expected = expected_at(job)
     return last_moment(job) if expected is None or job.is_late else min(expected, last_moment(job))
+
+
+def seconds(duration: str) -> int:
+    """`"30d"`, `"6h"`, `"45m"` as seconds."""
+    match = DURATION.fullmatch(duration)
+    if match is None:
+        raise ValueError(duration)
+    return int(match[1]) * _SECONDS[match[2]]

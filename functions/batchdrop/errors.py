@@ -1,9 +1,10 @@
 """Errors, named by what the caller does next."""
 
-from batchdrop.protocols.refusals import Kind
+from batchdrop.refusal_kinds import Kind
 from batchdrop.texts import cut
 
 _LONGEST_REASON = 2_000  # bytes: it stands in a row and an event, and may hold a key of 1,024
+_VERSIONING_SECONDS = _RIGHT_SECONDS = 900
 
 
 class BatchdropError(Exception):
@@ -88,3 +89,53 @@ class Unprocessable(BatchdropError):  # noqa: N818 - named by what the caller do
 
     def __init__(self, message: str) -> None:
         super().__init__(cut(message, _LONGEST_REASON))
+
+
+class Gone(Exception):  # noqa: N818 - a fact about an object
+    """The object, or this version of it, is not there.
+
+    Args:
+        key: The object's.
+        is_certain: S3 says that it was deleted, and not only that it is not there.
+    """
+
+    def __init__(self, key: str, *, is_certain: bool = False) -> None:
+        super().__init__(key)
+        self.is_certain = is_certain
+
+    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is locked
+        """Whether what was written then may be there all the same.
+
+        For 15 minutes after versioning was turned on, S3 may answer 404 for a new object
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
+        """
+        return not self.is_certain and now < written_at + _VERSIONING_SECONDS
+
+
+class Locked(Gone):
+    """A dropped object is there, and S3 refuses to let it be read: a job that is not planned cannot go on.
+
+    Args:
+        key: The object's.
+        reason: Why, and what to do.
+        is_certain: It is not a right that may be on its way: a role's and a key's take minutes to be known everywhere.
+    """
+
+    def __init__(self, key: str, reason: str, *, is_certain: bool) -> None:
+        super().__init__(key, is_certain=is_certain)
+        self.reason = reason
+
+    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is gone
+        """Whether a right may be on its way: counted from the first refusal, for the drop may be long ago."""
+        return not self.is_certain and now < refused_at + _RIGHT_SECONDS
+
+
+class Missing(Exception):  # noqa: N818 - a fact about the provider
+    """The provider does not know this id; for a while after a create that means nothing."""
+
+
+class Undecodable(Missing):
+    """The provider gives a file only in an encoding that cannot be decoded here."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"it is compressed ({encoding[:40]!r}) although it was asked not to")

@@ -13,7 +13,7 @@ MOST_UNPAID = 6  # failures in a row of what was never sent: about five hours
 MOST_PAID = 24  # of what may have been paid: about a day, in which a deployment can be mended
 LAST = MOST_PAID + MOST_UNPAID  # then the job is given up, whatever stands in the way of ending the unit alone
 LONGEST_DELAY = 3_600  # seconds
-IN_A_ROW_SECONDS = 4 * LONGEST_DELAY  # tries are two hours apart at most, some in `polling`, and may be late
+IN_A_ROW_SECONDS = 4 * LONGEST_DELAY  # tries are two hours apart at most, some in `poll_schedule`, and may be late
 _DOUBLINGS = 12
 _UNPAID = frozenset(
     {JobState.PLANNING, SplitState.PENDING, BatchState.WAITING, BatchState.ADMITTED},

@@ -15,11 +15,11 @@ from itertools import batched
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws import bucket
+from batchdrop.aws import keys
 from batchdrop.aws.bucket import Version
 from batchdrop.aws.store import Listing
+from batchdrop.inputs.file_formats import is_job
 from batchdrop.services import Services
-from batchdrop.steps.intake import is_job
 
 logger = Logger(child=True)
 
@@ -106,7 +106,7 @@ class _Run:
     def unnoticed(self, has_time: Callable[[], bool]) -> Iterator[Version]:
         """The versions that no job was made of; the rest of a key that takes a whole run alone is passed over."""
         newer: Version | None = None
-        for number, version in enumerate(self._services.files.versions(bucket.INPUT, after=self._listing.after)):
+        for number, version in enumerate(self._services.files.versions(keys.INPUT, after=self._listing.after)):
             if newer is not None and newer.key != version.key:
                 self._after = newer.key
             if number >= _RUN_VERSIONS or not has_time():
@@ -129,7 +129,7 @@ class _Run:
         return not self._is_known(version)
 
     def _is_known(self, version: Version) -> bool:
-        digest = bucket.version_digest(self._services.files.bucket, version.key, version.version_id)
+        digest = keys.version_digest(self._services.files.bucket, version.key, version.version_id)
         return self._services.store.is_known_version(digest)
 
     def left(self) -> dict[str, int | str | None]:

@@ -1,13 +1,19 @@
 """The rows of the table as values: frozen, whole seconds since 1970 for times, bytes for sizes."""
 
+from enum import StrEnum
 from typing import Self
 
 import msgspec
 
-from batchdrop.protocols import anthropic
-from batchdrop.protocols.refusals import Kind
-from batchdrop.providers.config import Protocol
+from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState, SplitState
+
+MESSAGES_ENDPOINT = "/v1/messages"  # of Anthropic's requests, and of no other
+
+
+class Protocol(StrEnum):
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
 
 
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -222,7 +228,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def protocol(self) -> Protocol:
         """How it was sent, whatever the configuration says by now: only Anthropic's batches hold Messages requests."""
-        return Protocol.ANTHROPIC if self.endpoint == anthropic.ENDPOINT else Protocol.OPENAI
+        return Protocol.ANTHROPIC if self.endpoint == MESSAGES_ENDPOINT else Protocol.OPENAI
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

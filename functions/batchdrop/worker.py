@@ -1,15 +1,22 @@
 """A worker's turn: it ends quietly where another one was faster, and where it came far too late, leaves nothing.
 
-And a run's time: a function that has a minute for many units leaves the rest to the next run.
+And a run's time: a function that has a minute for many units leaves the rest to the next run, and notes what it works
+on where the run before died.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from batchdrop.aws.bucket import Gone
-from batchdrop.errors import NotMyTurn
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.store import Due, Lease
+from batchdrop.errors import Gone, NotMyTurn
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS
+
+logger = Logger(child=True)
 
 _SHARE = 0.7  # of a run: what was begun by then is finished
 _CLEANING_SHARE = 0.5  # what is over is cleaned until then, so that what is not has its turn in each run
@@ -67,3 +74,38 @@ def turn(job_id: str, services: Services) -> Iterator[None]:
             services.store.due_again(job, services.now())
         elif isinstance(error, Gone):
             raise
+
+
+def failure_of(due: Due, services: Services) -> Callable[[], object]:
+    """Counts a failure on a unit's row."""
+    return partial(services.store.count_unit_failure, due.job, due.sk, services.settings.lease_seconds)
+
+
+class Careful:
+    """What a run of many units does after one that died: it notes each unit before it works on it.
+
+    So that a unit that kills its worker each time is known, at no cost while none does: a failure of it is counted,
+    which puts it off, and the others have their turn.
+    """
+
+    def __init__(self, lease: Lease, services: Services) -> None:
+        self._lease, self._store = lease, services.store
+        self._seconds = services.settings.lease_seconds
+
+    def count_death(self) -> int:
+        """Count what the run before died of, if that is known; how many failures in a row that makes.
+
+        First it is forgotten: a run that dies before it notes a unit says nothing of the one that was noted before.
+        """
+        if not self._lease.at_sk:
+            return 0
+        job, sk = self._lease.at_job, self._lease.at_sk
+        self._store.forget_noted_work(self._lease)
+        logger.error("unit failed", work=f"{self._lease.name}: the run before ended at it", unit=sk)
+        count(Alert.UNIT_FAILED)
+        return self._store.count_unit_failure(job, sk, self._seconds)
+
+    def begin(self, due: Due) -> None:
+        """Call before a unit is worked on."""
+        if self._lease.has_died:
+            self._store.note_work(self._lease, due.job, due.sk)

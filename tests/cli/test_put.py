@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from batchdrop.aws.bucket import job_id
+from batchdrop.aws.keys import job_id
 from batchdrop.aws.store import DropClaim
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from batchdrop.aws.bucket import job_id
+from batchdrop.aws.keys import job_id
 from batchdrop.manifest import Counts, Files
 from batchdrop.records import Job
 from batchdrop.states import JobState

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import msgspec
 import pytest
-from batchdrop.aws.bucket import job_id
+from batchdrop.aws.keys import job_id
 from batchdrop.aws.table_items import add_retry
 from batchdrop.manifest import Counts, File, Files, ResultsFile
 from batchdrop.records import Job

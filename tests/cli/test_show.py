@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from batchdrop.aws.table_items import PART_OF_HOUR, add_retry, reserve
-from batchdrop.protocols.refusals import Kind
 from batchdrop.records import Batch, Job
+from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.cloud import Cloud

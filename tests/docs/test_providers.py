@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.providers.config import Limits, Protocol, ProviderConfig, parse_providers
+from batchdrop.providers.config import Limits, ProviderConfig, parse_providers
 from batchdrop.providers.folder_rules import Rules
+from batchdrop.records import Protocol
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got
 

@@ -21,10 +21,11 @@ from batchdrop.aws.row_versions import NewerRow
 from batchdrop.aws.store import Store
 from batchdrop.correlation import working_on
 from batchdrop.manifest import Manifest
-from batchdrop.providers.clients import Apis, BatchApi, make_api
-from batchdrop.providers.config import Protocol, ProviderConfig, Providers, parse_providers
+from batchdrop.providers.clients import Apis, make_api
+from batchdrop.providers.config import ProviderConfig, Providers, parse_providers
+from batchdrop.providers.interface import BatchApi
 from batchdrop.providers.keys import Key, Keys
-from batchdrop.records import Job
+from batchdrop.records import Job, Protocol
 from batchdrop.services import Services
 from batchdrop.settings import Settings
 from batchdrop.states import TERMINAL_JOBS

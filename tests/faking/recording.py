@@ -9,10 +9,11 @@ from typing import Any
 
 import httpx2
 from batchdrop.providers.anthropic_client import AnthropicBatches
-from batchdrop.providers.clients import BatchApi
-from batchdrop.providers.config import Protocol, ProviderConfig
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.interface import BatchApi
 from batchdrop.providers.keys import Key
 from batchdrop.providers.openai_client import OpenAIBatches
+from batchdrop.records import Protocol
 
 from faking.cloud import Cloud
 from provider_simulator.transport import SimulatorTransport

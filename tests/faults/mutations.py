@@ -339,7 +339,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a 404 passes while a bucket is new",
-        "aws/bucket.py",
+        "errors.py",
         "return not self.is_certain and now < written_at + _VERSIONING_SECONDS",
         "return False",
         f"{_STEPS}test_bad_input.py::test_a_version_that_is_gone_before_intake_fails_with_its_reason",
@@ -353,14 +353,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a right has its minutes from the first refusal on",
-        "aws/bucket.py",
+        "errors.py",
         "now < refused_at + _RIGHT_SECONDS",
         "now < written_at + _RIGHT_SECONDS",
         f"{_STEPS}test_locked.py::test_a_right_has_fifteen_minutes_from_its_first_refusal_and_not_from_the_drop",
     ),
     Mutation(
         "a refusal that is over is forgotten",
-        "steps/plan.py",
+        "jobs.py",
         '"refused_at": 0, ',
         "",
         f"{_STEPS}test_locked.py::test_a_refusal_that_is_over_is_forgotten",
@@ -489,7 +489,7 @@ MUTATIONS = (
     ),
     Mutation(
         "only what is proven ours is cancelled",
-        "steps/cancel.py",
+        "batches/transitions.py",
         "if not batch.adopted:",
         "if True:",
         f"{_ISOLATION}test_a_batch_that_is_not_proven_ours_is_never_cancelled",
@@ -582,7 +582,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what tools write beside their data is no job",
-        "steps/intake.py",
+        "inputs/file_formats.py",
         """ or "_temporary" in folder.split("/")""",
         "",
         "tests/steps/test_bad_input.py::test_folder_markers_settings_and_what_tools_leave_behind_are_no_jobs",
@@ -804,7 +804,7 @@ MUTATIONS = (
     # Bytes
     Mutation(
         "a manifest is never overwritten",
-        "steps/publish.py",
+        "outputs/manifest_builder.py",
         "written = services.files.put_first(key, msgspec.json.encode(manifest))",
         "services.files.put(key, written := msgspec.json.encode(manifest))",
         f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
@@ -818,7 +818,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an attempt's files carry its epoch",
-        "aws/bucket.py",
+        "aws/keys.py",
         "{step}-{split.round}-{split.epoch}/",
         "{step}-{split.round}/",
         f"{_RULES}test_two_attempts_at_a_split_never_write_to_the_same_place",
@@ -833,8 +833,8 @@ MUTATIONS = (
     # Accounting
     Mutation(
         "a line is lost only with proof",
-        "steps/collect.py",
-        "            raise _NotProven(wait, seen=seen, seen_at=since, counted=counted)",
+        "batches/result_copy.py",
+        "            raise NotProven(wait, seen=seen, seen_at=since, counted=counted)",
         "            return",
         f"{_PAID}test_rows_that_are_missing_and_not_counted_are_sent_again_after_a_quarter_of_an_hour",
     ),
@@ -869,7 +869,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what a provider never ended is not sent again",
-        "steps/cancel.py",
+        "batches/transitions.py",
         """        close_batch(
             batch,
             BatchState.FAILED,
@@ -920,14 +920,14 @@ MUTATIONS = (
     ),
     Mutation(
         "a run of many units learns what the one before died of",
-        "aws/guards.py",
+        "worker.py",
         "if self._lease.has_died:",
         "if False:",
         f"{_FAULTS}test_endings.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
     ),
     Mutation(
         "a death is counted once",
-        "aws/guards.py",
+        "worker.py",
         "        self._store.forget_noted_work(self._lease)\n",
         "",
         f"{_IN_A_ROW}test_a_death_is_counted_once_however_many_runs_die_elsewhere_after_it",
@@ -1069,7 +1069,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the same lines do not pause their provider for ever",
-        "steps/collect.py",
+        "batches/result_copy.py",
         "if self._batch.waits < _MOST_PAUSES:",
         "if True:",
         f"{_STEPS}test_account_errors.py::test_a_line_that_is_always_an_account_error_pauses_its_provider_five_times",
@@ -1176,7 +1176,7 @@ MUTATIONS = (
     ),
     Mutation(
         "failed.jsonl has the order of errors.jsonl",
-        "steps/assemble.py",
+        "outputs/assembly.py",
         "for offset, length in zip(self._failed_at, self._failed_bytes, strict=True)\n",
         "for offset, length in reversed(list(zip(self._failed_at, self._failed_bytes, strict=True)))\n",
         f"{_WHOLE}test_ten_bad_lines_among_a_hundred_give_ninety_answers_and_ten_numbered_errors",
@@ -1184,35 +1184,35 @@ MUTATIONS = (
     # What was paid
     Mutation(
         "rows are lost only when as many came as the provider counts",
-        "steps/collect.py",
+        "batches/result_copy.py",
         "if not missing or (0 < counted <= rows and self._are_as_long_as_told()):",
         "if not missing or self._are_as_long_as_told():",
         f"{_PAID}test_an_output_file_that_is_named_late_is_waited_for",
     ),
     Mutation(
         "rows that are counted and not given are waited for as long as a file that is gone",
-        "steps/collect.py",
-        "left = _MISSING_SECONDS - age if self._is_withheld else _LATE_SECONDS - (now - since)",
+        "batches/result_copy.py",
+        "left = MISSING_SECONDS - age if self._is_withheld else _LATE_SECONDS - (now - since)",
         "left = _LATE_SECONDS - (now - since)",
         f"{_PAID}test_answers_that_are_counted_and_come_hours_late_are_not_paid_again",
     ),
     Mutation(
         "rows that are counted and never come are not sent again",
-        "steps/collect.py",
+        "batches/result_copy.py",
         "if not self._accounts.nonsense and not self._gone and not self._is_withheld:",
         "if not self._accounts.nonsense and not self._gone:",
         f"{_PAID}test_answers_that_are_counted_and_never_come_are_not_paid_again",
     ),
     Mutation(
         "what a provider counted once holds when it does not know the batch any more",
-        "steps/collect.py",
+        "batches/result_copy.py",
         "return (self.told and self.told.rows) or self._batch.counted",
         "return (self.told and self.told.rows) or 0",
         f"{_PAID}test_answers_that_are_counted_and_never_come_are_not_paid_again",
     ),
     Mutation(
         "files are asked for again before rows are missed",
-        "steps/collect.py",
+        "batches/result_copy.py",
         "            self._ask_again()\n",
         "            self.told = None\n",
         f"{_PAID}test_a_wrong_file_id_is_asked_for_again",
@@ -1240,7 +1240,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a request that was planned is not checked again",
-        "batches/retry_rounds.py",
+        "batches/request_files.py",
         "openai.count_inputs(msgspec.Raw(body), batch.endpoint)",
         "openai.check_body(openai.read_body(msgspec.Raw(body)), batch.endpoint)",
         f"{_STEPS}test_translated.py::test_a_request_that_a_newer_release_would_refuse_is_sent_again_as_it_was_planned",
@@ -1337,14 +1337,14 @@ MUTATIONS = (
     ),
     Mutation(
         "what was answered is published although the input is gone",
-        "steps/assemble.py",
+        "outputs/assembly.py",
         "() if self._failed_at and self.unreadable else read_spans(read, spans)",
         "read_spans(read, spans)",
         f"{_STEPS}test_bad_input.py::test_answers_are_published_although_the_version_is_deleted_after_it_was_planned",
     ),
     Mutation(
         "a file that S3 refuses for the moment is not taken for deleted",
-        "steps/assemble.py",
+        "outputs/assembly.py",
         "if now < refused_at + _LOCKED_SECONDS:",
         "if False:",
         f"{_STEPS}test_locked.py::test_failed_lines_wait_for_a_file_that_s3_refuses_for_the_moment",
@@ -1358,8 +1358,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a file that is deleted while its failed lines are read has errors that say so",
-        "steps/assemble.py",
-        "            raise _InputUnread from error\n        for _",
+        "outputs/assembly.py",
+        "            raise InputUnread from error\n        for _",
         "            pass\n        for _",
         f"{_STEPS}test_bad_input.py::test_a_version_deleted_while_its_failed_lines_are_read_leaves_them_empty",
     ),

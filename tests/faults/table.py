@@ -1,4 +1,4 @@
-"""DynamoDB in memory, spoken to in its own JSON: what `batchdrop.store` and `batchdrop.writes` use of it, no more.
+"""DynamoDB in memory, spoken to in its own JSON: what `batchdrop.aws` use of it, no more.
 
 It is here because thousands of jobs run on it; a test holds it against moto, answer by answer.
 """

@@ -20,15 +20,17 @@ from batchdrop.aws.queues import Queues
 from batchdrop.aws.store import Store
 from batchdrop.correlation import working_on
 from batchdrop.errors import Transient
+from batchdrop.jobs import TooLate, ask_to_cancel
 from batchdrop.providers.anthropic_client import AnthropicBatches
-from batchdrop.providers.clients import Apis, BatchApi
-from batchdrop.providers.config import Protocol, ProviderConfig, Providers
+from batchdrop.providers.clients import Apis
+from batchdrop.providers.config import ProviderConfig, Providers
+from batchdrop.providers.interface import BatchApi
 from batchdrop.providers.keys import Key, Keys
 from batchdrop.providers.openai_client import OpenAIBatches
+from batchdrop.records import Protocol
 from batchdrop.services import Services
 from batchdrop.settings import Settings
 from batchdrop.steps.assemble import assemble_split
-from batchdrop.steps.cancel import TooLate, ask_to_cancel
 from batchdrop.steps.collect import collect_batch
 from batchdrop.steps.intake import Dropped, take_object
 from batchdrop.steps.plan import plan_split

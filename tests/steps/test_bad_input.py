@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.aws.bucket import MAX_KEY_BYTES, Gone
-from batchdrop.errors import Transient
+from batchdrop.aws.keys import MAX_KEY_BYTES
+from batchdrop.errors import Gone, Transient
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, Cloud, Outcome, jsonl

@@ -7,7 +7,7 @@ import pytest
 from batchdrop.errors import AccountRefused, Unreachable
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import call_failed, calls_refused
-from batchdrop.providers.clients import BatchApi
+from batchdrop.providers.interface import BatchApi
 from batchdrop.states import BatchState
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from batchdrop.steps.cancel import TooLate, ask_to_cancel
+from batchdrop.jobs import TooLate, ask_to_cancel
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, mixed, wanted
@@ -124,8 +124,8 @@ def test_a_batch_that_never_ends_is_given_up_and_not_sent_again(cloud: Cloud, li
 
 def test_a_round_that_never_began_does_not_stand_in_a_cancels_way(cloud: Cloud) -> None:
     from batchdrop.batches.packing import Group  # noqa: PLC0415 - the same
+    from batchdrop.batches.rows import batch_rows  # noqa: PLC0415 - only here
     from batchdrop.batches.split_plan import PlannedBatch  # noqa: PLC0415 - the same
-    from batchdrop.steps.plan import batch_rows  # noqa: PLC0415 - only here
 
     store = cloud.services.store
     cloud.simulator.shape(provider="openai", seconds_to_complete=50_000)

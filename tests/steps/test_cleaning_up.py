@@ -7,9 +7,10 @@ from typing import Any
 
 import boto3
 import pytest
-from batchdrop.aws.bucket import Files, work_prefix
+from batchdrop.aws.bucket import Files
+from batchdrop.aws.keys import work_prefix
 from batchdrop.batches.orphaned_uploads import delete_orphans, upload_name
-from batchdrop.providers.clients import BatchApi
+from batchdrop.providers.interface import BatchApi
 from batchdrop.services import Services
 from batchdrop.steps.sweep import sweep
 from batchdrop.worker import Minute

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from backports import zstd
+from batchdrop.jobs import ask_to_cancel
 from batchdrop.states import JobState, SplitState
-from batchdrop.steps.cancel import ask_to_cancel
 from batchdrop.steps.plan import plan_split
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud

@@ -10,10 +10,11 @@ import httpx2
 import pytest
 from batchdrop.errors import AccountRefused
 from batchdrop.providers.anthropic_client import AnthropicBatches
-from batchdrop.providers.clients import ProviderBatch
-from batchdrop.providers.config import Protocol, ProviderConfig
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.interface import ProviderBatch
 from batchdrop.providers.keys import Key
 from batchdrop.providers.openai_client import OpenAIBatches
+from batchdrop.records import Protocol
 from faking.cloud import Cloud, Outcome, jsonl
 from faking.lines import chat, claude, got, mixed, wanted
 from store.rows import a_batch

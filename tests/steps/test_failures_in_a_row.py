@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from batchdrop.aws.guards import Careful
 from batchdrop.records import Batch
 from batchdrop.states import TERMINAL_JOBS, BatchState
 from batchdrop.steps.submit import submit_batch
+from batchdrop.worker import Careful
 from faking.cloud import Cloud, jsonl
 from faking.failing import Failing, writes
 from faking.lines import chat, claude, got, wanted

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from batchdrop.aws.bucket import Files
+from batchdrop.jobs import ask_to_cancel, give_up_job
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
 from batchdrop.steps.assemble import assemble_split
-from batchdrop.steps.cancel import ask_to_cancel, give_up_job
 from batchdrop.steps.publish import publish_job
 from faking.cloud import BUCKET, STEPS, Cloud, jsonl
 from faking.lines import chat, mixed

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.errors import AccountRefused, Refused, Transient, Unreachable
+from batchdrop.errors import AccountRefused, Missing, Refused, Transient, Unreachable
+from batchdrop.jobs import ask_to_cancel
 from batchdrop.protocols.outcome import Failure
-from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
 from batchdrop.providers.config import Providers
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.providers.keys import Key, account_id
 from batchdrop.states import BatchState
-from batchdrop.steps.cancel import ask_to_cancel
 from batchdrop.steps.collect import collect_batch
 from faking.cloud import TOML, Cloud, jsonl, simulated_providers
 from faking.cloud import cloud as new_cloud

@@ -5,8 +5,8 @@ from typing import Any
 
 import boto3
 import pytest
-from batchdrop.aws.bucket import Files, Gone, Locked
-from batchdrop.errors import Transient
+from batchdrop.aws.bucket import Files
+from batchdrop.errors import Gone, Locked, Transient
 from batchdrop.steps.intake import take_object
 from batchdrop.steps.sweep import sweep
 from botocore.exceptions import ClientError

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from batchdrop.aws.queues import Queues
 from batchdrop.aws.store import Store
-from batchdrop.inputs.splits import add_missing_splits
+from batchdrop.jobs import add_missing_splits
 from batchdrop.services import Services
 from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, REGION, TABLE, Cloud

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
-from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
+from batchdrop.errors import Missing
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted

@@ -6,11 +6,11 @@ import boto3
 import pytest
 from batchdrop.aws.store import Pause, Store
 from batchdrop.aws.table_items import reserve
-from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.errors import AccountRefused, Missing, Refused, Transient
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import see_to_pause
-from batchdrop.providers.clients import Missing, ProviderBatch
 from batchdrop.providers.config import parse_providers
+from batchdrop.providers.interface import ProviderBatch
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.poll import MOST_CALLS, poll_provider

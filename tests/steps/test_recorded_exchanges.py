@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from batchdrop.steps.cancel import ask_to_cancel
+from batchdrop.jobs import ask_to_cancel
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import CLAUDE, chat, claude, mixed

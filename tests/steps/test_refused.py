@@ -16,7 +16,7 @@ from batchdrop.batches.refused_batches import pieces_of
 from batchdrop.errors import Refused
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import MOST_REFUSED, classify
-from batchdrop.providers.clients import BatchApi, ProviderBatch
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from faking.cloud import TABLE, TOML, Cloud, Outcome, jsonl
 from faking.cloud import cloud as new_cloud

@@ -9,12 +9,12 @@ import pytest
 from batchdrop.aws.bucket import Files
 from batchdrop.batches.resizing import replace_oversized
 from batchdrop.errors import LimitReached, NotMyTurn
+from batchdrop.jobs import ask_to_cancel
 from batchdrop.limits.admission import admit_batches
 from batchdrop.protocols.token_estimates import tokens_of
-from batchdrop.providers.clients import BatchApi, ProviderBatch
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
-from batchdrop.steps.cancel import ask_to_cancel
 from batchdrop.steps.submit import submit_batch
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud

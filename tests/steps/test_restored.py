@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from batchdrop.aws.store import Store
-from batchdrop.providers.clients import Missing, ProviderBatch, Upload
+from batchdrop.errors import Missing
+from batchdrop.jobs import ask_to_cancel
+from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.states import BatchState
-from batchdrop.steps.cancel import ask_to_cancel
 from batchdrop.steps.reconcile import TokenReader
 from faking.cloud import TABLE, Cloud, jsonl
 from faking.dynamodb import TableClient
@@ -327,8 +328,8 @@ class FakeApi:
     def __init__(self, uploads: dict[str, str], results: dict[str, bytes]) -> None:
         self._uploads, self._results = uploads, results
 
-    def uploads(self) -> Iterator[Upload]:
-        return (Upload(id=each, name=name, created_at=0) for each, name in self._uploads.items())
+    def uploads(self) -> Iterator[ProviderFile]:
+        return (ProviderFile(id=each, name=name, created_at=0) for each, name in self._uploads.items())
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [each for each in (batch.output_file_id, batch.error_file_id) if each]

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 from batchdrop.aws.store import Store
+from batchdrop.batches.transitions import give_up
 from batchdrop.protocols.outcome import Failure
-from batchdrop.providers.clients import BatchApi, ProviderBatch
 from batchdrop.providers.config import Providers
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
-from batchdrop.steps.cancel import give_up
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, mixed, wanted

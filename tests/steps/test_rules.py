@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from batchdrop.aws.bucket import attempt_prefix
+from batchdrop.aws.keys import attempt_prefix
+from batchdrop.jobs import ask_to_cancel
 from batchdrop.records import Split
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.steps.cancel import ask_to_cancel
 from batchdrop.steps.plan import plan_split
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from batchdrop.errors import Transient
-from batchdrop.providers.clients import BatchApi
+from batchdrop.jobs import ask_to_cancel
+from batchdrop.providers.interface import BatchApi
 from batchdrop.states import BatchState
-from batchdrop.steps.cancel import ask_to_cancel
 from batchdrop.steps.poll import poll_provider
 from batchdrop.steps.sweep import sweep
 from faking.cloud import TOML, Cloud, jsonl

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 from batchdrop.batches.packing import Group
-from batchdrop.batches.request_files import BatchWriter
-from batchdrop.batches.retry_rounds import copy_requests
+from batchdrop.batches.request_files import BatchWriter, copy_requests
 from faking.cloud import Cloud, jsonl
 from faking.lines import CHAT, CLAUDE, MESSAGES, chat, claude, got, mixed, wanted
 

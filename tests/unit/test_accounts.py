@@ -8,8 +8,7 @@ import pytest
 from batchdrop.batches.accounting import Accounts
 from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.result_index import Found
-from batchdrop.providers.config import Protocol
-from batchdrop.records import Batch
+from batchdrop.records import Batch, Protocol
 from faking.work import count_work
 from hypothesis import given
 from hypothesis import strategies as st

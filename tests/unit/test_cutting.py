@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from batchdrop.aws.bucket import Line, cut_lines
+from batchdrop.inputs.splits import split_lines
+from batchdrop.jsonl import Line, cut_lines
 from batchdrop.records import Source, Split
 from batchdrop.states import SplitState
 from batchdrop.steps import plan
-from batchdrop.steps.plan import split_lines
 from hypothesis import given
 from hypothesis import strategies as st
 

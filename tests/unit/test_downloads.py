@@ -9,8 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 import httpx2
 import pytest
 from backports import zstd
-from batchdrop.errors import Transient
-from batchdrop.providers.clients import Undecodable
+from batchdrop.errors import Transient, Undecodable
 from batchdrop.providers.http_errors import whole_stream
 
 WHOLE = bytes(range(256)) * 10

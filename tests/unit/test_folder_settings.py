@@ -1,8 +1,9 @@
 """batchdrop.toml and the object's metadata."""
 
 import pytest
+from batchdrop.deadlines import seconds
 from batchdrop.errors import Unprocessable
-from batchdrop.inputs.job_settings import resolve, seconds
+from batchdrop.inputs.job_settings import resolve
 from batchdrop.records import JobSettings
 from hypothesis import given
 from hypothesis import strategies as st

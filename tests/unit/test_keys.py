@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from batchdrop.aws.bucket import (
+from batchdrop.aws.keys import (
     attempt_prefix,
     collected_prefix,
     job_id,

@@ -5,10 +5,10 @@ import pytest
 from batchdrop.limits.ledgers import cost_of, is_too_large, limit_of, most_for
 from batchdrop.protocols.openai import Judgement, judge_failures, never_fits
 from batchdrop.protocols.outcome import Failure, told_limit
-from batchdrop.protocols.refusals import Kind
-from batchdrop.providers.config import Limits, Protocol, ProviderConfig
+from batchdrop.providers.config import Limits, ProviderConfig
 from batchdrop.providers.http_errors import refusal
-from batchdrop.records import Ledger
+from batchdrop.records import Ledger, Protocol
+from batchdrop.refusal_kinds import Kind
 from store.rows import a_batch
 
 NOW = 1_800_000_000

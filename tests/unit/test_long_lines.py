@@ -3,8 +3,8 @@
 import tracemalloc
 
 import pytest
-from batchdrop.aws.bucket import cut_lines
 from batchdrop.inputs.request_lines import LineError, LineReader, Request
+from batchdrop.jsonl import cut_lines
 from faking.cloud import TOML, simulated_providers
 
 PROVIDERS = simulated_providers(TOML.read_text(encoding="utf-8"))

@@ -6,13 +6,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.errors import AccountRefused, Missing, Refused, Transient
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.anthropic_client import AnthropicBatches
-from batchdrop.providers.clients import Missing, ProviderBatch, Upload
-from batchdrop.providers.config import Protocol, ProviderConfig
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.providers.keys import Key
 from batchdrop.providers.openai_client import OpenAIBatches
+from batchdrop.records import Protocol
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,7 +155,7 @@ def test_files_that_do_not_tell_enough_are_not_ours() -> None:
         {"filename": "c"},
     ]
     found = client(OpenAIBatches, {"data": files}).uploads()
-    assert list(found) == [Upload(id="7", name="x.jsonl", created_at=MOMENT)]
+    assert list(found) == [ProviderFile(id="7", name="x.jsonl", created_at=MOMENT)]
 
 
 @KINDS

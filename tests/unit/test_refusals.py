@@ -8,7 +8,6 @@ from batchdrop.protocols.refusals import (
     MOST_SEARCHED,
     PASSING_TRIES,
     Action,
-    Kind,
     RefusalRule,
     Standing,
     classify,
@@ -16,6 +15,7 @@ from batchdrop.protocols.refusals import (
     named_request,
     parse_request_limit,
 )
+from batchdrop.refusal_kinds import Kind
 
 INVALID = "invalid_request_error"
 SPENT = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."

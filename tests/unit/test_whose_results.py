@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.unknown_creates import is_ours
-from batchdrop.providers.clients import ProviderBatch
+from batchdrop.providers.interface import ProviderBatch
 
 TOKEN = "0123456789abcdef"
 ENDED = ProviderBatch(id="b", ended_as="completed")

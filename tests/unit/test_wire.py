@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from batchdrop.batches.request_files import wire_line
-from batchdrop.providers.clients import BatchApi, ProviderBatch, make_api
+from batchdrop.providers.clients import make_api
 from batchdrop.providers.config import parse_providers
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
 from batchdrop.states import BatchState

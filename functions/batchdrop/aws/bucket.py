@@ -1,9 +1,7 @@
-"""The bucket: every key is built here, and every byte passes here as a stream."""
+"""The bucket: every byte passes here as a stream; `keys` builds the keys."""
 
-import hashlib
 import heapq
-import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -13,29 +11,19 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
+from batchdrop.aws.keys import INPUT
 from batchdrop.aws.multipart import Joining, Piece, Upload
 from batchdrop.aws.retrying import retry
-from batchdrop.errors import Transient
-from batchdrop.records import Batch, Job, Split
+from batchdrop.errors import Gone, Locked, Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-INPUT, OUTPUT, WORK = "input/", "output/", "work/"
-SETTINGS_FILE = "batchdrop.toml"
-MANIFEST = "manifest.json"
-COMPRESSED = (".jsonl.gz", ".jsonl.zst")
-MAX_KEY_BYTES = 1024  # S3's limit
-_VERSIONING_SECONDS = _RIGHT_SECONDS = 900
-_LONGEST_NAME = len("results-00001.jsonl")
 _CHUNK = 1024 * 1024
 _READ_ATTEMPTS = _CONFLICT_ATTEMPTS = 5
-_ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
-_JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
 _GONE = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
 _CONFLICTS = {"ConditionalRequestConflict", "409"}  # S3 asks to repeat the conditional write, or the whole upload
 _LATER = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "500", "503"}
-
 
 # S3's words for objects that cannot be read: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, and
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.html for KMS keys.
@@ -62,45 +50,6 @@ _FORBIDDEN = (
     "S3 denies batchdrop access to the file: a policy of the bucket, the organization or the endpoint forbids it. Mend "
     "the policy, and drop the file again."
 )
-
-
-class Gone(Exception):  # noqa: N818 - a fact about an object
-    """The object, or this version of it, is not there.
-
-    Args:
-        key: The object's.
-        is_certain: S3 says that it was deleted, and not only that it is not there.
-    """
-
-    def __init__(self, key: str, *, is_certain: bool = False) -> None:
-        super().__init__(key)
-        self.is_certain = is_certain
-
-    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is locked
-        """Whether what was written then may be there all the same.
-
-        For 15 minutes after versioning was turned on, S3 may answer 404 for a new object
-        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
-        """
-        return not self.is_certain and now < written_at + _VERSIONING_SECONDS
-
-
-class Locked(Gone):
-    """A dropped object is there, and S3 refuses to let it be read: a job that is not planned cannot go on.
-
-    Args:
-        key: The object's.
-        reason: Why, and what to do.
-        is_certain: It is not a right that may be on its way: a role's and a key's take minutes to be known everywhere.
-    """
-
-    def __init__(self, key: str, reason: str, *, is_certain: bool) -> None:
-        super().__init__(key, is_certain=is_certain)
-        self.reason = reason
-
-    def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is gone
-        """Whether a right may be on its way: counted from the first refusal, for the drop may be long ago."""
-        return not self.is_certain and now < refused_at + _RIGHT_SECONDS
 
 
 class _Conflict(Transient):
@@ -133,97 +82,6 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     version_id: str | None
     etag: str | None
     bytes: int
-
-
-def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
-    """Sortable by the drop's time (`YYYYMMDDTHHMMSSZ`), and the same for the same version."""
-    return f"{last_modified}-{version_digest(bucket, key, version_id)[:10]}"
-
-
-def version_digest(bucket: str, key: str, version_id: str | None) -> str:
-    """Names a version of an object, whenever it was written: 64 hex digits."""
-    return hashlib.sha256("\0".join((bucket, key, version_id or "null")).encode()).hexdigest()
-
-
-def is_job_id(text: str) -> bool:
-    return _JOB_ID.fullmatch(text) is not None
-
-
-def output_prefix(job: Job) -> str:
-    """Where a job's answers lie: `output/<path>/<name>/<job>/`, or `output/<job>/` where keys would be too long."""
-    path = _ENDING.sub("", job.key.removeprefix(INPUT))
-    prefix = f"{OUTPUT}{path}/{job.id}/"
-    fits = len(prefix.encode()) + _LONGEST_NAME <= MAX_KEY_BYTES
-    return prefix if fits else f"{OUTPUT}{job.id}/"
-
-
-def retry_key(job: Job, number: int) -> str:
-    """Where a retry of a job's lines is dropped: beside the file, so that the same settings apply."""
-    return f"{_ENDING.sub('', job.key)}.retry-{number}.jsonl"
-
-
-def retry_lines_key(job: Job, digest: str) -> str:
-    """Where the line numbers of a retry lie: beside the results, or in `output/<job>/`.
-
-    The latter where the key would be too long, or no value of S3's metadata, which is printable ASCII.
-    """
-    name = f"retry-lines/{digest}.jsonl"
-    key = f"{output_prefix(job)}{name}"
-    fits = len(key.encode()) <= MAX_KEY_BYTES and key.isascii() and key.isprintable()
-    return key if fits else f"{OUTPUT}{job.id}/{name}"
-
-
-def is_compressed(key: str) -> bool:
-    return key.endswith(COMPRESSED)
-
-
-def settings_keys(key: str) -> list[str]:
-    """The settings files that a key's folders can have, the nearest last."""
-    folders = key.split("/")[:-1]
-    keys = ("/".join([*folders[:depth], SETTINGS_FILE]) for depth in range(1, len(folders) + 1))
-    return [each for each in keys if len(each.encode()) <= MAX_KEY_BYTES]
-
-
-def work_prefix(job: str) -> str:
-    return f"{WORK}{job}/"
-
-
-def attempt_prefix(split: Split, step: str) -> str:
-    """Where one attempt of a step writes: the epoch is in it, so that a late writer overwrites nothing."""
-    return f"{work_prefix(split.job)}{split.index:05}/{step}-{split.round}-{split.epoch}/"
-
-
-def plan_key(job: str, split: int, round_: int) -> str:
-    """One plan a round of a split; the first that is written wins."""
-    return f"{work_prefix(job)}{split:05}/plan-{round_}.json"
-
-
-def copies_prefix(batch: Batch) -> str:
-    """What the keys of all raw copies of a batch begin with, and of the pieces that it was cut into."""
-    return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-"
-
-
-def pieces_key(batch: Batch) -> str:
-    """The smaller batches that a batch is replaced by; the first that are written stay."""
-    return f"{work_prefix(batch.job)}{batch.split:05}/pieces-{batch.id}.json"
-
-
-def collected_prefix(batch: Batch) -> str:
-    return f"{copies_prefix(batch)}{batch.epoch}/"
-
-
-def refusal_key(batch: Batch) -> str:
-    """Where the provider's words lie that refused a batch."""
-    return f"{work_prefix(batch.job)}{batch.split:05}/refused-{batch.id}-{batch.epoch}.json"
-
-
-def refused_model_key(ledger: str, endpoint: str) -> str:
-    """Where the provider's words lie that does not take a model in batches: no job's own, for others name it too."""
-    return f"{WORK}refused-models/{hashlib.sha256(f'{ledger} {endpoint}'.encode()).hexdigest()}.json"
-
-
-def opened_key(job: str) -> str:
-    return f"{work_prefix(job)}opened.json"
 
 
 class Files:
@@ -395,44 +253,6 @@ class Files:
                     return False
                 self._client.abort_multipart_upload(Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         return True
-
-
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """A line where it lies: `offset` and `length` in the object, its line feed aside; `bytes` None when too long."""
-
-    offset: int
-    length: int
-    bytes: "bytes | None"
-
-
-def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterator[Line]:
-    r"""Cut a stream at every `\n`, and only there. `offset` is where the stream begins in the object.
-
-    The last line needs no line end. A line over `max_bytes` is passed over without being held in memory. A `\r`
-    before the line end counts in the length, and is not among the bytes.
-    """
-    held: list[bytes] = []
-    length = 0
-    for chunk in chunks:
-        pieces = chunk.split(b"\n")
-        last = pieces.pop()
-        for piece in pieces:
-            length += len(piece)
-            text = None if length > max_bytes else (b"".join((*held, piece)) if held else piece).removesuffix(b"\r")
-            held = []  # before the line is used: it may be as long as memory allows
-            yield Line(offset, length, text)
-            offset += length + 1
-            length = 0
-        length += len(last)
-        if length > max_bytes:
-            held = []
-        elif last:
-            held.append(last)
-    if length > max_bytes:
-        yield Line(offset, length, None)
-    elif length:
-        text = b"".join(held).removesuffix(b"\r")
-        yield Line(offset, length, text)
 
 
 def _version(version_id: str | None) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def _kind(error: BaseException) -> str:
 
 
 def _frames(error: BaseException) -> list[str]:
-    """From the outermost to where it was raised: `batchdrop/plan.py:58 in plan_split`."""
+    """From the outermost to where it was raised: `steps/plan.py:58 in plan_split`."""
     return [
         f"{'/'.join(frame.f_code.co_filename.rsplit('/', 2)[-2:])}:{line} in {frame.f_code.co_qualname}"
         for frame, line in traceback.walk_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""The state of every job in DynamoDB: read and written here. Only this module, `restores` and `writes` know it.
+"""The state of every job in DynamoDB: read and written here. Only this module, `restores` and `table_items` know it.
 
 One table: `pk`, `sk`; the index `due` holds the rows that somebody must look at, by state and time; the index `days`
 lists jobs. Every write of a row with a state is conditional on the state and the epoch that were read.
@@ -197,7 +197,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the search for drops is that no event told of (see `unnoticed`).
+    """How far the search for drops is that no event told of (see `missed_drops`).
 
     Attributes:
         name: The deployment that searches.

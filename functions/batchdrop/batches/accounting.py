@@ -1,33 +1,23 @@
 """Accounts: a batch's result rows are read, and the best of each request is noted, wherever it stands."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
-from batchdrop.aws.bucket import Line, cut_lines
 from batchdrop.batches.request_files import custom_id_prefix, token_mark
 from batchdrop.batches.result_index import Collected, Found
-from batchdrop.outputs.line_spool import Read
-from batchdrop.protocols import anthropic, openai
-from batchdrop.protocols.outcome import Answer, Outcome
-from batchdrop.protocols.refusals import Kind, RefusalRule, classify
+from batchdrop.jsonl import Line, Read, cut_lines
+from batchdrop.protocols.outcome import Outcome
+from batchdrop.protocols.readers import outcome_reader
+from batchdrop.protocols.refusals import RefusalRule, classify
 from batchdrop.protocols.result_rows import BETWEEN_ROWS, Piece, cut_rows
-from batchdrop.providers.config import Protocol
-from batchdrop.records import Batch
+from batchdrop.records import Batch, Protocol
+from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import MAX_RAW_BYTES, ErrorCode, ResultError
 
 _CUSTOM_ID_BYTES = 128  # ours have 64 at most
 _ODD_BYTES = 1024 * 1024  # of lines that hold no row, in memory
 _WRAPPED = 3  # a row within an object within an object
-
-
-def outcome_reader(protocol: Protocol) -> Callable[[bytes], Outcome]:
-    return anthropic.read_outcome if protocol is Protocol.ANTHROPIC else openai.read_outcome
-
-
-def answer_reader(protocol: Protocol) -> Callable[[msgspec.Raw], Answer]:
-    return anthropic.read_answer if protocol is Protocol.ANTHROPIC else openai.read_answer
+MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 
 
 class Accounts:

@@ -8,22 +8,22 @@ from typing import Any
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws import bucket
-from batchdrop.aws.bucket import MANIFEST, Gone
+from batchdrop.aws import keys
 from batchdrop.aws.exception_log import log_exception
+from batchdrop.aws.keys import MANIFEST
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.table_items import key_of
+from batchdrop.batches.job_start import fail_split
+from batchdrop.batches.transitions import give_up
 from batchdrop.deadlines import ROWS_LIVE, last_moment
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import Gone, NotMyTurn
 from batchdrop.failures import LAST, failures_of, most_failures
+from batchdrop.jobs import KEPT_SECONDS, fail_job, give_up_job, settle_split
 from batchdrop.manifest import Manifest
 from batchdrop.records import Batch, Job, Split
 from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
-from batchdrop.steps.assemble import settle_split
-from batchdrop.steps.cancel import KEPT_SECONDS, give_up, give_up_job
-from batchdrop.steps.plan import fail_job, fail_split
 from batchdrop.texts import cut
 
 logger = Logger(child=True)
@@ -146,7 +146,7 @@ def _end_unpublished(job: Job, services: Services) -> None:
 
 
 def _manifest_key(job: Job) -> str:
-    return f"{bucket.output_prefix(job)}{MANIFEST}"
+    return f"{keys.output_prefix(job)}{MANIFEST}"
 
 
 def _reason(row: Job | Split | Batch, failures: int) -> str:

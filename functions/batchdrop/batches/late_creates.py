@@ -9,24 +9,23 @@ from contextlib import suppress
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.bucket import cut_lines
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.store import Changed
 from batchdrop.aws.table_items import count_one_more, own_batch_id
-from batchdrop.batches.accounting import answer_reader, outcome_reader
+from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.transitions import WINDOW_SECONDS
 from batchdrop.batches.unknown_creates import created_since, is_ours
 from batchdrop.correlation import name_job
-from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, Missing, NotMyTurn, Refused, Transient
+from batchdrop.jsonl import cut_lines
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.manifest import DuplicateBatch, Usage
-from batchdrop.outputs.sealed_parts import RouteTally
-from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
+from batchdrop.protocols.readers import answer_reader, outcome_reader
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch, Intent, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.steps.collect import MAX_RESULT_BYTES
 from batchdrop.worker import Minute
 
 logger = Logger(child=True)
@@ -133,7 +132,7 @@ def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, 
     """What its answers cost; None when they cannot be read any more, or are more than a minute's run can read."""
     protocol = services.providers[intent.provider].protocol
     read_outcome, read_answer = outcome_reader(protocol), answer_reader(protocol)
-    tally = RouteTally()
+    usage = Usage()
     try:
         for name in api.results(found):
             for line in cut_lines(api.stream(name), offset=0, max_bytes=MAX_RESULT_BYTES):
@@ -141,10 +140,10 @@ def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, 
                     return None
                 outcome = read_outcome(line.bytes) if line.bytes else None
                 if outcome is not None and outcome.error is None and outcome.response is not None:
-                    tally.add(read_answer(outcome.response.body).usage)
+                    usage += read_answer(outcome.response.body).usage
     except (Missing, Refused, ValueError, RecursionError):
         return None
-    return tally.usage()
+    return usage
 
 
 def _is_kept(found: ProviderBatch, intent: Intent, services: Services) -> bool:

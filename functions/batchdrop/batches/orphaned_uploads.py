@@ -8,9 +8,9 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.guards import guard
 from batchdrop.correlation import name_job
-from batchdrop.errors import AccountRefused, Refused, Transient
+from batchdrop.errors import AccountRefused, Missing, Refused, Transient
 from batchdrop.limits.restore_hold import restored_at
-from batchdrop.providers.clients import BatchApi, Missing, Upload
+from batchdrop.providers.interface import BatchApi, ProviderFile
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 
@@ -42,7 +42,7 @@ def delete_orphans(provider: str, services: Services, *, has_time: Callable[[], 
         logger.warning("request files not looked at", provider=provider, reason=type(error).__name__)
 
 
-def _look_at(upload: Upload, api: BatchApi, services: Services) -> None:
+def _look_at(upload: ProviderFile, api: BatchApi, services: Services) -> None:
     whose = _read(upload.name, services.settings.deployment)
     # A worker records its upload well within its lease, or never.
     if whose is None or upload.created_at > services.now() - 2 * services.settings.lease_seconds:

@@ -10,8 +10,8 @@ from batchdrop.limits.ledgers import share_of
 from batchdrop.protocols import anthropic
 from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.protocols.token_estimates import NO_MEDIA, Media, tokens_of
-from batchdrop.providers.config import Limits, Protocol, ProviderConfig, Providers
-from batchdrop.records import Batch, JobSettings
+from batchdrop.providers.config import Limits, ProviderConfig, Providers
+from batchdrop.records import Batch, JobSettings, Protocol
 
 MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest
 _DISTINCT = 100  # different sizes of full batches

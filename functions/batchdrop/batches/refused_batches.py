@@ -8,24 +8,26 @@ in results alone.
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.bucket import Files, refusal_key
+from batchdrop.aws.bucket import Files
+from batchdrop.aws.keys import refusal_key
 from batchdrop.aws.table_items import Release, free_slot
 from batchdrop.batches.refused_models import Words, learn_refused_model, put_words
 from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.resizing import cut_in_search, halve, origin_of, replace_oversized
 from batchdrop.batches.retry_rounds import close_batch
+from batchdrop.batches.rows import delay_of
 from batchdrop.batches.transitions import back_to_waiting, slot
 from batchdrop.errors import Refused
 from batchdrop.limits.circuit_breaker import is_first_refusal, is_held_back, pause_provider
 from batchdrop.limits.ledgers import LEARNED_SECONDS, sizes_told
 from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import Failure
-from batchdrop.protocols.refusals import Action, Kind, Standing, decide, named_request, parse_request_limit
+from batchdrop.protocols.refusals import Action, Standing, decide, named_request, parse_request_limit
 from batchdrop.records import Batch
+from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState
-from batchdrop.steps.plan import delay_of
 
 logger = Logger(child=True)
 

@@ -7,11 +7,12 @@ Anthropic's mix models: there each request has its own error, and nothing is lea
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.bucket import refused_model_key
+from batchdrop.aws.keys import refused_model_key
 from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.limits.ledgers import LEARNED_SECONDS, is_refused
-from batchdrop.protocols.refusals import Kind, refused_model
+from batchdrop.protocols.refusals import refused_model
 from batchdrop.records import Batch
+from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState

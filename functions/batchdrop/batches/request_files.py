@@ -3,21 +3,30 @@
 import hashlib
 import re
 from array import array
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from msgspec import Raw
 
 from batchdrop.batches.packing import Bin, Group, Packer, Room
-from batchdrop.batches.split_plan import PlannedBatch
+from batchdrop.batches.split_plan import PlannedBatch, read_members
+from batchdrop.inputs.request_lines import MAX_LINE_BYTES
+from batchdrop.jsonl import cut_lines
+from batchdrop.protocols import openai
 from batchdrop.protocols.json_text import reject_unportable_object
+from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.protocols.token_estimates import measure_media
+from batchdrop.records import Batch
 from batchdrop.services import Services
 
 _WRITE_BUFFER = 256 * 1024
 # Where Python's str.splitlines ends a line, as UTF-8; what else ends one there is never raw in JSON's texts.
 _LINE_SEPARATOR = re.compile(b"\xc2\x85|\xe2\x80[\xa8\xa9]")
 _LINE_ENDS_TO_BLANKS = bytes.maketrans(b"\r\n", b"  ")
+_LINE_BYTES = 4 * MAX_LINE_BYTES  # a request line: a body, which grows when it is translated, and our envelope
 
 
 def custom_id_prefix(deployment: str, token: str) -> str:
@@ -173,3 +182,22 @@ class BatchWriter:
         # The prefix holds the epoch of the claim, so that two attempts never share a token.
         text = f"{self._services.settings.deployment}/{self._prefix}/{self._id(number)}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def copy_requests(
+    batch: Batch, group: Group, positions: Iterable[int], writer: BatchWriter, services: Services
+) -> None:
+    """Put requests of a batch, at ascending positions, into batches of a group."""
+    members = read_members(services.files, batch.members_key)
+    wanted = iter(positions)
+    following = next(wanted, None)
+    stream = services.files.stream(batch.requests_key)
+    for position, line in enumerate(cut_lines(stream, offset=0, max_bytes=_LINE_BYTES)):
+        if following is None:
+            return
+        if position == following and line.bytes is not None:
+            body = wire_body(line.bytes)
+            inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
+            with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
+                writer.add(group, body, inputs, members[position])
+            following = next(wanted, None)

@@ -11,23 +11,20 @@ from pathlib import Path
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws import bucket
-from batchdrop.aws.bucket import Gone
+from batchdrop.aws import keys
 from batchdrop.aws.store import Changed
 from batchdrop.aws.table_items import add_row, update_counter
 from batchdrop.batches.packing import Room, group_again
-from batchdrop.batches.request_files import BatchWriter
-from batchdrop.batches.retry_rounds import copy_requests
+from batchdrop.batches.request_files import BatchWriter, copy_requests
+from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import PlannedBatch
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import Gone, NotMyTurn
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.ledgers import is_too_large, most_for, most_of, sizes_of
-from batchdrop.protocols.refusals import Kind
-from batchdrop.providers.config import Protocol
-from batchdrop.records import Batch, Split
+from batchdrop.records import Batch, Protocol, Split
+from batchdrop.refusal_kinds import Kind
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.steps.plan import batch_rows
 from batchdrop.temporary_files import temporary_folder
 
 logger = Logger(child=True)
@@ -115,7 +112,7 @@ def _smaller(batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]
     job = services.store.job(batch.job)
     if job is None or job.state is not JobState.RUNNING:
         raise NotMyTurn
-    key = bucket.pieces_key(batch)
+    key = keys.pieces_key(batch)
     try:
         found = services.files.get(key)
     except Gone:
@@ -127,7 +124,7 @@ def _smaller(batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]
 def _write_pieces(
     batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]], services: Services
 ) -> list[PlannedBatch]:
-    prefix = f"{bucket.attempt_prefix(split, 'replace')}{batch.id}-{batch.epoch}/"
+    prefix = f"{keys.attempt_prefix(split, 'replace')}{batch.id}-{batch.epoch}/"
     planned: list[PlannedBatch] = []
     for number, (positions, room) in enumerate(pieces):
         name, place = (batch.id, prefix) if len(pieces) == 1 else (f"{batch.id}-{number}", f"{prefix}{number}/")

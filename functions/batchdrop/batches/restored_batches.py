@@ -8,15 +8,14 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws import bucket
-from batchdrop.aws.bucket import Gone
+from batchdrop.aws import keys
 from batchdrop.aws.restores import FoundBatch
 from batchdrop.aws.store import Changed
 from batchdrop.aws.table_items import Release, Write, free_slot, own_batch_id
 from batchdrop.batches.resizing import replace_again
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import Gone, NotMyTurn
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.records import Batch, Job
 from batchdrop.services import Services
@@ -67,7 +66,7 @@ def take_copy(batch: Batch, services: Services) -> bool:
 
 def find_copy(batch: Batch, services: Services) -> dict[str, Any] | None:
     """What collect would say of the raw copy of a batch's results that is whole; None where there is none."""
-    begin = bucket.copies_prefix(batch)
+    begin = keys.copies_prefix(batch)
     whole = [key for key in services.files.keys(begin) if _is_index(key.removeprefix(begin))]
     job = services.store.job(batch.job)
     if not whole or job is None:
@@ -130,7 +129,7 @@ def _freed(batch: Batch) -> list[Write]:
 
 def _has_pieces(batch: Batch, services: Services) -> bool:
     try:
-        services.files.get(bucket.pieces_key(batch))
+        services.files.get(keys.pieces_key(batch))
     except Gone:
         return False
     job = services.store.job(batch.job)

@@ -4,38 +4,31 @@ The split counts its open batches, in the same transaction as the batch's move. 
 either lets the split be assembled, or puts all that is to be sent again into new batches: never into the old ones.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws import bucket
-from batchdrop.aws.bucket import Gone, cut_lines
+from batchdrop.aws import keys
 from batchdrop.aws.store import Changed
 from batchdrop.aws.table_items import Write, update_counter
 from batchdrop.batches.packing import Group, group_again
-from batchdrop.batches.request_files import BatchWriter, round_name, wire_body
+from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
+from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import PlannedBatch, read_members
-from batchdrop.errors import NotMyTurn
-from batchdrop.inputs.request_lines import MAX_LINE_BYTES
+from batchdrop.errors import Gone, NotMyTurn
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import account_refused
-from batchdrop.protocols import openai
-from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.providers.config import NotConfigured
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.steps.plan import batch_rows
 from batchdrop.temporary_files import temporary_folder
 
 logger = Logger(child=True)
-
-_LINE_BYTES = 4 * MAX_LINE_BYTES  # a request line: a body, which grows when it is translated, and our envelope
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,18 +96,18 @@ def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list
 
 
 def _round(split: Split, number: int, services: Services) -> Round:
-    return msgspec.json.decode(services.files.get(bucket.plan_key(split.job, split.index, number)), type=Round)
+    return msgspec.json.decode(services.files.get(keys.plan_key(split.job, split.index, number)), type=Round)
 
 
 def _plan_round(split: Split, last: Batch, left: list[Batch], answered: set[int], services: Services) -> Round:
     with temporary_folder() as folder:
-        prefix = f"{bucket.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
+        prefix = f"{keys.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
         name = round_name(split.index, split.round + 1)
         writer = BatchWriter(name, prefix, Path(folder), services, split=split.index)
         for each in left:
             _pool(each, answered, writer, services)
         planned = Round(batches=writer.finish(), goes_on=[each.id for each in left])
-    key = bucket.plan_key(split.job, split.index, split.round + 1)
+    key = keys.plan_key(split.job, split.index, split.round + 1)
     return msgspec.json.decode(services.files.put_first(key, msgspec.json.encode(planned)), type=Round)
 
 
@@ -159,25 +152,6 @@ def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
         yield group_again(batch, waits=1), UNCHARGED
     if batch.again > batch.uncharged:
         yield group_again(batch, attempts=1), CHARGED
-
-
-def copy_requests(
-    batch: Batch, group: Group, positions: Iterable[int], writer: BatchWriter, services: Services
-) -> None:
-    """Put requests of a batch, at ascending positions, into batches of a group."""
-    members = read_members(services.files, batch.members_key)
-    wanted = iter(positions)
-    following = next(wanted, None)
-    stream = services.files.stream(batch.requests_key)
-    for position, line in enumerate(cut_lines(stream, offset=0, max_bytes=_LINE_BYTES)):
-        if following is None:
-            return
-        if position == following and line.bytes is not None:
-            body = wire_body(line.bytes)
-            inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
-            with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
-                writer.add(group, body, inputs, members[position])
-            following = next(wanted, None)
 
 
 def _positions(batch: Batch, kinds: frozenset[Found], services: Services) -> Iterator[int]:

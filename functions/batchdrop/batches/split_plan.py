@@ -9,10 +9,14 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw
 
-from batchdrop.aws.bucket import Files, cut_lines
+from batchdrop.aws import keys
+from batchdrop.aws.bucket import Files
 from batchdrop.batches.packing import Group
 from batchdrop.errors import Transient
+from batchdrop.jsonl import cut_lines
+from batchdrop.records import Split
 from batchdrop.result_line import ErrorCode
+from batchdrop.services import Services
 
 _INDEX_LINE_BYTES = 64 * 1024 * 1024  # an index line holds a custom_id, which is no longer than its input line
 
@@ -99,3 +103,16 @@ def read_members(files: Files, key: str) -> array[int]:
     members = array("I")
     members.frombytes(files.get(key))
     return members
+
+
+def lines_before(splits: list[Split]) -> Opened:
+    """How the lines of a wholly planned file are numbered."""
+    before = [0]
+    for split in splits:
+        before.append(before[-1] + split.lines)
+    return Opened(lines_before=before[:-1], lines=before[-1], blank_lines=sum(split.blank_lines for split in splits))
+
+
+def read_plan(split: Split, services: Services) -> Plan:
+    """The first plan of a planned split."""
+    return msgspec.json.decode(services.files.get(keys.plan_key(split.job, split.index, 0)), type=Plan)

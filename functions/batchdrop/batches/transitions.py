@@ -1,14 +1,24 @@
-"""A batch whose create did not happen waits again: its share of the limits and its slot are given back."""
+"""Moves of a batch that several steps make: it waits again, is cancelled at its provider, or is given up.
+
+Where its create did not happen, or it ends, its share of the limits and its slot are given back in the same write.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.table_items import Release, Write, free_slot
+from batchdrop.batches.retry_rounds import close_batch
+from batchdrop.errors import AccountRefused, Missing, NotMyTurn, Refused, Transient
 from batchdrop.limits.ledgers import estimate_of
-from batchdrop.providers.config import Protocol
-from batchdrop.records import Batch
+from batchdrop.records import Batch, Protocol
+from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState
+
+logger = Logger(child=True)
 
 WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenAI's files live 30
 
@@ -46,3 +56,44 @@ def back_to_waiting(
         failures=failures,
         **changes,
     )
+
+
+def cancel_at_provider(batch: Batch, services: Services) -> None:
+    """Ask the provider to stop a batch that is proven ours; what it answered before is collected as ever."""
+    try:
+        if not batch.adopted:
+            _ask(batch, services)
+        services.store.move(batch, BatchState.IN_FLIGHT, cancel_asked_at=services.now(), due_at=services.now())
+    except NotMyTurn:
+        return
+    except (AccountRefused, Transient) as error:
+        logger.warning("batch not cancelled yet", batch=batch.id, reason=type(error).__name__)
+    else:
+        logger.info("batch cancelled at the provider", batch=batch.id, batch_id=batch.batch_id)
+
+
+def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PROVIDER_STUCK) -> None:
+    """End a batch that never ends at the provider, or never tells its results: its lines are not sent again."""
+    is_held = batch.state in {BatchState.ADMITTED, BatchState.SUBMITTING, BatchState.IN_FLIGHT}
+    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
+    try:
+        close_batch(
+            batch,
+            BatchState.FAILED,
+            services,
+            also=(*([Release(batch.ledger, batch.cost)] if is_held else []), *freed),
+            failure_code=code,
+            ended_at=services.now(),
+            due_at=None,
+        )
+    except NotMyTurn:
+        return
+    count(Alert.BATCH_GIVEN_UP)
+    logger.error("batch given up", batch=batch.id, batch_id=batch.batch_id, code=code)
+
+
+def _ask(batch: Batch, services: Services) -> None:
+    try:
+        services.apis[batch.provider].cancel(batch.batch_id or "")
+    except (Missing, Refused) as error:  # it will not be stopped; the clock goes on all the same
+        logger.warning("batch cannot be cancelled", batch=batch.id, reason=type(error).__name__)

@@ -12,17 +12,17 @@ from contextlib import suppress
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.bucket import cut_lines
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.store import Changed
 from batchdrop.aws.table_items import free_slot, own_batch_id, watch_intent
 from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.restored_batches import take_sent
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
-from batchdrop.errors import AccountRefused, NoSuchCall, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, Missing, NoSuchCall, NotMyTurn, Refused, Transient
+from batchdrop.jsonl import cut_lines
 from batchdrop.limits.circuit_breaker import calls_refused, settled
 from batchdrop.limits.restore_hold import is_held
-from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState

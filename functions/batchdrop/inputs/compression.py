@@ -2,18 +2,12 @@
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from aws_lambda_powertools import Logger
 from backports import zstd
 
-from batchdrop.aws import bucket
-from batchdrop.aws.store import Changed
-from batchdrop.aws.table_items import update_counter
-from batchdrop.errors import NotMyTurn, Unprocessable
-from batchdrop.inputs.splits import send_splits, splits_of, splitting_of
-from batchdrop.records import Job, Split
-from batchdrop.services import Services
+from batchdrop.errors import Unprocessable
 
 logger = Logger(child=True)
 
@@ -120,44 +114,3 @@ def _damaged(name: str, error: str, *, is_first: bool) -> Unprocessable:
     if "too much memory" in error:
         return Unprocessable(f"The file was compressed with a window of more than {2**_WINDOW_LOG:,} bytes.")
     return Unprocessable(f"The file's {name} data is damaged.")
-
-
-def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Split]:
-    """Inflate a compressed job's object, once; the job, which says what to read, and its split of that.
-
-    The bytes first; then, in one transaction, the job's source and number of splits and this split's end; then the rows
-    of the other splits, which sweep adds where this run dies.
-
-    Raises:
-        Unprocessable: It cannot be inflated.
-        NotMyTurn: Another did it meanwhile.
-    """
-    if job.source_key is not None or not bucket.is_compressed(job.key):
-        return job, split
-    chunks = services.files.stream(job.key, version_id=job.version_id)
-    inflated = inflate(chunks, job.key, max_bytes=BYTES_PER_SECOND * services.settings.function_seconds)
-    key = f"{bucket.attempt_prefix(split, 'plan')}inflated.jsonl"
-    with services.files.writer(key) as out:
-        for piece in inflated:
-            out.write(piece)
-    if not out.bytes:
-        raise Unprocessable("The file is empty.")
-    logger.info("file inflated", bytes=out.bytes)
-    splitting = splitting_of(out.bytes, services.settings.split_bytes)
-    read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
-    return _record(job, split, read | splitting, services)
-
-
-def _record(job: Job, split: Split, changes: dict[str, Any], services: Services) -> tuple[Job, Split]:
-    inflated = job.with_(**changes)
-    end = splits_of(inflated, due_at=0)[split.index].end
-    due_at = services.now() + services.settings.lease_seconds  # then sweep adds the splits that are missing
-    count = changes.pop("unplanned")
-    also = update_counter(job, "unplanned", job.unplanned, to=count, due_at=due_at, **changes)
-    try:
-        # Still the same claim: only its end is new.
-        held = services.store.claim(split.with_(claimed_until=0), services.settings.lease_seconds, also=[also], end=end)
-    except Changed:
-        raise NotMyTurn from None
-    send_splits(inflated, services, first=1)
-    return inflated, held

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from batchdrop.deadlines import DURATION, seconds
 from batchdrop.errors import Unprocessable
 from batchdrop.providers.config import is_api_version
 from batchdrop.providers.folder_rules import Rules
@@ -17,8 +18,6 @@ MAX_AGE = 60 * 86_400  # seconds; `work/` and replaced versions live 90 days
 MIN_PART_BYTES = 5 * 1024 * 1024  # S3's smallest part of a multipart upload
 MAX_PART_BYTES = 5 * 1024**4  # S3's largest object
 MAX_PRIORITY = 1_000_000
-_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
-DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
@@ -64,14 +63,6 @@ def _within(rules: Rules, settings: JobSettings, sources: Mapping[str, str]) -> 
             raise Unprocessable(f"{sources[name]}: {name} = {value}: at most {ceiling} is allowed in this folder")
         lowered[name] = ceiling
     return msgspec.structs.replace(settings, **lowered)
-
-
-def seconds(duration: str) -> int:
-    """`"30d"`, `"6h"`, `"45m"` as seconds."""
-    match = DURATION.fullmatch(duration)
-    if match is None:
-        raise ValueError(duration)
-    return int(match[1]) * _SECONDS[match[2]]
 
 
 def _table(key: str, text: str) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
 from batchdrop.protocols.json_text import decode_object, refuse_what_some_cannot_read, reject_unportable_object
 from batchdrop.protocols.request_checks import NULL, Body, LineProblem, read_body, unset_nulls
 from batchdrop.protocols.translate.request import to_messages
-from batchdrop.providers.config import Protocol, ProviderConfig, Providers, endpoints_of
+from batchdrop.providers.config import ProviderConfig, Providers, endpoints_of
+from batchdrop.records import Protocol
 from batchdrop.result_line import ErrorCode
 
 logger = Logger(child=True)

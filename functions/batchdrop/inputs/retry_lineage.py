@@ -1,6 +1,6 @@
 """Whether a retry may stand beside the results of the job that it names: intake asks before, merging again after."""
 
-from batchdrop.aws.bucket import OUTPUT, output_prefix
+from batchdrop.aws.keys import OUTPUT, output_prefix
 from batchdrop.records import Job
 
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 from aws_lambda_powertools import Logger
 from msgspec.structs import replace
 
-from batchdrop.aws.guards import failure_of, guard
+from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Measure, measure
 from batchdrop.aws.store import Changed, Due
 from batchdrop.aws.table_items import HOUR, PART_OF_HOUR, count_in_hour, reserve, take_probe
@@ -20,6 +20,7 @@ from batchdrop.limits.restore_hold import is_held
 from batchdrop.records import Batch, Ledger
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
+from batchdrop.worker import failure_of
 
 logger = Logger(child=True)
 

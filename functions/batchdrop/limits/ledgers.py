@@ -5,9 +5,9 @@ OpenAI counts the prompt tokens of unfinished batches, for each model; Anthropic
 
 import math
 
-from batchdrop.providers.clients import ProviderBatch
-from batchdrop.providers.config import Protocol, ProviderConfig, endpoints_of
-from batchdrop.records import Batch, Ledger
+from batchdrop.providers.config import ProviderConfig, endpoints_of
+from batchdrop.providers.interface import ProviderBatch
+from batchdrop.records import Batch, Ledger, Protocol
 
 LEARNED_SECONDS = 86_400  # how long a limit that a refusal told is believed
 _PRIOR = 1_000_000  # tokens: how much must have come back before it outweighs the estimate

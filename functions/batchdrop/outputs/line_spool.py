@@ -2,11 +2,10 @@
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-Read = Callable[[int, int], Iterator[bytes]]
-"""The bytes of an object from a start to an end, in pieces."""
+from batchdrop.jsonl import Read
 
 _NEAR = 1024 * 1024  # what lies between is read too: another call takes as long
 _MANY = 10_000  # spans at once

@@ -19,9 +19,10 @@ from batchdrop.protocols.request_checks import (
     refuse_what_is_the_sdks,
     unset_nulls,
 )
+from batchdrop.records import MESSAGES_ENDPOINT
 from batchdrop.result_line import ErrorCode, Response, ResultError
 
-ENDPOINT = "/v1/messages"
+ENDPOINT = MESSAGES_ENDPOINT
 DEFAULT_VERSION = "2023-06-01"
 _NO_SAMPLING_SINCE = "2026-10-21"  # temperature, top_p and top_k are a 400 from this version on
 _SAMPLING = ("temperature", "top_p", "top_k")

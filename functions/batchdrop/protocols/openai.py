@@ -21,16 +21,8 @@ from batchdrop.protocols.lenient_json import (
     unwrapped,
     whole,
 )
-from batchdrop.protocols.outcome import (
-    EMPTY_ANSWER,
-    Answer,
-    Failure,
-    Outcome,
-    Tokens,
-    retryable_status,
-    told_limit,
-)
-from batchdrop.protocols.refusals import Kind, RefusalRule, classify, parse_request_limit
+from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Failure, Outcome, Tokens, retryable_status, told_limit
+from batchdrop.protocols.refusals import RefusalRule, classify, parse_request_limit
 from batchdrop.protocols.request_checks import (
     Body,
     LineProblem,
@@ -39,6 +31,7 @@ from batchdrop.protocols.request_checks import (
     refuse_no_messages,
     refuse_what_is_the_sdks,
 )
+from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode, Response, ResultError
 
 CHAT = "/v1/chat/completions"

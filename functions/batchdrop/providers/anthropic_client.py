@@ -12,13 +12,13 @@ import httpx2
 import msgspec
 from msgspec import Raw
 
-from batchdrop.errors import OutcomeUnknown, Transient, Unreachable, Unreadable
+from batchdrop.errors import Missing, OutcomeUnknown, Transient, Unreachable, Unreadable
 from batchdrop.protocols import lenient_json
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
-from batchdrop.providers.clients import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.headers import filled
 from batchdrop.providers.http_errors import is_undecided, refusal, whole_stream
+from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
 
@@ -155,7 +155,7 @@ class AnthropicBatches:
         except Missing:
             return
 
-    def uploads(self) -> Iterator[Upload]:
+    def uploads(self) -> Iterator[ProviderFile]:
         return iter(())  # a create carries its requests
 
     def delete_upload(self, upload: str) -> None:

@@ -1,12 +1,11 @@
 """`providers.toml`: the providers' names, protocols, addresses, secrets, headers, limits and model patterns.
 
-What it says of folders is in `folders.py`.
+What it says of folders is in `folder_rules.py`.
 """
 
 import re
 from collections.abc import Mapping
 from datetime import date
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cached_property
 from ipaddress import ip_address
@@ -22,6 +21,7 @@ from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.protocols.refusals import RefusalRule
 from batchdrop.providers.folder_rules import Rules, read_folders
 from batchdrop.providers.headers import what_is_wrong
+from batchdrop.records import Protocol
 from batchdrop.texts import cut
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -61,11 +61,6 @@ _Endpoint = Literal[
     "/v1/responses",
     "/v1/videos",
 ]
-
-
-class Protocol(StrEnum):
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
 
 
 _ONLY = {

@@ -9,17 +9,19 @@ from msgspec import Raw
 from batchdrop.errors import (
     AccountRefused,
     LimitReached,
+    Missing,
     NoSuchCall,
     Refused,
     RefusedForNow,
     Transient,
+    Undecodable,
     Unreachable,
 )
 from batchdrop.protocols.lenient_json import Said, said, transcode_to_utf8
 from batchdrop.protocols.outcome import QUEUE_FULL, told_limit
-from batchdrop.protocols.refusals import Kind, RefusalRule, classify
-from batchdrop.providers.clients import Missing, Undecodable
+from batchdrop.protocols.refusals import RefusalRule, classify
 from batchdrop.providers.content_encodings import BadEncodingError, UnknownEncodingError, decode, parse_encodings
+from batchdrop.refusal_kinds import Kind
 
 if TYPE_CHECKING:
     import httpx2

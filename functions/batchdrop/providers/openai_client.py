@@ -10,13 +10,13 @@ import msgspec
 import openai
 from msgspec import Raw
 
-from batchdrop.errors import OutcomeUnknown, Transient, Unreachable, Unreadable
+from batchdrop.errors import Missing, OutcomeUnknown, Transient, Unreachable, Unreadable
 from batchdrop.protocols import lenient_json
 from batchdrop.protocols.outcome import Failure
-from batchdrop.providers.clients import Missing, ProviderBatch, Upload
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.headers import filled
 from batchdrop.providers.http_errors import is_undecided, refusal, whole_stream
+from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
 
@@ -160,7 +160,7 @@ class OpenAIBatches:
             if file_id:
                 self.delete_upload(file_id)
 
-    def uploads(self) -> Iterator[Upload]:
+    def uploads(self) -> Iterator[ProviderFile]:
         after: str | None = None
         while True:
             with self._translated():
@@ -262,7 +262,7 @@ def _failures(errors: Raw) -> tuple[Failure, ...]:
     return tuple(Failure(code=each.code, message=each.message, line=line) for each, line in read)
 
 
-def _upload(raw: Raw) -> Upload | None:
+def _upload(raw: Raw) -> ProviderFile | None:
     """A file of the listing; None for one that does not tell enough to be ours."""
     fields = lenient_json.mapping(raw)
     file_id, name = (
@@ -270,4 +270,4 @@ def _upload(raw: Raw) -> Upload | None:
         lenient_json.text(fields.get("filename", lenient_json.NULL)),
     )
     created_at = lenient_json.seconds(fields.get("created_at", lenient_json.NULL))
-    return Upload(id=file_id, name=name, created_at=created_at) if file_id and name and created_at else None
+    return ProviderFile(id=file_id, name=name, created_at=created_at) if file_id and name and created_at else None

@@ -6,59 +6,29 @@ from itertools import takewhile
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws import bucket
+from batchdrop.aws import keys
 from batchdrop.aws.guards import guard
-from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import Store
-from batchdrop.aws.table_items import Release, free_slot, key_of
+from batchdrop.aws.table_items import Release, key_of
 from batchdrop.batches.restored_batches import take_sent
 from batchdrop.batches.retry_rounds import close_batch
-from batchdrop.batches.transitions import slot
+from batchdrop.batches.split_plan import lines_before
+from batchdrop.batches.transitions import cancel_at_provider, give_up
 from batchdrop.deadlines import end_of_patience, given_up_at, last_moment
-from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.errors import NotMyTurn
 from batchdrop.failures import failures_of
-from batchdrop.inputs.splits import add_missing_splits
+from batchdrop.jobs import add_missing_splits, fail_job, give_up_job
 from batchdrop.limits.restore_hold import is_held
-from batchdrop.providers.clients import Missing
 from batchdrop.records import Batch, Job, Split
-from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState, SplitState
-from batchdrop.steps.plan import fail_job, lines_before
 from batchdrop.worker import Minute
 
 logger = Logger(child=True)
 
 _LOOK_AGAIN = 5  # ticks
 _FAILED_PLANS = 3  # in a row: a worker dies now and then, and the lines of its split still end with `cancelled`
-KEPT_SECONDS = 90 * 86_400  # as long as `work/` is kept by the bucket's lifecycle
 _UNSENT = frozenset({BatchState.WAITING, BatchState.ADMITTED})
 _AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED})
-
-
-class TooLate(Exception):  # noqa: N818 - an answer to who asked
-    """The job is over, or its results are being written."""
-
-
-def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = None) -> Job:
-    """Mark a job as to be cancelled; sweep does the rest. Twice is as good as once.
-
-    Raises:
-        LookupError: There is no such job.
-        TooLate: It is published, or about to be.
-    """
-    while True:
-        job = store.job(job_id)
-        if job is None:
-            raise LookupError(job_id)
-        if job.state is JobState.CANCELLING:
-            return job
-        if job.state not in {JobState.PLANNING, JobState.RUNNING}:
-            raise TooLate(job.state)
-        try:
-            return store.move(job, JobState.CANCELLING, reason=job.reason or reason, due_at=now)
-        except NotMyTurn:
-            continue
 
 
 def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
@@ -119,7 +89,7 @@ def _opened(job: Job, services: Services) -> Job | None:
     if failed:
         fail_job(job, failed[0].reason or "A part of the file could not be planned.", services)
         return None
-    key = bucket.opened_key(job.id)
+    key = keys.opened_key(job.id)
     services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
     return services.store.let_go(job, _soon(services), opened_key=key)
 
@@ -163,69 +133,6 @@ def _close(batch: Batch, services: Services) -> None:
         close_batch(batch, BatchState.CANCELLED, services, also=held, due_at=None)
     except NotMyTurn:
         return  # it is being submitted, or was stopped already: the next look tells
-
-
-def cancel_at_provider(batch: Batch, services: Services) -> None:
-    """Ask the provider to stop a batch that is proven ours; what it answered before is collected as ever."""
-    try:
-        if not batch.adopted:
-            _ask(batch, services)
-        services.store.move(batch, BatchState.IN_FLIGHT, cancel_asked_at=services.now(), due_at=services.now())
-    except NotMyTurn:
-        return
-    except (AccountRefused, Transient) as error:
-        logger.warning("batch not cancelled yet", batch=batch.id, reason=type(error).__name__)
-    else:
-        logger.info("batch cancelled at the provider", batch=batch.id, batch_id=batch.batch_id)
-
-
-def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PROVIDER_STUCK) -> None:
-    """End a batch that never ends at the provider, or never tells its results: its lines are not sent again."""
-    is_held = batch.state in {BatchState.ADMITTED, BatchState.SUBMITTING, BatchState.IN_FLIGHT}
-    freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
-    try:
-        close_batch(
-            batch,
-            BatchState.FAILED,
-            services,
-            also=(*([Release(batch.ledger, batch.cost)] if is_held else []), *freed),
-            failure_code=code,
-            ended_at=services.now(),
-            due_at=None,
-        )
-    except NotMyTurn:
-        return
-    count(Alert.BATCH_GIVEN_UP)
-    logger.error("batch given up", batch=batch.id, batch_id=batch.batch_id, code=code)
-
-
-def give_up_job(job: Job, services: Services, *, why: str | None = None) -> None:
-    """End a job as FAILED whose answers cannot be put together, or published; what it paid for stays where it is."""
-    now = services.now()
-    where = f"s3://{job.bucket}/{bucket.work_prefix(job.id)}"
-    done = "published" if job.state is JobState.PUBLISHING else "put together"
-    late = f"Its answers could not be {done} within {job.settings.max_age} (max_age) and a few days more."
-    services.store.move(
-        job,
-        JobState.PUBLISHING,
-        outcome=JobState.FAILED,
-        reason=f"{why or late} What was answered and paid for stays under {where} until 90 days after it was written.",
-        published_at=now,
-        kept_until=now + KEPT_SECONDS,
-        is_given_up=True,
-        failures=0,
-        due_at=now + services.settings.lease_seconds,
-    )
-    services.queues.publish(job.id)
-    count(Alert.JOB_GIVEN_UP)
-    logger.error("job given up", state=job.state)
-
-
-def _ask(batch: Batch, services: Services) -> None:
-    try:
-        services.apis[batch.provider].cancel(batch.batch_id or "")
-    except (Missing, Refused) as error:  # it will not be stopped; the clock goes on all the same
-        logger.warning("batch cannot be cancelled", batch=batch.id, reason=type(error).__name__)
 
 
 def _soon(services: Services) -> int:

@@ -5,18 +5,20 @@ from datetime import UTC, datetime
 import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws import bucket as files
-from batchdrop.aws.bucket import Gone, Head, Locked
+from batchdrop.aws import keys
+from batchdrop.aws.bucket import Head
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.row_versions import NewerRow
 from batchdrop.aws.table_items import Write, add_retry, name_version
 from batchdrop.correlation import name_job
 from batchdrop.deadlines import ROWS_LIVE, last_moment
-from batchdrop.errors import Transient, Unprocessable
+from batchdrop.errors import Gone, Locked, Transient, Unprocessable
+from batchdrop.inputs.file_formats import is_job
 from batchdrop.inputs.job_settings import own_metadata, resolve
 from batchdrop.inputs.retry_lineage import find_misfit
-from batchdrop.inputs.splits import send_splits, splitting_of
-from batchdrop.limits.restore_hold import published_as, restored_at
+from batchdrop.inputs.splits import splitting_of
+from batchdrop.jobs import published_as, send_splits
+from batchdrop.limits.restore_hold import restored_at
 from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
@@ -24,11 +26,6 @@ from batchdrop.states import JobState
 
 logger = Logger(child=True)
 
-# Beside their data, Spark, Hadoop and Databricks write `_SUCCESS`, checksums, marks of folders and of commits, and
-# files that are moved when they are whole; macOS and Windows write what they show a folder by.
-_NO_JOBS = frozenset({files.SETTINGS_FILE, "_SUCCESS", ".DS_Store", "Thumbs.db", "desktop.ini"})
-_NO_JOBS_BEGIN = ("._", "_started_", "_committed_")
-_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_")
 _SETTINGS_BYTES = 64 * 1024
 
 
@@ -40,14 +37,6 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
     etag: str | None
     bytes: int
     time: int
-
-
-def is_job(key: str) -> bool:
-    """Whether an object is one to process: all under `input/`, but folder markers, settings, and tools' own files."""
-    folder, _, name = key.rpartition("/")
-    if not key.startswith(files.INPUT) or not name or name in _NO_JOBS or "_temporary" in folder.split("/"):
-        return False
-    return not name.startswith(_NO_JOBS_BEGIN) and not name.endswith(_NO_JOBS_END)
 
 
 def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> Job | None:
@@ -63,7 +52,7 @@ def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> J
     """
     if not is_job(dropped.key):
         return None
-    digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
+    digest = keys.version_digest(services.files.bucket, dropped.key, dropped.version_id)
     if receives > 1 and services.store.has_failed_at_intake(digest):
         return _take_failed(dropped, services)
     try:
@@ -102,7 +91,7 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
     stamp = datetime.fromtimestamp(head.last_modified, UTC).strftime("%Y%m%dT%H%M%SZ")
     version_id = dropped.version_id or head.version_id
     job = Job(
-        job=files.job_id(services.files.bucket, dropped.key, version_id, stamp),
+        job=keys.job_id(services.files.bucket, dropped.key, version_id, stamp),
         state=JobState.PLANNING,
         bucket=services.files.bucket,
         key=dropped.key,
@@ -125,12 +114,12 @@ def _accepted(job: Job, head: Head, services: Services) -> Job:
     rules = rules_for(services.providers.folders, job.key)
     settings = resolve(_settings_files(job, services), head.metadata, rules)
     # What a compressed file holds is known when it is inflated: by the plan of its only split.
-    split_bytes = job.bytes if files.is_compressed(job.key) else services.settings.split_bytes
+    split_bytes = job.bytes if keys.is_compressed(job.key) else services.settings.split_bytes
     return job.with_(settings=settings, **splitting_of(job.bytes, split_bytes))
 
 
 def _refuse_unreadable(job: Job) -> None:
-    if not job.key.endswith((".jsonl", *files.COMPRESSED)):
+    if not job.key.endswith((".jsonl", *keys.COMPRESSED)):
         raise Unprocessable("Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object a line.")
     if not job.bytes:
         raise Unprocessable("The file is empty.")
@@ -144,7 +133,7 @@ def _with_lineage(job: Job, metadata: dict[str, str], services: Services) -> Job
     retry_of, lines = metadata.get("retry_of"), metadata.get("retry_lines")
     if retry_of is None and lines is None:
         return job
-    if retry_of is not None and not files.is_job_id(retry_of):
+    if retry_of is not None and not keys.is_job_id(retry_of):
         example = "20261105T091412Z-7f3a9c2e51"
         raise Unprocessable(f"batchdrop-retry-of = {retry_of!r:.100}: a job's id is wanted, such as {example}.")
     if retry_of is None or lines is None:
@@ -169,13 +158,13 @@ def _retried(job_id: str, services: Services) -> Job | None:
 def _beside(job: Job, services: Services) -> list[Write]:
     """What is written with a job: which version it is, and which job it retries."""
     expires_at = max(last_moment(job), services.now()) + ROWS_LIVE
-    named = name_version(job, files.version_digest(job.bucket, job.key, job.version_id), expires_at)
+    named = name_version(job, keys.version_digest(job.bucket, job.key, job.version_id), expires_at)
     return [named] if job.retry_of is None else [named, add_retry(job, job.retry_of, expires_at)]
 
 
 def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:
     found = []
-    for each in files.settings_keys(job.key):
+    for each in keys.settings_keys(job.key):
         try:
             text = b"".join(services.files.stream(each, end=_SETTINGS_BYTES + 1))
             if len(text) > _SETTINGS_BYTES:
@@ -195,7 +184,7 @@ def _refuse_hidden(key: str, error: Gone, job: Job, services: Services) -> None:
         Transient: It may be read in a moment.
         Unprocessable: It cannot be read.
     """
-    digest = files.version_digest(job.bucket, job.key, job.version_id)
+    digest = keys.version_digest(job.bucket, job.key, job.version_id)
     if isinstance(error, Locked):
         if _may_pass(error, job.dropped_at, digest, services):
             raise Transient(f"{key} cannot be read yet")
@@ -220,7 +209,7 @@ def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
     Raises:
         Transient: It may not be seen yet.
     """
-    digest = files.version_digest(services.files.bucket, dropped.key, dropped.version_id)
+    digest = keys.version_digest(services.files.bucket, dropped.key, dropped.version_id)
     if not services.store.is_known_version(digest) and _may_pass(gone, dropped.time, digest, services):
         raise Transient("the dropped version is not seen yet")
     reason = gone.reason if isinstance(gone, Locked) else "The file was deleted before it could be read."
@@ -241,14 +230,14 @@ def _take_failed(dropped: Dropped, services: Services) -> Job | None:
 def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | None:
     # Looked up by the version: an upload in parts bears the time at which it began, its event the one when it ended.
     bucket, version_id = services.files.bucket, dropped.version_id
-    digest = files.version_digest(bucket, dropped.key, version_id)
+    digest = keys.version_digest(bucket, dropped.key, version_id)
     if services.store.is_known_version(digest):
         known = services.store.job_of(digest)  # none where it was forgotten
         name_job(None if known is None else known.id)
         return known
     stamp = datetime.fromtimestamp(dropped.time, UTC).strftime("%Y%m%dT%H%M%SZ")
     job = Job(
-        job=files.job_id(bucket, dropped.key, version_id, stamp),
+        job=keys.job_id(bucket, dropped.key, version_id, stamp),
         state=JobState.PUBLISHING,
         bucket=bucket,
         key=dropped.key,

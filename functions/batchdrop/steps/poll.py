@@ -4,23 +4,23 @@ from collections.abc import Callable, Iterator, Sequence
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.guards import Careful, failure_of, guard
+from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Measure, measure
 from batchdrop.aws.store import Due, Lease
 from batchdrop.aws.table_items import Release
 from batchdrop.batches.poll_schedule import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
+from batchdrop.batches.transitions import cancel_at_provider, give_up
 from batchdrop.correlation import working_on
-from batchdrop.errors import AccountRefused, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, Missing, NotMyTurn, Refused, Transient
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import calls_refused
 from batchdrop.limits.ledgers import came_back
 from batchdrop.limits.restore_hold import is_held
-from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.services import Services
 from batchdrop.states import BatchState
-from batchdrop.steps.cancel import cancel_at_provider, give_up
-from batchdrop.worker import Minute
+from batchdrop.worker import Careful, Minute, failure_of
 
 logger = Logger(child=True)
 

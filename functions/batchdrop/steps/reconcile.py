@@ -2,8 +2,8 @@
 
 Sweep does it when the command asks: it has the keys and reads the bucket. Jobs that are published end as their
 manifests say. Dropped files that the table does not know go to intake. And each provider's batches are listed: what the
-table does not know is noted by its token, which `sent_since` asks for before a batch is sent. OpenAI's batches name
-their tokens; of Anthropic's, the first result does, so that those that have not ended are waited for.
+table does not know is noted by its token, which `restored_batches` asks for before a batch is sent. OpenAI's batches
+name their tokens; of Anthropic's, the first result does, so that those that have not ended are waited for.
 """
 
 import re
@@ -18,10 +18,10 @@ from batchdrop.aws.restores import FoundBatch, Listed, Restore
 from batchdrop.aws.store import Due
 from batchdrop.batches.restored_batches import take_copy
 from batchdrop.batches.unknown_creates import GRACE, created_since, first_bytes
-from batchdrop.errors import AccountRefused, Refused, Transient
-from batchdrop.limits.restore_hold import published_as
+from batchdrop.errors import AccountRefused, Missing, Refused, Transient
+from batchdrop.jobs import published_as
 from batchdrop.missed_drops import list_once
-from batchdrop.providers.clients import BatchApi, Missing, ProviderBatch
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Job
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState

@@ -18,10 +18,12 @@ from batchdrop.batches.refused_batches import end_refused, refuse_batch
 from batchdrop.batches.refused_models import end_refused_model
 from batchdrop.batches.resizing import replace_oversized
 from batchdrop.batches.restored_batches import take_sent
+from batchdrop.batches.rows import delay_of
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, needs_slot, slot
 from batchdrop.errors import (
     AccountRefused,
     LimitReached,
+    Missing,
     NoSuchCall,
     OutcomeUnknown,
     Refused,
@@ -34,12 +36,11 @@ from batchdrop.limits.ledgers import LEARNED_SECONDS
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import QUEUE_FULL
-from batchdrop.providers.clients import BatchApi, Missing
+from batchdrop.providers.interface import BatchApi
 from batchdrop.records import Batch, Intent, Job
 from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
-from batchdrop.steps.plan import delay_of
 from batchdrop.temporary_files import temporary_folder
 from batchdrop.worker import turn
 

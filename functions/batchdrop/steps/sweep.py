@@ -8,29 +8,30 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.guards import Careful, guard
+from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.store import Due
 from batchdrop.batches.failed_units import end_failed_unit, give_up_whole_job, has_failed_for_good
+from batchdrop.batches.job_start import open_job
 from batchdrop.batches.late_creates import watch_creates
 from batchdrop.batches.orphaned_uploads import delete_orphans
 from batchdrop.batches.unknown_creates import resolve_batch
 from batchdrop.deadlines import end_of_patience, expected_at, last_moment
 from batchdrop.failures import LAST, failures_of, retry_delay
-from batchdrop.inputs.splits import add_missing_splits
+from batchdrop.jobs import TooLate, add_missing_splits, ask_to_cancel, fail_job, give_up_job
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import see_to_pause
 from batchdrop.limits.ledger_repair import rebuild_ledgers
 from batchdrop.missed_drops import send_unnoticed
+from batchdrop.outputs.manifest_builder import late_event
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
-from batchdrop.steps.cancel import TooLate, ask_to_cancel, give_up_job, go_on_cancelling
+from batchdrop.steps.cancel import go_on_cancelling
 from batchdrop.steps.collect import delete_from_provider
-from batchdrop.steps.plan import fail_job, open_job
-from batchdrop.steps.publish import clean_up, late_event
+from batchdrop.steps.publish import clean_up
 from batchdrop.steps.reconcile import reconcile
-from batchdrop.worker import Minute, turn
+from batchdrop.worker import Careful, Minute, turn
 
 logger = Logger(child=True)
 

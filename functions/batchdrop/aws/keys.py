@@ -1,0 +1,106 @@
+"""Every S3 key and every id of a job is built here."""
+
+import hashlib
+import re
+
+from batchdrop.records import Batch, Job, Split
+
+INPUT, OUTPUT, WORK = "input/", "output/", "work/"
+SETTINGS_FILE = "batchdrop.toml"
+MANIFEST = "manifest.json"
+COMPRESSED = (".jsonl.gz", ".jsonl.zst")
+MAX_KEY_BYTES = 1024  # S3's limit
+_LONGEST_NAME = len("results-00001.jsonl")
+_ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
+_JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
+
+
+def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
+    """Sortable by the drop's time (`YYYYMMDDTHHMMSSZ`), and the same for the same version."""
+    return f"{last_modified}-{version_digest(bucket, key, version_id)[:10]}"
+
+
+def version_digest(bucket: str, key: str, version_id: str | None) -> str:
+    """Names a version of an object, whenever it was written: 64 hex digits."""
+    return hashlib.sha256("\0".join((bucket, key, version_id or "null")).encode()).hexdigest()
+
+
+def is_job_id(text: str) -> bool:
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def output_prefix(job: Job) -> str:
+    """Where a job's answers lie: `output/<path>/<name>/<job>/`, or `output/<job>/` where keys would be too long."""
+    path = _ENDING.sub("", job.key.removeprefix(INPUT))
+    prefix = f"{OUTPUT}{path}/{job.id}/"
+    fits = len(prefix.encode()) + _LONGEST_NAME <= MAX_KEY_BYTES
+    return prefix if fits else f"{OUTPUT}{job.id}/"
+
+
+def retry_key(job: Job, number: int) -> str:
+    """Where a retry of a job's lines is dropped: beside the file, so that the same settings apply."""
+    return f"{_ENDING.sub('', job.key)}.retry-{number}.jsonl"
+
+
+def retry_lines_key(job: Job, digest: str) -> str:
+    """Where the line numbers of a retry lie: beside the results, or in `output/<job>/`.
+
+    The latter where the key would be too long, or no value of S3's metadata, which is printable ASCII.
+    """
+    name = f"retry-lines/{digest}.jsonl"
+    key = f"{output_prefix(job)}{name}"
+    fits = len(key.encode()) <= MAX_KEY_BYTES and key.isascii() and key.isprintable()
+    return key if fits else f"{OUTPUT}{job.id}/{name}"
+
+
+def is_compressed(key: str) -> bool:
+    return key.endswith(COMPRESSED)
+
+
+def settings_keys(key: str) -> list[str]:
+    """The settings files that a key's folders can have, the nearest last."""
+    folders = key.split("/")[:-1]
+    keys = ("/".join([*folders[:depth], SETTINGS_FILE]) for depth in range(1, len(folders) + 1))
+    return [each for each in keys if len(each.encode()) <= MAX_KEY_BYTES]
+
+
+def work_prefix(job: str) -> str:
+    return f"{WORK}{job}/"
+
+
+def attempt_prefix(split: Split, step: str) -> str:
+    """Where one attempt of a step writes: the epoch is in it, so that a late writer overwrites nothing."""
+    return f"{work_prefix(split.job)}{split.index:05}/{step}-{split.round}-{split.epoch}/"
+
+
+def plan_key(job: str, split: int, round_: int) -> str:
+    """One plan a round of a split; the first that is written wins."""
+    return f"{work_prefix(job)}{split:05}/plan-{round_}.json"
+
+
+def copies_prefix(batch: Batch) -> str:
+    """What the keys of all raw copies of a batch begin with, and of the pieces that it was cut into."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-"
+
+
+def pieces_key(batch: Batch) -> str:
+    """The smaller batches that a batch is replaced by; the first that are written stay."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/pieces-{batch.id}.json"
+
+
+def collected_prefix(batch: Batch) -> str:
+    return f"{copies_prefix(batch)}{batch.epoch}/"
+
+
+def refusal_key(batch: Batch) -> str:
+    """Where the provider's words lie that refused a batch."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/refused-{batch.id}-{batch.epoch}.json"
+
+
+def refused_model_key(ledger: str, endpoint: str) -> str:
+    """Where the provider's words lie that does not take a model in batches: no job's own, for others name it too."""
+    return f"{WORK}refused-models/{hashlib.sha256(f'{ledger} {endpoint}'.encode()).hexdigest()}.json"
+
+
+def opened_key(job: str) -> str:
+    return f"{work_prefix(job)}opened.json"

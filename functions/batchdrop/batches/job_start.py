@@ -1,0 +1,69 @@
+"""The barrier: a job whose file is wholly planned is opened, or refused before anything is paid."""
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws import keys
+from batchdrop.batches.split_plan import lines_before, read_plan
+from batchdrop.deadlines import next_deadline
+from batchdrop.jobs import fail_job, settle_plan
+from batchdrop.limits.admission import admit_batches
+from batchdrop.records import Job, Split
+from batchdrop.services import Services
+from batchdrop.states import JobState, SplitState
+
+logger = Logger(child=True)
+
+REASONS = 5  # lines of a refused file that its reason names
+
+
+def open_job(job: Job, services: Services) -> None:
+    """Let the batches of a wholly planned job be sent; or refuse it, before anything is paid.
+
+    Raises:
+        NotMyTurn: Another opened it, or stopped it.
+    """
+    if job.state is not JobState.PLANNING:
+        return
+    splits = list(services.store.splits(job.id))
+    reason = _refusal(job, splits, services)
+    if reason is not None:
+        fail_job(job, reason, services)
+        return
+    key = keys.opened_key(job.id)
+    services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
+    services.store.move(job, JobState.RUNNING, opened_key=key, due_at=next_deadline(job))
+    logger.info("job opened", batches=sum(split.open for split in splits))
+    for split in splits:
+        if not split.open:
+            services.queues.assemble(job.id, split.index)
+    for name in services.providers:
+        admit_batches(name, services)
+
+
+def fail_split(split: Split, reason: str, services: Services) -> None:
+    """End a split that cannot be planned: its job ends FAILED, before anything is paid."""
+    settled = settle_plan(split, services, SplitState.FAILED, reason=reason)
+    if settled.unplanned == 0:
+        open_job(settled, services)
+
+
+def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
+    failed = [split for split in splits if split.state is SplitState.FAILED]
+    if failed:
+        return failed[0].reason
+    invalid = sum(split.invalid for split in splits)
+    if not invalid or job.settings.on_invalid != "reject":
+        return None
+    lines: list[str] = []
+    for split, before in zip(splits, lines_before(splits).lines_before, strict=True):
+        if split.invalid and len(lines) < REASONS:
+            plan = read_plan(split, services)
+            lines += [f"line {before + number} ({code})" for number, code in plan.first_codes]
+    # Codes only: the messages quote names and values of bodies, and this goes into rows, events and logs.
+    named = ", ".join(lines[:REASONS])
+    more = ", …" if invalid > REASONS else ""
+    return (
+        f'{invalid} {"line is" if invalid == 1 else "lines are"} invalid, and on_invalid is "reject": {named}{more}. '
+        "What is wrong with each: batchdrop validate FILE."
+    )

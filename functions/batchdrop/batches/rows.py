@@ -1,0 +1,47 @@
+"""The rows of a plan's batches, and when each may be sent."""
+
+from collections.abc import Iterator
+
+from batchdrop.batches.packing import ledger_of
+from batchdrop.batches.split_plan import PlannedBatch
+from batchdrop.limits.ledgers import estimate_of
+from batchdrop.records import Batch, Job, Split
+from batchdrop.services import Services
+from batchdrop.states import BatchState
+
+_DOUBLINGS, _LONGEST_DELAY = 12, 3_600  # seconds
+
+
+def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Services) -> Iterator[Batch]:
+    """The rows of a plan's batches: the same whoever makes them, the time aside."""
+    for each in planned:
+        provider = services.providers[each.group.provider]
+        yield Batch(
+            job=job.id,
+            state=BatchState.WAITING,
+            due_at=services.now() + delay_of(each.group.waits, services.settings.tick_seconds),
+            id=each.id,
+            split=split.index,
+            round=int(each.id.split("-")[1]),
+            token=each.token,
+            provider=provider.name,
+            endpoint=each.group.endpoint,
+            model=each.group.model,
+            requests=each.requests,
+            bytes=each.bytes,
+            tokens=each.tokens,
+            cost=estimate_of(provider.protocol, requests=each.requests, tokens=each.tokens),
+            attempt=each.group.attempt,
+            waits=each.group.waits,
+            ledger=ledger_of(each.group),
+            requests_key=each.requests_key,
+            members_key=each.members_key,
+            priority=job.settings.priority,
+            api_version=each.group.api_version,
+            betas=each.group.betas,
+        )
+
+
+def delay_of(waits: int, tick: int) -> int:
+    """How long a batch waits that was sent in vain before: ever longer, up to an hour."""
+    return min(tick * 2 ** min(waits, _DOUBLINGS), _LONGEST_DELAY) if waits else 0

@@ -1,0 +1,177 @@
+"""A job's own moves, whichever step makes them: its splits are sent, it is cancelled, failed, given up, or over."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws import keys
+from batchdrop.aws.keys import MANIFEST
+from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.store import Changed, Store
+from batchdrop.aws.table_items import move_too, update_counter
+from batchdrop.errors import Gone, NotMyTurn
+from batchdrop.inputs.splits import splits_of
+from batchdrop.manifest import Manifest
+from batchdrop.records import Job, Split
+from batchdrop.services import Services
+from batchdrop.states import JobState, SplitState
+
+logger = Logger(child=True)
+
+KEPT_SECONDS = 90 * 86_400  # as long as `work/` is kept by the bucket's lifecycle
+PLANNED_IN = {JobState.PLANNING, JobState.CANCELLING}
+ASSEMBLED_IN = {JobState.RUNNING, JobState.CANCELLING}
+
+
+def send_splits(job: Job, services: Services, *, first: int = 0) -> None:
+    """Add the rows of a job's splits from `first` on, and have them planned. Twice is as good as once."""
+    _send(splits_of(job, due_at=_due_at(services))[first:], services)
+
+
+def add_missing_splits(job: Job, services: Services) -> None:
+    """Add the rows of splits that are not there, since intake or inflating died, and have them planned."""
+    found = {split.index for split in services.store.splits(job.id)}
+    _send([split for split in splits_of(job, due_at=_due_at(services)) if split.index not in found], services)
+
+
+def _send(splits: list[Split], services: Services) -> None:
+    # Of 2,000 splits: 20 calls for the rows and 200 for the messages, a few seconds.
+    services.store.add_all(splits)
+    services.queues.plan_all((split.job, split.index) for split in splits)
+
+
+def _due_at(services: Services) -> int:
+    return services.now() + services.settings.lease_seconds
+
+
+def published_as(job: Job, services: Services) -> dict[str, Any] | None:
+    """What a job becomes that is published already, as its manifest says; None where there is none.
+
+    Publishing then finds the manifest, which stays, and the job ends as that says.
+    """
+    try:
+        manifest = msgspec.json.decode(services.files.get(f"{keys.output_prefix(job)}{MANIFEST}"), type=Manifest)
+    except (Gone, msgspec.DecodeError):
+        return None
+    return {
+        "state": JobState.PUBLISHING,
+        "outcome": manifest.status,
+        "reason": manifest.reason,
+        "published_at": int(datetime.fromisoformat(manifest.times.published_at).timestamp()),
+        "is_given_up": True,  # its parts are gone: there is nothing to be put together once more
+    }
+
+
+class TooLate(Exception):  # noqa: N818 - an answer to who asked
+    """The job is over, or its results are being written."""
+
+
+def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = None) -> Job:
+    """Mark a job as to be cancelled; sweep does the rest. Twice is as good as once.
+
+    Raises:
+        LookupError: There is no such job.
+        TooLate: It is published, or about to be.
+    """
+    while True:
+        job = store.job(job_id)
+        if job is None:
+            raise LookupError(job_id)
+        if job.state is JobState.CANCELLING:
+            return job
+        if job.state not in {JobState.PLANNING, JobState.RUNNING}:
+            raise TooLate(job.state)
+        try:
+            return store.move(job, JobState.CANCELLING, reason=job.reason or reason, due_at=now)
+        except NotMyTurn:
+            continue
+
+
+def give_up_job(job: Job, services: Services, *, why: str | None = None) -> None:
+    """End a job as FAILED whose answers cannot be put together, or published; what it paid for stays where it is."""
+    now = services.now()
+    where = f"s3://{job.bucket}/{keys.work_prefix(job.id)}"
+    done = "published" if job.state is JobState.PUBLISHING else "put together"
+    late = f"Its answers could not be {done} within {job.settings.max_age} (max_age) and a few days more."
+    services.store.move(
+        job,
+        JobState.PUBLISHING,
+        outcome=JobState.FAILED,
+        reason=f"{why or late} What was answered and paid for stays under {where} until 90 days after it was written.",
+        published_at=now,
+        kept_until=now + KEPT_SECONDS,
+        is_given_up=True,
+        failures=0,
+        due_at=now + services.settings.lease_seconds,
+    )
+    services.queues.publish(job.id)
+    count(Alert.JOB_GIVEN_UP)
+    logger.error("job given up", state=job.state)
+
+
+def fail_job(job: Job, reason: str, services: Services) -> None:
+    """End a job that cannot be processed; nothing of it was paid."""
+    now = services.now()
+    services.store.move(
+        job,
+        JobState.PUBLISHING,
+        outcome=JobState.FAILED,
+        reason=reason,
+        published_at=now,
+        due_at=now + services.settings.lease_seconds,
+    )
+    services.queues.publish(job.id)
+
+
+def settle_plan(split: Split, services: Services, state: SplitState, **changes: Any) -> Job:
+    """Move the split and lower the job's count in one transaction; the last one makes the job due."""
+    while True:
+        job = services.store.job(split.job)
+        if job is None or job.state not in PLANNED_IN:
+            raise NotMyTurn
+        left = job.unplanned - 1
+        due = {} if left else {"due_at": services.now()}
+        count = update_counter(job, "unplanned", job.unplanned, to=left, **due)
+        try:
+            services.store.move(split, state, also=[count], **{"due_at": None, "refused_at": 0, **changes})
+        except Changed:
+            continue
+        logger.info("split planned", split=split.index, state=state, left=left)
+        return job.with_(unplanned=left)
+
+
+def settle_split(split: Split, state: SplitState, services: Services, **changes: object) -> None:
+    """Move the split and lower the job's count in one transaction; the last one fixes outcome and times."""
+    while True:
+        job = services.store.job(split.job)
+        if job is None or job.state not in ASSEMBLED_IN:
+            raise NotMyTurn  # it was given up meanwhile
+        left = job.unassembled - 1
+        also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
+        try:
+            services.store.move(split, state, also=[also], due_at=None, **changes)
+        except Changed:
+            continue
+        if not left:
+            services.queues.publish(job.id)
+        return
+
+
+def _publishing(job: Job, services: Services) -> Callable[[str], dict[str, object]]:
+    now = services.now()
+    batches = list(services.store.batches(job.id))
+    submitted = [each.submitted_at for each in batches if each.submitted_at is not None]
+    ended = [each.ended_at for each in batches if each.ended_at is not None]
+    return move_too(
+        job,
+        JobState.PUBLISHING,
+        unassembled=0,
+        outcome=job.outcome or (JobState.CANCELLED if job.state is JobState.CANCELLING else JobState.COMPLETED),
+        first_submitted_at=min(submitted, default=None),
+        last_ended_at=max(ended, default=None),
+        published_at=now,
+        due_at=now + services.settings.lease_seconds,
+    )
