@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchdrop.aws.bucket import Head
-from batchdrop.aws.keys import INPUT, SETTINGS_FILE, job_id
+from batchdrop.aws.keys import INPUT, SETTINGS_FILE, is_job, job_id
 from batchdrop.aws.store import DropClaim
 from batchdrop.errors import Gone
-from batchdrop.inputs.file_formats import is_job
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 from batchdrop.aws.keys import is_job_id
+from batchdrop.jobs import TooLate, ask_to_cancel
 from batchdrop.manifest import timestamp
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
@@ -61,8 +62,6 @@ def wait(job: JobId = jobs.LATEST, /, *, where: Where = ANYWHERE) -> int:
 
 
 def cancel(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
-    from batchdrop.jobs import TooLate, ask_to_cancel  # noqa: PLC0415 - brings all the steps with it
-
     cloud = find_cloud(where)
     found = jobs.find(cloud, job)
     if found.state in _CANCELLABLE:

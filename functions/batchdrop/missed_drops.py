@@ -17,8 +17,8 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Version
+from batchdrop.aws.keys import is_job
 from batchdrop.aws.store import Listing
-from batchdrop.inputs.file_formats import is_job
 from batchdrop.services import Services
 
 logger = Logger(child=True)

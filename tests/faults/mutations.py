@@ -58,6 +58,14 @@ _CREATE_FIRST = """provider_id = api.create(
 """
 
 MUTATIONS = (
+    # The rooms
+    Mutation(
+        "no import goes against the order of the rooms, for a type checker either",
+        "aws/keys.py",
+        "from batchdrop.records import Batch, Job, Split\n",
+        "from batchdrop.records import Batch, Job, Split\n\nif False:\n    from batchdrop.services import Services\n",
+        "tests/docs/test_rooms.py::test_no_import_goes_against_the_order_of_the_rooms",
+    ),
     # What is logged
     Mutation(
         "a line of a loop's unit has its job's id",
@@ -582,7 +590,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what tools write beside their data is no job",
-        "inputs/file_formats.py",
+        "aws/keys.py",
         """ or "_temporary" in folder.split("/")""",
         "",
         "tests/steps/test_bad_input.py::test_folder_markers_settings_and_what_tools_leave_behind_are_no_jobs",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from batchdrop.inputs.splits import split_lines
+from batchdrop.inputs.split_lines import split_lines
 from batchdrop.jsonl import Line, cut_lines
 from batchdrop.records import Source, Split
 from batchdrop.states import SplitState

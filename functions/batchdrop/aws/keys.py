@@ -1,4 +1,4 @@
-"""Every S3 key and every id of a job is built here."""
+"""The keys of the bucket: every S3 key and every id of a job is built here, and what a key says is read here."""
 
 import hashlib
 import re
@@ -13,6 +13,13 @@ MAX_KEY_BYTES = 1024  # S3's limit
 _LONGEST_NAME = len("results-00001.jsonl")
 _ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
 _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
+
+
+# Beside their data, Spark, Hadoop and Databricks write `_SUCCESS`, checksums, marks of folders and of commits, and
+# files that are moved when they are whole; macOS and Windows write what they show a folder by.
+_NO_JOBS = frozenset({SETTINGS_FILE, "_SUCCESS", ".DS_Store", "Thumbs.db", "desktop.ini"})
+_NO_JOBS_BEGIN = ("._", "_started_", "_committed_")
+_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_")
 
 
 def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
@@ -104,3 +111,11 @@ def refused_model_key(ledger: str, endpoint: str) -> str:
 
 def opened_key(job: str) -> str:
     return f"{work_prefix(job)}opened.json"
+
+
+def is_job(key: str) -> bool:
+    """Whether an object is one to process: all under `input/`, but folder markers, settings, and tools' own files."""
+    folder, _, name = key.rpartition("/")
+    if not key.startswith(INPUT) or not name or name in _NO_JOBS or "_temporary" in folder.split("/"):
+        return False
+    return not name.startswith(_NO_JOBS_BEGIN) and not name.endswith(_NO_JOBS_END)

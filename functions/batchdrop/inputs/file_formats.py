@@ -1,7 +1,4 @@
-"""Which objects are files to process, and what one is when it is not JSONL, by its first bytes.
-
-Thousands of broken lines would not say it.
-"""
+"""What a dropped file is when it is no JSONL, told by its first bytes: thousands of broken lines would not say it."""
 
 import codecs
 import csv
@@ -12,7 +9,6 @@ from itertools import islice
 
 import msgspec
 
-from batchdrop.aws import keys
 from batchdrop.errors import Unprocessable
 
 _HEAD_BYTES = 64 * 1024
@@ -49,13 +45,6 @@ _TEXT = (
 _ARRAY = "The file is one JSON array: write one object a line, with no brackets around them and no commas between them."
 
 _first_value = json.JSONDecoder(strict=False, parse_int=float)  # a string may hold a line end that is not escaped
-
-
-# Beside their data, Spark, Hadoop and Databricks write `_SUCCESS`, checksums, marks of folders and of commits, and
-# files that are moved when they are whole; macOS and Windows write what they show a folder by.
-_NO_JOBS = frozenset({keys.SETTINGS_FILE, "_SUCCESS", ".DS_Store", "Thumbs.db", "desktop.ini"})
-_NO_JOBS_BEGIN = ("._", "_started_", "_committed_")
-_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_")
 
 
 def refuse_what_is_no_jsonl(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -182,11 +171,3 @@ def _is_json(line: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
-
-
-def is_job(key: str) -> bool:
-    """Whether an object is one to process: all under `input/`, but folder markers, settings, and tools' own files."""
-    folder, _, name = key.rpartition("/")
-    if not key.startswith(keys.INPUT) or not name or name in _NO_JOBS or "_temporary" in folder.split("/"):
-        return False
-    return not name.startswith(_NO_JOBS_BEGIN) and not name.endswith(_NO_JOBS_END)

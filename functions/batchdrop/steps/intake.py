@@ -7,13 +7,13 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Head
+from batchdrop.aws.keys import is_job
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.row_versions import NewerRow
 from batchdrop.aws.table_items import Write, add_retry, name_version
 from batchdrop.correlation import name_job
 from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
-from batchdrop.inputs.file_formats import is_job
 from batchdrop.inputs.job_settings import own_metadata, resolve
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.inputs.splits import splitting_of

@@ -21,7 +21,8 @@ from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
 from batchdrop.errors import Gone, Locked, NotMyTurn, Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
-from batchdrop.inputs.splits import split_lines, splits_of, splitting_of
+from batchdrop.inputs.split_lines import split_lines
+from batchdrop.inputs.splits import splits_of, splitting_of
 from batchdrop.jobs import PLANNED_IN, send_splits, settle_plan
 from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.providers.folder_rules import rules_for
@@ -71,6 +72,47 @@ def _plan(job: Job, split: Split, services: Services) -> Job:
         return settle_plan(split, services, SplitState.FAILED, reason=str(error))
     services.store.add_all(batch_rows(job, split, plan.batches, services))
     return _settle_planned(split, plan, services)
+
+
+def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Split]:
+    """Inflate a compressed job's object, once; the job, which says what to read, and its split of that.
+
+    The bytes first; then, in one transaction, the job's source and number of splits and this split's end; then the rows
+    of the other splits, which sweep adds where this run dies.
+
+    Raises:
+        Unprocessable: It cannot be inflated.
+        NotMyTurn: Another did it meanwhile.
+    """
+    if job.source_key is not None or not keys.is_compressed(job.key):
+        return job, split
+    chunks = services.files.stream(job.key, version_id=job.version_id)
+    inflated = inflate(chunks, job.key, max_bytes=BYTES_PER_SECOND * services.settings.function_seconds)
+    key = f"{keys.attempt_prefix(split, 'plan')}inflated.jsonl"
+    with services.files.writer(key) as out:
+        for piece in inflated:
+            out.write(piece)
+    if not out.bytes:
+        raise Unprocessable("The file is empty.")
+    logger.info("file inflated", bytes=out.bytes)
+    splitting = splitting_of(out.bytes, services.settings.split_bytes)
+    read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
+    return _record_source(job, split, read | splitting, services)
+
+
+def _record_source(job: Job, split: Split, changes: dict[str, Any], services: Services) -> tuple[Job, Split]:
+    inflated = job.with_(**changes)
+    end = splits_of(inflated, due_at=0)[split.index].end
+    due_at = services.now() + services.settings.lease_seconds  # then sweep adds the splits that are missing
+    count = changes.pop("unplanned")
+    also = update_counter(job, "unplanned", job.unplanned, to=count, due_at=due_at, **changes)
+    try:
+        # Still the same claim: only its end is new.
+        held = services.store.claim(split.with_(claimed_until=0), services.settings.lease_seconds, also=[also], end=end)
+    except Changed:
+        raise NotMyTurn from None
+    send_splits(inflated, services, first=1)
+    return inflated, held
 
 
 def _settle_planned(split: Split, plan: Plan, services: Services) -> Job:
@@ -203,44 +245,3 @@ class _PlanWriter:
             self._errors.append((number, read.code))
         error = IndexedError(read.code, read.message, read.provider, read.model, read.endpoint)
         return IndexedLine(number, offset, length, -1, read.custom_id, error)
-
-
-def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Split]:
-    """Inflate a compressed job's object, once; the job, which says what to read, and its split of that.
-
-    The bytes first; then, in one transaction, the job's source and number of splits and this split's end; then the rows
-    of the other splits, which sweep adds where this run dies.
-
-    Raises:
-        Unprocessable: It cannot be inflated.
-        NotMyTurn: Another did it meanwhile.
-    """
-    if job.source_key is not None or not keys.is_compressed(job.key):
-        return job, split
-    chunks = services.files.stream(job.key, version_id=job.version_id)
-    inflated = inflate(chunks, job.key, max_bytes=BYTES_PER_SECOND * services.settings.function_seconds)
-    key = f"{keys.attempt_prefix(split, 'plan')}inflated.jsonl"
-    with services.files.writer(key) as out:
-        for piece in inflated:
-            out.write(piece)
-    if not out.bytes:
-        raise Unprocessable("The file is empty.")
-    logger.info("file inflated", bytes=out.bytes)
-    splitting = splitting_of(out.bytes, services.settings.split_bytes)
-    read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
-    return _record_source(job, split, read | splitting, services)
-
-
-def _record_source(job: Job, split: Split, changes: dict[str, Any], services: Services) -> tuple[Job, Split]:
-    inflated = job.with_(**changes)
-    end = splits_of(inflated, due_at=0)[split.index].end
-    due_at = services.now() + services.settings.lease_seconds  # then sweep adds the splits that are missing
-    count = changes.pop("unplanned")
-    also = update_counter(job, "unplanned", job.unplanned, to=count, due_at=due_at, **changes)
-    try:
-        # Still the same claim: only its end is new.
-        held = services.store.claim(split.with_(claimed_until=0), services.settings.lease_seconds, also=[also], end=end)
-    except Changed:
-        raise NotMyTurn from None
-    send_splits(inflated, services, first=1)
-    return inflated, held
