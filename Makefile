@@ -23,7 +23,7 @@ ARGS ?=
 STARTED := $(shell date +%s)
 say = printf '[%3d s] %s\n' "$$(( $$(date +%s) - $(STARTED) ))"
 
-.PHONY: setup demo lint test test-unit crash-test mutations faults bench bench-latency bench-memory bench-files big-file lock synth bootstrap deploy smoke-paid clean
+.PHONY: setup demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file lock synth bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -76,6 +76,10 @@ test: setup lint
 
 test-unit: setup
 	@$(UNIT)
+
+# The unit tests, and which lines and branches of functions/ none of them runs; pyproject.toml has the floor.
+coverage: setup
+	@$(UNIT) --cov
 
 # Every call to the outside of whole jobs, with every fault; `make test` runs a share of them.
 # Each other job than the main one is struck at every eighth point; at all of them: make crash-test ARGS="--every 1"
