@@ -31,10 +31,11 @@ def _steps(path: Path) -> list[dict[str, Any]]:
     return [step for job in _load(path)["jobs"].values() for step in job["steps"]]
 
 
-def test_ci_checks_style_and_types_tests_the_demo_and_the_template() -> None:
+def test_ci_checks_style_and_types_tests_coverage_the_demo_and_the_template() -> None:
     jobs = _load(GITHUB / "workflows/ci.yml")["jobs"]
     runs = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
-    assert runs == {"lint": ["make lint"], "tests": ["make test"], "demo": ["make demo"], "synth": ["make synth"]}
+    targets = {"lint": "lint", "tests": "test", "coverage": "coverage", "demo": "demo", "synth": "synth"}
+    assert runs == {job: [f"make {target}"] for job, target in targets.items()}
 
 
 @_each_workflow
