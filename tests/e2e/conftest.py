@@ -102,7 +102,7 @@ class Behind:
         """What each function has logged."""
         return {path.stem: path.read_text() for path in Path(self.cloud.logs, "functions").iterdir()}
 
-    def wait(self, until: Callable[[], bool], *, seconds: float = 180) -> None:
+    def wait(self, until: Callable[[], bool], *, seconds: float = 900) -> None:
         deadline = time.monotonic() + seconds
         while not until():
             assert time.monotonic() < deadline, "it did not happen in time"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import boto3
 
-WAIT_SECONDS = 120
+WAIT_SECONDS = 900  # a few are enough on a machine that does nothing else
 LOOK_EVERY_SECONDS = 0.05
 
 cloud = json.load(sys.stdin)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE = 300  # seconds; a few are enough on a machine that does nothing else
+PATIENCE = 900  # seconds; a few are enough on a machine that does nothing else
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_every_version_of_a_key_becomes_a_job_of_its_own(state_dir: Path) -> Non
         days = [(datetime.now(UTC) - timedelta(days=back)).strftime("%Y%m%d") for back in range(2)]
         return [job.version_id for job in store.recent_jobs(days) if job.key == "input/versions.jsonl"]
 
-    assert wait_until(lambda: sorted(map(str, taken())) == sorted(wrote), seconds=180), taken()
+    assert wait_until(lambda: sorted(map(str, taken())) == sorted(wrote), seconds=900), taken()
 
 
 @pytest.mark.parametrize("end", ["killed", "stopped"])
@@ -112,7 +112,7 @@ def test_a_cloud_comes_back_with_what_it_had(state_dir: Path, end: str) -> None:
         os.kill(before.pids["emulator"], signal.SIGKILL)
     else:
         assert local_cloud.down(state_dir)
-    assert wait_until(lambda: local_cloud.current(state_dir) is None, seconds=10)
+    assert wait_until(lambda: local_cloud.current(state_dir) is None, seconds=60)
 
     after = local_cloud.up(state_dir)
 
@@ -123,7 +123,7 @@ def test_a_cloud_comes_back_with_what_it_had(state_dir: Path, end: str) -> None:
     assert rows["Items"] == [row]
     assert aws(after, "s3").get_object(Bucket=after.bucket, Key=f"work/{end}")["Body"].read() == b"kept"
     drop(after, f"input/{end}.jsonl")
-    assert wait_until(lambda: is_published(after, end), seconds=300)
+    assert wait_until(lambda: is_published(after, end), seconds=900)
 
 
 def test_a_file_dropped_before_the_end_is_answered_after_it(state_dir: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_file_dropped_before_the_end_is_answered_after_it(state_dir: Path) -> 
     drop(cloud, "input/between.jsonl")
     local_cloud.down(state_dir)
     cloud = local_cloud.up(state_dir)
-    assert wait_until(lambda: is_published(cloud, "between"), seconds=300)
+    assert wait_until(lambda: is_published(cloud, "between"), seconds=900)
 
 
 def test_down_ends_all_that_was_started(state_dir: Path) -> None:
