@@ -43,9 +43,7 @@ class Functions:
         self._names = [each["FunctionName"] for each in found]
         account = behind.cloud.access_key_id
         self._bucket = f"cdk-hnb659fds-assets-{account}-{behind.cloud.region}"
-        found_there = self._s3.list_objects_v2(Bucket=self._bucket)["Contents"]
-        zips = [each for each in found_there if each["Key"].endswith(".zip") and each["Key"] != NEWER_KEY]
-        self.key = max(zips, key=lambda each: each["LastModified"])["Key"]
+        (self.key,) = _code_of(behind.aws("cloudformation").get_template(StackName=STACK_NAME)["TemplateBody"])
 
     def deploy(self, key: str) -> None:
         for name in self._names:
@@ -61,6 +59,13 @@ class Functions:
                     new.writestr(entry, _changed(entry.filename, old.read(entry)))
         self._s3.put_object(Bucket=self._bucket, Key=NEWER_KEY, Body=made.getvalue())
         return NEWER_KEY
+
+
+def _code_of(template: str | dict[str, Any]) -> set[str]:
+    """The object with our functions' code; the bucket keeps those of earlier deployments, too."""
+    parsed = json.loads(template) if isinstance(template, str) else template
+    resources = [each["Properties"] for each in parsed["Resources"].values() if each["Type"] == "AWS::Lambda::Function"]
+    return {each["Code"]["S3Key"] for each in resources if each["Handler"].startswith("handlers.")}
 
 
 def _changed(name: str, body: bytes) -> bytes:

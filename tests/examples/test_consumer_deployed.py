@@ -50,13 +50,13 @@ def deploy_consumer(cloud: LocalCloud) -> dict[str, str]:
     command = [str(CDK), "deploy", STACK, "--app", app, "--output", str(folder.path.parent / "consumer.out")]
     command += ["--require-approval", "never", "--context", f"bucket={cloud.bucket}"]
     command += ["--context", f"arch={context(folder)['arch']}"]
-    subprocess.run(command, cwd=ROOT, env=of_deployment(folder, saved), check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=ROOT, env=of_deployment(folder, saved), check=True, capture_output=True, timeout=900)
     (stack,) = client(cloud, "cloudformation").describe_stacks(StackName=STACK)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
 def wait_for_row(table: Any, job: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
         answer: dict[str, Any] = table.get_item(Key={"job": job}, ConsistentRead=True)
         if "Item" in answer:
