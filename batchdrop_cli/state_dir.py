@@ -9,6 +9,7 @@ from pathlib import Path
 import local_cloud
 from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note
+from local_cloud.state import PRIVATE_FILE
 
 HERE = Path(".local")
 VARIABLE = "BATCHDROP_STATE_DIR"
@@ -60,10 +61,15 @@ def own_state_dir(folder: Path) -> None:
     token = secrets.token_hex()
     with suppress(OSError):
         folder.mkdir(0o700, parents=True, exist_ok=True)
-        (folder / _OWNER).unlink(missing_ok=True)  # it may be a link to somewhere else
-        (folder / _OWNER).write_text(token, encoding="utf-8")
         _token_of(folder).parent.mkdir(parents=True, exist_ok=True)
-        _token_of(folder).write_text(token, encoding="utf-8")
+        for path in (folder / _OWNER, _token_of(folder)):
+            _write_private(path, token)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)  # it may be a link to somewhere else, or open to others
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _is_own(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """Which local cloud a command takes, from whatever folder it is given."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,3 +111,9 @@ def test_a_cloud_that_was_put_in_the_place_of_ones_own_is_not_taken() -> None:
         find_state_dir(None)
     own_state_dir(Path(".local"))
     assert find_state_dir(None) == Path(".local")
+
+
+def test_what_says_that_a_cloud_is_ones_own_is_read_by_nobody_else() -> None:
+    own_state_dir(Path(".local"))
+    tokens = [Path(".local", "owner"), *Path(os.environ["XDG_STATE_HOME"], "batchdrop").glob("owner-*")]
+    assert (len(tokens) > 1, {token.stat().st_mode & 0o077 for token in tokens}) == (True, {0})
