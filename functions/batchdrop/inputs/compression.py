@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 from backports import zstd
 
 from batchdrop.errors import Unprocessable
+from batchdrop.zlib_decompressor import GZIP, ZlibDecompressor
 
 logger = Logger(child=True)
 
@@ -32,33 +33,15 @@ class _Inflater(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-class _Gzip:
-    """zlib in the same shape; its checksums are checked."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._zlib.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+def _gzip() -> _Inflater:
+    return ZlibDecompressor(GZIP)
 
 
 def _zstd() -> _Inflater:
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})
 
 
-_KINDS: dict[str, tuple[str, Callable[[], _Inflater]]] = {"gz": ("gzip", _Gzip), "zst": ("zstd", _zstd)}
+_KINDS: dict[str, tuple[str, Callable[[], _Inflater]]] = {"gz": ("gzip", _gzip), "zst": ("zstd", _zstd)}
 
 
 def inflate(chunks: Iterator[bytes], key: str, *, max_bytes: int) -> Iterator[bytes]:

@@ -6,8 +6,9 @@ from typing import Any
 
 from backports import zstd
 
+from batchdrop.zlib_decompressor import DEFLATE, GZIP, ZLIB, ZlibDecompressor
+
 _PIECE = 256 * 1024  # bytes at most that one step decodes to, however little they were before
-_GZIP, _ZLIB, _DEFLATE = 31, 15, -15  # zlib's window bits
 _IDENTITY = frozenset({"", "identity"})
 
 
@@ -19,37 +20,15 @@ class BadEncodingError(Exception):
     """What came is not what its encoding says, or ends too early."""
 
 
-class _Zlib:
-    """zlib in the shape of zstd's own decompressor."""
-
-    def __init__(self, window_bits: int) -> None:
-        self._zlib = zlib.decompressobj(window_bits)
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._zlib.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
-
-
-def _new_deflate(first: bytes) -> _Zlib:
+def _new_deflate(first: bytes) -> ZlibDecompressor:
     """`deflate` is zlib's format by the standard, and bare deflate at many servers: the first byte tells."""
-    return _Zlib(_ZLIB if first[0] & 0x0F == zlib.DEFLATED else _DEFLATE)
+    return ZlibDecompressor(ZLIB if first[0] & 0x0F == zlib.DEFLATED else DEFLATE)
 
 
 # A decoder of each by the first bytes of what it decodes.
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
-    "gzip": lambda _: _Zlib(_GZIP),
-    "x-gzip": lambda _: _Zlib(_GZIP),
+    "gzip": lambda _: ZlibDecompressor(GZIP),
+    "x-gzip": lambda _: ZlibDecompressor(GZIP),
     "deflate": _new_deflate,
     "zstd": lambda _: zstd.ZstdDecompressor(),
 }
