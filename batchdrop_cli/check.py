@@ -10,7 +10,7 @@ from batchdrop.aws.keys import COMPRESSED, is_compressed
 from batchdrop.batches.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
-from batchdrop.inputs.file_formats import refuse_what_is_no_jsonl
+from batchdrop.inputs.file_formats import reject_non_jsonl
 from batchdrop.inputs.job_settings import resolve
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.jsonl import Line, cut_lines
@@ -20,7 +20,7 @@ from batchdrop.records import JobSettings
 from batchdrop.result_line import ErrorCode
 
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
-from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.user_errors import UserError
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
 SHOWN_ERRORS = 20
@@ -70,7 +70,7 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
     """Read a file as the functions will.
 
     Raises:
-        Mistake: It is no file that they read.
+        UserError: It is no file that they read.
     """
     path.open("rb").close()  # a folder, and a file that is not there, are wrong use, whatever their names
     _check_name(path, path.name)
@@ -80,11 +80,11 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
             found.lines += 1
             _check_line(_without_bom(line), found, batches, reader)
     except Unprocessable as error:
-        raise Mistake(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error}") from None
     if not found.lines:
-        raise Mistake(f"{path} is empty.")
+        raise UserError(f"{path} is empty.")
     if found.lines == found.blank:
-        raise Mistake(f"{path} holds blank lines only.")
+        raise UserError(f"{path} holds blank lines only.")
     found.batches = batches.count
     return found
 
@@ -95,7 +95,7 @@ def check_kind(path: Path, key: str) -> None:
     Of a plain file no more is read than up to its first line that is not blank, of a compressed one all.
 
     Raises:
-        Mistake: It is no file that the functions read under this key.
+        UserError: It is no file that the functions read under this key.
     """
     _check_name(path, key)
     size, is_blank_so_far = 0, True
@@ -107,25 +107,25 @@ def check_kind(path: Path, key: str) -> None:
             if not is_blank_so_far and not is_compressed(key):
                 break
     except Unprocessable as error:
-        raise Mistake(f"{path}: {error} Nothing was dropped.") from None
+        raise UserError(f"{path}: {error} Nothing was dropped.") from None
     if not size:
-        raise Mistake(f"{path} is empty. Nothing was dropped.")
+        raise UserError(f"{path} is empty. Nothing was dropped.")
     if is_blank_so_far:
-        raise Mistake(f"{path} holds blank lines only. Nothing was dropped.")
+        raise UserError(f"{path} holds blank lines only. Nothing was dropped.")
 
 
 def check_settings(path: Path) -> None:
     """Check a folder's settings.
 
     Raises:
-        Mistake: It is not TOML, a key is unknown, or a value has no sense.
+        UserError: It is not TOML, a key is unknown, or a value has no sense.
     """
     try:
         resolve([(str(path), path.read_text(encoding="utf-8"))], {})
     except UnicodeDecodeError:
-        raise Mistake(f"{path} is not UTF-8.") from None
+        raise UserError(f"{path} is not UTF-8.") from None
     except Unprocessable as error:
-        raise Mistake(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 def _check_name(path: Path, key: str) -> None:
@@ -135,12 +135,12 @@ def _check_name(path: Path, key: str) -> None:
         code = WRONG_USE if is_key else FAILED
         if key.lower().endswith(endings):
             name = key.rpartition("/")[2]
-            raise Mistake(
+            raise UserError(
                 f"{key if is_key else path} is not read: its ending must be in lower case, as in {_lowered(name)}.",
                 code=code,
             )
         named = f"{path} as {key} would not be" if is_key else f"{path} is not"
-        raise Mistake(
+        raise UserError(
             f"{named} read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst.",
             code=code,
         )
@@ -163,7 +163,7 @@ def _chunks(path: Path, name: str) -> Iterator[bytes]:
     """The bytes of a file, inflated where its name says so; refused where they are another kind of file."""
     stored = _stored(path)
     inflated = inflate(stored, name, max_bytes=_MAX_INFLATED) if is_compressed(name) else stored
-    return refuse_what_is_no_jsonl(inflated)
+    return reject_non_jsonl(inflated)
 
 
 def _stored(path: Path) -> Iterator[bytes]:

@@ -16,9 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note
 from batchdrop_cli.state_dir import HERE, find_state_dir, is_named
+from batchdrop_cli.user_errors import UserError
 from local_cloud.machine import full_disk
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _NO_PROXY = Config(proxies={})  # this machine's own addresses are never sent th
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Where:
+class Target:
     """Which cloud.
 
     Attributes:
@@ -72,7 +72,7 @@ def in_folder(state_dir: Path | None) -> str:
 class Cloud:
     """A bucket, a table and the way to them; `deployment` is its name at the providers.
 
-    `options` is what another command repeats to find it; `providers_file` holds its providers, and `whose_providers`
+    `options` is what another command repeats to find it; `providers_file` holds its providers, and `providers_source`
     says so to a person. `logs` is the folder of the local cloud's logs; `simulator_url` begins the addresses of its
     simulated providers.
     """
@@ -88,7 +88,7 @@ class Cloud:
     logs: str | None = None
     simulator_url: str | None = None
     providers_file: Path = local_cloud.PROVIDERS_FILE
-    whose_providers: str = str(local_cloud.PROVIDERS_FILE)
+    providers_source: str = str(local_cloud.PROVIDERS_FILE)
 
     def command(self, words: str) -> str:
         """A command to be tried next, as it is typed."""
@@ -133,32 +133,32 @@ class Cloud:
         return 0.5 if self.is_local else 5.0
 
 
-def find_cloud(where: Where) -> Cloud:
+def find_cloud(target: Target) -> Cloud:
     """The local cloud of the folder, unless AWS is asked for; the stack on AWS where there is none.
 
     Where there is one that is not up, AWS is never taken instead: that would be paid.
 
     Raises:
-        Mistake: The local cloud is not up; there is no such stack, or it is not batchdrop's.
+        UserError: The local cloud is not up; there is no such stack, or it is not batchdrop's.
     """
-    if where.means_aws:
-        return _deployed(where)
-    folder = find_state_dir(where.state_dir)
-    if not is_named(where.state_dir) and not local_cloud.exists(folder):
-        return _deployed(where)
+    if target.means_aws:
+        return _deployed(target)
+    folder = find_state_dir(target.state_dir)
+    if not is_named(target.state_dir) and not local_cloud.exists(folder):
+        return _deployed(target)
     found = local_cloud.current(folder)
     if found is None:
-        raise Mistake(
-            f"The local cloud of {folder} is not up. Start it with: batchdrop local up{in_folder(where.state_dir)} - "
+        raise UserError(
+            f"The local cloud of {folder} is not up. Start it with: batchdrop local up{in_folder(target.state_dir)} - "
             "or use the stack on AWS with --aws"
         )
     full = full_disk(folder)
     if full:
         note(full, style="red")
-    return _local(found, where)
+    return _local(found, target)
 
 
-def _local(found: local_cloud.LocalCloud, where: Where) -> Cloud:
+def _local(found: local_cloud.LocalCloud, target: Target) -> Cloud:
     session = boto3.Session(
         aws_access_key_id=found.access_key_id,
         aws_secret_access_key=found.secret_access_key,
@@ -172,31 +172,33 @@ def _local(found: local_cloud.LocalCloud, where: Where) -> Cloud:
         session=session,
         endpoint=found.endpoint,
         deployment=found.deployment,
-        options=where.options,
+        options=target.options,
         logs=found.logs,
         simulator_url=found.simulator_url,
         providers_file=Path(found.providers_file),
-        whose_providers=f"The local cloud, deployed from {found.providers_from},",
+        providers_source=f"The local cloud, deployed from {found.providers_from},",
     )
 
 
-def _deployed(where: Where) -> Cloud:
-    stack = where.stack or DEFAULT_STACK
-    session = boto3.Session(region_name=where.region)
+def _deployed(target: Target) -> Cloud:
+    stack = target.stack or DEFAULT_STACK
+    session = boto3.Session(region_name=target.region)
     client: CloudFormationClient = session.client("cloudformation")
     try:
         answer = client.describe_stacks(StackName=stack)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "ValidationError":
             raise
-        raise Mistake(
+        raise UserError(
             f'There is no stack "{stack}" in {session.region_name}. Deploy it (make deploy), or name yours with '
             "--stack and --region; for a cloud on this machine: batchdrop local up"
         ) from error
     outputs = {each["OutputKey"]: each["OutputValue"] for each in answer["Stacks"][0].get("Outputs", [])}
     missing = [name for name in ("Bucket", "Table") if name not in outputs]
     if missing:
-        raise Mistake(f'The stack "{stack}" has no output {missing[0]}: it is not a batchdrop stack, or not yet whole.')
+        raise UserError(
+            f'The stack "{stack}" has no output {missing[0]}: it is not a batchdrop stack, or not yet whole.'
+        )
     return Cloud(
         title=f"stack {stack} in {session.region_name}",
         is_local=False,
@@ -204,5 +206,5 @@ def _deployed(where: Where) -> Cloud:
         table=outputs["Table"],
         session=session,
         deployment=outputs.get("Deployment", ""),
-        options=where.options,
+        options=target.options,
     )

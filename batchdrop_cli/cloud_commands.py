@@ -8,11 +8,11 @@ from cyclopts import Parameter
 
 from batchdrop_cli import demo as whole_demo
 from batchdrop_cli import headroom, local, smoke
-from batchdrop_cli.cloud import Where, find_cloud, in_folder
+from batchdrop_cli.cloud import Target, find_cloud, in_folder
 from batchdrop_cli.exit_codes import OK
 from batchdrop_cli.job_commands import say_json
 from batchdrop_cli.keys import check_key, find_provider, need_real, read_key, say_keys, set_key, stored_keys
-from batchdrop_cli.options import ANYWHERE, AsJson, ProvidersFile
+from batchdrop_cli.options import DEFAULT_TARGET, AsJson, ProvidersFile
 from batchdrop_cli.say import say
 from batchdrop_cli.state_dir import find_state_dir, need_own, own_state_dir, remember_state_dir
 
@@ -70,12 +70,12 @@ def keys_set(
     /,
     *,
     unchecked: Annotated[bool, Parameter(negative="", help="Store it without asking the provider.")] = False,
-    where: Where = ANYWHERE,
+    target: Target = DEFAULT_TARGET,
     providers_file: ProvidersFile = None,
 ) -> int:
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     known = load_providers(providers_file or cloud.providers_file)
-    config = find_provider(provider, known, str(providers_file or cloud.whose_providers))
+    config = find_provider(provider, known, str(providers_file or cloud.providers_source))
     need_real(cloud, provider, config)
     key = read_key(provider)
     if not unchecked:
@@ -85,15 +85,15 @@ def keys_set(
     return OK
 
 
-def keys_list(*, as_json: AsJson = False, where: Where = ANYWHERE, providers_file: ProvidersFile = None) -> int:
-    cloud = find_cloud(where)
+def keys_list(*, as_json: AsJson = False, target: Target = DEFAULT_TARGET, providers_file: ProvidersFile = None) -> int:
+    cloud = find_cloud(target)
     stored = stored_keys(cloud, load_providers(providers_file or cloud.providers_file))
     say_json(stored) if as_json else say_keys(stored)
     return OK
 
 
-def providers(*, as_json: AsJson = False, providers_file: ProvidersFile = None, where: Where = ANYWHERE) -> int:
-    cloud = find_cloud(where)
+def providers(*, as_json: AsJson = False, providers_file: ProvidersFile = None, target: Target = DEFAULT_TARGET) -> int:
+    cloud = find_cloud(target)
     shown = headroom.shown_providers(cloud, load_providers(providers_file or cloud.providers_file))
     say_json(shown) if as_json else headroom.say_providers(shown)
     return OK

@@ -223,8 +223,8 @@ def run(arguments: Sequence[str] | None, *, begin: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
-        from batchdrop_cli import mistakes, say  # noqa: PLC0415 - AWS's errors bring its SDK with them
+        from batchdrop_cli import say, user_errors  # noqa: PLC0415 - AWS's errors bring its SDK with them
 
-        text, code = mistakes.sentence(error)
+        text, code = user_errors.sentence(error)
         say.note(text, style="red")
         return code

@@ -12,8 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
-from batchdrop_cli.mistakes import sentence
 from batchdrop_cli.say import note
+from batchdrop_cli.user_errors import sentence
 
 _QUICK = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1})
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
-from batchdrop_cli.cloud import Where, find_cloud, in_folder
+from batchdrop_cli.cloud import Target, find_cloud, in_folder
 from batchdrop_cli.say import say
 from batchdrop_cli.state_dir import own_state_dir, remember_state_dir
 from batchdrop_cli.words import exit_code_of
@@ -23,7 +23,7 @@ def run(state_dir: Path) -> int:
     found, was_up = local.up(state_dir)
     remember_state_dir(state_dir)
     local.say_up(found, as_json=False, was_up=was_up, options=in_folder(state_dir))
-    cloud = find_cloud(Where(state_dir=state_dir))
+    cloud = find_cloud(Target(state_dir=state_dir))
     say()
     say(f"2. {FILE.name}: real text, two providers, three forms of a line")
     job_id = drop.upload(cloud, FILE, drop.default_key(FILE), lambda _: None)

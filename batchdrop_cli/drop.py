@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.jobs import recent
-from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.whose import mark
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Fingerprint:
         return size == self.bytes and etag is not None and etag.strip('"') in self.etags
 
 
-def fingerprint(path: Path) -> Fingerprint:
+def fingerprint_of(path: Path) -> Fingerprint:
     """Read the file once, in constant memory.
 
     S3's ETag is an MD5, or the MD5 of the parts' MD5s and their number (the bucket is encrypted with S3's own keys,
@@ -85,7 +85,7 @@ def choose_key(path: Path, key: str | None) -> str:
 
     Raises:
         OSError: There is no such file.
-        Mistake: Neither a job nor settings would come of an object at this key.
+        UserError: Neither a job nor settings would come of an object at this key.
     """
     path.open("rb").close()
     return check_key(default_key(path) if key is None else key)
@@ -95,13 +95,13 @@ def check_key(key: str) -> str:
     """The key, which makes an object a job, or settings.
 
     Raises:
-        Mistake: No job would come of an object at this key.
+        UserError: No job would come of an object at this key.
     """
     if not key.startswith(INPUT) or key.endswith("/"):
-        raise Mistake(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
+        raise UserError(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
     if not is_job(key) and not is_settings(key):
         name = key.rpartition("/")[2]
-        raise Mistake(f"{key} would be no job: a name like {name} is a tool's own file. See --key.", code=WRONG_USE)
+        raise UserError(f"{key} would be no job: a name like {name} is a tool's own file. See --key.", code=WRONG_USE)
     return key
 
 
@@ -114,39 +114,39 @@ def put_settings(cloud: Cloud, path: Path, key: str) -> None:
     cloud.s3.put_object(Bucket=cloud.bucket, Key=key, Body=path.read_bytes())
 
 
-def same_running(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
+def same_running(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None:
     """The unfinished job of the same bytes; None when there is none.
 
     Looks at the object that lies at this key, which may be too young to be a job yet, and at the newest jobs, whatever
     their keys.
     """
-    return _at_key(cloud, key, print_) or _among(recent(cloud.store, days=_DAYS, limit=_JOBS), print_)
+    return _at_key(cloud, key, fingerprint) or _among(recent(cloud.store, days=_DAYS, limit=_JOBS), fingerprint)
 
 
 @contextmanager
-def only_drop(cloud: Cloud, key: str, print_: Fingerprint, *, again: bool) -> Iterator[list[str]]:
+def only_drop(cloud: Cloud, key: str, fingerprint: Fingerprint, *, again: bool) -> Iterator[list[str]]:
     """Be the only command that drops these bytes; what it drops, the caller appends: the job's id.
 
     A look at what is running misses what begins at the same moment: of two, one finds the other's claim. With `again`
     nobody is asked.
 
     Raises:
-        Mistake: They are running already, or another command drops them now.
+        UserError: They are running already, or another command drops them now.
     """
     if again:
         yield []
         return
     running = partial(running_already, cloud)
-    digest = "-".join(sorted(print_.etags))
-    with only_command(cloud, digest, size=print_.bytes, what="the same bytes", running=running) as dropped:
-        if (found := same_running(cloud, key, print_)) is not None:
+    digest = "-".join(sorted(fingerprint.etags))
+    with only_command(cloud, digest, size=fingerprint.bytes, what="the same bytes", running=running) as dropped:
+        if (found := same_running(cloud, key, fingerprint)) is not None:
             raise running(found)
         yield dropped
 
 
 @contextmanager
 def only_command(
-    cloud: Cloud, digest: str, *, size: int, what: str, running: Callable[[str], Mistake]
+    cloud: Cloud, digest: str, *, size: int, what: str, running: Callable[[str], UserError]
 ) -> Iterator[list[str]]:
     """Hold the claim on what a digest names; the caller appends the id of the job that came of it.
 
@@ -158,7 +158,7 @@ def only_command(
         running: What to say where a job that is not over has come of it.
 
     Raises:
-        Mistake: Another command holds the claim, or its job runs.
+        UserError: Another command holds the claim, or its job runs.
     """
     dropped: list[str] = []
     claim = _claim(cloud, digest, _INTAKE_SECONDS + size // _SLOWEST_UPLOAD, what, running)
@@ -169,7 +169,7 @@ def only_command(
             cloud.store.end_drop(claim, dropped[0] if dropped else None, _INTAKE_SECONDS)
 
 
-def _claim(cloud: Cloud, digest: str, seconds: int, what: str, running: Callable[[str], Mistake]) -> DropClaim | None:
+def _claim(cloud: Cloud, digest: str, seconds: int, what: str, running: Callable[[str], UserError]) -> DropClaim | None:
     """The claim; None for who may not write to the table, and has to do with the look."""
     try:
         claim = cloud.store.claim_drop(digest, seconds)
@@ -183,7 +183,7 @@ def _claim(cloud: Cloud, digest: str, seconds: int, what: str, running: Callable
         return claim
     if claim.job is not None:
         raise running(claim.job)
-    raise Mistake(
+    raise UserError(
         f"Another command is dropping {what} just now. To drop them a second time all the same, and pay again: --again"
     )
 
@@ -193,26 +193,26 @@ def _is_over(cloud: Cloud, job_id: str) -> bool:
     return job is not None and job.state in TERMINAL_JOBS
 
 
-def running_already(cloud: Cloud, job_id: str) -> Mistake:
-    return Mistake(
+def running_already(cloud: Cloud, job_id: str) -> UserError:
+    return UserError(
         f"The same bytes are running already as job {job_id}. See: {cloud.command(f'show {job_id}')} - "
         "to send them again, and pay again: --again"
     )
 
 
-def _among(jobs: Iterable[Job], print_: Fingerprint) -> str | None:
+def _among(jobs: Iterable[Job], fingerprint: Fingerprint) -> str | None:
     for job in jobs:
-        if job.state not in TERMINAL_JOBS and print_.matches(job.bytes, job.etag):
+        if job.state not in TERMINAL_JOBS and fingerprint.matches(job.bytes, job.etag):
             return job.id
     return None
 
 
-def _at_key(cloud: Cloud, key: str, print_: Fingerprint) -> str | None:
+def _at_key(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None:
     try:
         head = cloud.files.head(key)
     except Gone:
         return None
-    return unfinished(cloud, key, head) if print_.matches(head.bytes, head.etag) else None
+    return unfinished(cloud, key, head) if fingerprint.matches(head.bytes, head.etag) else None
 
 
 def unfinished(cloud: Cloud, key: str, head: Head) -> str | None:

@@ -9,8 +9,8 @@ from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note
+from batchdrop_cli.user_errors import UserError
 
 DEFAULT_FOLDER = Path("results")
 
@@ -48,7 +48,7 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
     """Download a finished job's files; the results, in order, come first.
 
     Raises:
-        Mistake: A file is not as long as the manifest says, or a file of that name is there that is nobody's.
+        UserError: A file is not as long as the manifest says, or a file of that name is there that is nobody's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     other = job_in(folder)
@@ -70,7 +70,7 @@ def _refuse_files(folder: Path, manifest: Manifest) -> None:
     for file in _files(manifest):
         path = folder / _name(file)
         if path.exists() and path.stat().st_size != file.bytes:
-            raise Mistake(f"{path} is there, and is not this job's; it is not overwritten. Name another folder.")
+            raise UserError(f"{path} is there, and is not this job's; it is not overwritten. Name another folder.")
 
 
 def results_paths(manifest: Manifest, folder: Path) -> list[Path]:
@@ -92,7 +92,7 @@ def download(cloud: Cloud, file: File, folder: Path) -> Path:
     """One file, under its own name.
 
     Raises:
-        Mistake: It is not as long as the manifest says.
+        UserError: It is not as long as the manifest says.
     """
     path = folder / _name(file)
     unfinished = path.with_name(f".{path.name}.part")
@@ -102,6 +102,6 @@ def download(cloud: Cloud, file: File, folder: Path) -> Path:
             size += out.write(chunk)
     if size != file.bytes:
         unfinished.unlink()
-        raise Mistake(f"{file.key} came with {size:,} bytes instead of {file.bytes:,}. Repeat the command.")
+        raise UserError(f"{file.key} came with {size:,} bytes instead of {file.bytes:,}. Repeat the command.")
     unfinished.replace(path)
     return path

@@ -16,12 +16,12 @@ from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, report
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file, check_kind, check_settings
-from batchdrop_cli.cloud import Cloud, Where, find_cloud
+from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
-from batchdrop_cli.mistakes import Mistake
-from batchdrop_cli.options import ANYWHERE, Again, AsCsv, File, Folder, JobId, Key
+from batchdrop_cli.options import DEFAULT_TARGET, Again, AsCsv, File, Folder, JobId, Key
 from batchdrop_cli.say import count, note, say
+from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
 
 
@@ -47,13 +47,13 @@ def put(
     wait: Annotated[bool, Parameter(negative="", help="Show progress until the manifest is there.")] = False,
     key: Key = None,
     again: Again = False,
-    where: Where = ANYWHERE,
+    target: Target = DEFAULT_TARGET,
 ) -> int:
     key = drop.choose_key(file, key)
     if is_settings(key):
-        return _put_settings(file, key, where)
+        return _put_settings(file, key, target)
     check_kind(file, key)
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     job_id = drop_file(cloud, file, key, again=again)
     return wait_and_tell(cloud, job_id) if wait else _leave(cloud, job_id)
 
@@ -66,14 +66,14 @@ def run(  # noqa: PLR0913 - options of the command line
     csv: AsCsv = False,
     key: Key = None,
     again: Again = False,
-    where: Where = ANYWHERE,
+    target: Target = DEFAULT_TARGET,
 ) -> int:
     key = drop.choose_key(file, key)
     if is_settings(key):
-        raise Mistake(f"{file} holds settings, no requests: drop it with batchdrop put {file}", code=WRONG_USE)
+        raise UserError(f"{file} holds settings, no requests: drop it with batchdrop put {file}", code=WRONG_USE)
     check_kind(file, key)
     check_folder(output)
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     return _see_through(cloud, drop_file(cloud, file, key, again=again), output, csv=csv)
 
 
@@ -93,10 +93,10 @@ def retry(  # noqa: PLR0913 - options of the command line
     again: Annotated[
         bool, Parameter(negative="", help="Also when these lines are being retried, or were; and pay again.")
     ] = False,
-    where: Where = ANYWHERE,
+    target: Target = DEFAULT_TARGET,
 ) -> int:
     check_folder(output)
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     with TemporaryDirectory() as folder:
         numbers = Path(folder) / "numbers"
         chosen = retries.choose(cloud, jobs.find(cloud, job), numbers, cut=finish is not None)
@@ -114,18 +114,18 @@ def retry(  # noqa: PLR0913 - options of the command line
 def check_folder(folder: Path | None) -> None:
     """Refuse, before anything is dropped or fetched, a folder for the results that cannot be one; it is made."""
     if folder is not None and folder.exists() and not folder.is_dir():
-        raise Mistake(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
+        raise UserError(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
     try:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise Mistake(f"The folder {folder} cannot be made ({why}): name another with -o.", code=WRONG_USE) from error
+        raise UserError(f"The folder {folder} cannot be made ({why}): name another with -o.", code=WRONG_USE) from error
 
 
-def _put_settings(file: Path, key: str, where: Where) -> int:
+def _put_settings(file: Path, key: str, target: Target) -> int:
     check_settings(file)
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     drop.put_settings(cloud, file, key)
     folder = key.rpartition("/")[0]
     say(f"Settings for every file that is dropped under s3://{cloud.bucket}/{folder}/ from now on. They are no job.")
@@ -134,7 +134,7 @@ def _put_settings(file: Path, key: str, where: Where) -> int:
 
 def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, mended: Path | None) -> int:
     if mended is not None:
-        raise Mistake(f"Either --save {path} or the mended copy {mended}, not both.", code=WRONG_USE)
+        raise UserError(f"Either --save {path} or the mended copy {mended}, not both.", code=WRONG_USE)
     retries.save(cloud, chosen, path)
     say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
     _tell_hopeless(chosen)
@@ -159,7 +159,7 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
     """Drop the lines as a job of their own; its id."""
     if file is None and chosen.cut:
         save, send = (f"retry {chosen.job.id}{words} --finish length" for words in ("", " FILE"))
-        raise Mistake(
+        raise UserError(
             f"{chosen} of job {chosen.job.id}: the same limit would cut them again. Raise max_tokens in a copy: "
             f"{cloud.command(f'{save} --save FILE')} - and send that: {cloud.command(send)}",
             code=WRONG_USE,
@@ -187,7 +187,7 @@ def _send(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str, *, 
 
 def drop_file(cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[str, str] | None = None) -> str:
     """Upload a file unless the same bytes are running; the id of its job."""
-    fingerprint = drop.fingerprint(file)
+    fingerprint = drop.fingerprint_of(file)
     with drop.only_drop(cloud, key, fingerprint, again=again) as dropped:
         with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
             job_id = drop.upload(cloud, file, key, progressed, metadata)

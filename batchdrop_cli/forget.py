@@ -14,7 +14,7 @@ from batchdrop.states import TERMINAL_JOBS, BatchState
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.mistakes import Mistake
+from batchdrop_cli.user_errors import UserError
 
 _UNREAD = "it is damaged, or of a newer version of batchdrop"
 
@@ -33,11 +33,11 @@ def forget(cloud: Cloud, job: Job, providers: Apis) -> list[str]:
         What could not be reached, a sentence each.
 
     Raises:
-        Mistake: The job is not over.
+        UserError: The job is not over.
     """
     if job.state not in TERMINAL_JOBS:
         cancel = cloud.command(f"cancel {job.id}")
-        raise Mistake(f"Job {job.id} is {job.state}: it can be forgotten when it is over. To stop it: {cancel}")
+        raise UserError(f"Job {job.id} is {job.state}: it can be forgotten when it is over. To stop it: {cancel}")
     left = [*_delete_from_providers(cloud, job, providers), *_delete_objects(cloud, job)]
     if not left:
         cloud.store.delete_job(job)

@@ -40,7 +40,7 @@ def shown_providers(cloud: Cloud, providers: Providers) -> list[ShownProvider]:
 
 
 def _shown(cloud: Cloud, provider: ProviderConfig) -> ShownProvider:
-    pause = cloud.store.pause(provider.name)
+    pause = cloud.store.active_pause(provider.name)
     return ShownProvider(
         provider=provider.name,
         protocol=provider.protocol,

@@ -16,13 +16,13 @@ from cyclopts import Parameter
 
 from batchdrop_cli import fetch, jobs, merge, report, whose
 from batchdrop_cli import reconcile as reconciling
-from batchdrop_cli.cloud import Cloud, Where, find_cloud
+from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import add_csv, check_folder, tell_and_fetch, wait_and_tell
-from batchdrop_cli.mistakes import Mistake
-from batchdrop_cli.options import ANYWHERE, AsCsv, AsJson, Folder, JobId, between
+from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import total
 from batchdrop_cli.say import count, note, note_newer, say, say_as_is
+from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
 _CANCELLABLE = frozenset({JobState.PLANNING, JobState.RUNNING})
@@ -34,9 +34,9 @@ def list_jobs(
     days: Annotated[int, Parameter(help="How far back.", validator=between(1, 3_650))] = 7,
     limit: Annotated[int, Parameter(help="How many at most.", validator=between(1, 100_000))] = 20,
     as_json: AsJson = False,
-    where: Where = ANYWHERE,
+    target: Target = DEFAULT_TARGET,
 ) -> int:
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     found = jobs.list_recent(cloud, days=days, limit=limit)
     reconciling.say_held(cloud)
     if as_json:
@@ -48,28 +48,28 @@ def list_jobs(
     return OK
 
 
-def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, where: Where = ANYWHERE) -> int:
-    cloud = find_cloud(where)
+def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target = DEFAULT_TARGET) -> int:
+    cloud = find_cloud(target)
     shown = jobs.shown(cloud, jobs.find(cloud, job))
     say_json(shown) if as_json else report.say_shown(shown)
     return OK
 
 
-def wait(job: JobId = jobs.LATEST, /, *, where: Where = ANYWHERE) -> int:
-    cloud = find_cloud(where)
+def wait(job: JobId = jobs.LATEST, /, *, target: Target = DEFAULT_TARGET) -> int:
+    cloud = find_cloud(target)
     is_coming = is_job_id(job) and jobs.is_young(job)
     return wait_and_tell(cloud, job if is_coming else jobs.find(cloud, job).id)
 
 
-def cancel(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
-    cloud = find_cloud(where)
+def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) -> int:
+    cloud = find_cloud(target)
     found = jobs.find(cloud, job)
     if found.state in _CANCELLABLE:
         _describe_and_ask(cloud, found, yes=yes)
     try:
         ask_to_cancel(found.id, cloud.store, now=int(time.time()))
     except TooLate as error:
-        raise Mistake(f"Job {found.id} is {error}: it is too late to cancel it.") from error
+        raise UserError(f"Job {found.id} is {error}: it is too late to cancel it.") from error
     say(f"Job {found.id} is being cancelled. See: {cloud.command(f'show {found.id}')}")
     return OK
 
@@ -90,12 +90,12 @@ def _ask(question: str, otherwise: str) -> None:
     """Ask on a terminal.
 
     Raises:
-        Mistake: Nobody is there to be asked, or the answer was no.
+        UserError: Nobody is there to be asked, or the answer was no.
     """
     if not sys.stdin.isatty():
-        raise Mistake(otherwise, code=WRONG_USE)
+        raise UserError(otherwise, code=WRONG_USE)
     if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise Mistake("Nothing was changed.")
+        raise UserError("Nothing was changed.")
 
 
 def reconcile(
@@ -105,9 +105,9 @@ def reconcile(
     ] = None,
     waits: Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until nothing is held.")] = True,
     yes: Yes = False,
-    where: Where = ANYWHERE,
+    target: Target = DEFAULT_TARGET,
 ) -> int:
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     if without is not None:
         if not yes:
             note(f"What {without} has that the table does not know will be sent, and paid, once more.")
@@ -117,10 +117,10 @@ def reconcile(
     return OK
 
 
-def forget(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
+def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) -> int:
     from batchdrop_cli import forget as forgetting  # noqa: PLC0415 - brings the providers with it
 
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     found = jobs.find(cloud, job)
     retries = list(cloud.store.retries(found.id, newer=note_newer))
     if not yes:
@@ -130,7 +130,7 @@ def forget(job: JobId, /, *, yes: Yes = False, where: Where = ANYWHERE) -> int:
     for each in left:
         note(f"Not deleted: {each}")
     if left:
-        raise Mistake(f"Job {found.id} is not wholly forgotten. Repeat the command when the reasons are gone.")
+        raise UserError(f"Job {found.id} is not wholly forgotten. Repeat the command when the reasons are gone.")
     say(f"Job {found.id} is forgotten: its file, its results, its rows, and what the providers were asked to keep.")
     for retry in retries:
         note(f"Its retry {retry.id} holds copies of its lines: {cloud.command(f'forget {retry.id}')}")
@@ -153,16 +153,16 @@ def results(  # noqa: PLR0913 - options of the command line
     replace_answers: Annotated[
         bool, Parameter(negative="", help="With --with-retries: a retry's answer also replaces one that was whole.")
     ] = False,
-    where: Where = ANYWHERE,
+    target: Target = DEFAULT_TARGET,
 ) -> int:
     if replace_answers and not with_retries:
-        raise Mistake("--replace-answers belongs to --with-retries.", code=WRONG_USE)
+        raise UserError("--replace-answers belongs to --with-retries.", code=WRONG_USE)
     check_folder(output)
-    cloud = find_cloud(where)
+    cloud = find_cloud(target)
     found = jobs.find(cloud, job)
     if found.state not in TERMINAL_JOBS:
         see = cloud.command(f"show {found.id}")
-        raise Mistake(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
+        raise UserError(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
     if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
         return _merge(cloud, found, output, csv=csv, replace_answers=replace_answers)
     return tell_and_fetch(cloud, found, output, csv=csv)

@@ -24,11 +24,11 @@ from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.reconcile import describe_hold
 from batchdrop_cli.say import count, note_newer
 from batchdrop_cli.standstill import where_to_look
 from batchdrop_cli.totals import Totals, totals_of
+from batchdrop_cli.user_errors import UserError
 
 LATEST = "latest"
 _NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin, as batchdrop.providers writes them
@@ -106,23 +106,23 @@ def find(cloud: Cloud, name: str) -> Job:
     """The job of this id, or the newest for `latest`.
 
     Raises:
-        Mistake: There is none, or not yet.
+        UserError: There is none, or not yet.
     """
     if name == LATEST:
         newest = recent(cloud.store, days=_LATEST_DAYS, limit=1)
         if not newest:
             drop_one = cloud.command("put FILE")
-            raise Mistake(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: {drop_one}")
+            raise UserError(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: {drop_one}")
         return newest[0]
     job = cloud.store.job(name)
     if job is not None:
         return job
     if is_young(name):
-        raise Mistake(
+        raise UserError(
             f"{name} is no job yet: its file was dropped a moment ago. Wait for it: {cloud.command(f'wait {name}')} - "
             f"if that lasts, look at {where_to_look(cloud, 'intake')}"
         )
-    raise Mistake(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
+    raise UserError(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
 
 
 def is_young(name: str) -> bool:
@@ -261,9 +261,13 @@ def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
     restore = cloud.store.restores.read()
     for provider in sorted({batch.provider for batch in unfinished}):
         its = [batch for batch in unfinished if batch.provider == provider]
-        reasons += [*_in_doubt(provider, its, sends_again=sends), *_refused(provider, its), *_put_off(provider, its)]
+        reasons += [
+            *_doubt_reasons(provider, its, sends_again=sends),
+            *_refusal_reasons(provider, its),
+            *_deferral_reasons(provider, its),
+        ]
         waiting = [batch for batch in its if batch.state is BatchState.WAITING]
-        pause = cloud.store.pause(provider)
+        pause = cloud.store.active_pause(provider)
         if waiting and restore.holds(provider):
             reasons.append(describe_hold(cloud, restore, provider))
         elif pause is not None:
@@ -273,7 +277,7 @@ def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
     return reasons
 
 
-def _in_doubt(provider: str, batches: Sequence[Batch], *, sends_again: bool) -> list[str]:
+def _doubt_reasons(provider: str, batches: Sequence[Batch], *, sends_again: bool) -> list[str]:
     """Creates whose outcome is not known: nothing is sent again before the provider's lists have settled it."""
     ends = [each.create_by for each in batches if each.state is BatchState.SUBMITTING and each.create_by is not None]
     late = [end for end in ends if end < datetime.now(UTC).timestamp()]
@@ -285,7 +289,7 @@ def _in_doubt(provider: str, batches: Sequence[Batch], *, sends_again: bool) -> 
     return [f"{said}; looked for in its lists until {until} or a little later, {then}"]
 
 
-def _refused(provider: str, batches: Sequence[Batch]) -> list[str]:
+def _refusal_reasons(provider: str, batches: Sequence[Batch]) -> list[str]:
     """Batches that the provider refused, and that are sent again, by the kind of the refusal."""
     waiting = (each for each in batches if each.state is BatchState.WAITING)
     found = Counter(each.refused_as for each in waiting if each.refused_as is not None)
@@ -295,7 +299,7 @@ def _refused(provider: str, batches: Sequence[Batch]) -> list[str]:
     ]
 
 
-def _put_off(provider: str, batches: Sequence[Batch]) -> list[str]:
+def _deferral_reasons(provider: str, batches: Sequence[Batch]) -> list[str]:
     """Results that could not be collected so far."""
     found = Counter(each.put_off for each in batches if each.state is BatchState.ENDED and each.put_off)
     return [
@@ -329,7 +333,7 @@ def _hour(cloud: Cloud, config: ProviderConfig | None) -> list[str]:
     if config is None or limit is None:
         return []
     now = int(datetime.now(UTC).timestamp())
-    begun = cloud.store.begun_within(config.name, now - now % PART_OF_HOUR - HOUR, now)
+    begun = cloud.store.admitted_between(config.name, now - now % PART_OF_HOUR - HOUR, now)
     few = f"{config.name}: {begun:,} of {limit:,} batches of an hour are sent (batches_per_hour); the next one waits"
     return [few] if begun >= limit else []
 
@@ -362,7 +366,7 @@ def paused(provider: str, reason: str, options: str = "") -> str:
 def read_manifest(cloud: Cloud, job: Job) -> Manifest:
     """The manifest of a job that is over."""
     if job.manifest_key is None and job.state in TERMINAL_JOBS:
-        raise Mistake(f"Job {job.id} failed, and not even its manifest could be written: {job.reason}")
+        raise UserError(f"Job {job.id} failed, and not even its manifest could be written: {job.reason}")
     if job.manifest_key is None:
-        raise Mistake(f"Job {job.id} is {job.state} and has no manifest yet. Repeat the command in a moment.")
+        raise UserError(f"Job {job.id} is {job.state} and has no manifest yet. Repeat the command in a moment.")
     return msgspec.json.decode(cloud.files.get(job.manifest_key), type=Manifest)

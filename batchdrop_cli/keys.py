@@ -11,19 +11,19 @@ from batchdrop.providers.keys import Key
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note, say_table
+from batchdrop_cli.user_errors import UserError
 
 
 def find_provider(name: str, providers: Providers, whose: str) -> ProviderConfig:
     """The provider's configuration; `whose` says where the providers are from.
 
     Raises:
-        Mistake: It is not configured.
+        UserError: It is not configured.
     """
     if name not in providers:
         known = ", ".join(providers)
-        raise Mistake(f"{whose} has no provider {name!r}; it has: {known}.", code=WRONG_USE)
+        raise UserError(f"{whose} has no provider {name!r}; it has: {known}.", code=WRONG_USE)
     return providers[name]
 
 
@@ -31,21 +31,23 @@ def read_key(provider: str) -> str:
     """The key from a hidden prompt, or from a pipe.
 
     Raises:
-        Mistake: It is empty, or does not look like one key.
+        UserError: It is empty, or does not look like one key.
     """
     raw = getpass(f"Key for {provider} (it stays hidden): ") if sys.stdin.isatty() else sys.stdin.read()
     key = raw.strip()
     if not key:
-        raise Mistake("No key was given; nothing was changed.", code=WRONG_USE)
+        raise UserError("No key was given; nothing was changed.", code=WRONG_USE)
     if any(character.isspace() for character in key) or not key.isprintable() or not key.isascii():
-        raise Mistake("That is not one key: it has blanks or control characters. Nothing was changed.", code=WRONG_USE)
+        raise UserError(
+            "That is not one key: it has blanks or control characters. Nothing was changed.", code=WRONG_USE
+        )
     return key
 
 
 def need_real(cloud: Cloud, name: str, config: ProviderConfig) -> None:
-    """Raises: Mistake, when the provider is simulated: it has a key of its own, and takes no other."""
+    """Raises: UserError, when the provider is simulated: it has a key of its own, and takes no other."""
     if cloud.simulator_url is not None and config.base_url.startswith(cloud.simulator_url):
-        raise Mistake(
+        raise UserError(
             f"{name} is simulated in this local cloud: it needs no key. For paid answers: batchdrop local up --real",
             code=WRONG_USE,
         )
@@ -55,12 +57,12 @@ def check_key(name: str, config: ProviderConfig, key: str) -> None:
     """Ask the provider for its newest batches with the key: free, and what the functions ask every minute.
 
     Raises:
-        Mistake: The provider refuses the key.
+        UserError: The provider refuses the key.
     """
     try:
         make_api(config, Key(key)).page(None)
     except AccountRefused as error:
-        raise Mistake(
+        raise UserError(
             f"{name} refuses this key ({error}). Nothing was changed; --unchecked stores it all the same."
         ) from error
     except BatchdropError as error:

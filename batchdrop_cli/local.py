@@ -5,8 +5,8 @@ from pathlib import Path
 from time import monotonic
 
 import local_cloud
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note, say
+from batchdrop_cli.user_errors import UserError
 from local_cloud import LocalCloud, LocalCloudError
 from local_cloud.machine import full_disk
 
@@ -22,7 +22,7 @@ def up(
     """Bring it up, saying each step; True when it was up, as it is, already.
 
     Raises:
-        Mistake: It could not be brought up.
+        UserError: It could not be brought up.
     """
     steps, began = list[str](), monotonic()
 
@@ -41,7 +41,7 @@ def up(
             on_note=note,
         )
     except LocalCloudError as error:
-        raise Mistake(str(error)) from error
+        raise UserError(str(error)) from error
     return found, not steps
 
 
@@ -49,13 +49,15 @@ def kept_providers(state_dir: Path) -> Path | None:
     """The providers' file that the cloud was brought up with last, when it is not the project's; it is said.
 
     Raises:
-        Mistake: It is gone.
+        UserError: It is gone.
     """
     kept = local_cloud.own_providers(state_dir)
     if kept is None:
         return None
     if not kept.is_file():
-        raise Mistake(f"{kept} is gone, from which the providers were: put it back, or name one with --providers-file.")
+        raise UserError(
+            f"{kept} is gone, from which the providers were: put it back, or name one with --providers-file."
+        )
     note(f"The providers stay those of {kept}; --providers-file names others.")
     return kept
 
@@ -64,7 +66,7 @@ def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
     """Stop it; whether it was up.
 
     Raises:
-        Mistake: Something of it could not be ended.
+        UserError: Something of it could not be ended.
     """
     full = full_disk(state_dir)
     if full and local_cloud.exists(state_dir):
@@ -72,7 +74,7 @@ def down(state_dir: Path, *, keeps_keys: bool = False) -> bool:
     try:
         return local_cloud.down(state_dir, keeps_keys=keeps_keys)
     except LocalCloudError as error:
-        raise Mistake(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 def say_up(found: LocalCloud, *, as_json: bool, was_up: bool = False, options: str = "") -> None:

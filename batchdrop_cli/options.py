@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from batchdrop_cli.cloud import Where
+from batchdrop_cli.cloud import Target
 
-ANYWHERE = Where()
+DEFAULT_TARGET = Target()
 _LONGEST_ID = 100  # characters; a job's id has 27
 
 

@@ -24,9 +24,9 @@ from rich.text import Text
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import groups, waits_for
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import err, note, wrap
 from batchdrop_cli.standstill import PATIENCE, describe_standstill, where_to_look
+from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, OVER, batch_counts
 
 _NOTICED_WITHIN = 600  # seconds from the drop to its job; the event takes less than one
@@ -113,7 +113,7 @@ def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -
     """Look at a job until it is over, and tell where to look when nothing happens for half a minute.
 
     Raises:
-        Mistake: The file did not become a job in ten minutes.
+        UserError: The file did not become a job in ten minutes.
     """
     began = clock.now()
     silence = _Silence(cloud, began)
@@ -123,7 +123,7 @@ def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -
             return job
         if job is None and waited > _NOTICED_WITHIN:
             raise _unnoticed(cloud, job_id)
-        look = _look(cloud, job)
+        look = _read_progress(cloud, job)
         display.show(look.stage)
         standstill = silence.describe(look, clock.now())
         if standstill is not None:
@@ -131,14 +131,14 @@ def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -
         clock.sleep(min(cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10))
 
 
-def _look(cloud: Cloud, job: Job | None) -> _Look:
+def _read_progress(cloud: Cloud, job: Job | None) -> _Look:
     batches = [] if job is None else list(cloud.store.batches(job.id))
     waits = [] if job is None else waits_for(cloud, job, batches)
     return _Look(job, batches, waits, stage(job, batches, waits))
 
 
-def _unnoticed(cloud: Cloud, job_id: str) -> Mistake:
-    return Mistake(
+def _unnoticed(cloud: Cloud, job_id: str) -> UserError:
+    return UserError(
         f"The file is in the bucket, but no job {job_id} was made of it in {_NOTICED_WITHIN // 60} minutes. Look at "
         f"{where_to_look(cloud, 'intake')}. The job may still begin; see: {cloud.command(f'wait {job_id}')}"
     )

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 
 from batchdrop.aws.restores import Listed, Restore
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import ClaimLost
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import count, note, say
+from batchdrop_cli.user_errors import UserError
 
 
 def describe_hold(cloud: Cloud, restore: Restore, provider: str) -> str:
@@ -40,17 +40,17 @@ def release(cloud: Cloud, provider: str) -> None:
     """Let batches be sent to a provider that cannot be listed.
 
     Raises:
-        Mistake: Nothing is held for it, or nobody asked to reconcile yet.
+        UserError: Nothing is held for it, or nobody asked to reconcile yet.
     """
     while True:
         restore = cloud.store.restores.read()
         if not restore.asked_at or not restore.holds(provider):
-            raise Mistake(f"{provider} is not waited for. See: {cloud.command('reconcile')}", code=WRONG_USE)
+            raise UserError(f"{provider} is not waited for. See: {cloud.command('reconcile')}", code=WRONG_USE)
         listed = restore.providers.get(provider, Listed())
         released = Listed(is_released=True, batches=listed.batches)
         try:
             cloud.store.restores.save(restore, providers={**restore.providers, provider: released})
-        except NotMyTurn:
+        except ClaimLost:
             continue
         return
 

@@ -32,8 +32,8 @@ from batchdrop_cli.answers import Line as Result
 from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import count
+from batchdrop_cli.user_errors import UserError
 
 RETRY_OF, RETRY_LINES = "batchdrop-retry-of", "batchdrop-retry-lines"
 _SETTING = re.compile(r"batchdrop[-_](?!retry[-_]|sha256)", re.IGNORECASE)
@@ -84,7 +84,7 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
     """Find the lines of a job that may be sent again, and write their numbers to a file.
 
     Raises:
-        Mistake: The job is not over, or failed as a whole, or has no such line.
+        UserError: The job is not over, or failed as a whole, or has no such line.
     """
     manifest = _of_finished(cloud, job)
     digest, total, hopeless = hashlib.sha256(), 0, Hopeless()
@@ -98,7 +98,7 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
                 hopeless.add(total, result)
     if not total:
         what = "answer that was cut off by its limit of tokens" if cut else "failed line"
-        raise Mistake(f"Job {job.id} has no {what}: there is nothing to retry.")
+        raise UserError(f"Job {job.id} has no {what}: there is nothing to retry.")
     key = retry_lines_key(job, digest.hexdigest()[:16])
     return Chosen(job=job, manifest=manifest, cut=cut, numbers=numbers, count=total, hopeless=hopeless, key=key)
 
@@ -106,10 +106,10 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
 def _of_finished(cloud: Cloud, job: Job) -> Manifest:
     if job.state not in TERMINAL_JOBS:
         see = cloud.command(f"show {job.id}")
-        raise Mistake(f"Job {job.id} is {job.state}: retry it when it is over. See: {see}")
+        raise UserError(f"Job {job.id} is {job.state}: retry it when it is over. See: {see}")
     manifest = jobs.read_manifest(cloud, job)
     if manifest.counts is None:
-        raise Mistake(f"Job {job.id} failed as a whole: {manifest.reason} Mend that, and drop the file again.")
+        raise UserError(f"Job {job.id} failed as a whole: {manifest.reason} Mend that, and drop the file again.")
     return manifest
 
 
@@ -131,17 +131,17 @@ def save(cloud: Cloud, chosen: Chosen, path: Path) -> None:
     """Write the lines that would be sent, byte for byte, to a file that is not there yet.
 
     Raises:
-        Mistake: There is such a file, or the input is gone.
+        UserError: There is such a file, or the input is gone.
     """
     if path.exists():
-        raise Mistake(f"{path} is there already; it is not overwritten. Name another file.")
+        raise UserError(f"{path} is there already; it is not overwritten. Name another file.")
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("wb") as out:
             out.writelines(_input_lines(cloud, chosen) if chosen.cut else _failed_lines(cloud, chosen))
         unfinished.replace(path)
     except Gone as error:
-        raise Mistake(f"The input of job {chosen.job.id} was deleted: its lines are not there any more.") from error
+        raise UserError(f"The input of job {chosen.job.id} was deleted: its lines are not there any more.") from error
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -177,11 +177,11 @@ def check_mended(cloud: Cloud, chosen: Chosen, path: Path) -> None:
     """Refuse a copy that has not one line for each line that is retried, or whose cut lines are as they were.
 
     Raises:
-        Mistake: It has more or fewer, and both counts are named; or the same limit would cut an answer again.
+        UserError: It has more or fewer, and both counts are named; or the same limit would cut an answer again.
     """
     found = _count_lines(path)
     if found != chosen.count:
-        raise Mistake(
+        raise UserError(
             f"{path} has {count(found, 'line')}, but job {chosen.job.id} has {chosen}. A mended copy keeps every line "
             "in its place: leave a line empty to leave it out.",
             code=WRONG_USE,
@@ -194,7 +194,7 @@ def _refuse_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> None:
     with path.open("rb") as file, suppress(Gone):  # what the lines were is not known any more
         for place, (mended, was) in enumerate(zip(file, _input_lines(cloud, chosen), strict=True), start=1):
             if mended.rstrip() and mended.rstrip() == was.rstrip():
-                raise Mistake(
+                raise UserError(
                     f"Line {place} of {path} is as it was: the same limit would cut its answer again. Raise its "
                     "max_tokens, or leave the line empty to leave it out.",
                     code=WRONG_USE,
@@ -232,7 +232,7 @@ def only_retry(cloud: Cloud, chosen: Chosen, mended: Path | None, *, again: bool
     With `again` nobody is asked.
 
     Raises:
-        Mistake: They are being retried already, or a retry answered some that are sent.
+        UserError: They are being retried already, or a retry answered some that are sent.
     """
     if again:
         yield []
@@ -245,8 +245,8 @@ def only_retry(cloud: Cloud, chosen: Chosen, mended: Path | None, *, again: bool
         yield dropped
 
 
-def _retried_already(cloud: Cloud, job_id: str) -> Mistake:
-    return Mistake(
+def _retried_already(cloud: Cloud, job_id: str) -> UserError:
+    return UserError(
         f"These lines are being retried already as job {job_id}. See: {cloud.command(f'show {job_id}')} - "
         "to send them again, and pay again: --again"
     )
@@ -256,7 +256,7 @@ def _refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
     """Refuse what would be paid twice: the same lines are being retried, or a retry answered some that are sent.
 
     Raises:
-        Mistake: So it is.
+        UserError: So it is.
     """
     same = [each for each in merge.fitting(cloud.store, chosen.job) if each.retry_lines == chosen.key]
     earlier = [each for retry in same for each in _with_retries(cloud.store, retry)]
@@ -268,7 +268,7 @@ def _refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
         if answered:
             those = cloud.command(f"retry {retry.id}{' --finish length' if chosen.cut else ''}")
             which = "were cut off" if chosen.cut else "failed"
-            raise Mistake(
+            raise UserError(
                 f"Job {retry.id} answered {answered:,} of these lines already. For those that {which} again: "
                 f"{those} - to send all again, and pay again: --again"
             )
@@ -308,11 +308,11 @@ def free_key(cloud: Cloud, job: Job) -> str:
     """A key beside the job's file where nothing lies.
 
     Raises:
-        Mistake: It would be too long.
+        UserError: It would be too long.
     """
     key = retry_key(job, len(_beside(cloud, job)) + 1)
     if not _fits(key):
-        raise Mistake(f"The name of a retry beside {job.key} would be too long. Name a key with --key.")
+        raise UserError(f"The name of a retry beside {job.key} would be too long. Name a key with --key.")
     return key
 
 
@@ -320,11 +320,11 @@ def check_folder(job: Job, key: str) -> str:
     """The key of a retry, in the folder of the file that is retried: elsewhere it would not count.
 
     Raises:
-        Mistake: It lies in another one.
+        UserError: It lies in another one.
     """
     folder = folder_of(job.key)
     if folder_of(key) != folder:
-        raise Mistake(f"A retry of job {job.id} lies in {folder}, as its file does: {key} does not.", code=WRONG_USE)
+        raise UserError(f"A retry of job {job.id} lies in {folder}, as its file does: {key} does not.", code=WRONG_USE)
     return key
 
 

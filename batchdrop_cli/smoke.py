@@ -12,12 +12,12 @@ from batchdrop.manifest import Usage
 import local_cloud
 from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
-from batchdrop_cli.cloud import Where, find_cloud
+from batchdrop_cli.cloud import Target, find_cloud
 from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.prices import price_of
 from batchdrop_cli.say import count, say
 from batchdrop_cli.state_dir import own_state_dir
+from batchdrop_cli.user_errors import UserError
 
 STATE_DIR = Path(".local/paid")
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
@@ -31,7 +31,7 @@ def run(state_dir: Path, *, asked: bool) -> int:
     """Ask, send, wait, check. 0 when all six were answered and each with its own answer.
 
     Raises:
-        Mistake: A key is missing, or the answer was no.
+        UserError: A key is missing, or the answer was no.
     """
     need_keys(os.environ)
     if not asked:
@@ -51,15 +51,17 @@ def run(state_dir: Path, *, asked: bool) -> int:
 def need_keys(environment: Mapping[str, str]) -> None:
     missing = [name for name in KEYS if not environment.get(name)]
     if missing:
-        raise Mistake(f"smoke-paid needs your keys in the environment: set {' and '.join(missing)}.", code=WRONG_USE)
+        raise UserError(f"smoke-paid needs your keys in the environment: set {' and '.join(missing)}.", code=WRONG_USE)
 
 
 def _ask() -> None:
     say(f"This sends six requests to OpenAI and Anthropic, paid with your keys: about ${estimate():.4f}.")
     if not sys.stdin.isatty():
-        raise Mistake("Nobody is there to be asked. Say so beforehand with: batchdrop smoke-paid --yes", code=WRONG_USE)
+        raise UserError(
+            "Nobody is there to be asked. Say so beforehand with: batchdrop smoke-paid --yes", code=WRONG_USE
+        )
     if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise Mistake("Nothing was sent.")
+        raise UserError("Nothing was sent.")
 
 
 def estimate() -> float:
@@ -96,7 +98,7 @@ def _form(name: str, url: str, body: dict[str, object]) -> dict[str, object]:
 
 
 def _send(state_dir: Path) -> list[str]:
-    cloud = find_cloud(Where(state_dir=state_dir))
+    cloud = find_cloud(Target(state_dir=state_dir))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "smoke.jsonl"
         file.write_bytes(b"".join(msgspec.json.encode(request) + b"\n" for request in requests()))

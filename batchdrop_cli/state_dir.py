@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import local_cloud
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.say import note
+from batchdrop_cli.user_errors import UserError
 from local_cloud.state import PRIVATE_FILE
 
 HERE = Path(".local")
@@ -21,7 +21,7 @@ def find_state_dir(given: Path | None) -> Path:
     """The folder that `--state-dir` or the environment names; else `.local` if a cloud is there, or the last one's.
 
     Raises:
-        Mistake: The cloud in `.local` came with the folder, from somebody else.
+        UserError: The cloud in `.local` came with the folder, from somebody else.
     """
     named = os.environ.get(VARIABLE)
     if given is not None or named:
@@ -44,10 +44,10 @@ def need_own(folder: Path) -> Path:
     """The folder, if it holds no cloud or one that this user brought up: its functions would run as this user.
 
     Raises:
-        Mistake: It holds another cloud.
+        UserError: It holds another cloud.
     """
     if local_cloud.exists(folder) and not _is_own(folder):
-        raise Mistake(
+        raise UserError(
             f"The local cloud in {folder} was not brought up by you, or by an older version: what lies in it would run "
             f"as you. If it is yours, name it once: batchdrop local up --state-dir {folder}"
         )

@@ -119,16 +119,16 @@ def _started(pid: int) -> str | None:
         ended, _ = os.waitpid(pid, os.WNOHANG)  # a child that ended keeps its number until its parent asks
     except ChildProcessError:
         return _of_stranger(pid)
-    return None if ended else _look(pid)[1]
+    return None if ended else _process_state(pid)[1]
 
 
 def _of_stranger(pid: int) -> str | None:
     """Another's child may have ended with nobody asking; what is left of it does not run."""
-    state, started = _look(pid)
+    state, started = _process_state(pid)
     return None if state.startswith("Z") else started
 
 
-def _look(pid: int) -> tuple[str, str | None]:
+def _process_state(pid: int) -> tuple[str, str | None]:
     """The state and the start of a program, as this system tells them."""
     return _from_proc(pid) if PROC.is_dir() else _from_ps(pid)
 

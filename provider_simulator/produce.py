@@ -129,14 +129,14 @@ def _answer(batch: Batch, entry: scan.Entry, body: Json, tally: _Tally) -> Json:
     try:
         answer = answers.respond(batch.endpoint, body, created=int(batch.created_at), style=style)
     except SchemaError as error:
-        raise _FailedError(400, _refused(batch, f"Invalid schema: {error}")) from None
+        raise _FailedError(400, _refusal_body(batch, f"Invalid schema: {error}")) from None
     spent = answers.usage_of(answer)
     tally.input_tokens += spent[0]
     tally.output_tokens += spent[1]
     return answer
 
 
-def _refused(batch: Batch, message: str) -> Json:
+def _refusal_body(batch: Batch, message: str) -> Json:
     return openai_error(400, message) if batch.provider == "openai" else anthropic_error(400, message)
 
 

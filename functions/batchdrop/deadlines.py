@@ -35,7 +35,7 @@ def given_up_at(job: Job) -> int:
     return last_moment(job) + _PATIENCE
 
 
-def end_of_patience(job: Job) -> int:
+def collection_deadline(job: Job) -> int:
     """When a job that cannot be put together, or published, ends all the same."""
     return max(given_up_at(job), job.published_at or 0) + _LAST_TRIES
 

@@ -15,7 +15,7 @@ class ConfigError(BatchdropError):
     """The deployment's or the folder's settings are wrong: say so and stop; the message names the key."""
 
 
-class NotMyTurn(BatchdropError):  # noqa: N818 - it is an outcome, not a fault
+class ClaimLost(BatchdropError):  # noqa: N818 - it is an outcome, not a fault
     """Another worker moved the row first, or holds it: there is nothing to do, and the message is done."""
 
 
@@ -27,7 +27,7 @@ class Unreachable(Transient):
     """The provider did not answer, or with a 5xx: several in a row are an outage."""
 
 
-class Unreadable(Transient):
+class UnexpectedResponse(Transient):
     """The provider answered with what is none of its answers, an HTML page perhaps: its address may be wrong."""
 
 
@@ -76,7 +76,7 @@ class RefusedForNow(Refused, Transient):
     """The provider refused this call (a 4xx) for what passes: nothing was created, and the same again may be taken."""
 
 
-class NoSuchCall(Refused):
+class EndpointNotFound(Refused):
     """The provider has no such call (405): nothing was done, and the address may be wrong."""
 
 

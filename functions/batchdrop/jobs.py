@@ -10,9 +10,9 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.keys import MANIFEST
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import Changed, Store
-from batchdrop.aws.table_items import move_too, update_counter
-from batchdrop.errors import Gone, NotMyTurn
+from batchdrop.aws.store import ConcurrentChange, Store
+from batchdrop.aws.table_items import move_in_transaction, update_counter
+from batchdrop.errors import ClaimLost, Gone
 from batchdrop.inputs.splits import splits_of
 from batchdrop.manifest import Manifest
 from batchdrop.records import Job, Split
@@ -86,7 +86,7 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
             raise TooLate(job.state)
         try:
             return store.move(job, JobState.CANCELLING, reason=job.reason or reason, due_at=now)
-        except NotMyTurn:
+        except ClaimLost:
             continue
 
 
@@ -131,13 +131,13 @@ def settle_plan(split: Split, services: Services, state: SplitState, **changes: 
     while True:
         job = services.store.job(split.job)
         if job is None or job.state not in PLANNED_IN:
-            raise NotMyTurn
+            raise ClaimLost
         left = job.unplanned - 1
         due = {} if left else {"due_at": services.now()}
         count = update_counter(job, "unplanned", job.unplanned, to=left, **due)
         try:
             services.store.move(split, state, also=[count], **{"due_at": None, "refused_at": 0, **changes})
-        except Changed:
+        except ConcurrentChange:
             continue
         logger.info("split planned", split=split.index, state=state, left=left)
         return job.with_(unplanned=left)
@@ -148,12 +148,12 @@ def settle_split(split: Split, state: SplitState, services: Services, **changes:
     while True:
         job = services.store.job(split.job)
         if job is None or job.state not in ASSEMBLED_IN:
-            raise NotMyTurn  # it was given up meanwhile
+            raise ClaimLost  # it was given up meanwhile
         left = job.unassembled - 1
         also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
         try:
             services.store.move(split, state, also=[also], due_at=None, **changes)
-        except Changed:
+        except ConcurrentChange:
             continue
         if not left:
             services.queues.publish(job.id)
@@ -165,7 +165,7 @@ def _publishing(job: Job, services: Services) -> Callable[[str], dict[str, objec
     batches = list(services.store.batches(job.id))
     submitted = [each.submitted_at for each in batches if each.submitted_at is not None]
     ended = [each.ended_at for each in batches if each.ended_at is not None]
-    return move_too(
+    return move_in_transaction(
         job,
         JobState.PUBLISHING,
         unassembled=0,

@@ -36,6 +36,9 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every row with a state has.
 
+    A field that was renamed keeps its first name in the table (`msgspec.field(name=...)`): rows that an older version
+    wrote stay readable, and so do ours for it.
+
     Attributes:
         version: Code of an older version of rows leaves it alone (see `row_versions`).
         epoch: Raised by every move and claim; a worker that lost its claim holds an old one and cannot write.
@@ -97,7 +100,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     split_bytes: int = 0
     unplanned: int = 0
     unassembled: int = 0
-    opened_key: str | None = None
+    line_numbering_key: str | None = msgspec.field(default=None, name="opened_key")
     outcome: JobState | None = None
     reason: str | None = None
     is_late: bool = False
@@ -111,7 +114,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def has_results(self) -> bool:
         """Whether there is something to publish beside the reason: its whole file was read, and put together."""
-        return self.opened_key is not None and not self.unassembled and not self.is_given_up
+        return self.line_numbering_key is not None and not self.unassembled and not self.is_given_up
 
     @property
     def id(self) -> str:
@@ -154,8 +157,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `requests_key` holds the request lines, `members_key` the split's line index of each (uint32, little-endian).
     `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one. `attempt` says how often its
-    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs; `astray`,
-    how often its upload or its create found no such call.
+    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs;
+    `endpoint_misses`, how often the address had no such call for its upload or its create.
 
     While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were
     proven to be others', and `adopted` says that its id was taken from a listing by its number of requests alone: the
@@ -168,11 +171,11 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     `cost` is what it holds of its ledger; while it waits, what it will need, as estimated from its bytes.
 
     Once it is collected, `again` counts its requests to be sent again, `uncharged` those of them whose errors
-    were the account's: this time was no attempt of theirs; `in_vain` says that it was none of all.
-    `counted` is how many results the provider last said to have; 0 where it never did. `seen` notes a download with
-    missing lines, and `seen_at` since when, until it is believed; `put_off`, why its results could not be collected the
-    last time, in words for people and none of the provider's. `is_duplicate` says that its create came after it had
-    been given up, and its requests were sent with another: only its answers count.
+    were the account's: this time was no attempt of theirs; `is_uncharged_attempt` says that it was none of all.
+    `counted` is how many results the provider last said to have; 0 where it never did. `loss_evidence` notes a download
+    with missing lines, and `loss_evidence_at` since when, until it is believed; `put_off`, why its results could not be
+    collected the last time, in words for people and none of the provider's. `is_duplicate` says that its create came
+    after it had been given up, and its requests were sent with another: only its answers count.
     """
 
     state: BatchState
@@ -190,7 +193,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     ledger: str
     attempt: int = 1
     waits: int = 0
-    astray: int = 0
+    endpoint_misses: int = msgspec.field(default=0, name="astray")
     refusals: int = 0
     refused_as: Kind | None = None
     refused_key: str | None = None
@@ -218,10 +221,10 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     collected_key: str | None = None
     again: int = 0
     uncharged: int = 0
-    in_vain: bool = False
+    is_uncharged_attempt: bool = msgspec.field(default=False, name="in_vain")
     counted: int = 0
-    seen: str | None = None
-    seen_at: int = 0
+    loss_evidence: str | None = msgspec.field(default=None, name="seen")
+    loss_evidence_at: int = msgspec.field(default=0, name="seen_at")
     put_off: str | None = None
     is_duplicate: bool = False
 

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.store import Due, Lease
-from batchdrop.errors import Gone, NotMyTurn
+from batchdrop.errors import ClaimLost, Gone
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS
 
@@ -68,10 +68,10 @@ def turn(job_id: str, services: Services) -> Iterator[None]:
     """
     try:
         yield
-    except (NotMyTurn, Gone) as error:
+    except (ClaimLost, Gone) as error:
         job = services.store.job(job_id)
         if job is not None and job.state in TERMINAL_JOBS:
-            services.store.due_again(job, services.now())
+            services.store.set_due(job, services.now())
         elif isinstance(error, Gone):
             raise
 

@@ -9,10 +9,10 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 from cyclopts import App
 
-from batchdrop_cli.cloud import Where
+from batchdrop_cli.cloud import Target
 from batchdrop_cli.commands import app
-from batchdrop_cli.mistakes import Mistake, sentence
 from batchdrop_cli.state_dir import own_state_dir
+from batchdrop_cli.user_errors import UserError, sentence
 from local_cloud.state import Folder, Saved
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def failed_upload() -> S3UploadFailedError:
 @pytest.mark.parametrize(
     ("error", "said", "code"),
     [
-        (Mistake("Do this.", code=2), "Do this.", 2),
+        (UserError("Do this.", code=2), "Do this.", 2),
         (ConfigError("providers.toml: no"), "providers.toml: no", 1),
         (Transient("cut"), "cut", 1),
         (FileNotFoundError(2, "No such file", "a.jsonl"), "a.jsonl does not exist.", 2),
@@ -215,14 +215,14 @@ def test_where_a_local_cloud_is_down_aws_is_taken_only_if_it_is_asked_for(
 @pytest.mark.parametrize(
     ("where", "options"),
     [
-        (Where(), ""),
-        (Where(state_dir=Path(".local")), ""),
-        (Where(state_dir=Path("my cloud")), " --state-dir 'my cloud'"),
-        (Where(aws=True), " --aws"),
-        (Where(aws=True, stack="mine", region="eu-west-1"), " --stack mine --region eu-west-1"),
+        (Target(), ""),
+        (Target(state_dir=Path(".local")), ""),
+        (Target(state_dir=Path("my cloud")), " --state-dir 'my cloud'"),
+        (Target(aws=True), " --aws"),
+        (Target(aws=True, stack="mine", region="eu-west-1"), " --stack mine --region eu-west-1"),
     ],
 )
-def test_a_command_that_is_told_finds_the_same_cloud(where: Where, options: str) -> None:
+def test_a_command_that_is_told_finds_the_same_cloud(where: Target, options: str) -> None:
     assert where.options == options
 
 

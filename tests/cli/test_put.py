@@ -14,7 +14,7 @@ from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.drop import PART_BYTES, fingerprint, upload
+from batchdrop_cli.drop import PART_BYTES, fingerprint_of, upload
 from batchdrop_cli.progress import Stage, stage
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def test_a_fingerprint_has_the_etag_that_s3_gives_an_upload(aws: "Aws", run: "Ru
     file.write_bytes(bytes(size))
     run("put", file)
     head = aws.s3.head_object(Bucket=BUCKET, Key="input/big.jsonl")
-    assert fingerprint(file).matches(head["ContentLength"], head["ETag"])
+    assert fingerprint_of(file).matches(head["ContentLength"], head["ETag"])
 
 
 @pytest.mark.parametrize("size", [1, PART_BYTES + 1])

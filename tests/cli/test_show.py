@@ -206,7 +206,7 @@ def test_requests_that_are_sent_again_or_in_smaller_batches_are_counted_once(
     aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
 ) -> None:
     aws.store.add(a_job())
-    aws.store.add(a_batch(state=BatchState.COLLECTED, requests=150, again=150, in_vain=True))
+    aws.store.add(a_batch(state=BatchState.COLLECTED, requests=150, again=150, is_uncharged_attempt=True))
     aws.store.add(a_batch(id="00000-1-0000", round=1, state=BatchState.REPLACED, requests=150))
     aws.store.add(
         a_batch(id="00000-1-0001", round=1, state=BatchState.COLLECTED, requests=90, again=1)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.state_dir import find_state_dir, own_state_dir, remember_state_dir
+from batchdrop_cli.user_errors import UserError
 from local_cloud.state import Folder, Saved
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_a_cloud_that_was_put_in_the_place_of_ones_own_is_not_taken() -> None:
     shutil.rmtree(".local")
     a_foreign_cloud(Path(".local"))
     Path(".local", "owner").write_text("guessed")
-    with pytest.raises(Mistake, match="was not brought up by you"):
+    with pytest.raises(UserError, match="was not brought up by you"):
         find_state_dir(None)
     own_state_dir(Path(".local"))
     assert find_state_dir(None) == Path(".local")

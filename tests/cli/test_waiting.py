@@ -15,9 +15,9 @@ from batchdrop.states import BatchState, JobState
 from rich.console import Console
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.mistakes import Mistake
 from batchdrop_cli.progress import Clock, Stage, shown, upload_shown, wait_for_job
 from batchdrop_cli.standstill import describe_standstill
+from batchdrop_cli.user_errors import UserError
 from local_cloud import machine
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def stack() -> Cloud:
 def test_a_drop_that_becomes_no_job_is_told_after_half_a_minute_with_where_to_look(stack: Cloud) -> None:
     clock = FakeClock()
     display = Told(clock)
-    with pytest.raises(Mistake) as raised:
+    with pytest.raises(UserError) as raised:
         wait_for_job(stack, NO_JOB, display=display, clock=clock.clock())
     where = (
         "the EventBridge rule ObjectCreated, the queue of intake with its dead letters, and the log of the function "

@@ -46,7 +46,7 @@ _ENDING = f"{_STEPS}test_ending.py::"
 _RESTORED = f"{_STEPS}test_restored.py::"
 _REPLACING = f"{_STEPS}test_replacing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
-_CREATE = """row = _intended(job, row, services)
+_CREATE = """row = _record_intent(job, row, services)
             provider_id = api.create(
                 row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
             )
@@ -54,7 +54,7 @@ _CREATE = """row = _intended(job, row, services)
 _CREATE_FIRST = """provider_id = api.create(
                 row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
             )
-            row = _intended(job, row, services)
+            row = _record_intent(job, row, services)
 """
 
 MUTATIONS = (
@@ -669,7 +669,7 @@ MUTATIONS = (
     Mutation(
         "a batch that ended gives its share of the limits back",
         "steps/poll.py",
-        "also=[Release(batch.ledger, batch.cost, *came_back(batch, found))],",
+        "also=[Release(batch.ledger, batch.cost, *token_sample(batch, found))],",
         "also=[],",
         f"{_PROVIDERS}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
     ),
@@ -842,7 +842,7 @@ MUTATIONS = (
     Mutation(
         "a line is lost only with proof",
         "batches/result_copy.py",
-        "            raise NotProven(wait, seen=seen, seen_at=since, counted=counted)",
+        "            raise NotProven(wait, loss_evidence=evidence, loss_evidence_at=since, counted=counted)",
         "            return",
         f"{_PAID}test_rows_that_are_missing_and_not_counted_are_sent_again_after_a_quarter_of_an_hour",
     ),
@@ -870,8 +870,8 @@ MUTATIONS = (
     Mutation(
         "a provider that does not answer takes one call of a round of sweep",
         "steps/sweep.py",
-        "heal is not None and minute.may_ask(provider)",
-        "heal is not None",
+        "recover is not None and minute.may_ask(provider)",
+        "recover is not None",
         f"{_STEPS}test_slow_providers.py::"
         "test_batches_in_doubt_at_a_provider_that_does_not_answer_do_not_keep_sweep_from_others",
     ),
@@ -958,7 +958,7 @@ MUTATIONS = (
     Mutation(
         "a provider that does not tell of a doubt is no failure of the batch",
         "batches/unknown_creates.py",
-        """        services.store.let_go(claimed, due_at, failures=claimed.failures)
+        """        services.store.release(claimed, due_at, failures=claimed.failures)
 """,
         "",
         f"{_FAULTS}test_endings.py::test_a_provider_that_does_not_tell_of_a_doubt_for_two_days_ends_no_batch",
@@ -994,15 +994,15 @@ MUTATIONS = (
     Mutation(
         "a batch whose number is taken goes on counting",
         "steps/submit.py",
-        "waiting = services.store.let_go(batch, due_at, failures=batch.failures)",
-        "waiting = services.store.let_go(batch, due_at)",
+        "waiting = services.store.release(batch, due_at, failures=batch.failures)",
+        "waiting = services.store.release(batch, due_at)",
         f"{_IN_A_ROW}test_a_batch_whose_number_is_taken_goes_on_counting",
     ),
     Mutation(
         "a look at a doubt does not end the count",
         "batches/unknown_creates.py",
-        "services.store.let_go(batch, due_at, failures=batch.failures, **changes)",
-        "services.store.let_go(batch, due_at, **changes)",
+        "services.store.release(batch, due_at, failures=batch.failures, **changes)",
+        "services.store.release(batch, due_at, **changes)",
         f"{_IN_A_ROW}test_looks_at_a_create_in_doubt_neither_fail_nor_end_the_count",
     ),
     Mutation(
@@ -1022,8 +1022,8 @@ MUTATIONS = (
     Mutation(
         "a refusal that cuts a batch does not end the count",
         "batches/refused_batches.py",
-        "astray=0, failures=batch.failures",
-        "astray=0",
+        "endpoint_misses=0, failures=batch.failures",
+        "endpoint_misses=0",
         f"{_IN_A_ROW}test_a_batch_whose_cutting_fails_each_time_ends",
     ),
     Mutation(
@@ -1050,7 +1050,7 @@ MUTATIONS = (
     Mutation(
         "addresses without the call count in a row",
         "steps/submit.py",
-        "waits=batch.waits + 1, astray=0)",
+        "waits=batch.waits + 1, endpoint_misses=0)",
         "waits=batch.waits + 1)",
         f"{_IN_A_ROW}test_addresses_without_the_call_count_in_a_row",
     ),
@@ -1207,8 +1207,8 @@ MUTATIONS = (
     Mutation(
         "rows that are counted and never come are not sent again",
         "batches/result_copy.py",
-        "if not self._accounts.nonsense and not self._gone and not self._is_withheld:",
-        "if not self._accounts.nonsense and not self._gone:",
+        "if not self._accounts.malformed and not self._gone and not self._is_withheld:",
+        "if not self._accounts.malformed and not self._gone:",
         f"{_PAID}test_answers_that_are_counted_and_never_come_are_not_paid_again",
     ),
     Mutation(
@@ -1297,8 +1297,8 @@ MUTATIONS = (
     Mutation(
         "an error is read whatever bytes it has",
         "providers/http_errors.py",
-        "said(Raw(transcode_to_utf8(body)))",
-        "said(Raw(body))",
+        "parse_error(Raw(transcode_to_utf8(body)))",
+        "parse_error(Raw(body))",
         "tests/unit/test_loose_servers.py::test_a_refusal_tells_its_status_and_nothing_of_what_was_said",
     ),
     Mutation(
@@ -1588,8 +1588,8 @@ MUTATIONS = (
     Mutation(
         "a file of another kind is not uploaded",
         "batchdrop_cli/file_commands.py",
-        "    check_kind(file, key)\n    cloud = find_cloud(where)\n",
-        "    cloud = find_cloud(where)\n",
+        "    check_kind(file, key)\n    cloud = find_cloud(target)\n",
+        "    cloud = find_cloud(target)\n",
         "tests/cli/test_put.py::test_what_validate_refuses_as_a_whole_is_refused_before_the_upload",
     ),
     Mutation(

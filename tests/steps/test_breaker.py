@@ -50,7 +50,7 @@ def test_an_outage_is_left_alone_and_tried_with_one_batch_until_it_is_over() -> 
         assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
         assert {result["attempts"] for result in cloud.outcome(job).results} == {1}
         assert told(cloud) == ["Provider Resumed"]
-        assert cloud.services.store.known_pause("openai") is None
+        assert cloud.services.store.get_pause("openai") is None
 
 
 def test_creates_without_an_answer_are_an_outage_too() -> None:
@@ -59,7 +59,7 @@ def test_creates_without_an_answer_are_an_outage_too() -> None:
         job = cloud.drop("input/x.jsonl", jsonl(LINES))
         assert job is not None
         cloud.deliver_all()
-        pause = cloud.services.store.known_pause("openai")
+        pause = cloud.services.store.get_pause("openai")
         assert pause is not None
         assert (pause.failures, pause.reason) == (5, "5 calls in a row failed: openai answered 500 to a create")
         assert calls(cloud, "create") == 5
@@ -73,11 +73,11 @@ def test_only_failures_in_a_row_are_an_outage(cloud: Cloud) -> None:
         for _ in range(4):
             call_failed("openai", "503", cloud.services)
         cloud.services.store.end_pause("openai")  # a batch was taken
-    assert cloud.services.store.pause("openai") is None
+    assert cloud.services.store.active_pause("openai") is None
     for _ in range(4):
         call_failed("openai", "503", cloud.services)
     cloud.tick(301)  # so long ago that the next one is another matter
-    assert cloud.services.store.known_pause("openai") is None
+    assert cloud.services.store.get_pause("openai") is None
     assert told(cloud) == []
 
 
@@ -86,10 +86,10 @@ def test_refusals_of_batches_in_flight_do_not_hide_an_outage(cloud: Cloud) -> No
     cloud.services.store.end_pause("openai")
     for _ in range(5):
         calls_refused("openai", AccountRefused("the key was refused (401)"), cloud.services)
-        assert cloud.services.store.pause("openai") is None
+        assert cloud.services.store.active_pause("openai") is None
         call_failed("openai", "503", cloud.services)
         cloud.tick()
-    pause = cloud.services.store.pause("openai")
+    pause = cloud.services.store.active_pause("openai")
     assert pause is not None
     assert pause[0] == "5 calls in a row failed: 503"
 
@@ -124,7 +124,7 @@ def test_a_batch_that_is_refused_for_its_own_sake_ends_the_pause_too() -> None:
         cloud.clock.now += 300
         assert [admit_batches("openai", cloud.services) for _ in range(2)] == [1, 0]
         cloud.deliver_all()
-        assert cloud.services.store.pause("openai") is None
+        assert cloud.services.store.active_pause("openai") is None
         assert admit_batches("openai", cloud.services) == len(LINES) - 1
 
 
@@ -186,7 +186,7 @@ def test_a_create_in_doubt_is_settled_while_its_provider_is_paused(cloud: Cloud)
     cloud.services.store.set_pause("anthropic", "an outage", cloud.clock.seconds() + 86_400)
     cloud.settle()
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(claude("one"))]
-    assert cloud.services.store.pause("anthropic") is not None  # it was created before
+    assert cloud.services.store.active_pause("anthropic") is not None  # it was created before
 
 
 def test_a_batch_that_tries_a_provider_lets_others_try_while_its_number_is_taken() -> None:

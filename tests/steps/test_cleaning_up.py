@@ -50,7 +50,7 @@ def leave_behind(cloud: Cloud, objects: int) -> str:
 def make_due(cloud: Cloud, job: str) -> None:
     row = cloud.services.store.job(job)
     assert row is not None
-    cloud.services.store.due_again(row, cloud.clock.seconds() - 1)
+    cloud.services.store.set_due(row, cloud.clock.seconds() - 1)
 
 
 def test_a_clean_up_that_takes_long_goes_on_in_the_next_sweep(cloud: Cloud, slow: Services) -> None:

@@ -120,7 +120,7 @@ def test_put_offs_are_no_failures(cloud: Cloud) -> None:
     (batch,) = cloud.services.store.batches(str(job))
     for _ in range(10):  # as many as would wait for hours if they were failures
         batch = cloud.services.store.claim(batch, 900)
-        batch = cloud.services.store.let_go(batch, cloud.clock.seconds())
+        batch = cloud.services.store.release(batch, cloud.clock.seconds())
     assert batch.failures == 0
 
 
@@ -131,8 +131,8 @@ def test_one_lost_message_after_many_put_offs_waits_one_lease(cloud: Cloud) -> N
     store, lease = cloud.services.store, cloud.services.settings.lease_seconds
     (batch,) = store.batches(job.id)
     for _ in range(7):
-        batch = store.let_go(store.claim(batch, lease), cloud.clock.seconds())
-        assert store.sending(batch, cloud.clock.seconds())
+        batch = store.release(store.claim(batch, lease), cloud.clock.seconds())
+        assert store.try_mark_sent(batch, cloud.clock.seconds())
         (batch,) = store.batches(job.id)
     waits = []
     for _ in range(4):  # each message is lost

@@ -39,7 +39,7 @@ def batch_of(cloud: Cloud, job: str | None) -> Batch:
 
 def that_failed(cloud: Cloud, batch: Batch, times: int = 3) -> Batch:
     """The same batch, whose last tries failed."""
-    return cloud.services.store.let_go(batch, cloud.clock.seconds(), failures=times)
+    return cloud.services.store.release(batch, cloud.clock.seconds(), failures=times)
 
 
 def admitted(cloud: Cloud, line: Any) -> Batch:

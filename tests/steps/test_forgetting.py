@@ -78,7 +78,7 @@ def test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays(
     for pk, sk in list(cloud.table.items):
         if sk.startswith("BATCH#00"):
             cloud.table.items[pk, sk] |= values
-    cloud.services.store.due_again(job, 0)
+    cloud.services.store.set_due(job, 0)
     cloud.tick()
     left = forget(user, job, cloud.services.apis)
     assert len([each for each in left if "which alone says what its provider keeps, cannot be read" in each]) == 2

@@ -102,7 +102,7 @@ def test_what_was_kept_is_deleted_in_the_end(cloud: Cloud) -> None:
     go_on_until(cloud, "plan", "submit", "collect", "assemble", there="part.json")
     spoil(cloud, "part.json")
     go_on(cloud, job, days=7)
-    cloud.services.store.due_again(job_of(cloud, job), 0)
+    cloud.services.store.set_due(job_of(cloud, job), 0)
     cloud.tick()
     assert raw(cloud)
     cloud.tick(90 * DAY)

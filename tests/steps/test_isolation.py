@@ -21,7 +21,7 @@ from faking.lines import chat, claude, mixed
 LINES = pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
 
 
-class Changed:
+class ConcurrentChange:
     """A provider's client of which some methods answer otherwise."""
 
     def __init__(self, api: BatchApi, **methods: Callable[..., Any]) -> None:
@@ -82,7 +82,7 @@ def test_a_batch_the_provider_does_not_tell_of_does_not_hide_the_others() -> Non
         del real, after
         raise Transient("503")
 
-    with new_cloud(toml, wrap=lambda api: Changed(api, retrieve=retrieve, page=page)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    with new_cloud(toml, wrap=lambda api: ConcurrentChange(api, retrieve=retrieve, page=page)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         job = cloud.drop("input/x.jsonl", jsonl([claude(str(number)) for number in range(3)]))
         for _ in range(4):
             cloud.deliver_all()
@@ -98,7 +98,7 @@ def test_a_result_that_cannot_be_read_is_an_error_and_is_not_paid_again(line: An
         whole = b"".join(real(name))
         yield whole.replace(b"Answer", b'An"swer', 1)  # a quote that is not escaped: no JSON reader takes it
 
-    with new_cloud(wrap=lambda api: Changed(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    with new_cloud(wrap=lambda api: ConcurrentChange(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         job = cloud.drop("input/x.jsonl", jsonl([line("one"), line("two"), line("three")]))
         cloud.settle()
         assert sorted(codes(cloud, job), key=str) == [None, None, "unreadable_result"]
@@ -123,7 +123,7 @@ def test_why_results_cannot_be_collected_is_noted_in_no_words_of_the_provider(er
         del real, name
         raise error
 
-    with new_cloud(wrap=lambda api: Changed(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    with new_cloud(wrap=lambda api: ConcurrentChange(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
         assert job is not None
         for _ in range(4):
@@ -147,7 +147,7 @@ def test_a_result_too_long_for_memory_is_an_error_and_the_others_are_collected(
                 result = padding | result | id_ if is_last else id_ | padding | result
             yield json.dumps(result).encode() + b"\n"
 
-    with new_cloud(wrap=lambda api: Changed(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    with new_cloud(wrap=lambda api: ConcurrentChange(api, stream=stream)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         job = cloud.drop("input/x.jsonl", jsonl([line("one"), line("two"), line("three")]))
         assert job is not None
         for _ in range(4):
@@ -168,7 +168,7 @@ def test_a_code_about_the_model_speaks_of_all_lines_of_its_batch() -> None:
     def retrieve(real: Callable[[str], ProviderBatch], batch_id: str) -> ProviderBatch:
         return msgspec.structs.replace(real(batch_id), failures=blame)
 
-    with new_cloud(wrap=lambda api: Changed(api, retrieve=retrieve)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    with new_cloud(wrap=lambda api: ConcurrentChange(api, retrieve=retrieve)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         cloud.simulator.shape(provider="openai", fail_batch="model_not_found")
         out = cloud.run("input/x.jsonl", [chat(str(number)) for number in range(5)])
         assert [result["error"]["code"] for result in out.results] == ["model_not_found"] * 5
@@ -231,7 +231,7 @@ def test_at_another_address_or_account_a_create_in_doubt_is_not_given_up(
     change = {name: value.format(path) if name == "base_url" else value for name, value in change.items()}
     elsewhere: list[bool] = []
     with new_cloud(
-        wrap=lambda api: Changed(api, newest=lambda real: iter(()) if elsewhere else real())  # type: ignore[arg-type,return-value]  # it stands in by its methods
+        wrap=lambda api: ConcurrentChange(api, newest=lambda real: iter(()) if elsewhere else real())  # type: ignore[arg-type,return-value]  # it stands in by its methods
     ) as cloud:
         whole = cloud.services.providers
         cloud.simulator.fault("reply_lost", provider=provider, operation="create")
@@ -255,7 +255,7 @@ def test_a_listing_with_the_oldest_first_finds_a_lost_create_too() -> None:
     def newest(real: Callable[[], Iterator[ProviderBatch]]) -> Iterator[ProviderBatch]:
         return reversed(list(real()))
 
-    with new_cloud(wrap=lambda api: Changed(api, newest=newest)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+    with new_cloud(wrap=lambda api: ConcurrentChange(api, newest=newest)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         cloud.run("input/old.jsonl", [chat("old")])
         cloud.tick(9_000)
         cloud.run("input/older.jsonl", [chat("older")])

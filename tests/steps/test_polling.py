@@ -8,7 +8,7 @@ from batchdrop.aws.store import Pause, Store
 from batchdrop.aws.table_items import reserve
 from batchdrop.errors import AccountRefused, Missing, Refused, Transient
 from batchdrop.limits.admission import admit_batches
-from batchdrop.limits.circuit_breaker import see_to_pause
+from batchdrop.limits.circuit_breaker import announce_pause_changes
 from batchdrop.providers.config import parse_providers
 from batchdrop.providers.interface import ProviderBatch
 from batchdrop.services import Services
@@ -259,7 +259,7 @@ class Accounts(dict[str, Account]):
 def round_with(cloud: Cloud, account: Account) -> Pause | None:
     """What is known against the provider after a round."""
     poll_provider("openai", replace(cloud.services, apis=Accounts(openai=account)))  # type: ignore[arg-type]  # by shape
-    return cloud.services.store.known_pause("openai")
+    return cloud.services.store.get_pause("openai")
 
 
 FORBIDDEN, UNKNOWN = AccountRefused("the key was refused (403)"), Missing("404")
@@ -366,7 +366,7 @@ def test_a_pause_for_what_is_in_flight_lets_one_batch_try_and_is_told_once(cloud
     for _ in range(20):
         cloud.clock.now += 60
         pause = round_with(cloud, account)
-        see_to_pause("openai", cloud.services)
+        announce_pause_changes("openai", cloud.services)
     assert (pause is not None, pause and pause.until) == (True, 0)
     told = [event["detail-type"] for event in cloud.events() if event["detail-type"].startswith("Provider")]
     assert told == ["Provider Paused"]

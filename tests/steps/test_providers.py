@@ -219,4 +219,4 @@ def test_a_pause_that_nobody_told_is_told_by_sweep_and_its_end_is_when_a_batch_w
     assert [event["detail-type"] for event in cloud.events()] == ["Provider Paused"]  # nobody knows more
     cloud.run("input/x.jsonl", [chat("one")])
     assert [event["detail-type"] for event in cloud.events()] == ["Provider Resumed", "Job Completed"]
-    assert cloud.services.store.known_pause("openai") is None
+    assert cloud.services.store.get_pause("openai") is None

@@ -234,7 +234,7 @@ def test_a_provider_that_takes_batches_is_not_paused_for_one_that_it_refuses() -
         cloud.deliver_all()
         cloud.drop("input/bad.jsonl", jsonl([chat("bad")]))
         cloud.deliver_all()
-        assert cloud.services.store.known_pause("openai") is None
+        assert cloud.services.store.get_pause("openai") is None
 
 
 def test_rules_in_the_configuration_tell_what_a_servers_refusals_mean() -> None:

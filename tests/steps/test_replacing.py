@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from batchdrop.aws.bucket import Files
 from batchdrop.batches.resizing import replace_oversized
-from batchdrop.errors import LimitReached, NotMyTurn
+from batchdrop.errors import ClaimLost, LimitReached
 from batchdrop.jobs import ask_to_cancel
 from batchdrop.limits.admission import admit_batches
 from batchdrop.protocols.token_estimates import tokens_of
@@ -159,7 +159,7 @@ def test_two_workers_replace_a_batch_once(cloud: Cloud) -> None:
     assert late is not None
     submit_batch(batch.job, batch.id, cloud.services)
     before = states(cloud, batch.job)
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         replace_oversized(late, cloud.services)
     assert states(cloud, batch.job) == before
 

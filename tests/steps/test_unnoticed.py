@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from batchdrop.aws.bucket import Files, Version
 from batchdrop.aws.store import Listing
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import ClaimLost
 from batchdrop.missed_drops import oldest_taken, send_unnoticed
 from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, Cloud, jsonl
@@ -145,7 +145,7 @@ def test_two_runs_do_not_both_go_on_with_a_round(cloud: Cloud) -> None:
     store = cloud.services.store
     listing = store.listing("test")
     store.save_listing(listing, round_at=1)
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.save_listing(listing, round_at=2)
 
 

@@ -52,16 +52,16 @@ def test_a_ledger_that_cannot_be_read_hides_no_other_and_counts_as_new(store: St
 
 def test_a_pause_that_cannot_be_read_is_none_and_can_be_set_anew(store: Store, client: Any) -> None:
     spoil(client, "PROVIDER#openai", "PAUSE", until={"S": "later"})
-    assert store.known_pause("openai") is None
+    assert store.get_pause("openai") is None
     store.set_pause("openai", "no credit", NOW + 60)
-    assert store.known_pause("openai") == Pause(until=NOW + 60, reason="no credit")
+    assert store.get_pause("openai") == Pause(until=NOW + 60, reason="no credit")
 
 
 def test_a_job_whose_rows_cannot_be_read_is_cleaned_up_all_the_same(store: Store, client: Any) -> None:
     store.add_all([a_split(0)])
     store.add_all([a_batch(0)])
     spoil(client, f"JOB#{JOB}", "SPLIT#00000", state={"S": "NO SUCH STATE"})
-    store.forget_work(JOB)
+    store.delete_work_rows(JOB)
     assert client.scan(TableName=cloud.TABLE)["Count"] == 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import batchdrop
 import pytest
 import stamina
-from batchdrop.aws.store import Changed, DropClaim, Lease, Pause, Store
+from batchdrop.aws.store import ConcurrentChange, DropClaim, Lease, Pause, Store
 from batchdrop.aws.table_items import (
     HOUR,
     PART_OF_HOUR,
@@ -18,13 +18,13 @@ from batchdrop.aws.table_items import (
     add_intent,
     add_row,
     count_in_hour,
-    move_too,
+    move_in_transaction,
     own_batch_id,
     require_state,
     reserve,
     update_counter,
 )
-from batchdrop.errors import NotMyTurn, Transient
+from batchdrop.errors import ClaimLost, Transient
 from batchdrop.records import Intent, Ledger
 from batchdrop.states import BatchState, JobState, SplitState
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -66,21 +66,21 @@ def test_of_two_workers_with_the_same_row_one_wins(store: Store, also: list[Any]
     batch = a_batch()
     store.add(batch)
     winner = store.move(batch, BatchState.ADMITTED, also=also, due_at=1)
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.move(batch, BatchState.ADMITTED, also=also, due_at=2)
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.move(batch, BatchState.CANCELLED, also=also)
     assert (store.batch(JOB, batch.id), store.ledger(LEDGER).reserved) == (winner, len(also))
 
 
 def test_a_row_in_another_state_is_not_moved_even_if_its_epoch_is_the_same(store: Store) -> None:
     store.add(a_batch(state=BatchState.ADMITTED, epoch=4))
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.move(a_batch(epoch=4), BatchState.CANCELLED)
 
 
 def test_a_row_that_is_gone_is_nobodys_turn(store: Store) -> None:
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.move(a_batch(), BatchState.ADMITTED)
     assert store.batch(JOB, a_batch().id) is None
 
@@ -101,11 +101,11 @@ def test_a_claim_holds_until_it_ends_and_then_the_next_one_holds(store: Store, c
     first = store.claim(split, 60)
     assert first == split.with_(epoch=2, claimed_until=NOW + 60, due_at=NOW + 60)
     clock.now = NOW + 59
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.claim(first, 60)
     clock.now = NOW + 60
     second = store.claim(first, 60)
-    with pytest.raises(NotMyTurn):  # the first worker wakes up again
+    with pytest.raises(ClaimLost):  # the first worker wakes up again
         store.move(first, SplitState.PLANNED)
     assert store.move(second, SplitState.PLANNED).epoch == 4
 
@@ -114,7 +114,7 @@ def test_of_two_claims_of_the_same_row_one_holds(store: Store) -> None:
     split = a_split()
     store.add(split)
     store.claim(split, 60)
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.claim(split, 60)
 
 
@@ -128,7 +128,7 @@ def test_a_claim_keeps_the_count_of_messages_and_may_change_more(store: Store) -
 def test_letting_go_lets_the_next_one_claim_at_once(store: Store) -> None:
     batch = a_batch(state=BatchState.ENDED, sends=2)
     store.add(batch)
-    free = store.let_go(store.claim(batch, 60), NOW + 5)
+    free = store.release(store.claim(batch, 60), NOW + 5)
     assert free == batch.with_(epoch=3, due_at=NOW + 5)
     assert store.claim(free, 60).epoch == 4
 
@@ -146,16 +146,16 @@ def test_what_is_over_cannot_be_claimed(store: Store) -> None:
 def test_of_two_senders_one_sends(store: Store) -> None:
     split = a_split()
     store.add(split)
-    assert [store.sending(split, NOW + 900), store.sending(split, NOW + 900)] == [True, False]
+    assert [store.try_mark_sent(split, NOW + 900), store.try_mark_sent(split, NOW + 900)] == [True, False]
     read = store.split(JOB, 0)
     assert read == split.with_(due_at=NOW + 900, sends=1)
-    assert [store.sending(read, NOW + 1800), store.sending(read, NOW + 1800)] == [True, False]
+    assert [store.try_mark_sent(read, NOW + 1800), store.try_mark_sent(read, NOW + 1800)] == [True, False]
 
 
 def test_sending_is_no_claim(store: Store) -> None:
     split = a_split()
     store.add(split)
-    store.sending(split, NOW + 900)
+    store.try_mark_sent(split, NOW + 900)
     assert store.claim(split, 60).epoch == 2  # as it was read before the message was sent
 
 
@@ -163,15 +163,15 @@ def test_a_row_that_moved_is_not_sent_for(store: Store) -> None:
     split = a_split()
     store.add(split)
     store.claim(split, 60)
-    assert not store.sending(split, NOW + 900)
-    assert not store.sending(a_split(5), NOW + 900)
+    assert not store.try_mark_sent(split, NOW + 900)
+    assert not store.try_mark_sent(a_split(5), NOW + 900)
 
 
 def test_a_row_that_moved_is_not_taken_out_of_the_index(store: Store) -> None:
     batch = a_batch(state=BatchState.ENDED)
     store.add(batch)
     store.move(batch, BatchState.COLLECTED, due_at=NOW + 9)
-    store.not_due(batch)
+    store.clear_due(batch)
     assert [row.due_at for row in store.due(by=NOW + 9)] == [NOW + 9]
 
 
@@ -188,7 +188,7 @@ def test_a_counter_moves_with_the_state_or_not_at_all(store: Store) -> None:
     for row in (job, first, second):
         store.add(row)
     store.move(first, SplitState.PLANNED, also=[update_counter(job, "unplanned", 2, to=1)])
-    with pytest.raises(Changed):  # the other worker read the counter before
+    with pytest.raises(ConcurrentChange):  # the other worker read the counter before
         store.move(second, SplitState.PLANNED, also=[update_counter(job, "unplanned", 2, to=1)])
     assert (counter(store, "unplanned"), store.split(JOB, 1)) == (1, second)
     read = store.job(JOB)
@@ -213,7 +213,7 @@ def test_when_ones_own_row_and_another_were_changed_it_is_not_ones_turn(store: S
     store.add(split)
     also = [update_counter(job, "unplanned", 2, to=1)]
     store.move(split, SplitState.PLANNED, also=also)
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.move(split, SplitState.PLANNED, also=also)
     assert counter(store, "unplanned") == 1
 
@@ -239,7 +239,7 @@ def test_a_move_may_require_the_jobs_state(store: Store, state: JobState, fits: 
     if fits:
         store.move(batch, BatchState.SUBMITTING, also=also)
     else:
-        with pytest.raises(Changed):
+        with pytest.raises(ConcurrentChange):
             store.move(batch, BatchState.SUBMITTING, also=also)
     found = store.batch(JOB, batch.id)
     assert found is not None
@@ -257,7 +257,7 @@ def test_a_providers_batch_has_one_owner(store: Store) -> None:
     one, other = a_batch(0, BatchState.SUBMITTING), a_batch(1, BatchState.SUBMITTING)
     store.add_all([one, other])
     store.move(one, BatchState.IN_FLIGHT, also=[own_batch_id(one, "batch_1", NOW)], batch_id="batch_1")
-    with pytest.raises(Changed):
+    with pytest.raises(ConcurrentChange):
         store.move(other, BatchState.IN_FLIGHT, also=[own_batch_id(other, "batch_1", NOW)], batch_id="batch_1")
     assert (store.owner("openai", "batch_1"), store.batch(JOB, other.id)) == ((JOB, one.id), other)
     assert store.owner("groq", "batch_1") is None
@@ -267,11 +267,15 @@ def test_two_rows_move_together_or_not_at_all(store: Store) -> None:
     job, split = a_job(state=JobState.RUNNING), a_split(state=SplitState.PLANNED)
     store.add(job)
     store.add(split)
-    stale = move_too(job, JobState.PUBLISHING, outcome=JobState.COMPLETED)
+    stale = move_in_transaction(job, JobState.PUBLISHING, outcome=JobState.COMPLETED)
     claimed = store.claim(job, 60)
-    with pytest.raises(Changed):
+    with pytest.raises(ConcurrentChange):
         store.move(split, SplitState.ASSEMBLED, also=[stale])
-    store.move(split, SplitState.ASSEMBLED, also=[move_too(claimed, JobState.PUBLISHING, outcome=JobState.COMPLETED)])
+    store.move(
+        split,
+        SplitState.ASSEMBLED,
+        also=[move_in_transaction(claimed, JobState.PUBLISHING, outcome=JobState.COMPLETED)],
+    )
     found = store.job(JOB)
     assert found == claimed.with_(state=JobState.PUBLISHING, epoch=3, claimed_until=0, outcome=JobState.COMPLETED)
 
@@ -280,7 +284,7 @@ def test_a_row_may_be_added_with_a_move_if_it_does_not_exist(store: Store) -> No
     batch = a_batch()
     store.add(batch)
     store.move(batch, BatchState.REPLACED, also=[add_row(a_batch(1)), add_row(a_batch(2))])
-    with pytest.raises(Changed):
+    with pytest.raises(ConcurrentChange):
         store.move(a_batch(1), BatchState.REPLACED, also=[add_row(a_batch(2))])
     assert [each.state for each in store.batches(JOB)] == ["REPLACED", "WAITING", "WAITING"]
 
@@ -294,7 +298,7 @@ def test_a_ledger_is_never_over_its_limit(store: Store) -> None:
     for number in range(5):
         try:
             admitted.append(store.move(a_batch(number), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)]))
-        except Changed:
+        except ConcurrentChange:
             continue
     assert (len(admitted), store.ledger(LEDGER).reserved, store.ledger("another").reserved) == (2, 80, 0)
     store.move(admitted[0], BatchState.WAITING, also=[Release(LEDGER, 40)])
@@ -307,7 +311,7 @@ def test_a_share_is_given_back_once(store: Store) -> None:
     store.add(batch)
     admitted = store.move(batch, BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
     store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40)])
-    with pytest.raises(NotMyTurn):
+    with pytest.raises(ClaimLost):
         store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40)])
     assert store.ledger(LEDGER).reserved == 0
 
@@ -343,7 +347,7 @@ def test_a_release_that_is_refused_with_another_write_is_decided_anew(store: Sto
     store.add(a_job(unplanned=3))
     store.add(a_batch(state=BatchState.ADMITTED))
     count = update_counter(a_job(), "unplanned", 1, to=0)
-    with pytest.raises(Changed) as refused:
+    with pytest.raises(ConcurrentChange) as refused:
         store.move(a_batch(state=BatchState.ADMITTED), BatchState.WAITING, also=[count, Release(LEDGER, 40)])
     assert refused.value.refused == {0}
     assert store.ledger(LEDGER) == Ledger(name=LEDGER)
@@ -369,10 +373,10 @@ def test_no_sixty_minutes_have_more_batches_than_an_hour_may(limit: int) -> None
         while len(taken) < 4 * limit:
             now = NOW + 60 * minute
             part = now - now % PART_OF_HOUR
-            write = count_in_hour("openai", part, room=limit - store.begun_within("openai", part - HOUR, part))
+            write = count_in_hour("openai", part, room=limit - store.admitted_between("openai", part - HOUR, part))
             try:
                 store.add(a_batch(len(taken) + 1), also=[write])
-            except Changed:
+            except ConcurrentChange:
                 break
             taken.append(60 * minute)
     in_an_hour = [sum(begin <= at < begin + 3_600 for at in taken) for begin in taken]
@@ -433,9 +437,9 @@ def test_a_lease_whose_reply_was_lost_is_held(store: Store, client: Any) -> None
 def test_a_message_whose_note_lost_its_reply_is_sent(store: Store, client: Any) -> None:
     store.add(a_batch())
     with lost_reply(client, "UpdateItem") as calls:
-        assert store.sending(a_batch(), NOW + 60)
+        assert store.try_mark_sent(a_batch(), NOW + 60)
     assert len(calls) == 2
-    assert not store.sending(a_batch(), NOW + 60)
+    assert not store.try_mark_sent(a_batch(), NOW + 60)
 
 
 def test_a_transaction_whose_reply_was_lost_happens_once(store: Store, client: Any) -> None:
@@ -448,7 +452,7 @@ def test_a_transaction_whose_reply_was_lost_happens_once(store: Store, client: A
 def test_the_id_of_another_workers_move_is_not_ones_own(store: Store, client: Any) -> None:
     store.add(a_batch())
     store.move(a_batch(), BatchState.ADMITTED)
-    with lost_reply(client, "UpdateItem"), pytest.raises(NotMyTurn):
+    with lost_reply(client, "UpdateItem"), pytest.raises(ClaimLost):
         store.move(a_batch(), BatchState.ADMITTED)
 
 
@@ -529,16 +533,16 @@ def _write_everything(store: Store) -> list[Any]:
         lambda: store.has_failed_at_intake("a digest"),
         lambda: store.claim_drop("a digest", 60),
         lambda: store.end_drop(DropClaim(digest="a digest", holder="me"), None, 60),
-        lambda: store.sending(batch, NOW + 9),
+        lambda: store.try_mark_sent(batch, NOW + 9),
         lambda: store.change_ledger(Ledger(name=LEDGER), suspected=1),
         lambda: store.learn_limit(LEDGER, 90_000, NOW + 60),
         lambda: store.learn_sizes(LEDGER, NOW + 60, most_requests=5),
-        lambda: store.not_due(batch),
-        lambda: store.due_again(a_job(), NOW),
+        lambda: store.clear_due(batch),
+        lambda: store.set_due(a_job(), NOW),
         lambda: store.set_pause("openai", "no key", NOW + 60),
         lambda: store.count_failure("openai"),
-        lambda: store.pause_told("openai"),
-        lambda: store.pause_over("openai", pause),
+        lambda: store.mark_pause_announced("openai"),
+        lambda: store.mark_pause_over("openai", pause),
         lambda: store.clear_pause("openai", pause),
         lambda: store.lease("sweep", 60),
         lambda: store.note_work(lease, JOB, "JOB"),
@@ -616,43 +620,43 @@ def test_a_run_leaves_to_the_next_what_it_says(store: Store) -> None:
 def test_a_pause_holds_for_its_time_and_is_known_until_it_is_cleared(store: Store, clock: Clock) -> None:
     store.set_pause("openai", "no key", NOW + 60)
     store.set_pause("openai", "no key", NOW + 90)
-    assert (store.pause("openai"), store.pause("anthropic")) == (("no key", NOW + 90), None)
+    assert (store.active_pause("openai"), store.active_pause("anthropic")) == (("no key", NOW + 90), None)
     clock.now = NOW + 90
-    assert store.pause("openai") is None
-    assert store.known_pause("openai") == Pause(reason="no key", until=NOW + 90)
+    assert store.active_pause("openai") is None
+    assert store.get_pause("openai") == Pause(reason="no key", until=NOW + 90)
     store.clear_pause("openai", Pause(reason="no key", until=NOW + 60))  # as it was read before it was set anew
-    assert store.known_pause("openai") is not None
+    assert store.get_pause("openai") is not None
     store.clear_pause("openai", Pause(reason="no key", until=NOW + 90))
-    assert store.known_pause("openai") is None
+    assert store.get_pause("openai") is None
 
 
 def test_a_pause_is_new_until_it_was_told(store: Store) -> None:
     assert [store.set_pause("openai", "no key", NOW + 60) for _ in range(2)] == [True, True]
-    store.pause_told("openai")
+    store.mark_pause_announced("openai")
     assert store.set_pause("openai", "no key", NOW + 90) is False
 
 
 def test_a_pause_that_is_over_is_told_unless_another_began_which_is_new(store: Store) -> None:
     store.set_pause("openai", "no key", NOW + 60)
-    store.pause_told("openai")
+    store.mark_pause_announced("openai")
     store.end_pause("openai")
-    over = store.known_pause("openai")
+    over = store.get_pause("openai")
     assert over == Pause(reason="no key", told=True)
-    assert store.pause_over("openai", over)
+    assert store.mark_pause_over("openai", over)
     assert store.set_pause("openai", "no key", NOW + 90) is True
-    assert not store.pause_over("openai", over)
+    assert not store.mark_pause_over("openai", over)
     store.clear_pause("openai", over)
-    assert store.known_pause("openai") == Pause(reason="no key", until=NOW + 90)
+    assert store.get_pause("openai") == Pause(reason="no key", until=NOW + 90)
 
 
 def test_a_pause_that_is_not_there_is_neither_told_nor_ended(store: Store) -> None:
-    store.pause_told("openai")
+    store.mark_pause_announced("openai")
     store.end_pause("openai")
-    assert store.known_pause("openai") is None
+    assert store.get_pause("openai") is None
 
 
 def test_a_pause_that_is_ended_holds_nobody_and_is_known(store: Store) -> None:
     store.set_pause("openai", "no key", NOW + 60)
     store.end_pause("openai")
-    assert store.pause("openai") is None
-    assert store.known_pause("openai") == Pause(reason="no key", until=0)
+    assert store.active_pause("openai") is None
+    assert store.get_pause("openai") == Pause(reason="no key", until=0)

@@ -13,8 +13,8 @@ from batchdrop.aws.table_items import (
     add_retry,
     count_in_hour,
     encode,
-    name_version,
     own_batch_id,
+    put_version_pointer,
     watch_intent,
 )
 from batchdrop.records import Batch, Intent, JobSettings
@@ -153,15 +153,17 @@ def fill_with_the_others(store: Store) -> None:
     store.move(batch, BatchState.IN_FLIGHT, also=[watch_intent(batch), count_in_hour("openai", NOW, room=9)])
     store.learn_limit("openai/gpt-4o", 9, NOW + 60)
     store.set_pause("openai", "no credit", NOW + 60)
-    store.add(a_job(), also=[name_version(a_job(), "digest", NOW)])
+    store.add(a_job(), also=[put_version_pointer(a_job(), "digest", NOW)])
 
 
 OTHERS: dict[tuple[str, str], Callable[[Store], object]] = {
     (f"JOB#{JOB}", f"INTENT#00000-0-0000#{NOW}"): lambda store: store.watched("openai"),
     ("PROVIDER#openai", "BATCH#batch_1"): lambda store: store.owner("openai", "batch_1"),
     ("PROVIDER#openai", "LEDGER#openai/gpt-4o"): lambda store: store.ledgers("openai"),
-    ("PROVIDER#openai", "PAUSE"): lambda store: store.known_pause("openai"),
-    ("PROVIDER#openai", f"HOUR#{NOW - NOW % 300}"): lambda store: store.begun_within("openai", NOW - 300, NOW + 300),
+    ("PROVIDER#openai", "PAUSE"): lambda store: store.get_pause("openai"),
+    ("PROVIDER#openai", f"HOUR#{NOW - NOW % 300}"): lambda store: store.admitted_between(
+        "openai", NOW - 300, NOW + 300
+    ),
     ("VERSION#digest", "VERSION"): lambda store: store.job_of("digest"),
 }
 
@@ -194,3 +196,16 @@ def test_a_lease_of_newer_code_is_taken_when_it_is_over(store: Store, client: An
 def test_each_row_says_its_version(store: Store, client: Any) -> None:
     fill(store)
     assert [row["version"] for row in rows(client)] == [{"N": "1"}] * 3
+
+
+def test_a_field_that_was_renamed_keeps_its_first_name_in_the_table(store: Store, client: Any) -> None:
+    store.add(a_job(line_numbering_key="k"))
+    store.add(a_batch(endpoint_misses=2, is_uncharged_attempt=True, loss_evidence="3 of 4", loss_evidence_at=NOW))
+    batch, job = (each for each in rows(client) if each["sk"]["S"] in {"JOB", "BATCH#00000-0-0000"})
+    assert job["opened_key"] == {"S": "k"}
+    assert [next(iter(batch[name].values())) for name in ("astray", "in_vain", "seen", "seen_at")] == [
+        "2",
+        True,
+        "3 of 4",
+        str(NOW),
+    ]

@@ -112,7 +112,7 @@ def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) ->
     store.add_all([a_batch(1, job="other"), *(a_batch(number) for number in range(201))])  # 100 are deleted in one call
     retry = a_job(job=LATER, retry_of=JOB)
     store.add(retry, also=[add_retry(retry, JOB, NOW)])
-    store.forget_work(JOB)
+    store.delete_work_rows(JOB)
     assert (store.job(JOB), list(store.splits(JOB)), list(store.batches(JOB))) == (a_job(), [], [])
     assert list(store.retries(JOB)) == [retry]
     assert (len(list(store.splits("other"))), len(list(store.batches("other")))) == (1, 1)
@@ -121,9 +121,9 @@ def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) ->
 def test_forgetting_the_work_of_a_job_goes_on_in_another_run_where_time_is_out(store: Store) -> None:
     store.add_all([a_batch(number) for number in range(201)])  # 100 are deleted in one call
     has_time = iter([True, False]).__next__
-    assert not store.forget_work(JOB, has_time)
+    assert not store.delete_work_rows(JOB, has_time)
     assert len(list(store.batches(JOB))) == 101
-    assert store.forget_work(JOB)
+    assert store.delete_work_rows(JOB)
 
 
 def test_the_retries_of_a_job_are_listed_in_the_order_of_their_drops(store: Store, client: Any) -> None:
@@ -199,7 +199,7 @@ def test_a_row_is_in_the_index_while_it_is_due_and_no_longer(store: Store, clien
 def test_a_row_that_is_over_leaves_the_index_when_nothing_is_left_to_do(store: Store, client: Any) -> None:
     job = a_job(state=JobState.COMPLETED, due_at=NOW)
     store.add(job)
-    store.not_due(job)
+    store.clear_due(job)
     assert (due_rows(client), store.job(JOB)) == ([], job.with_(due_at=None))
 
 

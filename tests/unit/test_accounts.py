@@ -139,7 +139,7 @@ def test_a_broken_line_costs_none_beside_it(row: Row) -> None:
     lines[3] += lines.pop()
     accounts = read(row, b"\n".join(lines))
     assert found(accounts) == [Found.UNREADABLE if at == 2 else Found.ANSWERED for at in range(ROWS)]
-    assert accounts.nonsense == 0
+    assert accounts.malformed == 0
 
 
 @KINDS
@@ -168,7 +168,7 @@ def test_an_answer_that_is_nearly_json_is_an_answer(row: Row, spoil: Callable[[s
 @pytest.mark.parametrize("number", ["1" * 5_000, str(ROWS), "-1", "٣", "1x", ""])
 def test_a_number_that_is_no_place_in_the_batch_is_nobodys(row: Row, number: str) -> None:
     accounts = read(row, json.dumps(row(ids(row)[0][:-1] + number)).encode())
-    assert (found(accounts), accounts.strangers, accounts.nonsense) == ([Found.NOTHING] * ROWS, 0, 1)
+    assert (found(accounts), accounts.foreign, accounts.malformed) == ([Found.NOTHING] * ROWS, 0, 1)
 
 
 @KINDS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from batchdrop.errors import Unprocessable
-from batchdrop.inputs.file_formats import refuse_what_is_no_jsonl
+from batchdrop.inputs.file_formats import reject_non_jsonl
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +25,7 @@ LONG = json.dumps(REQUEST | {"body": {"messages": ["x" * 50] * 5_000}}, indent=1
 def reason(body: bytes, size: int = 1024 * 1024) -> str | None:
     """Why a file is refused; None where its lines are read. Whatever is read is what was given."""
     try:
-        read = b"".join(refuse_what_is_no_jsonl(_pieces(body, size)))
+        read = b"".join(reject_non_jsonl(_pieces(body, size)))
     except Unprocessable as error:
         return str(error)
     assert read == body

@@ -7,7 +7,7 @@ from batchdrop.aws.keys import (
     attempt_prefix,
     collected_prefix,
     job_id,
-    opened_key,
+    line_numbering_key,
     output_prefix,
     plan_key,
     settings_keys,
@@ -128,7 +128,7 @@ def test_work_lies_under_its_job_and_names_the_attempt() -> None:
         attempt_prefix(split, "plan"),
         plan_key(ID, 3, 2),
         collected_prefix(batch),
-        opened_key(ID),
+        line_numbering_key(ID),
     ] == [
         f"work/{ID}/",
         f"work/{ID}/00003/plan-2-7/",

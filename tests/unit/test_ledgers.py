@@ -2,9 +2,9 @@
 
 import msgspec
 import pytest
-from batchdrop.limits.ledgers import cost_of, is_too_large, limit_of, most_for
+from batchdrop.limits.ledgers import batch_allowance, cost_of, is_too_large, limit_of
 from batchdrop.protocols.openai import Judgement, judge_failures, never_fits
-from batchdrop.protocols.outcome import Failure, told_limit
+from batchdrop.protocols.outcome import Failure, parse_token_limit
 from batchdrop.providers.config import Limits, ProviderConfig
 from batchdrop.providers.http_errors import refusal
 from batchdrop.records import Ledger, Protocol
@@ -72,7 +72,7 @@ def test_whatever_was_learned_a_batch_costs_something() -> None:
     ],
 )
 def test_a_refusal_tells_the_limit(message: str, limit: int | None) -> None:
-    assert told_limit(message) == limit
+    assert parse_token_limit(message) == limit
 
 
 def test_a_full_queue_waits_and_tells_its_limit() -> None:
@@ -92,7 +92,7 @@ def test_a_full_queue_waits_and_tells_its_limit() -> None:
 def test_one_line_that_always_finds_the_queue_full_is_tried_and_then_ends(
     message: str, tokens: int, tries: int
 ) -> None:
-    limit = told_limit(message)
+    limit = parse_token_limit(message)
     found = [never_fits(limit, requests=1, tokens=tokens, waits=waits) for waits in range(30)]
     assert (found.index(True) + 1, found[tries:]) == (tries, [True] * (30 - tries))
 
@@ -101,13 +101,13 @@ def test_one_line_that_always_finds_the_queue_full_is_tried_and_then_ends(
 def test_what_was_sent_in_vain_may_take_ever_less_of_the_limit(waits: int, most: int) -> None:
     batch = a_batch(waits=waits, cost=most, requests=2)
     found = [is_too_large(batch.with_(cost=cost), provider(), LEDGER, NOW) for cost in (most, most + 1)]
-    assert (most_for(batch, provider(), LEDGER, NOW), found) == (most, [False, True])
+    assert (batch_allowance(batch, provider(), LEDGER, NOW), found) == (most, [False, True])
     alone = batch.with_(requests=1, cost=9_000_000)
     assert not is_too_large(alone, provider(), LEDGER, NOW)
 
 
 def test_requests_are_counted_as_they_are_and_so_nothing_is_made_smaller_for_them() -> None:
-    assert most_for(a_batch(waits=9), provider(Protocol.ANTHROPIC), LEDGER, NOW) == 300
+    assert batch_allowance(a_batch(waits=9), provider(Protocol.ANTHROPIC), LEDGER, NOW) == 300
 
 
 @pytest.mark.parametrize("status", [400, 429])

@@ -4,7 +4,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from batchdrop.aws.table_items import move_too
+from batchdrop.aws.table_items import move_in_transaction
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import MOVES, OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState, SplitState, State, may_move
 
@@ -86,7 +86,7 @@ def test_the_store_refuses_a_move_that_is_not_in_the_table(enum: type[State]) ->
     for source, target in itertools.product(enum, enum):
         if not may_move(source, target):
             with pytest.raises(ValueError, match=f"^{source} does not move to {target}$"):
-                move_too(row_in(source), target)
+                move_in_transaction(row_in(source), target)
 
 
 def test_states_of_different_kinds_never_meet() -> None:

@@ -9,7 +9,7 @@ from batchdrop.aws.exception_log import log_exception
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.tracing import traced
 from batchdrop.correlation import working_on
-from batchdrop.errors import AccountRefused, Missing, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transient
 
 logger = Logger(child=True)
 
@@ -41,7 +41,7 @@ def guard(
             yield
         except stops:
             raise
-        except NotMyTurn:
+        except ClaimLost:
             return
         except Transient as error:
             logger.warning("unit put off", work=work, reason=str(error), unit=unit)

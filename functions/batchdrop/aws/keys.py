@@ -109,7 +109,7 @@ def refused_model_key(ledger: str, endpoint: str) -> str:
     return f"{WORK}refused-models/{hashlib.sha256(f'{ledger} {endpoint}'.encode()).hexdigest()}.json"
 
 
-def opened_key(job: str) -> str:
+def line_numbering_key(job: str) -> str:
     return f"{work_prefix(job)}opened.json"
 
 

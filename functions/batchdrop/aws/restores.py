@@ -12,7 +12,7 @@ import msgspec
 
 from batchdrop.aws.table_items import Update, decode, found_key, key_item, looked_at_key, put_new
 from batchdrop.aws.table_writes import ConditionFailed, TableWrites
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import ClaimLost
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -114,7 +114,7 @@ class Restores:
                     return self.save(found, owner=me)
                 nothing = {"jobs_after": "", "has_checked_jobs": False, "has_listed_input": False, "providers": {}}
                 return self.save(found, held_by=me, held_at=self._now(), asked_at=0, **nothing)
-            except NotMyTurn:
+            except ClaimLost:
                 continue
 
     def read(self) -> Restore:
@@ -126,7 +126,7 @@ class Restores:
         """Change the row as it was read.
 
         Raises:
-            NotMyTurn: Another changed it since.
+            ClaimLost: Another changed it since.
         """
         update, mark = Update(*KEY), uuid.uuid4().hex
         if restore.epoch:
@@ -139,7 +139,7 @@ class Restores:
             self._writes.write("Update", update.request(self._table))
         except ConditionFailed as error:
             if decode(error.found or {}).get("saved_by") != mark:  # else the reply to our own write was lost
-                raise NotMyTurn from error
+                raise ClaimLost from error
         return msgspec.structs.replace(restore, epoch=restore.epoch + 1, **changes)
 
     def end(self, restore: Restore) -> None:
@@ -154,7 +154,7 @@ class Restores:
                 return found
             try:
                 return self.save(found, asked_at=self._now())
-            except NotMyTurn:
+            except ClaimLost:
                 continue
 
     def is_looked_at(self, provider: str, batch_id: str) -> bool:

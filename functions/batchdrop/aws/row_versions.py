@@ -11,7 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.correlation import job_of_key, working_on
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import ClaimLost
 from batchdrop.states import BatchState, JobState, SplitState
 
 logger = Logger(child=True)
@@ -20,7 +20,7 @@ ROW_VERSION = 1
 _STATES = {str(state) for states in (JobState, SplitState, BatchState) for state in states}
 
 
-class NewerRow(NotMyTurn):
+class NewerRow(ClaimLost):
     """Only a newer version of batchdrop can work on this row: nothing is done, and that version goes on with it.
 
     Args:

@@ -19,7 +19,7 @@ from batchdrop.aws.restores import Restores
 from batchdrop.aws.row_versions import ROW_VERSION, NewerRow, is_newer, refuse_newer
 from batchdrop.aws.table_items import (
     DUE_SHARDS,
-    HEAL,
+    RECOVERY,
     Item,
     Release,
     Update,
@@ -44,7 +44,7 @@ from batchdrop.aws.table_items import (
 )
 from batchdrop.aws.table_writes import CONDITION, ConditionFailed, TableWrites
 from batchdrop.correlation import job_of_key, working_on
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import ClaimLost
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, counted_failures, failures_before, most_failures, retry_delay
 from batchdrop.records import Batch, Intent, Job, Ledger, Split
 from batchdrop.states import BatchState, State
@@ -59,7 +59,7 @@ _INTAKE_ROW_SECONDS = 14 * 86_400  # as long as SQS keeps a message
 _MOST_WRITES = 100  # of a transaction (DynamoDB's limit)
 
 
-class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
+class ConcurrentChange(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
     """A transaction was refused because of another row than the one it moves (a counter, a ledger, the job).
 
     Args:
@@ -71,18 +71,18 @@ class Changed(Exception):  # noqa: N818 - it is an outcome: read again and decid
         self.refused = refused
 
 
-def _released_otherwise(also: Sequence[Write], error: Changed) -> list[Write]:
+def _with_fallbacks(also: Sequence[Write], error: ConcurrentChange) -> list[Write]:
     """The writes of a refused transaction, where releases that were refused take all there is, or their share again.
 
     Raises:
-        Changed: It was refused for another reason.
+        ConcurrentChange: It was refused for another reason.
     """
     refused = [each for number, each in enumerate(also) if number in error.refused and isinstance(each, Release)]
     if not refused:
         raise error
     for each in refused:
         logger.error("ledger was off: less was reserved than its batches hold", ledger=each.ledger)
-    return [each.otherwise() if isinstance(each, Release) and each in refused else each for each in also]
+    return [each.fallback() if isinstance(each, Release) and each in refused else each for each in also]
 
 
 def _number(item: Item, name: str) -> int:
@@ -254,9 +254,9 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store:
-    """Reads are consistent; writes raise `NotMyTurn` when the row was moved by another since it was read.
+    """Reads are consistent; writes raise `ClaimLost` when the row was moved by another since it was read.
 
-    Reads raise `NewerRow`, which is a `NotMyTurn`, where only newer code can work on a row; lists of jobs leave it out.
+    Reads raise `NewerRow`, which is a `ClaimLost`, where only newer code can work on a row; lists of jobs leave it out.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
@@ -340,7 +340,7 @@ class Store:
 
     def due(self, *, by: int) -> Iterator[Due]:
         """What sweep should look at: the rows whose time has come."""
-        return self._due(HEAL, by)
+        return self._due(RECOVERY, by)
 
     def row(self, due: Due, *, by: int) -> Job | Split | Batch | None:
         """A due row as it is now; None when it is gone, or no longer due.
@@ -366,7 +366,7 @@ class Store:
         found = (self._intent(each) for each in self._due(f"WATCH#{provider}", None))
         return [intent for intent in found if intent is not None]
 
-    def add_stranger(self, intent: Intent, batch_id: str) -> bool:
+    def record_foreign_batch(self, intent: Intent, batch_id: str) -> bool:
         """Note a duplicate of a batch that was given up; False when it is known."""
         values = {
             "pk": f"PROVIDER#{intent.provider}",
@@ -396,23 +396,23 @@ class Store:
         found = (self._ledger(item["sk"].removeprefix("LEDGER#"), item) for item in items)
         return {ledger.name: ledger for ledger in found}
 
-    def begun_within(self, provider: str, since: int, until: int) -> int:
+    def admitted_between(self, provider: str, since: int, until: int) -> int:
         """How many of a provider's batches were admitted in the parts of an hour that began then."""
         items = self._items(f"PROVIDER#{provider}", "HOUR#")
         first, end = hour_key(provider, since)[1], hour_key(provider, until)[1]
         return sum(item["batches"] for item in items if first <= item["sk"] < end)
 
-    def held(self, provider: str) -> Counter[str]:
+    def reserved_by_ledger(self, provider: str) -> Counter[str]:
         """What a provider's batches hold of each of its ledgers, by the index."""
         held = Counter[str]()
-        for due in (*self.in_flight(provider), *self._due(HEAL, None)):
+        for due in (*self.in_flight(provider), *self._due(RECOVERY, None)):
             if due.ledger.partition("/")[0] == provider:
                 held[due.ledger] += due.cost
         return held
 
-    def pause(self, provider: str) -> tuple[str, int] | None:
+    def active_pause(self, provider: str) -> tuple[str, int] | None:
         """Why nothing is submitted to a provider, and until when; None when it is open."""
-        found = self.known_pause(provider)
+        found = self.get_pause(provider)
         return (found.reason, found.until) if found is not None and found.until > self._now() else None
 
     def listing(self, name: str) -> Listing:
@@ -430,7 +430,7 @@ class Store:
         """Change a search as it was read; None removes.
 
         Raises:
-            NotMyTurn: Another run went on with it.
+            ClaimLost: Another run went on with it.
         """
         update = Update(*listing_key(listing.name))
         epoch = update.name("epoch")
@@ -441,14 +441,14 @@ class Store:
         for name, value in changes.items():
             update.remove(name) if value is None else update.set(name, value)
         if self._update_as(uuid.uuid4().hex, update) is None:
-            raise NotMyTurn
+            raise ClaimLost
         return msgspec.structs.replace(listing, **changes)
 
     def add(self, row: Job | Split | Batch, *, also: Sequence[Write] = ()) -> bool:
         """Put a row that does not exist, with other writes; False when it does (the first one stays).
 
         Raises:
-            Changed: Another row's condition was refused: read it again.
+            ConcurrentChange: Another row's condition was refused: read it again.
             Transient: DynamoDB does not take the write now.
         """
         if also:
@@ -465,7 +465,7 @@ class Store:
     def _add_with(self, row: Job | Split | Batch, also: Sequence[Write]) -> bool:
         try:
             self._write(add_row(row), also, uuid.uuid4().hex)
-        except NotMyTurn:
+        except ClaimLost:
             return False
         return True
 
@@ -499,8 +499,8 @@ class Store:
             changes: Attributes of the row; None removes one.
 
         Raises:
-            NotMyTurn: Another moved the row first.
-            Changed: Another row's condition was refused: read it again.
+            ClaimLost: Another moved the row first.
+            ConcurrentChange: Another row's condition was refused: read it again.
             Transient: DynamoDB does not take the write now.
         """
         new = next_row(row, state, changes)
@@ -509,8 +509,8 @@ class Store:
         while True:
             try:
                 self._write(own, also, move_id)
-            except Changed as error:
-                also = _released_otherwise(also, error)
+            except ConcurrentChange as error:
+                also = _with_fallbacks(also, error)
             else:
                 return new
 
@@ -518,17 +518,17 @@ class Store:
         """Hold a row for `lease` seconds: nobody else's claim succeeds meanwhile, and older holders cannot write.
 
         Raises:
-            NotMyTurn: Another holds it, or moved it first.
+            ClaimLost: Another holds it, or moved it first.
         """
         now = self._now()
         if row.claimed_until > now:
-            raise NotMyTurn
+            raise ClaimLost
         counted = counted_failures(row, now)
         due_at = now + retry_delay(counted["failures"], lease)
         held = {"claimed_until": now + lease, "due_at": due_at, "sends": row.sends, **counted}
         return self.move(row, row.state, **(held | changes))
 
-    def let_go[R: (Job, Split, Batch)](self, row: R, due_at: int, *, failures: int = 0, **changes: Any) -> R:
+    def release[R: (Job, Split, Batch)](self, row: R, due_at: int, *, failures: int = 0, **changes: Any) -> R:
         """Give a claim back, which is no failure; sweep sends the row again from `due_at` on.
 
         Args:
@@ -561,7 +561,7 @@ class Store:
         if "due_key" in item:
             update.set("due_at", now + retry_delay(failures, lease))
         if "due_key" in item and failures >= most_failures(state):
-            update.set("due_key", due_key(HEAL, due_shard(pk, sk)))
+            update.set("due_key", due_key(RECOVERY, due_shard(pk, sk)))
         return 0 if self._update_as(uuid.uuid4().hex, update) is None else failures
 
     def _is_of_newer_job(self, pk: str) -> bool:
@@ -616,7 +616,7 @@ class Store:
         update.set("job", job) if job else update.remove("job")
         self._update(update)
 
-    def sending(self, row: Job | Split | Batch, due_at: int, *, is_again: bool = False) -> bool:
+    def try_mark_sent(self, row: Job | Split | Batch, due_at: int, *, is_again: bool = False) -> bool:
         """Note that a message for this row is about to be sent: sweep leaves it alone until `due_at`.
 
         Not a claim: the epoch stays. False when another sender or worker was faster, who then sees to it. `is_again`
@@ -666,7 +666,7 @@ class Store:
         update.set("refused_until", until)
         self._update(update)
 
-    def not_due(self, row: Job | Batch) -> None:
+    def clear_due(self, row: Job | Batch) -> None:
         """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
         update = Update(*key_of(row))
         update.when("state", "=", row.state)
@@ -674,7 +674,7 @@ class Store:
         update.remove("due_key")
         self._update(update)
 
-    def due_again(self, job: Job, due_at: int) -> None:
+    def set_due(self, job: Job, due_at: int) -> None:
         """Let sweep look at a job that is over; nothing happens when it was moved meanwhile."""
         update = Update(*key_of(job))
         update.when("state", "=", job.state)
@@ -693,7 +693,7 @@ class Store:
         update.remove("due_key")
         self._update(update)
 
-    def forget_work(
+    def delete_work_rows(
         self, job: str, has_time: Callable[[], bool] = lambda: True, *, kept_batches: Container[str] = ()
     ) -> bool:
         """Delete the rows of a job's splits and batches, as long as there is time; the job's own stays.
@@ -716,7 +716,7 @@ class Store:
 
         Which version it was stays known until that row expires: a late event of the version makes no job.
         """
-        self.forget_work(job.id)
+        self.delete_work_rows(job.id)
         keys = [*self._keys(f"JOB#{job.id}", "RETRY#"), key_item(*key_of(job))]
         if job.retry_of is not None:
             keys.insert(0, key_item(f"JOB#{job.retry_of}", f"RETRY#{job.id}"))
@@ -740,11 +740,11 @@ class Store:
         update.set("failed_at", self._now())
         return int(self._changed(update)["failures"])
 
-    def pause_told(self, provider: str) -> None:
+    def mark_pause_announced(self, provider: str) -> None:
         """Note that the pause was told; nothing happens when it is over."""
         self._change_pause(provider, told=True)
 
-    def refused_again(self, provider: str) -> None:
+    def extend_pause_reason(self, provider: str) -> None:
         """Keep a pause known, without moving it on."""
         self._change_pause(provider, failed_at=self._now())
 
@@ -759,12 +759,12 @@ class Store:
             update.set(name, value)
         self._update(update)
 
-    def known_pause(self, provider: str) -> Pause | None:
+    def get_pause(self, provider: str) -> Pause | None:
         """A provider's pause until it is cleared, also when its time is over."""
         item = self._item(*pause_key(provider))
         return _read(item, Pause) if item else None
 
-    def pause_over(self, provider: str, pause: Pause) -> bool:
+    def mark_pause_over(self, provider: str, pause: Pause) -> bool:
         """Before the end of a pause is told: let the next one be told too. False for one that was set anew."""
         update = _unless_changed(provider, pause)
         update.remove("told")
@@ -937,5 +937,7 @@ class Store:
         if found.get("moved_by") == move_id:
             return  # the reply to our own write was lost, and its repetition found it
         if reasons[0].get("Code") == CONDITION:
-            raise NotMyTurn
-        raise Changed(frozenset(number - 1 for number, reason in enumerate(reasons) if reason.get("Code") == CONDITION))
+            raise ClaimLost
+        raise ConcurrentChange(
+            frozenset(number - 1 for number, reason in enumerate(reasons) if reason.get("Code") == CONDITION)
+        )

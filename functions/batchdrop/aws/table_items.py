@@ -20,7 +20,7 @@ Write = Callable[[str], Item]
 """One item of a transaction, given the table's name."""
 
 DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit for a partition)
-HEAL = "HEAL"
+RECOVERY = "HEAL"  # the name that rows have
 _UNSENT: frozenset[State] = frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUBMITTING})
 HOUR, PART_OF_HOUR = 3_600, 300  # seconds
 
@@ -65,8 +65,8 @@ def _due_group(row: Job | Split | Batch) -> str:
     The latter so that neither sends it or asks for it any more.
     """
     if not isinstance(row, Batch) or row.failures >= most_failures(row.state):
-        return HEAL
-    return f"{row.state}#{row.provider}" if row.state in {BatchState.WAITING, BatchState.IN_FLIGHT} else HEAL
+        return RECOVERY
+    return f"{row.state}#{row.provider}" if row.state in {BatchState.WAITING, BatchState.IN_FLIGHT} else RECOVERY
 
 
 def due_shard(pk: str, sk: str) -> int:
@@ -187,7 +187,7 @@ def update_counter(row: Job | Split, counter: str, value: int, *, to: int, **cha
     return lambda table: {"Update": update.request(table)}
 
 
-def count_one_more(split: Split) -> Write:
+def increment_open(split: Split) -> Write:
     """One more batch is open in a split's round; refused when the round is over, or another count was changed."""
     update = Update(*key_of(split))
     update.when("open", "=", split.open)
@@ -216,7 +216,7 @@ def add_row(row: Job | Split | Batch) -> Write:
     return put_new(values_of(row))
 
 
-def name_version(job: Job, digest: str, expires_at: int) -> Write:
+def put_version_pointer(job: Job, digest: str, expires_at: int) -> Write:
     """Say which job a version of an object became: its events find the job when the version is gone."""
     values = {**version_key(digest), "job": job.id, "expires_at": expires_at}
     return lambda table: {"Put": {"TableName": table, "Item": encode(values)}}
@@ -310,7 +310,7 @@ class Release:
     """Gives back what `reserve` took, in the transaction of the move that ends the need for it.
 
     A ledger is never negative: the write is refused where less is reserved, and `Store.move` then writes what it is
-    `otherwise`, for a row that is off must not hold up a batch for ever.
+    `fallback`, for a row that is off must not hold up a batch for ever.
     """
 
     ledger: str
@@ -333,7 +333,7 @@ class Release:
             update.set_to("reserved", f"{reserved} - {cost}")
         return {"Update": update.request(table)}
 
-    def otherwise(self) -> "Release":
+    def fallback(self) -> "Release":
         """Take all there is, refused where that is enough after all; and the other way round."""
         return replace(self, takes_all=not self.takes_all)
 
@@ -377,6 +377,6 @@ def hour_key(provider: str, part: int) -> tuple[str, str]:
     return f"PROVIDER#{provider}", f"HOUR#{part}"
 
 
-def move_too[R: (Job, Split, Batch)](row: R, state: State, **changes: Any) -> Write:
+def move_in_transaction[R: (Job, Split, Batch)](row: R, state: State, **changes: Any) -> Write:
     """Another row's move in a transaction: on the state and epoch that were read, as `Store.move` has it."""
     return moved(row, next_row(row, state, changes), "")

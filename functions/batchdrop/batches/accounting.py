@@ -23,7 +23,7 @@ MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 class Accounts:
     """What a batch's results say of each of its requests.
 
-    `strangers` counts rows of other batches, `nonsense` what is nobody's.
+    `foreign` counts rows of other batches, `malformed` what is nobody's.
     """
 
     def __init__(self, batch: Batch, deployment: str, *, max_bytes: int, own: Sequence[RefusalRule] = ()) -> None:
@@ -34,7 +34,7 @@ class Accounts:
         self.outcome = outcome_reader(batch.protocol)
         self.collected = Collected.empty(batch.requests)
         self.is_anthropic = batch.protocol is Protocol.ANTHROPIC
-        self.strangers = self.nonsense = 0
+        self.foreign = self.malformed = 0
 
     def custom_id(self, position: int) -> str:
         return f"{self._prefix}{position}"
@@ -89,7 +89,7 @@ class Accounts:
         position = self._position(outcome.custom_id)
         if position is None:
             is_strangers = bool(outcome.custom_id) and self._mark not in outcome.custom_id
-            self.strangers += is_strangers
+            self.foreign += is_strangers
             return is_strangers
         is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
         found = Found.OF_ACCOUNT if is_accounts else _found(outcome)
@@ -133,7 +133,7 @@ class Accounts:
     def _note_unreadable(self, piece: Piece, stream: int, ids: list[tuple[int, int]]) -> None:
         """Note what is no row under each request that it names: from its name to the next one's."""
         if not ids:
-            self.nonsense += 1
+            self.malformed += 1
             return
         ends = [at for _, at in ids[1:]] + [piece.offset + piece.length]
         for number, ((position, at), end) in enumerate(zip(ids, ends, strict=True)):

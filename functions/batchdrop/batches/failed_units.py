@@ -16,7 +16,7 @@ from batchdrop.aws.table_items import key_of
 from batchdrop.batches.job_start import fail_split
 from batchdrop.batches.transitions import give_up
 from batchdrop.deadlines import ROWS_LIVE, last_moment
-from batchdrop.errors import Gone, NotMyTurn
+from batchdrop.errors import ClaimLost, Gone
 from batchdrop.failures import LAST, failures_of, most_failures
 from batchdrop.jobs import KEPT_SECONDS, fail_job, give_up_job, settle_split
 from batchdrop.manifest import Manifest
@@ -66,7 +66,7 @@ def end_failed_unit(row: Job | Split | Batch, services: Services) -> None:
             fail_running_job(row.job, reason, services, is_paid=True)
             settle_split(row, SplitState.FAILED, services, reason=reason)
         case Batch(state=BatchState.COLLECTED):
-            services.store.not_due(row)  # the provider drops its files by itself, in a month
+            services.store.clear_due(row)  # the provider drops its files by itself, in a month
         case Batch():
             _end_batch(row, reason, services)
 
@@ -95,7 +95,7 @@ def fail_running_job(job_id: str, reason: str, services: Services, *, is_paid: b
             return
         try:
             services.store.move(job, job.state, **changes)
-        except NotMyTurn:
+        except ClaimLost:
             continue
 
 
@@ -110,7 +110,7 @@ def _end_job(job: Job, reason: str, services: Services) -> None:
         case JobState.PLANNING:
             fail_job(job, reason, services)
         case JobState.RUNNING if services.now() < last_moment(job):
-            services.store.let_go(job, last_moment(job), is_late=True)  # only its event was not sent
+            services.store.release(job, last_moment(job), is_late=True)  # only its event was not sent
         case JobState.PUBLISHING:
             _end_publishing(job, reason, services)
         case _:

@@ -17,11 +17,11 @@ logger = Logger(child=True)
 REASONS = 5  # lines of a refused file that its reason names
 
 
-def open_job(job: Job, services: Services) -> None:
+def start_job(job: Job, services: Services) -> None:
     """Let the batches of a wholly planned job be sent; or refuse it, before anything is paid.
 
     Raises:
-        NotMyTurn: Another opened it, or stopped it.
+        ClaimLost: Another opened it, or stopped it.
     """
     if job.state is not JobState.PLANNING:
         return
@@ -30,9 +30,9 @@ def open_job(job: Job, services: Services) -> None:
     if reason is not None:
         fail_job(job, reason, services)
         return
-    key = keys.opened_key(job.id)
+    key = keys.line_numbering_key(job.id)
     services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
-    services.store.move(job, JobState.RUNNING, opened_key=key, due_at=next_deadline(job))
+    services.store.move(job, JobState.RUNNING, line_numbering_key=key, due_at=next_deadline(job))
     logger.info("job opened", batches=sum(split.open for split in splits))
     for split in splits:
         if not split.open:
@@ -45,7 +45,7 @@ def fail_split(split: Split, reason: str, services: Services) -> None:
     """End a split that cannot be planned: its job ends FAILED, before anything is paid."""
     settled = settle_plan(split, services, SplitState.FAILED, reason=reason)
     if settled.unplanned == 0:
-        open_job(settled, services)
+        start_job(settled, services)
 
 
 def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:

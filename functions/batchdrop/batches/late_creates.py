@@ -11,13 +11,13 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import Changed
-from batchdrop.aws.table_items import count_one_more, own_batch_id
+from batchdrop.aws.store import ConcurrentChange
+from batchdrop.aws.table_items import increment_open, own_batch_id
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.transitions import WINDOW_SECONDS
 from batchdrop.batches.unknown_creates import created_since, is_ours
 from batchdrop.correlation import name_job
-from batchdrop.errors import AccountRefused, Missing, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transient
 from batchdrop.jsonl import cut_lines
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.manifest import DuplicateBatch, Usage
@@ -81,7 +81,7 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
         return  # it may be the create that is under way now: who settles that finds it
     if services.store.owner(intent.provider, found.id):
         return  # it was, a moment ago
-    if _is_taken(found, intent, services):
+    if _adopt_if_waiting(found, intent, services):
         return
     if found.ended_as is None:
         found = api.retrieve(found.id)  # a list may be stale
@@ -89,13 +89,13 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
         api.cancel(found.id)  # what it has answered by then is known, and told, once it has ended
         return
     _tell(found, intent, _usage(found, intent, api, minute, services), services)
-    if not _is_kept(found, intent, services):
+    if not _add_to_split_if_open(found, intent, services):
         with suppress(Refused):  # it may keep it for as long as it likes: it is told, and not looked at again
             api.delete(found)
-        services.store.add_stranger(intent, found.id)
+        services.store.record_foreign_batch(intent, found.id)
 
 
-def _is_taken(found: ProviderBatch, intent: Intent, services: Services) -> bool:
+def _adopt_if_waiting(found: ProviderBatch, intent: Intent, services: Services) -> bool:
     """Let the batch have its late create while it waits to be created again: then nothing is paid twice."""
     batch = services.store.batch(intent.job, intent.batch)
     if batch is None or batch.state is not BatchState.WAITING or found.ended_as == "failed":
@@ -112,7 +112,7 @@ def _is_taken(found: ProviderBatch, intent: Intent, services: Services) -> bool:
             cost=0,  # it holds no share of the limits
             due_at=now,
         )
-    except (NotMyTurn, Changed):
+    except (ClaimLost, ConcurrentChange):
         return False
     logger.warning("late create taken", batch=batch.id, batch_id=found.id)
     return True
@@ -146,7 +146,7 @@ def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, 
     return usage
 
 
-def _is_kept(found: ProviderBatch, intent: Intent, services: Services) -> bool:
+def _add_to_split_if_open(found: ProviderBatch, intent: Intent, services: Services) -> bool:
     """Add a duplicate to the batches of its split, unless that is closed, or the duplicate has no answers."""
     while found.ended_as != "failed":
         job, doubled = services.store.job(intent.job), services.store.batch(intent.job, intent.batch)
@@ -158,8 +158,8 @@ def _is_kept(found: ProviderBatch, intent: Intent, services: Services) -> bool:
         duplicate = _duplicate(found, doubled, split, services.now())
         owned = own_batch_id(duplicate, found.id, services.now() + WINDOW_SECONDS)
         try:
-            services.store.add(duplicate, also=[count_one_more(split), owned])
-        except Changed:
+            services.store.add(duplicate, also=[increment_open(split), owned])
+        except ConcurrentChange:
             if services.store.owner(duplicate.provider, found.id):
                 return True
             continue

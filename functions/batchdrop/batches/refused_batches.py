@@ -38,7 +38,7 @@ _MOST_CODES = 3  # that a pause names
 def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
     """Decide what becomes of a batch whose upload or create was refused."""
     if is_held_back(batch, services):
-        back_to_waiting(batch, services, astray=0)  # another tries the provider: what comes of that says more
+        back_to_waiting(batch, services, endpoint_misses=0)  # another tries the provider: what comes of that says more
         return
     named = _named(batch, error)
     kind = _kind_of(batch, error, named)
@@ -48,7 +48,7 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
         case Action.PAUSE:
             reason = f"it refused a batch ({error}), and it is not known why: that one is sent again first"
             pause_provider(batch.provider, reason, services)
-            back_to_waiting(batch, services, refused_as=kind, astray=0)
+            back_to_waiting(batch, services, refused_as=kind, endpoint_misses=0)
         case Action.WAIT:
             _wait(batch, kind, services)
         case Action.CUT:
@@ -184,7 +184,9 @@ def _wait(batch: Batch, kind: Kind, services: Services) -> None:
     tick, tries = services.settings.tick_seconds, batch.refusals + 1
     upload = batch.input_file_id if tries == 1 else None
     ticks = max(delay_of(tries - 1, tick) // tick, 1)
-    back_to_waiting(batch, services, ticks=ticks, refusals=tries, refused_as=kind, astray=0, input_file_id=upload)
+    back_to_waiting(
+        batch, services, ticks=ticks, refusals=tries, refused_as=kind, endpoint_misses=0, input_file_id=upload
+    )
 
 
 def _cut(batch: Batch, kind: Kind, error: Refused, named: int | None, services: Services) -> None:
@@ -192,7 +194,9 @@ def _cut(batch: Batch, kind: Kind, error: Refused, named: int | None, services: 
 
     Failures still count: it may be the cutting that fails each time.
     """
-    waiting = back_to_waiting(batch, services, input_file_id=None, refused_as=kind, astray=0, failures=batch.failures)
+    waiting = back_to_waiting(
+        batch, services, input_file_id=None, refused_as=kind, endpoint_misses=0, failures=batch.failures
+    )
     if kind is not Kind.SIZE:
         cut_in_search(waiting, services, refused_as=kind, named=named)
         return

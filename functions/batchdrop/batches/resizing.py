@@ -12,15 +12,15 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.store import Changed
+from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import add_row, update_counter
 from batchdrop.batches.packing import Room, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests
 from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import PlannedBatch
-from batchdrop.errors import Gone, NotMyTurn
+from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
-from batchdrop.limits.ledgers import is_too_large, most_for, most_of, sizes_of
+from batchdrop.limits.ledgers import batch_allowance, is_too_large, max_estimate_within, sizes_of
 from batchdrop.records import Batch, Protocol, Split
 from batchdrop.refusal_kinds import Kind
 from batchdrop.services import Services
@@ -41,7 +41,7 @@ def replace_oversized(batch: Batch, services: Services) -> None:
     now = services.now()
     if not is_too_large(batch, provider, ledger, now):
         return
-    most = max(most_of(most_for(batch, provider, ledger, now), ledger), -(-batch.cost // _SHARE))
+    most = max(max_estimate_within(batch_allowance(batch, provider, ledger, now), ledger), -(-batch.cost // _SHARE))
     most_requests, most_bytes = sizes_of(ledger, now)
     is_anthropic = provider.protocol is Protocol.ANTHROPIC
     room = Room(
@@ -92,7 +92,7 @@ def _replace(batch: Batch, pieces: list[tuple[Iterable[int], Room]], services: S
         count = update_counter(split, "open", split.open, to=split.open + len(smaller) - 1)
         try:
             services.store.move(batch, BatchState.REPLACED, also=[count, *added], cost=0, due_at=None, **changes)
-        except Changed as error:
+        except ConcurrentChange as error:
             if _COUNT not in error.refused:
                 raise
             continue
@@ -104,14 +104,14 @@ def _replace(batch: Batch, pieces: list[tuple[Iterable[int], Room]], services: S
 def _split(batch: Batch, services: Services) -> Split:
     split = services.store.split(batch.job, batch.split)
     if split is None or split.round != batch.round or not split.open:
-        raise NotMyTurn
+        raise ClaimLost
     return split
 
 
 def _smaller(batch: Batch, split: Split, pieces: list[tuple[Iterable[int], Room]], services: Services) -> list[Batch]:
     job = services.store.job(batch.job)
     if job is None or job.state is not JobState.RUNNING:
-        raise NotMyTurn
+        raise ClaimLost
     key = keys.pieces_key(batch)
     try:
         found = services.files.get(key)

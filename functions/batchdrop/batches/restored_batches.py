@@ -10,12 +10,12 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
 from batchdrop.aws.restores import FoundBatch
-from batchdrop.aws.store import Changed
+from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import Release, Write, free_slot, own_batch_id
 from batchdrop.batches.resizing import replace_again
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
-from batchdrop.errors import Gone, NotMyTurn
+from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.records import Batch, Job
 from batchdrop.services import Services
@@ -30,7 +30,7 @@ def take_sent(batch: Batch, services: Services) -> bool:
     """Take up a batch where it was after the restore point; False where nothing shows that it was sent.
 
     Raises:
-        NotMyTurn: Another moved it first.
+        ClaimLost: Another moved it first.
     """
     if not restored_at(services):
         return False
@@ -85,11 +85,11 @@ def _accounted(batch: Batch, job: Job, prefix: str, services: Services) -> dict[
     found = read_collected(services.files, prefix).found
     if job.state is not JobState.RUNNING or batch.is_duplicate:
         return {}
-    in_vain = all(each == Found.NOTHING for each in found)  # it failed as a whole
+    is_uncharged_attempt = all(each == Found.NOTHING for each in found)  # it failed as a whole
     uncharged = sum(each in UNCHARGED for each in found)
-    can_be_charged = in_vain or batch.attempt < job.settings.max_attempts
+    can_be_charged = is_uncharged_attempt or batch.attempt < job.settings.max_attempts
     charged = sum(each in CHARGED for each in found) if can_be_charged else 0
-    return {"again": uncharged + charged, "uncharged": uncharged, "in_vain": in_vain}
+    return {"again": uncharged + charged, "uncharged": uncharged, "is_uncharged_attempt": is_uncharged_attempt}
 
 
 def _take_found(batch: Batch, services: Services) -> bool:
@@ -98,11 +98,11 @@ def _take_found(batch: Batch, services: Services) -> bool:
         return False
     try:
         _adopt(batch, found, services)
-    except Changed as error:
+    except ConcurrentChange as error:
         logger.error(  # noqa: TRY400 - a trace says nothing more
             "batch not sent: another owns what bears its token", batch=batch.id
         )
-        raise NotMyTurn from error
+        raise ClaimLost from error
     logger.warning("batch sent before is taken", batch=batch.id, batch_id=found.batch_id)
     return True
 

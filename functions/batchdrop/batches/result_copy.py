@@ -40,8 +40,8 @@ def ended_since(batch: Batch, services: Services) -> int:
 class ResultCopy:
     """Copies the provider's streams to `work/`, noting where each request's row lies.
 
-    `in_vain` says that the batch failed through no fault of its requests, `is_final` that it failed and will again,
-    `cut_as` that it is to be cut, and for what; `blamed` counts the requests that the provider named.
+    `is_uncharged_attempt` says that the batch failed through no fault of its requests, `is_final` that it failed and
+    will again, `cut_as` that it is to be cut, and for what; `blamed` counts the requests that the provider named.
     `told` is the batch as the provider showed it when it was asked again, since something was missing.
     What the provider sent and nobody can read may be a paid answer: no request that has no row is sent again then.
     """
@@ -54,7 +54,7 @@ class ResultCopy:
         self._gone: dict[str, Missing] = {}
         self._streams = 0
         self.told: ProviderBatch | None = None
-        self.in_vain = self.is_final = self._is_withheld = False
+        self.is_uncharged_attempt = self.is_final = self._is_withheld = False
         self.cut_as: Kind | None = None
         self.blamed = 0
 
@@ -62,9 +62,9 @@ class ResultCopy:
     def collected(self) -> Collected:
         return self._accounts.collected
 
-    def is_of_strangers(self) -> bool:
+    def has_only_foreign_results(self) -> bool:
         """Whether there are results, and all of them are another batch's."""
-        return self._accounts.strangers > 0 and not self._accounts.nonsense and not any(self.collected.found)
+        return self._accounts.foreign > 0 and not self._accounts.malformed and not any(self.collected.found)
 
     def run(self) -> None:
         """Copy and account.
@@ -74,15 +74,15 @@ class ResultCopy:
             Transient: It cannot be told yet whether they are whole.
         """
         self._read(self._api.results(ended_batch(self._batch)))
-        if self._count_missing() and not (self._batch.adopted and self.is_of_strangers()):
+        if self._count_missing() and not (self._batch.adopted and self.has_only_foreign_results()):
             self._ask_again()
         if self._batch.ended_as == "failed" and not self._bytes and not self._gone:
             self._failed()
             return
-        strange = self._accounts.strangers + self._accounts.nonsense
+        strange = self._accounts.foreign + self._accounts.malformed
         if strange:
             logger.warning("results of unknown requests", batch=self._batch.id, lines=strange)
-        if self._batch.adopted and self.is_of_strangers():
+        if self._batch.adopted and self.has_only_foreign_results():
             return
         if (strange or (self._gone and not self._bytes)) and not any(self.collected.found):
             raise next(iter(self._gone.values()), Missing("what it gives is no result of this batch"))
@@ -148,18 +148,18 @@ class ResultCopy:
             Transient: Not proven yet.
         """
         missing, counted = self._count_missing(), self._counted()
-        rows = self._batch.requests - missing + self._accounts.nonsense
+        rows = self._batch.requests - missing + self._accounts.malformed
         if not missing or (0 < counted <= rows and self._are_as_long_as_told()):
             return
-        seen = f"{missing} missing of {counted or None} counted in {sum(self._bytes.values())} bytes"
+        evidence = f"{missing} missing of {counted or None} counted in {sum(self._bytes.values())} bytes"
         now, age = self._services.now(), ended_since(self._batch, self._services)
-        since = self._batch.seen_at if self._batch.seen == seen else now
+        since = self._batch.loss_evidence_at if self._batch.loss_evidence == evidence else now
         self._is_withheld = counted > rows
         left = MISSING_SECONDS - age if self._is_withheld else _LATE_SECONDS - (now - since)
         if left > 0:
             share = age // _COUNTED_SHARE if self._is_withheld else 0
             wait = min(left, max(_LATE_SECONDS, share))
-            raise NotProven(wait, seen=seen, seen_at=since, counted=counted)
+            raise NotProven(wait, loss_evidence=evidence, loss_evidence_at=since, counted=counted)
 
     def _counted(self) -> int:
         """How many results the provider last said to have; 0 where it never did."""
@@ -179,7 +179,7 @@ class ResultCopy:
         failures = self._api.retrieve(self._batch.batch_id or "").failures
         judged = judge_failed(self._batch, failures, self._services)
         self.cut_as, self.blamed = judged.cut_as, len(judged.refused)
-        self.in_vain, self.is_final = not judged.is_final, judged.is_final
+        self.is_uncharged_attempt, self.is_final = not judged.is_final, judged.is_final
         blamed = {failure.line - 1: failure for failure in judged.refused if failure.line}
         if self.is_final:
             first = failures[0] if failures else Failure(code=None, message="The provider failed the whole batch.")
@@ -190,9 +190,9 @@ class ResultCopy:
 
     def _name_the_unreadable(self) -> None:
         """What may be a paid answer, in what nobody can read or that never came, is not paid for again."""
-        if not self._accounts.nonsense and not self._gone and not self._is_withheld:
+        if not self._accounts.malformed and not self._gone and not self._is_withheld:
             return
-        error = _UNREADABLE if self._accounts.nonsense or self._gone else _WITHHELD
+        error = _UNREADABLE if self._accounts.malformed or self._gone else _WITHHELD
         line = anthropic.refused_line if self._accounts.is_anthropic else openai.refused_line
         unanswered = [at for at, found in enumerate(self.collected.found) if found == Found.NOTHING]
         if unanswered:
@@ -203,7 +203,7 @@ class NotProven(Transient):
     """Lines are missing in a download that may be incomplete: read it again in a while."""
 
     def __init__(self, wait: int, **found: Any) -> None:
-        super().__init__(found["seen"])
+        super().__init__(found["loss_evidence"])
         self.wait, self.found = wait, found
 
 

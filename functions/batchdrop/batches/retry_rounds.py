@@ -12,14 +12,14 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.store import Changed
+from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import Write, update_counter
 from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
 from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import PlannedBatch, read_members
-from batchdrop.errors import Gone, NotMyTurn
+from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import account_refused
 from batchdrop.providers.config import NotConfigured
@@ -44,17 +44,17 @@ def close_batch(
     """Move a batch to a state that ends it, and see to its split if it was the last of the round.
 
     Raises:
-        NotMyTurn: Another moved it first, or a provider of the next round is not configured: sweep comes back to it.
+        ClaimLost: Another moved it first, or a provider of the next round is not configured: sweep comes back to it.
     """
     while True:
         job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
         if job is None or split is None or batch.round != split.round or not split.open:
-            raise NotMyTurn  # a batch of a round that never began is counted nowhere
+            raise ClaimLost  # a batch of a round that never began is counted nowhere
         try:
             rows = _next_round(job, split, batch, services) if split.open == 1 else []
         except NotConfigured as error:
             account_refused(error.provider, error, services)
-            raise NotMyTurn from error
+            raise ClaimLost from error
         now = services.now()
         if split.open > 1:
             count = update_counter(split, "open", split.open, to=split.open - 1)
@@ -65,7 +65,7 @@ def close_batch(
             count = update_counter(split, "open", 1, to=0, due_at=now + services.settings.lease_seconds)
         try:
             closed = services.store.move(batch, state, also=[count, *also], **changes)
-        except Changed:
+        except ConcurrentChange:
             continue
         _go_on(split, rows, services)
         return closed
@@ -144,7 +144,7 @@ def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Servi
 
 
 def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
-    if batch.in_vain:
+    if batch.is_uncharged_attempt:
         waits = not batch.blamed  # where the provider named some, the round made progress
         yield group_again(batch, waits=waits), CHARGED | UNCHARGED
         return

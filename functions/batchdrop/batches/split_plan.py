@@ -79,7 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     first_codes: list[tuple[int, str]] = []
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class LineNumbering(msgspec.Struct, frozen=True, kw_only=True):
     """What is known when the whole file is planned: the number of the lines before each split, and the sums."""
 
     lines_before: list[int]
@@ -105,12 +105,14 @@ def read_members(files: Files, key: str) -> array[int]:
     return members
 
 
-def lines_before(splits: list[Split]) -> Opened:
+def lines_before(splits: list[Split]) -> LineNumbering:
     """How the lines of a wholly planned file are numbered."""
     before = [0]
     for split in splits:
         before.append(before[-1] + split.lines)
-    return Opened(lines_before=before[:-1], lines=before[-1], blank_lines=sum(split.blank_lines for split in splits))
+    return LineNumbering(
+        lines_before=before[:-1], lines=before[-1], blank_lines=sum(split.blank_lines for split in splits)
+    )
 
 
 def read_plan(split: Split, services: Services) -> Plan:

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.table_items import Release, Write, free_slot
 from batchdrop.batches.retry_rounds import close_batch
-from batchdrop.errors import AccountRefused, Missing, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transient
 from batchdrop.limits.ledgers import estimate_of
 from batchdrop.records import Batch, Protocol
 from batchdrop.result_line import ErrorCode
@@ -64,7 +64,7 @@ def cancel_at_provider(batch: Batch, services: Services) -> None:
         if not batch.adopted:
             _ask(batch, services)
         services.store.move(batch, BatchState.IN_FLIGHT, cancel_asked_at=services.now(), due_at=services.now())
-    except NotMyTurn:
+    except ClaimLost:
         return
     except (AccountRefused, Transient) as error:
         logger.warning("batch not cancelled yet", batch=batch.id, reason=type(error).__name__)
@@ -86,7 +86,7 @@ def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PRO
             ended_at=services.now(),
             due_at=None,
         )
-    except NotMyTurn:
+    except ClaimLost:
         return
     count(Alert.BATCH_GIVEN_UP)
     logger.error("batch given up", batch=batch.id, batch_id=batch.batch_id, code=code)

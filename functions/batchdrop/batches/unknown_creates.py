@@ -13,14 +13,14 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import Changed
+from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import free_slot, own_batch_id, watch_intent
 from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.restored_batches import take_sent
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
-from batchdrop.errors import AccountRefused, Missing, NoSuchCall, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, ClaimLost, EndpointNotFound, Missing, Refused, Transient
 from batchdrop.jsonl import cut_lines
-from batchdrop.limits.circuit_breaker import calls_refused, settled
+from batchdrop.limits.circuit_breaker import calls_refused, close_breaker_if_probe
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
@@ -46,7 +46,7 @@ def resolve_batch(batch: Batch, services: Services) -> None:
 
     Nor does a look that succeeds end the count: a create whose worker dies each time would be tried for ever.
     """
-    with suppress(NotMyTurn):
+    with suppress(ClaimLost):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if is_held(batch.provider, services):
             _look_again(claimed, services)
@@ -64,7 +64,7 @@ def resolve_batch(batch: Batch, services: Services) -> None:
         else:
             return
         due_at = services.now() + services.settings.lease_seconds
-        services.store.let_go(claimed, due_at, failures=claimed.failures)
+        services.store.release(claimed, due_at, failures=claimed.failures)
 
 
 def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
@@ -166,10 +166,10 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
             adopted=not is_proven,
             due_at=now,
         )
-    except Changed:
+    except ConcurrentChange:
         _look_again(batch, services)
         return
-    settled(batch, services)
+    close_breaker_if_probe(batch, services)
     logger.warning("batch adopted", batch=batch.id, batch_id=found.id)
 
 
@@ -202,7 +202,7 @@ def _delete_surely(upload: str, api: BatchApi) -> None:
     """
     try:
         api.delete_upload(upload)
-    except NoSuchCall:
+    except EndpointNotFound:
         logger.warning("upload stays: the provider deletes none", upload=upload)
     except Transient:
         if any(each.id == upload for each in api.uploads()):
@@ -211,4 +211,4 @@ def _delete_surely(upload: str, api: BatchApi) -> None:
 
 def _look_again(batch: Batch, services: Services, **changes: object) -> None:
     due_at = services.now() + _LOOK_AGAIN * services.settings.tick_seconds
-    services.store.let_go(batch, due_at, failures=batch.failures, **changes)
+    services.store.release(batch, due_at, failures=batch.failures, **changes)

@@ -47,7 +47,7 @@ _ARRAY = "The file is one JSON array: write one object a line, with no brackets 
 _first_value = json.JSONDecoder(strict=False, parse_int=float)  # a string may hold a line end that is not escaped
 
 
-def refuse_what_is_no_jsonl(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def reject_non_jsonl(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes, when they begin as JSONL does.
 
     Raises:

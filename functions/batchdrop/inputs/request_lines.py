@@ -15,7 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.claude_models import ModelRules, rules_of
 from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
-from batchdrop.protocols.json_text import decode_object, refuse_what_some_cannot_read, reject_unportable_object
+from batchdrop.protocols.json_text import decode_object, reject_unportable_json, reject_unportable_object
 from batchdrop.protocols.request_checks import NULL, Body, LineProblem, read_body, unset_nulls
 from batchdrop.protocols.translate.request import to_messages
 from batchdrop.providers.config import ProviderConfig, Providers, endpoints_of
@@ -25,7 +25,7 @@ from batchdrop.result_line import ErrorCode
 logger = Logger(child=True)
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
-_WAYS = 1_000  # that are remembered: a file may name any number of models; memory stays constant
+_ROUTE_CACHE_SIZE = 1_000  # that are remembered: a file may name any number of models; memory stays constant
 _MAX_MODEL_BYTES = 256  # it is part of keys in the table, which are 1,024 bytes long at most
 
 
@@ -69,7 +69,7 @@ class _Envelope(msgspec.Struct, gc=False):
     model: Raw | UnsetType = UNSET
 
 
-class _Way(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class _ResolvedRoute(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where the lines of a form, a url and a model go; `endpoint` is None where only the body tells it."""
 
     provider: ProviderConfig
@@ -124,7 +124,7 @@ class LineReader:
     ) -> None:
         self._providers, self._allowed = providers, allowed_providers
         self._api_version, self._betas, self._drop_params = api_version, betas, drop_params
-        self._ways: dict[tuple[_Form, bytes, bytes], _Way] = {}
+        self._routes: dict[tuple[_Form, bytes, bytes], _ResolvedRoute] = {}
         self._failures: set[str] = set()
 
     def read(self, line: bytes) -> Request | LineError:
@@ -142,7 +142,7 @@ class LineReader:
         try:
             envelope = decode_object(_envelope, line)
             custom_id = envelope.custom_id
-            refuse_what_some_cannot_read(line)
+            reject_unportable_json(line)
             reject_duplicate_keys(line)
             return self._read(line, envelope)
         except LineProblem as problem:
@@ -162,51 +162,51 @@ class LineReader:
         may_hold_nulls = b"null" in line
         if may_hold_nulls:
             unset_nulls(envelope, _COLUMNS)
-        form, url, raw = _open(line, envelope)
+        form, url, raw = _split_envelope(line, envelope)
         body = _body(raw, form)
         if may_hold_nulls:
             unset_nulls(body)
-        way = self._way(form, url, body)
-        endpoint, inputs = way.endpoint, 0
+        route = self._route(form, url, body)
+        endpoint, inputs = route.endpoint, 0
         try:
             if endpoint is None:
                 endpoint = (
                     anthropic.bare_endpoint(raw)
-                    if way.is_claude
-                    else openai.bare_endpoint(body, way.wire_model, way.endpoints)
+                    if route.is_claude
+                    else openai.bare_endpoint(body, route.wire_model, route.endpoints)
                 )
-            if way.is_claude and endpoint != anthropic.ENDPOINT:
-                raw = self._translated(raw, way)
+            if route.is_claude and endpoint != anthropic.ENDPOINT:
+                raw = self._translated(raw, route)
             else:
-                inputs = _check(way, endpoint, body)
+                inputs = _check(route, endpoint, body)
                 has_id = form == "bare" and envelope.custom_id is not NULL
-                raw = _as_sent(raw, way, left_out=_left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ())
+                raw = _as_sent(raw, route, left_out=_left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ())
         except LineProblem as problem:
-            problem.route = way.known(endpoint)
+            problem.route = route.known(endpoint)
             raise
         return Request(
-            provider=way.provider.name,
+            provider=route.provider.name,
             endpoint=endpoint,
-            model=way.model,
-            wire_model=way.wire_model,
+            model=route.model,
+            wire_model=route.wire_model,
             custom_id=envelope.custom_id,
             body=raw,
             inputs=inputs,
         )
 
-    def _translated(self, raw: Raw, way: _Way) -> Raw:
+    def _translated(self, raw: Raw, route: _ResolvedRoute) -> Raw:
         sent = to_messages(
             raw,
-            model=way.wire_model,
-            api_version=way.api_version,
-            rules=way.rules,
+            model=route.wire_model,
+            api_version=route.api_version,
+            rules=route.rules,
             drop_params=self._drop_params,
         )
         reject_unportable_object(bytes(sent))  # what strings of the line held may be nested, too
-        _check(way, anthropic.ENDPOINT, read_body(sent))
+        _check(route, anthropic.ENDPOINT, read_body(sent))
         return sent
 
-    def _find(self, form: _Form, url: bytes, body: Body) -> _Way:
+    def _find(self, form: _Form, url: bytes, body: Body) -> _ResolvedRoute:
         address = _text(Raw(url), "url") if form == "body" else ""
         model = _model_of(body, form)
         provider, wire_model = self._providers.route(model)
@@ -222,7 +222,7 @@ class LineReader:
         except LineProblem as problem:
             problem.route = route
             raise
-        return _Way(
+        return _ResolvedRoute(
             provider=provider,
             model=model,
             wire_model=wire_model,
@@ -234,26 +234,26 @@ class LineReader:
             rules=rules_of(wire_model, provider.claude_models),
         )
 
-    def _way(self, form: _Form, url: bytes, body: Body) -> _Way:
+    def _route(self, form: _Form, url: bytes, body: Body) -> _ResolvedRoute:
         key = form, url, b"" if body.model is UNSET else bytes(body.model)
-        way = self._ways.get(key)
-        if way is None:
-            if len(self._ways) == _WAYS:
-                self._ways.clear()
-            way = self._ways[key] = self._find(form, url, body)
-        return way
+        route = self._routes.get(key)
+        if route is None:
+            if len(self._routes) == _ROUTE_CACHE_SIZE:
+                self._routes.clear()
+            route = self._routes[key] = self._find(form, url, body)
+        return route
 
 
 def _readable(custom_id: Raw) -> Raw:
     """The custom_id as it was written; null where a reader of the results would stumble over it."""
     try:
-        refuse_what_some_cannot_read(bytes(custom_id))
+        reject_unportable_json(bytes(custom_id))
     except LineProblem:
         return NULL
     return custom_id
 
 
-def _open(line: bytes, envelope: _Envelope) -> tuple[_Form, bytes, Raw]:
+def _split_envelope(line: bytes, envelope: _Envelope) -> tuple[_Form, bytes, Raw]:
     """The form, the url as the first form has it, and the body."""
     if envelope.params is not UNSET:
         if envelope.body is not UNSET or envelope.url is not UNSET:
@@ -336,11 +336,11 @@ def _endpoint(form: _Form, url: str, provider: ProviderConfig) -> str | None:
     return anthropic.ENDPOINT
 
 
-def _check(way: _Way, endpoint: str, body: Body) -> int:
-    if way.is_claude:
-        anthropic.check_body(body, api_version=way.api_version, betas=way.betas, rules=way.rules)
+def _check(route: _ResolvedRoute, endpoint: str, body: Body) -> int:
+    if route.is_claude:
+        anthropic.check_body(body, api_version=route.api_version, betas=route.betas, rules=route.rules)
         return 0
-    openai.refuse_wrong_endpoint(endpoint, way.wire_model, way.endpoints)
+    openai.refuse_wrong_endpoint(endpoint, route.wire_model, route.endpoints)
     return openai.check_body(body, endpoint)
 
 
@@ -350,10 +350,10 @@ def _left_out(body: Raw, *, has_id: bool) -> list[str]:
     return [name for name, value in fields.items() if value == NULL or (has_id and name == "custom_id")]
 
 
-def _as_sent(body: Raw, way: _Way, *, left_out: Collection[str]) -> Raw:
+def _as_sent(body: Raw, route: _ResolvedRoute, *, left_out: Collection[str]) -> Raw:
     """The body without a provider's prefix and what is left out; every other value keeps its bytes."""
-    if way.wire_model == way.model and not left_out:
+    if route.wire_model == route.model and not left_out:
         return body
     fields = _object.decode(body)
-    fields["model"] = Raw(msgspec.json.encode(way.wire_model))
+    fields["model"] = Raw(msgspec.json.encode(route.wire_model))
     return Raw(msgspec.json.encode({name: value for name, value in fields.items() if name not in left_out}))

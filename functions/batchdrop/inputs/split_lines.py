@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from batchdrop.aws.bucket import Files
-from batchdrop.inputs.file_formats import refuse_what_is_no_jsonl
+from batchdrop.inputs.file_formats import reject_non_jsonl
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.jsonl import Line, cut_lines
 from batchdrop.records import Source, Split
@@ -21,7 +21,7 @@ def split_lines(source: Source, split: Split, store: Files, *, max_bytes: int = 
     start = max(split.start - 1, 0)
     chunks = _range(source, start, split, store, max_bytes)
     if not split.start:
-        chunks = refuse_what_is_no_jsonl(chunks)
+        chunks = reject_non_jsonl(chunks)
     lines = cut_lines(chunks, offset=start, max_bytes=max_bytes)
     if split.start:
         next(lines, None)  # ends before the range, or began in an earlier one

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Measure, measure
-from batchdrop.aws.store import Changed, Due
+from batchdrop.aws.store import ConcurrentChange, Due
 from batchdrop.aws.table_items import HOUR, PART_OF_HOUR, count_in_hour, reserve, take_probe
-from batchdrop.errors import NotMyTurn
+from batchdrop.errors import ClaimLost
 from batchdrop.failures import counted_failures
 from batchdrop.limits.circuit_breaker import pause_ends
 from batchdrop.limits.ledgers import cost_of, is_never_admitted, limit_of
@@ -35,7 +35,7 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
     """
     if not services.queues.may_go_on:
         return 0
-    pause = services.store.known_pause(provider)
+    pause = services.store.get_pause(provider)
     if pause is not None and pause.until > services.now():
         return 0
     waiting = list(services.store.waiting(provider, by=services.now()))
@@ -116,7 +116,7 @@ class _Admission:
 
     def _send_waiting(self, batch: Batch) -> None:
         """Send a batch that is never admitted to submit, which ends it or replaces it by smaller ones."""
-        if batch.state is BatchState.WAITING and self._services.store.sending(batch, self._lease_end()):
+        if batch.state is BatchState.WAITING and self._services.store.try_mark_sent(batch, self._lease_end()):
             self._services.queues.submit(batch.job, batch.id)
 
     def _take(self, batch: Batch | None, ledger: Ledger, cost: int, limit: int) -> bool:
@@ -125,9 +125,9 @@ class _Admission:
             return False
         try:
             self._ledgers[ledger.name] = self._move(batch, ledger, cost, limit)
-        except NotMyTurn:
+        except ClaimLost:
             return False
-        except Changed as error:
+        except ConcurrentChange as error:
             # Any but the ledger: the hour is full, or another batch tries a paused provider.
             self._full.update(self._jobs if error.refused - {_LEDGER} else {ledger.name})
             return False
@@ -157,7 +157,7 @@ class _Admission:
     def _begun_before(self, part: int) -> int:
         """How many batches any 60 minutes that end in this part of an hour may hold already."""
         if part not in self._begun:
-            self._begun[part] = self._services.store.begun_within(self._provider.name, part - HOUR, part)
+            self._begun[part] = self._services.store.admitted_between(self._provider.name, part - HOUR, part)
         return self._begun[part]
 
     def _turns(self, ledger: Ledger, job: str, now: int) -> dict[str, int]:

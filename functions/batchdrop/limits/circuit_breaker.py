@@ -30,12 +30,12 @@ def calls_refused(provider: str, error: AccountRefused, services: Services) -> N
     So the pause that is there is not moved on, and the batch that tries it is let through; its end is not told while
     the refusals last.
     """
-    pause = services.store.known_pause(provider)
+    pause = services.store.get_pause(provider)
     if pause is None or not pause.reason:
         account_refused(provider, error, services)
     elif not services.apis.renew(provider):
         count(Alert.PROVIDER_PAUSED)
-        services.store.refused_again(provider)
+        services.store.extend_pause_reason(provider)
 
 
 def call_failed(provider: str, reason: str, services: Services) -> None:
@@ -50,7 +50,7 @@ def is_first_refusal(batch: Batch, services: Services) -> bool:
     True once a day at most: that refusal pauses the provider before any line ends.
     """
     now = services.now()
-    pause = services.store.known_pause(batch.provider)
+    pause = services.store.get_pause(batch.provider)
     if pause is not None and pause.probe == batch.token:
         return False  # it was paused, and this is what tried it
     since = now - _TICKS * services.settings.tick_seconds
@@ -61,13 +61,13 @@ def is_first_refusal(batch: Batch, services: Services) -> bool:
 
 def is_held_back(batch: Batch, services: Services) -> bool:
     """Whether the provider is paused, and the batch is not the one that tries it."""
-    pause = services.store.known_pause(batch.provider)
+    pause = services.store.get_pause(batch.provider)
     return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 
-def settled(batch: Batch, services: Services) -> None:
+def close_breaker_if_probe(batch: Batch, services: Services) -> None:
     """A create turns out to have been taken: that ends a pause if it was what tried the provider."""
-    pause = services.store.known_pause(batch.provider)
+    pause = services.store.get_pause(batch.provider)
     if pause is not None and pause.probe == batch.token:
         services.store.end_pause(batch.provider)
 
@@ -85,12 +85,12 @@ def pause_provider(provider: str, reason: str, services: Services) -> None:
         _tell(provider, reason, services)
 
 
-def see_to_pause(provider: str, services: Services) -> None:
+def announce_pause_changes(provider: str, services: Services) -> None:
     """Tell what was not told of a pause; once a batch was taken, tell its end and forget it.
 
     A pause that nobody ended stays: the next batch tries the provider, whenever it comes.
     """
-    pause = services.store.known_pause(provider)
+    pause = services.store.get_pause(provider)
     if pause is None:
         return
     if pause.until:
@@ -99,11 +99,11 @@ def see_to_pause(provider: str, services: Services) -> None:
         return
     if pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():
         return
-    if pause.reason and services.store.pause_over(provider, pause):
+    if pause.reason and services.store.mark_pause_over(provider, pause):
         services.events.provider_resumed(provider)
     services.store.clear_pause(provider, pause)
 
 
 def _tell(provider: str, reason: str, services: Services) -> None:
     services.events.provider_paused(provider, reason)
-    services.store.pause_told(provider)
+    services.store.mark_pause_announced(provider)

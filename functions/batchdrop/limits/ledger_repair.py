@@ -20,7 +20,7 @@ def rebuild_ledgers(provider: str, services: Services) -> None:
     """
     if not services.store.lease(f"ledgers#{provider}", _LOOK_SECONDS):
         return
-    held = services.store.held(provider)
+    held = services.store.reserved_by_ledger(provider)
     for ledger in services.store.ledgers(provider).values():
         with guard("ledgers", unit=ledger.name):
             _rebuild(ledger, held[ledger.name], services)

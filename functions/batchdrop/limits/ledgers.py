@@ -27,7 +27,7 @@ def cost_of(estimate: int, ledger: Ledger) -> int:
     return -(-estimate * used // estimated)
 
 
-def most_of(limit: int, ledger: Ledger) -> int:
+def max_estimate_within(limit: int, ledger: Ledger) -> int:
     """The greatest estimate whose cost is within the limit."""
     used, estimated = _correction(ledger)
     return limit * estimated // used
@@ -44,7 +44,7 @@ def _correction(ledger: Ledger) -> tuple[int, int]:
     return min(max(used, -(-estimated // _MOST)), estimated * _MOST), estimated
 
 
-def came_back(batch: Batch, found: ProviderBatch) -> tuple[int, int]:
+def token_sample(batch: Batch, found: ProviderBatch) -> tuple[int, int]:
     """An ended batch's tokens, as estimated and as used; 0 where the provider does not say, or not of all of it."""
     return (batch.tokens, found.input_tokens) if found.input_tokens else (0, 0)
 
@@ -58,7 +58,7 @@ def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:
     return min(configured, ledger.learned)
 
 
-def most_for(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> int:
+def batch_allowance(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> int:
     """What a batch may take of a ledger; a larger one of several requests is replaced by smaller ones."""
     limit = limit_of(provider, ledger, now)
     return limit if provider.protocol is Protocol.ANTHROPIC else share_of(limit, batch.waits)
@@ -68,7 +68,7 @@ def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: in
     """Whether a batch is replaced by smaller ones; a single request may go alone, whatever its size."""
     most_requests, most_bytes = sizes_of(ledger, now)
     return batch.requests > 1 and (
-        cost_of(batch.cost, ledger) > most_for(batch, provider, ledger, now)
+        cost_of(batch.cost, ledger) > batch_allowance(batch, provider, ledger, now)
         or batch.requests > most_requests
         or batch.bytes > most_bytes
     )

@@ -16,7 +16,15 @@ from batchdrop.aws import bucket, keys
 from batchdrop.batches.refused_batches import read_words
 from batchdrop.batches.refused_models import MAX_WORDS_BYTES
 from batchdrop.batches.result_index import Collected, Found, raw_key, read_collected
-from batchdrop.batches.split_plan import IndexedError, IndexedLine, Opened, Plan, read_index, read_members, read_plan
+from batchdrop.batches.split_plan import (
+    IndexedError,
+    IndexedLine,
+    LineNumbering,
+    Plan,
+    read_index,
+    read_members,
+    read_plan,
+)
 from batchdrop.errors import Gone, Locked
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, is_translated
 from batchdrop.manifest import ModelCounts
@@ -124,7 +132,7 @@ class _Sent:
         """How often its requests were sent, this batch included."""
         return self.batch.attempt - (self.batch.batch_id is None)
 
-    def silence(self, *, is_cancelled: bool) -> ResultError:
+    def missing_result_error(self, *, is_cancelled: bool) -> ResultError:
         """Why a request of this batch has no line at all."""
         code = self.batch.failure_code
         if self.batch.state is BatchState.FAILED:
@@ -200,7 +208,7 @@ class Assembly:
     def __init__(self, job: Job, split: Split, services: Services, folder: Path, spool: BinaryIO) -> None:
         self._job, self._split, self._services = job, split, services
         self._plan: Plan = read_plan(split, services)
-        opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
+        opened = msgspec.json.decode(services.files.get(job.line_numbering_key or ""), type=LineNumbering)
         self._lines_before = opened.lines_before[split.index]
         batches = [
             each
@@ -364,7 +372,11 @@ class Assembly:
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.requests += 1
-        error = sent.silence(is_cancelled=self._is_cancelled) if outcome is None else sent.in_its_words(outcome)
+        error = (
+            sent.missing_result_error(is_cancelled=self._is_cancelled)
+            if outcome is None
+            else sent.in_its_words(outcome)
+        )
         if error is not None:
             self._tally.fail(error.code)
         elif outcome is not None and outcome.response is not None:

@@ -8,8 +8,8 @@ from batchdrop import __version__
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Stored
 from batchdrop.aws.keys import MANIFEST
-from batchdrop.batches.split_plan import Opened
-from batchdrop.errors import NotMyTurn, OutOfTime
+from batchdrop.batches.split_plan import LineNumbering
+from batchdrop.errors import ClaimLost, OutOfTime
 from batchdrop.manifest import Counts, File, Files, Input, JobEvent, Manifest, ManifestAt, ResultsFile, Times, timestamp
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
 from batchdrop.records import Job
@@ -39,10 +39,10 @@ def _without_results(job: Job) -> Manifest:
 
 
 def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manifest:
-    opened = msgspec.json.decode(services.files.get(job.opened_key or ""), type=Opened)
+    opened = msgspec.json.decode(services.files.get(job.line_numbering_key or ""), type=LineNumbering)
     splits = list(services.store.splits(job.id))
     if len(splits) < job.splits:
-        raise NotMyTurn  # another published the job, and cleaned it up
+        raise ClaimLost  # another published the job, and cleaned it up
     parts = [msgspec.json.decode(services.files.get(key), type=Part) for split in splits for key in split.part_keys]
     prefix = keys.output_prefix(job)
     join = _Joins(services, prefix, has_time).join

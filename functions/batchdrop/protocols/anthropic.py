@@ -9,7 +9,7 @@ from batchdrop.manifest import Usage
 from batchdrop.protocols.claude_betas import refuse_missing_betas
 from batchdrop.protocols.claude_models import EVERYTHING, ModelRules
 from batchdrop.protocols.claude_rules import check_model_rules
-from batchdrop.protocols.lenient_json import NULL, is_empty, read_field, read_row, said, text, unwrapped
+from batchdrop.protocols.lenient_json import NULL, as_str, is_empty, parse_error, read_field, read_row, unwrapped
 from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Failure, Outcome, Tokens, retryable_status
 from batchdrop.protocols.request_checks import (
     Body,
@@ -240,7 +240,7 @@ def _response(result: _Result) -> tuple[Response | None, ResultError | None]:
 
 
 def _errored(body: Raw) -> tuple[Response, ResultError]:
-    error = said(body)
+    error = parse_error(body)
     response = Response(status_code=STATUS_OF_TYPE.get(error.code or "", error.status), request_id=None, body=body)
     return response, ResultError(
         code=error.code or ErrorCode.UNKNOWN_ERROR,
@@ -263,7 +263,7 @@ def read_answer(body: Raw) -> Answer:
         usual = _usual_answer.decode(body)
     except (msgspec.DecodeError, RecursionError):
         read = read_field(_answer, body, _Message_())
-        return _told(read_field(_usage, read.usage, _Usage()), text(read.stop_reason))
+        return _told(read_field(_usage, read.usage, _Usage()), as_str(read.stop_reason))
     return _told(usual.usage or _Usage(), usual.stop_reason)
 
 

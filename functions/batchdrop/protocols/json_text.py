@@ -55,7 +55,7 @@ _grammar = msgspec.json.Decoder(msgspec.Raw)
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def refuse_what_is_not_utf8(line: bytes) -> None:
+def reject_non_utf8(line: bytes) -> None:
     """Check a line of any length in little memory.
 
     Raises:
@@ -79,7 +79,7 @@ def decode_object[T](decoder: msgspec.json.Decoder[T], text: bytes) -> T:
         LineProblem: It is none: not UTF-8, not JSON, nested too deeply, or another value.
     """
     if not text.isascii():
-        refuse_what_is_not_utf8(text)
+        reject_non_utf8(text)
     try:
         return decoder.decode(text)
     except RecursionError:
@@ -104,7 +104,7 @@ def reject_malformed_json(text: bytes) -> None:
         raise LineProblem(ErrorCode.INVALID_JSON, _describe_parse_error(text, error)) from None
 
 
-def refuse_what_some_cannot_read(text: bytes) -> None:
+def reject_unportable_json(text: bytes) -> None:
     """Check what the grammar of JSON allows.
 
     Args:
@@ -126,7 +126,7 @@ def reject_unportable_object(text: bytes) -> None:
         LineProblem: It is not one JSON object that every reader takes.
     """
     decode_object(_object, text)
-    refuse_what_some_cannot_read(text)
+    reject_unportable_json(text)
 
 
 def too_deep() -> LineProblem:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import Raw
 
-from batchdrop.protocols.json_text import refuse_what_is_not_utf8
+from batchdrop.protocols.json_text import reject_non_utf8
 from batchdrop.protocols.request_checks import LineProblem
 
 NULL = Raw(b"null")
@@ -44,7 +44,7 @@ _mapping = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ParsedError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An error, whatever its form. `status` is set where its code is a number, as an HTTP status is."""
 
     code: str | None = None
@@ -53,17 +53,17 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     type: str | None = None
 
 
-def is_something(raw: Raw) -> bool:
+def is_present(raw: Raw) -> bool:
     return bytes(raw) not in _NOTHING
 
 
 def is_object(raw: Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"{" and is_something(raw)
+    return bytes(memoryview(raw)[:1]) == b"{" and is_present(raw)
 
 
 def is_empty(answer: Raw) -> bool:
     """Whether an answer holds nothing: no value, or one without content."""
-    return not is_something(answer) or (bytes(memoryview(answer)[:1]) == b'"' and not (text(answer) or "").strip())
+    return not is_present(answer) or (bytes(memoryview(answer)[:1]) == b'"' and not (as_str(answer) or "").strip())
 
 
 def read_field[T](decoder: msgspec.json.Decoder[T], raw: Raw, otherwise: T) -> T:
@@ -73,7 +73,7 @@ def read_field[T](decoder: msgspec.json.Decoder[T], raw: Raw, otherwise: T) -> T
         return otherwise
 
 
-def text(raw: Raw) -> str | None:
+def as_str(raw: Raw) -> str | None:
     """A string; None for anything else."""
     return read_field(_string, raw, None)
 
@@ -81,11 +81,11 @@ def text(raw: Raw) -> str | None:
 def identifier(raw: Raw) -> str | None:
     """An id: a string that is not empty, or a whole number's digits; none is longer than a key of the table takes."""
     digits = bytes(raw)
-    found = digits.decode() if digits.isdigit() else text(raw)
+    found = digits.decode() if digits.isdigit() else as_str(raw)
     return found if found and len(found.encode()) <= _LONGEST_ID else None
 
 
-def whole(raw: Raw) -> int | None:
+def as_int(raw: Raw) -> int | None:
     """A number from 0 to 2**53 without its fraction, also when it stands in a string; None for anything else."""
     try:
         number = int(_number.decode(raw))
@@ -97,9 +97,9 @@ def whole(raw: Raw) -> int | None:
 def seconds(raw: Raw) -> int | None:
     """A moment in seconds since 1970, as a number or as ISO 8601; None for one that no calendar has."""
     try:
-        moment = datetime.fromisoformat(text(raw) or "")
+        moment = datetime.fromisoformat(as_str(raw) or "")
     except ValueError:
-        number = whole(raw)
+        number = as_int(raw)
     else:
         number = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     return number if number is not None and 0 <= number <= _LAST_SECOND else None
@@ -119,7 +119,7 @@ def unwrapped(body: Raw) -> Raw:
     """An object that was sent as text, as the object that it is; everything else as it came."""
     if bytes(memoryview(body)[:1]) != b'"':
         return body
-    inner = (text(body) or "").strip()
+    inner = (as_str(body) or "").strip()
     if not inner.startswith("{"):
         return body
     try:
@@ -132,7 +132,7 @@ def utf8(line: bytes) -> bytes:
     """The line, with U+FFFD in the place of what is no UTF-8: a paid answer is kept, and the results stay readable."""
     try:
         if not line.isascii():
-            refuse_what_is_not_utf8(line)
+            reject_non_utf8(line)
     except LineProblem:
         return line.decode(errors="replace").encode()
     return line
@@ -207,25 +207,25 @@ def _guess_encoding(body: bytes) -> str:
     return "utf-8"
 
 
-def said(raw: Raw) -> Said:
+def parse_error(raw: Raw) -> ParsedError:
     """An error as it was meant: a text, an object with code and message, or either within another's `error`."""
     raw = unwrapped(raw)
     fields = mapping(raw)
     for _ in range(_NESTED):
-        if not is_something(fields.get("error", NULL)):
+        if not is_present(fields.get("error", NULL)):
             break
         raw = unwrapped(fields["error"])
         fields = mapping(raw)
     if not fields:
-        return Said(message=text(raw) or "")
+        return ParsedError(message=as_str(raw) or "")
     code = fields.get("code", NULL)
-    kind = text(fields.get("type", NULL))
-    words = (text(fields.get(name, NULL)) for name in ("message", "detail"))
-    sentences = (name for name in (text(code), kind) if as_code(name) is None)
-    return Said(
-        code=as_code(text(code)) or as_code(kind),
+    kind = as_str(fields.get("type", NULL))
+    words = (as_str(fields.get(name, NULL)) for name in ("message", "detail"))
+    sentences = (name for name in (as_str(code), kind) if as_code(name) is None)
+    return ParsedError(
+        code=as_code(as_str(code)) or as_code(kind),
         message=next(filter(None, (*words, *sentences)), ""),
-        status=None if text(code) else whole(code),
+        status=None if as_str(code) else as_int(code),
         type=as_code(kind),
     )
 

@@ -11,17 +11,25 @@ from msgspec import UNSET, Raw
 from batchdrop.manifest import Usage
 from batchdrop.protocols.lenient_json import (
     NULL,
+    as_int,
+    as_str,
     is_empty,
     is_object,
-    is_something,
+    is_present,
+    parse_error,
     read_field,
     read_row,
-    said,
-    text,
     unwrapped,
-    whole,
 )
-from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Failure, Outcome, Tokens, retryable_status, told_limit
+from batchdrop.protocols.outcome import (
+    EMPTY_ANSWER,
+    Answer,
+    Failure,
+    Outcome,
+    Tokens,
+    parse_token_limit,
+    retryable_status,
+)
 from batchdrop.protocols.refusals import RefusalRule, classify, parse_request_limit
 from batchdrop.protocols.request_checks import (
     Body,
@@ -246,7 +254,7 @@ def judge_failures(failures: tuple[Failure, ...], *, requests: int, own: Sequenc
         kind=kind,
         refused=refused,
         words=next((each.message for each, its in zip(failures, kinds, strict=True) if its is kind), ""),
-        limit=next(filter(None, (told_limit(each.message) for each in failures)), None),
+        limit=next(filter(None, (parse_token_limit(each.message) for each in failures)), None),
         most_requests=next(filter(None, (parse_request_limit(each.message) for each in failures)), None),
     )
 
@@ -362,43 +370,43 @@ def _unusual_outcome(line: bytes) -> Outcome:
     read = _line.decode(line)
     response = None if read.response is None else _response(read.response)
     return Outcome(
-        id=text(read.id),
-        custom_id=text(read.custom_id) or "",
+        id=as_str(read.id),
+        custom_id=as_str(read.custom_id) or "",
         response=response,
         error=_problem(response, read.error),
     )
 
 
 def _response(read: _Response) -> Response:
-    return Response(status_code=whole(read.status_code), request_id=text(read.request_id), body=unwrapped(read.body))
+    return Response(status_code=as_int(read.status_code), request_id=as_str(read.request_id), body=unwrapped(read.body))
 
 
 def _problem(response: Response | None, error: Raw) -> ResultError | None:
     """Why there is no answer: an error beside the response, or within its body; or a status that is no success."""
     status = None if response is None else response.status_code
     is_success = status is not None and 200 <= status < 300  # noqa: PLR2004 - HTTP's success
-    if is_something(error):
+    if is_present(error):
         return _named(error, None if is_success else status)
     if is_success and response is not None and is_empty(response.body):
         return EMPTY_ANSWER
     if response is None:
         message = "The provider sent neither an answer nor an error."
         return ResultError(code=ErrorCode.NO_RESPONSE, message=message, source="provider", retryable=True)
-    has_error = is_something(read_field(_error, response.body, _NO_ERROR).error)
+    has_error = is_present(read_field(_error, response.body, _NO_ERROR).error)
     if is_success or (status is None and is_object(response.body)):
         return _named(response.body, None) if has_error else None
     return _named(response.body if is_object(response.body) else NULL, status)
 
 
 def _named(error: Raw, status: int | None) -> ResultError:
-    read = said(error)
+    read = parse_error(error)
     if read.code in _OWN_CODES:
         own, message = _OWN_CODES[read.code]
         return ResultError(code=own, message=message, source="batchdrop", retryable=True)
-    return _refused(read.code, read.message, status if status is not None else read.status)
+    return _result_error(read.code, read.message, status if status is not None else read.status)
 
 
-def _refused(code: str | None, message: str, status: int | None) -> ResultError:
+def _result_error(code: str | None, message: str, status: int | None) -> ResultError:
     return ResultError(
         code=code or (f"http_{status}" if status else ErrorCode.UNKNOWN_ERROR),
         message=message
@@ -443,4 +451,4 @@ def _finish_reason(read: _Answer) -> str | None:
     choices = read_field(_choices, read.choices, [])
     if choices:
         return choices[0].finish_reason
-    return read_field(_incomplete, read.incomplete_details, _Incomplete()).reason or text(read.status)
+    return read_field(_incomplete, read.incomplete_details, _Incomplete()).reason or as_str(read.status)

@@ -56,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     finish_reason: str | None
 
 
-def told_limit(message: str) -> int | None:
+def parse_token_limit(message: str) -> int | None:
     """How many enqueued tokens an account may have, where a refusal says so ("Limit: 90,000 enqueued tokens.")."""
     found = _LIMIT.search(message)
     return int(found[1].replace(",", "")) or None if found else None

@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 from msgspec import Raw
 
-from batchdrop.errors import Missing, OutcomeUnknown, Transient, Unreachable, Unreadable
+from batchdrop.errors import Missing, OutcomeUnknown, Transient, UnexpectedResponse, Unreachable
 from batchdrop.protocols import lenient_json
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.config import ProviderConfig
@@ -117,7 +117,7 @@ class AnthropicBatches:
     def _page(self, after: str | None) -> tuple[list[ProviderBatch], bool]:
         answer = self._get(_BATCHES, {"limit": _PAGE} | ({"after_id": after} if after else {}))
         page = self._read(answer, _Page)
-        return [self._batch(each) for each in page.data or []], lenient_json.is_something(page.has_more)
+        return [self._batch(each) for each in page.data or []], lenient_json.is_present(page.has_more)
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [batch.id]
@@ -169,21 +169,21 @@ class AnthropicBatches:
         try:
             return msgspec.json.decode(lenient_json.transcode_to_utf8(bytes(content)), type=kind)
         except (ValueError, RecursionError):
-            raise Unreadable(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+            raise UnexpectedResponse(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
 
     def _id(self, content: bytes | Raw) -> str:
         found = lenient_json.identifier(self._read(content, _Batch).id)
         if found is None:
-            raise Unreadable(f"{self._name} answered with no id")
+            raise UnexpectedResponse(f"{self._name} answered with no id")
         return found
 
     def _batch(self, content: bytes | Raw) -> ProviderBatch:
         read = self._read(content, _Batch)
-        status = lenient_json.text(read.processing_status)
+        status = lenient_json.as_str(read.processing_status)
         if status is None:
-            raise Unreadable(f"{self._name} told a batch without its status")
+            raise UnexpectedResponse(f"{self._name} told a batch without its status")
         counts = {
-            name: lenient_json.whole(count) or 0 for name, count in lenient_json.mapping(read.request_counts).items()
+            name: lenient_json.as_int(count) or 0 for name, count in lenient_json.mapping(read.request_counts).items()
         }
         ended = sum(counts.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired"))
         return ProviderBatch(

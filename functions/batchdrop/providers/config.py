@@ -20,7 +20,7 @@ from batchdrop.errors import AccountRefused, ConfigError
 from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.protocols.refusals import RefusalRule
 from batchdrop.providers.folder_rules import Rules, read_folders
-from batchdrop.providers.headers import what_is_wrong
+from batchdrop.providers.headers import describe_header_error
 from batchdrop.records import Protocol
 from batchdrop.texts import cut
 
@@ -265,12 +265,12 @@ def _spelled(path: str, table: dict[str, Any]) -> str:
 def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None]:
     """What the types do not say, by key; `given` holds the keys that are written in the file."""
     problems = {
-        "base_url": _what_is_wrong_with(provider.base_url, provider.protocol),
+        "base_url": _describe_address_error(provider.base_url, provider.protocol),
         "api_version": None if is_api_version(provider.api_version or "2023-06-01") else _NO_VERSION,
     }
     for name, value in provider.headers.items():
         is_twice = [each.lower() for each in provider.headers].count(name.lower()) > 1
-        problems[f"headers.{name}"] = "it is there twice" if is_twice else what_is_wrong(name, value)
+        problems[f"headers.{name}"] = "it is there twice" if is_twice else describe_header_error(name, value)
     for number, rule in enumerate(provider.refusals):
         if rule.status is None and not rule.code and not rule.words:
             problems[f"refusals[{number}]"] = 'it needs "status", "code" or "words": it would fit every refusal'
@@ -304,7 +304,7 @@ def _what_is_too_much(provider: ProviderConfig) -> dict[str, str | None]:
     }
 
 
-def _what_is_wrong_with(address: str, protocol: Protocol) -> str | None:
+def _describe_address_error(address: str, protocol: Protocol) -> str | None:
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port  # what is no port is told here, in words that repeat it

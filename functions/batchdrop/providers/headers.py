@@ -19,7 +19,7 @@ _OF_THE_CALL = re.compile(
 _SECRET = re.compile(r"(.*[-_])?(keys?|tokens?|secrets?|passwords?|credentials?|authorization|cookie)")
 
 
-def what_is_wrong(name: str, value: str) -> str | None:
+def describe_header_error(name: str, value: str) -> str | None:
     """Why a header cannot be given, or None; no value is in it, since it may be a key."""
     if not _NAME.fullmatch(name):
         return "not the name of a header"

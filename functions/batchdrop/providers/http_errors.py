@@ -8,17 +8,17 @@ from msgspec import Raw
 
 from batchdrop.errors import (
     AccountRefused,
+    EndpointNotFound,
     LimitReached,
     Missing,
-    NoSuchCall,
     Refused,
     RefusedForNow,
     Transient,
     Undecodable,
     Unreachable,
 )
-from batchdrop.protocols.lenient_json import Said, said, transcode_to_utf8
-from batchdrop.protocols.outcome import QUEUE_FULL, told_limit
+from batchdrop.protocols.lenient_json import ParsedError, parse_error, transcode_to_utf8
+from batchdrop.protocols.outcome import QUEUE_FULL, parse_token_limit
 from batchdrop.protocols.refusals import RefusalRule, classify
 from batchdrop.providers.content_encodings import BadEncodingError, UnknownEncodingError, decode, parse_encodings
 from batchdrop.refusal_kinds import Kind
@@ -44,8 +44,8 @@ def is_undecided(status: int, body: bytes) -> bool:
     return status >= _SERVER_ERROR or status in {408, 409} or _read(body).code in _TIMEOUTS
 
 
-def _read(body: bytes) -> Said:
-    return said(Raw(transcode_to_utf8(body)))
+def _read(body: bytes) -> ParsedError:
+    return parse_error(Raw(transcode_to_utf8(body)))
 
 
 def refusal(status: int, body: bytes, own: Sequence[RefusalRule] = ()) -> Exception:
@@ -71,13 +71,13 @@ def refusal(status: int, body: bytes, own: Sequence[RefusalRule] = ()) -> Except
         return Missing(summary)
     if status >= _SERVER_ERROR or status in _LATER_STATUSES or kind is Kind.QUEUE:
         return _passing(status, code, summary, words)
-    meant = NoSuchCall if status == _NOT_ALLOWED else RefusedForNow if kind is Kind.PASSING else Refused
+    meant = EndpointNotFound if status == _NOT_ALLOWED else RefusedForNow if kind is Kind.PASSING else Refused
     return meant(status=status, code=code, kind=kind, words=words)
 
 
 def _passing(status: int, code: str | None, summary: str, words: str) -> Transient:
     if code == QUEUE_FULL:
-        return LimitReached(summary, limit=told_limit(words))
+        return LimitReached(summary, limit=parse_token_limit(words))
     return Unreachable(summary) if status >= _SERVER_ERROR else Transient(summary)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import openai
 from msgspec import Raw
 
-from batchdrop.errors import Missing, OutcomeUnknown, Transient, Unreachable, Unreadable
+from batchdrop.errors import Missing, OutcomeUnknown, Transient, UnexpectedResponse, Unreachable
 from batchdrop.protocols import lenient_json
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.config import ProviderConfig
@@ -129,7 +129,7 @@ class OpenAIBatches:
         with self._translated():
             answer = self._client.batches.with_raw_response.list(limit=_PAGE, **more)
         page = self._read(answer.content, _Page)
-        return [self._batch(each) for each in page.data or []], lenient_json.is_something(page.has_more)
+        return [self._batch(each) for each in page.data or []], lenient_json.is_present(page.has_more)
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [each for each in (batch.output_file_id, batch.error_file_id) if each]
@@ -149,7 +149,7 @@ class OpenAIBatches:
     def length(self, name: str) -> int | None:
         with self._translated():
             answer = self._client.files.with_raw_response.retrieve(name)
-        return lenient_json.whole(self._read(answer.content, _File).bytes)
+        return lenient_json.as_int(self._read(answer.content, _File).bytes)
 
     def cancel(self, batch_id: str) -> None:
         with self._translated():
@@ -169,7 +169,7 @@ class OpenAIBatches:
             page = self._read(answer.content, _Page)
             found = page.data or []
             yield from filter(None, map(_upload, found))
-            if not found or not lenient_json.is_something(page.has_more):
+            if not found or not lenient_json.is_present(page.has_more):
                 return
             after = self._next(after, self._id(found[-1]))
 
@@ -184,19 +184,19 @@ class OpenAIBatches:
         try:
             return msgspec.json.decode(lenient_json.transcode_to_utf8(bytes(content)), type=kind)
         except (ValueError, RecursionError):
-            raise Unreadable(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+            raise UnexpectedResponse(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
 
     def _id(self, content: bytes | Raw) -> str:
         found = lenient_json.identifier(self._read(content, _File).id)
         if found is None:
-            raise Unreadable(f"{self._name} answered with no id")
+            raise UnexpectedResponse(f"{self._name} answered with no id")
         return found
 
     def _batch(self, content: bytes | Raw) -> ProviderBatch:
         read = self._read(content, _Batch)
-        status = lenient_json.text(read.status)
+        status = lenient_json.as_str(read.status)
         if status is None:
-            raise Unreadable(f"{self._name} told a batch without its status")
+            raise UnexpectedResponse(f"{self._name} told a batch without its status")
         return _in_our_words(self._id(content), status, read)
 
     def _next(self, before: str | None, last: str) -> str:
@@ -220,7 +220,7 @@ class OpenAIBatches:
 
 
 def _in_our_words(batch_id: str, status: str, read: _Batch) -> ProviderBatch:
-    metadata = {name: lenient_json.text(value) for name, value in lenient_json.mapping(read.metadata).items()}
+    metadata = {name: lenient_json.as_str(value) for name, value in lenient_json.mapping(read.metadata).items()}
     return ProviderBatch(
         id=batch_id,
         ended_as=_ENDED_AS.get(status.lower()),
@@ -237,7 +237,7 @@ def _in_our_words(batch_id: str, status: str, read: _Batch) -> ProviderBatch:
 
 
 def _count(counts: Raw, name: str) -> int | None:
-    return lenient_json.whole(lenient_json.mapping(counts).get(name, lenient_json.NULL))
+    return lenient_json.as_int(lenient_json.mapping(counts).get(name, lenient_json.NULL))
 
 
 def _rows(counts: Raw) -> int | None:
@@ -255,9 +255,9 @@ def _failures(errors: Raw) -> tuple[Failure, ...]:
     nested = lenient_json.mapping(errors).get("data", errors)
     found = lenient_json.items(nested) or [nested]
     read = [
-        (lenient_json.said(each), lenient_json.whole(lenient_json.mapping(each).get("line", lenient_json.NULL)))
+        (lenient_json.parse_error(each), lenient_json.as_int(lenient_json.mapping(each).get("line", lenient_json.NULL)))
         for each in found
-        if lenient_json.is_something(each)
+        if lenient_json.is_present(each)
     ]
     return tuple(Failure(code=each.code, message=each.message, line=line) for each, line in read)
 
@@ -267,7 +267,7 @@ def _upload(raw: Raw) -> ProviderFile | None:
     fields = lenient_json.mapping(raw)
     file_id, name = (
         lenient_json.identifier(fields.get("id", lenient_json.NULL)),
-        lenient_json.text(fields.get("filename", lenient_json.NULL)),
+        lenient_json.as_str(fields.get("filename", lenient_json.NULL)),
     )
     created_at = lenient_json.seconds(fields.get("created_at", lenient_json.NULL))
     return ProviderFile(id=file_id, name=name, created_at=created_at) if file_id and name and created_at else None

@@ -30,7 +30,7 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
     job, split = services.store.job(job_id), services.store.split(job_id, index)
     if job is None or split is None or split.state is not SplitState.PLANNED or split.open:
         return
-    if job.state not in ASSEMBLED_IN or job.opened_key is None:
+    if job.state not in ASSEMBLED_IN or job.line_numbering_key is None:
         return
     with turn(job_id, services):
         claimed = services.store.claim(split, services.settings.lease_seconds)
@@ -53,7 +53,7 @@ def _assemble(job: Job, split: Split, services: Services) -> None:
 
 def _put_off(split: Split, services: Services) -> None:
     now = services.now()
-    services.store.let_go(split, now + _LOOK_AGAIN, refused_at=split.refused_at or now)
+    services.store.release(split, now + _LOOK_AGAIN, refused_at=split.refused_at or now)
     logger.error("input cannot be read now", split=split.index)
     count(Alert.UNIT_FAILED)
 
@@ -64,4 +64,4 @@ def _record(split: Split, assembly: "Assembly", part_keys: tuple[str, ...], serv
     else:
         refused_at = split.refused_at if split.refused_at and assembly.unreadable else 0
         done = assembly.done
-        services.store.let_go(split, services.now(), part_keys=part_keys, assembled=done, refused_at=refused_at)
+        services.store.release(split, services.now(), part_keys=part_keys, assembled=done, refused_at=refused_at)

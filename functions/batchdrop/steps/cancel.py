@@ -13,8 +13,8 @@ from batchdrop.batches.restored_batches import take_sent
 from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.batches.split_plan import lines_before
 from batchdrop.batches.transitions import cancel_at_provider, give_up
-from batchdrop.deadlines import end_of_patience, given_up_at, last_moment
-from batchdrop.errors import NotMyTurn
+from batchdrop.deadlines import collection_deadline, given_up_at, last_moment
+from batchdrop.errors import ClaimLost
 from batchdrop.failures import failures_of
 from batchdrop.jobs import add_missing_splits, fail_job, give_up_job
 from batchdrop.limits.restore_hold import is_held
@@ -34,14 +34,14 @@ _AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchStat
 def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
     """One look at a job that is being cancelled: whatever can be stopped now is."""
     try:
-        if services.now() > end_of_patience(job):
+        if services.now() > collection_deadline(job):
             give_up_job(job, services)
             return
         opened = _opened(job, services)
         if opened is None:
             return
         # First: whatever comes, others have their turn.
-        looked_at = services.store.let_go(opened, _soon(services), failures=opened.failures)
+        looked_at = services.store.release(opened, _soon(services), failures=opened.failures)
         is_over = services.now() > given_up_at(job)
         for batch in takewhile(lambda _: minute.has_time(), services.store.readable_batches(job.id)):
             failed = partial(services.store.count_unit_failure, job.id, key_of(batch)[1], _lease(services))
@@ -51,10 +51,10 @@ def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
             if split.state is SplitState.PLANNED and not split.open:
                 services.queues.assemble(job.id, split.index)
         if not minute.has_time():
-            services.store.let_go(looked_at, services.now())
+            services.store.release(looked_at, services.now())
         elif looked_at.failures:
-            services.store.let_go(looked_at, _soon(services))
-    except NotMyTurn:
+            services.store.release(looked_at, _soon(services))
+    except ClaimLost:
         return
 
 
@@ -72,7 +72,7 @@ def _lease(services: Services) -> int:
 
 def _opened(job: Job, services: Services) -> Job | None:
     """A job that was never opened is still planned to its end, so that its lines can be numbered."""
-    if job.opened_key is not None:
+    if job.line_numbering_key is not None:
         return job
     if job.unplanned and services.now() > last_moment(job):
         fail_job(job, f"It could not be read within {job.settings.max_age} (max_age).", services)
@@ -83,15 +83,15 @@ def _opened(job: Job, services: Services) -> Job | None:
         return None
     if job.unplanned:
         add_missing_splits(job, services)
-        services.store.let_go(job, _soon(services))
+        services.store.release(job, _soon(services))
         return None
     failed = [split for split in splits if split.state is SplitState.FAILED]
     if failed:
         fail_job(job, failed[0].reason or "A part of the file could not be planned.", services)
         return None
-    key = keys.opened_key(job.id)
+    key = keys.line_numbering_key(job.id)
     services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
-    return services.store.let_go(job, _soon(services), opened_key=key)
+    return services.store.release(job, _soon(services), line_numbering_key=key)
 
 
 def _fails_at_plan(split: Split, now: int) -> bool:
@@ -131,7 +131,7 @@ def _close(batch: Batch, services: Services) -> None:
     held = (Release(batch.ledger, batch.cost),) if batch.state is BatchState.ADMITTED else ()
     try:
         close_batch(batch, BatchState.CANCELLED, services, also=held, due_at=None)
-    except NotMyTurn:
+    except ClaimLost:
         return  # it is being submitted, or was stopped already: the next look tells
 
 

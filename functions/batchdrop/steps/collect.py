@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.store import Changed
+from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import reserve, take_slot
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.resizing import cut_in_search
@@ -16,9 +16,9 @@ from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.batches.transitions import give_up, slot
 from batchdrop.errors import (
     AccountRefused,
+    ClaimLost,
+    EndpointNotFound,
     Missing,
-    NoSuchCall,
-    NotMyTurn,
     Refused,
     Transient,
     Undecodable,
@@ -62,9 +62,9 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
             services.apis[batch.provider].delete(ended_batch(batch))
     except (AccountRefused, Refused, Transient) as error:
         logger.warning("provider files not deleted yet", batch=batch.id, reason=type(error).__name__)
-        if not isinstance(error, NoSuchCall) and services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
+        if not isinstance(error, EndpointNotFound) and services.now() - (batch.ended_at or 0) < _DELETE_SECONDS:
             return
-    services.store.not_due(batch)
+    services.store.clear_due(batch)
 
 
 def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
@@ -72,13 +72,13 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         accounted = batch if batch.collected_key is not None else _account(batch, services, max_bytes)
     except AccountRefused as error:
         calls_refused(batch.provider, error, services)
-        _later(batch, error, services)
+        _retry_later(batch, error, services)
     except NotProven as error:
-        _later(batch, error, services, due_at=services.now() + error.wait, **error.found)
+        _retry_later(batch, error, services, due_at=services.now() + error.wait, **error.found)
     except Missing as error:
         _missing(batch, error, services)
     except (Refused, Transient) as error:
-        _later(batch, error, services)
+        _retry_later(batch, error, services)
     else:
         due_at = services.now() + services.settings.lease_seconds
         closed = _close(accounted, services, due_at)
@@ -88,8 +88,8 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
 def _close(batch: Batch, services: Services, due_at: int) -> Batch:
     try:
         return close_batch(batch, BatchState.COLLECTED, services, due_at=due_at)
-    except NotMyTurn:  # its provider is not configured any more, perhaps: that is no failure of this batch
-        services.store.let_go(batch, due_at)
+    except ClaimLost:  # its provider is not configured any more, perhaps: that is no failure of this batch
+        services.store.release(batch, due_at)
         raise
 
 
@@ -97,11 +97,11 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
     """Copy the results, account for every request, and record both: a second run goes on from there."""
     job = services.store.job(batch.job)
     if job is None:
-        raise NotMyTurn
+        raise ClaimLost
     prefix = keys.collected_prefix(batch)
     copy = ResultCopy(batch, services.apis[batch.provider], prefix, services, max_bytes)
     copy.run()
-    if batch.adopted and copy.is_of_strangers():
+    if batch.adopted and copy.has_only_foreign_results():
         _disown(batch, services)
     if copy.cut_as is not None and job.state is JobState.RUNNING and not batch.is_duplicate:
         _cut(batch, copy.cut_as, services)
@@ -118,7 +118,7 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
         collected_key=prefix,
         again=again,
         uncharged=uncharged,
-        in_vain=copy.in_vain,
+        is_uncharged_attempt=copy.is_uncharged_attempt,
         blamed=copy.blamed,
         **_files_of(copy.told, batch),
     )
@@ -133,7 +133,7 @@ def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job) -> tuple[int, int
         return 0, 0
     uncharged = sum(found in UNCHARGED for found in copy.collected.found)
     charged = sum(found in CHARGED for found in copy.collected.found)
-    can_be_charged = copy.in_vain or batch.attempt < job.settings.max_attempts
+    can_be_charged = copy.is_uncharged_attempt or batch.attempt < job.settings.max_attempts
     return uncharged, charged if can_be_charged else 0
 
 
@@ -149,18 +149,18 @@ def _cut(batch: Batch, kind: Kind, services: Services) -> None:
     """Search a batch that failed for the requests that it failed for.
 
     Raises:
-        NotMyTurn: Always; its requests are in other batches now.
+        ClaimLost: Always; its requests are in other batches now.
     """
     cut_in_search(batch, services, refused_as=kind)
     delete_from_provider(batch, services)
-    raise NotMyTurn
+    raise ClaimLost
 
 
 def _disown(batch: Batch, services: Services) -> None:
     """The batch that was adopted is somebody else's: look for ours again.
 
     Raises:
-        NotMyTurn: Always; what was read is not this batch's.
+        ClaimLost: Always; what was read is not this batch's.
     """
     cost = estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens)
     logger.warning("adopted batch is another's", batch=batch.id, batch_id=batch.batch_id)
@@ -180,33 +180,35 @@ def _disown(batch: Batch, services: Services) -> None:
             put_off=None,
             due_at=services.now(),
         )
-    except Changed:
-        _later(batch, Transient("another batch of its size is being created"), services)
-    raise NotMyTurn
+    except ConcurrentChange:
+        _retry_later(batch, Transient("another batch of its size is being created"), services)
+    raise ClaimLost
 
 
-def _later(batch: Batch, error: Exception, services: Services, *, due_at: int | None = None, **changes: Any) -> None:
+def _retry_later(
+    batch: Batch, error: Exception, services: Services, *, due_at: int | None = None, **changes: Any
+) -> None:
     """Give it back; the longer ago it ended, the later the next try: what is gone at the provider stays gone."""
     logger.warning("batch not collected for now", batch=batch.id, reason=str(error))
     now, tick = services.now(), services.settings.tick_seconds
     waited = min((now - (batch.ended_at or now)) // _AGE_SHARE, _LONGEST_WAIT)
-    put_off = next(words for kind, words in _PUT_OFF.items() if isinstance(error, kind))
-    services.store.let_go(batch, due_at or now + max(tick, waited), put_off=put_off, **changes)
+    put_off = next(words for kind, words in _DEFER_REASONS.items() if isinstance(error, kind))
+    services.store.release(batch, due_at or now + max(tick, waited), put_off=put_off, **changes)
 
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:
     """What the provider does not know for a while may come; what it does not know for days was deleted there."""
     copy = find_copy(batch, services)
     if copy is not None:  # of before the table was restored: the provider was told to delete them then
-        services.store.let_go(batch, services.now(), **copy)
+        services.store.release(batch, services.now(), **copy)
     elif ended_since(batch, services) < MISSING_SECONDS:
-        _later(batch, error, services)
+        _retry_later(batch, error, services)
     else:
         is_encoded = isinstance(error, Undecodable)
         give_up(batch, services, code=ErrorCode.UNDECODABLE_RESULT if is_encoded else ErrorCode.UNREADABLE_RESULT)
 
 
-_PUT_OFF: dict[type[Exception], str] = {  # the first that fits
+_DEFER_REASONS: dict[type[Exception], str] = {  # the first that fits
     AccountRefused: "the call for them was refused; the key, the account or base_url may be wrong",
     Undecodable: "the provider, or a proxy before it, compresses them in a way that cannot be decoded here",
     Missing: "the provider does not have them",

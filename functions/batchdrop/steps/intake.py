@@ -10,7 +10,7 @@ from batchdrop.aws.bucket import Head
 from batchdrop.aws.keys import is_job
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.row_versions import NewerRow
-from batchdrop.aws.table_items import Write, add_retry, name_version
+from batchdrop.aws.table_items import Write, add_retry, put_version_pointer
 from batchdrop.correlation import name_job
 from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
@@ -58,7 +58,7 @@ def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> J
     try:
         head = services.files.head(dropped.key, dropped.version_id)
     except Gone as error:
-        return _take_gone(dropped, error, services)
+        return _job_of_deleted_object(dropped, error, services)
     job = _as_published(_new_job(dropped, head, services), services)
     name_job(job.id)
     if not services.store.add(job, also=_beside(job, services)):
@@ -67,11 +67,11 @@ def take_object(dropped: Dropped, services: Services, *, receives: int = 1) -> J
             return found
         job = found
     logger.info("job taken", bytes=job.bytes, splits=job.splits, state=job.state)
-    start_job(job, services)
+    dispatch_job(job, services)
     return job
 
 
-def start_job(job: Job, services: Services) -> None:
+def dispatch_job(job: Job, services: Services) -> None:
     """Send a job on its way: plan its splits, or publish its failure. Twice is as good as once."""
     if job.state is JobState.PUBLISHING:
         services.queues.publish(job.id)
@@ -104,12 +104,12 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
     )
     try:
         job = _with_lineage(job, own_metadata(head.metadata), services)
-        return _accepted(job, head, services)
+        return _with_settings(job, head, services)
     except Unprocessable as error:
-        return _refused(job, str(error), services)
+        return _failed_job(job, str(error), services)
 
 
-def _accepted(job: Job, head: Head, services: Services) -> Job:
+def _with_settings(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
     rules = rules_for(services.providers.folders, job.key)
     settings = resolve(_settings_files(job, services), head.metadata, rules)
@@ -158,7 +158,7 @@ def _retried(job_id: str, services: Services) -> Job | None:
 def _beside(job: Job, services: Services) -> list[Write]:
     """What is written with a job: which version it is, and which job it retries."""
     expires_at = max(last_moment(job), services.now()) + ROWS_LIVE
-    named = name_version(job, keys.version_digest(job.bucket, job.key, job.version_id), expires_at)
+    named = put_version_pointer(job, keys.version_digest(job.bucket, job.key, job.version_id), expires_at)
     return [named] if job.retry_of is None else [named, add_retry(job, job.retry_of, expires_at)]
 
 
@@ -199,11 +199,11 @@ def _may_pass(error: Gone, dropped_at: int, digest: str, services: Services) -> 
     return error.may_pass(written_at=dropped_at, refused_at=refused_at, now=services.now())
 
 
-def _refused(job: Job, reason: str, services: Services) -> Job:
+def _failed_job(job: Job, reason: str, services: Services) -> Job:
     return job.with_(state=JobState.PUBLISHING, outcome=JobState.FAILED, reason=reason, published_at=services.now())
 
 
-def _take_gone(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
+def _job_of_deleted_object(dropped: Dropped, gone: Gone, services: Services) -> Job | None:
     """The version was deleted before it was looked at, or cannot be: unless this is a late repetition, the job fails.
 
     Raises:
@@ -253,5 +253,5 @@ def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | No
     )
     name_job(job.id)
     if services.store.add(job, also=_beside(job, services)):
-        start_job(job, services)
+        dispatch_job(job, services)
     return job

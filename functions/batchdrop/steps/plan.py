@@ -11,14 +11,14 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.store import Changed
+from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import update_counter
-from batchdrop.batches.job_start import REASONS, open_job
+from batchdrop.batches.job_start import REASONS, start_job
 from batchdrop.batches.packing import MAX_ROUTES, Routes, TooManyGroups
 from batchdrop.batches.request_files import BatchWriter, round_name
 from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
-from batchdrop.errors import Gone, Locked, NotMyTurn, Unprocessable
+from batchdrop.errors import ClaimLost, Gone, Locked, Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.inputs.split_lines import split_lines
@@ -49,11 +49,11 @@ def plan_split(job_id: str, index: int, services: Services) -> None:
         return
     with turn(job_id, services):
         if job.state not in PLANNED_IN:
-            raise NotMyTurn
+            raise ClaimLost
         claimed = services.store.claim(split, services.settings.lease_seconds)
         settled = _plan(job, claimed, services)
         if settled.unplanned == 0:
-            open_job(settled, services)
+            start_job(settled, services)
 
 
 def _plan(job: Job, split: Split, services: Services) -> Job:
@@ -64,8 +64,8 @@ def _plan(job: Job, split: Split, services: Services) -> Job:
         now = services.now()
         refused_at = split.refused_at or now
         if error.may_pass(written_at=job.dropped_at, refused_at=refused_at, now=now):
-            services.store.let_go(split, now + services.settings.tick_seconds, refused_at=refused_at)
-            raise NotMyTurn from error
+            services.store.release(split, now + services.settings.tick_seconds, refused_at=refused_at)
+            raise ClaimLost from error
         reason = error.reason if isinstance(error, Locked) else "The file was deleted before it was read."
         return settle_plan(split, services, SplitState.FAILED, reason=reason)
     except Unprocessable as error:
@@ -82,7 +82,7 @@ def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Spl
 
     Raises:
         Unprocessable: It cannot be inflated.
-        NotMyTurn: Another did it meanwhile.
+        ClaimLost: Another did it meanwhile.
     """
     if job.source_key is not None or not keys.is_compressed(job.key):
         return job, split
@@ -109,8 +109,8 @@ def _record_source(job: Job, split: Split, changes: dict[str, Any], services: Se
     try:
         # Still the same claim: only its end is new.
         held = services.store.claim(split.with_(claimed_until=0), services.settings.lease_seconds, also=[also], end=end)
-    except Changed:
-        raise NotMyTurn from None
+    except ConcurrentChange:
+        raise ClaimLost from None
     send_splits(inflated, services, first=1)
     return inflated, held
 
@@ -146,7 +146,7 @@ def _too_long(offset: int) -> LineError:
     return LineError(code=ErrorCode.LINE_TOO_LONG, message=message)
 
 
-def _refused(read: Request, code: ErrorCode, message: str) -> LineError:
+def _line_error(read: Request, code: ErrorCode, message: str) -> LineError:
     return LineError(
         code=code,
         message=message,
@@ -223,9 +223,9 @@ class _PlanWriter:
                 route = self._add(read)
             except TooManyGroups:
                 why = f"over {MAX_ROUTES} models and endpoints are mixed in this part of the file"
-                read = _refused(read, ErrorCode.TOO_MANY_GROUPS, why)
+                read = _line_error(read, ErrorCode.TOO_MANY_GROUPS, why)
             except LineProblem as problem:
-                read = _refused(read, problem.code, problem.message)
+                read = _line_error(read, problem.code, problem.message)
             else:
                 return IndexedLine(number, offset, length, route, read.custom_id)
         return self._failed(number, offset, length, read)

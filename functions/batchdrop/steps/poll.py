@@ -11,10 +11,10 @@ from batchdrop.aws.table_items import Release
 from batchdrop.batches.poll_schedule import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
 from batchdrop.batches.transitions import cancel_at_provider, give_up
 from batchdrop.correlation import working_on
-from batchdrop.errors import AccountRefused, Missing, NotMyTurn, Refused, Transient
+from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transient
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import calls_refused
-from batchdrop.limits.ledgers import came_back
+from batchdrop.limits.ledgers import token_sample
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
@@ -107,7 +107,7 @@ class _Round:
         self.usual, self._careful, self._services = usual, careful, services
         self._listed_ids: set[str] = set()
         self._unseen = {each.batch_id or "": each for each in turn}
-        self._refused: list[tuple[Due, AccountRefused]] = []
+        self._refusals: list[tuple[Due, AccountRefused]] = []
         self._unknown = 0
         self._is_told = False  # of any of ours
 
@@ -118,11 +118,11 @@ class _Round:
             AccountRefused: Every batch that was asked for was refused, or several that should be known are not.
         """
         cut_at = self._ask(api, minute)
-        if self._refused and not self._is_told:
-            raise self._refused[0][1]
+        if self._refusals and not self._is_told:
+            raise self._refusals[0][1]
         if self._unknown >= _SEVERAL and not self._is_told:
             raise AccountRefused("it knows none of our batches (404): is it another workspace's key, or base_url?")
-        for due, _ in self._refused:  # the account is not, so that these are watched as all are
+        for due, _ in self._refusals:  # the account is not, so that these are watched as all are
             with working_on(due.job):
                 _live(due, self._overdue_after, self._services)
         return cut_at
@@ -135,7 +135,7 @@ class _Round:
                     self._see(due, found)
                 if not minute.has_time():
                     return self.rest()
-            is_refused = not self._is_told and len(self._refused) + self._unknown >= _SEVERAL
+            is_refused = not self._is_told and len(self._refusals) + self._unknown >= _SEVERAL
             if is_refused or calls >= MOST_CALLS or not minute.has_time():
                 return self.rest()
         return None
@@ -167,7 +167,7 @@ class _Round:
                 return []
         except AccountRefused as error:
             _warn(error, due.batch_id)
-            self._refused.append((due, error))
+            self._refusals.append((due, error))
             self._asked.discard(due.batch_id or "")
             return []
         except Missing as error:
@@ -256,7 +256,7 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
         services.store.move(
             batch,
             BatchState.ENDED,
-            also=[Release(batch.ledger, batch.cost, *came_back(batch, found))],
+            also=[Release(batch.ledger, batch.cost, *token_sample(batch, found))],
             cost=0,
             ended_as=found.ended_as,
             ended_at=now,
@@ -266,7 +266,7 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
             counted=found.rows or 0,
             due_at=now + services.settings.lease_seconds,
         )
-    except NotMyTurn:
+    except ClaimLost:
         return
     logger.info("batch ended", batch=batch.id, batch_id=found.id, ended_as=found.ended_as)
     services.queues.collect(batch.job, batch.id)

@@ -32,7 +32,7 @@ def publish_job(job_id: str, services: Services) -> None:
         try:
             manifest, at = write_manifest(claimed, has_time, services)
         except OutOfTime:
-            services.store.let_go(claimed, services.now())
+            services.store.release(claimed, services.now())
             logger.info("publishing goes on in another run")
             return
         services.events.job_over(job_event(manifest, at))
@@ -56,12 +56,12 @@ def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> N
     if job.state not in TERMINAL_JOBS or not has_time():
         return
     if services.now() < (job.kept_until or 0):
-        services.store.due_again(job, job.kept_until or 0)
+        services.store.set_due(job, job.kept_until or 0)
         return
     kept = set()
     for batch_id, batch in services.store.found_batches(job.id):
         if batch is not None and batch.state is BatchState.COLLECTED and batch.due_at is not None:
-            services.store.due_again(job, services.now() + services.settings.lease_seconds)
+            services.store.set_due(job, services.now() + services.settings.lease_seconds)
             return  # the provider's files are not deleted yet, and their ids are in these rows
         if batch is None or _was_given_up(batch):
             kept.add(batch_id)
@@ -78,5 +78,5 @@ def _delete_work(job: Job, kept: set[str], services: Services, has_time: Callabl
     for batch_id in kept:
         services.store.keep_batch(job.id, batch_id, job.expires_at or services.now() + ROWS_LIVE)
     is_clean = services.files.delete_all(keys.work_prefix(job.id), has_time)
-    if is_clean and services.store.forget_work(job.id, has_time, kept_batches=kept):
-        services.store.not_due(job)
+    if is_clean and services.store.delete_work_rows(job.id, has_time, kept_batches=kept):
+        services.store.clear_due(job)

@@ -97,7 +97,7 @@ def _list_input(restore: Restore, services: Services, has_time: Callable[[], boo
 def _list_provider(provider: str, restore: Restore, services: Services, has_time: Callable[[], bool]) -> Restore:
     listed = restore.providers.get(provider, Listed())
     try:
-        looked = _look(provider, restore, services, has_time)
+        looked = _look_at_list(provider, restore, services, has_time)
         is_whole = looked.is_whole and _take_copies(provider, services, has_time)
         reason = looked.reason or ("" if is_whole else "its list is long: the next run goes on")
         listed = Listed(
@@ -127,7 +127,7 @@ class _Look(msgspec.Struct, kw_only=True):
         return f"{self.live} of its batches do not tell whose they are before they end" if self.live else ""
 
 
-def _look(provider: str, restore: Restore, services: Services, has_time: Callable[[], bool]) -> _Look:
+def _look_at_list(provider: str, restore: Restore, services: Services, has_time: Callable[[], bool]) -> _Look:
     # No worker of before lives longer than a lease, and no create of theirs arrives after the grace.
     settled_at = restore.held_at + services.settings.lease_seconds + GRACE
     if services.now() < settled_at:

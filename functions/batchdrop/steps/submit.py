@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.store import Changed
+from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import add_intent, free_slot, own_batch_id, require_state, take_slot
 from batchdrop.batches.orphaned_uploads import upload_name
 from batchdrop.batches.refused_batches import end_refused, refuse_batch
@@ -22,14 +22,14 @@ from batchdrop.batches.rows import delay_of
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, needs_slot, slot
 from batchdrop.errors import (
     AccountRefused,
+    EndpointNotFound,
     LimitReached,
     Missing,
-    NoSuchCall,
     OutcomeUnknown,
     Refused,
     Transient,
+    UnexpectedResponse,
     Unreachable,
-    Unreadable,
 )
 from batchdrop.limits.circuit_breaker import account_refused, call_failed, is_held_back
 from batchdrop.limits.ledgers import LEARNED_SECONDS
@@ -48,8 +48,8 @@ logger = Logger(child=True)
 
 _JOB_CHECK = 1  # the place of the job's check among the writes of an intent
 _LONGEST_SLOT_DELAY = 300  # seconds; a create in doubt keeps its slot for half an hour and more
-_MOST_ASTRAY = 10  # times that a batch waits for an address to have its calls: half an hour or more
-_ASTRAY_TICKS = 4  # between two of them, at most: less than what failures are in a row within
+_MOST_ENDPOINT_MISSES = 10  # times that a batch waits for an address to have its calls: half an hour or more
+_ENDPOINT_MISS_TICKS = 4  # between two of them, at most: less than what failures are in a row within
 
 
 def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
@@ -96,18 +96,18 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
     try:
         api = services.apis[row.provider]
         with _requests(row, api, services) as path:
-            row = _uploaded(row, api, path, services)
-            row = _intended(job, row, services)
+            row = _ensure_uploaded(row, api, path, services)
+            row = _record_intent(job, row, services)
             provider_id = api.create(
                 row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
             )
     except AccountRefused as error:
         account_refused(row.provider, error, services)
         back_to_waiting(row, services)
-    except Changed as error:
+    except ConcurrentChange as error:
         _not_allowed(row, error, services)
-    except (Missing, NoSuchCall, Unreadable) as error:
-        _astray(row, error, services)
+    except (Missing, EndpointNotFound, UnexpectedResponse) as error:
+        _endpoint_missing(row, error, services)
     except LimitReached as error:
         services.store.end_pause(row.provider)  # it answers, and takes the key
         _wait_for_room(row, error, services)
@@ -123,7 +123,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
             "batch in doubt: it may have been created", batch=row.id, reason=str(error)
         )
         call_failed(row.provider, str(error), services)
-        services.store.let_go(row, row.create_by or services.now())  # a doubt is no failure; a worker's death is one
+        services.store.release(row, row.create_by or services.now())  # a doubt is no failure; a worker's death is one
     else:
         _record(row, provider_id, services)
         services.store.end_pause(row.provider)
@@ -146,7 +146,7 @@ def _requests(batch: Batch, api: BatchApi, services: Services) -> Iterator[Path 
         yield path
 
 
-def _uploaded(batch: Batch, api: BatchApi, path: Path | None, services: Services) -> Batch:
+def _ensure_uploaded(batch: Batch, api: BatchApi, path: Path | None, services: Services) -> Batch:
     if not api.needs_upload or path is None:
         return batch
     name = upload_name(services.settings.deployment, batch.job, batch.id, batch.epoch)
@@ -154,7 +154,7 @@ def _uploaded(batch: Batch, api: BatchApi, path: Path | None, services: Services
     return services.store.claim(batch.with_(claimed_until=0), services.settings.lease_seconds, input_file_id=file_id)
 
 
-def _intended(job: Job, batch: Batch, services: Services) -> Batch:
+def _record_intent(job: Job, batch: Batch, services: Services) -> Batch:
     """Claim the create: the intent is written, and the job still runs, in one transaction."""
     now = services.now()
     create_by = now + _create_seconds(services)
@@ -183,7 +183,7 @@ def _intended(job: Job, batch: Batch, services: Services) -> Batch:
     )
 
 
-def _not_allowed(batch: Batch, changed: Changed, services: Services) -> None:
+def _not_allowed(batch: Batch, changed: ConcurrentChange, services: Services) -> None:
     if _JOB_CHECK in changed.refused:
         logger.info("batch not submitted: its job was stopped", batch=batch.id)
         back_to_waiting(batch, services)
@@ -197,16 +197,16 @@ def _wait_for_slot(batch: Batch, services: Services) -> None:
     So the wait grows, drawn for each batch; where the chain of messages is long, sweep sends the next one. A batch that
     is to try a paused provider lets others try: what became of that create may be told when it is open again.
     """
-    if services.store.pause(batch.provider) is not None:
+    if services.store.active_pause(batch.provider) is not None:
         back_to_waiting(batch, services, failures=batch.failures)
         return
     delay = _slot_delay(batch)
     if not services.queues.may_go_on:
-        services.store.let_go(batch, services.now() + delay, failures=batch.failures)
+        services.store.release(batch, services.now() + delay, failures=batch.failures)
         return
     due_at = services.now() + services.settings.lease_seconds
-    waiting = services.store.let_go(batch, due_at, failures=batch.failures)
-    if services.store.sending(waiting, due_at):
+    waiting = services.store.release(batch, due_at, failures=batch.failures)
+    if services.store.try_mark_sent(waiting, due_at):
         services.queues.submit(batch.job, batch.id, delay=delay)
 
 
@@ -229,14 +229,14 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
     logger.info("batch submitted", batch=batch.id, batch_id=provider_id, requests=batch.requests)
 
 
-def _astray(batch: Batch, error: Exception, services: Services) -> None:
+def _endpoint_missing(batch: Batch, error: Exception, services: Services) -> None:
     """There is no such call, or the upload is not there: several are an outage, and a batch does not try for ever."""
     reason = f"its address has no such call ({error}): check base_url in providers.toml"
     logger.warning("batch not submitted: no such call", batch=batch.id, reason=reason)
     call_failed(batch.provider, reason, services)
-    if batch.astray < _MOST_ASTRAY:
-        ticks = min(2**batch.astray, _ASTRAY_TICKS)
-        back_to_waiting(batch, services, ticks=ticks, astray=batch.astray + 1, input_file_id=None)
+    if batch.endpoint_misses < _MOST_ENDPOINT_MISSES:
+        ticks = min(2**batch.endpoint_misses, _ENDPOINT_MISS_TICKS)
+        back_to_waiting(batch, services, ticks=ticks, endpoint_misses=batch.endpoint_misses + 1, input_file_id=None)
     else:
         end_refused(batch, Refused(status=None, code=ErrorCode.NO_SUCH_CALL), services)
 
@@ -250,4 +250,4 @@ def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> Non
     else:
         tick = services.settings.tick_seconds
         ticks = delay_of(batch.waits + 1, tick) // tick
-        back_to_waiting(batch, services, ticks=ticks, waits=batch.waits + 1, astray=0)
+        back_to_waiting(batch, services, ticks=ticks, waits=batch.waits + 1, endpoint_misses=0)

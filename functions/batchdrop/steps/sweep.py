@@ -12,15 +12,15 @@ from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.store import Due
 from batchdrop.batches.failed_units import end_failed_unit, give_up_whole_job, has_failed_for_good
-from batchdrop.batches.job_start import open_job
+from batchdrop.batches.job_start import start_job
 from batchdrop.batches.late_creates import watch_creates
 from batchdrop.batches.orphaned_uploads import delete_orphans
 from batchdrop.batches.unknown_creates import resolve_batch
-from batchdrop.deadlines import end_of_patience, expected_at, last_moment
+from batchdrop.deadlines import collection_deadline, expected_at, last_moment
 from batchdrop.failures import LAST, failures_of, retry_delay
 from batchdrop.jobs import TooLate, add_missing_splits, ask_to_cancel, fail_job, give_up_job
 from batchdrop.limits.admission import admit_batches
-from batchdrop.limits.circuit_breaker import see_to_pause
+from batchdrop.limits.circuit_breaker import announce_pause_changes
 from batchdrop.limits.ledger_repair import rebuild_ledgers
 from batchdrop.missed_drops import send_unnoticed
 from batchdrop.outputs.manifest_builder import late_event
@@ -36,7 +36,7 @@ from batchdrop.worker import Careful, Minute, turn
 logger = Logger(child=True)
 
 type _Look = Callable[[str, Services], object]
-type Heals = dict[tuple[type, State], Callable[[Any, Services], None]]
+type Recoveries = dict[tuple[type, State], Callable[[Any, Services], None]]
 
 _LEASE_SECONDS = 120  # longer than the function's time limit
 
@@ -47,8 +47,8 @@ def sweep(services: Services) -> None:
     if lease is None:
         return
     minute = Minute(services)
-    heals = _HEAL | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
-    heals |= {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
+    recoveries = _RECOVERIES | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
+    recoveries |= {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
     careful = Careful(lease, services)
     try:
         with guard("sweep", job=lease.at_job, unit=lease.at_sk):
@@ -60,14 +60,14 @@ def sweep(services: Services) -> None:
         with guard("listing"):
             send_unnoticed(services, minute.has_time)
         clean = partial(delete_orphans, has_time=minute.may_clean)
-        looks: list[_Look] = [see_to_pause, rebuild_ledgers, watch_creates, clean]
+        looks: list[_Look] = [announce_pause_changes, rebuild_ledgers, watch_creates, clean]
         for provider, look in product(services.providers, looks):
-            _look(look, provider, minute, services)
+            _run_guarded(look, provider, minute, services)
         for due in takewhile(lambda _: minute.has_time(), services.store.due(by=services.now())):
             careful.begin(due)
-            _heal(due, heals, minute, services)
+            _resume(due, recoveries, minute, services)
         for provider in services.providers:
-            _look(partial(admit_batches, has_time=minute.has_time), provider, minute, services)
+            _run_guarded(partial(admit_batches, has_time=minute.has_time), provider, minute, services)
     except Exception:
         services.store.end_lease(lease)
         raise
@@ -81,7 +81,7 @@ def _redrive(services: Services) -> None:
         count(Alert.DEAD_LETTER, redriven)
 
 
-def _heal(due: Due, heals: Heals, minute: Minute, services: Services) -> None:
+def _resume(due: Due, recoveries: Recoveries, minute: Minute, services: Services) -> None:
     """Look at one row; that somebody else was faster is fine, and one that fails does not stop the others."""
     failed = partial(_count_failure, due, services)
     with guard("sweep", failed=failed, job=due.job, unit=due.sk), suppress(TooLate):
@@ -90,11 +90,11 @@ def _heal(due: Due, heals: Heals, minute: Minute, services: Services) -> None:
             with turn(due.job, services):
                 end_failed_unit(row, services)
             return
-        heal = heals.get((type(row), row.state)) if row is not None else None
+        recover = recoveries.get((type(row), row.state)) if row is not None else None
         provider = row.provider if isinstance(row, Batch) else None
-        if heal is not None and minute.may_ask(provider):
+        if recover is not None and minute.may_ask(provider):
             with turn(due.job, services), minute.asking(provider):
-                heal(row, services)
+                recover(row, services)
 
 
 def _count_failure(due: Due, services: Services) -> None:
@@ -104,24 +104,24 @@ def _count_failure(due: Due, services: Services) -> None:
         give_up_whole_job(due.job, reason, services)
 
 
-def _look(look: _Look, provider: str, minute: Minute, services: Services) -> None:
+def _run_guarded(look: _Look, provider: str, minute: Minute, services: Services) -> None:
     """Do a provider's part; one that fails does not stop the others'."""
     if minute.may_ask(provider):
         with guard("provider", unit=provider), minute.asking(provider):
             look(provider, services)
 
 
-def _plan_on(job: Job, services: Services) -> None:
+def _resume_planning(job: Job, services: Services) -> None:
     """A job that is planned is opened; one whose intake died gets its splits."""
     if services.now() >= last_moment(job):
         fail_job(job, f"It could not be read within {job.settings.max_age} (max_age).", services)
     elif job.unplanned == 0:
-        open_job(job, services)
+        start_job(job, services)
     elif _send(job, services):
         add_missing_splits(job, services)
 
 
-def _look_at_the_clock(job: Job, services: Services) -> None:
+def _check_deadlines(job: Job, services: Services) -> None:
     """A running job that is late is told once; one that is too old is ended, with what was answered."""
     now = services.now()
     if now >= last_moment(job):
@@ -131,11 +131,11 @@ def _look_at_the_clock(job: Job, services: Services) -> None:
     expected = expected_at(job)
     if expected is not None and now >= expected and not job.is_late:
         services.events.job_late(late_event(job))
-        services.store.let_go(job, last_moment(job), is_late=True)
+        services.store.release(job, last_moment(job), is_late=True)
 
 
 def _publish(job: Job, services: Services) -> None:
-    if job.has_results and services.now() > end_of_patience(job):
+    if job.has_results and services.now() > collection_deadline(job):
         give_up_job(job, services)
     elif _send(job, services):
         services.queues.publish(job.id)
@@ -174,16 +174,16 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
     """Whether this run is the one to send a unit again; the next time is later, the more failed or were lost."""
     tries = failures_of(row, services.now()) + row.resends
     due_at = services.now() + retry_delay(tries, services.settings.lease_seconds)
-    sent = services.store.sending(row, due_at, is_again=True)
+    sent = services.store.try_mark_sent(row, due_at, is_again=True)
     if sent:
         logger.warning("sent again", unit=type(row).__name__, state=row.state, sends=row.sends + 1)
     return sent
 
 
 # What a state waits for when its time has come; what needs to know of the run's time is added by the run.
-_HEAL: Heals = {
-    (Job, JobState.PLANNING): _plan_on,
-    (Job, JobState.RUNNING): _look_at_the_clock,
+_RECOVERIES: Recoveries = {
+    (Job, JobState.PLANNING): _resume_planning,
+    (Job, JobState.RUNNING): _check_deadlines,
     (Job, JobState.PUBLISHING): _publish,
     (Split, SplitState.PENDING): _plan,
     (Split, SplitState.PLANNED): _assemble,

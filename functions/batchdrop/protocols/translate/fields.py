@@ -106,9 +106,9 @@ class Fields:
             plain = _INDEX.sub("", self.path(name))
             happens = _HAPPENS_ANYWAY.get(plain, ())
             if plain not in self.droppable and _compact(value) not in happens:
-                raise self._refused(name, plain)
+                raise self._untranslatable(name, plain)
 
-    def _refused(self, name: str, plain: str) -> LineProblem:
+    def _untranslatable(self, name: str, plain: str) -> LineProblem:
         if (remedy := _OTHERWISE.get(plain)) is not None:
             return LineProblem(ErrorCode.UNTRANSLATABLE, f'"{self.path(name)}" is not translated: {remedy}')
         return untranslatable(f'"{self.path(name)}"', f'leave it out, or list "{plain}" in drop_params')

@@ -59,7 +59,7 @@ _BY_CODE = {
 }
 
 
-class Mistake(Exception):  # noqa: N818 - it is what the user reads, not a fault of the program
+class UserError(Exception):
     """One sentence for the user, and the exit code: 1 when something failed, 2 when the command was used wrongly."""
 
     def __init__(self, message: str, *, code: int = FAILED) -> None:
@@ -70,7 +70,7 @@ class Mistake(Exception):  # noqa: N818 - it is what the user reads, not a fault
 def sentence(error: BaseException) -> tuple[str, int]:
     """What to tell the user about an error, and the exit code."""
     match error:
-        case Mistake():
+        case UserError():
             return str(error), error.code
         case CycloptsError():
             return describe_wrong_use(error), WRONG_USE
