@@ -84,7 +84,7 @@ def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYT
     if not found.lines:
         raise UserError(f"{path} is empty.")
     if found.lines == found.blank:
-        raise UserError(f"{path} holds blank lines only.")
+        raise UserError(f"{path} contains only blank lines.")
     found.batches = batches.count
     return found
 
@@ -111,7 +111,7 @@ def check_kind(path: Path, key: str) -> None:
     if not size:
         raise UserError(f"{path} is empty. Nothing was dropped.")
     if is_blank_so_far:
-        raise UserError(f"{path} holds blank lines only. Nothing was dropped.")
+        raise UserError(f"{path} contains only blank lines. Nothing was dropped.")
 
 
 def check_settings(path: Path) -> None:
@@ -136,12 +136,14 @@ def _check_name(path: Path, key: str) -> None:
         if key.lower().endswith(endings):
             name = key.rpartition("/")[2]
             raise UserError(
-                f"{key if is_key else path} is not read: its ending must be in lower case, as in {_lowered(name)}.",
+                f"{key if is_key else path} is not processed: its ending must be in lower case, as in "
+                f"{_lowered(name)}.",
                 code=code,
             )
         named = f"{path} as {key} would not be" if is_key else f"{path} is not"
         raise UserError(
-            f"{named} read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst.",
+            f"{named} processed: a file to drop contains JSON lines, and its name ends in .jsonl, .jsonl.gz or "
+            ".jsonl.zst.",
             code=code,
         )
 
@@ -174,7 +176,7 @@ def _stored(path: Path) -> Iterator[bytes]:
 
 def _check_line(line: Line, found: Found, batches: _Batches, reader: LineReader) -> None:
     if line.bytes is None:
-        found.refuse(ErrorCode.LINE_TOO_LONG, f"{line.length:,} bytes; at most {MAX_LINE_BYTES:,} are taken")
+        found.refuse(ErrorCode.LINE_TOO_LONG, f"{line.length:,} bytes; at most {MAX_LINE_BYTES:,} are accepted")
         return
     if is_blank(line.bytes):
         found.blank += 1

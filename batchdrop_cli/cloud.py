@@ -48,7 +48,9 @@ class Target:
     aws: Annotated[bool, Parameter(negative="", help="Use the stack on AWS, even with a local cloud here.")] = False
     stack: Annotated[str | None, Parameter(help='The stack on AWS, when it is not "batchdrop"; means --aws.')] = None
     region: Annotated[str | None, Parameter(help="Its region, when it is not your profile's; means --aws.")] = None
-    state_dir: Annotated[Path | None, Parameter(help="The local cloud's folder; .local, or the last one.")] = None
+    state_dir: Annotated[Path | None, Parameter(help="The local cloud's folder; default: .local, or the last one.")] = (
+        None
+    )
 
     @property
     def means_aws(self) -> bool:
@@ -197,7 +199,8 @@ def _deployed(target: Target) -> Cloud:
     missing = [name for name in ("Bucket", "Table") if name not in outputs]
     if missing:
         raise UserError(
-            f'The stack "{stack}" has no output {missing[0]}: it is not a batchdrop stack, or not yet whole.'
+            f'The stack "{stack}" has no output {missing[0]}: it is not a batchdrop stack, or its deployment is '
+            "not complete."
         )
     return Cloud(
         title=f"stack {stack} in {session.region_name}",

@@ -16,7 +16,7 @@ from batchdrop_cli.options import DEFAULT_TARGET, AsJson, ProvidersFile
 from batchdrop_cli.say import say
 from batchdrop_cli.state_dir import find_state_dir, need_own, own_state_dir, remember_state_dir
 
-StateDir = Annotated[Path | None, Parameter(help="Where its state lies; .local or the last one if left out.")]
+StateDir = Annotated[Path | None, Parameter(help="The folder of its state; default: .local, or the last one.")]
 
 
 def local_up(  # noqa: PLR0913 - each is an option of the command
@@ -26,7 +26,7 @@ def local_up(  # noqa: PLR0913 - each is an option of the command
     anthropic_base_url: Annotated[str | None, Parameter(help="Another server for Anthropic's API.")] = None,
     providers_file: Annotated[
         Path | None,
-        Parameter(help="Another providers.toml, kept for the next `local up`. The simulator stands for all."),
+        Parameter(help="Another providers.toml, kept for the next `local up`. The simulator replaces all its servers."),
     ] = None,
     real: Annotated[
         bool,

@@ -17,10 +17,10 @@ _COMMANDS = {
     "validate": (
         "file_commands:validate",
         """
-        Check a file offline: where its lines would go, what is wrong with them. A batchdrop.toml is checked as
+        Check a file offline: where its lines would go, and their errors. A batchdrop.toml is checked as
         settings.
 
-        The settings of its folder in the bucket are not seen: `drop_params`, betas and an API version may change a
+        The settings of its folder in the bucket are not read: `drop_params`, betas and an API version may change a
         line's fate. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
 
         Example: batchdrop validate examples/with_mistakes.jsonl
@@ -50,7 +50,7 @@ _COMMANDS = {
     "retry": (
         "file_commands:retry",
         """
-        Send a finished job's failed lines again, as they are or mended; wait, fetch, and sum up, as `run` does.
+        Send a finished job's failed lines again, as they are or fixed; wait, fetch, and sum up, as `run` does.
 
         The lines become a job of their own. `batchdrop results JOB --with-retries` puts its results in their places.
         It says which of them cannot succeed unless they are changed. Exit codes are those of `run`.
@@ -69,7 +69,7 @@ _COMMANDS = {
     "show": (
         "job_commands:show",
         """
-        Show one job: how far it is, what it waits for, what it cost, where its files lie.
+        Show one job: its progress, what it waits for, its cost, where its files are.
 
         Example: batchdrop show latest
         """,
@@ -87,9 +87,10 @@ _COMMANDS = {
     "cancel": (
         "job_commands:cancel",
         """
-        Stop a job: what waits is not sent, what was sent is stopped, what was answered is published.
+        Stop a job: waiting requests are not sent, batches at the providers are cancelled, answers received so far are
+        published.
 
-        It says whose file it is and how far, and asks where that is not your own last drop.
+        It shows who dropped the file and how many requests have ended, and asks unless it is your own latest drop.
 
         Example: batchdrop cancel latest
         """,
@@ -110,8 +111,8 @@ _COMMANDS = {
         """
         Delete all that is kept of a finished job: its file, outputs, work files, rows, and the providers' copies.
 
-        Only the version of the file that the job read is deleted. It says what could not be reached, and then ends
-        with 1.
+        Only the version of the file that the job read is deleted. It lists everything that it could not delete,
+        and then ends with 1.
 
         Example: batchdrop forget 20261105T091412Z-7f3a9c2e51
         """,
@@ -119,10 +120,10 @@ _COMMANDS = {
     "reconcile": (
         "job_commands:reconcile",
         """
-        Find what was sent since a restored or adopted table was written; until then nothing is sent.
+        Find the batches sent after a restored or adopted table was written; until then nothing is sent.
 
-        The deployed functions list the providers' batches and take up what is ours; this asks for it, and waits. Ctrl-C
-        leaves it going on. Anthropic's batches tell whose they are when they end: that takes up to a day.
+        The deployed functions list the providers' batches and adopt ours; the command asks for it, and waits. Ctrl-C
+        does not stop it. Anthropic's batches show whose they are only when they end: that takes up to a day.
 
         Example: batchdrop reconcile
         """,
@@ -130,7 +131,7 @@ _COMMANDS = {
     "providers": (
         "cloud_commands:providers",
         """
-        Show the providers: which are paused and why, and how much of their limits is taken.
+        Show the providers: which are paused and why, and how much of their limits is in use.
 
         Example: batchdrop providers
         """,
@@ -158,7 +159,8 @@ _COMMANDS = {
     "local up": (
         "cloud_commands:local_up",
         """
-        Start it, with the provider simulator, and deploy the stack into it. It stays up; a restart loses nothing.
+        Start the local cloud with the provider simulator, and deploy the stack into it. It stays up; a restart
+        loses nothing.
 
         Example: batchdrop local up
         """,
@@ -166,7 +168,8 @@ _COMMANDS = {
     "local down": (
         "cloud_commands:local_down",
         """
-        Stop it. Its state stays in the folder, for the next `local up`; keys of real providers are forgotten.
+        Stop the local cloud. Its state stays in the folder, for the next `local up`; keys of real providers are
+        forgotten.
 
         Example: batchdrop local down
         """,
@@ -174,9 +177,9 @@ _COMMANDS = {
     "keys set": (
         "cloud_commands:keys_set",
         """
-        Write a provider's key into Secrets Manager. It is asked for and not shown, or read from a pipe.
+        Write a provider's key into Secrets Manager. The command asks for it without showing it, or reads a pipe.
 
-        The provider is asked for its batches with it first, which is free: a key that it refuses is not stored.
+        It first lists the provider's batches with the key, which is free: a key that is refused is not stored.
 
         Example: batchdrop keys set openai
         """,

@@ -98,10 +98,13 @@ def check_key(key: str) -> str:
         UserError: No job would come of an object at this key.
     """
     if not key.startswith(INPUT) or key.endswith("/"):
-        raise UserError(f"--key {key}: a key begins with {INPUT} and names a file.", code=WRONG_USE)
+        raise UserError(f"--key {key}: a key must begin with {INPUT} and name a file.", code=WRONG_USE)
     if not is_job(key) and not is_settings(key):
         name = key.rpartition("/")[2]
-        raise UserError(f"{key} would be no job: a name like {name} is a tool's own file. See --key.", code=WRONG_USE)
+        raise UserError(
+            f"{key} would not become a job: tools write files named like {name}. Choose another key with --key.",
+            code=WRONG_USE,
+        )
     return key
 
 
@@ -183,9 +186,7 @@ def _claim(cloud: Cloud, digest: str, seconds: int, what: str, running: Callable
         return claim
     if claim.job is not None:
         raise running(claim.job)
-    raise UserError(
-        f"Another command is dropping {what} just now. To drop them a second time all the same, and pay again: --again"
-    )
+    raise UserError(f"Another command is dropping {what} right now. To drop and pay for them anyway: --again")
 
 
 def _is_over(cloud: Cloud, job_id: str) -> bool:
@@ -195,8 +196,8 @@ def _is_over(cloud: Cloud, job_id: str) -> bool:
 
 def running_already(cloud: Cloud, job_id: str) -> UserError:
     return UserError(
-        f"The same bytes are running already as job {job_id}. See: {cloud.command(f'show {job_id}')} - "
-        "to send them again, and pay again: --again"
+        f"Job {job_id} is already processing the same bytes. See: {cloud.command(f'show {job_id}')} - "
+        "to send and pay for them again: --again"
     )
 
 

@@ -99,7 +99,7 @@ def say_reasons(cloud: Cloud, manifest: Manifest, *, name: str) -> None:
     others = counts.failed - sum(each.count for each in reasons)
     if others:
         say(f"  … and {count(others, 'line')} for other reasons: see errors.jsonl")
-    say("To fix them, and send them again after that:")
+    say("To fix them and send them again:")
     say(f"  {cloud.command(f'retry {manifest.job} --save {shlex.quote(name)}.failed.jsonl')}")
     if not all(each.must_change for each in reasons):
         say("To send them again as they are:")

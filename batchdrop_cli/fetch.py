@@ -70,7 +70,9 @@ def _refuse_files(folder: Path, manifest: Manifest) -> None:
     for file in _files(manifest):
         path = folder / _name(file)
         if path.exists() and path.stat().st_size != file.bytes:
-            raise UserError(f"{path} is there, and is not this job's; it is not overwritten. Name another folder.")
+            raise UserError(
+                f"{path} exists and does not belong to this job; it is not overwritten. Name another folder."
+            )
 
 
 def results_paths(manifest: Manifest, folder: Path) -> list[Path]:

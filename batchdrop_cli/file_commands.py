@@ -44,7 +44,7 @@ def put(
     file: File,
     /,
     *,
-    wait: Annotated[bool, Parameter(negative="", help="Show progress until the manifest is there.")] = False,
+    wait: Annotated[bool, Parameter(negative="", help="Show progress until the job is over.")] = False,
     key: Key = None,
     again: Again = False,
     target: Target = DEFAULT_TARGET,
@@ -70,7 +70,7 @@ def run(  # noqa: PLR0913 - options of the command line
 ) -> int:
     key = drop.choose_key(file, key)
     if is_settings(key):
-        raise UserError(f"{file} holds settings, no requests: drop it with batchdrop put {file}", code=WRONG_USE)
+        raise UserError(f"{file} contains settings, not requests: drop it with batchdrop put {file}", code=WRONG_USE)
     check_kind(file, key)
     check_folder(output)
     cloud = find_cloud(target)
@@ -79,19 +79,19 @@ def run(  # noqa: PLR0913 - options of the command line
 
 def retry(  # noqa: PLR0913 - options of the command line
     job: JobId,
-    file: Annotated[Path | None, Parameter(help="A mended copy of the lines; as many, each in its place.")] = None,
+    file: Annotated[Path | None, Parameter(help="A fixed copy of the lines: as many, in the same order.")] = None,
     /,
     *,
     finish: Annotated[
         Literal["length"] | None, Parameter(help="Take the lines whose answers were cut off by max_tokens instead.")
     ] = None,
-    save: Annotated[Path | None, Parameter(help="Write the lines to this file, to be mended; nothing is sent.")] = None,
+    save: Annotated[Path | None, Parameter(help="Write the lines to this file, to be fixed; nothing is sent.")] = None,
     no_wait: Annotated[bool, Parameter(negative="", help="Print the new job, and do not wait for it.")] = False,
     output: Folder = None,
     csv: AsCsv = False,
-    key: Annotated[str | None, Parameter(help="Another name beside the job's file, with its folder.")] = None,
+    key: Annotated[str | None, Parameter(help="Another key, in the folder of the job's file.")] = None,
     again: Annotated[
-        bool, Parameter(negative="", help="Also when these lines are being retried, or were; and pay again.")
+        bool, Parameter(negative="", help="Send these lines although they are being retried, or were; pay again.")
     ] = False,
     target: Target = DEFAULT_TARGET,
 ) -> int:
@@ -120,7 +120,7 @@ def check_folder(folder: Path | None) -> None:
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise UserError(f"The folder {folder} cannot be made ({why}): name another with -o.", code=WRONG_USE) from error
+        raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
 
 
 def _put_settings(file: Path, key: str, target: Target) -> int:
@@ -128,13 +128,16 @@ def _put_settings(file: Path, key: str, target: Target) -> int:
     cloud = find_cloud(target)
     drop.put_settings(cloud, file, key)
     folder = key.rpartition("/")[0]
-    say(f"Settings for every file that is dropped under s3://{cloud.bucket}/{folder}/ from now on. They are no job.")
+    say(
+        f"These settings apply to every file dropped under s3://{cloud.bucket}/{folder}/ from now on. Settings "
+        "start no job."
+    )
     return OK
 
 
-def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, mended: Path | None) -> int:
-    if mended is not None:
-        raise UserError(f"Either --save {path} or the mended copy {mended}, not both.", code=WRONG_USE)
+def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, fixed: Path | None) -> int:
+    if fixed is not None:
+        raise UserError(f"Use either --save {path} or the fixed copy {fixed}, not both.", code=WRONG_USE)
     retries.save(cloud, chosen, path)
     say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
     _tell_hopeless(chosen)
@@ -165,7 +168,7 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
             code=WRONG_USE,
         )
     if file is not None:
-        retries.check_mended(cloud, chosen, file)
+        retries.check_fixed(cloud, chosen, file)
     if key is not None:
         retries.check_folder(chosen.job, drop.check_key(key))
     with retries.only_retry(cloud, chosen, file, again=again) as dropped:
@@ -201,7 +204,7 @@ def wait_until_over(cloud: Cloud, job_id: str) -> Job:
         with progress.shown() as display:
             return progress.wait_for_job(cloud, job_id, display=display, clock=progress.Clock())
     except (KeyboardInterrupt, BotoCoreError):
-        note(f"Job {job_id} goes on without this command. Wait for it again with:")
+        note(f"Job {job_id} continues without this command. Wait for it again with:")
         note(f"  {cloud.command(f'wait {job_id}')}")
         raise
 
@@ -221,7 +224,7 @@ def wait_and_tell(cloud: Cloud, job_id: str) -> int:
 
 def _leave(cloud: Cloud, job_id: str) -> int:
     say(job_id)
-    note(f"See how far it is with: {cloud.command(f'show {job_id}')}")
+    note(f"See its progress with: {cloud.command(f'show {job_id}')}")
     return OK
 
 

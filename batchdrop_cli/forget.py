@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.user_errors import UserError
 
-_UNREAD = "it is damaged, or of a newer version of batchdrop"
+_UNREAD = "it is damaged, or from a newer version of batchdrop"
 
 
 class _NotDeleted(BatchdropError):  # noqa: N818 - it is an outcome
@@ -65,7 +65,7 @@ def _delete_from_providers(cloud: Cloud, job: Job, providers: Apis) -> Iterator[
         except AccountRefused as error:
             yield f"{batch.provider} keeps {_copies(batch)}: {error}"
         except BatchdropError as error:
-            yield f"{batch.provider} keeps {_copies(batch)}: it did not take the deletion ({type(error).__name__})"
+            yield f"{batch.provider} keeps {_copies(batch)}: it did not accept the deletion ({type(error).__name__})"
 
 
 def _copies(batch: Batch) -> str:
@@ -92,7 +92,7 @@ def _delete(batch: Batch, providers: Apis) -> None:
 def _delete_given_up(batch: Batch, batch_id: str, api: BatchApi) -> None:
     """Delete what a batch became after it was given up."""
     if batch.adopted:  # its number of requests alone said that it is the job's
-        raise _NotDeleted("it may be another's, since its results were never read")
+        raise _NotDeleted("it may belong to somebody else: its results were never read")
     try:
         found = api.retrieve(batch_id)
     except Missing:

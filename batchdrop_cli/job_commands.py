@@ -78,12 +78,16 @@ def _describe_and_ask(cloud: Cloud, job: Job, *, yes: bool) -> None:
     by = whose.dropper(cloud, job)
     done = jobs.ended_requests(list(cloud.store.batches(job.id)))
     note(f"Job {job.id}: s3://{cloud.bucket}/{job.key}")
-    note(f"  dropped {timestamp(job.dropped_at)} by {by or 'somebody who is not named'}")
+    note(f"  dropped {timestamp(job.dropped_at)} by {by or 'an unknown user'}")
     note(
-        f"  {done.ended:,} of {count(done.total, 'request')} ended: their results are published, what was sent is paid"
+        f"  {done.ended:,} of {count(done.total, 'request')} have ended: their results are published; all that was "
+        "sent is paid"
     )
     if not yes and not whose.is_own_last(cloud, job, by):
-        _ask("Cancel it?", f"It is not your own last drop. To cancel it: {cloud.command(f'cancel {job.id} --yes')}")
+        _ask(
+            "Cancel it?",
+            f"This is not your own latest drop. To cancel it anyway: {cloud.command(f'cancel {job.id} --yes')}",
+        )
 
 
 def _ask(question: str, otherwise: str) -> None:
@@ -103,14 +107,16 @@ def reconcile(
     without: Annotated[
         str | None, Parameter(help="Send to this provider again although its batches cannot be listed.")
     ] = None,
-    waits: Annotated[bool, Parameter(name="--wait", negative="--no-wait", help="Wait until nothing is held.")] = True,
+    waits: Annotated[
+        bool, Parameter(name="--wait", negative="--no-wait", help="Wait until nothing is held back.")
+    ] = True,
     yes: Yes = False,
     target: Target = DEFAULT_TARGET,
 ) -> int:
     cloud = find_cloud(target)
     if without is not None:
         if not yes:
-            note(f"What {without} has that the table does not know will be sent, and paid, once more.")
+            note(f"Requests that {without} has and the table does not know will be sent and paid for again.")
             _ask("Send to it again?", f"To do it: {cloud.command(f'reconcile --without {without} --yes')}")
         reconciling.release(cloud, without)
     reconciling.reconcile(cloud, waits=waits)
@@ -130,13 +136,13 @@ def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
     for each in left:
         note(f"Not deleted: {each}")
     if left:
-        raise UserError(f"Job {found.id} is not wholly forgotten. Repeat the command when the reasons are gone.")
-    say(f"Job {found.id} is forgotten: its file, its results, its rows, and what the providers were asked to keep.")
+        raise UserError(f"Job {found.id} is not completely deleted. Remove the reasons, then repeat the command.")
+    say(f"Job {found.id} is deleted: its file, its results, its rows, and the providers' copies.")
     for retry in retries:
         note(f"Its retry {retry.id} holds copies of its lines: {cloud.command(f'forget {retry.id}')}")
     note(
-        "What no command reaches: the table's backups keep its rows for 35 days; logs keep its id and its file's name, "
-        "but none of its lines; others may have copied its results."
+        "No command reaches the rest: the table's backups keep its rows for 35 days; logs keep its id and its file's "
+        "name, but none of its lines; others may have copied its results."
     )
     return OK
 
@@ -151,12 +157,12 @@ def results(  # noqa: PLR0913 - options of the command line
         bool, Parameter(negative="", help="Put the results of its retries in their places; results and errors only.")
     ] = False,
     replace_answers: Annotated[
-        bool, Parameter(negative="", help="With --with-retries: a retry's answer also replaces one that was whole.")
+        bool, Parameter(negative="", help="With --with-retries: a retry's answer also replaces a complete one.")
     ] = False,
     target: Target = DEFAULT_TARGET,
 ) -> int:
     if replace_answers and not with_retries:
-        raise UserError("--replace-answers belongs to --with-retries.", code=WRONG_USE)
+        raise UserError("--replace-answers requires --with-retries.", code=WRONG_USE)
     check_folder(output)
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)

@@ -119,8 +119,8 @@ def find(cloud: Cloud, name: str) -> Job:
         return job
     if is_young(name):
         raise UserError(
-            f"{name} is no job yet: its file was dropped a moment ago. Wait for it: {cloud.command(f'wait {name}')} - "
-            f"if that lasts, look at {where_to_look(cloud, 'intake')}"
+            f"Job {name} does not exist yet: its file was dropped a moment ago. Wait for it: "
+            f"{cloud.command(f'wait {name}')} - if that lasts, look at {where_to_look(cloud, 'intake')}"
         )
     raise UserError(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
 
@@ -304,7 +304,7 @@ def _deferral_reasons(provider: str, batches: Sequence[Batch]) -> list[str]:
     found = Counter(each.put_off for each in batches if each.state is BatchState.ENDED and each.put_off)
     return [
         f"{provider}: no results yet of {count(number, 'batch', 'batches')} that ended: {reason}. "
-        "It is tried again by itself."
+        "Retried automatically."
         for reason, number in sorted(found.items())
     ]
 
@@ -322,8 +322,8 @@ def _places(cloud: Cloud, waiting: Sequence[Batch]) -> list[str]:
         place = next((at for at, due in enumerate(dues) if due.job == waiting[0].job), None)
         if place is not None:
             needs = count(cost_of(dues[place].cost, ledger), unit)
-            stands = f"place {place + 1:,} of {len(dues):,} in the queue of {name}"
-            reasons.append(f"{stands}: needs {needs}, {_taken(ledger, config)} are taken")
+            stands = f"position {place + 1:,} of {len(dues):,} in queue {name}"
+            reasons.append(f"{stands}; needs {needs}, {_taken(ledger, config)} in use")
     return reasons
 
 
@@ -360,7 +360,7 @@ def paused(provider: str, reason: str, options: str = "") -> str:
         return f"{provider}: no key. Set it with: {set_key}"
     if reason.startswith(_KEY_REFUSED):
         return f"{provider}: {reason}. Set another with: {set_key}"
-    return f"{provider}: {reason}. It is tried again by itself."
+    return f"{provider}: {reason}. Retried automatically."
 
 
 def read_manifest(cloud: Cloud, job: Job) -> Manifest:

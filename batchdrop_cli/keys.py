@@ -39,7 +39,7 @@ def read_key(provider: str) -> str:
         raise UserError("No key was given; nothing was changed.", code=WRONG_USE)
     if any(character.isspace() for character in key) or not key.isprintable() or not key.isascii():
         raise UserError(
-            "That is not one key: it has blanks or control characters. Nothing was changed.", code=WRONG_USE
+            "This is not a single key: it contains blanks or control characters. Nothing was changed.", code=WRONG_USE
         )
     return key
 
@@ -63,7 +63,7 @@ def check_key(name: str, config: ProviderConfig, key: str) -> None:
         make_api(config, Key(key)).page(None)
     except AccountRefused as error:
         raise UserError(
-            f"{name} refuses this key ({error}). Nothing was changed; --unchecked stores it all the same."
+            f"{name} refuses this key ({error}). Nothing was changed; --unchecked stores it anyway."
         ) from error
     except BatchdropError as error:
         note(f"The key could not be checked: {error}. It is stored.")

@@ -56,9 +56,10 @@ def kept_providers(state_dir: Path) -> Path | None:
         return None
     if not kept.is_file():
         raise UserError(
-            f"{kept} is gone, from which the providers were: put it back, or name one with --providers-file."
+            f"{kept} configured the providers and no longer exists: put it back, or name another file with "
+            "--providers-file."
         )
-    note(f"The providers stay those of {kept}; --providers-file names others.")
+    note(f"The providers are still those of {kept}; --providers-file names others.")
     return kept
 
 

@@ -27,20 +27,22 @@ def _validate_id(_: object, value: str) -> None:
         raise ValueError('must be a job\'s id, as "batchdrop jobs" lists them, or "latest"')
 
 
-Again = Annotated[bool, Parameter(negative="", help="Also when the same bytes are running already, and pay again.")]
+Again = Annotated[
+    bool, Parameter(negative="", help="Drop the same bytes although they are being processed; pay again.")
+]
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
-AsJson = Annotated[bool, Parameter(name="--json", negative="", help="One JSON value on standard output.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value on standard output.")]
 File = Annotated[Path, Parameter(help="A file of JSON lines: .jsonl, .jsonl.gz or .jsonl.zst.")]
 Folder = Annotated[
     Path | None,
     Parameter(
         name=["-o", "--output"],
-        help="The folder; results/NAME if left out, or results/NAME-JOB.",
+        help="The folder for the results; default: results/NAME or results/NAME-JOB.",
     ),
 ]
 JobId = Annotated[str, Parameter(help='A job\'s id, or "latest".', validator=_validate_id)]
-Key = Annotated[str | None, Parameter(help="Where in the bucket; input/NAME if left out.")]
+Key = Annotated[str | None, Parameter(help="The key in the bucket; default: input/NAME.")]
 ProvidersFile = Annotated[
     Path | None,
-    Parameter(help="Another providers.toml; if left out, the local cloud's as deployed, or for AWS the project's."),
+    Parameter(help="Another providers.toml; default: the local cloud's as deployed, or for AWS the project's."),
 ]

@@ -139,7 +139,7 @@ def _read_progress(cloud: Cloud, job: Job | None) -> _Look:
 
 def _unnoticed(cloud: Cloud, job_id: str) -> UserError:
     return UserError(
-        f"The file is in the bucket, but no job {job_id} was made of it in {_NOTICED_WITHIN // 60} minutes. Look at "
+        f"The file is in the bucket, but it has not become job {job_id} in {_NOTICED_WITHIN // 60} minutes. Look at "
         f"{where_to_look(cloud, 'intake')}. The job may still begin; see: {cloud.command(f'wait {job_id}')}"
     )
 

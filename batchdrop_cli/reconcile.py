@@ -16,8 +16,8 @@ def describe_hold(cloud: Cloud, restore: Restore, provider: str) -> str:
     """Why nothing is sent to a provider, and what to do, in a sentence."""
     if not restore.asked_at:
         return (
-            f"{provider}: nothing is sent: the table was restored, or another deployment's, and may not know all that "
-            f"was sent. Next: {cloud.command('reconcile')}"
+            f"{provider}: nothing is sent: the table was restored or belongs to another deployment, and may not know "
+            f"everything that was sent. Next: {cloud.command('reconcile')}"
         )
     reason = restore.providers.get(provider, Listed()).reason or "its batches are about to be listed"
     return f"{provider}: nothing is sent until the table is reconciled: {reason}"
@@ -28,12 +28,12 @@ def say_held(cloud: Cloud) -> None:
     restore = cloud.store.restores.read()
     if restore.is_held and not restore.asked_at:
         note(
-            "Nothing is sent: the table was restored, or another deployment's, and may not know all that was sent. "
-            f"Next: {cloud.command('reconcile')}",
+            "Nothing is sent: the table was restored or belongs to another deployment, and may not know everything "
+            f"that was sent. Next: {cloud.command('reconcile')}",
             style="yellow",
         )
     elif restore.is_held:
-        note(f"The table is being reconciled. How far: {cloud.command('reconcile')}")
+        note(f"The table is being reconciled. To see its progress: {cloud.command('reconcile')}")
 
 
 def release(cloud: Cloud, provider: str) -> None:
@@ -45,7 +45,9 @@ def release(cloud: Cloud, provider: str) -> None:
     while True:
         restore = cloud.store.restores.read()
         if not restore.asked_at or not restore.holds(provider):
-            raise UserError(f"{provider} is not waited for. See: {cloud.command('reconcile')}", code=WRONG_USE)
+            raise UserError(
+                f"Reconciling does not wait for {provider}. See: {cloud.command('reconcile')}", code=WRONG_USE
+            )
         listed = restore.providers.get(provider, Listed())
         released = Listed(is_released=True, batches=listed.batches)
         try:
@@ -59,7 +61,7 @@ def reconcile(cloud: Cloud, *, waits: bool, sleep: Callable[[float], None] = tim
     """Ask for it, and say how far it is until nothing is held. Twice is as good as once."""
     restores = cloud.store.restores
     if not restores.current(cloud.deployment).is_held:
-        say("Nothing is held: the table is this deployment's own.")
+        say("Nothing is held back: the table belongs to this deployment.")
         return
     restore, said = restores.ask(), ""
     while restore.is_held:
@@ -73,12 +75,12 @@ def reconcile(cloud: Cloud, *, waits: bool, sleep: Callable[[float], None] = tim
         restore = restores.read()
     for provider, listed in sorted(restore.providers.items()):
         say(f"{provider}: {count(listed.batches, 'batch', 'batches')} found that the table did not know.")
-    say(f"Reconciled: batches are sent again, and what was sent is not. See: {cloud.command('jobs')}")
+    say(f"Reconciled: batches are sent again, but none that was sent before. See: {cloud.command('jobs')}")
 
 
 def _progress(restore: Restore) -> str:
     if not restore.has_checked_jobs:
-        return "Looking which jobs are published already"
+        return "Checking which jobs are already published"
     waiting = [f"{name}: {each.reason}" for name, each in sorted(restore.providers.items()) if not each.is_released]
     files = [] if restore.has_listed_input else ["looking for dropped files that the table does not know"]
     return "Reconciling. " + "; ".join([*files, *waiting])

@@ -109,7 +109,7 @@ def _of_finished(cloud: Cloud, job: Job) -> Manifest:
         raise UserError(f"Job {job.id} is {job.state}: retry it when it is over. See: {see}")
     manifest = jobs.read_manifest(cloud, job)
     if manifest.counts is None:
-        raise UserError(f"Job {job.id} failed as a whole: {manifest.reason} Mend that, and drop the file again.")
+        raise UserError(f"Job {job.id} failed as a whole: {manifest.reason} Fix this and upload the file again.")
     return manifest
 
 
@@ -134,14 +134,14 @@ def save(cloud: Cloud, chosen: Chosen, path: Path) -> None:
         UserError: There is such a file, or the input is gone.
     """
     if path.exists():
-        raise UserError(f"{path} is there already; it is not overwritten. Name another file.")
+        raise UserError(f"{path} already exists and is not overwritten. Name another file.")
     unfinished = path.with_name(f".{path.name}.part")
     try:
         with unfinished.open("wb") as out:
             out.writelines(_input_lines(cloud, chosen) if chosen.cut else _failed_lines(cloud, chosen))
         unfinished.replace(path)
     except Gone as error:
-        raise UserError(f"The input of job {chosen.job.id} was deleted: its lines are not there any more.") from error
+        raise UserError(f"The input of job {chosen.job.id} was deleted: its lines no longer exist.") from error
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -173,7 +173,7 @@ def _failed_file(chosen: Chosen) -> File:
     return chosen.manifest.files.failed
 
 
-def check_mended(cloud: Cloud, chosen: Chosen, path: Path) -> None:
+def check_fixed(cloud: Cloud, chosen: Chosen, path: Path) -> None:
     """Refuse a copy that has not one line for each line that is retried, or whose cut lines are as they were.
 
     Raises:
@@ -182,8 +182,8 @@ def check_mended(cloud: Cloud, chosen: Chosen, path: Path) -> None:
     found = _count_lines(path)
     if found != chosen.count:
         raise UserError(
-            f"{path} has {count(found, 'line')}, but job {chosen.job.id} has {chosen}. A mended copy keeps every line "
-            "in its place: leave a line empty to leave it out.",
+            f"{path} has {count(found, 'line')}, but job {chosen.job.id} has {chosen}. A fixed copy must keep "
+            "every line in its place: empty a line to skip it.",
             code=WRONG_USE,
         )
     if chosen.cut:
@@ -192,25 +192,25 @@ def check_mended(cloud: Cloud, chosen: Chosen, path: Path) -> None:
 
 def _refuse_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> None:
     with path.open("rb") as file, suppress(Gone):  # what the lines were is not known any more
-        for place, (mended, was) in enumerate(zip(file, _input_lines(cloud, chosen), strict=True), start=1):
-            if mended.rstrip() and mended.rstrip() == was.rstrip():
+        for place, (fixed, was) in enumerate(zip(file, _input_lines(cloud, chosen), strict=True), start=1):
+            if fixed.rstrip() and fixed.rstrip() == was.rstrip():
                 raise UserError(
-                    f"Line {place} of {path} is as it was: the same limit would cut its answer again. Raise its "
-                    "max_tokens, or leave the line empty to leave it out.",
+                    f"Line {place} of {path} is unchanged: the same limit would cut its answer again. Raise its "
+                    "max_tokens, or empty the line to skip it.",
                     code=WRONG_USE,
                 )
 
 
 def find_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> Hopeless:
-    """The lines of a mended copy that are as they were, and cannot succeed so."""
+    """The lines of a fixed copy that are as they were, and cannot succeed so."""
     found = Hopeless()
     if chosen.cut or not chosen.hopeless.count:
         return found
     failed = cut_lines(_failed_lines(cloud, chosen), offset=0, max_bytes=sys.maxsize)
     with path.open("rb") as file:
         copies = zip(file, failed, _results(cloud, chosen.manifest, cut=False), strict=True)
-        for place, (mended, was, result) in enumerate(copies, start=1):
-            if _is_hopeless(result) and mended.strip() and mended.rstrip() == (was.bytes or b"").rstrip():
+        for place, (fixed, was, result) in enumerate(copies, start=1):
+            if _is_hopeless(result) and fixed.strip() and fixed.rstrip() == (was.bytes or b"").rstrip():
                 found.add(place, result)
     return found
 
@@ -226,8 +226,8 @@ def _count_lines(path: Path) -> int:
 
 
 @contextmanager
-def only_retry(cloud: Cloud, chosen: Chosen, mended: Path | None, *, again: bool) -> Iterator[list[str]]:
-    """Be the only command that retries these lines, mended or not; the caller appends the id of the job.
+def only_retry(cloud: Cloud, chosen: Chosen, fixed: Path | None, *, again: bool) -> Iterator[list[str]]:
+    """Be the only command that retries these lines, fixed or not; the caller appends the id of the job.
 
     With `again` nobody is asked.
 
@@ -238,21 +238,21 @@ def only_retry(cloud: Cloud, chosen: Chosen, mended: Path | None, *, again: bool
         yield []
         return
     digest = f"retry-{hashlib.sha256(f'{chosen.job.id} {chosen.key}'.encode()).hexdigest()}"
-    size = 0 if mended is None else mended.stat().st_size
+    size = 0 if fixed is None else fixed.stat().st_size
     running = partial(_retried_already, cloud)
     with drop.only_command(cloud, digest, size=size, what="the same lines", running=running) as dropped:
-        _refuse_twice(cloud, chosen, mended)
+        _refuse_twice(cloud, chosen, fixed)
         yield dropped
 
 
 def _retried_already(cloud: Cloud, job_id: str) -> UserError:
     return UserError(
-        f"These lines are being retried already as job {job_id}. See: {cloud.command(f'show {job_id}')} - "
-        "to send them again, and pay again: --again"
+        f"Job {job_id} is already retrying these lines. See: {cloud.command(f'show {job_id}')} - "
+        "to send and pay for them again: --again"
     )
 
 
-def _refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
+def _refuse_twice(cloud: Cloud, chosen: Chosen, fixed: Path | None) -> None:
     """Refuse what would be paid twice: the same lines are being retried, or a retry answered some that are sent.
 
     Raises:
@@ -264,19 +264,19 @@ def _refuse_twice(cloud: Cloud, chosen: Chosen, mended: Path | None) -> None:
     if running:
         raise _retried_already(cloud, running[0])
     for retry in same:
-        answered = _answered_again(cloud, retry, mended)
+        answered = _answered_again(cloud, retry, fixed)
         if answered:
             those = cloud.command(f"retry {retry.id}{' --finish length' if chosen.cut else ''}")
             which = "were cut off" if chosen.cut else "failed"
             raise UserError(
-                f"Job {retry.id} answered {answered:,} of these lines already. For those that {which} again: "
-                f"{those} - to send all again, and pay again: --again"
+                f"Job {retry.id} has already answered {answered:,} of these lines. To retry those that {which} again: "
+                f"{those} - to send and pay for all of them again: --again"
             )
 
 
-def _answered_again(cloud: Cloud, retry: Job, mended: Path | None) -> int:
+def _answered_again(cloud: Cloud, retry: Job, fixed: Path | None) -> int:
     """How many of the lines that are to be sent a retry, or one of its own retries, has answered."""
-    places = counting(1) if mended is None else _filled(mended)
+    places = counting(1) if fixed is None else _filled(fixed)
     place = next(places, None)
     answered = 0
     for result in merge.results(cloud, merge.family(cloud.store, retry)):
@@ -324,7 +324,9 @@ def check_folder(job: Job, key: str) -> str:
     """
     folder = folder_of(job.key)
     if folder_of(key) != folder:
-        raise UserError(f"A retry of job {job.id} lies in {folder}, as its file does: {key} does not.", code=WRONG_USE)
+        raise UserError(
+            f"A retry of job {job.id} must lie in {folder}, beside the job's file: {key} does not.", code=WRONG_USE
+        )
     return key
 
 

@@ -15,7 +15,7 @@ from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Target, find_cloud
 from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
 from batchdrop_cli.prices import price_of
-from batchdrop_cli.say import count, say
+from batchdrop_cli.say import say
 from batchdrop_cli.state_dir import own_state_dir
 from batchdrop_cli.user_errors import UserError
 
@@ -44,7 +44,11 @@ def run(state_dir: Path, *, asked: bool) -> int:
         local_cloud.down(state_dir)
     for custom_id in wrong:
         say(f"wrong: {custom_id}", style="red")
-    say("Six requests, six answers." if not wrong else f"{count(len(wrong), 'request')} of six without its own answer.")
+    say(
+        "All six requests were answered."
+        if not wrong
+        else f"{len(wrong)} of six requests did not get their own answer."
+    )
     return FAILED if wrong else OK
 
 
@@ -58,7 +62,8 @@ def _ask() -> None:
     say(f"This sends six requests to OpenAI and Anthropic, paid with your keys: about ${estimate():.4f}.")
     if not sys.stdin.isatty():
         raise UserError(
-            "Nobody is there to be asked. Say so beforehand with: batchdrop smoke-paid --yes", code=WRONG_USE
+            "smoke-paid asks first, and needs a terminal for it. To agree beforehand: batchdrop smoke-paid --yes",
+            code=WRONG_USE,
         )
     if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
         raise UserError("Nothing was sent.")

@@ -48,8 +48,8 @@ def need_own(folder: Path) -> Path:
     """
     if local_cloud.exists(folder) and not _is_own(folder):
         raise UserError(
-            f"The local cloud in {folder} was not brought up by you, or by an older version: what lies in it would run "
-            f"as you. If it is yours, name it once: batchdrop local up --state-dir {folder}"
+            f"The local cloud in {folder} was brought up by somebody else, or by an older version: its functions "
+            f"would run as you. If it is yours, name it once: batchdrop local up --state-dir {folder}"
         )
     return folder
 

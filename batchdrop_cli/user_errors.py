@@ -115,7 +115,7 @@ def _of_files(error: OSError) -> tuple[str, int]:
         case IsADirectoryError():
             return f"{name} is a folder; name a file.", WRONG_USE
         case PermissionError():
-            return f"{name} may not be read or written by you.", FAILED
+            return f"{name} cannot be read or written: you have no permission.", FAILED
         case _:
             return f"{name}: {error.strerror or type(error).__name__}", FAILED
 

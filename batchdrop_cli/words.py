@@ -11,7 +11,7 @@ from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK
 
 JOB_WORDS = {
     JobState.PLANNING: "the file is being read; nothing is paid yet",
-    JobState.RUNNING: "its batches are on their way",
+    JobState.RUNNING: "its batches are being processed",
     JobState.CANCELLING: "being cancelled: results received so far are collected",
     JobState.PUBLISHING: "the results are being written",
     JobState.COMPLETED: "every line has its result",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from batchdrop.records import Job
 
 ROWS_LIVE = 90 * 86_400  # seconds after a job's end; SQS keeps a message 14 days: a late event still finds its job
-_PATIENCE = 3 * 86_400  # seconds; a cancelled batch is harvested meanwhile
+_PATIENCE = 3 * 86_400  # seconds; results of a cancelled batch are collected meanwhile
 _LAST_TRIES = 86_400
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")

@@ -10,7 +10,7 @@ from typing import Protocol
 from batchdrop.states import BatchState, JobState, SplitState, State
 
 MOST_UNPAID = 6  # failures in a row of what was never sent: about five hours
-MOST_PAID = 24  # of what may have been paid: about a day, in which a deployment can be mended
+MOST_PAID = 24  # of what may have been paid: about a day, in which a deployment can be fixed
 LAST = MOST_PAID + MOST_UNPAID  # then the job is given up, whatever stands in the way of ending the unit alone
 LONGEST_DELAY = 3_600  # seconds
 IN_A_ROW_SECONDS = 4 * LONGEST_DELAY  # tries are two hours apart at most, some in `poll_schedule`, and may be late

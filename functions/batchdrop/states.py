@@ -6,7 +6,7 @@ from enum import StrEnum
 class JobState(StrEnum):
     PLANNING = "PLANNING"  # its splits are being read; nothing has been paid
     RUNNING = "RUNNING"  # the whole file is planned; batches may be admitted
-    CANCELLING = "CANCELLING"  # someone asked to stop: nothing more is sent, what was sent is harvested
+    CANCELLING = "CANCELLING"  # someone asked to stop: nothing more is sent, results received so far are collected
     PUBLISHING = "PUBLISHING"  # every split is assembled; outcome and times are fixed
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"

@@ -1,4 +1,4 @@
-"""It is time to heal what stands still."""
+"""Sweep, every minute: stalled work is re-queued."""
 
 from typing import Any
 

@@ -38,7 +38,7 @@ def test_ones_own_last_drop_is_cancelled_at_once_and_named(
         [
             f"Job {job.id}: s3://batchdrop-test/input/2.jsonl",
             f"  dropped 2026-11-05T09:14:12Z by {ME}",
-            "  100 of 300 requests ended: their results are published, what was sent is paid",
+            "  100 of 300 requests have ended: their results are published; all that was sent is paid",
         ],
     )
     assert out.split() == f"Job {job.id} is being cancelled. See: batchdrop show {job.id}".split()
@@ -51,7 +51,7 @@ def test_ones_own_last_drop_is_cancelled_at_once_and_named(
     ("by", "newer", "shown"),
     [
         ("arn:aws:iam::123456789012:user/other", False, "arn:aws:iam::123456789012:user/other"),
-        (None, False, "somebody who is not named"),
+        (None, False, "an unknown user"),
         (ME, True, ME),
     ],
     ids=["another's", "nobody's", "not the last"],
@@ -65,7 +65,7 @@ def test_another_drop_than_ones_own_last_is_asked_about(  # noqa: PLR0913 - fixt
     code, out, err = run("cancel", job.id)
     assert (code, out) == (2, "")
     assert err.splitlines()[1].endswith(f" by {shown}")
-    said = f"It is not your own last drop. To cancel it: batchdrop cancel {job.id} --yes"
+    said = f"This is not your own latest drop. To cancel it anyway: batchdrop cancel {job.id} --yes"
     assert (err.splitlines()[-1], aws.store.job(job.id)) == (said, job)
     assert run("cancel", job.id, "--yes").code == 0
 

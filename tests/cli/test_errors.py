@@ -230,7 +230,7 @@ def test_a_hint_repeats_where_its_cloud_is(run: "Run", aws: "Aws", tmp_path: Pat
     (tmp_path / "a.jsonl").write_bytes(b"{}\n")
     code, out, err = run("put", "a.jsonl", "--region", "eu-central-1")
     assert code == 0
-    assert f"See how far it is with: batchdrop show {out.strip()} --region eu-central-1\n" in err
+    assert f"See its progress with: batchdrop show {out.strip()} --region eu-central-1\n" in err
     _, _, err = run("show", "nope", "--region", "eu-central-1")
     assert err == "There is no job nope. See: batchdrop jobs --region eu-central-1\n"
     assert aws.keys() == ["input/a.jsonl"]

@@ -69,7 +69,7 @@ def test_the_first_five_reasons_are_grouped_by_code_with_the_first_lines(
         "  1 c (line 1200; to be fixed): c of line 1200",
         "  1 d (line 1201; to be fixed): d of line 1201",
         "  … and 3 lines for other reasons: see errors.jsonl",
-        "To fix them, and send them again after that:",
+        "To fix them and send them again:",
         f"  batchdrop retry {manifest.job} --save reviews.failed.jsonl",
         "To send them again as they are:",
         f"  batchdrop retry {manifest.job}",

@@ -35,7 +35,7 @@ def test_what_a_provider_keeps_is_named_and_the_job_is_still_known(
         1,
         [
             "Not deleted: anthropic keeps batch msgbatch_1: no key in the secret 'batchdrop/anthropic'",
-            f"Job {job.id} is not wholly forgotten. Repeat the command when the reasons are gone.",
+            f"Job {job.id} is not completely deleted. Remove the reasons, then repeat the command.",
         ],
     )
     assert (aws.keys(), aws.store.job(job.id) is not None) == ([], True)
@@ -49,7 +49,7 @@ def test_a_forgotten_job_is_unknown_and_its_retries_are_named(
     aws.store.add(job)
     aws.store.add(retry, also=[add_retry(retry, job.id, 4_000_000_000)])
     code, out, err = run("forget", job.id, "--yes")
-    assert (code, out.startswith(f"Job {job.id} is forgotten")) == (0, True)
+    assert (code, out.startswith(f"Job {job.id} is deleted")) == (0, True)
     assert f"Its retry {retry.id} holds copies of its lines: batchdrop forget {retry.id}\n" in err
     assert aws.store.job(job.id) is None
     assert list(aws.store.retries(job.id)) == []

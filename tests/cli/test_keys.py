@@ -108,7 +108,7 @@ def test_a_key_that_the_provider_refuses_changes_nothing_and_is_not_shown(
     code, out, err = run("keys", "set", provider, "--providers-file", file)
     assert (code, out) == (1, "")
     assert err.startswith(f"{provider} refuses this key (")
-    assert err.endswith("). Nothing was changed; --unchecked stores it all the same.\n")
+    assert err.endswith("). Nothing was changed; --unchecked stores it anyway.\n")
     assert "9876" not in err
     assert aws.secrets.list_secrets()["SecretList"] == []
 

@@ -25,7 +25,7 @@ base_url = "https://api.groq.com/openai/v1"
 secret = "batchdrop/groq"
 """
 OUTPUTS = ("Bucket", "Table", "Deployment", "PollFunction", "SweepFunction")
-NO_TABLE = "no [providers.<name>] table: at least one is needed"
+NO_TABLE = "needs at least one [providers.<name>] table"
 
 
 class _Emulator(BaseHTTPRequestHandler):
@@ -145,7 +145,7 @@ def test_a_named_file_without_the_provider_is_named_as_it_was_given(run: "Run") 
 def test_local_up_keeps_the_file_of_the_last_time_and_says_so(run: "Run", mine: Path) -> None:
     mine.write_text("", encoding="utf-8")  # so that it ends before anything is started
     left(mine)
-    kept = f"The providers stay those of {mine}; --providers-file names others.\n"
+    kept = f"The providers are still those of {mine}; --providers-file names others.\n"
     assert run("local", "up") == (1, "", f"{kept}{mine}: {NO_TABLE}\n")
 
 
@@ -159,7 +159,10 @@ def test_local_up_keeps_no_file_when_one_is_named(run: "Run", mine: Path) -> Non
 def test_a_kept_file_that_is_gone_is_told_before_anything_is_started(run: "Run", mine: Path) -> None:
     left(mine)
     mine.unlink()
-    said = f"{mine} is gone, from which the providers were: put it back, or name one with --providers-file.\n"
+    said = (
+        f"{mine} configured the providers and no longer exists: put it back, or name another file with "
+        "--providers-file.\n"
+    )
     assert run("local", "up") == (1, "", said)
 
 

@@ -72,5 +72,5 @@ def test_a_job_shows_its_place_in_the_queue(
         aws.store.add(a_batch(job="another", id=f"00000-0-000{number}", due_at=1))
     aws.store.add(a_batch(due_at=2))
     assert json.loads(run("show", "--json").out)["waits_for"] == [
-        f"place 2 of 4 in the queue of {LEDGER}: needs 300 tokens, 0 of 2,000,000 are taken"
+        f"position 2 of 4 in queue {LEDGER}; needs 300 tokens, 0 of 2,000,000 in use"
     ]

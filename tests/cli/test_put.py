@@ -39,7 +39,7 @@ def test_put_streams_the_file_under_input_and_prints_its_job(aws: "Aws", run: "R
     assert (code, out) == (0, f"{job}\n")
     assert err.splitlines() == [
         f"Dropped {file} at s3://{BUCKET}/input/reviews.jsonl (stack batchdrop in eu-central-1).",
-        f"See how far it is with: batchdrop show {job}",
+        f"See its progress with: batchdrop show {job}",
     ]
     assert aws.s3.get_object(Bucket=BUCKET, Key="input/reviews.jsonl")["Body"].read() == BODY
 
@@ -50,7 +50,7 @@ def test_put_takes_another_key(aws: "Aws", run: "Run", file: Path) -> None:
 
 
 def test_a_key_outside_input_is_wrong_use(aws: "Aws", run: "Run", file: Path) -> None:
-    said = "--key output/a.jsonl: a key begins with input/ and names a file.\n"
+    said = "--key output/a.jsonl: a key must begin with input/ and name a file.\n"
     assert run("put", file, "--key", "output/a.jsonl") == (2, "", said)
     assert aws.keys() == []
 
@@ -58,7 +58,7 @@ def test_a_key_outside_input_is_wrong_use(aws: "Aws", run: "Run", file: Path) ->
 @pytest.mark.parametrize("name", ["_SUCCESS", "._a.jsonl", "a.jsonl.crc"])
 def test_a_file_that_would_be_no_job_is_not_uploaded(aws: "Aws", run: "Run", tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(BODY)
-    said = f"input/{name} would be no job: a name like {name} is a tool's own file. See --key.\n"
+    said = f"input/{name} would not become a job: tools write files named like {name}. Choose another key with --key.\n"
     assert run("put", tmp_path / name) == (2, "", said)
     assert aws.keys() == []
 
@@ -72,8 +72,8 @@ def test_the_same_bytes_already_running_are_refused(
     code, out, err = run("put", file)
     assert (code, out) == (1, "")
     assert err == (
-        f"The same bytes are running already as job {job}. See: batchdrop show {job} - "
-        "to send them again, and pay again: --again\n"
+        f"Job {job} is already processing the same bytes. See: batchdrop show {job} - "
+        "to send and pay for them again: --again\n"
     )
     assert aws.keys() == []
 
@@ -83,7 +83,7 @@ def test_a_long_running_drop_at_the_same_key_is_found_however_old(
 ) -> None:
     job = run("put", file).out.strip()
     aws.store.add(a_job(job=job, bytes=1, etag="as another read it", due_at=None))
-    assert f"running already as job {job}." in run("put", file).err
+    assert f"Job {job} is already processing" in run("put", file).err
 
 
 def test_with_again_the_same_bytes_are_dropped(aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]) -> None:
@@ -105,7 +105,7 @@ def test_a_drop_that_is_no_job_yet_is_noticed(aws: "Aws", run: "Run", file: Path
     first = run("put", file)
     second = run("put", file)
     assert second.code == 1
-    assert f"running already as job {first.out.strip()}." in second.err
+    assert f"Job {first.out.strip()} is already processing" in second.err
     assert len(aws.s3.list_object_versions(Bucket=BUCKET)["Versions"]) == 1
 
 
@@ -121,7 +121,7 @@ def test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused(aws: "A
     assert held.is_held
     ran = run("put", file)
     assert (ran.code, ran.out, aws.keys()) == (1, "", [])
-    assert ran.err.startswith("Another command is dropping the same bytes just now.")
+    assert ran.err.startswith("Another command is dropping the same bytes right now.")
     aws.store.end_drop(held, None, 0)  # it gave up
     assert run("put", file).code == 0
 
@@ -235,7 +235,7 @@ def test_progress_tells_of_the_drop_the_reading_and_the_batches(
 @pytest.mark.parametrize(
     ("name", "body", "said"),
     [
-        ("a.csv", BODY, "is not read: a file to drop is JSON lines and its name ends in"),
+        ("a.csv", BODY, "is not processed: a file to drop contains JSON lines, and its name ends in"),
         ("a.jsonl", b"", "is empty. Nothing was dropped."),
         ("a.jsonl.gz", gzip.compress(b"", mtime=0), "is empty. Nothing was dropped."),
         ("a.jsonl", b'[{"model": "gpt-4o-mini"},\n{"model": "gpt-4o-mini"}]', "The file is one JSON array"),
@@ -260,7 +260,7 @@ def test_the_kind_is_that_of_the_key(aws: "Aws", run: "Run", tmp_path: Path) -> 
     file = tmp_path / "a.txt"
     file.write_bytes(BODY)
     assert run("put", file, "--key", "input/a.jsonl").code == 0
-    assert run("put", file, "--key", "input/a.csv").err.startswith(f"{file} as input/a.csv would not be read: ")
+    assert run("put", file, "--key", "input/a.csv").err.startswith(f"{file} as input/a.csv would not be processed: ")
     assert run("put", file, "--key", "input/a.jsonl.gz").code == 1
     assert aws.keys() == ["input/a.jsonl"]
 
@@ -269,12 +269,13 @@ def test_settings_are_checked_and_dropped_as_settings(aws: "Aws", run: "Run", tm
     file = tmp_path / "batchdrop.toml"
     file.write_bytes(b"max_attempts = 2\n")
     said = (
-        "Settings for every file that is dropped under s3://batchdrop-test/input/team/ from now on. They are no job.\n"
+        "These settings apply to every file dropped under s3://batchdrop-test/input/team/ from now on. Settings "
+        "start no job.\n"
     )
     assert run("put", file, "--key", "input/team/batchdrop.toml", "--wait") == (0, said, "")
     assert run("validate", file) == (0, f"{file}: settings, all of them known.\n", "")
     refused = run("run", file)
-    assert (refused.code, "holds settings, no requests" in refused.err) == (2, True)
+    assert (refused.code, "contains settings, not requests" in refused.err) == (2, True)
     assert aws.keys() == ["input/team/batchdrop.toml"]
 
 

@@ -33,7 +33,8 @@ def test_a_held_table_is_said_by_jobs_and_show_with_the_next_command(
     aws.store.add(a_batch())
     hold(aws)
     sentence = (
-        "nothing is sent: the table was restored, or another deployment's, and may not know all that was sent. "
+        "nothing is sent: the table was restored or belongs to another deployment, and may not know everything "
+        "that was sent. "
         "Next: batchdrop reconcile"
     )
     assert f"waits    openai: {sentence}\n" in run("show", "latest").out
@@ -54,7 +55,7 @@ def test_a_table_that_is_being_reconciled_says_what_it_waits_for(
 
 
 def test_where_nothing_is_held_there_is_nothing_to_do(aws: "Aws", run: "Run") -> None:
-    assert run("reconcile") == (0, "Nothing is held: the table is this deployment's own.\n", "")
+    assert run("reconcile") == (0, "Nothing is held back: the table belongs to this deployment.\n", "")
     assert aws.store.restores.read().asked_at == 0
 
 
@@ -75,13 +76,13 @@ def test_the_command_asks_and_waits_until_nothing_is_held(aws: "Aws", capsys: py
     reconcile(cloud, waits=True, sleep=sleep)
     said = capsys.readouterr()
     assert said.err.splitlines() == [
-        "Looking which jobs are published already",
+        "Checking which jobs are already published",
         f"Reconciling. looking for dropped files that the table does not know; openai: {WAITS.reason}",
         f"Reconciling. openai: {WAITS.reason}",
     ]
     assert said.out.splitlines() == [
         "openai: 2 batches found that the table did not know.",
-        "Reconciled: batches are sent again, and what was sent is not. See: batchdrop jobs",
+        "Reconciled: batches are sent again, but none that was sent before. See: batchdrop jobs",
     ]
 
 

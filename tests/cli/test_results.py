@@ -96,7 +96,7 @@ def test_results_are_the_versions_that_the_manifest_names(run: "Run", finished: 
         "Why 2 lines failed:",
         "  1 context_length_exceeded (line 5; to be fixed): too long",
         "  1 invalid_json (line 6; to be fixed): Line 6 is not JSON.",
-        "To fix them, and send them again after that:",
+        "To fix them and send them again:",
         f"  batchdrop retry {finished.job} --save reviews.failed.jsonl",
     ]
     assert {path.name: path.read_bytes() for path in (tmp_path / "here").iterdir()} == {
@@ -133,7 +133,9 @@ def test_a_file_that_is_nobodys_is_not_overwritten(run: "Run", finished: Manifes
     here = Path("here")
     here.mkdir()
     (here / "errors.jsonl").write_bytes(b"precious")
-    said = f"{here / 'errors.jsonl'} is there, and is not this job's; it is not overwritten. Name another folder.\n"
+    said = (
+        f"{here / 'errors.jsonl'} exists and does not belong to this job; it is not overwritten. Name another folder.\n"
+    )
     refused = run("results", finished.job, "-o", here)
     assert (refused.code, refused.err) == (1, said)
     assert [path.name for path in here.iterdir()] == ["errors.jsonl"]

@@ -118,7 +118,7 @@ def test_the_failed_lines_are_dropped_again_beside_the_file(aws: "Aws", run: "Ru
     assert (code, out) == (0, f"{new}\n")
     assert err.splitlines() == [
         f"Dropped 2 failed lines of job {FIRST} at s3://{BUCKET}/{RETRY} (stack batchdrop in eu-central-1).",
-        f"See how far it is with: batchdrop show {new}",
+        f"See its progress with: batchdrop show {new}",
     ]
     metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
     assert dropped(aws, RETRY) == (b'{"two": 2}\n{"four": 4}\n', metadata)
@@ -139,18 +139,18 @@ def test_a_retry_is_the_job_of_its_own_copy_although_a_newer_version_came(aws: "
     assert job == job_id(BUCKET, RETRY, mine["VersionId"], mine["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
 
 
-def test_a_mended_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
-    mended = tmp_path / "mended.jsonl"
-    mended.write_bytes(b'{"two": "mended"}\n\n{"no": 1}')
+def test_a_fixed_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
+    fixed = tmp_path / "fixed.jsonl"
+    fixed.write_bytes(b'{"two": "fixed"}\n\n{"no": 1}')
     said = (
-        f"{mended} has 3 lines, but job {FIRST} has 2 failed lines. A mended copy keeps every line in its place: "
-        "leave a line empty to leave it out.\n"
+        f"{fixed} has 3 lines, but job {FIRST} has 2 failed lines. A fixed copy must keep every line in its place: "
+        "empty a line to skip it.\n"
     )
-    assert run("retry", first.id, mended) == (2, "", said)
-    mended.write_bytes(b'{"two": "mended"}\n{"four": "mended"}')
-    assert run("retry", first.id, mended, "--no-wait", "--key", "input/mine/other.jsonl").code == 0
+    assert run("retry", first.id, fixed) == (2, "", said)
+    fixed.write_bytes(b'{"two": "fixed"}\n{"four": "fixed"}')
+    assert run("retry", first.id, fixed, "--no-wait", "--key", "input/mine/other.jsonl").code == 0
     metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
-    assert dropped(aws, "input/mine/other.jsonl") == (mended.read_bytes(), metadata)
+    assert dropped(aws, "input/mine/other.jsonl") == (fixed.read_bytes(), metadata)
 
 
 def test_the_settings_of_the_file_itself_go_along(aws: "Aws", run: "Run", shelf: Shelf) -> None:
@@ -182,7 +182,7 @@ def test_only_what_failed_in_a_finished_job_is_retried(run: "Run", shelf: Shelf,
     shelf.finish(THIRD, [result(1, CHAT, chat("one"))])
     assert [run("retry", job) for job in (FIRST, SECOND, THIRD)] == [
         (1, "", f"Job {FIRST} is RUNNING: retry it when it is over. See: batchdrop show {FIRST}\n"),
-        (1, "", f"Job {SECOND} failed as a whole: It is empty. Mend that, and drop the file again.\n"),
+        (1, "", f"Job {SECOND} failed as a whole: It is empty. Fix this and upload the file again.\n"),
         (1, "", f"Job {THIRD} has no failed line: there is nothing to retry.\n"),
     ]
     assert run("retry", THIRD, "--finish", "length").err == (
@@ -190,18 +190,18 @@ def test_only_what_failed_in_a_finished_job_is_retried(run: "Run", shelf: Shelf,
     )
 
 
-@pytest.mark.parametrize("is_mended", [False, True], ids=["as they are", "mended"])
+@pytest.mark.parametrize("is_fixed", [False, True], ids=["as they are", "fixed"])
 def test_of_two_commands_that_retry_the_same_lines_at_once_one_is_refused(
-    aws: "Aws", run: "Run", first: Job, tmp_path: Path, *, is_mended: bool
+    aws: "Aws", run: "Run", first: Job, tmp_path: Path, *, is_fixed: bool
 ) -> None:
-    mended = tmp_path / "mended.jsonl"
-    mended.write_bytes(b'{"two": "mended"}\n{"four": "mended"}')
-    command = ["retry", first.id, *([mended] if is_mended else []), "--no-wait"]
+    fixed = tmp_path / "fixed.jsonl"
+    fixed.write_bytes(b'{"two": "fixed"}\n{"four": "fixed"}')
+    command = ["retry", first.id, *([fixed] if is_fixed else []), "--no-wait"]
     digest = hashlib.sha256(f"{FIRST} {LIST}".encode()).hexdigest()
     held = aws.store.claim_drop(f"retry-{digest}", 10**9)  # another command was a moment faster
     ran = run(*command)
     assert (ran.code, ran.out, aws.keys("input/")) == (1, "", [])
-    assert ran.err.startswith("Another command is dropping the same lines just now.")
+    assert ran.err.startswith("Another command is dropping the same lines right now.")
     aws.store.end_drop(held, None, 0)  # it gave up
     assert run(*command).code == 0
 
@@ -211,8 +211,8 @@ def test_lines_that_are_being_retried_are_not_sent_twice(
 ) -> None:
     def said(job: str) -> str:
         return (
-            f"These lines are being retried already as job {job}. See: batchdrop show {job} - "
-            "to send them again, and pay again: --again\n"
+            f"Job {job} is already retrying these lines. See: batchdrop show {job} - "
+            "to send and pay for them again: --again\n"
         )
 
     young = run("retry", first.id, "--no-wait").out.strip()
@@ -229,8 +229,8 @@ def test_lines_that_are_being_retried_are_not_sent_twice(
 def test_lines_that_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf, first: Job) -> None:
     shelf.finish(SECOND, [refused(1), result(2, CHAT, chat("4"))], b"{}\n", retry_of=FIRST, retry_lines=LIST)
     said = (
-        f"Job {SECOND} answered 1 of these lines already. For those that failed again: "
-        f"batchdrop retry {SECOND} - to send all again, and pay again: --again\n"
+        f"Job {SECOND} has already answered 1 of these lines. To retry those that failed again: "
+        f"batchdrop retry {SECOND} - to send and pay for all of them again: --again\n"
     )
     assert run("retry", first.id, "--no-wait") == (1, "", said)
     assert run("retry", SECOND, "--no-wait").code == 0
@@ -239,22 +239,24 @@ def test_lines_that_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf
 def test_lines_that_the_retry_of_a_retry_answered_are_not_paid_again(run: "Run", shelf: Shelf, first: Job) -> None:
     shelf.finish(SECOND, [refused(1), refused(2)], b"{}\n{}\n", retry_of=FIRST, retry_lines=LIST)
     shelf.finish(THIRD, [result(1, CHAT, chat("2"))], retry_of=SECOND, retry_lines=shelf.list_of(1, of=SECOND))
-    assert run("retry", first.id).err.startswith(f"Job {SECOND} answered 1 of these lines already.")
+    assert run("retry", first.id).err.startswith(f"Job {SECOND} has already answered 1 of these lines.")
 
 
-def test_lines_that_a_mended_copy_left_out_are_sent_later(
+def test_lines_that_a_fixed_copy_left_out_are_sent_later(
     aws: "Aws", run: "Run", shelf: Shelf, first: Job, tmp_path: Path
 ) -> None:
     shelf.finish(SECOND, [result(2, CHAT, chat("4"))], retry_of=FIRST, retry_lines=LIST)
-    file = tmp_path / "mended.jsonl"
+    file = tmp_path / "fixed.jsonl"
     file.write_bytes(b'{"two": 2}\n{"four": 4}\n')
-    assert run("retry", first.id, file, "--no-wait").err.startswith(f"Job {SECOND} answered 1 of these lines already.")
+    assert run("retry", first.id, file, "--no-wait").err.startswith(
+        f"Job {SECOND} has already answered 1 of these lines."
+    )
     file.write_bytes(b'{"two": 2}\n\n')
     assert run("retry", first.id, file, "--no-wait").code == 0
     assert dropped(aws, RETRY)[0] == b'{"two": 2}\n\n'
 
 
-def test_lines_are_saved_to_be_mended(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
+def test_lines_are_saved_to_be_fixed(aws: "Aws", run: "Run", first: Job, tmp_path: Path) -> None:
     file = tmp_path / "failed.jsonl"
     assert run("retry", first.id, "--save", file) == (
         0,
@@ -262,9 +264,9 @@ def test_lines_are_saved_to_be_mended(aws: "Aws", run: "Run", first: Job, tmp_pa
         f"Fix the lines, keeping their order, and send them with:\n  batchdrop retry {FIRST} {file}\n",
     )
     assert file.read_bytes() == b'{"two": 2}\n{"four": 4}\n'
-    again = f"{file} is there already; it is not overwritten. Name another file.\n"
+    again = f"{file} already exists and is not overwritten. Name another file.\n"
     assert run("retry", first.id, "--save", file) == (1, "", again)
-    both = f"Either --save {file} or the mended copy {file}, not both.\n"
+    both = f"Use either --save {file} or the fixed copy {file}, not both.\n"
     assert run("retry", first.id, file, "--save", file) == (2, "", both)
     assert aws.keys("input/") == []
 
@@ -284,7 +286,7 @@ def test_a_retry_says_which_lines_cannot_succeed_unchanged(run: "Run", mixed: Jo
     assert run("retry", mixed.id, "--no-wait").err.startswith(said)
 
 
-def test_a_mended_copy_says_which_lines_are_as_they_were_and_fail_again(run: "Run", mixed: Job, tmp_path: Path) -> None:
+def test_a_fixed_copy_says_which_lines_are_as_they_were_and_fail_again(run: "Run", mixed: Job, tmp_path: Path) -> None:
     copy = tmp_path / "f.jsonl"
     copy.write_bytes(b'{"two": 2}\n{"four"\n')
     line = "line 4 (invalid_json; line 2 of failed.jsonl)"
@@ -294,7 +296,7 @@ def test_a_mended_copy_says_which_lines_are_as_they_were_and_fail_again(run: "Ru
     assert "unchanged" not in run("retry", mixed.id, copy, "--no-wait", "--again").err
 
 
-def test_a_file_of_another_kind_is_no_mended_copy(aws: "Aws", run: "Run", mixed: Job, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_no_fixed_copy(aws: "Aws", run: "Run", mixed: Job, tmp_path: Path) -> None:
     copy = tmp_path / "f.jsonl"
     copy.write_bytes(b"\x1f\x8b\n\n")
     code, _, err = run("retry", mixed.id, copy, "--no-wait")
@@ -313,8 +315,8 @@ def test_cut_answers_are_not_sent_again_as_they_are(aws: "Aws", run: "Run", firs
     assert run("retry", first.id, "--finish", "length", "--save", file).err.endswith(f"{file} --finish length\n")
     assert file.read_bytes() == b'{"c": 3}\r\n'
     unchanged = (
-        f"Line 1 of {file} is as it was: the same limit would cut its answer again. Raise its max_tokens, or leave "
-        "the line empty to leave it out.\n"
+        f"Line 1 of {file} is unchanged: the same limit would cut its answer again. Raise its max_tokens, or "
+        "empty the line to skip it.\n"
     )
     assert run("retry", first.id, file, "--finish", "length", "--no-wait") == (2, "", unchanged)
     file.write_bytes(b'{"c": 30}\r\n')
@@ -335,7 +337,7 @@ def test_cut_lines_of_a_compressed_file_are_saved_as_they_were(run: "Run", shelf
 
 
 def test_the_input_of_cut_answers_may_be_gone(run: "Run", first: Job, tmp_path: Path) -> None:
-    said = f"The input of job {FIRST} was deleted: its lines are not there any more.\n"
+    said = f"The input of job {FIRST} was deleted: its lines no longer exist.\n"
     assert run("retry", first.id, "--finish", "length", "--save", tmp_path / "cut.jsonl") == (1, "", said)
     assert list(tmp_path.iterdir()) == []
 
@@ -427,7 +429,7 @@ def test_later_retries_and_retries_of_retries_win_in_turn(run: "Run", shelf: She
     ]
 
 
-def test_a_line_without_an_id_gets_that_of_its_mended_copy(run: "Run", shelf: Shelf) -> None:
+def test_a_line_without_an_id_gets_that_of_its_fixed_copy(run: "Run", shelf: Shelf) -> None:
     shelf.finish(FIRST, [refused(1, custom_id=None)])
     shelf.finish(SECOND, [result(1, CHAT, chat("1"), custom_id=8)], retry_of=FIRST, retry_lines=shelf.list_of(1))
     run("results", FIRST, "--with-retries", "-o", "here")
@@ -445,7 +447,7 @@ def test_retries_without_results_are_told(
         "With its retries: 2 of 4 lines answered; 2 lines failed, see errors.jsonl.",
     )
     assert err.splitlines() == [
-        f"Not merged: retry {SECOND}, RUNNING: its batches are on their way",
+        f"Not merged: retry {SECOND}, RUNNING: its batches are being processed",
         f"Not merged: retry {THIRD}, FAILED: It is empty.",
     ]
 
@@ -526,6 +528,6 @@ def test_a_whole_answer_is_replaced_only_where_that_is_asked_for(
 
 
 def test_a_retry_is_dropped_in_the_folder_of_its_file(aws: "Aws", run: "Run", first: Job) -> None:
-    said = f"A retry of job {FIRST} lies in input/mine/, as its file does: input/other.jsonl does not.\n"
+    said = f"A retry of job {FIRST} must lie in input/mine/, beside the job's file: input/other.jsonl does not.\n"
     assert run("retry", first.id, "--key", "input/other.jsonl") == (2, "", said)
     assert aws.keys("input/") == []

@@ -32,7 +32,7 @@ def test_show_says_which_key_is_missing_and_how_to_set_it(
     assert [line.rstrip() for line in out.splitlines()] == [
         f"job      {job}",
         "file     s3://batchdrop-test/input/mine/reviews.jsonl (91,234 bytes)",
-        "state    RUNNING: its batches are on their way",
+        "state    RUNNING: its batches are being processed",
         "dropped  2026-11-05T09:14:12Z",
         "",
         "provider   model        endpoint              batches  requests  state",
@@ -50,9 +50,7 @@ def test_a_pause_is_told_while_its_end_is_being_tried(
     aws.store.add(a_job())
     aws.store.add(a_batch(state=BatchState.SUBMITTING))
     aws.store.set_pause("openai", "no credit (429)", int(time.time()) - 5)
-    assert json.loads(run("show", "--json").out)["waits_for"] == [
-        "openai: no credit (429). It is tried again by itself."
-    ]
+    assert json.loads(run("show", "--json").out)["waits_for"] == ["openai: no credit (429). Retried automatically."]
     aws.store.set_pause("openai", "no credit (429)", int(time.time()) - 3_600)
     assert json.loads(run("show", "--json").out)["waits_for"] == []
 
@@ -68,7 +66,7 @@ def test_a_pause_is_told_while_its_end_is_being_tried(
         ),
         (
             "no credit (429 insufficient_quota)",
-            "openai: no credit (429 insufficient_quota). It is tried again by itself.",
+            "openai: no credit (429 insufficient_quota). Retried automatically.",
         ),
     ],
 )
@@ -80,7 +78,7 @@ def test_a_pause_is_told_with_what_ends_it(reason: str, said: str) -> None:
     ("state", "said"),
     [
         (JobState.PLANNING, "state    PLANNING: the file is being read; nothing is paid yet"),
-        (JobState.RUNNING, "state    RUNNING: its batches are on their way"),
+        (JobState.RUNNING, "state    RUNNING: its batches are being processed"),
         (JobState.CANCELLING, "state    CANCELLING: being cancelled: results received so far are collected"),
         (JobState.PUBLISHING, "state    PUBLISHING: the results are being written"),
     ],
@@ -123,10 +121,10 @@ def test_limits_with_no_room_are_said(
     aws.store.add(a_batch(cost=120_000))
     aws.store.add(sent)
     aws.store.move(sent, BatchState.ADMITTED, also=[reserve(sent.ledger, 1_900_000, limit=2_000_000)])
-    said = "place 1 of 1 in the queue of openai/gpt-4o-mini: needs 120,000 tokens, 1,900,000"
-    assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 2,000,000 are taken"]
+    said = "position 1 of 1 in queue openai/gpt-4o-mini; needs 120,000 tokens, 1,900,000"
+    assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 2,000,000 in use"]
     aws.store.learn_limit(sent.ledger, 1_950_000, FAR)
-    assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 1,950,000 are taken"]
+    assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 1,950,000 in use"]
 
 
 def test_an_hour_with_no_room_is_said(
@@ -141,7 +139,7 @@ def test_an_hour_with_no_room_is_said(
     )
     assert json.loads(run("show", "--json").out)["waits_for"] == [
         "openai: 2,000 of 2,000 batches of an hour are sent (batches_per_hour); the next one waits",
-        "place 1 of 1 in the queue of openai/gpt-4o-mini: needs 300 tokens, 0 of 2,000,000 are taken",
+        "position 1 of 1 in queue openai/gpt-4o-mini; needs 300 tokens, 0 of 2,000,000 in use",
     ]
 
 
@@ -151,7 +149,7 @@ def test_a_queue_of_anthropic_counts_requests(
     aws.store.add(a_job())
     aws.store.add(a_batch(provider="anthropic", ledger="anthropic", endpoint="/v1/messages", model=None, cost=1))
     assert json.loads(run("show", "--json").out)["waits_for"] == [
-        "place 1 of 1 in the queue of anthropic: needs 1 request, 0 of 200,000 are taken"
+        "position 1 of 1 in queue anthropic; needs 1 request, 0 of 200,000 in use"
     ]
 
 
@@ -161,7 +159,7 @@ def test_the_queue_of_a_provider_that_is_not_configured_here_has_no_limit(
     aws.store.add(a_job())
     aws.store.add(a_batch(provider="mine", ledger="mine/m"))
     assert json.loads(run("show", "--json").out)["waits_for"] == [
-        "place 1 of 1 in the queue of mine/m: needs 300 tokens, 0 are taken"
+        "position 1 of 1 in queue mine/m; needs 300 tokens, 0 in use"
     ]
 
 
@@ -197,8 +195,8 @@ def test_results_that_cannot_be_collected_are_told_with_the_reason(
         aws.store.add(a_batch(id=f"00000-0-000{number}", state=BatchState.ENDED, put_off=reason))
     aws.store.add(a_batch(id="00000-0-0004", state=BatchState.COLLECTED, put_off="refused"))
     assert json.loads(run("show", "--json").out)["waits_for"] == [
-        "openai: no results yet of 2 batches that ended: refused. It is tried again by itself.",
-        "openai: no results yet of 1 batch that ended: the provider does not have them. It is tried again by itself.",
+        "openai: no results yet of 2 batches that ended: refused. Retried automatically.",
+        "openai: no results yet of 1 batch that ended: the provider does not have them. Retried automatically.",
     ]
 
 

@@ -53,5 +53,8 @@ def test_it_sends_nothing_when_nobody_can_be_asked(run: "Run", monkeypatch: pyte
     monkeypatch.setenv("OPENAI_API_KEY", "sk-o")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-a")
     code, out, err = run("smoke-paid")
-    assert (code, err) == (2, "Nobody is there to be asked. Say so beforehand with: batchdrop smoke-paid --yes\n")
+    assert (code, err) == (
+        2,
+        "smoke-paid asks first, and needs a terminal for it. To agree beforehand: batchdrop smoke-paid --yes\n",
+    )
     assert out.startswith("This sends six requests to OpenAI and Anthropic, paid with your keys: about $0.0")

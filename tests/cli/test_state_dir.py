@@ -90,7 +90,8 @@ def test_an_environments_folder_without_a_cloud_is_never_replaced_by_aws(
 
 
 FOREIGN = (
-    "The local cloud in .local was not brought up by you, or by an older version: what lies in it would run as you. "
+    "The local cloud in .local was brought up by somebody else, or by an older version: its functions would run as "
+    "you. "
     "If it is yours, name it once: batchdrop local up --state-dir .local\n"
 )
 
@@ -107,7 +108,7 @@ def test_a_cloud_that_was_put_in_the_place_of_ones_own_is_not_taken() -> None:
     shutil.rmtree(".local")
     a_foreign_cloud(Path(".local"))
     Path(".local", "owner").write_text("guessed")
-    with pytest.raises(UserError, match="was not brought up by you"):
+    with pytest.raises(UserError, match="was brought up by somebody else"):
         find_state_dir(None)
     own_state_dir(Path(".local"))
     assert find_state_dir(None) == Path(".local")

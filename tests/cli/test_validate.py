@@ -48,7 +48,7 @@ def test_a_compressed_file_is_read_as_the_plain_one(
     assert out.splitlines()[0] == f"{packed}: 3 lines: 2 to be sent, 1 with errors, 0 blank"
     packed.write_bytes(pack(CHAT)[:-1])
     code, _, err = run("validate", packed)
-    assert (code, err.partition(":")[2].partition(":")[0]) == (1, " The file is cut")
+    assert (code, err.partition(":")[2].partition(":")[0]) == (1, " The file is truncated")
 
 
 def test_errors_carry_the_number_of_their_line(run: "Run", file: Path) -> None:
@@ -96,7 +96,10 @@ def test_providers_of_another_file_count(run: "Run", file: Path, tmp_path: Path)
         (
             "a.csv",
             b"a,b\n",
-            "a.csv is not read: a file to drop is JSON lines and its name ends in .jsonl, .jsonl.gz or .jsonl.zst.",
+            (
+                "a.csv is not processed: a file to drop contains JSON lines, and its name ends in .jsonl, .jsonl.gz or "
+                ".jsonl.zst."
+            ),
         ),
     ],
 )
@@ -110,8 +113,8 @@ def test_what_is_no_file_of_lines_is_said_in_a_sentence(
 @pytest.mark.parametrize(
     ("name", "body", "said"),
     [
-        ("a.jsonl", gzipped(CHAT), "looks like gzip, not like JSONL: name it .jsonl.gz, and drop it again."),
-        ("a.jsonl", zstd.compress(CHAT), "looks like zstd, not like JSONL: name it .jsonl.zst, and drop it again."),
+        ("a.jsonl", gzipped(CHAT), "looks like gzip, not like JSONL: name it .jsonl.gz, and upload it again."),
+        ("a.jsonl", zstd.compress(CHAT), "looks like zstd, not like JSONL: name it .jsonl.zst, and upload it again."),
         ("a.jsonl", (CHAT.decode() + "\n").encode("utf-16"), "looks like UTF-16, not like JSONL: save it as UTF-8"),
         ("a.jsonl", b"PAR1" + bytes(100), "looks like Parquet, not like JSONL: export its rows as JSONL"),
         (
@@ -119,8 +122,8 @@ def test_what_is_no_file_of_lines_is_said_in_a_sentence(
             b"PK\x03\x04" + bytes(100),
             "looks like zip or an Excel workbook (.xlsx), not like JSONL:",
         ),
-        ("a.jsonl", b"[\n" + CHAT + b",\n" + CHAT + b"\n]\n", "is one JSON array: write one object a line"),
-        ("a.jsonl.gz", gzipped(b"[" + CHAT + b"]"), "is one JSON array: write one object a line"),
+        ("a.jsonl", b"[\n" + CHAT + b",\n" + CHAT + b"\n]\n", "is one JSON array: write one object per line"),
+        ("a.jsonl.gz", gzipped(b"[" + CHAT + b"]"), "is one JSON array: write one object per line"),
         ("a.jsonl.gz", CHAT, "is not gzip, although its name says so."),
     ],
 )
@@ -140,13 +143,13 @@ def test_a_file_of_blank_lines_alone_is_refused_as_an_empty_one_is(
 ) -> None:
     file.write_bytes(body)
     nothing = "" if command == "validate" else " Nothing was dropped."
-    assert run(command, file) == (1, "", f"{file} holds blank lines only.{nothing}\n")
+    assert run(command, file) == (1, "", f"{file} contains only blank lines.{nothing}\n")
 
 
 def test_an_ending_in_upper_case_is_said(run: "Run", tmp_path: Path) -> None:
     file = tmp_path / "UPPER.JSONL.Gz"
     file.write_bytes(gzipped(CHAT))
-    said = f"{file} is not read: its ending must be in lower case, as in UPPER.jsonl.gz.\n"
+    said = f"{file} is not processed: its ending must be in lower case, as in UPPER.jsonl.gz.\n"
     assert run("validate", file) == (1, "", said)
     assert run("put", file) == (1, "", said)
 
@@ -156,7 +159,7 @@ def test_a_folder_and_a_key_of_another_kind_are_wrong_use(run: "Run", file: Path
     file.write_bytes(CHAT)
     code, out, err = run("put", file, "--key", "input/x.txt")
     assert (code, out) == (2, "")
-    assert err.startswith(f"{file} as input/x.txt would not be read:")
+    assert err.startswith(f"{file} as input/x.txt would not be processed:")
 
 
 @pytest.mark.parametrize("command", [("results", "latest"), ("run", "a.jsonl")])
@@ -167,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_else(
     folder = file / "folder"
     code, out, err = run(command[0], file if command[0] == "run" else command[1], "-o", folder)
     assert (code, out) == (2, "")
-    assert err == f"The folder {folder} cannot be made (Not a directory): name another with -o.\n"
+    assert err == f"Cannot create the folder {folder} (Not a directory): name another with -o.\n"
 
 
 def test_a_missing_file_is_wrong_use(run: "Run", tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_drop_that_becomes_no_job_is_told_after_half_a_minute_with_where_to_lo
         f"For 30 seconds no job was made of the file: its event does not arrive, or intake fails. Look at {where}."
     )
     assert str(raised.value) == (
-        f"The file is in the bucket, but no job {NO_JOB} was made of it in 10 minutes. Look at {where}. The job may "
+        f"The file is in the bucket, but it has not become job {NO_JOB} in 10 minutes. Look at {where}. The job may "
         f"still begin; see: batchdrop wait {NO_JOB}"
     )
     assert TEN_MINUTES <= clock.seconds < TEN_MINUTES + 10
@@ -159,7 +159,7 @@ MANY = Stage(
     text="batches: 12 waiting, 1,000 about to be sent, 999 being sent, 12,345 at the provider, 6 being collected",
     waits=(
         "openai: no key. Set it with: batchdrop keys set openai --stack mine",
-        "place 3 of 7 in the queue of openai/gpt-4o-mini-2024-07-18: needs 9 tokens, 5 of 9 are taken",
+        "position 3 of 7 in queue openai/gpt-4o-mini-2024-07-18; needs 9 tokens, 5 of 9 in use",
     ),
     done=612_345,
     total=1_000_000,
@@ -210,7 +210,7 @@ def test_wait_takes_an_id_that_is_no_job_yet(aws: "Aws", run: "Run") -> None:
     code, out, err = run("show", young)
     assert (code, out) == (1, "")
     assert err.startswith(
-        f"{young} is no job yet: its file was dropped a moment ago. Wait for it: batchdrop wait {young} - "
+        f"Job {young} does not exist yet: its file was dropped a moment ago. Wait for it: batchdrop wait {young} - "
     )
     assert aws.keys() == []
 

@@ -33,19 +33,19 @@ class Mutation(NamedTuple):
 
 
 _STEPS, _STORE, _FAULTS = "tests/steps/", "tests/store/test_moves.py::", "tests/faults/"
-_DOUBT, _CANCEL, _ROUNDS = (f"{_STEPS}test_{name}.py::" for name in ("doubt", "cancel", "rounds"))
-_PROVIDERS, _WHOLE, _RULES = (f"{_STEPS}test_{name}.py::" for name in ("providers", "whole_path", "rules"))
-_WIRE = "tests/unit/test_wire.py::"
-_LINES, _KINDS = "tests/unit/test_lines.py::", "tests/unit/test_file_kinds.py::"
-_PAID, _ACCOUNTS = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounts.py::"
-_REFUSED, _TABLE = f"{_STEPS}test_refused.py::", "tests/unit/test_refusals.py::"
-_ENDING, _LOGS = f"{_STEPS}test_ending.py::", f"{_STEPS}test_logs.py::"
+_UNKNOWN, _CANCEL = f"{_STEPS}test_unknown_creates.py::", f"{_STEPS}test_cancel.py::"
+_RETRY_ROUNDS, _OUTCOMES = f"{_STEPS}test_retry_rounds.py::", f"{_STEPS}test_provider_outcomes.py::"
+_WHOLE, _INVARIANTS = f"{_STEPS}test_whole_path.py::", f"{_STEPS}test_invariants.py::"
+_CLIENT_REQUESTS = "tests/unit/test_client_requests.py::"
+_REQUEST_LINES, _FORMATS = "tests/unit/test_request_lines.py::", "tests/unit/test_file_formats.py::"
+_PAID, _ACCOUNTING = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounting.py::"
+_REFUSED, _TABLE = f"{_STEPS}test_refused_batches.py::", "tests/unit/test_refusals.py::"
+_FAILED_UNITS, _LOGS = f"{_STEPS}test_failed_units.py::", f"{_STEPS}test_logs.py::"
 _IN_A_ROW = f"{_STEPS}test_failures_in_a_row.py::"
 _SHARED_RETRIES = f"{_STEPS}test_retries.py::"
-_ENDING = f"{_STEPS}test_ending.py::"
-_RESTORED = f"{_STEPS}test_restored.py::"
-_REPLACING = f"{_STEPS}test_replacing.py::"
-_ISOLATION, _LATE = f"{_STEPS}test_isolation.py::", f"{_FAULTS}test_late_workers.py::"
+_RESTORED = f"{_STEPS}test_restored_table.py::"
+_RESIZING = f"{_STEPS}test_resizing.py::"
+_ISOLATION, _LATE = f"{_STEPS}test_fault_isolation.py::", f"{_FAULTS}test_late_workers.py::"
 _CREATE = """row = _record_intent(job, row, services)
             provider_id = api.create(
                 row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
@@ -128,7 +128,7 @@ MUTATIONS = (
         "limits/admission.py",
         "    measure(Measure.BATCHES_WAITING, provider, len(waiting) - admission.admitted)\n",
         "",
-        f"{_STEPS}test_measures.py::test_waiting_batches_batches_in_flight_and_tokens_are_sent_by_provider",
+        f"{_STEPS}test_metrics.py::test_waiting_batches_batches_in_flight_and_tokens_are_sent_by_provider",
     ),
     # Restoring
     Mutation(
@@ -228,7 +228,7 @@ MUTATIONS = (
         "steps/submit.py",
         _CREATE,
         _CREATE_FIRST,
-        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+        f"{_UNKNOWN}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
     ),
     Mutation(
         "a clean-up ends in time",
@@ -273,28 +273,28 @@ MUTATIONS = (
         "aws/queues.py",
         "str(self._hops + 1)",
         "str(1)",
-        f"{_FAULTS}test_chains.py::test_each_message_says_how_long_its_chain_is",
+        f"{_FAULTS}test_message_chains.py::test_each_message_says_how_long_its_chain_is",
     ),
     Mutation(
         "a chain of messages has an end",
         "aws/queues.py",
         "if self._hops < MOST_HOPS:",
         "if True:",
-        f"{_STEPS}test_chains.py::test_no_message_is_sent_behind_the_last_of_a_chain",
+        f"{_STEPS}test_message_chains.py::test_no_message_is_sent_behind_the_last_of_a_chain",
     ),
     Mutation(
         "a batch that waits for a slot leaves a long chain to sweep",
         "steps/submit.py",
         "if not services.queues.may_go_on:",
         "if False:",
-        f"{_STEPS}test_chains.py::test_a_batch_that_waits_for_a_slot_in_a_long_chain_is_due_for_sweep_soon",
+        f"{_STEPS}test_message_chains.py::test_a_batch_that_waits_for_a_slot_in_a_long_chain_is_due_for_sweep_soon",
     ),
     Mutation(
         "nothing is admitted in a long chain",
         "limits/admission.py",
         "if not services.queues.may_go_on:",
         "if False:",
-        f"{_STEPS}test_chains.py::test_nothing_is_admitted_at_the_end_of_a_long_chain_but_by_the_next_sweep",
+        f"{_STEPS}test_message_chains.py::test_nothing_is_admitted_at_the_end_of_a_long_chain_but_by_the_next_sweep",
     ),
     Mutation(
         "a single write that meets a transaction is repeated",
@@ -315,35 +315,35 @@ MUTATIONS = (
         "missed_drops.py",
         "return self._services.store.is_known_version(digest)",
         "return False",
-        f"{_STEPS}test_unnoticed.py::test_a_version_whose_job_was_deleted_is_not_taken_again",
+        f"{_STEPS}test_missed_drops.py::test_a_version_whose_job_was_deleted_is_not_taken_again",
     ),
     Mutation(
         "what is older than its table is left alone",
         "missed_drops.py",
         "max(table_at, ",
         "max(",
-        f"{_STEPS}test_unnoticed.py::test_what_is_older_than_the_table_is_left_alone",
+        f"{_STEPS}test_missed_drops.py::test_what_is_older_than_the_table_is_left_alone",
     ),
     Mutation(
         "what is older than the deployment is left alone",
         "missed_drops.py",
         "listing.begun_at - _DEPLOYING, ",
         "",
-        f"{_STEPS}test_unnoticed.py::test_what_may_have_had_a_job_that_nobody_knows_is_left_alone",
+        f"{_STEPS}test_missed_drops.py::test_what_may_have_had_a_job_that_nobody_knows_is_left_alone",
     ),
     Mutation(
         "what was deleted is not taken",
         "missed_drops.py",
         "if version.is_deleted or ",
         "if ",
-        f"{_STEPS}test_unnoticed.py::test_a_file_that_was_deleted_is_not_taken_and_one_that_was_replaced_is",
+        f"{_STEPS}test_missed_drops.py::test_a_file_that_was_deleted_is_not_taken_and_one_that_was_replaced_is",
     ),
     Mutation(
         "a listing that is cut goes on",
         "missed_drops.py",
         'return {"after": self._after}',
         "return {}",
-        f"{_STEPS}test_unnoticed.py::test_a_round_that_is_cut_goes_on_behind_the_last_key",
+        f"{_STEPS}test_missed_drops.py::test_a_round_that_is_cut_goes_on_behind_the_last_key",
     ),
     Mutation(
         "a 404 passes while a bucket is new",
@@ -357,56 +357,56 @@ MUTATIONS = (
         "aws/bucket.py",
         "if not key.startswith(INPUT):",
         "if True:",
-        f"{_STEPS}test_locked.py::test_what_can_never_be_read_fails_at_intake",
+        f"{_STEPS}test_locked_objects.py::test_what_can_never_be_read_fails_at_intake",
     ),
     Mutation(
         "a right has its minutes from the first refusal on",
         "errors.py",
         "now < refused_at + _RIGHT_SECONDS",
         "now < written_at + _RIGHT_SECONDS",
-        f"{_STEPS}test_locked.py::test_a_right_has_fifteen_minutes_from_its_first_refusal_and_not_from_the_drop",
+        f"{_STEPS}test_locked_objects.py::test_a_right_has_fifteen_minutes_from_its_first_refusal_and_not_from_the_drop",
     ),
     Mutation(
         "a refusal that is over is forgotten",
         "jobs.py",
         '"refused_at": 0, ',
         "",
-        f"{_STEPS}test_locked.py::test_a_refusal_that_is_over_is_forgotten",
+        f"{_STEPS}test_locked_objects.py::test_a_refusal_that_is_over_is_forgotten",
     ),
     Mutation(
         "a key that is busy is asked again",
         "aws/bucket.py",
         "return dead if code in _DEAD_KEYS else",
         "return dead if True else",
-        f"{_STEPS}test_locked.py::test_a_key_that_is_busy_is_asked_again",
+        f"{_STEPS}test_locked_objects.py::test_a_key_that_is_busy_is_asked_again",
     ),
     Mutation(
         "settings that cannot be read are not left out",
         "steps/intake.py",
         "    if isinstance(error, Locked):\n        if _may_pass",
         "    if False:\n        if _may_pass",
-        f"{_STEPS}test_locked.py::test_settings_that_cannot_be_read_are_not_left_out",
+        f"{_STEPS}test_locked_objects.py::test_settings_that_cannot_be_read_are_not_left_out",
     ),
     Mutation(
         "a 404 of a new bucket leaves no settings out",
         "steps/intake.py",
         "if not error.is_certain and key in services.files.keys(key):",
         "if False:",
-        f"{_STEPS}test_locked.py::test_settings_that_may_be_read_a_moment_later_apply",
+        f"{_STEPS}test_locked_objects.py::test_settings_that_may_be_read_a_moment_later_apply",
     ),
     Mutation(
         "settings may be read a moment later",
         "steps/intake.py",
         "        if _may_pass(error, job.dropped_at, digest, services):",
         "        if False:",
-        f"{_STEPS}test_locked.py::test_settings_that_may_be_read_a_moment_later_apply",
+        f"{_STEPS}test_locked_objects.py::test_settings_that_may_be_read_a_moment_later_apply",
     ),
     Mutation(
         "a create tells its length, and goes out in one piece",
         "providers/anthropic_client.py",
         ', "Content-Length": str(body.length)}',
         "}",
-        f"{_WIRE}test_no_request_is_chunked_and_each_body_tells_its_length",
+        f"{_CLIENT_REQUESTS}test_no_request_is_chunked_and_each_body_tells_its_length",
     ),
     Mutation(
         "a provider's setting escapes what ends a line for its server",
@@ -420,21 +420,21 @@ MUTATIONS = (
         "providers/anthropic_client.py",
         "if version >= _BEARER_SINCE",
         "if version",
-        f"{_WIRE}test_anthropics_key_goes_where_the_version_of_the_call_has_it_or_where_the_headers_say",
+        f"{_CLIENT_REQUESTS}test_anthropics_key_goes_where_the_version_of_the_call_has_it_or_where_the_headers_say",
     ),
     Mutation(
         "a create is not repeated by the SDK (OpenAI)",
         "providers/openai_client.py",
         "max_retries=0",
         "max_retries=2",
-        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+        f"{_UNKNOWN}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
     ),
     Mutation(
         "a create is not repeated by the SDK (Anthropic)",
         "providers/anthropic_client.py",
         "max_retries=0",
         "max_retries=2",
-        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+        f"{_UNKNOWN}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
     ),
     Mutation(
         "a reply that was lost is a doubt, not a refusal",
@@ -444,49 +444,49 @@ MUTATIONS = (
         """    except OutcomeUnknown as error:
         back_to_waiting(row, services)
 """,
-        f"{_DOUBT}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
+        f"{_UNKNOWN}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
     ),
     Mutation(
         "the claim of a create checks that the job still runs",
         "steps/submit.py",
         "also=[add_intent(intent), require_state(job, JobState.RUNNING), *slot(batch, take_slot)],",
         "also=[add_intent(intent), *slot(batch, take_slot)],",
-        f"{_RULES}test_a_batch_that_was_admitted_before_the_cancel_is_not_created_after_it",
+        f"{_INVARIANTS}test_a_batch_that_was_admitted_before_the_cancel_is_not_created_after_it",
     ),
     Mutation(
         "a provider's batch has one owner: its id is recorded with the move",
         "steps/submit.py",
         "also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, free_slot)],",
         "also=[*slot(batch, free_slot)],",
-        f"{_RULES}test_a_create_in_doubt_does_not_take_another_jobs_batch_for_its_own",
+        f"{_INVARIANTS}test_a_create_in_doubt_does_not_take_another_jobs_batch_for_its_own",
     ),
     Mutation(
         "one create at a time for each number of requests (Anthropic)",
         "steps/submit.py",
         "require_state(job, JobState.RUNNING), *slot(batch, take_slot)],",
         "require_state(job, JobState.RUNNING)],",
-        f"{_DOUBT}test_batches_of_one_size_are_created_one_after_the_other_at_anthropic",
+        f"{_UNKNOWN}test_batches_of_one_size_are_created_one_after_the_other_at_anthropic",
     ),
     Mutation(
         "a create that is not found is not given up before the grace is over",
         "batches/unknown_creates.py",
         "if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:",
         "if misses < _LISTINGS:",
-        f"{_DOUBT}test_a_batch_that_was_never_created_is_created_after_the_grace",
+        f"{_UNKNOWN}test_a_batch_that_was_never_created_is_created_after_the_grace",
     ),
     Mutation(
         "the fence: the upload is deleted before its batch is given up",
         "batches/unknown_creates.py",
         "_delete_surely(batch.input_file_id, api)  # the fence",
         "pass  # the fence",
-        f"{_RULES}test_a_create_that_arrives_soon_after_it_was_given_up_finds_no_file",
+        f"{_INVARIANTS}test_a_create_that_arrives_soon_after_it_was_given_up_finds_no_file",
     ),
     Mutation(
         "creates that were given up are watched",
         "batches/unknown_creates.py",
         "also = (watch_intent(batch),)",
         "also = ()",
-        f"{_DOUBT}test_anthropics_create_that_arrives_after_the_grace_is_reported_as_a_duplicate",
+        f"{_UNKNOWN}test_anthropics_create_that_arrives_after_the_grace_is_reported_as_a_duplicate",
     ),
     Mutation(
         "with another key, nothing is given up",
@@ -507,7 +507,7 @@ MUTATIONS = (
         "steps/poll.py",
         "            self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS\n",
         '            found = ProviderBatch(id=due.batch_id or "", ended_as="failed")\n',
-        f"{_RULES}test_a_batch_that_is_unknown_for_a_while_is_paid_once",
+        f"{_INVARIANTS}test_a_batch_that_is_unknown_for_a_while_is_paid_once",
     ),
     # Lines as people write them
     Mutation(
@@ -515,21 +515,21 @@ MUTATIONS = (
         "inputs/request_lines.py",
         "unset_nulls(envelope, _COLUMNS)",
         "pass",
-        f"{_LINES}test_a_null_column_of_the_envelope_is_absent_in_any_combination",
+        f"{_REQUEST_LINES}test_a_null_column_of_the_envelope_is_absent_in_any_combination",
     ),
     Mutation(
         "null tells no endpoint",
         "inputs/request_lines.py",
         "unset_nulls(body)",
         "pass",
-        f"{_LINES}test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent",
+        f"{_REQUEST_LINES}test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent",
     ),
     Mutation(
         "a parameter that is null is not sent",
         "inputs/request_lines.py",
         "value == NULL or (has_id",
         "(has_id",
-        f"{_LINES}test_a_null_parameter_is_left_out_and_every_other_value_keeps_its_bytes",
+        f"{_REQUEST_LINES}test_a_null_parameter_is_left_out_and_every_other_value_keeps_its_bytes",
     ),
     Mutation(
         "a picture that Claude cannot take is its line's error",
@@ -543,7 +543,7 @@ MUTATIONS = (
         "batches/packing.py",
         "tokens_of(size - media.bytes) + media.tokens",
         "tokens_of(size)",
-        f"{_REPLACING}test_pictures_are_planned_by_their_own_tokens_not_by_those_of_so_much_text",
+        f"{_RESIZING}test_pictures_are_planned_by_their_own_tokens_not_by_those_of_so_much_text",
     ),
     Mutation(
         "a key that stands twice is refused",
@@ -551,42 +551,42 @@ MUTATIONS = (
         """            reject_duplicate_keys(line)
 """,
         "",
-        f"{_LINES}test_a_key_that_is_written_twice_is_refused_at_any_depth",
+        f"{_REQUEST_LINES}test_a_key_that_is_written_twice_is_refused_at_any_depth",
     ),
     Mutation(
         "what needs a beta is told at any depth",
         "protocols/claude_betas.py",
         "_check_blocks(block.content, betas, depth - 1)",
         "pass",
-        f"{_LINES}test_a_block_that_needs_a_beta_is_refused_at_any_depth_until_the_job_names_it",
+        f"{_REQUEST_LINES}test_a_block_that_needs_a_beta_is_refused_at_any_depth_until_the_job_names_it",
     ),
     Mutation(
         "an empty answer may be paid, and is not sent again",
         "batches/accounting.py",
         "if outcome.error.code == ErrorCode.EMPTY_ANSWER:",
         "if False:",
-        f"{_STEPS}test_nonsense_results.py::test_an_empty_answer_is_an_error_and_not_sent_again",
+        f"{_STEPS}test_malformed_results.py::test_an_empty_answer_is_an_error_and_not_sent_again",
     ),
     Mutation(
         "what is configured of a model's endpoints overrules its name",
         "protocols/openai.py",
         "if endpoint in (configured or endpoints):",
         "if endpoint in endpoints:",
-        f"{_LINES}test_where_a_model_answers_is_overruled_by_the_configuration",
+        f"{_REQUEST_LINES}test_where_a_model_answers_is_overruled_by_the_configuration",
     ),
     Mutation(
         "one broken record over two lines does not refuse its file",
         "inputs/file_formats.py",
         """(rest.startswith("{") and is_alone)""",
         """rest.startswith("{")""",
-        f"{_KINDS}test_a_file_of_which_the_first_line_alone_is_broken_is_read",
+        f"{_FORMATS}test_a_file_of_which_the_first_line_alone_is_broken_is_read",
     ),
     Mutation(
         "one object among the lines says that they are read",
         "inputs/file_formats.py",
         "return None if any(map(_is_object, lines)) else",
         "return",
-        f"{_KINDS}test_no_line_before_good_ones_makes_the_file_another_kind",
+        f"{_FORMATS}test_no_line_before_good_ones_makes_the_file_another_kind",
     ),
     Mutation(
         "what tools write beside their data is no job",
@@ -649,7 +649,7 @@ MUTATIONS = (
         "limits/admission.py",
         "found is not None and found.state is JobState.RUNNING",
         "found is not None",
-        f"{_RULES}test_nothing_is_admitted_before_the_whole_file_is_planned",
+        f"{_INVARIANTS}test_nothing_is_admitted_before_the_whole_file_is_planned",
     ),
     Mutation(
         "an admitted batch whose message was lost is sent again",
@@ -664,21 +664,21 @@ MUTATIONS = (
         "limits/admission.py",
         "also=take, ",
         "",
-        f"{_PROVIDERS}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
+        f"{_OUTCOMES}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
     ),
     Mutation(
         "a batch that ended gives its share of the limits back",
         "steps/poll.py",
         "also=[Release(batch.ledger, batch.cost, *token_sample(batch, found))],",
         "also=[],",
-        f"{_PROVIDERS}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
+        f"{_OUTCOMES}test_batches_beyond_the_enqueued_tokens_wait_their_turn",
     ),
     Mutation(
         "a batch that goes back to waiting gives its share of the limits back",
         "batches/transitions.py",
         "also=[Release(batch.ledger, batch.cost), *freed, *also],",
         "also=[*freed, *also],",
-        f"{_RULES}test_a_batch_that_goes_back_to_waiting_gives_its_share_back",
+        f"{_INVARIANTS}test_a_batch_that_goes_back_to_waiting_gives_its_share_back",
     ),
     Mutation(
         "a ledger is never negative",
@@ -699,28 +699,28 @@ MUTATIONS = (
         "batches/refused_batches.py",
         "if judged.limit is not None:",
         "if False:",
-        f"{_REPLACING}test_a_limit_that_a_refusal_tells_makes_smaller_batches",
+        f"{_RESIZING}test_a_limit_that_a_refusal_tells_makes_smaller_batches",
     ),
     Mutation(
         "what replaces a batch is counted in its split",
         "batches/resizing.py",
         "to=split.open + len(smaller) - 1",
         "to=split.open",
-        f"{_REPLACING}test_a_batch_that_never_fits_is_sent_to_be_replaced_and_a_repeated_message_changes_nothing",
+        f"{_RESIZING}test_a_batch_that_never_fits_is_sent_to_be_replaced_and_a_repeated_message_changes_nothing",
     ),
     Mutation(
         "a ledger is set only when nothing moved between two looks",
         "limits/ledger_repair.py",
         "if ledger.suspected != ledger.moves:",
         "if ledger.suspected is None:",
-        f"{_STEPS}test_rebuilding.py::test_a_ledger_that_moved_between_two_looks_is_not_touched",
+        f"{_STEPS}test_ledger_repair.py::test_a_ledger_that_moved_between_two_looks_is_not_touched",
     ),
     Mutation(
         "one batch tries a paused provider",
         "limits/admission.py",
         "tries = pause.until if pause else 0",
         "tries = 0",
-        f"{_STEPS}test_breaker.py::test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow",
+        f"{_STEPS}test_circuit_breaker.py::test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow",
     ),
     # Request files
     Mutation(
@@ -728,28 +728,28 @@ MUTATIONS = (
         "batches/request_files.py",
         'return body if b"\\n" not in text and b"\\r" not in text else text.translate(_LINE_ENDS_TO_BLANKS)',
         "return body",
-        f"{_STEPS}test_translated.py::test_tool_arguments_of_many_lines_are_sent_with_their_neighbours",
+        f"{_STEPS}test_translated_requests.py::test_tool_arguments_of_many_lines_are_sent_with_their_neighbours",
     ),
     Mutation(
         "a body that was made or copied is checked where its request file is written",
         "batches/request_files.py",
         "if not is_checked:",
         "if False:",
-        f"{_STEPS}test_translated.py::test_a_body_that_some_cannot_read_is_not_copied_to_another_batch",
+        f"{_STEPS}test_translated_requests.py::test_a_body_that_some_cannot_read_is_not_copied_to_another_batch",
     ),
     Mutation(
         "the arguments of a tool's call are checked as a line is",
         "protocols/translate/messages.py",
         "reject_unportable_object(arguments)",
         "pass",
-        f"{_STEPS}test_translated.py::test_tool_arguments_that_some_cannot_read_are_that_lines_error",
+        f"{_STEPS}test_translated_requests.py::test_tool_arguments_that_some_cannot_read_are_that_lines_error",
     ),
     Mutation(
         "a key that stands twice in the arguments of a tool's call is refused",
         "protocols/translate/messages.py",
         "reject_duplicate_keys(arguments)",
         "pass",
-        f"{_STEPS}test_translated.py::test_a_key_that_is_written_twice_in_tool_arguments_is_that_lines_error",
+        f"{_STEPS}test_translated_requests.py::test_a_key_that_is_written_twice_in_tool_arguments_is_that_lines_error",
     ),
     # Logs
     Mutation(
@@ -807,7 +807,7 @@ MUTATIONS = (
         "protocols/translate/messages.py",
         'given = f"{spelled}_{self._repeats[spelled]}"',
         'given += "_"',
-        "tests/unit/test_growth.py::test_a_request_is_no_multiple_of_its_line",
+        "tests/unit/test_line_complexity.py::test_a_request_is_no_multiple_of_its_line",
     ),
     # Bytes
     Mutation(
@@ -822,21 +822,21 @@ MUTATIONS = (
         "steps/plan.py",
         "found = services.files.put_first(key, msgspec.json.encode(plan))",
         "services.files.put(key, found := msgspec.json.encode(plan))",
-        f"{_RULES}test_a_planner_that_was_overtaken_leaves_the_first_plan",
+        f"{_INVARIANTS}test_a_planner_that_was_overtaken_leaves_the_first_plan",
     ),
     Mutation(
         "an attempt's files carry its epoch",
         "aws/keys.py",
         "{step}-{split.round}-{split.epoch}/",
         "{step}-{split.round}/",
-        f"{_RULES}test_two_attempts_at_a_split_never_write_to_the_same_place",
+        f"{_INVARIANTS}test_two_attempts_at_a_split_never_write_to_the_same_place",
     ),
     Mutation(
         "work/ and the rows stay until the provider's files are deleted",
         "steps/publish.py",
         "batch is not None and batch.state is BatchState.COLLECTED and batch.due_at is not None:",
         "False:",
-        f"{_RULES}test_a_job_is_not_cleaned_up_before_its_provider_files_are_deleted",
+        f"{_INVARIANTS}test_a_job_is_not_cleaned_up_before_its_provider_files_are_deleted",
     ),
     # Accounting
     Mutation(
@@ -851,21 +851,21 @@ MUTATIONS = (
         "batches/retry_rounds.py",
         "if found in kinds)",
         "if True)",
-        f"{_ROUNDS}test_only_what_expired_is_sent_again_and_nothing_is_paid_twice",
+        f"{_RETRY_ROUNDS}test_only_what_expired_is_sent_again_and_nothing_is_paid_twice",
     ),
     Mutation(
         "what a round went on from is not sent again by a later one",
         "batches/retry_rounds.py",
         "return [each for each in left if each.id not in gone_on]",
         "return left",
-        f"{_ROUNDS}test_a_line_is_sent_three_times_at_most",
+        f"{_RETRY_ROUNDS}test_a_line_is_sent_three_times_at_most",
     ),
     Mutation(
         "a batch that the next round was not planned for is sent again by the one after it",
         "batches/retry_rounds.py",
         "if each.id not in gone_on]",
         "if each.round == split.round]",
-        f"{_ROUNDS}test_a_batch_that_ended_otherwise_than_the_next_round_was_planned_for_is_sent_again_after_it",
+        f"{_RETRY_ROUNDS}test_a_batch_that_ended_otherwise_than_the_next_round_was_planned_for_is_sent_again_after_it",
     ),
     Mutation(
         "a provider that does not answer takes one call of a round of sweep",
@@ -903,7 +903,7 @@ MUTATIONS = (
 """,
         """        if True:
 """,
-        f"{_ENDING}test_a_ledger_whose_batches_cannot_be_admitted_stops_no_other",
+        f"{_FAILED_UNITS}test_a_ledger_whose_batches_cannot_be_admitted_stops_no_other",
     ),
     Mutation(
         "one row that cannot be worked on stops no other (sweep)",
@@ -917,21 +917,21 @@ MUTATIONS = (
         "steps/sweep.py",
         "if row is not None and has_failed_for_good(row, services.now()):",
         "if False:",
-        f"{_FAULTS}test_endings.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
+        f"{_FAULTS}test_failed_units.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
     ),
     Mutation(
         "a worker's death is a failure",
         "failures.py",
         "return row.failures + (0 < row.claimed_until <= now)",
         "return row.failures",
-        f"{_ENDING}test_a_worker_that_dies_each_time_counts_as_one_that_fails",
+        f"{_FAILED_UNITS}test_a_worker_that_dies_each_time_counts_as_one_that_fails",
     ),
     Mutation(
         "a run of many units learns what the one before died of",
         "worker.py",
         "if self._lease.has_died:",
         "if False:",
-        f"{_FAULTS}test_endings.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
+        f"{_FAULTS}test_failed_units.py::test_a_job_that_cannot_be_planned_ends_and_says_where_to_look",
     ),
     Mutation(
         "a death is counted once",
@@ -945,7 +945,7 @@ MUTATIONS = (
         "batches/failed_units.py",
         "except (Gone, msgspec.DecodeError) as error:",
         "except Exception as error:",
-        f"{_FAULTS}test_endings.py::test_a_manifest_that_cannot_be_read_for_once_still_says_how_its_job_ended",
+        f"{_FAULTS}test_failed_units.py::test_a_manifest_that_cannot_be_read_for_once_still_says_how_its_job_ended",
     ),
     Mutation(
         "a refusal reads the pieces of its batch alone",
@@ -961,14 +961,14 @@ MUTATIONS = (
         """        services.store.release(claimed, due_at, failures=claimed.failures)
 """,
         "",
-        f"{_FAULTS}test_endings.py::test_a_provider_that_does_not_tell_of_a_doubt_for_two_days_ends_no_batch",
+        f"{_FAULTS}test_failed_units.py::test_a_provider_that_does_not_tell_of_a_doubt_for_two_days_ends_no_batch",
     ),
     Mutation(
         "no unit waits longer than an hour",
         "failures.py",
         "min(lease << min(failures, _DOUBLINGS), LONGEST_DELAY)",
         "lease << min(failures, _DOUBLINGS)",
-        f"{_ENDING}test_the_longest_wait_of_a_unit_is_an_hour",
+        f"{_FAILED_UNITS}test_the_longest_wait_of_a_unit_is_an_hour",
     ),
     Mutation(
         "a claim that is given back ends the count of failures",
@@ -1087,7 +1087,7 @@ MUTATIONS = (
         "steps/cancel.py",
         "if job.unplanned and any(_fails_at_plan(each, services.now()) for each in splits):",
         "if False:",
-        f"{_FAULTS}test_endings.py::test_a_cancel_ends_a_job_whose_plan_never_ends",
+        f"{_FAULTS}test_failed_units.py::test_a_cancel_ends_a_job_whose_plan_never_ends",
     ),
     Mutation(
         "a dead letter is not sent again for ever",
@@ -1117,49 +1117,49 @@ MUTATIONS = (
         "batches/result_index.py",
         "if _RANKS[found] > _RANKS[self.found[position]]:",
         "if True:",
-        "tests/unit/test_collected.py::test_an_answer_stands_whatever_else_is_said_of_its_request",
+        "tests/unit/test_result_index.py::test_an_answer_stands_whatever_else_is_said_of_its_request",
     ),
     Mutation(
         "a result with a custom_id that is not ours is not counted",
         "batches/accounting.py",
         "number = custom_id.partition(self._mark)[2]",
         'number = custom_id.rpartition("-")[2]',
-        f"{_RULES}test_a_result_of_a_stranger_is_no_lines_result",
+        f"{_INVARIANTS}test_a_result_of_a_stranger_is_no_lines_result",
     ),
     Mutation(
         "results are judged by the batch's token, not by today's name of the deployment",
         "batches/accounting.py",
         "number = custom_id.partition(self._mark)[2]",
         "number = custom_id.removeprefix(self._prefix)",
-        f"{_STEPS}test_renamed.py::test_what_was_sent_under_another_name_is_delivered",
+        f"{_STEPS}test_renamed_deployment.py::test_what_was_sent_under_another_name_is_delivered",
     ),
     Mutation(
         "a step that meets a row of newer code goes no further",
         "aws/row_versions.py",
         "    raise NewerRow(\n",
         "    str(\n",
-        f"{_STEPS}test_rolled_back.py::test_rows_of_newer_code_wait_untouched_while_other_jobs_go_on",
+        f"{_STEPS}test_rollback.py::test_rows_of_newer_code_wait_untouched_while_other_jobs_go_on",
     ),
     Mutation(
         "a state that is not known is newer code's",
         "aws/row_versions.py",
         " or (isinstance(state, str) and state not in _STATES)",
         "",
-        f"{_STEPS}test_rolled_back.py::test_rows_of_newer_code_wait_untouched_while_other_jobs_go_on",
+        f"{_STEPS}test_rollback.py::test_rows_of_newer_code_wait_untouched_while_other_jobs_go_on",
     ),
     Mutation(
         "what is due of a job of newer code is left to that",
         "aws/store.py",
         "        if isinstance(row, Split | Batch):\n            self.job(due.job)\n",
         "",
-        f"{_STEPS}test_rolled_back.py::test_a_job_of_newer_code_takes_its_splits_and_batches_with_it",
+        f"{_STEPS}test_rollback.py::test_a_job_of_newer_code_takes_its_splits_and_batches_with_it",
     ),
     Mutation(
         "collect looks for newer code's mark before it holds a batch",
         "steps/collect.py",
         "    services.store.job(job)  #",
         "    #",
-        f"{_STEPS}test_rolled_back.py::test_a_job_of_newer_code_takes_its_splits_and_batches_with_it",
+        f"{_STEPS}test_rollback.py::test_a_job_of_newer_code_takes_its_splits_and_batches_with_it",
     ),
     Mutation(
         "a row that is left to newer code has no failures",
@@ -1173,14 +1173,14 @@ MUTATIONS = (
         "records.py",
         "class JobSettings(msgspec.Struct, frozen=True, kw_only=True):",
         "class JobSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):",
-        f"{_STEPS}test_rolled_back.py::test_settings_of_newer_code_break_no_step",
+        f"{_STEPS}test_rollback.py::test_settings_of_newer_code_break_no_step",
     ),
     Mutation(
         "an upload of another deployment's name is never deleted",
         "batches/orphaned_uploads.py",
         " and ours == deployment:",
         " and ours:",
-        f"{_STEPS}test_renamed.py::test_an_upload_of_another_name_may_be_somebody_elses_and_is_never_deleted",
+        f"{_STEPS}test_renamed_deployment.py::test_an_upload_of_another_name_may_be_somebody_elses_and_is_never_deleted",
     ),
     Mutation(
         "failed.jsonl has the order of errors.jsonl",
@@ -1230,34 +1230,34 @@ MUTATIONS = (
         "batches/result_index.py",
         "_RANKS = (0, 1, 3, 4, 2, 1)",
         "_RANKS = (0, 2, 3, 4, 1, 1)",
-        f"{_ACCOUNTS}test_what_may_be_paid_goes_before_what_would_be_sent_again",
+        f"{_ACCOUNTING}test_what_may_be_paid_goes_before_what_would_be_sent_again",
     ),
     Mutation(
         "rows on one line are read one by one",
         "batches/accounting.py",
         "if {each.is_row for each in self._cut(text, offset)} != {True}:",
         "if text:",
-        f"{_ACCOUNTS}test_a_broken_line_costs_none_beside_it",
+        f"{_ACCOUNTING}test_a_broken_line_costs_none_beside_it",
     ),
     Mutation(
         "an id that a wrapper names beside its rows costs no row",
         "batches/accounting.py",
         "if len(rest) == len(inner):",
         "if rest:",
-        f"{_ACCOUNTS}test_an_id_that_a_wrapper_names_beside_its_rows_costs_no_row",
+        f"{_ACCOUNTING}test_an_id_that_a_wrapper_names_beside_its_rows_costs_no_row",
     ),
     Mutation(
         "a request that was planned is not checked again",
         "batches/request_files.py",
         "openai.count_inputs(msgspec.Raw(body), batch.endpoint)",
         "openai.check_body(openai.read_body(msgspec.Raw(body)), batch.endpoint)",
-        f"{_STEPS}test_translated.py::test_a_request_that_a_newer_release_would_refuse_is_sent_again_as_it_was_planned",
+        f"{_STEPS}test_translated_requests.py::test_a_request_that_a_newer_release_would_refuse_is_sent_again_as_it_was_planned",
     ),
     Mutation(
         "one command at a time retries the same lines",
         "batchdrop_cli/retry.py",
         "    if again:\n        yield []\n",
-        "    if mended is None:\n        _refuse_twice(cloud, chosen, mended)\n        yield []\n",
+        "    if fixed is None:\n        _refuse_twice(cloud, chosen, fixed)\n        yield []\n",
         "tests/cli/test_retry.py::test_of_two_commands_that_retry_the_same_lines_at_once_one_is_refused",
     ),
     Mutation(
@@ -1265,14 +1265,14 @@ MUTATIONS = (
         "protocols/duplicate_keys.py",
         "_ASCII_ESCAPE.search(line) is None and",
         "",
-        "tests/unit/test_lines.py::test_a_key_that_is_written_twice_is_refused_at_any_depth",
+        "tests/unit/test_request_lines.py::test_a_key_that_is_written_twice_is_refused_at_any_depth",
     ),
     Mutation(
         "rows within an object are read",
         "batches/accounting.py",
         "bool(depth) and self._note_inner(piece, stream, depth)",
         "False",
-        f"{_ACCOUNTS}test_rows_are_answers_in_any_layout",
+        f"{_ACCOUNTING}test_rows_are_answers_in_any_layout",
     ),
     Mutation(
         "a broken line costs none behind it",
@@ -1290,51 +1290,51 @@ MUTATIONS = (
     Mutation(
         "an answer that is nearly JSON is an answer",
         "protocols/lenient_json.py",
-        "return read(on_one_line(utf8(mend(row))))",
+        "return read(on_one_line(utf8(repair(row))))",
         "raise",
-        f"{_ACCOUNTS}test_an_answer_that_is_nearly_json_is_an_answer",
+        f"{_ACCOUNTING}test_an_answer_that_is_nearly_json_is_an_answer",
     ),
     Mutation(
         "an error is read whatever bytes it has",
         "providers/http_errors.py",
         "parse_error(Raw(transcode_to_utf8(body)))",
         "parse_error(Raw(body))",
-        "tests/unit/test_loose_servers.py::test_a_refusal_tells_its_status_and_nothing_of_what_was_said",
+        "tests/unit/test_client_responses.py::test_a_refusal_tells_its_status_and_nothing_of_what_was_said",
     ),
     Mutation(
         "an id is no longer than a key may be",
         "protocols/lenient_json.py",
         "if found and len(found.encode()) <= _LONGEST_ID else None",
         "or None",
-        "tests/unit/test_loose_servers.py::test_an_id_longer_than_a_key_is_no_id",
+        "tests/unit/test_client_responses.py::test_an_id_longer_than_a_key_is_no_id",
     ),
     Mutation(
         "a batch that ages is not passed over",
         "batches/poll_schedule.py",
         "(now << halvings) // longest != (last << halvings) // longest",
         "now // max(seconds, 1) != last // max(seconds, 1)",
-        "tests/unit/test_polling.py::test_a_batch_that_ages_is_asked_for_by_its_id_each_third_of_its_age",
+        "tests/unit/test_poll_schedule.py::test_a_batch_that_ages_is_asked_for_by_its_id_each_third_of_its_age",
     ),
     Mutation(
         "a list is not believed for ever",
         "batches/poll_schedule.py",
         "    if age <= (usual or _UNKNOWN_USUAL):\n",
         "    if age >= 0:\n",
-        f"{_STEPS}test_polling.py::test_a_batch_that_the_list_calls_unfinished_for_too_long_is_asked_for_by_its_id",
+        f"{_STEPS}test_poll.py::test_a_batch_that_the_list_calls_unfinished_for_too_long_is_asked_for_by_its_id",
     ),
     Mutation(
         "a batch is asked for by its id before it is overdue",
         "steps/poll.py",
         "    confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)\n",
         "",
-        f"{_STEPS}test_polling.py::test_a_list_is_asked_once_for_the_batches_that_it_is_not_believed_about",
+        f"{_STEPS}test_poll.py::test_a_list_is_asked_once_for_the_batches_that_it_is_not_believed_about",
     ),
     Mutation(
         "a batch is overdue after its provider's window",
         "steps/poll.py",
         "services.providers[provider].window_hours * 3_600",
         "24 * 3_600",
-        f"{_STEPS}test_polling.py::test_a_batch_is_overdue_two_hours_after_its_providers_window",
+        f"{_STEPS}test_poll.py::test_a_batch_is_overdue_two_hours_after_its_providers_window",
     ),
     Mutation(
         "a part of what is compressed is never put behind what was not",
@@ -1355,14 +1355,14 @@ MUTATIONS = (
         "outputs/assembly.py",
         "if now < refused_at + _LOCKED_SECONDS:",
         "if False:",
-        f"{_STEPS}test_locked.py::test_failed_lines_wait_for_a_file_that_s3_refuses_for_the_moment",
+        f"{_STEPS}test_locked_objects.py::test_failed_lines_wait_for_a_file_that_s3_refuses_for_the_moment",
     ),
     Mutation(
         "answers do not wait for ever for a file that S3 refuses",
         "steps/assemble.py",
         "refused_at=split.refused_at or now",
         "refused_at=now",
-        f"{_STEPS}test_locked.py::test_answers_are_published_a_day_after_their_file_was_refused_and_say_so",
+        f"{_STEPS}test_locked_objects.py::test_answers_are_published_a_day_after_their_file_was_refused_and_say_so",
     ),
     Mutation(
         "a file that is deleted while its failed lines are read has errors that say so",
@@ -1376,56 +1376,56 @@ MUTATIONS = (
         "steps/poll.py",
         "    services.store.job(due.job)\n",
         "",
-        f"{_STEPS}test_rolled_back.py::test_poll_leaves_the_batches_of_a_newer_job_as_they_are",
+        f"{_STEPS}test_rollback.py::test_poll_leaves_the_batches_of_a_newer_job_as_they_are",
     ),
     Mutation(
         "a late create of a newer job is left alone",
         "batches/late_creates.py",
         "    services.store.job(intent.job)  #",
         "    #",
-        f"{_STEPS}test_rolled_back.py::test_a_late_create_of_a_newer_job_is_looked_at_when_that_is_deployed_again",
+        f"{_STEPS}test_rollback.py::test_a_late_create_of_a_newer_job_is_looked_at_when_that_is_deployed_again",
     ),
     Mutation(
         "an upload of a newer job is no orphan",
         "batches/orphaned_uploads.py",
         "    services.store.job(whose[0])  #",
         "    #",
-        f"{_STEPS}test_rolled_back.py::test_an_upload_of_a_newer_job_is_no_orphan",
+        f"{_STEPS}test_rollback.py::test_an_upload_of_a_newer_job_is_no_orphan",
     ),
     Mutation(
         "a batch of a newer job has no failures",
         "aws/store.py",
         " or self._is_of_newer_job(pk):",
         ":",
-        f"{_STEPS}test_rolled_back.py::test_a_batch_of_a_newer_job_has_no_failures",
+        f"{_STEPS}test_rollback.py::test_a_batch_of_a_newer_job_has_no_failures",
     ),
     Mutation(
         "a drop is not swallowed by another job's newer row",
         "steps/intake.py",
         "    except NewerRow:",
         "    except ZeroDivisionError:",
-        f"{_STEPS}test_rolled_back.py::test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed",
+        f"{_STEPS}test_rollback.py::test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed",
     ),
     Mutation(
         "a version from before versioning is deleted, and not hidden by a mark",
         "aws/bucket.py",
         'VersionId=version_id or "null")',
         "**_version(version_id))",
-        f"{_STEPS}test_forgetting.py::test_a_version_from_before_versioning_is_deleted_and_not_only_hidden",
+        f"{_STEPS}test_forget.py::test_a_version_from_before_versioning_is_deleted_and_not_only_hidden",
     ),
     Mutation(
         "the rows of batches that were given up are kept for `forget`",
         "steps/publish.py",
         "if batch is None or _was_given_up(batch):",
         "if batch is None:",
-        f"{_STEPS}test_forgetting.py::test_what_was_given_up_at_a_provider_is_named_until_it_has_ended_there_and_then_deleted",
+        f"{_STEPS}test_forget.py::test_what_was_given_up_at_a_provider_is_named_until_it_has_ended_there_and_then_deleted",
     ),
     Mutation(
         "a row that cannot be read is not deleted unmentioned",
         "steps/publish.py",
         "if batch is None or _was_given_up(batch):",
         "if batch is not None and _was_given_up(batch):",
-        f"{_STEPS}test_forgetting.py::test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays",
+        f"{_STEPS}test_forget.py::test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays",
     ),
     Mutation(
         "a row that is kept expires with its job's",
@@ -1433,21 +1433,21 @@ MUTATIONS = (
         """        update.set("expires_at", expires_at)
         update.remove("due_at")""",
         """        update.remove("due_at")""",
-        f"{_STEPS}test_forgetting.py::test_the_row_of_a_batch_that_was_given_up_expires_with_its_jobs",
+        f"{_STEPS}test_forget.py::test_the_row_of_a_batch_that_was_given_up_expires_with_its_jobs",
     ),
     Mutation(
         "`forget` names the batches whose rows it cannot read",
         "batchdrop_cli/forget.py",
         "        if batch is None:\n            yield",
         "        if batch is None:\n            continue\n            yield",
-        f"{_STEPS}test_forgetting.py::test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays",
+        f"{_STEPS}test_forget.py::test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays",
     ),
     Mutation(
         "`forget` asks what a batch became that was given up",
         "batchdrop_cli/forget.py",
         "    if found.ended_as is None:",
         "    if False:",
-        f"{_STEPS}test_forgetting.py::test_what_was_given_up_at_a_provider_is_named_until_it_has_ended_there_and_then_deleted",
+        f"{_STEPS}test_forget.py::test_what_was_given_up_at_a_provider_is_named_until_it_has_ended_there_and_then_deleted",
     ),
     # What the command says
     Mutation(
@@ -1462,7 +1462,7 @@ MUTATIONS = (
         "local_cloud/emulator_process.py",
         'if version_id and event["Source"] == "aws.s3":',
         'if not version_id and event["Source"] == "aws.s3":',
-        "tests/local_cloud/test_versions.py::test_an_event_names_the_version_that_was_written",
+        "tests/local_cloud/test_event_versions.py::test_an_event_names_the_version_that_was_written",
     ),
     # The local cloud
     Mutation(
@@ -1612,7 +1612,7 @@ MUTATIONS = (
         "protocols/json_text.py",
         "if len(text) > _PIECE or _may_hold_a_long_integer(text):",
         "if len(text) > _PIECE:",
-        "tests/unit/test_lines.py::test_one_rule_holds_for_numbers_however_they_are_written",
+        "tests/unit/test_request_lines.py::test_one_rule_holds_for_numbers_however_they_are_written",
     ),
     Mutation(
         "a parameter's name is cut in a message, and what to do stays in it",
@@ -1626,14 +1626,14 @@ MUTATIONS = (
         "batches/accounting.py",
         '        if not re.fullmatch("[0-9]{1,9}", number):',
         "        if not number.isdecimal():",
-        f"{_RULES}test_a_custom_id_of_thousands_of_digits_is_no_lines_result",
+        f"{_INVARIANTS}test_a_custom_id_of_thousands_of_digits_is_no_lines_result",
     ),
     Mutation(
         "a number in the metadata is written in digits",
         "inputs/job_settings.py",
         "if name in _NUMBERS and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):",
         "if False:",
-        "tests/unit/test_folder_settings.py::test_nonsense_in_the_metadata_is_refused_with_what_would_do",
+        "tests/unit/test_job_settings.py::test_nonsense_in_the_metadata_is_refused_with_what_would_do",
     ),
     Mutation(
         "an address has a host that may exist",
@@ -1825,7 +1825,7 @@ MUTATIONS = (
         "steps/intake.py",
         "if services.store.is_known_version(digest):",
         "if services.store.job_of(digest) is not None:",
-        f"{_STEPS}test_forgetting.py::test_a_late_event_of_a_forgotten_job_makes_no_job_of_it",
+        f"{_STEPS}test_forget.py::test_a_late_event_of_a_forgotten_job_makes_no_job_of_it",
     ),
     Mutation(
         "a job's row stays until nothing that it names is left",

@@ -44,9 +44,9 @@ VALUE = with_value(b"?").index(b"?")
 CUSTOM_ID = OPEN.index(b'"mine"')
 TOO_DEEP = "nested too deeply to be read: more than 500 levels"
 HALF = "not JSON: half of a surrogate pair (a character cut in two)"
-HEADER = "not JSON: it looks like a header or plain text: leave the line out"
+HEADER = "not JSON: it looks like a header or plain text: remove the line"
 TOO_LARGE = "not JSON for every reader: the number"
-NO_NUMBER = "which is no JSON number (null is),"
+NO_NUMBER = "which is not JSON (null is),"
 MARK = "a byte-order mark, which may stand only where the file begins,"
 ESCAPE = "not JSON: a control character that is not escaped"
 NESTED = b"[" * 600 + b"]" * 600
@@ -100,7 +100,7 @@ MISTAKES: dict[str, tuple[bytes, str, str]] = {
     "single quotes": (
         b"{'model': 'x'}",
         "invalid_json",
-        "not JSON: written as Python shows it, with single quotes: write it with json.dumps",
+        "not JSON: it is written as Python prints it, with single quotes: write it with json.dumps",
     ),
     "a trailing comma": (b'{"model":"x",}', "invalid_json", "not JSON: trailing comma in object at byte 13"),
     "an array": (b"[1,2]", "not_a_request", "not a JSON object"),
@@ -330,15 +330,17 @@ def zipped(name: str) -> bytes:
 
 
 def looks_like(what: str, remedy: str) -> str:
-    return f"The file looks like {what}, not like JSONL: {remedy}, and drop it again."
+    return f"The file looks like {what}, not like JSONL: {remedy}, and upload it again."
 
 
 ZIP = looks_like("zip or an Excel workbook (.xlsx)", "unpack it, or export its rows as JSONL")
 UTF_16 = looks_like("UTF-16", "save it as UTF-8")
-ARRAY = "The file is one JSON array: write one object a line, with no brackets around them and no commas between them."
+ARRAY = (
+    "The file is one JSON array: write one object per line, with no brackets around them and no commas between them."
+)
 SPREAD = (
     "The file's objects are spread over several lines (pretty-printed): write each object on one line, for example "
-    "with `jq -c . FILE`, and drop it again."
+    "with `jq -c . FILE`, and upload it again."
 )
 FILES = {
     "an empty file": (b"", "The file is empty."),
@@ -395,8 +397,8 @@ def test_a_file_of_more_lines_than_a_split_may_hold_fails_before_anything_is_pai
         out = cloud.run("input/y.jsonl", jsonl([*five, b"{}", b"{}"]))
         assert out.manifest.status == "FAILED"
         assert out.manifest.reason == (
-            f"More than 5 lines begin from byte 0 to byte {last}: lines of so few bytes are no requests. "
-            "Leave them out, or drop the file in several."
+            f"More than 5 lines begin from byte 0 to byte {last}. These lines are too short to be requests: "
+            "remove them, or split the file."
         )
         assert cloud.simulator.charges() == charged
 

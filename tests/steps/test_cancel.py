@@ -102,7 +102,7 @@ def test_a_job_that_is_too_old_is_ended_with_its_reason(cloud: Cloud) -> None:
 
 
 @LINES
-def test_a_batch_past_the_window_is_cancelled_and_harvested(cloud: Cloud, line: Any, provider: str) -> None:
+def test_a_batch_past_the_window_is_cancelled_and_collected(cloud: Cloud, line: Any, provider: str) -> None:
     cloud.simulator.shape(provider=provider, stuck=True, times=1)
     lines = [line("one"), line("two")]
     job = cloud.drop("input/x.jsonl", jsonl(lines))

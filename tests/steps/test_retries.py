@@ -41,15 +41,15 @@ def a_job(cloud: Cloud, job_id: str) -> Job:
     return job
 
 
-def retried(cloud: Cloud, user: UsersCloud, job: Job, folder: Path, mended: bytes | None = None) -> Job:
+def retried(cloud: Cloud, user: UsersCloud, job: Job, folder: Path, fixed: bytes | None = None) -> Job:
     """What `batchdrop retry` does with the failed lines."""
     chosen = retry.choose(user, job, folder / "numbers", cut=False)
     key = retry.free_key(user, job)
-    if mended is None:
+    if fixed is None:
         return run(cloud, retry.send_failed(user, chosen, key), key)
-    file = folder / "mended.jsonl"
-    file.write_bytes(mended)
-    retry.check_mended(user, chosen, file)
+    file = folder / "fixed.jsonl"
+    file.write_bytes(fixed)
+    retry.check_fixed(user, chosen, file)
     return run(cloud, drop.upload(user, file, key, lambda _: None, retry.lineage(user, chosen)), key)
 
 
@@ -84,14 +84,14 @@ def test_a_job_with_expired_lines_is_whole_after_a_retry(cloud: Cloud, user: Use
     assert sum(each["requests"] for each in cloud.simulator.charges().values()) == 12
 
 
-def test_a_chain_of_retries_and_a_mended_line_end_in_their_places(
+def test_a_chain_of_retries_and_a_fixed_line_end_in_their_places(
     cloud: Cloud, user: UsersCloud, tmp_path: Path
 ) -> None:
     cloud.simulator.shape(provider="openai", failing=[{"match": "wrong", "status": 400}])
     lines = [chat("one", "a"), b"{", chat("wrong", "b"), b"", claude("five", "e"), chat("wrong 6", "f")]
     first = a_job(cloud, cloud.run("input/x.jsonl", lines).manifest.job)
-    mended = jsonl([chat("two", "mine"), chat("wrong again", "other"), chat("six", "g")])
-    second = retried(cloud, user, first, tmp_path, mended)
+    fixed = jsonl([chat("two", "mine"), chat("wrong again", "other"), chat("six", "g")])
+    second = retried(cloud, user, first, tmp_path, fixed)
     third = retried(cloud, user, second, tmp_path, jsonl([chat("three")]))
     assert (third.key, third.retry_of) == ("input/x.retry-1.retry-1.jsonl", second.id)
     results = merged(cloud, user, first, tmp_path)
@@ -113,7 +113,7 @@ def test_a_retry_is_an_object_with_two_words_of_metadata(cloud: Cloud, user: Use
     cloud.s3.put_object(Bucket=BUCKET, Key=numbers, Body=b"2\n3\n4\n")
     metadata = {"batchdrop-retry-of": first.id, "batchdrop-retry-lines": numbers}
     body = jsonl([chat("two"), chat("third"), b"["])
-    second = cloud.run("input/mended.jsonl", body, **metadata).manifest.job
+    second = cloud.run("input/fixed.jsonl", body, **metadata).manifest.job
     assert [each.id for each in cloud.services.store.retries(first.id)] == [second]
     results = merged(cloud, user, first, tmp_path, whole=True)
     assert [got(result) for result in results[:3]] == [wanted(chat(text)) for text in ("one", "two", "third")]
@@ -137,7 +137,7 @@ def test_answers_that_were_cut_are_replaced_by_longer_ones(cloud: Cloud, user: U
     retry.save(user, chosen, file)
     assert file.read_bytes() == b"".join(crlf.splitlines(keepends=True)[at] for at in (0, 2))
     file.write_bytes(file.read_bytes().replace(b'tokens": 1', b'tokens": 1000'))
-    retry.check_mended(user, chosen, file)
+    retry.check_fixed(user, chosen, file)
     key = retry.free_key(user, first)
     run(cloud, drop.upload(user, file, key, lambda _: None, retry.lineage(user, chosen)), key)
     longer = [json.loads(line) for line in file.read_bytes().splitlines()]
@@ -150,19 +150,22 @@ def test_answers_that_were_cut_are_replaced_by_longer_ones(cloud: Cloud, user: U
     [
         (
             {"batchdrop-retry-of": "reviews", "batchdrop-retry-lines": "output/l.jsonl"},
-            "batchdrop-retry-of = 'reviews': a job's id is wanted, such as 20261105T091412Z-7f3a9c2e51.",
+            "batchdrop-retry-of = 'reviews': it must be a job's id, such as 20261105T091412Z-7f3a9c2e51.",
         ),
         (
             {"batchdrop-retry-of": "20261105T091412Z-7f3a9c2e51"},
-            "batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.",
+            "batchdrop-retry-of and batchdrop-retry-lines must be set together: one of them is missing.",
         ),
         (
             {"batchdrop-retry-lines": "output/l.jsonl"},
-            "batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.",
+            "batchdrop-retry-of and batchdrop-retry-lines must be set together: one of them is missing.",
         ),
         (
             {"batchdrop-retry-of": "20261105T091412Z-7f3a9c2e51", "batchdrop-retry-lines": "output/l.jsonl"},
-            "The file is no retry of job 20261105T091412Z-7f3a9c2e51: the job that it retries is not known (any more).",
+            (
+                "The file is not a retry of job 20261105T091412Z-7f3a9c2e51: the job that it retries is not known (any "
+                "more)."
+            ),
         ),
     ],
 )
@@ -182,7 +185,7 @@ def test_a_retry_from_another_folder_is_refused_and_never_named_among_the_jobs_r
         metadata = {"batchdrop-retry-of": first, "batchdrop-retry-lines": lines}
         manifest = cloud.run(key, [chat("forged")], **metadata).manifest
         assert (manifest.status, manifest.retry_of) == (JobState.FAILED, None)
-        assert (manifest.reason or "").startswith(f"The file is no retry of job {first}: {problem}")
+        assert (manifest.reason or "").startswith(f"The file is not a retry of job {first}: {problem}")
     assert list(cloud.services.store.retries(first)) == []
     assert sum(each["requests"] for each in cloud.simulator.charges().values()) == 1
 

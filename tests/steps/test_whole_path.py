@@ -101,8 +101,8 @@ def test_each_request_is_charged_once(cloud: Cloud) -> None:
     ("key", "body", "reason"),
     [
         ("input/x.jsonl", b"", "The file is empty."),
-        ("input/x.csv", b"a,b", "Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object a line."),
-        ("input/x.jsonl.gz", b"\x1f\x8b", "The file is cut: its gzip data has no end."),
+        ("input/x.csv", b"a,b", "Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object per line."),
+        ("input/x.jsonl.gz", b"\x1f\x8b", "The file is truncated: the gzip stream ends early."),
     ],
 )
 def test_what_cannot_be_processed_gets_a_failed_manifest(cloud: Cloud, key: str, body: bytes, reason: str) -> None:

@@ -26,7 +26,7 @@ WRONG = pytest.mark.parametrize(
 )
 
 
-CHECK = "The provider's address has no batches (404, or a page): check its base_url in providers.toml."
+CHECK = "The provider's address does not expose a batch API (404 or HTML): check its base_url in providers.toml."
 
 
 def paused(cloud: Cloud) -> list[str]:

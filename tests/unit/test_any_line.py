@@ -115,8 +115,8 @@ def test_a_mutilated_line_is_json_or_that_lines_error(line: bytes, data: st.Data
     check(READER, line)
 
 
-HEADER = "it looks like a header or plain text: leave the line out"
-PYTHONS = "not JSON: written as Python shows it, with single quotes: write it with json.dumps"
+HEADER = "it looks like a header or plain text: remove the line"
+PYTHONS = "not JSON: it is written as Python prints it, with single quotes: write it with json.dumps"
 
 
 @pytest.mark.parametrize(

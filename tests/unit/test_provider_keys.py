@@ -21,7 +21,7 @@ def test_a_key_is_its_secrets_text_and_never_shows() -> None:
 @pytest.mark.parametrize(
     "code", ["ResourceNotFoundException", "InvalidRequestException", "AccessDeniedException", "DecryptionFailure"]
 )
-def test_a_secret_that_a_person_must_mend_pauses_the_provider(code: str) -> None:
+def test_a_secret_that_a_person_must_fix_pauses_the_provider(code: str) -> None:
     secrets = FakeSecrets({PROVIDER.secret: "sk-1"})
     secrets.fails_as = code
     with pytest.raises(AccountRefused, match="no key in the secret"):

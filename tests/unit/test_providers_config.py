@@ -137,9 +137,9 @@ def test_headers_are_given_as_a_table() -> None:
 HEADERS = MINIMAL + "[providers.mine.headers]\n"
 CLAUDE = MINIMAL.replace('"openai"', '"anthropic"').replace("/v1", "")
 LIMITS = MINIMAL + "[providers.mine.limits]\n"
-NO_TABLE = "no [providers.<name>] table: at least one is needed"
+NO_TABLE = "needs at least one [providers.<name>] table"
 PROTOCOLS = ': it is "openai" or "anthropic"'
-NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and write "{key}" where it goes'
+NO_KEY_HERE = 'do not put keys in this file: store the key in the secret, and write "{key}" where it goes'
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
         ("[providers]", NO_TABLE),
         ("providers = 3", NO_TABLE),
         ("[[providers]]", NO_TABLE),
-        ("[providers]\nmine = 3", "providers.mine: no table: it begins with [providers.mine]"),
+        ("[providers]\nmine = 3", "providers.mine: must be a table ([providers.mine])"),
         ("x = 1\n" + MINIMAL, "Object contains unknown field `x`"),
         (MINIMAL + 'modles = ["x"]', "providers.mine: contains unknown field `modles`"),
         (MINIMAL + 'name = "x"', "providers.mine: contains unknown field `name`"),
@@ -165,8 +165,11 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
         (LIMITS + 'enqueued_tokens = "many"', "providers.mine.limits.enqueued_tokens: Expected `int`, got `str`"),
         (LIMITS + "enqueued_tokens = 0", "providers.mine.limits.enqueued_tokens: Expected `int` >= 1"),
         (LIMITS + "requests_per_batch = -1", "providers.mine.limits.requests_per_batch: Expected `int` >= 1"),
-        (MINIMAL + 'api_version = "2023-06-01"', "providers.mine.api_version: only the protocol anthropic has it"),
-        (MINIMAL + 'betas = ["mcp-1"]', "providers.mine.betas: only the protocol anthropic has it"),
+        (
+            MINIMAL + 'api_version = "2023-06-01"',
+            "providers.mine.api_version: only protocol anthropic has this key",
+        ),
+        (MINIMAL + 'betas = ["mcp-1"]', "providers.mine.betas: only protocol anthropic has this key"),
         (
             MINIMAL + 'completion_window = "7d"',
             "providers.mine.window_hours: batches would be cancelled 26 hours after their create, which asks for 168",
@@ -174,19 +177,22 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
         (MINIMAL + 'completion_window = ""', "providers.mine.completion_window: Expected `str` matching regex"),
         (MINIMAL + "window_hours = 0", "providers.mine.window_hours: Expected `int` >= 1"),
         (MINIMAL + "window_hours = 673", "providers.mine.window_hours: Expected `int` <= 672"),
-        (MINIMAL + "betas = []", "providers.mine.betas: only the protocol anthropic has it"),
-        (LIMITS + "queued_requests = 9", "providers.mine.limits.queued_requests: only the protocol anthropic has it"),
+        (MINIMAL + "betas = []", "providers.mine.betas: only protocol anthropic has this key"),
+        (
+            LIMITS + "queued_requests = 9",
+            "providers.mine.limits.queued_requests: only protocol anthropic has this key",
+        ),
         (
             LIMITS.replace('"openai"', '"anthropic"').replace("/v1", "") + "enqueued_tokens = 9",
-            "providers.mine.limits.enqueued_tokens: only the protocol openai has it",
+            "providers.mine.limits.enqueued_tokens: only protocol openai has this key",
         ),
         (
             MINIMAL + DEFAULT + MINIMAL.replace("mine", "third") + "default = true",
-            "providers.third.default: providers.other is it already",
+            "providers.third.default: providers.other is already the default",
         ),
         (
             DEFAULT + 'models = ["gpt-*"]' + MINIMAL + 'models = ["o1", "gpt-*"]',
-            'providers.mine.models: "gpt-*" goes to providers.other already',
+            'providers.mine.models: "gpt-*" already goes to providers.other',
         ),
         (
             CLAUDE + CLAUDE.replace("[providers.mine]", "[providers.other]"),
@@ -198,23 +204,26 @@ NO_KEY_HERE = 'a key does not belong in this file: put it into the secret, and w
         (HEADERS + 'x-a = ""', "providers.mine.headers.x-a: its value is not visible ASCII"),
         (HEADERS + 'x-a = "a\\nx-b: c"', "providers.mine.headers.x-a: its value is not visible ASCII"),
         (HEADERS + 'x-a = "ü"', "providers.mine.headers.x-a: its value is not visible ASCII"),
-        (HEADERS + 'x-a = "1"\nX-A = "2"', "providers.mine.headers.x-a: it is there twice"),
+        (HEADERS + 'x-a = "1"\nX-A = "2"', "providers.mine.headers.x-a: is given twice"),
         (HEADERS + 'Authorization = "Bearer x"', f"providers.mine.headers.Authorization: {NO_KEY_HERE}"),
-        (HEADERS + 'anthropic-version = "x"', "providers.mine.headers.anthropic-version: `api_version` says it"),
-        (HEADERS + 'Anthropic-Beta = "x"', "providers.mine.headers.Anthropic-Beta: `betas` says it"),
+        (HEADERS + 'anthropic-version = "x"', "providers.mine.headers.anthropic-version: set `api_version` instead"),
+        (HEADERS + 'Anthropic-Beta = "x"', "providers.mine.headers.Anthropic-Beta: set `betas` instead"),
         (HEADERS + 'Content-Type = "x"', "providers.mine.headers.Content-Type: each call sets it itself"),
         (HEADERS + 'Host = "x"', "providers.mine.headers.Host: each call sets it itself"),
         (
             HEADERS + 'X-Stainless-Raw-Response = "x"',
             "providers.mine.headers.X-Stainless-Raw-Response: each call sets ",
         ),
-        (HEADERS + 'Idempotency-Key = "x"', "providers.mine.headers.Idempotency-Key: with the same one in all calls"),
+        (HEADERS + 'Idempotency-Key = "x"', "providers.mine.headers.Idempotency-Key: a server would take all calls"),
         (HEADERS + 'x-api-key = "sk-1"', f"providers.mine.headers.x-api-key: {NO_KEY_HERE}"),
         (HEADERS + 'x-portkey-api-key = "pk"', f"providers.mine.headers.x-portkey-api-key: {NO_KEY_HERE}"),
         (HEADERS + 'Cookie = "a=b"', f"providers.mine.headers.Cookie: {NO_KEY_HERE}"),
-        (MINIMAL.replace("mine]", "Mine]"), "providers.Mine: a name is lower-case letters, digits and '-', up to 32"),
-        (MINIMAL.replace("mine]", '"a/b"]'), "providers.a/b: a name is"),
-        (MINIMAL.replace("mine]", "a" * 33 + "]"), f"providers.{'a' * 33}: a name is"),
+        (
+            MINIMAL.replace("mine]", "Mine]"),
+            "providers.Mine: a name must be lower-case letters, digits and '-', up to 32",
+        ),
+        (MINIMAL.replace("mine]", '"a/b"]'), "providers.a/b: a name must be"),
+        (MINIMAL.replace("mine]", "a" * 33 + "]"), f"providers.{'a' * 33}: a name must be"),
     ],
 )
 def test_a_mistake_is_refused_with_the_file_and_the_key(text: str, said: str) -> None:
@@ -222,8 +231,8 @@ def test_a_mistake_is_refused_with_the_file_and_the_key(text: str, said: str) ->
     assert found.startswith(f"providers.toml: {said}"), found
 
 
-NO_ADDRESS = 'not an address: it begins with "https://" and a host, and has no blanks'
-READABLE = "the key would travel readably: http is for this machine and private networks"
+NO_ADDRESS = 'must be an address: "https://" and a host, without blanks'
+READABLE = "http would send the key unencrypted: use it only on this machine and in private networks"
 
 
 @pytest.mark.parametrize(
@@ -236,9 +245,9 @@ READABLE = "the key would travel readably: http is for this machine and private 
         ("https://mine /v1", NO_ADDRESS),
         ("https://[mine/v1", NO_ADDRESS),
         ("https://mine:http/v1", NO_ADDRESS),
-        ("https://me:sk-1@mine/v1", "a key does not belong in this file: it goes into the secret"),
-        ("https://mine/v1?api-version=1", 'nothing follows its path: no "?" and no "#"'),
-        ("https://mine/v1#", 'nothing follows its path: no "?" and no "#"'),
+        ("https://me:sk-1@mine/v1", "do not put keys in this file: store the key in the secret"),
+        ("https://mine/v1?api-version=1", 'must end with its path: no "?" and no "#"'),
+        ("https://mine/v1#", 'must end with its path: no "?" and no "#"'),
         ("http://api.mine.com/v1", READABLE),
         ("http://203.0.114.7/v1", READABLE),
     ],
@@ -251,7 +260,7 @@ def test_what_is_no_address_is_refused(address: str, said: str) -> None:
 @pytest.mark.parametrize("address", ["https://mine/v1", "https://mine/anthropic/v1/"])
 def test_an_address_of_the_protocol_anthropic_ends_before_the_version(address: str) -> None:
     found = refusal(MINIMAL.replace('"openai"', '"anthropic"').replace("https://mine/v1", address))
-    assert found == 'providers.toml: providers.mine.base_url: the calls add "/v1" themselves: leave it out'
+    assert found == 'providers.toml: providers.mine.base_url: leave out "/v1": the calls add it'
 
 
 @pytest.mark.parametrize("secret", ["", "two words", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x"])
@@ -316,7 +325,7 @@ def test_another_server_may_take_larger_batches() -> None:
         assert parse_providers(text)["mine"].limits.requests_per_batch == 1_000_000
 
 
-NO_ADDRESS = 'providers.mine.base_url: not an address: it begins with "https://" and a host, and has no blanks'
+NO_ADDRESS = 'providers.mine.base_url: must be an address: "https://" and a host, without blanks'
 NO_HOSTS = [
     "*",
     "",
@@ -357,7 +366,7 @@ def test_an_address_has_a_host_that_may_exist(scheme: str, host: str) -> None:
 
 @pytest.mark.parametrize("path", ["<deployment>", "{deployment}/v1", "v1%", "v1%2", "a|b", "a^b", "a`b"])
 def test_an_address_that_is_still_to_be_filled_in_is_refused(path: str) -> None:
-    said = "it holds a character that no address has: is a part of it still to be filled in?"
+    said = "contains a character that no address has: was a placeholder left in it?"
     assert refusal(MINIMAL.replace("mine/v1", f"mine/{path}")) == f"providers.toml: providers.mine.base_url: {said}"
 
 
@@ -368,7 +377,7 @@ def test_an_odd_address_that_may_exist_is_taken(address: str) -> None:
     assert parse_providers(MINIMAL.replace("https://mine/v1", address))["mine"].base_url == address
 
 
-NO_VERSION = 'a date is wanted, such as "2023-06-01"'
+NO_VERSION = 'must be a date such as "2023-06-01"'
 
 
 @pytest.mark.parametrize(
@@ -379,8 +388,8 @@ def test_an_api_version_is_a_day_of_which_there_may_be_one(version: str) -> None
     assert refusal(CLAUDE + f'api_version = "{version}"') == f"providers.toml: providers.mine.api_version: {NO_VERSION}"
 
 
-NO_SECRET = "not the name of a secret: letters, digits and /_+=.@-, up to 512"
-NO_BETA = "not the name of a beta: visible ASCII without a comma, up to 100 characters"
+NO_SECRET = "must be the name of a secret: letters, digits and /_+=.@-, up to 512"
+NO_BETA = "must be the name of a beta: visible ASCII without a comma, up to 100 characters"
 
 
 @pytest.mark.parametrize(

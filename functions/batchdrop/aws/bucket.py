@@ -39,16 +39,16 @@ _ARCHIVED = (
 )
 _OTHERS_KEY = (
     "The file is encrypted with a KMS key that batchdrop may not use: name the key's ARN in the context value "
-    "readable_kms_keys and deploy, allow the functions' roles in the key's policy, and drop the file again; or drop it "
-    "without that key."
+    "readable_kms_keys and deploy, allow the functions' roles in the key's policy, and upload the file again; or "
+    "upload it without that key."
 )
 _CUSTOMERS_KEY = (
-    "The file is encrypted with a key of your own that S3 does not keep (SSE-C): nobody else can read it. Drop it "
+    "The file is encrypted with a key of your own that S3 does not keep (SSE-C): nobody else can read it. Upload it "
     "without that key."
 )
 _FORBIDDEN = (
-    "S3 denies batchdrop access to the file: a policy of the bucket, the organization or the endpoint forbids it. Mend "
-    "the policy, and drop the file again."
+    "S3 denies batchdrop access to the file: a policy of the bucket, the organization or the endpoint forbids it. Fix "
+    "the policy, and upload the file again."
 )
 
 

@@ -70,7 +70,7 @@ class Accounts:
     def _note_line(self, text: bytes, stream: int, offset: int) -> bool:
         """Note a line of one row, or of several; False where it holds anything else."""
         bare = text.strip(BETWEEN_ROWS)
-        if not (bare.startswith(b"{") and bare.endswith(b"}")):  # not worth to be decoded, mended and decoded again
+        if not (bare.startswith(b"{") and bare.endswith(b"}")):  # not worth to be decoded, repaired and decoded again
             return False
         if self._note_row(text, stream, offset):
             return True

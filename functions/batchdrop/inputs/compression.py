@@ -72,7 +72,7 @@ def inflate(chunks: Iterator[bytes], key: str, *, max_bytes: int) -> Iterator[by
             data = member.unused_data
             member = None if member.eof else member
     if member is not None or not members:
-        raise Unprocessable(f"The file is cut: its {name} data has no end.")
+        raise Unprocessable(f"The file is truncated: the {name} stream ends early.")
 
 
 def _fed(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -83,8 +83,8 @@ def _fed(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _refuse_too_large(inflated: int, max_bytes: int) -> None:
     if inflated > max_bytes:
         raise Unprocessable(
-            f"The file inflates to more than {max_bytes:,} bytes, which one run cannot do: drop it as .jsonl, or in "
-            "several files."
+            f"The file inflates to more than {max_bytes:,} bytes, more than one run can process: drop it as "
+            ".jsonl, or split it into several files."
         )
 
 

@@ -32,17 +32,19 @@ _CSV_ROWS = 2  # a header and a row
 _TEXT_LINES = 2  # one line may be a mistake of its own
 _SPREAD = (
     "The file's objects are spread over several lines (pretty-printed): write each object on one line, for example "
-    "with `jq -c . FILE`, and drop it again."
+    "with `jq -c . FILE`, and upload it again."
 )
-_COMMAS = "The file's lines end in commas: write one object a line, with nothing between them, and drop it again."
+_COMMAS = "The file's lines end in commas: write one object per line, with nothing between them, and upload it again."
 _CARRIAGE_RETURNS = (
     "The file's lines end in a carriage return alone: end each in a line feed, for example with `tr '\\r' '\\n'`, "
-    "and drop it again."
+    "and upload it again."
 )
 _TEXT = (
-    "The file is text, not JSON lines: write each request as one JSON object on a line of its own, and drop it again."
+    "The file is text, not JSON lines: write each request as one JSON object on a line of its own, and upload it again."
 )
-_ARRAY = "The file is one JSON array: write one object a line, with no brackets around them and no commas between them."
+_ARRAY = (
+    "The file is one JSON array: write one object per line, with no brackets around them and no commas between them."
+)
 
 _first_value = json.JSONDecoder(strict=False, parse_int=float)  # a string may hold a line end that is not escaped
 
@@ -74,7 +76,7 @@ def _other_kind(head: bytes) -> str | None:
 
 
 def _looks_like(name: str, remedy: str) -> str:
-    return f"The file looks like {name}, not like JSONL: {remedy}, and drop it again."
+    return f"The file looks like {name}, not like JSONL: {remedy}, and upload it again."
 
 
 def _other_text(text: bytes, *, is_cut: bool) -> str | None:

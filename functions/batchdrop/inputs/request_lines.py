@@ -300,7 +300,7 @@ def _model_of(body: Body, form: _Form) -> str:
     size = len(text.encode(errors="replace"))
     if size > _MAX_MODEL_BYTES:
         raise LineProblem(
-            ErrorCode.INVALID_PARAMETER, f'"model" is {size:,} bytes long; at most {_MAX_MODEL_BYTES} are taken'
+            ErrorCode.INVALID_PARAMETER, f'"model" is {size:,} bytes long; at most {_MAX_MODEL_BYTES} are accepted'
         )
     return text
 

@@ -58,7 +58,7 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
     ),
     ErrorCode.UNREADABLE_RESULT: (
         "provider",
-        "The provider has the batch's results no more; they were paid for, and are not sent again.",
+        "The provider no longer has the batch's results; they were paid for, and are not sent again.",
         False,
     ),
     ErrorCode.UNDECODABLE_RESULT: (
@@ -73,7 +73,7 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
     ),
     QUEUE_FULL: (
         "provider",
-        "The provider had no room for this line, even in a batch of its own, however often it was sent.",
+        "The provider had no room for this line, even in a batch of its own, at any attempt.",
         True,
     ),
     ErrorCode.SUBMIT_FAILED: (
@@ -93,7 +93,7 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
     ),
     ErrorCode.NO_SUCH_CALL: (
         "batchdrop",
-        "The provider's address has no batches (404, or a page): check its base_url in providers.toml.",
+        "The provider's address does not expose a batch API (404 or HTML): check its base_url in providers.toml.",
         True,
     ),
 }

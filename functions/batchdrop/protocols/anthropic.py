@@ -99,7 +99,7 @@ def _foreign_content(body: Raw) -> str | None:
     try:
         messages = _messages.decode(fields.messages)
     except msgspec.DecodeError:
-        return None  # whatever is wrong with it, OpenAI's form would not mend it
+        return None  # whatever is wrong with it, OpenAI's form would not fix it
     for message in messages:
         if message.role in _FOREIGN_ROLES or message.tool_calls is not UNSET:
             return f'a message of role "{message.role}" is OpenAI\'s'

@@ -48,7 +48,7 @@ _PLAINER = {
 _HEADER = re.compile(
     rb"""(?!(?:null|true|false|-?NaN|-?Infinity)\s*\Z)"?[A-Za-z_][\w .-]*+"?(?:[,;\t|]"?[\w .-]*+"?)*+\s*"""
 )
-_LOOKS_LIKE_A_HEADER = "it looks like a header or plain text: leave the line out"
+_LOOKS_LIKE_A_HEADER = "it looks like a header or plain text: remove the line"
 _LONGEST_HEADER = 1_000  # bytes that are looked at
 _anything = msgspec.json.Decoder()
 _grammar = msgspec.json.Decoder(msgspec.Raw)
@@ -140,7 +140,7 @@ def _describe_parse_error(text: bytes, error: msgspec.DecodeError) -> str:
     if not place:
         return f"not JSON: {_HALF if _HALF_AT_THE_END.search(text[-12:]) else 'it ends in the middle'}"
     if text.startswith((b"{'", b"[{'")):
-        return "not JSON: written as Python shows it, with single quotes: write it with json.dumps"
+        return "not JSON: it is written as Python prints it, with single quotes: write it with json.dumps"
     if _HEADER.fullmatch(text[:_LONGEST_HEADER]):
         return f"not JSON: {_LOOKS_LIKE_A_HEADER}"
     if problem == "invalid character":
@@ -154,7 +154,7 @@ def _describe_character(text: bytes, at: int) -> str:
     if b"" < text[at : at + 1] < b" ":
         return f"a control character that is not escaped (\\u{text[at]:04x})"
     number = _NO_NUMBER.match(text, at)
-    return f"{number[0].decode()}, which is no JSON number (null is)," if number else "invalid character"
+    return f"{number[0].decode()}, which is not JSON (null is)," if number else "invalid character"
 
 
 def _may_be_too_deep(text: bytes) -> bool:

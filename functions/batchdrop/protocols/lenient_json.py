@@ -142,32 +142,32 @@ def read_row[T](read: Callable[[bytes], T], row: bytes) -> T:
     """What a result row says, as it is, or as it was meant.
 
     Raises:
-        msgspec.DecodeError: It is not a result row, mended or not.
+        msgspec.DecodeError: It is not a result row, repaired or not.
     """
     try:
         return read(on_one_line(utf8(row)))
     except msgspec.DecodeError:
-        return read(on_one_line(utf8(mend(row))))
+        return read(on_one_line(utf8(repair(row))))
 
 
-def mend(line: bytes) -> bytes:
+def repair(line: bytes) -> bytes:
     """A result line as JSON has it, where its server's writer was careless: a paid answer is kept.
 
     A byte-order mark is taken off; NaN and Infinity become null, halves of surrogate pairs U+FFFD; control characters
     and backslashes that escape nothing are escaped.
     """
-    return _TOKENS.sub(_mended, line.removeprefix(codecs.BOM_UTF8))
+    return _TOKENS.sub(_repaired, line.removeprefix(codecs.BOM_UTF8))
 
 
-def _mended(token: re.Match[bytes]) -> bytes:
+def _repaired(token: re.Match[bytes]) -> bytes:
     text = token[0]
     if not text.startswith(b'"'):
         return b"null"
     text = _CONTROL.sub(lambda found: b"\\u%04x" % found[0][0], text)
-    return _ESCAPE.sub(_mended_escape, text) if b"\\" in text else text
+    return _ESCAPE.sub(_repaired_escape, text) if b"\\" in text else text
 
 
-def _mended_escape(escape: re.Match[bytes]) -> bytes:
+def _repaired_escape(escape: re.Match[bytes]) -> bytes:
     match escape.lastgroup:
         case "half":
             return b"\\ufffd"

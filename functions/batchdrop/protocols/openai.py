@@ -125,7 +125,7 @@ def _endpoint_by_name(table: tuple[tuple[str, str], ...], model: str) -> str:
             return found
     raise LineProblem(
         ErrorCode.AMBIGUOUS_ENDPOINT,
-        'the body does not tell its endpoint: write {"custom_id", "method": "POST", "url": "/v1/…", "body": {…}}',
+        'the body does not determine its endpoint: write {"custom_id", "method": "POST", "url": "/v1/…", "body": {…}}',
     )
 
 

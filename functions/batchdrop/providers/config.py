@@ -25,9 +25,9 @@ from batchdrop.records import Protocol
 from batchdrop.texts import cut
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_NO_ADDRESS = 'not an address: it begins with "https://" and a host, and has no blanks'
-_NO_VERSION = 'a date is wanted, such as "2023-06-01"'
-_ONE_NAME = "Anthropic's batches tell nothing but the key they belong to, so that it has one name here"
+_NO_ADDRESS = 'must be an address: "https://" and a host, without blanks'
+_NO_VERSION = 'must be a date such as "2023-06-01"'
+_ONE_NAME = "Anthropic's batches show only the key they belong to, so each key must have one name"
 _PRIVATE_NAMES = (".internal", ".local", ".localhost")
 _BATCHES = {  # what the vendors' own servers take of one batch (their documentation)
     "openai.com": {"requests_per_batch": 50_000, "bytes_per_batch": 200_000_000},
@@ -73,9 +73,9 @@ _ONLY = {
     "limits.queued_requests": Protocol.ANTHROPIC,
 }
 _SHAPES = {  # instead of a pattern
-    ".secret": "not the name of a secret: letters, digits and /_+=.@-, up to 512",
+    ".secret": "must be the name of a secret: letters, digits and /_+=.@-, up to 512",
     ".api_version": _NO_VERSION,
-    ".betas": "not the name of a beta: visible ASCII without a comma, up to 100 characters",
+    ".betas": "must be the name of a beta: visible ASCII without a comma, up to 100 characters",
 }
 _TAKEN = {".protocol": ': it is "openai" or "anthropic"'}  # what msgspec's own words leave out, by path
 
@@ -228,7 +228,7 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
 
 def _providers(tables: Any, folders: Any) -> Providers:  # noqa: ANN401 - whatever the file says
     if not isinstance(tables, dict) or not tables:
-        raise ConfigError("no [providers.<name>] table: at least one is needed")
+        raise ConfigError("needs at least one [providers.<name>] table")
     providers = {name: _provider(name, table) for name, table in tables.items()}
     _refuse_conflicts(providers)
     return Providers(providers, read_folders(folders, providers))
@@ -237,9 +237,9 @@ def _providers(tables: Any, folders: Any) -> Providers:  # noqa: ANN401 - whatev
 def _provider(name: str, table: Any) -> ProviderConfig:  # noqa: ANN401 - whatever the file says
     where = f"providers.{name}"
     if not isinstance(table, dict):
-        raise ConfigError(f"{where}: no table: it begins with [{where}]")
+        raise ConfigError(f"{where}: must be a table ([{where}])")
     if not NAME.fullmatch(name):
-        raise ConfigError(f"{where}: a name is lower-case letters, digits and '-', up to 32")
+        raise ConfigError(f"{where}: a name must be lower-case letters, digits and '-', up to 32")
     if "name" in table:
         raise ConfigError(f"{where}: contains unknown field `name`")  # of the struct, not of the file
     try:
@@ -270,13 +270,15 @@ def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None
     }
     for name, value in provider.headers.items():
         is_twice = [each.lower() for each in provider.headers].count(name.lower()) > 1
-        problems[f"headers.{name}"] = "it is there twice" if is_twice else describe_header_error(name, value)
+        problems[f"headers.{name}"] = "is given twice" if is_twice else describe_header_error(name, value)
     for number, rule in enumerate(provider.refusals):
         if rule.status is None and not rule.code and not rule.words:
-            problems[f"refusals[{number}]"] = 'it needs "status", "code" or "words": it would fit every refusal'
+            problems[f"refusals[{number}]"] = (
+                'needs "status", "code" or "words": without them it would match every refusal'
+            )
     for key, protocol in _ONLY.items():
         if key in given and protocol is not provider.protocol:
-            problems[key] = f"only the protocol {protocol} has it"
+            problems[key] = f"only protocol {protocol} has this key"
     problems["window_hours"] = _reject_short_window(provider)
     return problems | _what_is_too_much(provider)
 
@@ -314,15 +316,13 @@ def _describe_address_error(address: str, protocol: Protocol) -> str | None:
     if parts.scheme not in {"https", "http"} or port == 0 or not is_visible or not _is_host(host):
         return _NO_ADDRESS
     odd = {
-        "a key does not belong in this file: it goes into the secret": "@" in parts.netloc,
-        'nothing follows its path: no "?" and no "#"': "?" in address or "#" in address,
-        "it holds a character that no address has: is a part of it still to be filled in?": not _PATH.fullmatch(
-            parts.path
-        ),
-        "the key would travel readably: http is for this machine and private networks": parts.scheme == "http"
+        "do not put keys in this file: store the key in the secret": "@" in parts.netloc,
+        'must end with its path: no "?" and no "#"': "?" in address or "#" in address,
+        "contains a character that no address has: was a placeholder left in it?": not _PATH.fullmatch(parts.path),
+        "http would send the key unencrypted: use it only on this machine and in private networks": parts.scheme
+        == "http"
         and not _is_private(host),
-        'the calls add "/v1" themselves: leave it out': protocol is Protocol.ANTHROPIC
-        and parts.path.rstrip("/").endswith("/v1"),
+        'leave out "/v1": the calls add it': protocol is Protocol.ANTHROPIC and parts.path.rstrip("/").endswith("/v1"),
     }
     return next((problem for problem, is_so in odd.items() if is_so), None)
 
@@ -351,7 +351,7 @@ def _refuse_conflicts(providers: Mapping[str, ProviderConfig]) -> None:
     keys: dict[tuple[str, str], str] = {}
     for name, provider in providers.items():
         if provider.default and default is not None:
-            raise ConfigError(f"providers.{name}.default: providers.{default} is it already")
+            raise ConfigError(f"providers.{name}.default: providers.{default} is already the default")
         default = name if provider.default else default
         if provider.protocol is Protocol.ANTHROPIC:
             first = keys.setdefault((provider.base_url, provider.secret), name)
@@ -362,7 +362,7 @@ def _refuse_conflicts(providers: Mapping[str, ProviderConfig]) -> None:
         for pattern in provider.models:
             first = patterns.setdefault(pattern, name)
             if first != name:
-                raise ConfigError(f'providers.{name}.models: "{pattern}" goes to providers.{first} already')
+                raise ConfigError(f'providers.{name}.models: "{pattern}" already goes to providers.{first}')
 
 
 def load_providers(path: Path) -> Providers:

@@ -40,7 +40,7 @@ def read_folders(tables: Any, providers: Collection[str]) -> dict[str, Rules]:  
 def _read(folder: str, table: Any, providers: Collection[str]) -> Rules:  # noqa: ANN401 - whatever the file says
     where = f'folders."{folder}"'
     if not FOLDER.fullmatch(folder):
-        raise ConfigError(f'{where}: a folder begins with "input/" and ends with "/"')
+        raise ConfigError(f'{where}: a folder must begin with "input/" and end with "/"')
     try:
         rules = msgspec.convert(table, Rules)
     except msgspec.ValidationError as error:

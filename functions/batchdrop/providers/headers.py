@@ -8,9 +8,9 @@ _KEY = "{key}"  # stands for the key from the provider's secret
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # a token of RFC 9110
 _VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?")  # visible ASCII, with blanks inside
 _NOT_GIVEN = {
-    "anthropic-version": "`api_version` says it",
-    "anthropic-beta": "`betas` says it",
-    "idempotency-key": "with the same one in all calls, a server would take them for one",
+    "anthropic-version": "set `api_version` instead",
+    "anthropic-beta": "set `betas` instead",
+    "idempotency-key": "a server would take all calls with the same value for one",
 }
 _OF_THE_CALL = re.compile(
     r"(accept|content|proxy|sec|x-stainless)-.*"
@@ -31,7 +31,7 @@ def describe_header_error(name: str, value: str) -> str | None:
     if _OF_THE_CALL.fullmatch(lower):
         return "each call sets it itself"
     if _SECRET.fullmatch(lower) and _KEY not in value:
-        return f'a key does not belong in this file: put it into the secret, and write "{_KEY}" where it goes'
+        return f'do not put keys in this file: store the key in the secret, and write "{_KEY}" where it goes'
     return None
 
 

@@ -12,7 +12,7 @@ from batchdrop.errors import AccountRefused, Transient
 from batchdrop.providers.config import ProviderConfig
 
 _CACHE_SECONDS = 300
-_NO_KEY = {  # what a person has to mend
+_NO_KEY = {  # only a person can fix these
     "ResourceNotFoundException",
     "InvalidRequestException",  # it is marked for deletion
     "AccessDeniedException",

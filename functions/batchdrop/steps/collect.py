@@ -213,7 +213,7 @@ _DEFER_REASONS: dict[type[Exception], str] = {  # the first that fits
     Undecodable: "the provider, or a proxy before it, compresses them in a way that cannot be decoded here",
     Missing: "the provider does not have them",
     Refused: "the provider refused the call for them",
-    NotProven: "lines are missing in what the provider gives",
+    NotProven: "lines are missing in the provider's download",
     Unreachable: "the provider does not answer, or with an error of its own (5xx)",
     Transient: "they could not be fetched now",
 }

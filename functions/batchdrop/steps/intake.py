@@ -120,7 +120,7 @@ def _with_settings(job: Job, head: Head, services: Services) -> Job:
 
 def _refuse_unreadable(job: Job) -> None:
     if not job.key.endswith((".jsonl", *keys.COMPRESSED)):
-        raise Unprocessable("Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object a line.")
+        raise Unprocessable("Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object per line.")
     if not job.bytes:
         raise Unprocessable("The file is empty.")
 
@@ -135,13 +135,15 @@ def _with_lineage(job: Job, metadata: dict[str, str], services: Services) -> Job
         return job
     if retry_of is not None and not keys.is_job_id(retry_of):
         example = "20261105T091412Z-7f3a9c2e51"
-        raise Unprocessable(f"batchdrop-retry-of = {retry_of!r:.100}: a job's id is wanted, such as {example}.")
+        raise Unprocessable(f"batchdrop-retry-of = {retry_of!r:.100}: it must be a job's id, such as {example}.")
     if retry_of is None or lines is None:
-        raise Unprocessable("batchdrop-retry-of and batchdrop-retry-lines belong together: one of them is missing.")
+        raise Unprocessable(
+            "batchdrop-retry-of and batchdrop-retry-lines must be set together: one of them is missing."
+        )
     retry = job.with_(retry_of=retry_of, retry_lines=lines)
     misfit = find_misfit(retry, _retried(retry_of, services))
     if misfit is not None:
-        raise Unprocessable(f"The file is no retry of job {retry_of}: {misfit}.")
+        raise Unprocessable(f"The file is not a retry of job {retry_of}: {misfit}.")
     return retry
 
 
@@ -150,8 +152,8 @@ def _retried(job_id: str, services: Services) -> Job | None:
         return services.store.job(job_id)
     except NewerRow:  # it would end the drop's own message, and nothing else knows of the drop
         raise Unprocessable(
-            f"Job {job_id}, which the file retries, was written by a newer version of batchdrop: deploy that one "
-            "again, then drop the file again."
+            f"Job {job_id}, which the file retries, was written by a newer version of batchdrop: deploy that version "
+            "again, then upload the file again."
         ) from None
 
 
@@ -218,8 +220,8 @@ def _job_of_deleted_object(dropped: Dropped, gone: Gone, services: Services) -> 
 
 def _take_failed(dropped: Dropped, services: Services) -> Job | None:
     reason = (
-        'Each try to take the file failed: look for "unit failed", or for a timeout, at the time of the drop in the '
-        "log group of the function Intake. Then drop the file again."
+        'Every attempt to take the file failed: look for "unit failed", or for a timeout, at the time of the drop '
+        "in the log group of the function Intake. Then upload the file again."
     )
     job = _fail_dropped(dropped, reason, services)
     logger.error("drop given up", bytes=dropped.bytes)

@@ -212,8 +212,8 @@ class _PlanWriter:
     def _too_many(self, offset: int) -> Unprocessable:
         most, start = self._services.settings.lines_per_split, self._split.start
         return Unprocessable(
-            f"More than {most:,} lines begin from byte {start:,} to byte {offset:,}: lines of so few bytes are no "
-            "requests. Leave them out, or drop the file in several."
+            f"More than {most:,} lines begin from byte {start:,} to byte {offset:,}. These lines are too short "
+            "to be requests: remove them, or split the file."
         )
 
     def _place(self, number: int, offset: int, length: int, text: bytes | None) -> IndexedLine:

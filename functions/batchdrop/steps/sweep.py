@@ -1,4 +1,4 @@
-"""Sweep: whatever stands still is sent again, and what fits is admitted. Messages make it fast; this makes it sure."""
+"""Sweep: stalled work is re-queued, and batches that fit are admitted: messages make it fast, sweep makes it sure."""
 
 from collections.abc import Callable
 from contextlib import suppress

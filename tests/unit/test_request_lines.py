@@ -24,7 +24,7 @@ from msgspec import Raw
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
 CLAUDE = {"model": "claude-haiku-4-5", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
 NULL = Raw(b"null")
-HEADER = "it looks like a header or plain text: leave the line out"
+HEADER = "it looks like a header or plain text: remove the line"
 NATIVE = '{"custom_id", "method", "url", "body"}, {"custom_id", "params"} or a bare body'
 
 
@@ -135,7 +135,7 @@ def test_a_bare_body_that_does_not_tell_its_endpoint_is_shown_the_first_form(
 ) -> None:
     assert code(bare, providers) == (
         "ambiguous_endpoint",
-        'the body does not tell its endpoint: write {"custom_id", "method": "POST", "url": "/v1/…", "body": {…}}',
+        'the body does not determine its endpoint: write {"custom_id", "method": "POST", "url": "/v1/…", "body": {…}}',
     )
 
 
@@ -303,7 +303,7 @@ def test_a_very_long_model_is_refused_without_being_quoted(providers: Providers)
     assert isinstance(found, LineError)
     assert (found.code, found.message, found.model) == (
         "invalid_parameter",
-        '"model" is 5,004 bytes long; at most 256 are taken',
+        '"model" is 5,004 bytes long; at most 256 are accepted',
         None,
     )
 
@@ -427,14 +427,17 @@ LARGE = "not JSON for every reader: the number"
         (b'{"model" "x"}', ("invalid_json", "not JSON: expected ':' at byte 9")),
         (
             b"{'model': 'x'}",
-            ("invalid_json", "not JSON: written as Python shows it, with single quotes: write it with json.dumps"),
+            (
+                "invalid_json",
+                "not JSON: it is written as Python prints it, with single quotes: write it with json.dumps",
+            ),
         ),
         (b'{"a":{b:1}}', ("invalid_json", "not JSON: object keys must be strings at byte 6")),
         (b'{"a":1,}', ("invalid_json", "not JSON: trailing comma in object at byte 7")),
         (b'{"a":1}{"b":2}', ("invalid_json", "not JSON: trailing characters at byte 8")),
         (b"\xef\xbb\xbf{}", ("invalid_json", f"not JSON: {MARK} at byte 0")),
-        (b'{"a":NaN}', ("invalid_json", "not JSON: NaN, which is no JSON number (null is), at byte 5")),
-        (b'{"a":-Infinity}', ("invalid_json", "not JSON: Infinity, which is no JSON number (null is), at byte 6")),
+        (b'{"a":NaN}', ("invalid_json", "not JSON: NaN, which is not JSON (null is), at byte 5")),
+        (b'{"a":-Infinity}', ("invalid_json", "not JSON: Infinity, which is not JSON (null is), at byte 6")),
         (b'{"a":nothing}', ("invalid_json", "not JSON: invalid character at byte 6")),
         (b'{"model":"gpt-4o","messages":[01]}', ("invalid_json", "not JSON: invalid number at byte 31")),
         (b'{"a":"\\ud800\\u0041"}', ("invalid_json", f"not JSON: {HALF} at byte 18")),

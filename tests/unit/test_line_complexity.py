@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from batchdrop.inputs.request_lines import LineReader, Request
-from batchdrop.protocols.lenient_json import mend
+from batchdrop.protocols.lenient_json import repair
 from batchdrop.protocols.token_estimates import measure_media
 from faking.cloud import TOML, simulated_providers
 from faking.work import count_work
@@ -163,7 +163,7 @@ def test_what_is_done_in_c_grows_as_the_line_does(shape: str) -> None:
     assert seconds(more) < 64 * slow  # a square would take 256 times as long
 
 
-def test_a_text_that_never_ends_is_mended_in_one_go() -> None:
+def test_a_text_that_never_ends_is_repaired_in_one_go() -> None:
     less, more = (b'{"' + b'\\"' * size for size in (1_000, 16_000))
-    slow = max(min(seconds(less, mend) for _ in range(3)), 0.001)
-    assert seconds(more, mend) < 64 * slow
+    slow = max(min(seconds(less, repair) for _ in range(3)), 0.001)
+    assert seconds(more, repair) < 64 * slow

@@ -168,8 +168,9 @@ def test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed(cloud: 
     manifest = cloud.outcome(job).manifest
     assert (manifest.status, manifest.retry_of) == ("FAILED", None)
     assert manifest.reason == (
-        f"Job {retried}, which the file retries, was written by a newer version of batchdrop: deploy that one again, "
-        "then drop the file again."
+        f"Job {retried}, which the file retries, was written by a newer version of batchdrop: deploy that version "
+        "again, "
+        "then upload the file again."
     )
 
 

@@ -171,7 +171,7 @@ def test_a_worker_that_wakes_up_when_another_has_inflated_changes_nothing(cloud:
     ("kind", "body", "reason"),
     [
         ("gz", b"{}\n", "The file is not gzip, although its name says so."),
-        ("zst", zstd.compress(BODY)[:-9], "The file is cut: its zstd data has no end."),
+        ("zst", zstd.compress(BODY)[:-9], "The file is truncated: the zstd stream ends early."),
         ("gz", gzipped(b""), "The file is empty."),
     ],
 )

@@ -128,7 +128,7 @@ def test_junk_is_passed_over_once(row: Row, junk: bytes) -> None:
         return count_work(lambda: read(row, junk * size + b"\n" + mine, max_bytes=10**7))
 
     assert work(2_000) < 5 * work(500)
-    assert work(2_000) < 30 * 2_000  # none of it is decoded, mended and decoded again
+    assert work(2_000) < 30 * 2_000  # none of it is decoded, repaired and decoded again
     assert found(read(row, junk * 2_000 + b"\n" + mine))[5] == Found.ANSWERED
 
 

@@ -26,8 +26,8 @@ def test_the_nearest_folder_wins_key_by_key() -> None:
     ("text", "problem"),
     [
         ('folders = "input/"', 'folders: must be a table of tables ([folders."input/team/"])'),
-        ('[folders."input/a"]', 'folders."input/a": a folder begins with "input/" and ends with "/"'),
-        ('[folders."output/"]', 'folders."output/": a folder begins with "input/" and ends with "/"'),
+        ('[folders."input/a"]', 'folders."input/a": a folder must begin with "input/" and end with "/"'),
+        ('[folders."output/"]', 'folders."output/": a folder must begin with "input/" and end with "/"'),
         (
             '[folders."input/"]\nallowed_providers = ["opnai"]',
             'folders."input/".allowed_providers: there is no [providers.opnai]',

@@ -39,22 +39,22 @@ def _pieces(body: bytes, size: int) -> Iterator[bytes]:
 
 SPREAD = (
     "The file's objects are spread over several lines (pretty-printed): write each object on one line, for example "
-    "with `jq -c . FILE`, and drop it again."
+    "with `jq -c . FILE`, and upload it again."
 )
-COMMAS = "The file's lines end in commas: write one object a line, with nothing between them, and drop it again."
+COMMAS = "The file's lines end in commas: write one object per line, with nothing between them, and upload it again."
 RETURNS = (
     "The file's lines end in a carriage return alone: end each in a line feed, for example with `tr '\\r' '\\n'`, "
-    "and drop it again."
+    "and upload it again."
 )
 HTML = (
     "The file looks like HTML or XML, not like JSONL: save the data itself, not the page that shows it, "
-    "and drop it again."
+    "and upload it again."
 )
-CSV = "The file looks like CSV, not like JSONL: export its rows as JSONL, and drop it again."
+CSV = "The file looks like CSV, not like JSONL: export its rows as JSONL, and upload it again."
 TEXT = (
-    "The file is text, not JSON lines: write each request as one JSON object on a line of its own, and drop it again."
+    "The file is text, not JSON lines: write each request as one JSON object on a line of its own, and upload it again."
 )
-UTF_16 = "The file looks like UTF-16, not like JSONL: save it as UTF-8, and drop it again."
+UTF_16 = "The file looks like UTF-16, not like JSONL: save it as UTF-8, and upload it again."
 OTHER_KINDS = {
     "objects over several lines": (PRETTY * 3, SPREAD),
     "one object over several lines": (PRETTY, SPREAD),
