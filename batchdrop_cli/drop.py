@@ -139,7 +139,7 @@ def only_drop(cloud: Cloud, key: str, fingerprint: Fingerprint, *, again: bool) 
     if again:
         yield []
         return
-    running = partial(running_already, cloud)
+    running = partial(already_running_error, cloud)
     digest = "-".join(sorted(fingerprint.etags))
     with only_command(cloud, digest, size=fingerprint.bytes, what="the same bytes", running=running) as dropped:
         if (found := same_running(cloud, key, fingerprint)) is not None:
@@ -194,7 +194,7 @@ def _is_over(cloud: Cloud, job_id: str) -> bool:
     return job is not None and job.state in TERMINAL_JOBS
 
 
-def running_already(cloud: Cloud, job_id: str) -> UserError:
+def already_running_error(cloud: Cloud, job_id: str) -> UserError:
     return UserError(
         f"Job {job_id} is already processing the same bytes. See: {cloud.command(f'show {job_id}')} - "
         "to send and pay for them again: --again"

@@ -55,7 +55,7 @@ def put(
     check_kind(file, key)
     cloud = find_cloud(target)
     job_id = drop_file(cloud, file, key, again=again)
-    return wait_and_tell(cloud, job_id) if wait else _leave(cloud, job_id)
+    return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
 
 
 def run(  # noqa: PLR0913 - options of the command line
@@ -140,20 +140,20 @@ def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, fixed: Path | None) 
         raise UserError(f"Use either --save {path} or the fixed copy {fixed}, not both.", code=WRONG_USE)
     retries.save(cloud, chosen, path)
     say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
-    _tell_hopeless(chosen)
+    _note_hopeless(chosen)
     finish = " --finish length" if chosen.cut else ""
     note("Fix the lines, keeping their order, and send them with:")
     note(f"  {cloud.command(f'retry {chosen.job.id} {shlex.quote(str(path))}{finish}')}")
     return OK
 
 
-def _tell_hopeless(chosen: retries.Chosen) -> None:
+def _note_hopeless(chosen: retries.Chosen) -> None:
     """Say which lines cannot succeed as they are; nothing where there is none."""
     if chosen.hopeless.count:
         note(f"{chosen.hopeless.count:,} of {chosen} cannot succeed unless changed: {chosen.hopeless}.")
 
 
-def _tell_unchanged(unchanged: retries.Hopeless, file: Path) -> None:
+def _note_unchanged(unchanged: retries.Hopeless, file: Path) -> None:
     if unchanged.count:
         note(f"{file} leaves {count(unchanged.count, 'line')} unchanged that cannot succeed: {unchanged}.")
 
@@ -180,9 +180,9 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
 def _send(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str, *, again: bool) -> str:
     if file is not None:
         check_kind(file, key)
-        _tell_unchanged(retries.find_unchanged(cloud, chosen, file), file)
+        _note_unchanged(retries.find_unchanged(cloud, chosen, file), file)
         return drop_file(cloud, file, key, again=again, metadata=retries.lineage(cloud, chosen))
-    _tell_hopeless(chosen)
+    _note_hopeless(chosen)
     job_id = retries.send_failed(cloud, chosen, key)
     note(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
@@ -209,7 +209,7 @@ def wait_until_over(cloud: Cloud, job_id: str) -> Job:
         raise
 
 
-def wait_and_tell(cloud: Cloud, job_id: str) -> int:
+def wait_and_report(cloud: Cloud, job_id: str) -> int:
     """Wait, and say what came of it, why lines failed, and how to fetch the results."""
     job = wait_until_over(cloud, job_id)
     manifest = jobs.read_manifest(cloud, job)
@@ -229,10 +229,10 @@ def _leave(cloud: Cloud, job_id: str) -> int:
 
 
 def _see_through(cloud: Cloud, job_id: str, output: Path | None, *, csv: bool) -> int:
-    return tell_and_fetch(cloud, wait_until_over(cloud, job_id), output, csv=csv)
+    return report_and_fetch(cloud, wait_until_over(cloud, job_id), output, csv=csv)
 
 
-def tell_and_fetch(cloud: Cloud, job: Job, output: Path | None, *, csv: bool) -> int:
+def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, *, csv: bool) -> int:
     """Say what came of a job that is over, fetch its files, and say why lines failed; the exit code."""
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest)

@@ -18,7 +18,7 @@ from batchdrop_cli import fetch, jobs, merge, report, whose
 from batchdrop_cli import reconcile as reconciling
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
-from batchdrop_cli.file_commands import add_csv, check_folder, tell_and_fetch, wait_and_tell
+from batchdrop_cli.file_commands import add_csv, check_folder, report_and_fetch, wait_and_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import total
 from batchdrop_cli.say import count, note, note_newer, say, say_as_is
@@ -58,7 +58,7 @@ def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target
 def wait(job: JobId = jobs.LATEST, /, *, target: Target = DEFAULT_TARGET) -> int:
     cloud = find_cloud(target)
     is_coming = is_job_id(job) and jobs.is_young(job)
-    return wait_and_tell(cloud, job if is_coming else jobs.find(cloud, job).id)
+    return wait_and_report(cloud, job if is_coming else jobs.find(cloud, job).id)
 
 
 def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) -> int:
@@ -171,7 +171,7 @@ def results(  # noqa: PLR0913 - options of the command line
         raise UserError(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
     if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
         return _merge(cloud, found, output, csv=csv, replace_answers=replace_answers)
-    return tell_and_fetch(cloud, found, output, csv=csv)
+    return report_and_fetch(cloud, found, output, csv=csv)
 
 
 def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_answers: bool) -> int:

@@ -301,7 +301,7 @@ def _refusal_reasons(provider: str, batches: Sequence[Batch]) -> list[str]:
 
 def _deferral_reasons(provider: str, batches: Sequence[Batch]) -> list[str]:
     """Results that could not be collected so far."""
-    found = Counter(each.put_off for each in batches if each.state is BatchState.ENDED and each.put_off)
+    found = Counter(each.defer_reason for each in batches if each.state is BatchState.ENDED and each.defer_reason)
     return [
         f"{provider}: no results yet of {count(number, 'batch', 'batches')} that ended: {reason}. "
         "Retried automatically."

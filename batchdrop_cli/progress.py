@@ -122,7 +122,7 @@ def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -
         if job is not None and job.state in TERMINAL_JOBS:
             return job
         if job is None and waited > _NOTICED_WITHIN:
-            raise _unnoticed(cloud, job_id)
+            raise _no_job_error(cloud, job_id)
         look = _read_progress(cloud, job)
         display.show(look.stage)
         standstill = silence.describe(look, clock.now())
@@ -137,7 +137,7 @@ def _read_progress(cloud: Cloud, job: Job | None) -> _Look:
     return _Look(job, batches, waits, stage(job, batches, waits))
 
 
-def _unnoticed(cloud: Cloud, job_id: str) -> UserError:
+def _no_job_error(cloud: Cloud, job_id: str) -> UserError:
     return UserError(
         f"The file is in the bucket, but it has not become job {job_id} in {_NOTICED_WITHIN // 60} minutes. Look at "
         f"{where_to_look(cloud, 'intake')}. The job may still begin; see: {cloud.command(f'wait {job_id}')}"

@@ -239,13 +239,13 @@ def only_retry(cloud: Cloud, chosen: Chosen, fixed: Path | None, *, again: bool)
         return
     digest = f"retry-{hashlib.sha256(f'{chosen.job.id} {chosen.key}'.encode()).hexdigest()}"
     size = 0 if fixed is None else fixed.stat().st_size
-    running = partial(_retried_already, cloud)
+    running = partial(_already_retrying_error, cloud)
     with drop.only_command(cloud, digest, size=size, what="the same lines", running=running) as dropped:
         _refuse_twice(cloud, chosen, fixed)
         yield dropped
 
 
-def _retried_already(cloud: Cloud, job_id: str) -> UserError:
+def _already_retrying_error(cloud: Cloud, job_id: str) -> UserError:
     return UserError(
         f"Job {job_id} is already retrying these lines. See: {cloud.command(f'show {job_id}')} - "
         "to send and pay for them again: --again"
@@ -262,7 +262,7 @@ def _refuse_twice(cloud: Cloud, chosen: Chosen, fixed: Path | None) -> None:
     earlier = [each for retry in same for each in _with_retries(cloud.store, retry)]
     running = [each.id for each in earlier if each.state not in TERMINAL_JOBS] or _just_dropped(cloud, chosen)
     if running:
-        raise _retried_already(cloud, running[0])
+        raise _already_retrying_error(cloud, running[0])
     for retry in same:
         answered = _answered_again(cloud, retry, fixed)
         if answered:

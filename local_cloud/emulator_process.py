@@ -216,7 +216,7 @@ def keep_bodies_on_disk(s3: ModuleType) -> None:
     persist, read, read_version = s3._persist_object, s3._read_body, s3._version_body
     get_data = s3._get_object_data
 
-    def persist_and_let_go(bucket: str, key: str, record: dict[str, Any]) -> None:
+    def persist_and_release(bucket: str, key: str, record: dict[str, Any]) -> None:
         persist(bucket, key, record)
         for version in s3._object_versions.get((bucket, key)) or []:
             if record.get("body") is None and version["version_id"] == record.get("version_id"):
@@ -235,7 +235,7 @@ def keep_bodies_on_disk(s3: ModuleType) -> None:
         body = get_data(*given, **named)
         return body if body is None else body[:]
 
-    s3._persist_object = persist_and_let_go  # type: ignore[attr-defined]
+    s3._persist_object = persist_and_release  # type: ignore[attr-defined]
     s3._read_body, s3._version_body = read_mapped, read_version_mapped  # type: ignore[attr-defined]
     s3._get_object_data = data_in_memory  # type: ignore[attr-defined]
 

@@ -34,7 +34,7 @@ _RUN_VERSIONS = 20_000  # twenty pages of S3's
 _SENT_AT_ONCE = 10
 
 
-def send_unnoticed(services: Services, has_time: Callable[[], bool] = lambda: True) -> int:
+def send_missed_drops(services: Services, has_time: Callable[[], bool] = lambda: True) -> int:
     """Begin a round, or go on with the one under way; how many versions were sent to intake.
 
     A run is bounded by time and number; the next one goes on behind the last key that this one looked at.
@@ -53,7 +53,7 @@ def send_unnoticed(services: Services, has_time: Callable[[], bool] = lambda: Tr
 
 def _send(run: "_Run", services: Services, has_time: Callable[[], bool]) -> int:
     until, sent = services.now() + _RUN_SECONDS, 0
-    found = run.unnoticed(lambda: has_time() and services.now() < until)
+    found = run.missed(lambda: has_time() and services.now() < until)
     for some in batched(found, _SENT_AT_ONCE, strict=False):
         services.queues.intake_all(some)
         sent += len(some)
@@ -103,7 +103,7 @@ class _Run:
         self._after = listing.after
         self._is_whole = False
 
-    def unnoticed(self, has_time: Callable[[], bool]) -> Iterator[Version]:
+    def missed(self, has_time: Callable[[], bool]) -> Iterator[Version]:
         """The versions that no job was made of; the rest of a key that takes a whole run alone is passed over."""
         newer: Version | None = None
         for number, version in enumerate(self._services.files.versions(keys.INPUT, after=self._listing.after)):
@@ -113,12 +113,12 @@ class _Run:
                 if self._after == self._listing.after and newer is not None:
                     self._after = newer.key
                 return
-            if self._is_unnoticed(version, newer):
+            if self._is_missed(version, newer):
                 yield version
             newer = version
         self._is_whole = True
 
-    def _is_unnoticed(self, version: Version, newer: Version | None) -> bool:
+    def _is_missed(self, version: Version, newer: Version | None) -> bool:
         is_old_or_young = not self._listing.oldest <= version.last_modified <= self._newest
         if version.is_deleted or is_old_or_young or not is_job(version.key):
             return False

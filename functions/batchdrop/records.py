@@ -173,9 +173,9 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     Once it is collected, `again` counts its requests to be sent again, `uncharged` those of them whose errors
     were the account's: this time was no attempt of theirs; `is_uncharged_attempt` says that it was none of all.
     `counted` is how many results the provider last said to have; 0 where it never did. `loss_evidence` notes a download
-    with missing lines, and `loss_evidence_at` since when, until it is believed; `put_off`, why its results could not be
-    collected the last time, in words for people and none of the provider's. `is_duplicate` says that its create came
-    after it had been given up, and its requests were sent with another: only its answers count.
+    with missing lines, and `loss_evidence_at` since when, until it is believed; `defer_reason`, why its results could
+    not be collected the last time, in words for people and none of the provider's. `is_duplicate` says that its create
+    came after it had been given up, and its requests were sent with another: only its answers count.
     """
 
     state: BatchState
@@ -225,7 +225,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     counted: int = 0
     loss_evidence: str | None = msgspec.field(default=None, name="seen")
     loss_evidence_at: int = msgspec.field(default=0, name="seen_at")
-    put_off: str | None = None
+    defer_reason: str | None = msgspec.field(default=None, name="put_off")
     is_duplicate: bool = False
 
     @property

@@ -192,8 +192,8 @@ def test_results_that_cannot_be_collected_are_told_with_the_reason(
     aws.store.add(a_job())
     aws.store.add(a_batch(state=BatchState.ENDED))  # it was not tried yet
     for number, reason in enumerate(("the provider does not have them", "refused", "refused"), start=1):
-        aws.store.add(a_batch(id=f"00000-0-000{number}", state=BatchState.ENDED, put_off=reason))
-    aws.store.add(a_batch(id="00000-0-0004", state=BatchState.COLLECTED, put_off="refused"))
+        aws.store.add(a_batch(id=f"00000-0-000{number}", state=BatchState.ENDED, defer_reason=reason))
+    aws.store.add(a_batch(id="00000-0-0004", state=BatchState.COLLECTED, defer_reason="refused"))
     assert json.loads(run("show", "--json").out)["waits_for"] == [
         "openai: no results yet of 2 batches that ended: refused. Retried automatically.",
         "openai: no results yet of 1 batch that ended: the provider does not have them. Retried automatically.",

@@ -285,14 +285,14 @@ MUTATIONS = (
     Mutation(
         "a batch that waits for a slot leaves a long chain to sweep",
         "steps/submit.py",
-        "if not services.queues.may_go_on:",
+        "if not services.queues.may_continue:",
         "if False:",
         f"{_STEPS}test_message_chains.py::test_a_batch_that_waits_for_a_slot_in_a_long_chain_is_due_for_sweep_soon",
     ),
     Mutation(
         "nothing is admitted in a long chain",
         "limits/admission.py",
-        "if not services.queues.may_go_on:",
+        "if not services.queues.may_continue:",
         "if False:",
         f"{_STEPS}test_message_chains.py::test_nothing_is_admitted_at_the_end_of_a_long_chain_but_by_the_next_sweep",
     ),

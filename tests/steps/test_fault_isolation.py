@@ -129,7 +129,7 @@ def test_why_results_cannot_be_collected_is_noted_in_no_words_of_the_provider(er
         for _ in range(4):
             cloud.deliver_all()
             cloud.tick()
-        found = [(batch.state, batch.put_off) for batch in cloud.services.store.batches(job)]
+        found = [(batch.state, batch.defer_reason) for batch in cloud.services.store.batches(job)]
         assert found == [(BatchState.ENDED, said)]
 
 

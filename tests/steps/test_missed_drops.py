@@ -8,7 +8,7 @@ import pytest
 from batchdrop.aws.bucket import Files, Version
 from batchdrop.aws.store import Listing
 from batchdrop.errors import ClaimLost
-from batchdrop.missed_drops import oldest_taken, send_unnoticed
+from batchdrop.missed_drops import oldest_taken, send_missed_drops
 from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.lines import chat, got, wanted
@@ -24,7 +24,7 @@ def put(cloud: Cloud, key: str, lines: list[Any] = LINES) -> str:
 
 def sent_in_a_round(cloud: Cloud) -> int:
     cloud.clock.now += ROUND
-    return send_unnoticed(cloud.services)
+    return send_missed_drops(cloud.services)
 
 
 def test_a_file_whose_event_is_lost_is_noticed_by_sweep(cloud: Cloud) -> None:
@@ -70,7 +70,7 @@ def test_what_is_no_job_is_not_sent(cloud: Cloud) -> None:
 
 def test_a_file_that_was_just_dropped_is_left_to_its_event(cloud: Cloud) -> None:
     put(cloud, "input/x.jsonl")
-    assert (send_unnoticed(cloud.services), sent_in_a_round(cloud)) == (0, 1)
+    assert (send_missed_drops(cloud.services), sent_in_a_round(cloud)) == (0, 1)
 
 
 def test_a_file_that_was_deleted_is_not_taken_and_one_that_was_replaced_is(cloud: Cloud) -> None:
@@ -113,10 +113,10 @@ def test_a_round_that_is_cut_goes_on_behind_the_last_key(cloud: Cloud) -> None:
         put(cloud, f"input/{number}.jsonl")
     cloud.clock.now += ROUND
     looks = iter([True, True, True, False])
-    assert send_unnoticed(cloud.services, lambda: next(looks)) == 3
+    assert send_missed_drops(cloud.services, lambda: next(looks)) == 3
     listing = cloud.services.store.listing("test")
     assert (listing.after, listing.round_at) == ("input/2.jsonl", cloud.clock.seconds())
-    assert send_unnoticed(cloud.services) == 3
+    assert send_missed_drops(cloud.services) == 3
     listing = cloud.services.store.listing("test")
     assert (listing.after, listing.round_at, listing.next_at) == ("", None, cloud.clock.seconds() + ROUND)
 
@@ -127,17 +127,17 @@ def test_a_key_that_takes_a_whole_run_does_not_stop_the_round(cloud: Cloud) -> N
     put(cloud, "input/b.jsonl")
     cloud.clock.now += ROUND
     looks = iter([True, True, False])
-    send_unnoticed(cloud.services, lambda: next(looks))
+    send_missed_drops(cloud.services, lambda: next(looks))
     assert cloud.services.store.listing("test").after == "input/a.jsonl"
-    assert send_unnoticed(cloud.services) == 1
+    assert send_missed_drops(cloud.services) == 1
 
 
 def test_a_long_round_is_followed_by_a_long_rest(cloud: Cloud) -> None:
     put(cloud, "input/a.jsonl")
     cloud.clock.now += ROUND
-    send_unnoticed(cloud.services, lambda: False)
+    send_missed_drops(cloud.services, lambda: False)
     cloud.clock.now += 600
-    send_unnoticed(cloud.services)
+    send_missed_drops(cloud.services)
     assert cloud.services.store.listing("test").next_at == cloud.clock.seconds() + 10 * 600
 
 

@@ -641,7 +641,7 @@ def test_a_pause_that_is_over_is_told_unless_another_began_which_is_new(store: S
     store.mark_pause_announced("openai")
     store.end_pause("openai")
     over = store.get_pause("openai")
-    assert over == Pause(reason="no key", told=True)
+    assert over == Pause(reason="no key", announced=True)
     assert store.mark_pause_over("openai", over)
     assert store.set_pause("openai", "no key", NOW + 90) is True
     assert not store.mark_pause_over("openai", over)

@@ -201,7 +201,9 @@ def test_each_row_says_its_version(store: Store, client: Any) -> None:
 def test_a_field_that_was_renamed_keeps_its_first_name_in_the_table(store: Store, client: Any) -> None:
     store.add(a_job(line_numbering_key="k"))
     store.add(a_batch(endpoint_misses=2, is_uncharged_attempt=True, loss_evidence="3 of 4", loss_evidence_at=NOW))
-    batch, job = (each for each in rows(client) if each["sk"]["S"] in {"JOB", "BATCH#00000-0-0000"})
+    store.add(a_batch(id="00000-0-0001", defer_reason="d"))
+    batch, deferred, job = rows(client)
+    assert deferred["put_off"] == {"S": "d"}
     assert job["opened_key"] == {"S": "k"}
     assert [next(iter(batch[name].values())) for name in ("astray", "in_vain", "seen", "seen_at")] == [
         "2",

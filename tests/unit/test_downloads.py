@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from backports import zstd
 from batchdrop.errors import Transient, Undecodable
-from batchdrop.providers.http_errors import whole_stream
+from batchdrop.providers.http_errors import resumable_stream
 
 WHOLE = bytes(range(256)) * 10
 
@@ -43,7 +43,7 @@ Opened = Callable[[int], AbstractContextManager[httpx2.Response]]
 
 
 def read(opened: Opened) -> bytes:
-    return b"".join(whole_stream(opened, (httpx2.TransportError,)))
+    return b"".join(resumable_stream(opened, (httpx2.TransportError,)))
 
 
 def test_a_download_that_gets_on_is_never_cut_too_often() -> None:
@@ -136,7 +136,7 @@ def test_what_cannot_be_decoded_is_refused_by_its_name(encoding: str) -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
 def test_a_little_that_becomes_much_comes_in_small_pieces(encoding: str) -> None:
     body = ENCODINGS[encoding](bytes(50_000_000))
-    longest = max(len(piece) for piece in whole_stream(Compressing(encoding, body=body).opened, ()))
+    longest = max(len(piece) for piece in resumable_stream(Compressing(encoding, body=body).opened, ()))
     assert longest <= 256 * 1024
 
 

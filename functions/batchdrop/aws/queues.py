@@ -90,7 +90,7 @@ class Queues:
         return type(self)(self._client, self._settings, hops=hops)
 
     @property
-    def may_go_on(self) -> bool:
+    def may_continue(self) -> bool:
         """Whether the chain is short enough for another message that may send more; if not, sweep's begins anew."""
         return self._hops + 1 + _KEPT_HOPS <= MOST_HOPS
 

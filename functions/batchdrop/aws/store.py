@@ -239,7 +239,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         until: Nothing is submitted until then, and one batch to try it after that; 0 when it is over, or never was.
         reason: Why; empty while only failures are counted.
-        told: Its event was sent.
+        announced: Its event was sent.
         probe: The token of the batch that tries it.
         failures: Calls that failed in a row, through no fault of the account.
         failed_at: When the last of them did, or a call for a batch that was submitted before was refused.
@@ -247,7 +247,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
     until: int = 0
     reason: str = ""
-    told: bool = False
+    announced: bool = msgspec.field(default=False, name="told")  # rows keep the first name
     probe: str = ""
     failures: int = 0
     failed_at: int = 0

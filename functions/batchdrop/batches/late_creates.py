@@ -88,7 +88,7 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
     if found.ended_as is None:
         api.cancel(found.id)  # what it has answered by then is known, and told, once it has ended
         return
-    _tell(found, intent, _usage(found, intent, api, minute, services), services)
+    _announce(found, intent, _usage(found, intent, api, minute, services), services)
     if not _add_to_split_if_open(found, intent, services):
         with suppress(Refused):  # it may keep it for as long as it likes: it is told, and not looked at again
             api.delete(found)
@@ -118,7 +118,7 @@ def _adopt_if_waiting(found: ProviderBatch, intent: Intent, services: Services) 
     return True
 
 
-def _tell(found: ProviderBatch, intent: Intent, usage: Usage | None, services: Services) -> None:
+def _announce(found: ProviderBatch, intent: Intent, usage: Usage | None, services: Services) -> None:
     logger.error("duplicate batch", batch=intent.batch, batch_id=found.id)
     count(Alert.BATCH_DUPLICATE)
     services.events.duplicate_batch(

@@ -19,7 +19,7 @@ from batchdrop.batches.rows import delay_of
 from batchdrop.batches.transitions import back_to_waiting, slot
 from batchdrop.errors import Refused
 from batchdrop.limits.circuit_breaker import is_first_refusal, is_held_back, pause_provider
-from batchdrop.limits.ledgers import LEARNED_SECONDS, sizes_told
+from batchdrop.limits.ledgers import LEARNED_SECONDS, learned_sizes
 from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import Action, Standing, decide, named_request, parse_request_limit
@@ -107,7 +107,7 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
         pause_provider(batch.provider, f"it failed a batch ({_codes(failures)}): {reason}", services)
     if kind is Kind.MODEL:
         learn_refused_model(batch, judged.words, services)
-    if kind is Kind.SIZE and (told := sizes_told(batch, judged.most_requests)):
+    if kind is Kind.SIZE and (told := learned_sizes(batch, judged.most_requests)):
         services.store.learn_sizes(batch.ledger, until, **told)
     is_stuck = kind is Kind.QUEUE and openai.never_fits(
         judged.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits
@@ -200,7 +200,7 @@ def _cut(batch: Batch, kind: Kind, error: Refused, named: int | None, services: 
     if kind is not Kind.SIZE:
         cut_in_search(waiting, services, refused_as=kind, named=named)
         return
-    told = sizes_told(batch, parse_request_limit(error.words))
+    told = learned_sizes(batch, parse_request_limit(error.words))
     if told:
         services.store.learn_sizes(batch.ledger, services.now() + LEARNED_SECONDS, **told)
     if "most_requests" in told:

@@ -89,7 +89,7 @@ class ResultCopy:
         if Found.OF_ACCOUNT in self.collected.found:
             self._account_refused()
         self._prove_loss()
-        self._name_the_unreadable()
+        self._add_unreadable_errors()
 
     def _account_refused(self) -> None:
         """Pause the provider; not for ever for the same lines, which may be refused alone while others are answered."""
@@ -188,7 +188,7 @@ class ResultCopy:
         if blamed:
             self._copy(lines)
 
-    def _name_the_unreadable(self) -> None:
+    def _add_unreadable_errors(self) -> None:
         """What may be a paid answer, in what nobody can read or that never came, is not paid for again."""
         if not self._accounts.malformed and not self._gone and not self._is_withheld:
             return

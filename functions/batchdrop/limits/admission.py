@@ -33,7 +33,7 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
 
     What is left when there is no more time is admitted by the next run; nothing is where a chain of messages is long.
     """
-    if not services.queues.may_go_on:
+    if not services.queues.may_continue:
         return 0
     pause = services.store.get_pause(provider)
     if pause is not None and pause.until > services.now():
@@ -93,7 +93,7 @@ class _Admission:
         self._full: set[str] = set()
         self._running: dict[str, bool] = {}
         self._rounds: dict[tuple[str, int], int] = {}
-        self._begun: dict[int, int] = {}
+        self._admitted: dict[int, int] = {}
         self.admitted = 0
 
     def admit(self, due: Due) -> None:
@@ -143,7 +143,7 @@ class _Admission:
         take = [reserve(ledger.name, cost, limit=limit, turns=turns)]
         if self._provider.limits.batches_per_hour is not None:
             part = now - now % PART_OF_HOUR
-            room = self._provider.limits.batches_per_hour - self._begun_before(part)
+            room = self._provider.limits.batches_per_hour - self._admitted_before(part)
             take.append(count_in_hour(self._provider.name, part, room=room))
         if self._tries:
             take.append(take_probe(batch, self._tries, pause_ends(self._services)))
@@ -154,11 +154,11 @@ class _Admission:
         self._services.queues.submit(batch.job, batch.id)
         return replace(ledger, reserved=ledger.reserved + cost, turns=turns)
 
-    def _begun_before(self, part: int) -> int:
+    def _admitted_before(self, part: int) -> int:
         """How many batches any 60 minutes that end in this part of an hour may hold already."""
-        if part not in self._begun:
-            self._begun[part] = self._services.store.admitted_between(self._provider.name, part - HOUR, part)
-        return self._begun[part]
+        if part not in self._admitted:
+            self._admitted[part] = self._services.store.admitted_between(self._provider.name, part - HOUR, part)
+        return self._admitted[part]
 
     def _turns(self, ledger: Ledger, job: str, now: int) -> dict[str, int]:
         """When the jobs that wait for this ledger had their last turn, this one now."""

@@ -82,7 +82,7 @@ def pause_provider(provider: str, reason: str, services: Services) -> None:
     count(Alert.PROVIDER_PAUSED)
     if services.store.set_pause(provider, reason, pause_ends(services)):
         logger.error("provider paused", provider=provider, reason=reason)
-        _tell(provider, reason, services)
+        _announce(provider, reason, services)
 
 
 def announce_pause_changes(provider: str, services: Services) -> None:
@@ -94,8 +94,8 @@ def announce_pause_changes(provider: str, services: Services) -> None:
     if pause is None:
         return
     if pause.until:
-        if not pause.told:
-            _tell(provider, pause.reason, services)
+        if not pause.announced:
+            _announce(provider, pause.reason, services)
         return
     if pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():
         return
@@ -104,6 +104,6 @@ def announce_pause_changes(provider: str, services: Services) -> None:
     services.store.clear_pause(provider, pause)
 
 
-def _tell(provider: str, reason: str, services: Services) -> None:
+def _announce(provider: str, reason: str, services: Services) -> None:
     services.events.provider_paused(provider, reason)
     services.store.mark_pause_announced(provider)

@@ -98,7 +98,7 @@ def sizes_of(ledger: Ledger, now: int) -> tuple[float, float]:
     return ledger.most_requests or math.inf, ledger.most_bytes or math.inf
 
 
-def sizes_told(batch: Batch, limit: int | None) -> dict[str, int]:
+def learned_sizes(batch: Batch, limit: int | None) -> dict[str, int]:
     """What a refusal of a batch for its size teaches of the next ones: the number that it told, or half of its bytes.
 
     Args:

@@ -16,7 +16,7 @@ from batchdrop.protocols.request_checks import (
     LineProblem,
     as_whole,
     refuse_no_messages,
-    refuse_what_is_the_sdks,
+    reject_sdk_arguments,
     unset_nulls,
 )
 from batchdrop.records import MESSAGES_ENDPOINT
@@ -112,7 +112,7 @@ def _foreign_content(body: Raw) -> str | None:
 
 def check_body(body: Body, *, api_version: str, betas: Collection[str] = (), rules: ModelRules = EVERYTHING) -> None:
     """What is known to fail a request under this API version, with these betas and for a model of these rules."""
-    refuse_what_is_the_sdks(body)
+    reject_sdk_arguments(body)
     if body.speed is not UNSET:
         raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch: leave it out')
     if body.max_tokens is UNSET:

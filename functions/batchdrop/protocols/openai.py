@@ -37,7 +37,7 @@ from batchdrop.protocols.request_checks import (
     array,
     read_body,
     refuse_no_messages,
-    refuse_what_is_the_sdks,
+    reject_sdk_arguments,
 )
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode, Response, ResultError
@@ -145,7 +145,7 @@ def refuse_wrong_endpoint(endpoint: str, model: str, configured: tuple[str, ...]
 
 def check_body(body: Body, endpoint: str) -> int:
     """What is known to fail a line, or a whole batch with it. Returns the number of texts to embed, else 0."""
-    refuse_what_is_the_sdks(body)
+    reject_sdk_arguments(body)
     required = _REQUIRED.get(endpoint)
     if required is not None and getattr(body, required) is UNSET:
         raise LineProblem(ErrorCode.MISSING_PARAMETER, f'"{required}" is missing')

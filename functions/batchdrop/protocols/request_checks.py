@@ -67,15 +67,15 @@ class LineProblem(Exception):  # noqa: N818 - a finding about a line, turned int
         self.route: dict[str, str] = route or {}
 
 
-def refuse_what_is_the_sdks(body: Body) -> None:
+def reject_sdk_arguments(body: Body) -> None:
     """Refuse what only a method of an SDK takes."""
     if body.stream is not UNSET:
         refuse_stream(body.stream)
     if not (body.extra_body is body.extra_headers is body.extra_query is body.timeout is UNSET):
-        refuse_sdk_arguments((name, getattr(body, name)) for name in SDK_ARGUMENTS)
+        reject_sdk_fields((name, getattr(body, name)) for name in SDK_ARGUMENTS)
 
 
-def refuse_sdk_arguments(fields: Iterable[tuple[str, Raw | UnsetType]]) -> None:
+def reject_sdk_fields(fields: Iterable[tuple[str, Raw | UnsetType]]) -> None:
     for name, value in fields:
         if value is not UNSET:
             remedy = "write its keys into the body itself" if name == "extra_body" else "leave it out"

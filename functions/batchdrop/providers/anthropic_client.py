@@ -17,7 +17,7 @@ from batchdrop.protocols import lenient_json
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.headers import filled
-from batchdrop.providers.http_errors import is_undecided, refusal, whole_stream
+from batchdrop.providers.http_errors import is_undecided, refusal, resumable_stream
 from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
@@ -139,7 +139,7 @@ class AnthropicBatches:
                 response.close()
 
         with self._translated():
-            yield from whole_stream(opened, (httpx2.TransportError,))
+            yield from resumable_stream(opened, (httpx2.TransportError,))
 
     def length(self, name: str) -> int | None:  # noqa: ARG002 - Anthropic tells none
         return None

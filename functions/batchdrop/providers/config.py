@@ -280,7 +280,7 @@ def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None
         if key in given and protocol is not provider.protocol:
             problems[key] = f"only protocol {protocol} has this key"
     problems["window_hours"] = _reject_short_window(provider)
-    return problems | _what_is_too_much(provider)
+    return problems | _limit_problems(provider)
 
 
 def _reject_short_window(provider: ProviderConfig) -> str | None:
@@ -295,7 +295,7 @@ def _reject_short_window(provider: ProviderConfig) -> str | None:
     )
 
 
-def _what_is_too_much(provider: ProviderConfig) -> dict[str, str | None]:
+def _limit_problems(provider: ProviderConfig) -> dict[str, str | None]:
     _, _, address = provider.base_url.partition("://")
     host = address.partition("/")[0].lower()
     most = next((limits for vendor, limits in _BATCHES.items() if f".{host}".endswith(f".{vendor}")), {})

@@ -92,7 +92,7 @@ def _account_trouble(status: int, code: str | None, words: str, summary: str) ->
     return f"{'no credit' if is_money else 'the account was refused'} ({summary})"
 
 
-def whole_stream(
+def resumable_stream(
     opened: Callable[[int], "AbstractContextManager[httpx2.Response]"], errors: tuple[type[Exception], ...]
 ) -> Iterator[bytes]:
     """The bytes of a download, all of them: what is cut goes on where it stopped.

@@ -15,7 +15,7 @@ from batchdrop.protocols import lenient_json
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.headers import filled
-from batchdrop.providers.http_errors import is_undecided, refusal, whole_stream
+from batchdrop.providers.http_errors import is_undecided, refusal, resumable_stream
 from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
@@ -144,7 +144,7 @@ class OpenAIBatches:
                 yield answer.http_response
 
         with self._translated():
-            yield from whole_stream(opened, (httpx2.TransportError,))
+            yield from resumable_stream(opened, (httpx2.TransportError,))
 
     def length(self, name: str) -> int | None:
         with self._translated():

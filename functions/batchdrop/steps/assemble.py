@@ -37,7 +37,7 @@ def assemble_split(job_id: str, index: int, services: Services) -> None:
         try:
             _assemble(job, claimed, services)
         except InputUnread:
-            _put_off(claimed, services)
+            _defer(claimed, services)
 
 
 def _assemble(job: Job, split: Split, services: Services) -> None:
@@ -51,7 +51,7 @@ def _assemble(job: Job, split: Split, services: Services) -> None:
     logger.info("split assembled", split=split.index, answered=counts.answered, failed=counts.failed)
 
 
-def _put_off(split: Split, services: Services) -> None:
+def _defer(split: Split, services: Services) -> None:
     now = services.now()
     services.store.release(split, now + _LOOK_AGAIN, refused_at=split.refused_at or now)
     logger.error("input cannot be read now", split=split.index)

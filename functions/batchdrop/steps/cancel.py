@@ -31,7 +31,7 @@ _UNSENT = frozenset({BatchState.WAITING, BatchState.ADMITTED})
 _AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED})
 
 
-def go_on_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
+def continue_cancelling(job: Job, services: Services, *, minute: Minute) -> None:
     """One look at a job that is being cancelled: whatever can be stopped now is."""
     try:
         if services.now() > collection_deadline(job):

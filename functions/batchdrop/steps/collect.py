@@ -177,7 +177,7 @@ def _disown(batch: Batch, services: Services) -> None:
             ended_as=None,
             adopted=False,
             misses=0,
-            put_off=None,
+            defer_reason=None,
             due_at=services.now(),
         )
     except ConcurrentChange:
@@ -192,8 +192,8 @@ def _retry_later(
     logger.warning("batch not collected for now", batch=batch.id, reason=str(error))
     now, tick = services.now(), services.settings.tick_seconds
     waited = min((now - (batch.ended_at or now)) // _AGE_SHARE, _LONGEST_WAIT)
-    put_off = next(words for kind, words in _DEFER_REASONS.items() if isinstance(error, kind))
-    services.store.release(batch, due_at or now + max(tick, waited), put_off=put_off, **changes)
+    defer_reason = next(words for kind, words in _DEFER_REASONS.items() if isinstance(error, kind))
+    services.store.release(batch, due_at or now + max(tick, waited), defer_reason=defer_reason, **changes)
 
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:

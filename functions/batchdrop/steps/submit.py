@@ -201,7 +201,7 @@ def _wait_for_slot(batch: Batch, services: Services) -> None:
         back_to_waiting(batch, services, failures=batch.failures)
         return
     delay = _slot_delay(batch)
-    if not services.queues.may_go_on:
+    if not services.queues.may_continue:
         services.store.release(batch, services.now() + delay, failures=batch.failures)
         return
     due_at = services.now() + services.settings.lease_seconds

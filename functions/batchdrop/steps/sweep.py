@@ -22,12 +22,12 @@ from batchdrop.jobs import TooLate, add_missing_splits, ask_to_cancel, fail_job,
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import announce_pause_changes
 from batchdrop.limits.ledger_repair import rebuild_ledgers
-from batchdrop.missed_drops import send_unnoticed
+from batchdrop.missed_drops import send_missed_drops
 from batchdrop.outputs.manifest_builder import late_event
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
-from batchdrop.steps.cancel import go_on_cancelling
+from batchdrop.steps.cancel import continue_cancelling
 from batchdrop.steps.collect import delete_from_provider
 from batchdrop.steps.publish import clean_up
 from batchdrop.steps.reconcile import reconcile
@@ -47,7 +47,7 @@ def sweep(services: Services) -> None:
     if lease is None:
         return
     minute = Minute(services)
-    recoveries = _RECOVERIES | {(Job, JobState.CANCELLING): partial(go_on_cancelling, minute=minute)}
+    recoveries = _RECOVERIES | {(Job, JobState.CANCELLING): partial(continue_cancelling, minute=minute)}
     recoveries |= {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
     careful = Careful(lease, services)
     try:
@@ -58,7 +58,7 @@ def sweep(services: Services) -> None:
         with guard("reconcile"):
             reconcile(services, minute.has_time)
         with guard("listing"):
-            send_unnoticed(services, minute.has_time)
+            send_missed_drops(services, minute.has_time)
         clean = partial(delete_orphans, has_time=minute.may_clean)
         looks: list[_Look] = [announce_pause_changes, rebuild_ledgers, watch_creates, clean]
         for provider, look in product(services.providers, looks):

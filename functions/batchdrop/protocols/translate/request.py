@@ -22,7 +22,7 @@ from batchdrop.protocols.claude_rules import (
     is_thinking,
 )
 from batchdrop.protocols.claude_schemas import check_schema
-from batchdrop.protocols.request_checks import SDK_ARGUMENTS, LineProblem, as_whole, refuse_sdk_arguments, refuse_stream
+from batchdrop.protocols.request_checks import SDK_ARGUMENTS, LineProblem, as_whole, refuse_stream, reject_sdk_fields
 from batchdrop.protocols.translate.fields import (
     Fields,
     array,
@@ -76,7 +76,7 @@ def to_messages(
     fields = Fields(body, "", frozenset(drop_params))
     fields.take("model")
     refuse_stream(fields.take("stream") or UNSET)
-    refuse_sdk_arguments((name, fields.take(name) or UNSET) for name in SDK_ARGUMENTS)
+    reject_sdk_fields((name, fields.take(name) or UNSET) for name in SDK_ARGUMENTS)
     said = Conversation()
     said.read(fields.objects("messages"))
     out: Body = {"model": model, "max_tokens": _max_tokens(fields), "messages": said.turns}
