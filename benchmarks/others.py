@@ -1,7 +1,7 @@
 """Table 1: what batchdrop costs beside what a user would pick, on the same file, against the same simulator.
 
 The floor is a bare script on the SDK: it splits by hand, uploads, creates, polls, downloads, and checks nothing. Each
-contestant is one process, whose CPU seconds (imports among them) and resident memory are told.
+contestant is one process, whose CPU seconds (imports among them) and resident memory are reported.
 """
 
 import json

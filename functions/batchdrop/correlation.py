@@ -1,4 +1,4 @@
-"""The job that is worked on: its id is the correlation id of each log line that is written meanwhile."""
+"""The current job: its id is the correlation id of every log line written while it is worked on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

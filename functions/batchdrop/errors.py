@@ -28,7 +28,7 @@ class Unreachable(Transient):
 
 
 class UnexpectedResponse(Transient):
-    """The provider answered with what is none of its answers, an HTML page perhaps: its address may be wrong."""
+    """The provider sent an unexpected document, an HTML page perhaps: its address may be wrong."""
 
 
 class LimitReached(Transient):
@@ -73,11 +73,11 @@ class Refused(BatchdropError):  # noqa: N818 - named by what the caller does nex
 
 
 class RefusedForNow(Refused, Transient):
-    """The provider refused this call (a 4xx) for what passes: nothing was created, and the same again may be taken."""
+    """The provider refused this call (a 4xx) for a passing reason: nothing was created, and a retry may succeed."""
 
 
 class EndpointNotFound(Refused):
-    """The provider has no such call (405): nothing was done, and the address may be wrong."""
+    """The provider does not expose this endpoint (405): nothing was done, and the address may be wrong."""
 
 
 class OutcomeUnknown(BatchdropError):  # noqa: N818 - named by what the caller does next

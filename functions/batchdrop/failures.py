@@ -1,4 +1,4 @@
-"""How often a unit has failed, when it is tried again, and when that is enough. Pure.
+"""Counts failures of a unit, and decides when it is retried and when it is given up. Pure.
 
 A claim that was taken and never given back is a failure, whether its worker raised or died; work that needs no claim is
 counted where it failed. Put-offs (no room, a pause, a provider that is slow) are none, and end the count, unless the

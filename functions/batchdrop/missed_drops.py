@@ -1,4 +1,4 @@
-"""Drops that no event told of: `input/` is listed now and then, and each version without a job is sent to intake.
+"""Missed drops: lists `input/` periodically and sends each version without a job to intake, as its event would.
 
 An event is missing where the bucket is new (its events begin about five minutes after they are turned on:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-event-notifications-eventbridge.html), where somebody

@@ -1,4 +1,4 @@
-"""What the steps work with. Clients are made once, on first use, here."""
+"""The clients and settings that the steps work with, made once, on first use."""
 
 import time
 from collections.abc import Callable

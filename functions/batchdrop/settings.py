@@ -1,4 +1,4 @@
-"""What a function's environment says, read once."""
+"""A function's settings, read once from its environment."""
 
 import os
 from collections.abc import Mapping

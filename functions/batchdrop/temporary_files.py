@@ -1,4 +1,4 @@
-"""Where functions spool: each process has a folder of its own, and deletes those of processes that were killed.
+"""Temporary folders: each process spools into its own, and deletes those of processes that were killed.
 
 Lambda does not clear /tmp when it ends a run for its time or its memory and starts the process anew in the same place
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html). On other machines processes share it, so

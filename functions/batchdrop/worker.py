@@ -1,4 +1,4 @@
-"""A worker's turn: it ends quietly where another one was faster, and where it came far too late, leaves nothing.
+"""A worker's turn: it ends quietly if another worker was faster, and cleans up if it came far too late.
 
 And a run's time: a function that has a minute for many units leaves the rest to the next run, and notes what it works
 on where the run before died.

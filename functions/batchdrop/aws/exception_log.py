@@ -1,4 +1,4 @@
-"""What a log says of an exception: its type, and where it was raised. Not its words, which may quote a prompt."""
+"""Logs an exception by its type and the place where it was raised, never by its words, which may quote a prompt."""
 
 import errno
 import traceback

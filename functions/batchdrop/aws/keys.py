@@ -1,4 +1,4 @@
-"""The keys of the bucket: every S3 key and every id of a job is built here, and what a key says is read here."""
+"""The keys of the bucket: this module alone builds and reads S3 keys and the ids of jobs."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""The metrics behind the alarms and the dashboard: what none of AWS's own metrics shows."""
+"""The metrics behind the alarms and the dashboard that AWS's own metrics do not cover."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Writing objects in parts: what comes in piece by piece, and what is joined from objects that are there.
+"""Writes objects by multipart uploads: from a stream, or joined from objects that exist.
 
 S3's rules: a part has 5 MiB to 5 GiB, the last one may have less; an object has 10,000 parts at most.
 """

@@ -60,7 +60,7 @@ _MOST_WRITES = 100  # of a transaction (DynamoDB's limit)
 
 
 class ConcurrentChange(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
-    """A transaction was refused because of another row than the one it moves (a counter, a ledger, the job).
+    """Another row of the transaction changed (a counter, a ledger, the job): read again and decide again.
 
     Args:
         refused: Which of the other writes were, counted from 0.
@@ -367,7 +367,7 @@ class Store:
         return [intent for intent in found if intent is not None]
 
     def record_foreign_batch(self, intent: Intent, batch_id: str) -> bool:
-        """Note a duplicate of a batch that was given up; False when it is known."""
+        """Record that a provider's batch duplicates one that was given up; False when it is known."""
         values = {
             "pk": f"PROVIDER#{intent.provider}",
             "sk": f"BATCH#{batch_id}",
@@ -403,7 +403,7 @@ class Store:
         return sum(item["batches"] for item in items if first <= item["sk"] < end)
 
     def reserved_by_ledger(self, provider: str) -> Counter[str]:
-        """What a provider's batches hold of each of its ledgers, by the index."""
+        """How much a provider's batches hold of each of its ledgers, by the index."""
         held = Counter[str]()
         for due in (*self.in_flight(provider), *self._due(RECOVERY, None)):
             if due.ledger.partition("/")[0] == provider:
@@ -667,7 +667,7 @@ class Store:
         self._update(update)
 
     def clear_due(self, row: Job | Batch) -> None:
-        """What was left to do for a row that is over is done: nobody looks at it again, if it is there at all."""
+        """Take a finished row out of the index of due rows: nobody looks at it again."""
         update = Update(*key_of(row))
         update.when("state", "=", row.state)
         update.remove("due_at")
@@ -675,7 +675,7 @@ class Store:
         self._update(update)
 
     def set_due(self, job: Job, due_at: int) -> None:
-        """Let sweep look at a job that is over; nothing happens when it was moved meanwhile."""
+        """Make a finished job due for sweep; nothing happens when it was moved meanwhile."""
         update = Update(*key_of(job))
         update.when("state", "=", job.state)
         update.set("due_at", due_at)
@@ -724,7 +724,7 @@ class Store:
             self._writes.transact([{"Delete": {"TableName": self._table, "Key": key}} for key in some])
 
     def set_pause(self, provider: str, reason: str, until: int) -> bool:
-        """Stop submitting to a provider until then. True unless it is told already that it is paused."""
+        """Stop submitting to a provider until then. True unless that was announced already."""
         update = Update(*pause_key(provider))
         update.set("reason", reason)
         update.set("until", until)
@@ -741,15 +741,15 @@ class Store:
         return int(self._changed(update)["failures"])
 
     def mark_pause_announced(self, provider: str) -> None:
-        """Note that the pause was told; nothing happens when it is over."""
+        """Note that the pause was announced; nothing happens when it is over."""
         self._change_pause(provider, told=True)
 
     def extend_pause_reason(self, provider: str) -> None:
-        """Keep a pause known, without moving it on."""
+        """Keep the reason of a pause on record, without extending the pause."""
         self._change_pause(provider, failed_at=self._now())
 
     def end_pause(self, provider: str) -> None:
-        """Let batches go again at once, if there is a pause: sweep tells it, and clears it."""
+        """Let batches go again at once, if there is a pause: sweep announces the end, and clears the pause."""
         self._change_pause(provider, until=0, failures=0, failed_at=0)
 
     def _change_pause(self, provider: str, **changes: int) -> None:
@@ -765,7 +765,7 @@ class Store:
         return _read(item, Pause) if item else None
 
     def mark_pause_over(self, provider: str, pause: Pause) -> bool:
-        """Before the end of a pause is told: let the next one be told too. False for one that was set anew."""
+        """Call before the end of a pause is announced: the next one will be, too. False for one that was set anew."""
         update = _unless_changed(provider, pause)
         update.remove("told")
         return self._update_as(uuid.uuid4().hex, update) is not None

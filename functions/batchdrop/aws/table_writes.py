@@ -1,4 +1,4 @@
-"""Every write to the table goes out here: one that meets another is tried again, and one that is wrong is not.
+"""Sends every write to the table: conflicting writes are retried, wrong ones are not.
 
 DynamoDB refuses a Put, an Update or a Delete of a row that a transaction is at, as it refuses a transaction then:
 `TransactionConflictException`, or `TransactionConflict` among the cancellation reasons (API_UpdateItem.html and

@@ -1,4 +1,4 @@
-"""X-Ray: each unit of work is a subsegment, found by its job's id. Off, unless the deployment turns it on.
+"""X-Ray tracing: each unit of work is a subsegment with its job's id. Off unless the deployment turns it on.
 
 Nothing that a unit reads, answers or raises is sent: the SDK would send an exception's words, which may quote a prompt,
 and those of each call to AWS that fails, so that no client is patched. Lambda's own segments, and the trace's id in

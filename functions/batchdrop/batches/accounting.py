@@ -1,4 +1,4 @@
-"""Accounts: a batch's result rows are read, and the best of each request is noted, wherever it stands."""
+"""Accounting: reads a batch's result rows and notes the best one of each request, wherever it stands."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Ending: a unit that fails each time is given up, and its job ends FAILED with a reason: which, and where to look.
+"""Failed units: one that fails every time is given up, and its job ends FAILED with a reason that says where to look.
 
 What it does not touch goes on: the job's other batches are sent and collected, and what was answered is published.
 """

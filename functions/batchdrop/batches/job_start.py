@@ -1,4 +1,4 @@
-"""The barrier: a job whose file is wholly planned is opened, or refused before anything is paid."""
+"""Starts a job once its whole file is planned, or refuses it before anything is paid."""
 
 import msgspec
 from aws_lambda_powertools import Logger

@@ -1,4 +1,4 @@
-"""Duplicates: creates that arrived after they had been given up. What they answered is paid, and is used where it can.
+"""Late creates: they arrived after they had been given up. Their answers are paid, and are used where possible.
 
 A batch that still waits takes its late create as its own. Where it was created again, the duplicate becomes one more
 batch of its split, for as long as the split is open: its answers fill the lines that are open, and nothing of it is
@@ -96,7 +96,7 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
 
 
 def _adopt_if_waiting(found: ProviderBatch, intent: Intent, services: Services) -> bool:
-    """Let the batch have its late create while it waits to be created again: then nothing is paid twice."""
+    """Adopt a late create for its batch while that waits to be created again: then nothing is paid twice."""
     batch = services.store.batch(intent.job, intent.batch)
     if batch is None or batch.state is not BatchState.WAITING or found.ended_as == "failed":
         return False

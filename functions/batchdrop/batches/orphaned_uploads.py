@@ -1,4 +1,4 @@
-"""Request files that were uploaded and that no batch knows: their worker died before it could record them."""
+"""Orphaned uploads: request files that no batch knows, because their worker died before it could record them."""
 
 from collections.abc import Callable
 from itertools import takewhile

@@ -1,4 +1,4 @@
-"""How requests are put together into batches: by group, and within the provider's limits. Pure."""
+"""Packs requests into batches, by group and within the provider's limits. Pure."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""When and in which order batches are asked for. Pure.
+"""Decides when and in which order batches are polled. Pure.
 
 A page of a provider's list costs one call, as one batch does, and tells of a hundred or more. Pages are asked for at
 the places of batches of ours, so that other people's newer ones need not be read.

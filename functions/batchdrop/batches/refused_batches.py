@@ -1,4 +1,4 @@
-"""Refused: a batch that the provider definitely did not take. What becomes of it, and the provider's words.
+"""Handles a batch that the provider definitely refused, and keeps the provider's words.
 
 Nothing was created, or it failed as a whole: its requests may be sent again, whole or in smaller batches. The words are
 kept in an object under `work/`, named by the row of the batch that ended with them: they may quote a prompt, and stand

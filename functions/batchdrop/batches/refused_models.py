@@ -1,4 +1,4 @@
-"""Refused models: what a provider says that it does not take in batches is not sent to it again, for a day.
+"""Refused models: a model that a provider does not take in batches is not sent to it again for a day.
 
 A batch of OpenAI's protocol has one model and one endpoint, so that its refusal speaks of all batches of both.
 Anthropic's mix models: there each request has its own error, and nothing is learned.

@@ -1,4 +1,4 @@
-"""The files of batches: their request lines, and which line of the split each request came from."""
+"""Writes the files of batches: their request lines, and the split line that each request came from."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Replace: a batch that is larger than its provider takes becomes smaller ones, down to single requests.
+"""Resizing: replaces a batch that is too large for its provider by smaller ones, down to single requests.
 
 They are of the same round and count as the same attempt. Their files are written first; then their rows are added in
 the transaction that closes the large batch, so that no request is ever in two batches that may be sent.

@@ -1,4 +1,4 @@
-"""What a batch became after its table's restore point: it is taken up from there, and never sent once more.
+"""Restored batches: resumes a batch from its state after the table's restore point, and never sends it again.
 
 Three things tell. A raw copy of its results in `work/`, whose index is written when all of them are safe; its token at
 the provider, as `reconcile` found it; and the pieces that it was cut into, whose tokens are their own.

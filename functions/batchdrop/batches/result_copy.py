@@ -1,4 +1,4 @@
-"""The raw copy of a batch's results: paid answers are safe first, then each request is accounted for."""
+"""Copies a batch's results raw, so that paid answers are safe, then accounts for each request."""
 
 from collections.abc import Iterator
 from typing import Any

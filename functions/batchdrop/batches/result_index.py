@@ -1,4 +1,4 @@
-"""What collect found of a batch: for each of its requests, where its result line lies in the raw copies."""
+"""The result index of a batch: for each request, where its result line lies in the raw copies."""
 
 from array import array
 from enum import IntEnum

@@ -1,4 +1,4 @@
-"""Rounds: a batch is closed; what is to be sent again waits until its split's round is over, and makes the next one.
+"""Retry rounds: closes batches; requests to be sent again wait for the end of their split's round, and form the next.
 
 The split counts its open batches, in the same transaction as the batch's move. The one that closes the last of them
 either lets the split be assembled, or puts all that is to be sent again into new batches: never into the old ones.

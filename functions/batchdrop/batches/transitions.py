@@ -1,4 +1,4 @@
-"""Moves of a batch that several steps make: it waits again, is cancelled at its provider, or is given up.
+"""Transitions of a batch that several steps make: back to waiting, cancelled at its provider, given up.
 
 Where its create did not happen, or it ends, its share of the limits and its slot are given back in the same write.
 """

@@ -1,4 +1,4 @@
-"""In doubt: a create whose outcome is not known is settled by looking at the provider, never by creating again.
+"""Unknown creates: a create whose outcome is unknown is resolved from the provider's lists, never by creating again.
 
 OpenAI's batches name our token and our upload, so that a listing tells. Anthropic's name nothing: there, a batch that
 appeared since the intent, that nobody owns and that has our number of requests is taken as ours, until the token in its

@@ -1,1 +1,1 @@
-"""From the bytes that were dropped to requests; nothing is sent."""
+"""Turns dropped bytes into requests; nothing is sent."""

@@ -1,4 +1,4 @@
-"""What a dropped file is when it is no JSONL, told by its first bytes: thousands of broken lines would not say it."""
+"""Recognises a dropped file that is not JSONL by its first bytes: thousands of line errors would not explain it."""
 
 import codecs
 import csv

@@ -1,4 +1,4 @@
-"""What one input line asks for: which of the three forms it has, which provider and endpoint it goes to.
+"""Reads one input line: which of the three forms it has, and which provider and endpoint it goes to.
 
 Pure: bytes in, a `Request` or a `LineError` out. Bodies are never re-written, except that a provider's prefix is taken
 off the model, parameters that are null and a bare body's `custom_id` are left out, and a chat completion for Claude is

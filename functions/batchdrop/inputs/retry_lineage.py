@@ -1,4 +1,4 @@
-"""Whether a retry may stand beside the results of the job that it names: intake asks before, merging again after."""
+"""Checks that a retry belongs to the job that it names: intake before it is sent, the merge of results again after."""
 
 from batchdrop.aws.keys import OUTPUT, output_prefix
 from batchdrop.records import Job

@@ -1,1 +1,1 @@
-"""What may be sent now: admission, the ledgers, the circuit breaker of each provider, the hold after a restore."""
+"""Decides how much may be sent now: admission, ledgers, circuit breakers, the hold after a restore."""

@@ -1,4 +1,4 @@
-"""Admit: WAITING batches that fit into the provider's limits get their share and are sent to be submitted."""
+"""Admission: WAITING batches that fit into the provider's limits reserve their share and are queued for submit."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping

@@ -1,7 +1,7 @@
-"""Pauses: an account that is refused, or a provider that does not answer, is no line's fault: nothing is submitted.
+"""The circuit breaker: a refused account or a provider that does not answer pauses all submits; no line is at fault.
 
-After a while one batch tries it. That is taken, or refused for its own sake: the pause is over. It is neither: the next
-one tries a while later.
+After a while one batch probes the provider. If it is taken, or refused for its own sake, the pause is over; otherwise
+the next batch probes a while later.
 """
 
 from aws_lambda_powertools import Logger
@@ -19,7 +19,7 @@ _IN_A_ROW = 5  # failed calls, none longer than a pause after the one before
 
 
 def account_refused(provider: str, error: AccountRefused, services: Services) -> None:
-    """Take the key that is there now, if it is another one; pause the provider otherwise."""
+    """Use the key that is stored now if it is a new one; pause the provider otherwise."""
     if not services.apis.renew(provider):
         pause_provider(provider, str(error), services)
 
@@ -39,7 +39,7 @@ def calls_refused(provider: str, error: AccountRefused, services: Services) -> N
 
 
 def call_failed(provider: str, reason: str, services: Services) -> None:
-    """Count a call that failed through nobody's fault but the provider's; several in a row pause it."""
+    """Count a failed call that is the provider's fault; several in a row pause the provider."""
     if services.store.count_failure(provider) >= _IN_A_ROW:
         pause_provider(provider, f"{_IN_A_ROW} calls in a row failed: {reason}", services)
 
@@ -60,13 +60,13 @@ def is_first_refusal(batch: Batch, services: Services) -> bool:
 
 
 def is_held_back(batch: Batch, services: Services) -> bool:
-    """Whether the provider is paused, and the batch is not the one that tries it."""
+    """Whether the provider is paused, and the batch is not its probe."""
     pause = services.store.get_pause(batch.provider)
     return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 
 def close_breaker_if_probe(batch: Batch, services: Services) -> None:
-    """A create turns out to have been taken: that ends a pause if it was what tried the provider."""
+    """End the pause if this batch, whose create turns out to have succeeded, is its probe."""
     pause = services.store.get_pause(batch.provider)
     if pause is not None and pause.probe == batch.token:
         services.store.end_pause(batch.provider)
@@ -86,9 +86,9 @@ def pause_provider(provider: str, reason: str, services: Services) -> None:
 
 
 def announce_pause_changes(provider: str, services: Services) -> None:
-    """Tell what was not told of a pause; once a batch was taken, tell its end and forget it.
+    """Announce a pause that was not announced; once a batch was taken, announce its end and clear it.
 
-    A pause that nobody ended stays: the next batch tries the provider, whenever it comes.
+    A pause that nobody ended stays: the next batch probes the provider, whenever it comes.
     """
     pause = services.store.get_pause(provider)
     if pause is None:

@@ -1,4 +1,4 @@
-"""Rebuild: a ledger that does not say what its batches hold is set right, so that no fault narrows a limit for ever."""
+"""Repairs a ledger whose sum differs from what its batches hold, so that no fault narrows a limit forever."""
 
 from aws_lambda_powertools import Logger
 

@@ -1,4 +1,4 @@
-"""Ledgers: what a batch takes of its provider's limit, and what that limit is believed to be. Pure.
+"""Ledgers: estimates a batch's cost against its provider's limit, and the limit itself. Pure.
 
 OpenAI counts the prompt tokens of unfinished batches, for each model; Anthropic counts requests, over all models.
 """

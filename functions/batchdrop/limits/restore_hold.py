@@ -1,4 +1,4 @@
-"""The hold: while it is not known what was sent since a table was written, nothing is sent, and nothing given up."""
+"""The restore hold: nothing is sent or given up until the batches sent since the table was written are known."""
 
 from batchdrop.services import Services
 

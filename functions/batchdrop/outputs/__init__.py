@@ -1,1 +1,1 @@
-"""From results to the files that are published."""
+"""Turns results into the published files."""

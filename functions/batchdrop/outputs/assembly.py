@@ -1,4 +1,4 @@
-"""A split's assembly: answers are joined to its lines, in input order, window by window, and sealed in pieces."""
+"""Assembles a split: joins answers to its lines, in input order, window by window, and seals them in pieces."""
 
 from array import array
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Result lines on disk: those that are wanted now, read from where they lie in the raw copies."""
+"""Spools the result lines of a window to disk, read from their places in the raw copies."""
 
 import os
 from array import array

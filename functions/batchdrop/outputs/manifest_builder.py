@@ -1,4 +1,4 @@
-"""What is published of a job: its sealed parts are joined to the outputs, and the manifest and the events say so."""
+"""Builds what a job publishes: joins its sealed parts to the outputs, and makes the manifest and the events."""
 
 from collections.abc import Callable
 

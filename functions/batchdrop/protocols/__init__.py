@@ -1,1 +1,1 @@
-"""What the two protocols ask of a request, and what their result lines mean. Pure; no SDK is imported here."""
+"""The two protocols: checks of their requests, and readers of their result lines. Pure; no SDK is imported here."""

@@ -1,4 +1,4 @@
-"""Pictures and documents in a request for Claude: what is sure to be refused, once its batch has run.
+"""Pictures and documents in a request for Claude: rejects those that Anthropic would refuse once the batch has run.
 
 Anthropic takes https addresses, and base64 of four kinds of pictures and of PDF. Nothing is decoded: megabytes of
 base64 are looked through once.

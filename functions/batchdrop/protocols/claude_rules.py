@@ -1,4 +1,4 @@
-"""A Messages request against what its model takes: what would be a 400 once its batch has run is refused before."""
+"""Checks a Messages request against its model: a request that would end as a 400 in its batch is rejected before."""
 
 from collections.abc import Collection
 

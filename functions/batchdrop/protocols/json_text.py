@@ -1,4 +1,4 @@
-"""What is no JSON, in words for people; and what is, yet not for every reader of a request or of its result.
+"""Rejects text that is not JSON, with a message for people, and JSON that some readers cannot read.
 
 Anthropic's create carries all requests of a batch in one document: a line that its parser refuses would fail them all.
 All of it takes a time that grows with the text and no faster: a line may be 32 MB of anything.

@@ -1,4 +1,4 @@
-"""What servers say, read field by field: a field of another type than documented must not cost the whole answer."""
+"""Reads servers' JSON field by field: a field of an undocumented type must not cost the whole answer."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""What became of one request, in our words, whichever protocol said it."""
+"""The outcome of one request, in our words, whichever protocol reported it."""
 
 import re
 from typing import Annotated

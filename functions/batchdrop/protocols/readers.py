@@ -1,4 +1,4 @@
-"""Which protocol reads a result line: chosen once for a batch."""
+"""Chooses a protocol's reader of result lines, once for a batch."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What both protocols' checks share."""
+"""Checks of requests that both protocols share."""
 
 from collections.abc import Iterable
 

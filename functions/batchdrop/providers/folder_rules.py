@@ -1,4 +1,4 @@
-"""`[folders."input/…/"]` of `providers.toml`: what files of a folder may spend. Only who deploys can set it."""
+"""`[folders."input/…/"]` of `providers.toml` limits what files of a folder may spend. Only deployers can set it."""
 
 import re
 from collections.abc import Collection, Mapping

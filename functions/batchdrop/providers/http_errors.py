@@ -1,4 +1,4 @@
-"""What both protocols share of reading a provider's answers: statuses into our errors, streams that are cut."""
+"""Translates HTTP statuses into our errors, and resumes downloads that are cut; for both protocols."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager

@@ -1,1 +1,1 @@
-"""What a function calls: each step works on one unit. Nothing below imports one, and sweep alone restarts others."""
+"""The steps that functions call, each on one unit. Nothing below imports a step, and sweep alone restarts others."""

@@ -1,4 +1,4 @@
-"""Cancel: what waits is never sent, what was sent is stopped at the provider, and what was answered is published."""
+"""Cancel: waiting batches are never sent, sent ones are cancelled at the provider, received answers are published."""
 
 from functools import partial
 from itertools import takewhile

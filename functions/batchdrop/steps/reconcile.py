@@ -1,4 +1,4 @@
-"""Reconcile: what was sent since a table was written is found, and only then anything is sent again.
+"""Reconcile: finds the batches sent since a table was written; only then anything is sent again.
 
 Sweep does it when the command asks: it has the keys and reads the bucket. Jobs that are published end as their
 manifests say. Dropped files that the table does not know go to intake. And each provider's batches are listed: what the
