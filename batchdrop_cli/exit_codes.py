@@ -11,5 +11,5 @@ MEANINGS = {
     FAILED: "the command failed, or its job did not complete",
     WRONG_USE: "the command was used wrongly",
     LINES_FAILED: "the job completed, and some of its lines failed",
-    INTERRUPTED: "interrupted by Ctrl-C; the job goes on",
+    INTERRUPTED: "interrupted by Ctrl-C; the job continues",
 }

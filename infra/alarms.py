@@ -1,4 +1,4 @@
-"""What a person is told: a message that no step could handle, and a function that failed."""
+"""Alarms for the operator: messages that no step could handle, functions that failed, runs that did not happen."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -20,20 +20,20 @@ SILENT_PERIODS = 3  # with no run at all, before somebody is told
 TICKS_BETWEEN_TRIES = 5  # of a paused provider, whose alarm stays on meanwhile
 
 ALERTS = {
-    Alert.UNIT_FAILED: 'Units failed that come again; the functions\' logs say which, under "unit failed".',
+    Alert.UNIT_FAILED: 'Units of work failed and are retried; the functions\' logs name them under "unit failed".',
     Alert.DEAD_LETTER: "Messages failed too often, or an event could not be delivered; they were sent again, or "
     "dropped after about four days.",
-    Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit), or does not answer, or its address has no "
-    "batches: nothing is submitted to it meanwhile; the event Provider Paused says why.",
-    Alert.DOUBT_LASTS: "A create stays in doubt: the provider does not list its batches, or its key was changed: put "
-    "the old one back to settle it.",
-    Alert.LEDGER_OFF: "A ledger did not say what its batches hold, and was set right; the log says which.",
+    Alert.PROVIDER_PAUSED: "A provider refuses the account (key, credit), does not answer, or does not expose a batch "
+    "API: nothing is submitted to it; the event Provider Paused gives the reason.",
+    Alert.DOUBT_LASTS: "A create stays in doubt: the provider does not list its batches, or its key was changed: "
+    "restore the old key to resolve it.",
+    Alert.LEDGER_OFF: "A ledger differed from what its batches hold, and was corrected; the log names it.",
     Alert.BATCH_GIVEN_UP: "A provider never ended a batch: its lines end with provider_stuck; it may still charge.",
-    Alert.BATCH_DUPLICATE: "A create arrived after it had been given up: the event Duplicate Batch says what it cost.",
-    Alert.JOB_GIVEN_UP: "A unit of a job failed each time, or a job was not put together by its greatest age; its "
+    Alert.BATCH_DUPLICATE: "A create arrived after it had been given up: the event Duplicate Batch reports its cost.",
+    Alert.JOB_GIVEN_UP: "A unit of a job failed every time, or a job was not assembled within its maximum age; its "
     "manifest's reason says where to look, and where its answers are.",
-    Alert.TABLE_HELD: "The table was restored, or is another deployment's: nothing is sent before `batchdrop "
-    "reconcile` has found what was sent since.",
+    Alert.TABLE_HELD: "The table was restored, or belongs to another deployment: nothing is sent before "
+    "`batchdrop reconcile` has found the batches sent since.",
 }
 
 
@@ -65,7 +65,7 @@ class Alarms(Construct):
             self._alarm(
                 f"{step.node.id}Errors",
                 step.function.metric_errors(period=PERIOD, statistic="sum"),
-                f"The function of the step {step.node.id.lower()} failed; the work is tried again.",
+                f"The function of the step {step.node.id.lower()} failed; the work is retried.",
             )
         for provider in pipeline.providers:
             self._rule_alarm(provider, pipeline.poll.rules[poll_rule(provider)], context)
@@ -97,7 +97,7 @@ class Alarms(Construct):
         return [each for each in self.node.children if isinstance(each, cloudwatch.Alarm)]
 
     def _rule_alarm(self, provider: str, rule: events.IRule, context: Context) -> None:
-        """Tell when a provider is not asked any more, which the polls of the others would hide.
+        """Alarm when a provider is not polled any more, which the polls of the others would hide.
 
         EventBridge counts what a rule starts, and says nothing where that is nothing
         (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html).
@@ -119,7 +119,7 @@ class Alarms(Construct):
         )
 
     def _silence_alarm(self, step: Step, context: Context) -> None:
-        """Tell when a step that runs by the clock does not: throttled runs are no `Invocations`, and no `Errors`.
+        """Alarm when a step that runs by the clock does not: throttled runs are no `Invocations`, and no `Errors`.
 
         See https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html. A metric without data says the
         same as a zero.
@@ -128,8 +128,8 @@ class Alarms(Construct):
             f"{step.node.id}Silent",
             step.function.metric_invocations(period=PERIOD, statistic="sum"),
             f"The function of {step.node.id.lower()} does not run: its rule is disabled or deleted, or the account "
-            "runs as many functions as it may. Until it does, no batch is collected and nothing is healed; nothing is "
-            "lost.",
+            "runs as many functions as it may. Until it does, no batch is collected and no stalled work is re-queued; "
+            "nothing is lost.",
             context,
         )
 
@@ -141,7 +141,7 @@ class Alarms(Construct):
         context: Context,
         section: str | None = None,
     ) -> None:
-        """Tell when the metric was there in none of the last periods: 15 minutes, or three ticks if that is longer."""
+        """Alarm when the metric was there in none of the last periods: 15 minutes, or three ticks if that is longer."""
         periods = max(SILENT_PERIODS, -(-SILENT_PERIODS * int(context.pace.to_seconds()) // int(PERIOD.to_seconds())))
         cloudwatch.Alarm(
             self,
@@ -156,7 +156,7 @@ class Alarms(Construct):
         ).add_alarm_action(actions.SnsAction(self._topic))
 
     def _alarm(self, construct_id: str, metric: cloudwatch.Metric, description: str, *, periods: int = 1) -> None:
-        """Tell when the metric was there in one of the last periods."""
+        """Alarm when the metric was there in one of the last periods."""
         cloudwatch.Alarm(
             self,
             construct_id,
