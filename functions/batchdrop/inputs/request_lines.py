@@ -25,7 +25,7 @@ from batchdrop.result_line import ErrorCode
 logger = Logger(child=True)
 
 MAX_LINE_BYTES = 32 * 1024 * 1024  # a step holds one line in memory, and its copies; Anthropic takes 32 MB a request
-_ROUTE_CACHE_SIZE = 1_000  # that are remembered: a file may name any number of models; memory stays constant
+_ROUTE_CACHE_SIZE = 1_000  # routes: a file may name any number of models, and memory stays constant
 _MAX_MODEL_BYTES = 256  # it is part of keys in the table, which are 1,024 bytes long at most
 
 
