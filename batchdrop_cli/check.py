@@ -7,14 +7,15 @@ from pathlib import Path
 
 import msgspec
 from batchdrop.aws.keys import COMPRESSED, is_compressed
-from batchdrop.batches.packing import MAX_ROUTES, Packer, Routes, TooManyGroups
+from batchdrop.batches.packing import MAX_ROUTES, Group, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.file_formats import reject_non_jsonl
 from batchdrop.inputs.job_settings import resolve
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
+from batchdrop.inputs.token_counts import Route, TokenCounts
 from batchdrop.jsonl import Line, cut_lines
-from batchdrop.protocols.token_estimates import measure_media
+from batchdrop.protocols.token_estimates import Media, measure_media
 from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings
 from batchdrop.result_line import ErrorCode
@@ -24,12 +25,24 @@ from batchdrop_cli.user_errors import UserError
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
 SHOWN_ERRORS = 20
+FIRST_LINES = 3  # of a kind of error
 _CHUNK = 1024 * 1024
 _MAX_INFLATED = BYTES_PER_SECOND * 900  # the deployment's default: a function runs 15 minutes
 
 
+class InvalidLines(msgspec.Struct, kw_only=True):
+    """The lines that one kind of error has, and the numbers of the first ones."""
+
+    lines: int = 0
+    first_lines: list[int] = msgspec.field(default_factory=list)
+
+
 class Found(msgspec.Struct, kw_only=True):
-    """What a file holds. `errors` are the first ones, as line, code and message; `invalid` counts them all."""
+    """What a file holds.
+
+    `errors` are the first ones, as line, code and message; `invalid` counts them all, `kinds` by their codes. `tokens`
+    are counted where they are asked for.
+    """
 
     lines: int = 0
     blank: int = 0
@@ -37,11 +50,26 @@ class Found(msgspec.Struct, kw_only=True):
     batches: int = 0
     requests: Counter[tuple[str, str, str]] = msgspec.field(default_factory=Counter)
     errors: list[tuple[int, str, str]] = msgspec.field(default_factory=list)
+    kinds: dict[ErrorCode, InvalidLines] = msgspec.field(default_factory=dict)
+    tokens: dict[Route, TokenCounts] | None = None
 
     def refuse(self, code: ErrorCode, message: str) -> None:
         self.invalid += 1
+        kind = self.kinds.setdefault(code, InvalidLines())
+        kind.lines += 1
+        if len(kind.first_lines) < FIRST_LINES:
+            kind.first_lines.append(self.lines)
         if len(self.errors) < SHOWN_ERRORS:
             self.errors.append((self.lines, code, message))
+
+    def take(self, request: Request, media: Media, group: Group) -> None:
+        route = request.provider, request.model, request.endpoint
+        self.requests[route] += 1
+        if self.tokens is not None:
+            counts = self.tokens.get(route)
+            if counts is None:
+                counts = self.tokens[route] = TokenCounts()
+            counts.count(request, media, group.model)
 
 
 class _Batches:
@@ -52,31 +80,46 @@ class _Batches:
         self._split, self._packer, self._routes = 0, Packer(providers), Routes(providers, JobSettings())
         self._before = 0
 
-    def place(self, request: Request, offset: int) -> None:
+    def place(self, request: Request, offset: int) -> tuple[Media, Group]:
+        """Put a request into a batch; what of it is no text, and the batch's group."""
         split = offset // self._split_bytes
         if split != self._split:
             self._before, self._split = self.count, split
             self._packer, self._routes = Packer(self._providers), Routes(self._providers, JobSettings())
         _, group = self._routes.of(request)
         body = bytes(request.body)
-        self._packer.fit(group, len(body), request.inputs, measure_media(body, group.model))
+        media = measure_media(body, group.model)
+        self._packer.fit(group, len(body), request.inputs, media)
+        return media, group
 
     @property
     def count(self) -> int:
         return self._before + self._packer.count
 
 
-def check_file(path: Path, providers: Providers, *, split_bytes: int = SPLIT_BYTES) -> Found:
-    """Read a file as the functions will.
+def check_file(
+    path: Path,
+    providers: Providers,
+    *,
+    name: str | None = None,
+    split_bytes: int = SPLIT_BYTES,
+    count_tokens: bool = False,
+) -> Found:
+    """Read a file as the functions will; its own name tells how, or another.
 
     Raises:
         UserError: It is no file that they read.
     """
     path.open("rb").close()  # a folder, and a file that is not there, are wrong use, whatever their names
-    _check_name(path, path.name)
-    found, batches, reader = Found(), _Batches(providers, split_bytes), LineReader(providers)
+    name = name or path.name
+    _check_name(path, name)
+    found, batches, reader = (
+        Found(tokens={} if count_tokens else None),
+        _Batches(providers, split_bytes),
+        LineReader(providers),
+    )
     try:
-        for line in cut_lines(_chunks(path, path.name), offset=0, max_bytes=MAX_LINE_BYTES):
+        for line in cut_lines(_chunks(path, name), offset=0, max_bytes=MAX_LINE_BYTES):
             found.lines += 1
             _check_line(_without_bom(line), found, batches, reader)
     except Unprocessable as error:
@@ -186,8 +229,8 @@ def _check_line(line: Line, found: Found, batches: _Batches, reader: LineReader)
         found.refuse(read.code, read.message)
         return
     try:
-        batches.place(read, line.offset)
+        media, group = batches.place(read, line.offset)
     except TooManyGroups:
         found.refuse(ErrorCode.TOO_MANY_GROUPS, f"over {MAX_ROUTES} models and endpoints are mixed in this part")
         return
-    found.requests[read.provider, read.model, read.endpoint] += 1
+    found.take(read, media, group)

@@ -91,6 +91,7 @@ class Cloud:
     simulator_url: str | None = None
     providers_file: Path = local_cloud.PROVIDERS_FILE
     providers_source: str = str(local_cloud.PROVIDERS_FILE)
+    prices_file: Path = local_cloud.PROVIDERS_FILE  # its providers at their own addresses, which tell what they charge
 
     def command(self, words: str) -> str:
         """A command to be tried next, as it is typed."""
@@ -179,7 +180,12 @@ def _local(found: local_cloud.LocalCloud, target: Target) -> Cloud:
         simulator_url=found.simulator_url,
         providers_file=Path(found.providers_file),
         providers_source=f"The local cloud, deployed from {found.providers_from},",
+        prices_file=_first_file(Path(found.providers_from), Path(found.providers_file)),
     )
+
+
+def _first_file(*paths: Path) -> Path:
+    return next((path for path in paths if path.is_file()), paths[-1])
 
 
 def _deployed(target: Target) -> Cloud:

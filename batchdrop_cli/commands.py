@@ -26,6 +26,18 @@ _COMMANDS = {
         Example: batchdrop validate examples/with_mistakes.jsonl
         """,
     ),
+    "quote": (
+        "file_commands:quote",
+        """
+        Say what a file will cost before it is sent, offline: lines by model, batches, tokens and price, as a range, in
+        batches and at real time.
+
+        Input tokens are an estimate, output tokens range from none to what the requests allow. Models without a known
+        price are named. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
+
+        Example: batchdrop quote examples/reviews_and_rights.jsonl
+        """,
+    ),
     "put": (
         "file_commands:put",
         """

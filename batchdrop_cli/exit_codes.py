@@ -4,6 +4,7 @@ OK = 0
 FAILED = 1
 WRONG_USE = 2
 LINES_FAILED = 3
+OVER_LIMIT = 4
 INTERRUPTED = 130  # as shells count Ctrl-C
 
 MEANINGS = {
@@ -11,5 +12,6 @@ MEANINGS = {
     FAILED: "the command failed, or its job did not complete",
     WRONG_USE: "the command was used wrongly",
     LINES_FAILED: "the job completed, and some of its lines failed",
+    OVER_LIMIT: "the file may cost more than --max-cost; nothing was sent",
     INTERRUPTED: "interrupted by Ctrl-C; the job continues",
 }

@@ -12,15 +12,30 @@ from botocore.exceptions import BotoCoreError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, report
+from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file, check_kind, check_settings
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
-from batchdrop_cli.options import DEFAULT_TARGET, Again, AsCsv, File, Folder, JobId, Key
-from batchdrop_cli.say import count, note, say
+from batchdrop_cli.options import (
+    DEFAULT_TARGET,
+    Again,
+    AsCsv,
+    AsJson,
+    DryRun,
+    File,
+    Folder,
+    JobId,
+    Key,
+    MaxCost,
+    QuotedProviders,
+    read_cost,
+)
+from batchdrop_cli.quote import Quote, format_quote, quote_file
+from batchdrop_cli.quote_report import note_quote, say_quote
+from batchdrop_cli.say import count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
 
@@ -40,21 +55,44 @@ def validate(
     return LINES_FAILED if found.invalid else OK
 
 
-def put(
+def quote(
+    file: File,
+    /,
+    *,
+    as_json: AsJson = False,
+    providers_file: Annotated[
+        Path, Parameter(help="The providers, their models, and prices of your own.")
+    ] = local_cloud.PROVIDERS_FILE,
+) -> int:
+    if is_settings(file.name):
+        raise UserError(f"{file} contains settings, not requests: settings cost nothing.", code=WRONG_USE)
+    priced = quote_file(file, load_providers(providers_file))
+    say_as_is(format_quote(priced.quote)) if as_json else say_quote(priced.quote)
+    return quoting.exit_code_of(priced.quote)
+
+
+def put(  # noqa: PLR0913 - options of the command line
     file: File,
     /,
     *,
     wait: Annotated[bool, Parameter(negative="", help="Show progress until the job is over.")] = False,
+    dry_run: DryRun = False,
+    max_cost: MaxCost = None,
     key: Key = None,
     again: Again = False,
+    providers_file: QuotedProviders = None,
     target: Target = DEFAULT_TARGET,
 ) -> int:
     key = drop.choose_key(file, key)
     if is_settings(key):
-        return _put_settings(file, key, target)
+        return _put_settings(file, key, target, dry_run=dry_run)
     check_kind(file, key)
+    limit = None if max_cost is None else read_cost(max_cost)
+    if dry_run:
+        return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
     cloud = find_cloud(target)
-    job_id = drop_file(cloud, file, key, again=again)
+    quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
+    job_id = drop_file(cloud, file, key, again=again, quoted=quoted)
     return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
 
 
@@ -64,17 +102,24 @@ def run(  # noqa: PLR0913 - options of the command line
     *,
     output: Folder = None,
     csv: AsCsv = False,
+    dry_run: DryRun = False,
+    max_cost: MaxCost = None,
     key: Key = None,
     again: Again = False,
+    providers_file: QuotedProviders = None,
     target: Target = DEFAULT_TARGET,
 ) -> int:
     key = drop.choose_key(file, key)
     if is_settings(key):
         raise UserError(f"{file} contains settings, not requests: drop it with batchdrop put {file}", code=WRONG_USE)
     check_kind(file, key)
+    limit = None if max_cost is None else read_cost(max_cost)
+    if dry_run:
+        return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
     check_folder(output)
     cloud = find_cloud(target)
-    return _see_through(cloud, drop_file(cloud, file, key, again=again), output, csv=csv)
+    quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
+    return _see_through(cloud, drop_file(cloud, file, key, again=again, quoted=quoted), output, csv=csv)
 
 
 def retry(  # noqa: PLR0913 - options of the command line
@@ -123,8 +168,11 @@ def check_folder(folder: Path | None) -> None:
         raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
 
 
-def _put_settings(file: Path, key: str, target: Target) -> int:
+def _put_settings(file: Path, key: str, target: Target, *, dry_run: bool) -> int:
     check_settings(file)
+    if dry_run:
+        say(f"{file}: settings, all of them known. Nothing was sent.")
+        return OK
     cloud = find_cloud(target)
     drop.put_settings(cloud, file, key)
     folder = key.rpartition("/")[0]
@@ -188,10 +236,20 @@ def _send(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str, *, 
     return job_id
 
 
-def drop_file(cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[str, str] | None = None) -> str:
-    """Upload a file unless the same bytes are running; the id of its job."""
+def drop_file(  # noqa: PLR0913 - what a drop is
+    cloud: Cloud,
+    file: Path,
+    key: str,
+    *,
+    again: bool,
+    metadata: Mapping[str, str] | None = None,
+    quoted: Quote | None = None,
+) -> str:
+    """Upload a file unless the same bytes are running, and say what it was quoted at; the id of its job."""
     fingerprint = drop.fingerprint_of(file)
     with drop.only_drop(cloud, key, fingerprint, again=again) as dropped:
+        if quoted is not None:
+            note_quote(quoted)
         with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
             job_id = drop.upload(cloud, file, key, progressed, metadata)
         dropped.append(job_id)

@@ -1,6 +1,8 @@
 """The options that several commands share."""
 
+import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +11,7 @@ from cyclopts import Parameter
 from batchdrop_cli.cloud import Target
 
 DEFAULT_TARGET = Target()
+_COST = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _LONGEST_ID = 100  # characters; a job's id has 27
 
 
@@ -22,6 +25,16 @@ def between(low: int, high: int) -> Callable[[object, int], None]:
     return validate
 
 
+def _validate_cost(_: object, value: str | None) -> None:
+    if value is not None and read_cost(value) is None:
+        raise ValueError("must be US dollars above 0, as in 20 or 12.50")
+
+
+def read_cost(text: str) -> Decimal | None:
+    """US dollars above 0 with six decimals at most; None for anything else."""
+    return Decimal(text) if _COST.fullmatch(text) and Decimal(text) > 0 else None
+
+
 def _validate_id(_: object, value: str) -> None:
     if not value.strip() or len(value) > _LONGEST_ID:
         raise ValueError('must be a job\'s id, as "batchdrop jobs" lists them, or "latest"')
@@ -32,6 +45,7 @@ Again = Annotated[
 ]
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value on standard output.")]
+DryRun = Annotated[bool, Parameter(negative="", help="Show the file's quote, and send nothing.")]
 File = Annotated[Path, Parameter(help="A file of JSON lines: .jsonl, .jsonl.gz or .jsonl.zst.")]
 Folder = Annotated[
     Path | None,
@@ -42,7 +56,19 @@ Folder = Annotated[
 ]
 JobId = Annotated[str, Parameter(help='A job\'s id, or "latest".', validator=_validate_id)]
 Key = Annotated[str | None, Parameter(help="The key in the bucket; default: input/NAME.")]
+MaxCost = Annotated[
+    str | None,
+    Parameter(
+        allow_leading_hyphen=True,
+        validator=_validate_cost,
+        help="US dollars: a file that may cost more in batches, or nobody knows how much, is not sent.",
+    ),
+]
 ProvidersFile = Annotated[
     Path | None,
     Parameter(help="Another providers.toml; default: the local cloud's as deployed, or for AWS the project's."),
+]
+QuotedProviders = Annotated[
+    Path | None,
+    Parameter(help="Another providers.toml for the quote; if left out, the cloud's, or for --dry-run the project's."),
 ]

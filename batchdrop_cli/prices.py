@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import msgspec
 from batchdrop.manifest import ModelCounts, Usage
+from batchdrop.rates import Rates, charge
 
-if TYPE_CHECKING:
-    from genai_prices.types import PriceCalculation
+from batchdrop_cli.price_list import listed_prices
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,35 +23,25 @@ def price_of(provider: str, model: str, usage: Usage) -> Price | None:
     Args:
         provider: As configured; a name the list does not know is left out of the search.
         model: As written in the line, the provider's prefix included.
-        usage: Over all requests, since one look at the list takes 0.2 ms.
+        usage: Over all requests.
     """
     name = model.removeprefix(f"{provider}/")
-    standard = _calculate(provider, name, usage, processing=None)
-    batch = _calculate(provider, name, usage, processing="batch")
-    if standard is None or batch is None:
+    prices = listed_prices(name, provider=provider) or listed_prices(name)
+    if prices is None:
         return None
-    return Price(dollars=batch.total_price, is_batch=batch.model_price != standard.model_price)
+    rates = prices.batch or prices.realtime
+    return None if rates is None else Price(dollars=_charge(usage, rates), is_batch=prices.batch is not None)
 
 
-def _calculate(provider: str, model: str, usage: Usage, *, processing: str | None) -> "PriceCalculation | None":
-    # Imported here: reading the price list takes longer than most commands.
-    from genai_prices import Usage as Tokens  # noqa: PLC0415
-    from genai_prices import calc_price  # noqa: PLC0415
-
-    tokens = Tokens(
-        input_tokens=usage.input_tokens,
-        cache_read_tokens=usage.cached_input_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        output_tokens=usage.output_tokens,
+def _charge(usage: Usage, rates: Rates) -> Decimal:
+    """At the rates of requests of usual length: a sum over many says nothing of how long one was."""
+    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    return (
+        charge(usage.input_tokens - cached - written, rates.input)
+        + charge(cached, rates.cached_input)
+        + charge(written, rates.cache_write)
+        + charge(usage.output_tokens, rates.output)
     )
-    for provider_id in (provider, None):
-        try:
-            return calc_price(
-                tokens, model, provider_id=provider_id, price_context={"processing": processing} if processing else None
-            )
-        except LookupError:
-            continue
-    return None
 
 
 def dollars(price: Price | None) -> str:

@@ -11,11 +11,14 @@ import msgspec
 from batchdrop import deadlines
 from batchdrop.inputs import job_settings
 from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
+from batchdrop.providers import price_table
 from batchdrop.providers.config import NAME, ProviderConfig
 from batchdrop.providers.folder_rules import FOLDER, Rules
 from batchdrop.records import JobSettings
 from batchdrop.result_line import ErrorCode, Result
 from batchdrop.states import TERMINAL_JOBS
+
+from batchdrop_cli import quote
 
 Schema = dict[str, Any]
 
@@ -24,10 +27,11 @@ _OBJECT: Schema = {"type": "object"}
 
 
 class ProvidersFile(msgspec.Struct, forbid_unknown_fields=True):
-    """`providers.toml`: each provider by its name, and the rules of folders."""
+    """`providers.toml`: each provider by its name, the rules of folders, and prices by provider and model pattern."""
 
     providers: dict[str, ProviderConfig]
     folders: dict[str, Rules] = {}
+    prices: dict[str, dict[str, price_table.OwnPrices]] = {}
 
 
 def schemas() -> dict[str, Schema]:
@@ -38,6 +42,7 @@ def schemas() -> dict[str, Schema]:
         "event.json": _event(),
         "batchdrop-toml.json": _settings(),
         "providers-toml.json": _providers(),
+        "quote.json": _quote(),
     }
 
 
@@ -121,6 +126,34 @@ def _providers() -> Schema:
         "propertyNames": {"pattern": f"^{NAME.pattern}$"},
     }
     structs["ProvidersFile"]["properties"]["folders"]["propertyNames"] = {"pattern": f"^{FOLDER.pattern}$"}
+    structs["ProvidersFile"]["properties"]["prices"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$"}
+    _own_prices(structs)
+    return schema
+
+
+def _own_prices(structs: dict[str, Schema]) -> None:
+    """Decimals are numbers in TOML, and a file gives three of the rates."""
+    dollars = {"type": "number", "minimum": 0, "maximum": price_table.MOST_DOLLARS}
+    rates, prices = structs["Rates"], structs["OwnPrices"]
+    rates |= {
+        "properties": dict.fromkeys(price_table.RATES, dollars),
+        "required": ["input", "output"],
+        "additionalProperties": False,
+    }
+    prices |= {"minProperties": 1, "additionalProperties": False}
+    for name in ("batch", "realtime"):
+        prices["properties"][name] = {"$ref": "#/$defs/Rates"}
+    prices["properties"]["batch_discount"] = {"type": "number", "minimum": 0, "maximum": 1}
+    prices["properties"]["discount"] = {"type": "number", "minimum": -10, "maximum": 1}
+
+
+def _quote() -> Schema:
+    schema, structs = _of(quote.SCHEMA, "What `batchdrop quote --json` prints", quote.Quote)
+    _always_written(structs)
+    structs["Quote"]["properties"]["schema"] = {"const": quote.SCHEMA}
+    dollars = r"^-?[0-9]+\.[0-9]{6}$"
+    structs["DollarRange"]["properties"]["low_usd"] |= {"pattern": dollars}
+    structs["DollarRange"]["properties"]["high_usd"] = {"anyOf": [{"type": "string", "pattern": dollars}, _NULL]}
     return schema
 
 

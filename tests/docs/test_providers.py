@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from batchdrop.providers.config import Limits, ProviderConfig, parse_providers
 from batchdrop.providers.folder_rules import Rules
+from batchdrop.providers.price_table import OwnPrices
 from batchdrop.records import Protocol
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got
@@ -86,6 +87,7 @@ def test_every_key_is_documented_and_no_other() -> None:
     limits = (ROOT / "docs/limits.md").read_text(encoding="utf-8")
     documented = [re.findall(r"^\| `(\w+)` \|", each, re.MULTILINE) for each in (TEXT, limits)]
     fields = [name for name in ProviderConfig.__struct_fields__ if name != "name"] + [*Rules.__struct_fields__]
+    fields += OwnPrices.__struct_fields__
     assert [sorted(each) for each in documented] == [sorted(fields), sorted(Limits.__struct_fields__)]
 
 

@@ -57,7 +57,134 @@ _CREATE_FIRST = """provider_id = api.create(
             row = _record_intent(job, row, services)
 """
 
+_QUOTES, _QUOTE = "tests/unit/test_quotes.py::", "tests/cli/test_quote.py::"
+_PRICE_LIST = "tests/cli/test_price_list.py::"
+
 MUTATIONS = (
+    # What a file will cost
+    Mutation(
+        "a batch price is asked for by the price list's own word",
+        "batchdrop_cli/price_list.py",
+        '_BATCH = {"processing": "batch"}',
+        '_BATCH = {"processing": "flex"}',
+        f"{_PRICE_LIST}test_every_model_costs_half_in_a_batch_but_for_those_that_are_named_here",
+    ),
+    Mutation(
+        "a model whose price in a batch is the standard one has no batch price",
+        "batchdrop_cli/price_list.py",
+        "has_batch_price = batch.model_price != standard.model_price",
+        "has_batch_price = True",
+        f"{_PRICE_LIST}test_every_model_costs_half_in_a_batch_but_for_those_that_are_named_here",
+    ),
+    Mutation(
+        "a provider's prices are those of its address, whatever its name is",
+        "batchdrop_cli/price_list.py",
+        "listed_prices(name, address=providers[provider].base_url)",
+        "listed_prices(name, provider=provider)",
+        f"{_PRICE_LIST}test_a_server_that_the_list_does_not_know_has_no_price_whatever_its_models_are_called",
+    ),
+    Mutation(
+        "a sum over many requests is priced as requests of usual length",
+        "batchdrop_cli/price_list.py",
+        "_FEW, _MANY = 1_000, 10_000_000",
+        "_FEW, _MANY = 10_000_000, 10_000_000",
+        f"{_PRICE_LIST}test_a_long_request_has_prices_of_its_own",
+    ),
+    Mutation(
+        "each of the answers that a request asks for may be as long as its limit",
+        "protocols/output_limits.py",
+        "return named and named * max(_within(limits.n) or 1, _within(limits.best_of) or 1)",
+        "return named",
+        "tests/unit/test_output_limits.py::test_a_request_says_how_much_may_be_answered",
+    ),
+    Mutation(
+        "a request without a limit of output makes the most unknown",
+        "inputs/quotes.py",
+        "if counts.unlimited or counts.unseen:",
+        "if counts.unseen:",
+        f"{_QUOTES}test_without_a_limit_of_output_the_most_is_unknown",
+    ),
+    Mutation(
+        "input that the file does not hold makes the most unknown",
+        "inputs/quotes.py",
+        "if counts.unlimited or counts.unseen:",
+        "if counts.unlimited:",
+        f"{_QUOTES}test_input_that_the_file_does_not_hold_makes_the_most_unknown",
+    ),
+    Mutation(
+        "a model without a price makes the most of all unknown",
+        "inputs/quotes.py",
+        "total += CostRange(low=Decimal(0), high=None) if each is None else each",
+        "total += NOTHING if each is None else each",
+        f"{_QUOTES}test_a_model_without_a_price_makes_the_most_of_all_unknown",
+    ),
+    Mutation(
+        "what may be written to a cache counts at the price of writing",
+        "inputs/quotes.py",
+        "return max(rates.input, rates.cache_write, rates.cache_write_1h)",
+        "return max(rates.input, rates.cache_write)",
+        f"{_QUOTES}test_what_is_written_to_a_cache_costs_more_and_for_an_hour_most",
+    ),
+    Mutation(
+        "a long request counts at most at the price of long ones",
+        "inputs/quotes.py",
+        "used = long_rates if kind.is_long and long_rates is not None else rates",
+        "used = rates",
+        f"{_QUOTES}test_a_long_request_costs_at_most_what_long_ones_do",
+    ),
+    Mutation(
+        "pictures are counted by their kind, and not as text",
+        "inputs/token_counts.py",
+        "tokens_of(len(body) - media.bytes) + media.tokens",
+        "tokens_of(len(body))",
+        f"{_QUOTES}test_pictures_are_counted_by_their_kind_and_not_as_text",
+    ),
+    Mutation(
+        "prices of providers.toml are the decimals that are written there",
+        "providers/price_table.py",
+        "parse_float=Decimal",
+        "parse_float=float",
+        "tests/unit/test_price_table.py::test_prices_are_the_decimals_that_are_written",
+    ),
+    Mutation(
+        "a quote is rounded outwards",
+        "batchdrop_cli/quote.py",
+        "cost.high.quantize(_SIX, ROUND_CEILING)",
+        "cost.high.quantize(_SIX, ROUND_FLOOR)",
+        f"{_QUOTE}test_the_json_of_a_quote_fits_its_schema_and_has_decimals_as_text",
+    ),
+    Mutation(
+        "a file whose most is unknown is not sent under --max-cost",
+        "batchdrop_cli/quoting.py",
+        "(priced.most is not None and priced.most <= max_cost)",
+        "priced.most is None or priced.most <= max_cost",
+        f"{_QUOTE}test_a_file_whose_most_is_unknown_is_not_sent_under_a_limit",
+    ),
+    Mutation(
+        "--max-cost is held to the most, not to the least",
+        "batchdrop_cli/quoting.py",
+        "(priced.most is not None and priced.most <= max_cost)",
+        "(priced.most is not None and Decimal(priced.quote.batch.low_usd) <= max_cost)",
+        f"{_QUOTE}test_a_file_that_may_cost_more_than_the_limit_is_not_sent",
+    ),
+    Mutation(
+        "a dry run sends nothing",
+        "batchdrop_cli/file_commands.py",
+        """    if dry_run:
+        return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
+    cloud = find_cloud(target)
+""",
+        """    cloud = find_cloud(target)
+""",
+        f"{_QUOTE}test_a_dry_run_sends_nothing",
+    ),
+    Mutation(
+        "a limit of cost is an amount above 0",
+        "batchdrop_cli/options.py",
+        "return Decimal(text) if _COST.fullmatch(text) and Decimal(text) > 0 else None",
+        "return Decimal(text) if _COST.fullmatch(text) else None",
+        f"{_QUOTE}test_a_limit_that_is_no_amount_is_wrong_use",
+    ),
     # The rooms
     Mutation(
         "no import goes against the order of the rooms, for a type checker either",
@@ -1588,8 +1715,8 @@ MUTATIONS = (
     Mutation(
         "a file of another kind is not uploaded",
         "batchdrop_cli/file_commands.py",
-        "    check_kind(file, key)\n    cloud = find_cloud(target)\n",
-        "    cloud = find_cloud(target)\n",
+        "dry_run=dry_run)\n    check_kind(file, key)\n",
+        "dry_run=dry_run)\n",
         "tests/cli/test_put.py::test_what_validate_refuses_as_a_whole_is_refused_before_the_upload",
     ),
     Mutation(

@@ -4,6 +4,7 @@ They are on the safe side, and admission corrects them by what comes back.
 """
 
 import math
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
@@ -86,6 +87,12 @@ def measure_media(body: bytes, model: str | None) -> Media:
         size += part.chars
         tokens += _tokens(part, model)
     return Media(size, tokens) if tokens else NO_MEDIA
+
+
+def measure_kinds(body: bytes, model: str | None) -> Iterator[tuple[Kind, int]]:
+    """Each part of a request that is no text: its kind, and the tokens that it is taken for."""
+    for part in find_parts(body):
+        yield part.kind, _tokens(part, model)
 
 
 def _tokens(part: Part, model: str | None) -> int:

@@ -21,6 +21,7 @@ from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.protocols.refusals import RefusalRule
 from batchdrop.providers.folder_rules import Rules, read_folders
 from batchdrop.providers.headers import describe_header_error
+from batchdrop.providers.price_table import PriceTable, read_prices
 from batchdrop.records import Protocol
 from batchdrop.texts import cut
 
@@ -147,6 +148,7 @@ def endpoints_of(model: str, provider: ProviderConfig) -> tuple[str, ...]:
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     providers: Any = None
     folders: Any = {}
+    prices: Any = {}
 
 
 class NotConfigured(AccountRefused, KeyError):  # noqa: N818 - named by what is to be done
@@ -160,11 +162,20 @@ class NotConfigured(AccountRefused, KeyError):  # noqa: N818 - named by what is 
 
 
 class Providers(Mapping[str, ProviderConfig]):
-    """The providers by name, in the order of the file; `folders` says which of them a folder's files may use."""
+    """The providers by name, in the order of the file.
 
-    def __init__(self, providers: Mapping[str, ProviderConfig], folders: Mapping[str, Rules] | None = None) -> None:
+    `folders` says which of them a folder's files may use, `prices` what their models cost.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, ProviderConfig],
+        folders: Mapping[str, Rules] | None = None,
+        prices: PriceTable | None = None,
+    ) -> None:
         self._providers = MappingProxyType(dict(providers))
         self.folders = MappingProxyType(dict(folders or {}))
+        self.prices: PriceTable = MappingProxyType(dict(prices or {}))
 
     def __getitem__(self, name: str) -> ProviderConfig:
         if name not in self._providers:
@@ -219,7 +230,10 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
     """
     try:
         file = msgspec.toml.decode(text, type=_File)
-        return _providers(file.providers, file.folders)
+        providers = _providers(file.providers, file.folders)
+        if file.prices == {}:
+            return providers
+        return Providers(providers, providers.folders, read_prices(text, providers))
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply to be read") from None
     except (ValueError, ConfigError) as error:  # not TOML, a number of too many digits, or of another shape

@@ -1,0 +1,99 @@
+"""The price list inside `genai-prices`, read offline: what models cost in a batch and at real time.
+
+The list is asked with `{"processing": "batch"}`, its own word. Any other key or value gives the standard price without
+a word, so that a model counts as having a batch price only where the two differ.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import lru_cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from batchdrop.inputs.quotes import PriceList
+from batchdrop.providers.config import Providers
+from batchdrop.providers.price_table import find_own
+from batchdrop.rates import ModelPrices, Rates
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
+
+_FEW, _MANY = 1_000, 10_000_000  # input tokens: below every tier of the list, and above all of them
+_FREE = Rates(**dict.fromkeys(Rates.__struct_fields__, Decimal(0)))
+_MODELS = 1_000  # whose prices are remembered
+_BATCH = {"processing": "batch"}
+
+
+def source() -> str:
+    """The list's name and version."""
+    return f"genai-prices {version('genai-prices')}"
+
+
+def prices_for(providers: Providers) -> PriceList:
+    """What a model costs at a configured provider: `[prices]` of `providers.toml`, then the list.
+
+    A provider is the list's where its address is: one at an address that the list does not know has only the prices of
+    `[prices]`, whatever its name and its models' names are.
+    """
+
+    def prices_of(provider: str, model: str) -> ModelPrices | None:
+        name = model.removeprefix(f"{provider}/")
+        listed = listed_prices(name, address=providers[provider].base_url)
+        own = find_own(providers.prices, provider, name)
+        return listed if own is None else own.over(listed)
+
+    return prices_of
+
+
+def has_own_price(providers: Providers, provider: str, model: str) -> bool:
+    """Whether `[prices]` says something of a model."""
+    return find_own(providers.prices, provider, model.removeprefix(f"{provider}/")) is not None
+
+
+@lru_cache(_MODELS)
+def listed_prices(model: str, *, address: str | None = None, provider: str | None = None) -> ModelPrices | None:
+    """The list's prices of a model at an address, or at a provider of that name; None where it does not know both.
+
+    With neither, at whichever provider of the list has a model of that name.
+    """
+
+    def calculate(context: dict[str, str] | None, **tokens: int) -> "PriceCalculation":
+        # Imported here: reading the price list takes longer than most commands.
+        from genai_prices import Usage, calc_price  # noqa: PLC0415
+
+        if address is not None:
+            return calc_price(Usage(**tokens), model, provider_api_url=address, price_context=context)
+        return calc_price(Usage(**tokens), model, provider_id=provider, price_context=context)
+
+    try:
+        standard, batch = calculate(None, input_tokens=_FEW), calculate(_BATCH, input_tokens=_FEW)
+    except LookupError:
+        return None
+    given = [name for name, price in vars(standard.model_price).items() if price is not None]
+    if not given:  # so the list has what is free of charge: OpenAI's moderation, a test says
+        return ModelPrices(batch=_FREE, realtime=_FREE)
+    if "input_mtok" not in given:
+        return None  # it is priced by the hour, the picture or the character
+    has_batch_price = batch.model_price != standard.model_price
+    return ModelPrices(
+        batch=_rates(calculate, _BATCH, _FEW) if has_batch_price else None,
+        realtime=_rates(calculate, None, _FEW),
+        long_batch=_rates(calculate, _BATCH, _MANY) if has_batch_price else None,
+        long_realtime=_rates(calculate, None, _MANY),
+    )
+
+
+def _rates(calculate: Callable[..., "PriceCalculation"], context: dict[str, str] | None, size: int) -> Rates:
+    """What a million tokens cost of a request with so many input tokens."""
+
+    def per_million(dollars: Decimal) -> Decimal:
+        return dollars * 1_000_000 / size
+
+    written = {"input_tokens": size, "cache_write_tokens": size}
+    return Rates(
+        input=per_million(calculate(context, input_tokens=size).input_price),
+        cached_input=per_million(calculate(context, input_tokens=size, cache_read_tokens=size).input_price),
+        cache_write=per_million(calculate(context, **written).input_price),
+        cache_write_1h=per_million(calculate(context, **written, cache_write_1h_tokens=size).input_price),
+        output=per_million(calculate(context, input_tokens=size, output_tokens=size).output_price),
+    )

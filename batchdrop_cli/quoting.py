@@ -1,0 +1,70 @@
+"""A quote before an upload: shown in one line, or instead of the upload, and held to what a file may cost."""
+
+import shlex
+from decimal import Decimal
+from pathlib import Path
+
+from batchdrop.aws.keys import is_compressed
+from batchdrop.providers.config import load_providers
+
+from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT
+from batchdrop_cli.quote import Priced, Quote, quote_file
+from batchdrop_cli.quote_report import say_quote
+from batchdrop_cli.user_errors import UserError
+
+# A larger file is not quoted unless it is asked for: reading it takes longer than its owner would wait for one line.
+_QUOTED_BYTES = 16 * 1024 * 1024  # two seconds
+_INFLATED = 8  # times: what text that is compressed usually becomes
+
+
+def quote_only(file: Path, key: str, providers_file: Path, max_cost: Decimal | None) -> int:
+    """Show a file's quote; the exit code, as `validate` has it.
+
+    Raises:
+        UserError: It may cost more than `max_cost`.
+    """
+    priced = quote_file(file, load_providers(providers_file), name=key)
+    say_quote(priced.quote)
+    refuse_above(priced, max_cost)
+    return exit_code_of(priced.quote)
+
+
+def quote_before_upload(file: Path, key: str, providers_file: Path, max_cost: Decimal | None) -> Quote | None:
+    """What a file will cost, where it is short or a limit is to be kept; None where it is neither.
+
+    Raises:
+        UserError: It may cost more than `max_cost`.
+    """
+    if max_cost is None and not is_quick(file, key):
+        return None
+    priced = quote_file(file, load_providers(providers_file), name=key)
+    refuse_above(priced, max_cost)
+    return priced.quote
+
+
+def refuse_above(priced: Priced, max_cost: Decimal | None) -> None:
+    """Refuse a file that may cost more than a limit, or nobody knows how much.
+
+    Raises:
+        UserError: So it is.
+    """
+    if max_cost is None or (priced.most is not None and priced.most <= max_cost):
+        return
+    file = priced.quote.file
+    see = f"Nothing was sent. See: batchdrop quote {shlex.quote(file)}"
+    if priced.most is None:
+        raise UserError(
+            f"{file}: what it may cost at most is unknown, so that --max-cost {max_cost} cannot be kept. {see}",
+            code=OVER_LIMIT,
+        )
+    most = priced.quote.batch.high_usd
+    raise UserError(f"{file} may cost ${most} in batches, more than --max-cost {max_cost}. {see}", code=OVER_LIMIT)
+
+
+def is_quick(file: Path, key: str) -> bool:
+    """Whether a file is read so fast that it is quoted unasked."""
+    return file.stat().st_size * (_INFLATED if is_compressed(key) else 1) <= _QUOTED_BYTES
+
+
+def exit_code_of(quote: Quote) -> int:
+    return LINES_FAILED if quote.invalid_lines else OK

@@ -1,0 +1,106 @@
+"""What a file will cost, as a range: from its counted tokens and its models' prices. Pure; money is never rounded."""
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from batchdrop.inputs.token_counts import LoadKind, Route, TokenCounts
+from batchdrop.rates import ModelPrices, Rates, charge
+
+type PriceList = Callable[[str, str], ModelPrices | None]  # by provider and model as written
+
+
+class CostRange(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars: as little as no output and the fewest input tokens cost, and the most; None where that is unknown."""
+
+    low: Decimal
+    high: Decimal | None
+
+    def __add__(self, other: "CostRange") -> "CostRange":
+        is_known = self.high is not None and other.high is not None
+        return CostRange(
+            low=self.low + other.low,
+            high=self.high + other.high if is_known else None,  # type: ignore[operator]  # neither is None
+        )
+
+    def __sub__(self, other: "CostRange") -> "CostRange":
+        is_known = self.high is not None and other.high is not None
+        return CostRange(
+            low=self.low - other.low,
+            high=self.high - other.high if is_known else None,  # type: ignore[operator]  # neither is None
+        )
+
+
+NOTHING = CostRange(low=Decimal(0), high=Decimal(0))
+
+
+class RouteCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What the requests for one provider, model and endpoint cost; None where no price is known.
+
+    `is_batch_price` is False where the price in a batch is not known, so that `batch` is what real time costs: a
+    ceiling.
+    """
+
+    counts: TokenCounts
+    batch: CostRange | None
+    realtime: CostRange | None
+    is_batch_price: bool
+
+    @property
+    def saved(self) -> CostRange | None:
+        if self.batch is None or self.realtime is None or not self.is_batch_price:
+            return None
+        return self.realtime - self.batch
+
+
+def quote_routes(counts: Mapping[Route, TokenCounts], prices: PriceList) -> dict[Route, RouteCost]:
+    """Each route's cost, in the order of their names."""
+    return {route: _quote(counts[route], prices(route[0], route[1])) for route in sorted(counts)}
+
+
+def total_of(ranges: Iterable[CostRange | None]) -> CostRange:
+    """The sum; its most is unknown where a part's price is."""
+    total = NOTHING
+    for each in ranges:
+        total += CostRange(low=Decimal(0), high=None) if each is None else each
+    return total
+
+
+def _quote(counts: TokenCounts, prices: ModelPrices | None) -> RouteCost:
+    if prices is None:
+        return RouteCost(counts=counts, batch=None, realtime=None, is_batch_price=False)
+    realtime = None if prices.realtime is None else cost_of(counts, prices.realtime, prices.long_realtime)
+    batch = realtime if prices.batch is None else cost_of(counts, prices.batch, prices.long_batch)
+    return RouteCost(counts=counts, batch=batch, realtime=realtime, is_batch_price=prices.batch is not None)
+
+
+def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None) -> CostRange:
+    """What requests cost at these rates.
+
+    The least: the fewest input tokens, none of them from a cache, and no output. The most: every input token as
+    estimated, written to a cache where the request may, and all the output that the requests allow.
+
+    Args:
+        counts: The requests.
+        rates: Of usual ones.
+        long_rates: Of those with long inputs, where they cost more.
+    """
+    low = charge(counts.input_least, min(rates.input, (long_rates or rates).input))
+    if counts.unlimited or counts.unseen:
+        return CostRange(low=low, high=None)
+    high = Decimal(0)
+    for kind, load in counts.loads.items():
+        used = long_rates if kind.is_long and long_rates is not None else rates
+        high += charge(load.input_tokens, _highest_input(used, kind)) + charge(load.output_tokens, used.output)
+    return CostRange(low=low, high=high)
+
+
+def _highest_input(rates: Rates, kind: LoadKind) -> Decimal:
+    match kind.cache_writes:
+        case "none":
+            return rates.input
+        case "minutes":
+            return max(rates.input, rates.cache_write)
+        case "hour":
+            return max(rates.input, rates.cache_write, rates.cache_write_1h)
