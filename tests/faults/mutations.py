@@ -634,7 +634,7 @@ MUTATIONS = (
         "steps/poll.py",
         "            self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS\n",
         '            found = ProviderBatch(id=due.batch_id or "", ended_as="failed")\n',
-        f"{_INVARIANTS}test_a_batch_that_is_unknown_for_a_while_is_paid_once",
+        f"{_STEPS}test_poll.py::test_a_batch_that_its_provider_does_not_know_has_not_ended",
     ),
     # Lines as people write them
     Mutation(
@@ -884,7 +884,7 @@ MUTATIONS = (
         "aws/exception_log.py",
         "stacklevel=3, extra",
         "stacklevel=3, exc_info=error, extra",
-        f"{_LOGS}test_a_row_that_cannot_be_read_is_named_and_not_quoted",
+        f"{_LOGS}test_a_log_line_says_what_was_raised_where_and_because_of_what",
     ),
     Mutation(
         "what leaves a function has no words",
@@ -1454,7 +1454,7 @@ MUTATIONS = (
         "steps/poll.py",
         "    confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)\n",
         "",
-        f"{_STEPS}test_poll.py::test_a_list_is_asked_once_for_the_batches_that_it_is_not_believed_about",
+        f"{_STEPS}test_poll.py::test_a_batch_is_asked_for_by_its_id_before_it_is_overdue",
     ),
     Mutation(
         "a batch is overdue after its provider's window",

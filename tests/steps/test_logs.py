@@ -158,6 +158,7 @@ def test_a_log_line_says_what_was_raised_where_and_because_of_what(log: Log) -> 
     assert (said["error"], said["unit"]) == ("RuntimeError", "u")
     assert said["raised_at"][-1].startswith("steps/test_logs.py:")
     assert said["caused_by"][0].startswith("JSONDecodeError at json/decoder.py:")
+    assert not log.holds(CANARY)
 
 
 @pytest.mark.parametrize(

@@ -395,6 +395,15 @@ def test_a_batch_that_the_list_calls_unfinished_for_too_long_is_asked_for_by_its
     assert set(states(cloud).values()) == {BatchState.ENDED}
 
 
+def test_a_batch_that_its_provider_does_not_know_has_not_ended(cloud: Cloud) -> None:
+    class Forgetful(Account):
+        def retrieve(self, batch_id: str) -> ProviderBatch:
+            raise Missing(f"404 for {batch_id}")
+
+    poll_provider("openai", with_account(cloud, Forgetful(aged(cloud, 1, 12 * 3_600))))
+    assert set(states(cloud).values()) == {BatchState.IN_FLIGHT}
+
+
 def test_a_list_is_asked_once_for_the_batches_that_it_is_not_believed_about(cloud: Cloud) -> None:
     ours = aged(cloud, 10, 26 * 3_600)
     account = Stale(ours, set(ours))
@@ -406,10 +415,19 @@ def test_a_list_is_asked_once_for_the_batches_that_it_is_not_believed_about(clou
 def test_a_batch_is_asked_for_by_its_id_before_it_is_overdue(cloud: Cloud, hours: int) -> None:
     text = TOML.read_text(encoding="utf-8").replace("[providers.openai]", f"[providers.openai]\nwindow_hours = {hours}")
     cloud.configure(parse_providers(text))
-    ours = aged(cloud, 2, (hours + 2) * 3_600)
-    account = Stale(ours, set(ours))
-    poll_provider("openai", with_account(cloud, account))
-    assert set(states(cloud).values()) == {BatchState.ENDED}
+    cancelled: list[str] = []
+
+    class EndsLate(Stale):
+        def cancel(self, batch_id: str) -> None:
+            cancelled.append(batch_id)
+
+    ours = aged(cloud, 2, (hours + 1) * 3_600)
+    account = EndsLate(ours)
+    for minute in range(180):
+        account.ended = set(ours) if minute >= 60 else set()  # within the window and two hours, but for seconds
+        poll_provider("openai", with_account(cloud, account))
+        cloud.clock.now += 60
+    assert (set(states(cloud).values()), cancelled) == ({BatchState.ENDED}, [])
 
 
 @pytest.mark.parametrize(("hours", "cancelled"), [(24, True), (26, False), (168, False)])

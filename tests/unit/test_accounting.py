@@ -112,7 +112,7 @@ def test_what_cannot_be_read_row_by_row_is_noted_under_each_request_that_it_name
 @KINDS
 def test_an_id_that_a_wrapper_names_beside_its_rows_costs_no_row(row: Row) -> None:
     mine = ids(row)
-    rows = [row(each) for each in mine[:-2]]
+    rows = [{**row(each), "note": mine[6]} for each in mine[:-2]]  # what a row quotes is no request's row
     wrapper = {"data": rows, "first_id": mine[0], "last_id": mine[4], "lost": mine[5]}
     kinds = [*[Found.ANSWERED] * 5, Found.UNREADABLE, Found.NOTHING]  # what stands beside the rows may be paid
     assert found(read(row, json.dumps(wrapper).encode())) == kinds
