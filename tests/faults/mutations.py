@@ -636,6 +636,27 @@ MUTATIONS = (
         '            found = ProviderBatch(id=due.batch_id or "", ended_as="failed")\n',
         f"{_STEPS}test_poll.py::test_a_batch_that_its_provider_does_not_know_has_not_ended",
     ),
+    Mutation(
+        "a batch that ended is known by its results, however many requests it counts",
+        "batches/unknown_creates.py",
+        "return found.requests == requests or (found.ended_as is not None and found.requests < requests)",
+        "return found.requests == requests",
+        f"{_STEPS}test_unknown_creates.py::test_a_batch_that_lost_a_request_is_found_however_many_it_counts",
+    ),
+    Mutation(
+        "a late create is known by its results, however many requests it counts",
+        "batches/late_creates.py",
+        "may_be_it = found.requests == 0 or may_hold(found, intent.requests)",
+        "may_be_it = found.requests in {0, intent.requests}",
+        f"{_STEPS}test_late_creates.py::test_a_late_create_that_lost_a_request_is_known_however_many_it_counts",
+    ),
+    Mutation(
+        "a batch that counts fewer requests is taken only on the proof of its results",
+        "batches/unknown_creates.py",
+        "elif each.requests == batch.requests:",
+        "else:",
+        f"{_STEPS}test_unknown_creates.py::test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken",
+    ),
     # Lines as people write them
     Mutation(
         "null is absent in the envelope",

@@ -31,6 +31,17 @@ def test_a_batch_whose_reply_was_lost_is_found_and_paid_once(
 
 
 @LINES
+def test_a_batch_that_lost_a_request_is_found_however_many_it_counts(cloud: Cloud, line: Any, provider: str) -> None:
+    cloud.simulator.shape(provider=provider, forget=1, seconds_to_complete=60, times=1)
+    cloud.simulator.fault("reply_lost", provider=provider, operation="create")
+    lines = [line(str(number)) for number in range(5)]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    finish(cloud, job, lines)
+    charges = cloud.simulator.charges()[provider]
+    assert (charges["requests"], charges["bodies_charged_more_than_once"]) == (5, 0)
+
+
+@LINES
 @pytest.mark.parametrize("fault", [{"fault": "connection_reset"}, {"fault": "status", "code": 500}])
 def test_a_batch_that_was_never_created_is_created_after_the_grace(
     cloud: Cloud, line: Any, provider: str, fault: dict[str, Any]
@@ -103,6 +114,14 @@ def test_a_batch_whose_number_is_taken_is_not_read_before_its_turn(cloud: Cloud)
     finish(cloud, job, [claude("two")])
 
 
+def create_theirs(cloud: Cloud, count: int) -> str:
+    """A batch in the same account that somebody else created; its id."""
+    params = claude("somebody else's")["params"]
+    requests = [{"custom_id": f"theirs-{number}", "params": params} for number in range(count)]
+    api = cloud.services.apis["anthropic"]
+    return str(api._client.messages.batches.create(requests=requests).id)  # type: ignore[attr-defined]  # noqa: SLF001
+
+
 @pytest.mark.parametrize("seconds", [0, 1_000])
 def test_a_strangers_batch_of_the_same_size_is_given_back(cloud: Cloud, seconds: int) -> None:
     cloud.simulator.shape(provider="anthropic", seconds_to_complete=seconds)
@@ -110,16 +129,24 @@ def test_a_strangers_batch_of_the_same_size_is_given_back(cloud: Cloud, seconds:
     lines = [claude("one"), claude("two")]
     job = cloud.drop("input/x.jsonl", jsonl(lines))
     cloud.deliver_all()
-    params = claude("somebody else's")["params"]
-    requests = [{"custom_id": f"theirs-{number}", "params": params} for number in range(2)]
-    api = cloud.services.apis["anthropic"]
-    theirs = api._client.messages.batches.create(requests=requests).id  # type: ignore[attr-defined]  # noqa: SLF001
+    theirs = create_theirs(cloud, 2)
     finish(cloud, job, lines)
     stored = [batch["id"] for batch in cloud.simulator.batches() if batch["provider"] == "anthropic"]
     assert theirs in stored
     charges = cloud.simulator.charges()["anthropic"]
     assert charges["requests"] == 4
     assert charges["calls"].get("cancel", 0) == 0
+
+
+def test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken(cloud: Cloud) -> None:
+    cloud.simulator.shape(provider="anthropic", layout="printed", times=1)
+    cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
+    lines = [claude("one"), claude("two")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    cloud.deliver_all()
+    theirs = create_theirs(cloud, 1)
+    finish(cloud, job, lines)
+    assert cloud.services.store.owner("anthropic", theirs) is None
 
 
 def test_a_doubt_that_no_listing_settles_raises_an_alarm(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

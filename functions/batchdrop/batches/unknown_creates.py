@@ -83,7 +83,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
     excluded = list(batch.excluded)
     candidates = []
     for each in listed:
-        if each.requests != batch.requests or each.id in excluded or services.store.owner(batch.provider, each.id):
+        if each.id in excluded or not may_hold(each, batch.requests) or services.store.owner(batch.provider, each.id):
             continue
         proof = is_ours(each, batch.token, api)
         if proof is False:
@@ -91,7 +91,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
         elif proof is True:
             _adopt(batch, each, services, is_proven=True)
             return
-        else:
+        elif each.requests == batch.requests:
             candidates.append(each)
     if len(candidates) == 1:
         _adopt(batch, candidates[0], services, is_proven=False)
@@ -99,6 +99,11 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
         _look_again(batch, services, excluded=tuple(excluded))
     else:
         _not_found(batch, api, services, excluded=tuple(excluded))
+
+
+def may_hold(found: ProviderBatch, requests: int) -> bool:
+    """Whether a provider's batch may be one of so many requests: one that ended may have lost some, and count fewer."""
+    return found.requests == requests or (found.ended_as is not None and found.requests < requests)
 
 
 def created_since(api: BatchApi, started: int) -> Iterator[ProviderBatch]:
