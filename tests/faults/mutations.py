@@ -657,6 +657,13 @@ MUTATIONS = (
         "else:",
         f"{_STEPS}test_unknown_creates.py::test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken",
     ),
+    Mutation(
+        "a worker whose claim ran out says nothing of a provider",
+        "batches/result_copy.py",
+        "        if self._services.now() >= self._batch.claimed_until:\n            raise ClaimLost\n",
+        "",
+        "tests/faults/test_late_workers.py::test_a_collector_that_wakes_up_too_late_pauses_no_provider",
+    ),
     # Lines as people write them
     Mutation(
         "null is absent in the envelope",

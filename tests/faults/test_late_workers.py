@@ -8,6 +8,7 @@ from faking.cloud import Cloud
 from faults.aws import Message
 from faults.outside import Fault, Outside
 from faults.points import Point, Whole, undisturbed, violations
+from faults.scenarios import MAIN, PAUSED, Scenario
 from faults.world import STEPS, World, new_world
 
 
@@ -22,10 +23,10 @@ def whole(world: World) -> Whole:
     return undisturbed(world)
 
 
-def at(call: str, fault: Fault, calls: list[str], *, nth: int = 1) -> Point:
+def at(call: str, fault: Fault, calls: list[str], *, nth: int = 1, scenario: Scenario = MAIN) -> Point:
     """The point of the first call whose name holds this text, or of a later one."""
     found = [number for number, name in enumerate(calls, start=1) if call in name]
-    return Point(((found[nth - 1], fault),), name=call)
+    return Point(((found[nth - 1], fault),), scenario, name=call)
 
 
 @pytest.mark.parametrize("fault", [Fault.SLEEPS, Fault.SLEEPS_FOR_HOURS])
@@ -45,6 +46,13 @@ def test_a_request_file_that_no_batch_knows_is_deleted(world: World, whole: Whol
 
 def test_a_batch_that_is_collected_after_its_row_is_gone_is_no_error(world: World, whole: Whole) -> None:
     assert violations(at("DELETE /anthropic", Fault.SLEEPS_FOR_HOURS, whole.calls), whole.outcome, world) == []
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_collector_that_wakes_up_too_late_pauses_no_provider(world: World, nth: int) -> None:
+    whole = undisturbed(world, PAUSED)
+    point = at("/raw-0.jsonl", Fault.SLEEPS_FOR_HOURS, whole.calls, nth=nth, scenario=PAUSED)
+    assert violations(point, whole.outcome, world) == []
 
 
 def test_an_intake_that_wakes_up_when_its_job_is_over_leaves_no_splits(world: World, whole: Whole) -> None:

@@ -10,7 +10,7 @@ from batchdrop.aws.multipart import Upload
 from batchdrop.batches.accounting import Accounts
 from batchdrop.batches.refused_batches import judge_failed
 from batchdrop.batches.result_index import Collected, Found, raw_key
-from batchdrop.errors import Missing, Refused, Transient
+from batchdrop.errors import ClaimLost, Missing, Refused, Transient
 from batchdrop.limits.circuit_breaker import pause_provider
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Failure
@@ -72,10 +72,13 @@ class ResultCopy:
         Raises:
             Missing: The provider does not have the results, or gives what are none of this batch's.
             Transient: It cannot be told yet whether they are whole.
+            ClaimLost: Reading them took longer than the claim: another worker judges the provider by them.
         """
         self._read(self._api.results(ended_batch(self._batch)))
         if self._count_missing() and not (self._batch.adopted and self.has_only_foreign_results()):
             self._ask_again()
+        if self._services.now() >= self._batch.claimed_until:
+            raise ClaimLost
         if self._batch.ended_as == "failed" and not self._bytes and not self._gone:
             self._failed()
             return
