@@ -664,6 +664,20 @@ MUTATIONS = (
         "",
         "tests/faults/test_late_workers.py::test_a_collector_that_wakes_up_too_late_pauses_no_provider",
     ),
+    Mutation(
+        "what a provider keeps of a batch that was collected before the restore is deleted",
+        "batches/restored_batches.py",
+        "        **kept,\n",
+        "",
+        "tests/faults/test_late_workers.py::test_what_the_provider_keeps_of_before_a_restore_is_deleted",
+    ),
+    Mutation(
+        "uploads of before a restore are deleted once their job is over",
+        "batches/orphaned_uploads.py",
+        "is_over = job is not None and job.state in TERMINAL_JOBS",
+        "is_over = False",
+        "tests/faults/test_late_workers.py::test_what_the_provider_keeps_of_before_a_restore_is_deleted",
+    ),
     # Lines as people write them
     Mutation(
         "null is absent in the envelope",

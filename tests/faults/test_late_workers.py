@@ -8,7 +8,7 @@ from faking.cloud import Cloud
 from faults.aws import Message
 from faults.outside import Fault, Outside
 from faults.points import Point, Whole, undisturbed, violations
-from faults.scenarios import MAIN, PAUSED, Scenario
+from faults.scenarios import MAIN, PAUSED, RESTORED, Scenario
 from faults.world import STEPS, World, new_world
 
 
@@ -53,6 +53,18 @@ def test_a_collector_that_wakes_up_too_late_pauses_no_provider(world: World, nth
     whole = undisturbed(world, PAUSED)
     point = at("/raw-0.jsonl", Fault.SLEEPS_FOR_HOURS, whole.calls, nth=nth, scenario=PAUSED)
     assert violations(point, whole.outcome, world) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        ("POST /openai/v1/files", Fault.DIES_AFTER_FOR_GOOD),  # an upload that no row names
+        ("/collected-00000-0-0001-8/index", Fault.EVERY_REPLY_LOST),  # a batch whose results are copied
+    ],
+)
+def test_what_the_provider_keeps_of_before_a_restore_is_deleted(world: World, call: str, fault: Fault) -> None:
+    whole = undisturbed(world, RESTORED)
+    assert violations(at(call, fault, whole.calls, scenario=RESTORED), whole.outcome, world) == []
 
 
 def test_an_intake_that_wakes_up_when_its_job_is_over_leaves_no_splits(world: World, whole: Whole) -> None:

@@ -12,7 +12,7 @@ from batchdrop.errors import AccountRefused, Missing, Refused, Transient
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.providers.interface import BatchApi, ProviderFile
 from batchdrop.services import Services
-from batchdrop.states import BatchState
+from batchdrop.states import TERMINAL_JOBS, BatchState
 
 logger = Logger(child=True)
 
@@ -48,9 +48,10 @@ def _look_at(upload: ProviderFile, api: BatchApi, services: Services) -> None:
     if whose is None or upload.created_at > services.now() - 2 * services.settings.lease_seconds:
         return
     name_job(whose[0])
-    if upload.created_at <= restored_at(services) + services.settings.lease_seconds:
-        return  # a batch that the restored table does not know yet may be made of it; it expires by itself
-    services.store.job(whose[0])  # where it is left to newer code, so are its files
+    job = services.store.job(whose[0])  # where it is left to newer code, so are its files
+    is_over = job is not None and job.state in TERMINAL_JOBS
+    if not is_over and upload.created_at <= restored_at(services) + services.settings.lease_seconds:
+        return  # a batch that the restored table does not know yet may be made of it
     batch = services.store.batch(*whose)
     if batch is None or batch.state is BatchState.FAILED or batch.input_file_id != upload.id:
         api.delete_upload(upload.id)

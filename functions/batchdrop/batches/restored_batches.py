@@ -15,7 +15,7 @@ from batchdrop.aws.table_items import Release, Write, free_slot, own_batch_id
 from batchdrop.batches.resizing import replace_again
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
-from batchdrop.errors import ClaimLost, Gone
+from batchdrop.errors import AccountRefused, ClaimLost, Gone, Missing, Refused, Transient
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.records import Batch, Job
 from batchdrop.services import Services
@@ -44,24 +44,42 @@ def take_sent(batch: Batch, services: Services) -> bool:
 
 
 def take_copy(batch: Batch, services: Services) -> bool:
-    """Take up a batch whose results were collected: the provider may have deleted them since."""
+    """Take up a batch whose results were collected, and what its provider still keeps of it, to be deleted."""
     found = find_copy(batch, services)
     if found is None:
         return False
     now = services.now()
+    kept = _find_kept(batch, services)
+    owned = [own_batch_id(batch, kept["batch_id"], now + WINDOW_SECONDS)] if batch.batch_id is None and kept else []
     services.store.move(
         batch,
         BatchState.ENDED,
-        also=_freed(batch),
+        also=[*owned, *_freed(batch)],
         cost=0,
         ended_as=batch.ended_as or "completed",
         ended_at=now,
         submitted_at=batch.submitted_at or now,
         due_at=now,  # sweep sends it to collect
         **found,
+        **kept,
     )
     logger.warning("results collected before are taken", batch=batch.id)
     return True
+
+
+def _find_kept(batch: Batch, services: Services) -> dict[str, Any]:
+    """The ids of a batch and its files at its provider; {} where it has none, or does not tell."""
+    noted = services.store.restores.found(batch.provider, batch.token)
+    batch_id = batch.batch_id or (noted.batch_id if noted else None)
+    if batch_id is None or (batch.batch_id is None and services.store.owner(batch.provider, batch_id)):
+        return {}
+    try:
+        told = services.apis[batch.provider].retrieve(batch_id)
+    except (AccountRefused, Missing, Refused, Transient) as error:
+        logger.warning("files of a batch not found", batch=batch.id, reason=type(error).__name__)
+        return {}
+    files = {name: getattr(told, name) for name in ("input_file_id", "output_file_id", "error_file_id")}
+    return {"batch_id": batch_id, **files}
 
 
 def find_copy(batch: Batch, services: Services) -> dict[str, Any] | None:
