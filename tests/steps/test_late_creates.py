@@ -106,17 +106,6 @@ def test_a_batch_that_waits_takes_its_late_create_and_nothing_is_paid_twice(clou
     assert told(cloud) == []
 
 
-def test_a_late_create_that_lost_a_request_is_known_however_many_it_counts(cloud: Cloud) -> None:
-    cloud.simulator.shape(provider="anthropic", forget=1, times=1)
-    job = drop_late(cloud, "anthropic", LINES)
-    cloud.settle(rounds=200, tick=300)
-    cloud.clock.now += LATE
-    found: list[dict[str, Any]] = []
-    go_on(cloud, lambda: found.extend(told(cloud)) or found)
-    assert [(each["job"], each["provider"]) for each in found] == [(job, "anthropic")]
-    assert stored(cloud) == 0
-
-
 def test_a_late_create_of_openai_that_fails_for_want_of_its_file_cost_nothing(cloud: Cloud) -> None:
     job = drop_late(cloud, "openai", [chat("one")])
     cloud.settle(rounds=200, tick=300)

@@ -149,6 +149,25 @@ def test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken(cloud: Cloud
     assert cloud.services.store.owner("anthropic", theirs) is None
 
 
+def test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt(cloud: Cloud) -> None:
+    def read() -> int:
+        return int(cloud.simulator.charges()["anthropic"]["calls"].get("results", 0))
+
+    cloud.simulator.shape(provider="anthropic", seconds_to_complete=0)
+    cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
+    cloud.simulator.fault("status", provider="anthropic", operation="results", code=404)
+    lines = [claude("one"), claude("two")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    cloud.deliver_all()
+    for _ in range(25):
+        create_theirs(cloud, 1)
+    while not read():
+        cloud.tick(60)
+    assert read() == 20
+    finish(cloud, job, lines)
+    assert read() == 26  # each of theirs once, and ours
+
+
 def test_a_doubt_that_no_listing_settles_raises_an_alarm(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
     cloud.simulator.fault("status", provider="anthropic", operation="list", code=404, times=None)

@@ -15,7 +15,7 @@ from batchdrop.aws.store import ConcurrentChange
 from batchdrop.aws.table_items import increment_open, own_batch_id
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.transitions import WINDOW_SECONDS
-from batchdrop.batches.unknown_creates import created_since, is_ours, may_hold
+from batchdrop.batches.unknown_creates import created_since, is_ours
 from batchdrop.correlation import name_job
 from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transient
 from batchdrop.jsonl import cut_lines
@@ -64,8 +64,7 @@ def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute:
 def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, services: Services) -> Intent | None:
     """The given-up create that a batch is proven to be, unless it is known."""
     for intent in intents:
-        may_be_it = found.requests == 0 or may_hold(found, intent.requests)
-        if found.metadata.get("token") not in {None, intent.token} or not may_be_it:
+        if found.metadata.get("token") not in {None, intent.token} or found.requests not in {0, intent.requests}:
             continue
         if services.store.owner(intent.provider, found.id):
             return None

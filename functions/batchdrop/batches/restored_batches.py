@@ -44,25 +44,32 @@ def take_sent(batch: Batch, services: Services) -> bool:
 
 
 def take_copy(batch: Batch, services: Services) -> bool:
-    """Take up a batch whose results were collected, and what its provider still keeps of it, to be deleted."""
+    """Take up a batch whose results were collected, and what its provider still keeps of it, to be deleted.
+
+    Raises:
+        ClaimLost: Another moved it first, or took its id.
+    """
     found = find_copy(batch, services)
     if found is None:
         return False
     now = services.now()
     kept = _find_kept(batch, services)
     owned = [own_batch_id(batch, kept["batch_id"], now + WINDOW_SECONDS)] if batch.batch_id is None and kept else []
-    services.store.move(
-        batch,
-        BatchState.ENDED,
-        also=[*owned, *_freed(batch)],
-        cost=0,
-        ended_as=batch.ended_as or "completed",
-        ended_at=now,
-        submitted_at=batch.submitted_at or now,
-        due_at=now,  # sweep sends it to collect
-        **found,
-        **kept,
-    )
+    try:
+        services.store.move(
+            batch,
+            BatchState.ENDED,
+            also=[*owned, *_freed(batch)],
+            cost=0,
+            ended_as=batch.ended_as or "completed",
+            ended_at=now,
+            submitted_at=batch.submitted_at or now,
+            due_at=now,  # sweep sends it to collect
+            **found,
+            **kept,
+        )
+    except ConcurrentChange as error:  # another took the id meanwhile: the next look finds that
+        raise ClaimLost from error
     logger.warning("results collected before are taken", batch=batch.id)
     return True
 
@@ -78,8 +85,12 @@ def _find_kept(batch: Batch, services: Services) -> dict[str, Any]:
     except (AccountRefused, Missing, Refused, Transient) as error:
         logger.warning("files of a batch not found", batch=batch.id, reason=type(error).__name__)
         return {}
-    files = {name: getattr(told, name) for name in ("input_file_id", "output_file_id", "error_file_id")}
-    return {"batch_id": batch_id, **files}
+    return {
+        "batch_id": batch_id,
+        "input_file_id": told.input_file_id or batch.input_file_id or (noted.input_file_id if noted else None),
+        "output_file_id": told.output_file_id or batch.output_file_id,
+        "error_file_id": told.error_file_id or batch.error_file_id,
+    }
 
 
 def find_copy(batch: Batch, services: Services) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ could arrive, was never created.
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -30,6 +31,7 @@ from batchdrop.states import BatchState
 logger = Logger(child=True)
 
 CLOCK_SKEW = 300  # seconds between our clock and a provider's, at most
+_MOST_READ = 20  # smaller batches of others, of which one look reads the results
 GRACE = 1_800  # seconds; the timing assumption: a create arrives within half an hour after its call ended, or never
 _LISTINGS = 2  # complete listings that must miss a batch before it is given up
 _LOOK_AGAIN = 5  # ticks between two of them
@@ -83,7 +85,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
     excluded = list(batch.excluded)
     candidates = []
     for each in listed:
-        if each.id in excluded or not may_hold(each, batch.requests) or services.store.owner(batch.provider, each.id):
+        if each.requests != batch.requests or each.id in excluded or services.store.owner(batch.provider, each.id):
             continue
         proof = is_ours(each, batch.token, api)
         if proof is False:
@@ -91,14 +93,40 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
         elif proof is True:
             _adopt(batch, each, services, is_proven=True)
             return
-        elif each.requests == batch.requests:
+        else:
             candidates.append(each)
     if len(candidates) == 1:
         _adopt(batch, candidates[0], services, is_proven=False)
     elif candidates:
         _look_again(batch, services, excluded=tuple(excluded))
     else:
+        _resolve_by_results(batch, listed, api, services, excluded)
+
+
+def _resolve_by_results(
+    batch: Batch, listed: list[ProviderBatch], api: BatchApi, services: Services, excluded: list[str]
+) -> None:
+    """Look for the batch among those that ended with fewer requests, some in each look: each costs a call."""
+    smaller = (each for each in listed if each.requests != batch.requests and may_hold(each, batch.requests))
+    unknown = (each for each in smaller if each.id not in batch.excluded)
+    strangers = (each for each in unknown if not services.store.owner(batch.provider, each.id))
+    for each in islice(strangers, _MOST_READ):
+        if _is_proven(each, batch, api):
+            _adopt(batch, each, services, is_proven=True)
+            return
+        excluded.append(each.id)
+    if next(strangers, None) is not None:
+        _look_again(batch, services, excluded=tuple(excluded))
+    else:
         _not_found(batch, api, services, excluded=tuple(excluded))
+
+
+def _is_proven(found: ProviderBatch, batch: Batch, api: BatchApi) -> bool:
+    """Whether the results carry the batch's token; those that cannot be read prove nothing."""
+    try:
+        return is_ours(found, batch.token, api) is True
+    except (Missing, Refused):
+        return False
 
 
 def may_hold(found: ProviderBatch, requests: int) -> bool:
