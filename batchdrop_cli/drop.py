@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from batchdrop.aws.bucket import Head
 from batchdrop.aws.keys import INPUT, SETTINGS_FILE, is_job, job_id
-from batchdrop.aws.store import DropClaim
+from batchdrop.aws.leases import DropClaim
 from batchdrop.errors import Gone
 from batchdrop.manifest import File
 from batchdrop.records import Job
@@ -169,15 +169,15 @@ def only_command(
         yield dropped
     finally:
         if claim is not None:
-            cloud.store.end_drop(claim, dropped[0] if dropped else None, _INTAKE_SECONDS)
+            cloud.store.leases.end_drop(claim, dropped[0] if dropped else None, _INTAKE_SECONDS)
 
 
 def _claim(cloud: Cloud, digest: str, seconds: int, what: str, running: Callable[[str], UserError]) -> DropClaim | None:
     """The claim; None for who may not write to the table, and has to do with the look."""
     try:
-        claim = cloud.store.claim_drop(digest, seconds)
+        claim = cloud.store.leases.claim_drop(digest, seconds)
         if claim.job is not None and _is_over(cloud, claim.job):
-            claim = cloud.store.claim_drop(digest, seconds, after=claim.job)
+            claim = cloud.store.leases.claim_drop(digest, seconds, after=claim.job)
     except ClientError as error:
         if error.response["Error"]["Code"] != "AccessDeniedException":
             raise

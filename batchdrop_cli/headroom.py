@@ -40,13 +40,13 @@ def shown_providers(cloud: Cloud, providers: Providers) -> list[ShownProvider]:
 
 
 def _shown(cloud: Cloud, provider: ProviderConfig) -> ShownProvider:
-    pause = cloud.store.active_pause(provider.name)
+    pause = cloud.store.providers.active_pause(provider.name)
     return ShownProvider(
         provider=provider.name,
         protocol=provider.protocol,
         base_url=provider.base_url,
         paused=None if pause is None else paused(provider.name, pause[0], cloud.options),
-        ledgers=[_headroom(provider, each) for each in cloud.store.ledgers(provider.name).values()],
+        ledgers=[_headroom(provider, each) for each in cloud.store.providers.ledgers(provider.name).values()],
     )
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 from batchdrop.aws.keys import is_job_id, output_prefix
+from batchdrop.aws.provider_items import HOUR, PART_OF_HOUR
 from batchdrop.aws.store import Store
-from batchdrop.aws.table_items import HOUR, PART_OF_HOUR
 from batchdrop.batches.unknown_creates import GRACE
 from batchdrop.errors import ConfigError, Gone
 from batchdrop.inputs.retry_lineage import find_misfit
@@ -267,7 +267,7 @@ def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
             *_deferral_reasons(provider, its),
         ]
         waiting = [batch for batch in its if batch.state is BatchState.WAITING]
-        pause = cloud.store.active_pause(provider)
+        pause = cloud.store.providers.active_pause(provider)
         if waiting and restore.holds(provider):
             reasons.append(describe_hold(cloud, restore, provider))
         elif pause is not None:
@@ -312,8 +312,8 @@ def _deferral_reasons(provider: str, batches: Sequence[Batch]) -> list[str]:
 def _places(cloud: Cloud, waiting: Sequence[Batch]) -> list[str]:
     """Where the batches of a job, all of one provider, stand in its queues; not those that have just left them."""
     provider = waiting[0].provider
-    ledgers, config = cloud.store.ledgers(provider), _configured(cloud, provider)
-    queue = in_turn(cloud.store.waiting(provider, by=_EVER), ledgers)
+    ledgers, config = cloud.store.providers.ledgers(provider), _configured(cloud, provider)
+    queue = in_turn(cloud.store.providers.waiting(provider, by=_EVER), ledgers)
     units = {each.ledger: "request" if each.protocol is Protocol.ANTHROPIC else "token" for each in waiting}
     reasons = _hour(cloud, config)
     for name, unit in sorted(units.items()):
@@ -333,7 +333,7 @@ def _hour(cloud: Cloud, config: ProviderConfig | None) -> list[str]:
     if config is None or limit is None:
         return []
     now = int(datetime.now(UTC).timestamp())
-    begun = cloud.store.admitted_between(config.name, now - now % PART_OF_HOUR - HOUR, now)
+    begun = cloud.store.providers.admitted_between(config.name, now - now % PART_OF_HOUR - HOUR, now)
     few = f"{config.name}: {begun:,} of {limit:,} batches of an hour are sent (batches_per_hour); the next one waits"
     return [few] if begun >= limit else []
 

@@ -7,7 +7,8 @@ from itertools import batched
 from typing import Any
 
 import httpx2
-from batchdrop.aws.table_items import encode, key_of, reserve, values_of
+from batchdrop.aws.provider_items import reserve
+from batchdrop.aws.table_items import encode, key_of, values_of
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict

@@ -10,7 +10,8 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.keys import MANIFEST
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import ConcurrentChange, Store
+from batchdrop.aws.store import Store
+from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import move_in_transaction, update_counter
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.inputs.splits import splits_of

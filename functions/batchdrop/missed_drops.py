@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Version
 from batchdrop.aws.keys import is_job
-from batchdrop.aws.store import Listing
+from batchdrop.aws.leases import Listing
 from batchdrop.services import Services
 
 logger = Logger(child=True)
@@ -40,14 +40,14 @@ def send_missed_drops(services: Services, has_time: Callable[[], bool] = lambda:
     A run is bounded by time and number; the next one goes on behind the last key that this one looked at.
     """
     now = services.now()
-    listing = services.store.listing(services.settings.deployment)
+    listing = services.store.leases.listing(services.settings.deployment)
     if listing.round_at is None:
         if listing.next_at > now:
             return 0
-        listing = services.store.save_listing(listing, **_beginning(listing, services))
+        listing = services.store.leases.save_listing(listing, **_beginning(listing, services))
     run = _Run(listing, services)
     sent = _send(run, services, has_time)
-    services.store.save_listing(listing, **run.left())
+    services.store.leases.save_listing(listing, **run.left())
     return sent
 
 
@@ -71,14 +71,14 @@ def list_once(name: str, oldest: int, services: Services, has_time: Callable[[],
         services: The services.
         has_time: Whether this run may go on.
     """
-    listing = services.store.listing(name)
+    listing = services.store.leases.listing(name)
     if listing.last_at:
         return True
     if listing.round_at is None:
-        listing = services.store.save_listing(listing, round_at=services.now(), oldest=oldest, after="")
+        listing = services.store.leases.save_listing(listing, round_at=services.now(), oldest=oldest, after="")
     run = _Run(listing, services, takes_repetitions=True)
     _send(run, services, has_time)
-    return bool(services.store.save_listing(listing, **run.left()).last_at)
+    return bool(services.store.leases.save_listing(listing, **run.left()).last_at)
 
 
 def oldest_taken(listing: Listing, *, table_at: int, now: int) -> int:

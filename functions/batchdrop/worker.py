@@ -10,8 +10,9 @@ from functools import partial
 
 from aws_lambda_powertools import Logger
 
+from batchdrop.aws.leases import Lease
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import Due, Lease
+from batchdrop.aws.table import Due
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS
@@ -100,7 +101,7 @@ class Careful:
         if not self._lease.at_sk:
             return 0
         job, sk = self._lease.at_job, self._lease.at_sk
-        self._store.forget_noted_work(self._lease)
+        self._store.leases.forget_noted_work(self._lease)
         logger.error("unit failed", work=f"{self._lease.name}: the run before ended at it", unit=sk)
         count(Alert.UNIT_FAILED)
         return self._store.count_unit_failure(job, sk, self._seconds)
@@ -108,4 +109,4 @@ class Careful:
     def begin(self, due: Due) -> None:
         """Call before a unit is worked on."""
         if self._lease.has_died:
-            self._store.note_work(self._lease, due.job, due.sk)
+            self._store.leases.note_work(self._lease, due.job, due.sk)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from batchdrop.aws.table_items import reserve
+from batchdrop.aws.provider_items import reserve
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState
 
@@ -23,8 +23,8 @@ def take(aws: "Aws", batch: Batch, cost: int) -> None:
 
 def test_what_is_taken_and_what_was_learned_is_shown(aws: "Aws", run: "Run", a_batch: Callable[..., Batch]) -> None:
     take(aws, a_batch(), 80_000)
-    aws.store.learn_limit(LEDGER, 90_000, FAR)
-    aws.store.set_pause("anthropic", "no key in the secret 'x'", FAR)
+    aws.store.providers.learn_limit(LEDGER, 90_000, FAR)
+    aws.store.providers.set_pause("anthropic", "no key in the secret 'x'", FAR)
     code, out, _ = run("providers", "--json")
     assert code == 0
     assert json.loads(out) == [
@@ -59,7 +59,7 @@ def test_what_is_taken_and_what_was_learned_is_shown(aws: "Aws", run: "Run", a_b
 
 def test_a_limit_that_is_forgotten_is_the_configured_one(aws: "Aws", run: "Run", a_batch: Callable[..., Batch]) -> None:
     take(aws, a_batch(), 1)
-    aws.store.learn_limit(LEDGER, 90_000, int(time.time()) - 1)
+    aws.store.providers.learn_limit(LEDGER, 90_000, int(time.time()) - 1)
     (ledger,) = json.loads(run("providers", "--json").out)[0]["ledgers"]
     assert (ledger["limit"], ledger["learned_until"]) == (2_000_000, None)
 

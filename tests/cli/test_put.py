@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from batchdrop.aws.keys import job_id
-from batchdrop.aws.store import DropClaim
+from batchdrop.aws.leases import DropClaim
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 
@@ -114,7 +114,7 @@ def claim(aws: "Aws", body: bytes) -> DropClaim:
     """What another command does, which was a moment faster."""
     whole = hashlib.md5(body).digest()  # noqa: S324 - S3's ETag
     etags = sorted([whole.hex(), f"{hashlib.md5(whole).hexdigest()}-1"])  # noqa: S324 - S3's ETag
-    return aws.store.claim_drop("-".join(etags), 10**9)  # the command has another clock than this store
+    return aws.store.leases.claim_drop("-".join(etags), 10**9)  # the command has another clock than this store
 
 
 def test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused(aws: "Aws", run: "Run", file: Path) -> None:
@@ -123,7 +123,7 @@ def test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused(aws: "A
     ran = run("put", file)
     assert (ran.code, ran.out, aws.keys()) == (1, "", [])
     assert ran.err.startswith("Another command is dropping the same bytes right now.")
-    aws.store.end_drop(held, None, 0)  # it gave up
+    aws.store.leases.end_drop(held, None, 0)  # it gave up
     assert run("put", file).code == 0
 
 

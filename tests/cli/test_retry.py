@@ -198,11 +198,11 @@ def test_of_two_commands_that_retry_the_same_lines_at_once_one_is_refused(
     fixed.write_bytes(b'{"two": "fixed"}\n{"four": "fixed"}')
     command = ["retry", first.id, *([fixed] if is_fixed else []), "--no-wait"]
     digest = hashlib.sha256(f"{FIRST} {LIST}".encode()).hexdigest()
-    held = aws.store.claim_drop(f"retry-{digest}", 10**9)  # another command was a moment faster
+    held = aws.store.leases.claim_drop(f"retry-{digest}", 10**9)  # another command was a moment faster
     ran = run(*command)
     assert (ran.code, ran.out, aws.keys("input/")) == (1, "", [])
     assert ran.err.startswith("Another command is dropping the same lines right now.")
-    aws.store.end_drop(held, None, 0)  # it gave up
+    aws.store.leases.end_drop(held, None, 0)  # it gave up
     assert run(*command).code == 0
 
 

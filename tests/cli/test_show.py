@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from batchdrop.aws.table_items import PART_OF_HOUR, add_retry, reserve
+from batchdrop.aws.provider_items import PART_OF_HOUR, reserve
+from batchdrop.aws.table_items import add_retry
 from batchdrop.records import Batch, Job
 from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
@@ -26,7 +27,7 @@ def test_show_says_which_key_is_missing_and_how_to_set_it(
     aws.store.add(a_job())
     aws.store.add(a_batch())
     aws.store.add(a_batch(id="00000-0-0001", state=BatchState.IN_FLIGHT, provider="anthropic", model=None, requests=9))
-    aws.store.set_pause("openai", "no key in the secret 'batchdrop/openai'", FAR)
+    aws.store.providers.set_pause("openai", "no key in the secret 'batchdrop/openai'", FAR)
     code, out, err = run("show", job)
     assert (err, code) == ("", 0)
     assert [line.rstrip() for line in out.splitlines()] == [
@@ -49,9 +50,9 @@ def test_a_pause_is_told_while_its_end_is_being_tried(
 ) -> None:
     aws.store.add(a_job())
     aws.store.add(a_batch(state=BatchState.SUBMITTING))
-    aws.store.set_pause("openai", "no credit (429)", int(time.time()) - 5)
+    aws.store.providers.set_pause("openai", "no credit (429)", int(time.time()) - 5)
     assert json.loads(run("show", "--json").out)["waits_for"] == ["openai: no credit (429). Retried automatically."]
-    aws.store.set_pause("openai", "no credit (429)", int(time.time()) - 3_600)
+    aws.store.providers.set_pause("openai", "no credit (429)", int(time.time()) - 3_600)
     assert json.loads(run("show", "--json").out)["waits_for"] == []
 
 
@@ -123,7 +124,7 @@ def test_limits_with_no_room_are_said(
     aws.store.move(sent, BatchState.ADMITTED, also=[reserve(sent.ledger, 1_900_000, limit=2_000_000)])
     said = "position 1 of 1 in queue openai/gpt-4o-mini; needs 120,000 tokens, 1,900,000"
     assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 2,000,000 in use"]
-    aws.store.learn_limit(sent.ledger, 1_950_000, FAR)
+    aws.store.providers.learn_limit(sent.ledger, 1_950_000, FAR)
     assert json.loads(run("show", "--json").out)["waits_for"] == [f"{said} of 1,950,000 in use"]
 
 

@@ -238,7 +238,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a list of jobs names those that only newer code can read",
-        "aws/store.py",
+        "aws/rows.py",
         "            newer(job)\n",
         "",
         "tests/cli/test_jobs.py::test_a_job_of_newer_code_is_named_and_the_others_are_shown",
@@ -801,7 +801,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a move that was one's own is known by its id when the reply was lost",
-        "aws/store.py",
+        "aws/table.py",
         'if found.get("moved_by") == move_id:',
         "if False:",
         f"{_STORE}test_a_move_whose_reply_was_lost_is_found_by_its_own_id",
@@ -858,7 +858,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a ledger is never negative",
-        "aws/table_items.py",
+        "aws/provider_items.py",
         'update.when_expression(f"{reserved} >= {cost}")',
         "pass",
         f"{_STORE}test_a_ledger_that_is_off_is_never_negative_and_holds_up_no_batch",
@@ -1274,7 +1274,7 @@ MUTATIONS = (
     ),
     Mutation(
         "of two commands that drop the same bytes one does",
-        "aws/store.py",
+        "aws/leases.py",
         'is_free = f"attribute_not_exists({until}) OR {until} <= {update.value(now)}"',
         'is_free = f"attribute_not_exists({until}) OR {until} > {update.value(now)}"',
         "tests/cli/test_put.py::test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused",
@@ -1325,7 +1325,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what is due of a job of newer code is left to that",
-        "aws/store.py",
+        "aws/rows.py",
         "        if isinstance(row, Split | Batch):\n            self.job(due.job)\n",
         "",
         f"{_STEPS}test_rollback.py::test_a_job_of_newer_code_takes_its_splits_and_batches_with_it",
@@ -1340,7 +1340,7 @@ MUTATIONS = (
     Mutation(
         "a row that is left to newer code has no failures",
         "aws/store.py",
-        "if is_newer(_readable(item)) or ",
+        "if is_newer(readable_attributes(item)) or ",
         "if ",
         "tests/store/test_newer_rows.py::test_what_is_due_of_newer_code_is_not_looked_at_and_has_no_failures",
     ),
@@ -1850,7 +1850,7 @@ MUTATIONS = (
     Mutation(
         "a provider that takes batches is not paused for one that it refuses",
         "limits/circuit_breaker.py",
-        "    if any((each.submitted_at or 0) > since for each in services.store.in_flight(batch.provider)):",
+        "    if any((each.submitted_at or 0) > since for each in services.store.providers.in_flight(batch.provider)):",
         "    if False:",
         f"{_REFUSED}test_a_provider_that_takes_batches_is_not_paused_for_one_that_it_refuses",
     ),

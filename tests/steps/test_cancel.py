@@ -58,7 +58,7 @@ def test_batches_that_wait_are_cancelled_and_their_limits_given_back() -> None:
         cloud.deliver_all()
         cancel(cloud, job)
         cloud.settle()
-        assert cloud.services.store.ledger("openai/gpt-4o-mini").reserved == 0
+        assert cloud.services.store.providers.ledger("openai/gpt-4o-mini").reserved == 0
         assert cloud.simulator.charges()["openai"]["batches"] == 1
 
 

@@ -50,7 +50,7 @@ def test_an_outage_is_left_alone_and_tried_with_one_batch_until_it_is_over() -> 
         assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
         assert {result["attempts"] for result in cloud.outcome(job).results} == {1}
         assert told(cloud) == ["Provider Resumed"]
-        assert cloud.services.store.get_pause("openai") is None
+        assert cloud.services.store.providers.get_pause("openai") is None
 
 
 def test_creates_without_an_answer_are_an_outage_too() -> None:
@@ -59,7 +59,7 @@ def test_creates_without_an_answer_are_an_outage_too() -> None:
         job = cloud.drop("input/x.jsonl", jsonl(LINES))
         assert job is not None
         cloud.deliver_all()
-        pause = cloud.services.store.get_pause("openai")
+        pause = cloud.services.store.providers.get_pause("openai")
         assert pause is not None
         assert (pause.failures, pause.reason) == (5, "5 calls in a row failed: openai answered 500 to a create")
         assert calls(cloud, "create") == 5
@@ -72,24 +72,24 @@ def test_only_failures_in_a_row_are_an_outage(cloud: Cloud) -> None:
     for _ in range(3):
         for _ in range(4):
             call_failed("openai", "503", cloud.services)
-        cloud.services.store.end_pause("openai")  # a batch was taken
-    assert cloud.services.store.active_pause("openai") is None
+        cloud.services.store.providers.end_pause("openai")  # a batch was taken
+    assert cloud.services.store.providers.active_pause("openai") is None
     for _ in range(4):
         call_failed("openai", "503", cloud.services)
     cloud.tick(301)  # so long ago that the next one is another matter
-    assert cloud.services.store.get_pause("openai") is None
+    assert cloud.services.store.providers.get_pause("openai") is None
     assert told(cloud) == []
 
 
 def test_refusals_of_batches_in_flight_do_not_hide_an_outage(cloud: Cloud) -> None:
-    cloud.services.store.set_pause("openai", "the key was refused (401)", cloud.clock.seconds())
-    cloud.services.store.end_pause("openai")
+    cloud.services.store.providers.set_pause("openai", "the key was refused (401)", cloud.clock.seconds())
+    cloud.services.store.providers.end_pause("openai")
     for _ in range(5):
         calls_refused("openai", AccountRefused("the key was refused (401)"), cloud.services)
-        assert cloud.services.store.active_pause("openai") is None
+        assert cloud.services.store.providers.active_pause("openai") is None
         call_failed("openai", "503", cloud.services)
         cloud.tick()
-    pause = cloud.services.store.active_pause("openai")
+    pause = cloud.services.store.providers.active_pause("openai")
     assert pause is not None
     assert pause[0] == "5 calls in a row failed: 503"
 
@@ -103,7 +103,7 @@ def test_too_many_requests_is_no_outage(cloud: Cloud) -> None:
 
 def test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow() -> None:
     with new_cloud(ONE_EACH) as cloud:
-        cloud.services.store.set_pause("openai", "no credit", cloud.clock.seconds() + 300)
+        cloud.services.store.providers.set_pause("openai", "no credit", cloud.clock.seconds() + 300)
         job = cloud.drop("input/x.jsonl", jsonl(LINES))
         assert job is not None
         cloud.deliver_all()
@@ -117,21 +117,21 @@ def test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow() ->
 
 def test_a_batch_that_is_refused_for_its_own_sake_ends_the_pause_too() -> None:
     with new_cloud(ONE_EACH) as cloud:
-        cloud.services.store.set_pause("openai", "an outage", cloud.clock.seconds() + 300)
+        cloud.services.store.providers.set_pause("openai", "an outage", cloud.clock.seconds() + 300)
         cloud.simulator.fault("status", provider="openai", operation="create", code=400, times=1)
         assert cloud.drop("input/x.jsonl", jsonl(LINES)) is not None
         cloud.deliver_all()
         cloud.clock.now += 300
         assert [admit_batches("openai", cloud.services) for _ in range(2)] == [1, 0]
         cloud.deliver_all()
-        assert cloud.services.store.active_pause("openai") is None
+        assert cloud.services.store.providers.active_pause("openai") is None
         assert admit_batches("openai", cloud.services) == len(LINES) - 1
 
 
 @pytest.mark.parametrize("seconds", [0, 300])
 def test_a_batch_that_died_trying_does_not_keep_the_provider_paused(seconds: int) -> None:
     with new_cloud(ONE_EACH) as cloud:
-        cloud.services.store.set_pause("openai", "no credit", cloud.clock.seconds())
+        cloud.services.store.providers.set_pause("openai", "no credit", cloud.clock.seconds())
         job = cloud.drop("input/x.jsonl", jsonl(LINES))
         assert job is not None
         cloud.deliver("plan")
@@ -163,7 +163,7 @@ class Failing:
 @pytest.mark.parametrize("bad", ["job", "batch"])
 def test_a_batch_that_always_fails_does_not_keep_its_provider_paused(bad: str) -> None:
     with new_cloud(ONE_EACH, wrap=Failing) as cloud:  # type: ignore[arg-type]  # it stands in by its methods
-        cloud.services.store.set_pause("openai", "an outage", cloud.clock.seconds() + 300)
+        cloud.services.store.providers.set_pause("openai", "an outage", cloud.clock.seconds() + 300)
         urgent = cloud.drop("input/urgent.jsonl", jsonl(LINES), **{"batchdrop-priority": "9"})
         later = cloud.drop("input/later.jsonl", jsonl(LINES[:1]))
         assert urgent is not None
@@ -183,17 +183,17 @@ def test_a_create_in_doubt_is_settled_while_its_provider_is_paused(cloud: Cloud)
     assert job is not None
     cloud.deliver_all()
     assert states(cloud, job) == {BatchState.SUBMITTING}
-    cloud.services.store.set_pause("anthropic", "an outage", cloud.clock.seconds() + 86_400)
+    cloud.services.store.providers.set_pause("anthropic", "an outage", cloud.clock.seconds() + 86_400)
     cloud.settle()
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(claude("one"))]
-    assert cloud.services.store.active_pause("anthropic") is not None  # it was created before
+    assert cloud.services.store.providers.active_pause("anthropic") is not None  # it was created before
 
 
 def test_a_batch_that_tries_a_provider_lets_others_try_while_its_number_is_taken() -> None:
     toml = TOML.read_text(encoding="utf-8").replace("requests_per_batch = 10_000", "requests_per_batch = 1")
     with new_cloud(toml) as cloud:
         cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
-        cloud.services.store.set_pause("anthropic", "an outage", cloud.clock.seconds())
+        cloud.services.store.providers.set_pause("anthropic", "an outage", cloud.clock.seconds())
         job = cloud.drop("input/x.jsonl", jsonl([claude("one"), claude("two")]))
         assert job is not None
         cloud.deliver("plan")

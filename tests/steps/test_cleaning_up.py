@@ -69,7 +69,7 @@ def test_what_waits_is_admitted_by_a_sweep_that_cleans(cloud: Cloud, slow: Servi
     """Else a large job that is over would hold up those that are not."""
     first = leave_behind(cloud, 10 * PAGE)
     store = cloud.services.store
-    store.set_pause("openai", "no credit", cloud.clock.seconds() + 60)
+    store.providers.set_pause("openai", "no credit", cloud.clock.seconds() + 60)
     second = cloud.drop("input/y.jsonl", jsonl([chat("x", "1")]))
     assert second is not None
     cloud.deliver_all()

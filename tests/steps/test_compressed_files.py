@@ -101,7 +101,7 @@ def die_at(cloud: Cloud, operation: str, nth: int, when: str) -> Callable[[], No
             raise Died
 
     event = f"{when}-call.*.{operation}"
-    clients = (cloud.services.files._client, cloud.services.store._client, cloud.services.queues._client)  # noqa: SLF001 - where the outside begins
+    clients = (cloud.services.files._client, cloud.services.store._table._client, cloud.services.queues._client)  # noqa: SLF001 - where the outside begins
     for client in clients:
         client.meta.events.register(event, count)
     return lambda: [client.meta.events.unregister(event, count) for client in clients] and None

@@ -22,11 +22,11 @@ def test_a_death_is_counted_once_however_many_runs_die_elsewhere_after_it(cloud:
     counted = []
     for run in range(6):
         cloud.clock.now += LEASE
-        lease = store.lease("sweep", LEASE)
+        lease = store.leases.take("sweep", LEASE)
         assert lease is not None
         counted.append(Careful(lease, cloud.services).count_death())
         if run == 1:
-            store.note_work(lease, job, "JOB")  # it dies of the job; the others die before they begin a unit
+            store.leases.note_work(lease, job, "JOB")  # it dies of the job; the others die before they begin a unit
     found = store.job(job)
     assert found is not None
     assert (counted, found.failures) == ([0, 0, 1, 0, 0, 0], 1)
@@ -84,7 +84,7 @@ def test_a_put_off_without_an_answer_ends_the_count(cloud: Cloud) -> None:
 
 def test_a_batch_that_was_held_back_goes_on_counting(cloud: Cloud) -> None:
     batch = admitted(cloud, chat)
-    cloud.services.store.set_pause("openai", "no credit", cloud.clock.seconds() + 300)
+    cloud.services.store.providers.set_pause("openai", "no credit", cloud.clock.seconds() + 300)
     assert after_submit(cloud, batch) == (BatchState.WAITING, 3)
 
 
@@ -96,7 +96,7 @@ def test_a_batch_whose_number_is_taken_goes_on_counting(cloud: Cloud, *, is_paus
     cloud.deliver_all()
     batch = admitted(cloud, claude)
     if is_paused:
-        cloud.services.store.set_pause("anthropic", "no credit", cloud.clock.seconds() + 300)
+        cloud.services.store.providers.set_pause("anthropic", "no credit", cloud.clock.seconds() + 300)
     cloud.services = cloud.services.after(hops)
     state = BatchState.WAITING if is_paused else BatchState.ADMITTED
     assert after_submit(cloud, batch) == (state, 3)

@@ -81,7 +81,7 @@ def test_a_batch_that_goes_back_to_waiting_gives_its_share_back(cloud: Cloud) ->
     job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
     cloud.deliver_all()
     assert states(cloud, job) == [BatchState.WAITING]
-    assert cloud.services.store.ledger("openai/gpt-4o-mini").reserved == 0
+    assert cloud.services.store.providers.ledger("openai/gpt-4o-mini").reserved == 0
 
 
 def test_two_attempts_at_a_split_never_write_to_the_same_place() -> None:

@@ -123,7 +123,7 @@ def test_a_run_that_dies_gives_nothing_twice(plain: dict[str, Any]) -> None:
 
     with new_cloud(**SMALL, function_seconds=0) as cloud:
         job = answered(cloud)
-        client = cloud.services.store._client  # noqa: SLF001 - where the outside begins
+        client = cloud.services.store._table._client  # noqa: SLF001 - where the outside begins
         assemble_split(job, 0, cloud.services)
         event = "before-call.s3.PutObject"
         cloud.services.files._client.meta.events.register(event, die)  # noqa: SLF001 - as above

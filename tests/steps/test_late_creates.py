@@ -97,7 +97,7 @@ def test_a_batch_that_waits_takes_its_late_create_and_nothing_is_paid_twice(clou
     job = drop_late(cloud, "anthropic", LINES)
     cloud.deliver_all()
     go_on(cloud, lambda: states(cloud, job) == [BatchState.WAITING])
-    cloud.services.store.set_pause("anthropic", "not now", cloud.services.now() + 10**6)
+    cloud.services.store.providers.set_pause("anthropic", "not now", cloud.services.now() + 10**6)
     cloud.clock.now += LATE
     cloud.settle(rounds=200, tick=700)
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
@@ -145,7 +145,7 @@ def test_the_second_create_of_a_batch_is_never_taken_for_its_first(cloud: Cloud,
     assert job is not None
     go_on(cloud, lambda: states(cloud, job) == [BatchState.SUBMITTING])
     cloud.simulator.fault("reply_lost", provider=provider, operation="create")
-    go_on(cloud, lambda: len(cloud.services.store.watched(provider)) > 0)
+    go_on(cloud, lambda: len(cloud.services.store.providers.watched(provider)) > 0)
     go_on(cloud, lambda: states(cloud, job) == [BatchState.SUBMITTING], seconds=30)
     cloud.clock.now += 601  # the look at creates that were given up comes before the batch's own
     watch_creates(provider, cloud.services)

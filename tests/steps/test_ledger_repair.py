@@ -1,7 +1,7 @@
 """A ledger that is off is set right, and one that only moves is left alone."""
 
 import pytest
-from batchdrop.aws.table_items import Release, reserve
+from batchdrop.aws.provider_items import Release, reserve
 from batchdrop.limits.ledger_repair import rebuild_ledgers
 from batchdrop.records import Ledger
 from batchdrop.states import BatchState
@@ -17,7 +17,7 @@ def look(cloud: Cloud, times: int = 1) -> Ledger:
     for _ in range(times):
         cloud.clock.now += 600
         rebuild_ledgers("openai", cloud.services)
-    return cloud.services.store.ledger(LEDGER)
+    return cloud.services.store.providers.ledger(LEDGER)
 
 
 def reserved(cloud: Cloud, cost: int) -> None:
@@ -53,10 +53,10 @@ def test_two_looks_are_ten_minutes_apart(cloud: Cloud) -> None:
     reserved(cloud, 700)
     look(cloud)
     rebuild_ledgers("openai", cloud.services)
-    assert cloud.services.store.ledger(LEDGER).reserved == 700
+    assert cloud.services.store.providers.ledger(LEDGER).reserved == 700
 
 
 def test_a_ledger_that_is_right_is_only_read(cloud: Cloud) -> None:
     reserved(cloud, 0)
-    before = cloud.services.store.ledger(LEDGER)
+    before = cloud.services.store.providers.ledger(LEDGER)
     assert look(cloud, times=3) == before

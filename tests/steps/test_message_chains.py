@@ -66,7 +66,7 @@ def test_a_batch_that_waits_for_a_slot_in_a_long_chain_is_due_for_sweep_soon(clo
 
 
 def test_nothing_is_admitted_at_the_end_of_a_long_chain_but_by_the_next_sweep(cloud: Cloud) -> None:
-    cloud.services.store.set_pause("anthropic", "so that nothing is admitted yet", cloud.clock.seconds() + 60)
+    cloud.services.store.providers.set_pause("anthropic", "so that nothing is admitted yet", cloud.clock.seconds() + 60)
     job = cloud.drop("input/a.jsonl", jsonl([claude("one")]))
     assert job is not None
     cloud.deliver("plan")

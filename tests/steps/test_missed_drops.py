@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from batchdrop.aws.bucket import Files, Version
-from batchdrop.aws.store import Listing
+from batchdrop.aws.leases import Listing
 from batchdrop.errors import ClaimLost
 from batchdrop.missed_drops import oldest_taken, send_missed_drops
 from batchdrop.steps.intake import take_object
@@ -114,10 +114,10 @@ def test_a_round_that_is_cut_goes_on_behind_the_last_key(cloud: Cloud) -> None:
     cloud.clock.now += ROUND
     looks = iter([True, True, True, False])
     assert send_missed_drops(cloud.services, lambda: next(looks)) == 3
-    listing = cloud.services.store.listing("test")
+    listing = cloud.services.store.leases.listing("test")
     assert (listing.after, listing.round_at) == ("input/2.jsonl", cloud.clock.seconds())
     assert send_missed_drops(cloud.services) == 3
-    listing = cloud.services.store.listing("test")
+    listing = cloud.services.store.leases.listing("test")
     assert (listing.after, listing.round_at, listing.next_at) == ("", None, cloud.clock.seconds() + ROUND)
 
 
@@ -128,7 +128,7 @@ def test_a_key_that_takes_a_whole_run_does_not_stop_the_round(cloud: Cloud) -> N
     cloud.clock.now += ROUND
     looks = iter([True, True, False])
     send_missed_drops(cloud.services, lambda: next(looks))
-    assert cloud.services.store.listing("test").after == "input/a.jsonl"
+    assert cloud.services.store.leases.listing("test").after == "input/a.jsonl"
     assert send_missed_drops(cloud.services) == 1
 
 
@@ -138,15 +138,15 @@ def test_a_long_round_is_followed_by_a_long_rest(cloud: Cloud) -> None:
     send_missed_drops(cloud.services, lambda: False)
     cloud.clock.now += 600
     send_missed_drops(cloud.services)
-    assert cloud.services.store.listing("test").next_at == cloud.clock.seconds() + 10 * 600
+    assert cloud.services.store.leases.listing("test").next_at == cloud.clock.seconds() + 10 * 600
 
 
 def test_two_runs_do_not_both_go_on_with_a_round(cloud: Cloud) -> None:
     store = cloud.services.store
-    listing = store.listing("test")
-    store.save_listing(listing, round_at=1)
+    listing = store.leases.listing("test")
+    store.leases.save_listing(listing, round_at=1)
     with pytest.raises(ClaimLost):
-        store.save_listing(listing, round_at=2)
+        store.leases.save_listing(listing, round_at=2)
 
 
 class Pages:

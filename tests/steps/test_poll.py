@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import boto3
 import pytest
-from batchdrop.aws.store import Pause, Store
-from batchdrop.aws.table_items import reserve
+from batchdrop.aws.provider_items import reserve
+from batchdrop.aws.provider_store import Pause
+from batchdrop.aws.store import Store
 from batchdrop.errors import AccountRefused, Missing, Refused, Transient
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import announce_pause_changes
@@ -139,7 +140,7 @@ def test_what_ended_is_found_and_what_is_usual_is_remembered(cloud: Cloud) -> No
         "ENDED",
         "IN_FLIGHT",
     ]
-    lease = cloud.services.store.lease("poll#openai", 60)
+    lease = cloud.services.store.leases.take("poll#openai", 60)
     assert lease is not None
     assert (lease.last, lease.cut_at, 1_000 < lease.usual < 1_004) == (cloud.services.now(), None, True)
 
@@ -259,7 +260,7 @@ class Accounts(dict[str, Account]):
 def round_with(cloud: Cloud, account: Account) -> Pause | None:
     """What is known against the provider after a round."""
     poll_provider("openai", replace(cloud.services, apis=Accounts(openai=account)))  # type: ignore[arg-type]  # by shape
-    return cloud.services.store.get_pause("openai")
+    return cloud.services.store.providers.get_pause("openai")
 
 
 FORBIDDEN, UNKNOWN = AccountRefused("the key was refused (403)"), Missing("404")
@@ -362,7 +363,7 @@ def test_a_pause_for_what_is_in_flight_lets_one_batch_try_and_is_told_once(cloud
     pause = round_with(cloud, account)
     assert pause is not None
     assert pause.probe != ""
-    cloud.services.store.end_pause("openai")  # that one was taken
+    cloud.services.store.providers.end_pause("openai")  # that one was taken
     for _ in range(20):
         cloud.clock.now += 60
         pause = round_with(cloud, account)

@@ -113,7 +113,7 @@ def test_a_create_that_is_refused_for_good_ends_its_lines_with_the_reason(cloud:
     out = cloud.run("input/x.jsonl", [claude("one"), chat("two")])
     assert [bool(result["error"]) for result in out.results] == [True, False]
     assert out.results[0]["error"]["source"] == "provider"
-    assert cloud.services.store.ledger("anthropic").reserved == 0
+    assert cloud.services.store.providers.ledger("anthropic").reserved == 0
 
 
 @pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
@@ -162,11 +162,11 @@ def test_batches_beyond_the_enqueued_tokens_wait_their_turn() -> None:
         assert job is not None
         cloud.deliver_all()
         held = [batch.cost for batch in cloud.services.store.batches(job) if batch.state is BatchState.IN_FLIGHT]
-        assert 0 < sum(held) == cloud.services.store.ledger("openai/gpt-4o-mini").reserved <= 200
+        assert 0 < sum(held) == cloud.services.store.providers.ledger("openai/gpt-4o-mini").reserved <= 200
         cloud.settle()
         assert codes(cloud.outcome(job).results) == [None] * 8
         assert cloud.simulator.charges()["openai"]["batches"] > 3
-        assert cloud.services.store.ledger("openai/gpt-4o-mini").reserved == 0
+        assert cloud.services.store.providers.ledger("openai/gpt-4o-mini").reserved == 0
 
 
 def test_an_hour_takes_so_many_batches_and_the_others_wait() -> None:
@@ -188,7 +188,7 @@ def test_a_create_that_finds_the_queue_full_waits_and_teaches(cloud: Cloud) -> N
     out = cloud.run("input/x.jsonl", [chat("one"), chat("two")])
     assert codes(out.results) == [None, None]
     assert [result["attempts"] for result in out.results] == [1, 1]
-    ledger = cloud.services.store.ledger("openai/gpt-4o-mini")
+    ledger = cloud.services.store.providers.ledger("openai/gpt-4o-mini")
     assert (ledger.learned, ledger.reserved) == (90_000, 0)
 
 
@@ -213,10 +213,10 @@ def test_polling_many_batches_takes_list_pages() -> None:
 
 
 def test_a_pause_that_nobody_told_is_told_by_sweep_and_its_end_is_when_a_batch_was_taken(cloud: Cloud) -> None:
-    cloud.services.store.set_pause("openai", "no credit (429)", cloud.clock.seconds() + 60)
+    cloud.services.store.providers.set_pause("openai", "no credit (429)", cloud.clock.seconds() + 60)
     for seconds in (60, 60, 600, 6_000):
         cloud.tick(seconds)
     assert [event["detail-type"] for event in cloud.events()] == ["Provider Paused"]  # nobody knows more
     cloud.run("input/x.jsonl", [chat("one")])
     assert [event["detail-type"] for event in cloud.events()] == ["Provider Resumed", "Job Completed"]
-    assert cloud.services.store.get_pause("openai") is None
+    assert cloud.services.store.providers.get_pause("openai") is None

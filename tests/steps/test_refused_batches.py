@@ -150,7 +150,7 @@ def test_a_refused_batch_is_cut_until_the_bad_line_stands_alone_and_the_others_a
         }
         assert paid_once(cloud, provider, 7)
         assert Picky.sent[:2] == [8, 8]  # first it was paused
-        assert cloud.services.store.ledger(provider).reserved == 0
+        assert cloud.services.store.providers.ledger(provider).reserved == 0
 
 
 def test_the_providers_words_stand_in_no_row_log_or_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,7 +234,7 @@ def test_a_provider_that_takes_batches_is_not_paused_for_one_that_it_refuses() -
         cloud.deliver_all()
         cloud.drop("input/bad.jsonl", jsonl([chat("bad")]))
         cloud.deliver_all()
-        assert cloud.services.store.get_pause("openai") is None
+        assert cloud.services.store.providers.get_pause("openai") is None
 
 
 def test_rules_in_the_configuration_tell_what_a_servers_refusals_mean() -> None:

@@ -41,7 +41,7 @@ def most_enqueued(cloud: Cloud) -> int:
 
 def waiting(cloud: Cloud, lines: list[Any]) -> Batch:
     """The one batch of a file's lines, planned and too large to be admitted."""
-    cloud.services.store.learn_limit(LEDGER, 100, cloud.clock.seconds() + 86_400)
+    cloud.services.store.providers.learn_limit(LEDGER, 100, cloud.clock.seconds() + 86_400)
     job = cloud.drop("input/x.jsonl", jsonl(lines))
     assert job is not None
     cloud.deliver("plan")
@@ -66,7 +66,7 @@ def test_ten_times_the_limit_passes_within_it_and_no_line_fails(cloud: Cloud) ->
     assert {result["attempts"] for result in out.results} == {1}
     assert LIMIT // 2 < most_enqueued(cloud) <= LIMIT
     assert not [each.id for each in created(cloud) if lifecycle.failed(each)]
-    assert cloud.services.store.ledger(LEDGER).reserved == 0
+    assert cloud.services.store.providers.ledger(LEDGER).reserved == 0
 
 
 def test_pictures_are_planned_by_their_own_tokens_not_by_those_of_so_much_text(cloud: Cloud) -> None:
@@ -86,7 +86,7 @@ def test_a_limit_that_a_refusal_tells_makes_smaller_batches(cloud: Cloud) -> Non
     assert {result["attempts"] for result in out.results} == {1}
     assert [lifecycle.failed(each) for each in created(cloud)] == [True] + [False] * (len(created(cloud)) - 1)
     assert most_enqueued(cloud) <= 500
-    ledger = cloud.services.store.ledger(LEDGER)
+    ledger = cloud.services.store.providers.ledger(LEDGER)
     assert (ledger.reserved, ledger.learned, ledger.learned_until > cloud.clock.now) == (0, 500, True)
 
 
@@ -96,7 +96,7 @@ def test_what_is_too_large_is_cut_until_it_is_taken(cloud: Cloud) -> None:
     out = cloud.run("input/x.jsonl", lines)
     assert [got(result) for result in out.results] == [wanted(line) for line in lines]
     assert {result["attempts"] for result in out.results} == {1}
-    assert [cloud.services.store.ledger(name).reserved for name in (LEDGER, "anthropic")] == [0, 0]
+    assert [cloud.services.store.providers.ledger(name).reserved for name in (LEDGER, "anthropic")] == [0, 0]
     assert all(charges["bodies_charged_more_than_once"] == 0 for charges in cloud.simulator.charges().values())
 
 
@@ -173,7 +173,7 @@ def test_a_cancel_stops_what_replaced_a_batch(cloud: Cloud) -> None:
     assert out.manifest.status == "CANCELLED"
     assert {result["error"] and result["error"]["code"] for result in out.results} <= {"cancelled", None}
     assert len(out.results) == 6
-    assert cloud.services.store.ledger(LEDGER).reserved == 0
+    assert cloud.services.store.providers.ledger(LEDGER).reserved == 0
 
 
 def test_a_stopped_jobs_batch_is_not_replaced(cloud: Cloud) -> None:
@@ -241,7 +241,7 @@ def test_where_tokens_are_far_more_than_estimated_batches_become_smaller_until_t
         out = cloud.outcome(job)
         assert [got(result) for result in out.results] == [wanted(line) for line in lines]
         assert {result["attempts"] for result in out.results} == {1}
-        ledger = cloud.services.store.ledger(LEDGER)
+        ledger = cloud.services.store.providers.ledger(LEDGER)
         assert (ledger.learned, ledger.reserved) == (4_000, 0)
 
 
@@ -278,7 +278,7 @@ def test_a_refusal_that_names_no_limit_makes_smaller_batches_and_single_lines_en
         out = cloud.outcome(job)
         assert [result["error"] and result["error"]["code"] for result in out.results] == codes
         assert {result["attempts"] for result in out.results} == {most}
-        assert cloud.services.store.ledger(LEDGER).reserved == 0
+        assert cloud.services.store.providers.ledger(LEDGER).reserved == 0
 
 
 class Died(BaseException):
@@ -308,7 +308,7 @@ def test_a_worker_that_dies_while_it_cuts_leaves_nothing_in_doubt(cloud: Cloud) 
     with pytest.raises(Died):
         submit_batch(job, batch.id, replace(cloud.services, files=Dying(cloud.services.files)))  # type: ignore[arg-type]  # by its methods
     (batch,) = cloud.services.store.batches(job)
-    assert (batch.state, cloud.services.store.slot_is_taken(batch)) == (BatchState.WAITING, False)
-    assert cloud.services.store.ledger("anthropic").reserved == 0
+    assert (batch.state, cloud.services.store.providers.slot_is_taken(batch)) == (BatchState.WAITING, False)
+    assert cloud.services.store.providers.ledger("anthropic").reserved == 0
     cloud.settle()
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]

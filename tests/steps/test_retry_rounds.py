@@ -142,7 +142,7 @@ def test_the_enqueued_limit_is_waited_for_and_is_no_attempt(cloud: Cloud) -> Non
     assert [result["error"] for result in out.results] == [None, None]
     assert [result["attempts"] for result in out.results] == [1, 1]
     assert cloud.simulator.charges()["openai"]["batches"] == 5
-    ledger = cloud.services.store.ledger("openai/gpt-4o-mini")
+    ledger = cloud.services.store.providers.ledger("openai/gpt-4o-mini")
     assert (ledger.learned, ledger.reserved, 0 < ledger.used <= ledger.estimated) == (2_000_000, 0, True)
 
 

@@ -48,8 +48,8 @@ def units(cloud: Cloud, job: str) -> set[str]:
 
 
 def reserved(cloud: Cloud) -> list[int]:
-    store = cloud.services.store
-    return [each.reserved for provider in ("openai", "anthropic") for each in store.ledgers(provider).values()]
+    ledgers = cloud.services.store.providers.ledgers
+    return [each.reserved for provider in ("openai", "anthropic") for each in ledgers(provider).values()]
 
 
 def is_paid_once(cloud: Cloud) -> bool:

@@ -120,7 +120,7 @@ def test_a_round_of_poll_ends_in_time_and_admits_nothing_after_it(cloud: Cloud) 
     cloud.clock.now += 2 * DAY
     waiting = cloud.drop("input/y.jsonl", jsonl([claude("waits")]))
     assert waiting is not None
-    cloud.services.store.set_pause("anthropic", "not now", cloud.services.now() + 10)
+    cloud.services.store.providers.set_pause("anthropic", "not now", cloud.services.now() + 10)
     cloud.deliver_all()
     cloud.clock.now += 30
     Slow.seconds = 15

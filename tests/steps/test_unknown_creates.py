@@ -146,7 +146,7 @@ def test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken(cloud: Cloud
     cloud.deliver_all()
     theirs = create_theirs(cloud, 1)
     finish(cloud, job, lines)
-    assert cloud.services.store.owner("anthropic", theirs) is None
+    assert cloud.services.store.providers.owner("anthropic", theirs) is None
 
 
 def test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt(cloud: Cloud) -> None:

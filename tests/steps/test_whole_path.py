@@ -86,8 +86,8 @@ def test_nothing_is_left_but_the_job_and_what_guards_against_repetition(cloud: C
     charges = cloud.simulator.charges()
     assert charges["openai"]["files"] == 0
     assert charges["anthropic"]["batches_stored"] == 0
-    assert cloud.services.store.ledger("anthropic").reserved == 0
-    assert cloud.services.store.ledger("openai/gpt-4o-mini").reserved == 0
+    assert cloud.services.store.providers.ledger("anthropic").reserved == 0
+    assert cloud.services.store.providers.ledger("openai/gpt-4o-mini").reserved == 0
 
 
 def test_each_request_is_charged_once(cloud: Cloud) -> None:

@@ -86,7 +86,7 @@ def test_a_batch_that_no_address_takes_ends_with_what_to_check(
         * 2
     )
     assert cloud.simulator.charges()[provider]["calls"][operation] == 11
-    assert [each.reserved for each in cloud.services.store.ledgers(provider).values()] == [0]
+    assert [each.reserved for each in cloud.services.store.providers.ledgers(provider).values()] == [0]
 
 
 def test_a_batch_that_waited_often_for_room_is_not_given_up_for_one_404(cloud: Cloud) -> None:

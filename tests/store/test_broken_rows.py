@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from batchdrop.aws.store import Pause, Store
-from batchdrop.aws.table_items import reserve
+from batchdrop.aws.provider_items import reserve
+from batchdrop.aws.provider_store import Pause
+from batchdrop.aws.store import Store
 from batchdrop.states import BatchState, JobState
 from faking import cloud
 from store.rows import JOB, NOW, a_batch, a_job, a_split
@@ -27,7 +28,7 @@ def spoil(client: Any, pk: str, sk: str, **values: dict[str, str]) -> None:
 def test_a_due_row_that_cannot_be_read_hides_no_other(store: Store, client: Any, values: dict[str, Any]) -> None:
     store.add_all([a_batch(0), a_batch(1)])
     spoil(client, f"JOB#{JOB}", "BATCH#00000-0-0000", **values)
-    assert [due.batch for due in store.waiting("openai", by=NOW)] == ["00000-0-0001"]
+    assert [due.batch for due in store.providers.waiting("openai", by=NOW)] == ["00000-0-0001"]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_ledger_that_cannot_be_read_hides_no_other_and_counts_as_new(store: St
     batch = store.move(a_batch(), BatchState.ADMITTED, also=[]) if store.add(a_batch()) else a_batch()
     store.move(batch, BatchState.SUBMITTING, also=[reserve("openai/good", 5, limit=10)])
     spoil(client, "PROVIDER#openai", "LEDGER#openai/bad", turns={"S": "mine"})
-    assert {name: ledger.reserved for name, ledger in store.ledgers("openai").items()} == {
+    assert {name: ledger.reserved for name, ledger in store.providers.ledgers("openai").items()} == {
         "openai/good": 5,
         "openai/bad": 0,
     }
@@ -52,9 +53,9 @@ def test_a_ledger_that_cannot_be_read_hides_no_other_and_counts_as_new(store: St
 
 def test_a_pause_that_cannot_be_read_is_none_and_can_be_set_anew(store: Store, client: Any) -> None:
     spoil(client, "PROVIDER#openai", "PAUSE", until={"S": "later"})
-    assert store.get_pause("openai") is None
-    store.set_pause("openai", "no credit", NOW + 60)
-    assert store.get_pause("openai") == Pause(until=NOW + 60, reason="no credit")
+    assert store.providers.get_pause("openai") is None
+    store.providers.set_pause("openai", "no credit", NOW + 60)
+    assert store.providers.get_pause("openai") == Pause(until=NOW + 60, reason="no credit")
 
 
 def test_a_job_whose_rows_cannot_be_read_is_cleaned_up_all_the_same(store: Store, client: Any) -> None:
@@ -69,15 +70,15 @@ def test_failures_of_a_row_that_cannot_be_read_are_counted_and_put_it_off(store:
     store.add_all([a_batch(0)])
     spoil(client, f"JOB#{JOB}", "BATCH#00000-0-0000", requests={"S": "many"}, failures={"S": "some"})
     assert [store.count_unit_failure(JOB, "BATCH#00000-0-0000", 900) for _ in range(3)] == [1, 2, 3]
-    assert list(store.waiting("openai", by=NOW + 3_599)) == []
-    assert [due.batch for due in store.waiting("openai", by=NOW + 3_600)] == ["00000-0-0000"]
+    assert list(store.providers.waiting("openai", by=NOW + 3_599)) == []
+    assert [due.batch for due in store.providers.waiting("openai", by=NOW + 3_600)] == ["00000-0-0000"]
 
 
 def test_a_row_that_failed_too_often_is_sweeps_and_no_longer_its_providers(store: Store) -> None:
     store.add_all([a_batch(0)])
     for _ in range(6):
         store.count_unit_failure(JOB, "BATCH#00000-0-0000", 900)
-    assert list(store.waiting("openai", by=NOW * 2)) == []
+    assert list(store.providers.waiting("openai", by=NOW * 2)) == []
     assert [due.batch for due in store.due(by=NOW * 2)] == ["00000-0-0000"]
 
 

@@ -16,7 +16,7 @@ def lower_limits(cloud: Cloud, limits: Limits) -> None:
 
 def test_a_limit_that_was_lowered_after_planning_lets_requests_go_one_by_one(cloud: Cloud) -> None:
     store = cloud.services.store
-    store.set_pause("openai", "so that nothing is admitted yet", cloud.clock.seconds() + 60)
+    store.providers.set_pause("openai", "so that nothing is admitted yet", cloud.clock.seconds() + 60)
     line = {"model": "gpt-4o", "messages": [{"role": "user", "content": "word " * 200}]}
     job = cloud.drop("input/a.jsonl", msgspec.json.encode(line) + b"\n" + msgspec.json.encode(line) + b"\n")
     assert job is not None
@@ -31,7 +31,7 @@ def test_a_limit_that_was_lowered_after_planning_lets_requests_go_one_by_one(clo
     replaced, *smaller = store.batches(job)
     assert (replaced.state, sorted(each.state for each in smaller)) == (BatchState.REPLACED, ["ADMITTED", "WAITING"])
     (admitted,) = (each for each in smaller if each.state is BatchState.ADMITTED)
-    assert (admitted.requests, admitted.cost, store.ledger(waiting.ledger).reserved) == (1, 100, 100)
+    assert (admitted.requests, admitted.cost, store.providers.ledger(waiting.ledger).reserved) == (1, 100, 100)
 
     cloud.settle()
-    assert (cloud.outcome(job).manifest.status, store.ledger(waiting.ledger).reserved) == ("COMPLETED", 0)
+    assert (cloud.outcome(job).manifest.status, store.providers.ledger(waiting.ledger).reserved) == ("COMPLETED", 0)

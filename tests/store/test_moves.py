@@ -10,20 +10,12 @@ from typing import Any
 import batchdrop
 import pytest
 import stamina
-from batchdrop.aws.store import ConcurrentChange, DropClaim, Lease, Pause, Store
-from batchdrop.aws.table_items import (
-    HOUR,
-    PART_OF_HOUR,
-    Release,
-    add_intent,
-    add_row,
-    count_in_hour,
-    move_in_transaction,
-    own_batch_id,
-    require_state,
-    reserve,
-    update_counter,
-)
+from batchdrop.aws.leases import DropClaim, Lease
+from batchdrop.aws.provider_items import HOUR, PART_OF_HOUR, Release, count_in_hour, own_batch_id, reserve
+from batchdrop.aws.provider_store import Pause
+from batchdrop.aws.store import Store
+from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.table_items import add_intent, add_row, move_in_transaction, require_state, update_counter
 from batchdrop.errors import ClaimLost, Transient
 from batchdrop.records import Intent, Ledger
 from batchdrop.states import BatchState, JobState, SplitState
@@ -70,7 +62,7 @@ def test_of_two_workers_with_the_same_row_one_wins(store: Store, also: list[Any]
         store.move(batch, BatchState.ADMITTED, also=also, due_at=2)
     with pytest.raises(ClaimLost):
         store.move(batch, BatchState.CANCELLED, also=also)
-    assert (store.batch(JOB, batch.id), store.ledger(LEDGER).reserved) == (winner, len(also))
+    assert (store.batch(JOB, batch.id), store.providers.ledger(LEDGER).reserved) == (winner, len(also))
 
 
 def test_a_row_in_another_state_is_not_moved_even_if_its_epoch_is_the_same(store: Store) -> None:
@@ -249,7 +241,7 @@ def test_a_move_may_require_the_jobs_state(store: Store, state: JobState, fits: 
 
 
 def intents(store: Store) -> list[str]:
-    items = store._client.scan(TableName=TABLE)["Items"]  # noqa: SLF001 - a test looks at the table
+    items = store._table._client.scan(TableName=TABLE)["Items"]  # noqa: SLF001 - a test looks at the table
     return [item["sk"]["S"] for item in items if item["sk"]["S"].startswith("INTENT#")]
 
 
@@ -259,8 +251,8 @@ def test_a_providers_batch_has_one_owner(store: Store) -> None:
     store.move(one, BatchState.IN_FLIGHT, also=[own_batch_id(one, "batch_1", NOW)], batch_id="batch_1")
     with pytest.raises(ConcurrentChange):
         store.move(other, BatchState.IN_FLIGHT, also=[own_batch_id(other, "batch_1", NOW)], batch_id="batch_1")
-    assert (store.owner("openai", "batch_1"), store.batch(JOB, other.id)) == ((JOB, one.id), other)
-    assert store.owner("groq", "batch_1") is None
+    assert (store.providers.owner("openai", "batch_1"), store.batch(JOB, other.id)) == ((JOB, one.id), other)
+    assert store.providers.owner("groq", "batch_1") is None
 
 
 def test_two_rows_move_together_or_not_at_all(store: Store) -> None:
@@ -300,10 +292,14 @@ def test_a_ledger_is_never_over_its_limit(store: Store) -> None:
             admitted.append(store.move(a_batch(number), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)]))
         except ConcurrentChange:
             continue
-    assert (len(admitted), store.ledger(LEDGER).reserved, store.ledger("another").reserved) == (2, 80, 0)
+    assert (len(admitted), store.providers.ledger(LEDGER).reserved, store.providers.ledger("another").reserved) == (
+        2,
+        80,
+        0,
+    )
     store.move(admitted[0], BatchState.WAITING, also=[Release(LEDGER, 40)])
     store.move(a_batch(4), BatchState.ADMITTED, also=[reserve(LEDGER, 60, limit=100)])
-    assert store.ledger(LEDGER).reserved == 100
+    assert store.providers.ledger(LEDGER).reserved == 100
 
 
 def test_a_share_is_given_back_once(store: Store) -> None:
@@ -313,7 +309,7 @@ def test_a_share_is_given_back_once(store: Store) -> None:
     store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40)])
     with pytest.raises(ClaimLost):
         store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40)])
-    assert store.ledger(LEDGER).reserved == 0
+    assert store.providers.ledger(LEDGER).reserved == 0
 
 
 @pytest.mark.parametrize("reserved", [None, 0, 39])
@@ -323,7 +319,7 @@ def test_a_ledger_that_is_off_is_never_negative_and_holds_up_no_batch(store: Sto
     if reserved is not None:
         store.move(a_batch(1), BatchState.ADMITTED, also=[reserve(LEDGER, reserved, limit=100)])
     store.move(a_batch(state=BatchState.ADMITTED), BatchState.WAITING, also=[Release(LEDGER, 40)])
-    assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(epoch=2), 0)
+    assert (store.batch(JOB, a_batch().id), store.providers.ledger(LEDGER).reserved) == (a_batch(epoch=2), 0)
 
 
 def test_a_ledger_that_is_set_right_meanwhile_holds_up_no_batch(client: Any, clock: Clock) -> None:
@@ -340,7 +336,7 @@ def test_a_ledger_that_is_set_right_meanwhile_holds_up_no_batch(client: Any, clo
     client.meta.events.register_first("before-send.dynamodb.TransactWriteItems", meanwhile)
     store.move(a_batch(state=BatchState.ADMITTED), BatchState.WAITING, also=[Release(LEDGER, 40)])
     client.meta.events.unregister("before-send.dynamodb.TransactWriteItems", meanwhile)
-    assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(epoch=2), 20)
+    assert (store.batch(JOB, a_batch().id), store.providers.ledger(LEDGER).reserved) == (a_batch(epoch=2), 20)
 
 
 def test_a_release_that_is_refused_with_another_write_is_decided_anew(store: Store) -> None:
@@ -350,19 +346,19 @@ def test_a_release_that_is_refused_with_another_write_is_decided_anew(store: Sto
     with pytest.raises(ConcurrentChange) as refused:
         store.move(a_batch(state=BatchState.ADMITTED), BatchState.WAITING, also=[count, Release(LEDGER, 40)])
     assert refused.value.refused == {0}
-    assert store.ledger(LEDGER) == Ledger(name=LEDGER)
+    assert store.providers.ledger(LEDGER) == Ledger(name=LEDGER)
 
 
 def test_a_ledger_learns_with_what_is_given_back(store: Store) -> None:
     store.add(a_batch())
     admitted = store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100, turns={"job": NOW})])
     store.move(admitted, BatchState.WAITING, also=[Release(LEDGER, 40, estimated=40, used=35)])
-    store.learn_limit(LEDGER, 90_000, NOW + 60)
-    store.learn_limit("anthropic", 5, NOW)
+    store.providers.learn_limit(LEDGER, 90_000, NOW + 60)
+    store.providers.learn_limit("anthropic", 5, NOW)
     ledger = Ledger(
         name=LEDGER, moves=2, learned=90_000, learned_until=NOW + 60, estimated=40, used=35, turns={"job": NOW}
     )
-    assert (store.ledger(LEDGER), store.ledgers("openai")) == (ledger, {LEDGER: ledger})
+    assert (store.providers.ledger(LEDGER), store.providers.ledgers("openai")) == (ledger, {LEDGER: ledger})
 
 
 @pytest.mark.parametrize("limit", [1, 2, 12, 100])
@@ -373,7 +369,9 @@ def test_no_sixty_minutes_have_more_batches_than_an_hour_may(limit: int) -> None
         while len(taken) < 4 * limit:
             now = NOW + 60 * minute
             part = now - now % PART_OF_HOUR
-            write = count_in_hour("openai", part, room=limit - store.admitted_between("openai", part - HOUR, part))
+            write = count_in_hour(
+                "openai", part, room=limit - store.providers.admitted_between("openai", part - HOUR, part)
+            )
             try:
                 store.add(a_batch(len(taken) + 1), also=[write])
             except ConcurrentChange:
@@ -389,7 +387,7 @@ def test_what_takes_the_whole_ledger_fits_when_it_is_empty_again(store: Store) -
     for _ in range(2):
         batch = store.move(batch, BatchState.ADMITTED, also=[reserve(LEDGER, 100, limit=100)])
         batch = store.move(batch, BatchState.WAITING, also=[Release(LEDGER, 100)])
-    assert store.ledger(LEDGER).reserved == 0
+    assert store.providers.ledger(LEDGER).reserved == 0
 
 
 # Replies that are lost
@@ -429,9 +427,9 @@ def test_a_claim_whose_reply_was_lost_is_held(store: Store, client: Any) -> None
 
 def test_a_lease_whose_reply_was_lost_is_held(store: Store, client: Any) -> None:
     with lost_reply(client, "UpdateItem") as calls:
-        lease = store.lease("sweep", 60)
+        lease = store.leases.take("sweep", 60)
     assert (lease, len(calls)) == (Lease(name="sweep", until=NOW + 60, runs=1), 2)
-    assert store.lease("sweep", 60) is None
+    assert store.leases.take("sweep", 60) is None
 
 
 def test_a_message_whose_note_lost_its_reply_is_sent(store: Store, client: Any) -> None:
@@ -446,7 +444,7 @@ def test_a_transaction_whose_reply_was_lost_happens_once(store: Store, client: A
     store.add(a_batch())
     with lost_reply(client, "TransactWriteItems") as calls:
         moved = store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
-    assert (len(calls), store.batch(JOB, moved.id), store.ledger(LEDGER).reserved) == (2, moved, 40)
+    assert (len(calls), store.batch(JOB, moved.id), store.providers.ledger(LEDGER).reserved) == (2, moved, 40)
 
 
 def test_the_id_of_another_workers_move_is_not_ones_own(store: Store, client: Any) -> None:
@@ -484,7 +482,7 @@ def test_a_transaction_that_meets_another_is_repeated(client: Any, clock: Clock,
     store.add(a_batch())
     with stamina.set_testing(True, attempts=8):
         store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
-    assert (busy.left, store.ledger(LEDGER).reserved) == (0, 40)
+    assert (busy.left, store.providers.ledger(LEDGER).reserved) == (0, 40)
 
 
 def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(client: Any, clock: Clock) -> None:
@@ -492,7 +490,7 @@ def test_a_transaction_that_meets_others_again_and_again_is_left_for_later(clien
     store.add(a_batch())
     with stamina.set_testing(True, attempts=8), pytest.raises(Transient):
         store.move(a_batch(), BatchState.ADMITTED, also=[reserve(LEDGER, 40, limit=100)])
-    assert (store.batch(JOB, a_batch().id), store.ledger(LEDGER).reserved) == (a_batch(), 0)
+    assert (store.batch(JOB, a_batch().id), store.providers.ledger(LEDGER).reserved) == (a_batch(), 0)
 
 
 @pytest.mark.parametrize("code", ["ValidationError", "ItemCollectionSizeLimitExceeded", "DuplicateItem"])
@@ -531,22 +529,22 @@ def _write_everything(store: Store) -> list[Any]:
         lambda: store.move(a_batch(), BatchState.ADMITTED),
         lambda: store.count_unit_failure(JOB, "BATCH#00000-0-0003", 900),
         lambda: store.has_failed_at_intake("a digest"),
-        lambda: store.claim_drop("a digest", 60),
-        lambda: store.end_drop(DropClaim(digest="a digest", holder="me"), None, 60),
+        lambda: store.leases.claim_drop("a digest", 60),
+        lambda: store.leases.end_drop(DropClaim(digest="a digest", holder="me"), None, 60),
         lambda: store.try_mark_sent(batch, NOW + 9),
-        lambda: store.change_ledger(Ledger(name=LEDGER), suspected=1),
-        lambda: store.learn_limit(LEDGER, 90_000, NOW + 60),
-        lambda: store.learn_sizes(LEDGER, NOW + 60, most_requests=5),
+        lambda: store.providers.change_ledger(Ledger(name=LEDGER), suspected=1),
+        lambda: store.providers.learn_limit(LEDGER, 90_000, NOW + 60),
+        lambda: store.providers.learn_sizes(LEDGER, NOW + 60, most_requests=5),
         lambda: store.clear_due(batch),
         lambda: store.set_due(a_job(), NOW),
-        lambda: store.set_pause("openai", "no key", NOW + 60),
-        lambda: store.count_failure("openai"),
-        lambda: store.mark_pause_announced("openai"),
-        lambda: store.mark_pause_over("openai", pause),
-        lambda: store.clear_pause("openai", pause),
-        lambda: store.lease("sweep", 60),
-        lambda: store.note_work(lease, JOB, "JOB"),
-        lambda: store.end_lease(lease),
+        lambda: store.providers.set_pause("openai", "no key", NOW + 60),
+        lambda: store.providers.count_failure("openai"),
+        lambda: store.providers.mark_pause_announced("openai"),
+        lambda: store.providers.mark_pause_over("openai", pause),
+        lambda: store.providers.clear_pause("openai", pause),
+        lambda: store.leases.take("sweep", 60),
+        lambda: store.leases.note_work(lease, JOB, "JOB"),
+        lambda: store.leases.end(lease),
     ]
 
 
@@ -566,14 +564,14 @@ def test_a_single_write_that_stays_refused_for_now_is_left_for_later(client: Any
     busy = Refusing(client, code, 1_000)
     store = Store(busy, TABLE, now=clock)  # type: ignore[arg-type]  # the same
     with stamina.set_testing(True, attempts=8), pytest.raises(Transient):
-        store.learn_limit(LEDGER, 90_000, NOW + 60)
+        store.providers.learn_limit(LEDGER, 90_000, NOW + 60)
 
 
 def test_a_single_write_that_is_wrong_is_tried_once_and_is_an_error(client: Any, clock: Clock) -> None:
     busy = Refusing(client, "ValidationException", 1_000)
     store = Store(busy, TABLE, now=clock)  # type: ignore[arg-type]  # the same
     with stamina.set_testing(True, attempts=8), pytest.raises(ClientError, match="ValidationException"):
-        store.learn_limit(LEDGER, 90_000, NOW + 60)
+        store.providers.learn_limit(LEDGER, 90_000, NOW + 60)
     assert busy.left == 999
 
 
@@ -587,26 +585,26 @@ def test_no_other_module_writes_to_the_table() -> None:
 
 
 def test_a_lease_is_held_by_one_until_it_is_given_back_or_ends(store: Store, clock: Clock) -> None:
-    first = store.lease("sweep", 60)
-    assert (first, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 60, runs=1), None)
-    assert store.lease("poll#openai", 60) is not None
+    first = store.leases.take("sweep", 60)
+    assert (first, store.leases.take("sweep", 60)) == (Lease(name="sweep", until=NOW + 60, runs=1), None)
+    assert store.leases.take("poll#openai", 60) is not None
     clock.now = NOW + 60
-    second = store.lease("sweep", 60)
-    assert (second, store.lease("sweep", 60)) == (Lease(name="sweep", until=NOW + 120, runs=2), None)
+    second = store.leases.take("sweep", 60)
+    assert (second, store.leases.take("sweep", 60)) == (Lease(name="sweep", until=NOW + 120, runs=2), None)
     assert first is not None
     assert second is not None
     assert (first.has_died, second.has_died) == (False, True)  # the first did not end in time
-    store.end_lease(first, last=NOW)  # it took too long, and the second has begun
-    assert store.lease("sweep", 60) is None
-    store.end_lease(second)
-    assert store.lease("sweep", 60) == Lease(name="sweep", until=NOW + 120, runs=3, ended=2)
+    store.leases.end(first, last=NOW)  # it took too long, and the second has begun
+    assert store.leases.take("sweep", 60) is None
+    store.leases.end(second)
+    assert store.leases.take("sweep", 60) == Lease(name="sweep", until=NOW + 120, runs=3, ended=2)
 
 
 def test_a_run_leaves_to_the_next_what_it_says(store: Store) -> None:
     def run(**left: int | None) -> Lease:
-        lease = store.lease("poll#openai", 60)
+        lease = store.leases.take("poll#openai", 60)
         assert lease is not None
-        store.end_lease(lease, **left)
+        store.leases.end(lease, **left)
         return lease
 
     run(last=NOW, cut_at=NOW - 7, usual=90)
@@ -618,45 +616,50 @@ def test_a_run_leaves_to_the_next_what_it_says(store: Store) -> None:
 
 
 def test_a_pause_holds_for_its_time_and_is_known_until_it_is_cleared(store: Store, clock: Clock) -> None:
-    store.set_pause("openai", "no key", NOW + 60)
-    store.set_pause("openai", "no key", NOW + 90)
-    assert (store.active_pause("openai"), store.active_pause("anthropic")) == (("no key", NOW + 90), None)
+    store.providers.set_pause("openai", "no key", NOW + 60)
+    store.providers.set_pause("openai", "no key", NOW + 90)
+    assert (store.providers.active_pause("openai"), store.providers.active_pause("anthropic")) == (
+        ("no key", NOW + 90),
+        None,
+    )
     clock.now = NOW + 90
-    assert store.active_pause("openai") is None
-    assert store.get_pause("openai") == Pause(reason="no key", until=NOW + 90)
-    store.clear_pause("openai", Pause(reason="no key", until=NOW + 60))  # as it was read before it was set anew
-    assert store.get_pause("openai") is not None
-    store.clear_pause("openai", Pause(reason="no key", until=NOW + 90))
-    assert store.get_pause("openai") is None
+    assert store.providers.active_pause("openai") is None
+    assert store.providers.get_pause("openai") == Pause(reason="no key", until=NOW + 90)
+    store.providers.clear_pause(
+        "openai", Pause(reason="no key", until=NOW + 60)
+    )  # as it was read before it was set anew
+    assert store.providers.get_pause("openai") is not None
+    store.providers.clear_pause("openai", Pause(reason="no key", until=NOW + 90))
+    assert store.providers.get_pause("openai") is None
 
 
 def test_a_pause_is_new_until_it_was_told(store: Store) -> None:
-    assert [store.set_pause("openai", "no key", NOW + 60) for _ in range(2)] == [True, True]
-    store.mark_pause_announced("openai")
-    assert store.set_pause("openai", "no key", NOW + 90) is False
+    assert [store.providers.set_pause("openai", "no key", NOW + 60) for _ in range(2)] == [True, True]
+    store.providers.mark_pause_announced("openai")
+    assert store.providers.set_pause("openai", "no key", NOW + 90) is False
 
 
 def test_a_pause_that_is_over_is_told_unless_another_began_which_is_new(store: Store) -> None:
-    store.set_pause("openai", "no key", NOW + 60)
-    store.mark_pause_announced("openai")
-    store.end_pause("openai")
-    over = store.get_pause("openai")
+    store.providers.set_pause("openai", "no key", NOW + 60)
+    store.providers.mark_pause_announced("openai")
+    store.providers.end_pause("openai")
+    over = store.providers.get_pause("openai")
     assert over == Pause(reason="no key", announced=True)
-    assert store.mark_pause_over("openai", over)
-    assert store.set_pause("openai", "no key", NOW + 90) is True
-    assert not store.mark_pause_over("openai", over)
-    store.clear_pause("openai", over)
-    assert store.get_pause("openai") == Pause(reason="no key", until=NOW + 90)
+    assert store.providers.mark_pause_over("openai", over)
+    assert store.providers.set_pause("openai", "no key", NOW + 90) is True
+    assert not store.providers.mark_pause_over("openai", over)
+    store.providers.clear_pause("openai", over)
+    assert store.providers.get_pause("openai") == Pause(reason="no key", until=NOW + 90)
 
 
 def test_a_pause_that_is_not_there_is_neither_told_nor_ended(store: Store) -> None:
-    store.mark_pause_announced("openai")
-    store.end_pause("openai")
-    assert store.get_pause("openai") is None
+    store.providers.mark_pause_announced("openai")
+    store.providers.end_pause("openai")
+    assert store.providers.get_pause("openai") is None
 
 
 def test_a_pause_that_is_ended_holds_nobody_and_is_known(store: Store) -> None:
-    store.set_pause("openai", "no key", NOW + 60)
-    store.end_pause("openai")
-    assert store.active_pause("openai") is None
-    assert store.get_pause("openai") == Pause(reason="no key", until=0)
+    store.providers.set_pause("openai", "no key", NOW + 60)
+    store.providers.end_pause("openai")
+    assert store.providers.active_pause("openai") is None
+    assert store.providers.get_pause("openai") == Pause(reason="no key", until=0)

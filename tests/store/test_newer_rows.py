@@ -6,17 +6,10 @@ from typing import Any
 
 import pytest
 from batchdrop.aws import row_versions
+from batchdrop.aws.provider_items import count_in_hour, own_batch_id
 from batchdrop.aws.row_versions import NewerRow
 from batchdrop.aws.store import Store
-from batchdrop.aws.table_items import (
-    add_intent,
-    add_retry,
-    count_in_hour,
-    encode,
-    own_batch_id,
-    put_version_pointer,
-    watch_intent,
-)
+from batchdrop.aws.table_items import add_intent, add_retry, encode, put_version_pointer, watch_intent
 from batchdrop.records import Batch, Intent, JobSettings
 from batchdrop.states import BatchState, JobState
 from faking import cloud
@@ -151,17 +144,17 @@ def fill_with_the_others(store: Store) -> None:
     batch = a_batch(state=BatchState.SUBMITTING, intended_at=NOW)
     store.add(batch, also=[add_intent(an_intent(batch)), own_batch_id(batch, "batch_1", NOW)])
     store.move(batch, BatchState.IN_FLIGHT, also=[watch_intent(batch), count_in_hour("openai", NOW, room=9)])
-    store.learn_limit("openai/gpt-4o", 9, NOW + 60)
-    store.set_pause("openai", "no credit", NOW + 60)
+    store.providers.learn_limit("openai/gpt-4o", 9, NOW + 60)
+    store.providers.set_pause("openai", "no credit", NOW + 60)
     store.add(a_job(), also=[put_version_pointer(a_job(), "digest", NOW)])
 
 
 OTHERS: dict[tuple[str, str], Callable[[Store], object]] = {
-    (f"JOB#{JOB}", f"INTENT#00000-0-0000#{NOW}"): lambda store: store.watched("openai"),
-    ("PROVIDER#openai", "BATCH#batch_1"): lambda store: store.owner("openai", "batch_1"),
-    ("PROVIDER#openai", "LEDGER#openai/gpt-4o"): lambda store: store.ledgers("openai"),
-    ("PROVIDER#openai", "PAUSE"): lambda store: store.get_pause("openai"),
-    ("PROVIDER#openai", f"HOUR#{NOW - NOW % 300}"): lambda store: store.admitted_between(
+    (f"JOB#{JOB}", f"INTENT#00000-0-0000#{NOW}"): lambda store: store.providers.watched("openai"),
+    ("PROVIDER#openai", "BATCH#batch_1"): lambda store: store.providers.owner("openai", "batch_1"),
+    ("PROVIDER#openai", "LEDGER#openai/gpt-4o"): lambda store: store.providers.ledgers("openai"),
+    ("PROVIDER#openai", "PAUSE"): lambda store: store.providers.get_pause("openai"),
+    ("PROVIDER#openai", f"HOUR#{NOW - NOW % 300}"): lambda store: store.providers.admitted_between(
         "openai", NOW - 300, NOW + 300
     ),
     ("VERSION#digest", "VERSION"): lambda store: store.job_of("digest"),
@@ -186,11 +179,11 @@ def test_other_rows_of_newer_code_are_read_past_what_they_added_or_left_alone(
 
 
 def test_a_lease_of_newer_code_is_taken_when_it_is_over(store: Store, client: Any) -> None:
-    lease = store.lease("sweep", 60)
+    lease = store.leases.take("sweep", 60)
     assert lease is not None
-    store.end_lease(lease)
+    store.leases.end(lease)
     put(client, "LEASE#sweep", "LEASE", **UNKNOWN)
-    assert store.lease("sweep", 60) is not None
+    assert store.leases.take("sweep", 60) is not None
 
 
 def test_each_row_says_its_version(store: Store, client: Any) -> None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from batchdrop.aws.store import Due, Store
+from batchdrop.aws.store import Store
+from batchdrop.aws.table import Due
 from batchdrop.aws.table_items import DUE_SHARDS, add_retry
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import BatchState, JobState, SplitState
@@ -39,7 +40,12 @@ def test_a_row_comes_back_as_it_was_put(row: Job | Split | Batch, store: Store) 
 
 
 def test_what_is_not_there_is_none(store: Store) -> None:
-    assert (store.job(JOB), store.split(JOB, 0), store.batch(JOB, "00000-0-0000"), store.owner("openai", "b")) == (
+    assert (
+        store.job(JOB),
+        store.split(JOB, 0),
+        store.batch(JOB, "00000-0-0000"),
+        store.providers.owner("openai", "b"),
+    ) == (
         None,
         None,
         None,
@@ -168,10 +174,10 @@ def test_waiting_batches_are_admissions_and_those_in_flight_are_polls_by_provide
             a_batch(3, BatchState.IN_FLIGHT, batch_id="batch_3", submitted_at=NOW - 5, due_at=NOW + 99),
         ]
     )
-    assert list(store.waiting("openai", by=NOW)) == [
+    assert list(store.providers.waiting("openai", by=NOW)) == [
         Due(job=JOB, sk="BATCH#00000-0-0000", due_at=NOW, priority=4, ledger="openai/gpt-4o", cost=150)
     ]
-    assert list(store.in_flight("openai")) == [
+    assert list(store.providers.in_flight("openai")) == [
         Due(
             job=JOB,
             sk="BATCH#00000-0-0003",
@@ -182,7 +188,10 @@ def test_waiting_batches_are_admissions_and_those_in_flight_are_polls_by_provide
             cost=150,
         )
     ]
-    assert ([due.batch for due in store.waiting("groq", by=NOW)], list(store.due(by=NOW))) == (["00000-0-0002"], [])
+    assert ([due.batch for due in store.providers.waiting("groq", by=NOW)], list(store.due(by=NOW))) == (
+        ["00000-0-0002"],
+        [],
+    )
 
 
 def test_a_row_is_in_the_index_while_it_is_due_and_no_longer(store: Store, client: Any) -> None:
@@ -206,8 +215,8 @@ def test_a_row_that_is_over_leaves_the_index_when_nothing_is_left_to_do(store: S
 def test_a_moving_batch_is_always_where_its_next_worker_looks(store: Store) -> None:
     def places() -> tuple[int, int, int]:
         return (
-            len(list(store.waiting("openai", by=NOW))),
-            len(list(store.in_flight("openai"))),
+            len(list(store.providers.waiting("openai", by=NOW))),
+            len(list(store.providers.in_flight("openai"))),
             len(list(store.due(by=NOW))),
         )
 
@@ -224,4 +233,4 @@ def test_what_is_due_is_spread_over_the_indexs_keys(store: Store, client: Any) -
     store.add_all([a_batch(number) for number in range(60)])
     keys = {item["due_key"]["S"] for item in client.scan(TableName=TABLE, IndexName="due")["Items"]}
     assert len(keys) == DUE_SHARDS
-    assert len(list(store.waiting("openai", by=NOW))) == 60
+    assert len(list(store.providers.waiting("openai", by=NOW))) == 60

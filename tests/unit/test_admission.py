@@ -1,7 +1,7 @@
 """Whose turn it is."""
 
 import msgspec
-from batchdrop.aws.store import Due
+from batchdrop.aws.table import Due
 from batchdrop.limits.admission import in_turn
 from batchdrop.records import Ledger
 

@@ -1,7 +1,7 @@
 """How often, and in which order, batches are asked for."""
 
 import pytest
-from batchdrop.aws.store import Due
+from batchdrop.aws.table import Due
 from batchdrop.batches.poll_schedule import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
 from hypothesis import given
 from hypothesis import strategies as st

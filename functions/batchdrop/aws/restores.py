@@ -4,18 +4,15 @@ The table names its owner: the deployment, and the table itself by its name and 
 the row in another table, or under another stack, names another: so nobody has to remember that a table was restored.
 """
 
-import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from batchdrop.aws.table_items import Update, decode, found_key, key_item, looked_at_key, put_new
-from batchdrop.aws.table_writes import ConditionFailed, TableWrites
+from batchdrop.aws.provider_items import found_key, looked_at_key
+from batchdrop.aws.table import Table
+from batchdrop.aws.table_items import Update, decode, put_new
 from batchdrop.errors import ClaimLost
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
 
 KEY = ("TABLE", "TABLE")
 # A table is restored under another name, for which a function is started anew, or under the same one after it was
@@ -85,9 +82,8 @@ class FoundBatch(msgspec.Struct, frozen=True, kw_only=True):
 class Restores:
     """The rows of a restore; `Store` has one."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
-        self._client, self._table, self._now = client, table, now
-        self._writes = TableWrites(client)
+    def __init__(self, table: Table, *, now: Callable[[], int]) -> None:
+        self._table, self._now = table, now
         self._believed: Restore | None = None
         self._believed_until = 0
 
@@ -95,9 +91,9 @@ class Restores:
         """What holds for a deployment; a table that is new is its own from now on, and another's is held."""
         if self._believed is not None and self._now() < self._believed_until:
             return self._believed
-        described = self._client.describe_table(TableName=self._table)["Table"]
+        described = self._table.description()
         made_at = int(described["CreationDateTime"].timestamp())
-        found = self._judge(f"{deployment}/{self._table}/{made_at}", is_new="RestoreSummary" not in described)
+        found = self._judge(f"{deployment}/{self._table.name}/{made_at}", is_new="RestoreSummary" not in described)
         if not found.is_held:
             self._believed, self._believed_until = found, self._now() + _BELIEVED_SECONDS
         return found
@@ -119,8 +115,7 @@ class Restores:
 
     def read(self) -> Restore:
         """The row as it is."""
-        answer = self._client.get_item(TableName=self._table, Key=key_item(*KEY), ConsistentRead=True)
-        return msgspec.convert(decode(answer.get("Item", {})), Restore)
+        return msgspec.convert(decode(self._table.raw_item(*KEY)), Restore)
 
     def save(self, restore: Restore, **changes: Any) -> Restore:
         """Change the row as it was read.
@@ -128,18 +123,15 @@ class Restores:
         Raises:
             ClaimLost: Another changed it since.
         """
-        update, mark = Update(*KEY), uuid.uuid4().hex
+        update = Update(*KEY)
         if restore.epoch:
             update.when("epoch", "=", restore.epoch)
         else:
             update.when_expression(f"attribute_not_exists({update.name('epoch')})")
-        for name, value in {**changes, "epoch": restore.epoch + 1, "saved_by": mark}.items():
+        for name, value in {**changes, "epoch": restore.epoch + 1}.items():
             update.set(name, msgspec.to_builtins(value))
-        try:
-            self._writes.write("Update", update.request(self._table))
-        except ConditionFailed as error:
-            if decode(error.found or {}).get("saved_by") != mark:  # else the reply to our own write was lost
-                raise ClaimLost from error
+        if self._table.update_once(update) is None:
+            raise ClaimLost
         return msgspec.structs.replace(restore, epoch=restore.epoch + 1, **changes)
 
     def end(self, restore: Restore) -> None:
@@ -158,7 +150,7 @@ class Restores:
                 continue
 
     def is_looked_at(self, provider: str, batch_id: str) -> bool:
-        return self._has(*looked_at_key(provider, batch_id))
+        return bool(self._table.raw_item(*looked_at_key(provider, batch_id)))
 
     def add_found(self, provider: str, batch_id: str, token: str | None, found: FoundBatch) -> bool:
         """Note a batch, by the token that it tells if it is one of ours; the newest of several of a token stays.
@@ -171,20 +163,10 @@ class Restores:
 
     def found(self, provider: str, token: str) -> FoundBatch | None:
         """The provider's batch that bears a token, if it was found by `reconcile`."""
-        answer = self._client.get_item(
-            TableName=self._table, Key=key_item(*found_key(provider, token)), ConsistentRead=True
-        )
-        return msgspec.convert(decode(answer["Item"]), FoundBatch) if "Item" in answer else None
-
-    def _has(self, pk: str, sk: str) -> bool:
-        answer = self._client.get_item(TableName=self._table, Key=key_item(pk, sk), ConsistentRead=True)
-        return "Item" in answer
+        item = decode(self._table.raw_item(*found_key(provider, token)))
+        return msgspec.convert(item, FoundBatch) if item else None
 
     def _put_new(self, key: tuple[str, str], values: dict[str, Any]) -> bool:
         known = {name: value for name, value in values.items() if value is not None}
         row = {"pk": key[0], "sk": key[1], **known, "expires_at": self._now() + _FOUND_SECONDS}
-        try:
-            self._writes.write("Put", put_new(row)(self._table)["Put"])
-        except ConditionFailed:
-            return False
-        return True
+        return self._table.put_new(put_new(row))

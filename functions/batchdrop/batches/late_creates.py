@@ -11,8 +11,9 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import ConcurrentChange
-from batchdrop.aws.table_items import increment_open, own_batch_id
+from batchdrop.aws.provider_items import own_batch_id
+from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.table_items import increment_open
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.transitions import WINDOW_SECONDS
 from batchdrop.batches.unknown_creates import created_since, is_ours
@@ -35,9 +36,9 @@ _WATCH_SECONDS = 600  # between two looks at creates that were given up
 
 def watch_creates(provider: str, services: Services) -> None:
     """Look for creates of a provider that arrived after they had been given up."""
-    if is_held(provider, services) or not services.store.lease(f"watch#{provider}", _WATCH_SECONDS):
+    if is_held(provider, services) or not services.store.leases.take(f"watch#{provider}", _WATCH_SECONDS):
         return
-    intents = services.store.watched(provider)
+    intents = services.store.providers.watched(provider)
     if not intents:
         return
     minute = Minute(services)
@@ -66,7 +67,7 @@ def _intent_of(found: ProviderBatch, intents: list[Intent], api: BatchApi, servi
     for intent in intents:
         if found.metadata.get("token") not in {None, intent.token} or found.requests not in {0, intent.requests}:
             continue
-        if services.store.owner(intent.provider, found.id):
+        if services.store.providers.owner(intent.provider, found.id):
             return None
         is_named = found.metadata.get("token") == intent.token
         if is_named or (not api.needs_upload and is_ours(found, intent.token, api)):
@@ -79,7 +80,7 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
     batch = services.store.batch(intent.job, intent.batch)
     if batch is not None and batch.state is BatchState.SUBMITTING:
         return  # it may be the create that is under way now: who settles that finds it
-    if services.store.owner(intent.provider, found.id):
+    if services.store.providers.owner(intent.provider, found.id):
         return  # it was, a moment ago
     if _adopt_if_waiting(found, intent, services):
         return
@@ -92,7 +93,7 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
     if not _add_to_split_if_open(found, intent, services):
         with suppress(Refused):  # it may keep it for as long as it likes: it is told, and not looked at again
             api.delete(found)
-        services.store.record_foreign_batch(intent, found.id)
+        services.store.providers.record_foreign_batch(intent, found.id)
 
 
 def _adopt_if_waiting(found: ProviderBatch, intent: Intent, services: Services) -> bool:
@@ -160,7 +161,7 @@ def _add_to_split_if_open(found: ProviderBatch, intent: Intent, services: Servic
         try:
             services.store.add(duplicate, also=[increment_open(split), owned])
         except ConcurrentChange:
-            if services.store.owner(duplicate.provider, found.id):
+            if services.store.providers.owner(duplicate.provider, found.id):
                 return True
             continue
         return True

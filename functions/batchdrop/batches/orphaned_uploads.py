@@ -30,7 +30,7 @@ def delete_orphans(provider: str, services: Services, *, has_time: Callable[[], 
 
     The oldest first: most of the others belong to batches that are under way, and go with them within a day or two.
     """
-    if not has_time() or not services.store.lease(f"orphans#{provider}", _LOOK_SECONDS):
+    if not has_time() or not services.store.leases.take(f"orphans#{provider}", _LOOK_SECONDS):
         return
     try:
         api = services.apis[provider]

@@ -6,7 +6,7 @@ the places of batches of ours, so that other people's newer ones need not be rea
 
 from collections.abc import Sequence
 
-from batchdrop.aws.store import Due
+from batchdrop.aws.table import Due
 
 _LONGEST_INTERVAL = 600  # seconds between two looks at a batch
 _AGE_SHARE = 15  # a batch is asked for at least each fifteenth of its age

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.bucket import Files
 from batchdrop.aws.keys import refusal_key
-from batchdrop.aws.table_items import Release, free_slot
+from batchdrop.aws.provider_items import Release, free_slot
 from batchdrop.batches.refused_models import Words, learn_refused_model, put_words
 from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.resizing import cut_in_search, halve, origin_of, replace_oversized
@@ -52,10 +52,10 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
         case Action.WAIT:
             _wait(batch, kind, services)
         case Action.CUT:
-            services.store.end_pause(batch.provider)
+            services.store.providers.end_pause(batch.provider)
             _cut(batch, kind, error, named, services)
         case Action.END:
-            services.store.end_pause(batch.provider)
+            services.store.providers.end_pause(batch.provider)
             end_refused(batch, error, services)
 
 
@@ -97,7 +97,7 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
     judged = openai.judge_failures(failures, requests=batch.requests, own=own)
     until = services.now() + LEARNED_SECONDS
     if judged.limit is not None:
-        services.store.learn_limit(batch.ledger, judged.limit, until)
+        services.store.providers.learn_limit(batch.ledger, judged.limit, until)
     if judged.refused:
         return JudgedFailure(refused=judged.refused)
     kind = judged.kind
@@ -108,7 +108,7 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
     if kind is Kind.MODEL:
         learn_refused_model(batch, judged.words, services)
     if kind is Kind.SIZE and (told := learned_sizes(batch, judged.most_requests)):
-        services.store.learn_sizes(batch.ledger, until, **told)
+        services.store.providers.learn_sizes(batch.ledger, until, **told)
     is_stuck = kind is Kind.QUEUE and openai.never_fits(
         judged.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits
     )
@@ -202,7 +202,7 @@ def _cut(batch: Batch, kind: Kind, error: Refused, named: int | None, services: 
         return
     told = learned_sizes(batch, parse_request_limit(error.words))
     if told:
-        services.store.learn_sizes(batch.ledger, services.now() + LEARNED_SECONDS, **told)
+        services.store.providers.learn_sizes(batch.ledger, services.now() + LEARNED_SECONDS, **told)
     if "most_requests" in told:
         replace_oversized(waiting, services)
     else:

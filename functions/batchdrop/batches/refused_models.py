@@ -43,12 +43,12 @@ def learn_refused_model(batch: Batch, words: str, services: Services) -> None:
     key = None if sentence is None else refused_model_key(batch.ledger, batch.endpoint)
     if key is not None and sentence is not None:
         put_words(key, batch, sentence, services)
-    services.store.learn_refused_model(batch.ledger, batch.endpoint, key, services.now() + LEARNED_SECONDS)
+    services.store.providers.learn_refused_model(batch.ledger, batch.endpoint, key, services.now() + LEARNED_SECONDS)
 
 
 def end_refused_model(batch: Batch, services: Services) -> bool:
     """End a waiting batch whose model the provider refused lately, without sending it; False where it did not."""
-    ledger = services.store.ledger(batch.ledger)
+    ledger = services.store.providers.ledger(batch.ledger)
     if not is_refused(batch, services.providers[batch.provider], ledger, services.now()):
         return False
     claimed = services.store.claim(batch, services.settings.lease_seconds)

@@ -12,7 +12,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.store import ConcurrentChange
+from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import add_row, update_counter
 from batchdrop.batches.packing import Room, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests
@@ -37,7 +37,7 @@ _COUNT = 0  # the place of the split's count among the writes
 
 def replace_oversized(batch: Batch, services: Services) -> None:
     """Replace a waiting batch that is larger than it may be; one that fits by now stays."""
-    provider, ledger = services.providers[batch.provider], services.store.ledger(batch.ledger)
+    provider, ledger = services.providers[batch.provider], services.store.providers.ledger(batch.ledger)
     now = services.now()
     if not is_too_large(batch, provider, ledger, now):
         return

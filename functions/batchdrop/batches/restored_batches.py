@@ -9,9 +9,10 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
+from batchdrop.aws.provider_items import Release, free_slot, own_batch_id
 from batchdrop.aws.restores import FoundBatch
-from batchdrop.aws.store import ConcurrentChange
-from batchdrop.aws.table_items import Release, Write, free_slot, own_batch_id
+from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.table_items import Write
 from batchdrop.batches.resizing import replace_again
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
@@ -78,7 +79,7 @@ def _find_kept(batch: Batch, services: Services) -> dict[str, Any]:
     """The ids of a batch and its files at its provider; {} where it has none, or does not tell."""
     noted = services.store.restores.found(batch.provider, batch.token)
     batch_id = batch.batch_id or (noted.batch_id if noted else None)
-    if batch_id is None or (batch.batch_id is None and services.store.owner(batch.provider, batch_id)):
+    if batch_id is None or (batch.batch_id is None and services.store.providers.owner(batch.provider, batch_id)):
         return {}
     try:
         told = services.apis[batch.provider].retrieve(batch_id)

@@ -12,7 +12,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.store import ConcurrentChange
+from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import Write, update_counter
 from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name

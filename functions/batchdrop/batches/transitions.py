@@ -9,7 +9,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.table_items import Release, Write, free_slot
+from batchdrop.aws.provider_items import Release, free_slot
+from batchdrop.aws.table_items import Write
 from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transient
 from batchdrop.limits.ledgers import estimate_of

@@ -14,8 +14,9 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import ConcurrentChange
-from batchdrop.aws.table_items import free_slot, own_batch_id, watch_intent
+from batchdrop.aws.provider_items import free_slot, own_batch_id
+from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.table_items import watch_intent
 from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.restored_batches import take_sent
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
@@ -72,7 +73,8 @@ def resolve_batch(batch: Batch, services: Services) -> None:
 def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
     started = batch.intended_at or 0
     listed = list(created_since(api, started))
-    named = [each for each in listed if _is_named(each, batch) and not services.store.owner(batch.provider, each.id)]
+    owner = services.store.providers.owner
+    named = [each for each in listed if _is_named(each, batch) and not owner(batch.provider, each.id)]
     if named:
         _adopt(batch, named[0], services, is_proven=True)
     elif api.needs_upload:
@@ -82,10 +84,10 @@ def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
 
 
 def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, services: Services) -> None:
-    excluded = list(batch.excluded)
+    excluded, owner = list(batch.excluded), services.store.providers.owner
     candidates = []
     for each in listed:
-        if each.requests != batch.requests or each.id in excluded or services.store.owner(batch.provider, each.id):
+        if each.requests != batch.requests or each.id in excluded or owner(batch.provider, each.id):
             continue
         proof = is_ours(each, batch.token, api)
         if proof is False:
@@ -109,7 +111,7 @@ def _resolve_by_results(
     """Look for the batch among those that ended with fewer requests, some in each look: each costs a call."""
     smaller = (each for each in listed if each.requests != batch.requests and may_hold(each, batch.requests))
     unknown = (each for each in smaller if each.id not in batch.excluded)
-    strangers = (each for each in unknown if not services.store.owner(batch.provider, each.id))
+    strangers = (each for each in unknown if not services.store.providers.owner(batch.provider, each.id))
     for each in islice(strangers, _MOST_READ):
         if _is_proven(each, batch, api):
             _adopt(batch, each, services, is_proven=True)

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Measure, measure
-from batchdrop.aws.store import ConcurrentChange, Due
-from batchdrop.aws.table_items import HOUR, PART_OF_HOUR, count_in_hour, reserve, take_probe
+from batchdrop.aws.provider_items import HOUR, PART_OF_HOUR, count_in_hour, reserve, take_probe
+from batchdrop.aws.table import ConcurrentChange, Due
 from batchdrop.errors import ClaimLost
 from batchdrop.failures import counted_failures
 from batchdrop.limits.circuit_breaker import pause_ends
@@ -35,15 +35,15 @@ def admit_batches(provider: str, services: Services, has_time: Callable[[], bool
     """
     if not services.queues.may_continue:
         return 0
-    pause = services.store.get_pause(provider)
+    pause = services.store.providers.get_pause(provider)
     if pause is not None and pause.until > services.now():
         return 0
-    waiting = list(services.store.waiting(provider, by=services.now()))
+    waiting = list(services.store.providers.waiting(provider, by=services.now()))
     if not waiting:
         return 0
     if is_held(provider, services):
         return 0
-    ledgers = services.store.ledgers(provider)
+    ledgers = services.store.providers.ledgers(provider)
     tries = pause.until if pause else 0
     admission = _Admission(provider, ledgers, waiting, services, tries=tries)
     for due in takewhile(lambda _: has_time(), in_turn(waiting, ledgers, by_priority=not tries)):
@@ -157,7 +157,9 @@ class _Admission:
     def _admitted_before(self, part: int) -> int:
         """How many batches any 60 minutes that end in this part of an hour may hold already."""
         if part not in self._admitted:
-            self._admitted[part] = self._services.store.admitted_between(self._provider.name, part - HOUR, part)
+            self._admitted[part] = self._services.store.providers.admitted_between(
+                self._provider.name, part - HOUR, part
+            )
         return self._admitted[part]
 
     def _turns(self, ledger: Ledger, job: str, now: int) -> dict[str, int]:

@@ -30,17 +30,17 @@ def calls_refused(provider: str, error: AccountRefused, services: Services) -> N
     So the pause that is there is not moved on, and the batch that tries it is let through; its end is not told while
     the refusals last.
     """
-    pause = services.store.get_pause(provider)
+    pause = services.store.providers.get_pause(provider)
     if pause is None or not pause.reason:
         account_refused(provider, error, services)
     elif not services.apis.renew(provider):
         count(Alert.PROVIDER_PAUSED)
-        services.store.extend_pause_reason(provider)
+        services.store.providers.extend_pause_reason(provider)
 
 
 def call_failed(provider: str, reason: str, services: Services) -> None:
     """Count a failed call that is the provider's fault; several in a row pause the provider."""
-    if services.store.count_failure(provider) >= _IN_A_ROW:
+    if services.store.providers.count_failure(provider) >= _IN_A_ROW:
         pause_provider(provider, f"{_IN_A_ROW} calls in a row failed: {reason}", services)
 
 
@@ -50,26 +50,26 @@ def is_first_refusal(batch: Batch, services: Services) -> bool:
     True once a day at most: that refusal pauses the provider before any line ends.
     """
     now = services.now()
-    pause = services.store.get_pause(batch.provider)
+    pause = services.store.providers.get_pause(batch.provider)
     if pause is not None and pause.probe == batch.token:
         return False  # it was paused, and this is what tried it
     since = now - _TICKS * services.settings.tick_seconds
-    if any((each.submitted_at or 0) > since for each in services.store.in_flight(batch.provider)):
+    if any((each.submitted_at or 0) > since for each in services.store.providers.in_flight(batch.provider)):
         return False
-    return services.store.lease(f"refusal#{batch.provider}", _DAY) is not None
+    return services.store.leases.take(f"refusal#{batch.provider}", _DAY) is not None
 
 
 def is_held_back(batch: Batch, services: Services) -> bool:
     """Whether the provider is paused, and the batch is not its probe."""
-    pause = services.store.get_pause(batch.provider)
+    pause = services.store.providers.get_pause(batch.provider)
     return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 
 def close_breaker_if_probe(batch: Batch, services: Services) -> None:
     """End the pause if this batch, whose create turns out to have succeeded, is its probe."""
-    pause = services.store.get_pause(batch.provider)
+    pause = services.store.providers.get_pause(batch.provider)
     if pause is not None and pause.probe == batch.token:
-        services.store.end_pause(batch.provider)
+        services.store.providers.end_pause(batch.provider)
 
 
 def pause_ends(services: Services) -> int:
@@ -80,7 +80,7 @@ def pause_ends(services: Services) -> int:
 def pause_provider(provider: str, reason: str, services: Services) -> None:
     """Submit nothing to a provider for a while."""
     count(Alert.PROVIDER_PAUSED)
-    if services.store.set_pause(provider, reason, pause_ends(services)):
+    if services.store.providers.set_pause(provider, reason, pause_ends(services)):
         logger.error("provider paused", provider=provider, reason=reason)
         _announce(provider, reason, services)
 
@@ -90,7 +90,7 @@ def announce_pause_changes(provider: str, services: Services) -> None:
 
     A pause that nobody ended stays: the next batch probes the provider, whenever it comes.
     """
-    pause = services.store.get_pause(provider)
+    pause = services.store.providers.get_pause(provider)
     if pause is None:
         return
     if pause.until:
@@ -99,11 +99,11 @@ def announce_pause_changes(provider: str, services: Services) -> None:
         return
     if pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():
         return
-    if pause.reason and services.store.mark_pause_over(provider, pause):
+    if pause.reason and services.store.providers.mark_pause_over(provider, pause):
         services.events.provider_resumed(provider)
-    services.store.clear_pause(provider, pause)
+    services.store.providers.clear_pause(provider, pause)
 
 
 def _announce(provider: str, reason: str, services: Services) -> None:
     services.events.provider_paused(provider, reason)
-    services.store.mark_pause_announced(provider)
+    services.store.providers.mark_pause_announced(provider)

@@ -18,10 +18,10 @@ def rebuild_ledgers(provider: str, services: Services) -> None:
     The sum is read from an index that may be a moment behind: a ledger is set only when it was off at two looks in a
     row, with no reservation and no release between them.
     """
-    if not services.store.lease(f"ledgers#{provider}", _LOOK_SECONDS):
+    if not services.store.leases.take(f"ledgers#{provider}", _LOOK_SECONDS):
         return
-    held = services.store.reserved_by_ledger(provider)
-    for ledger in services.store.ledgers(provider).values():
+    held = services.store.providers.reserved_by_ledger(provider)
+    for ledger in services.store.providers.ledgers(provider).values():
         with guard("ledgers", unit=ledger.name):
             _rebuild(ledger, held[ledger.name], services)
 
@@ -30,7 +30,7 @@ def _rebuild(ledger: Ledger, total: int, services: Services) -> None:
     if total == ledger.reserved:
         return
     if ledger.suspected != ledger.moves:
-        services.store.change_ledger(ledger, suspected=ledger.moves)
-    elif services.store.change_ledger(ledger, reserved=total):
+        services.store.providers.change_ledger(ledger, suspected=ledger.moves)
+    elif services.store.providers.change_ledger(ledger, reserved=total):
         logger.error("ledger was off", ledger=ledger.name, reserved=ledger.reserved, held=total)
         count(Alert.LEDGER_OFF)

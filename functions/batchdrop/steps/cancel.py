@@ -8,7 +8,8 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
 from batchdrop.aws.guards import guard
-from batchdrop.aws.table_items import Release, key_of
+from batchdrop.aws.provider_items import Release
+from batchdrop.aws.table_items import key_of
 from batchdrop.batches.restored_batches import take_sent
 from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.batches.split_plan import lines_before

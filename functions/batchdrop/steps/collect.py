@@ -5,8 +5,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.store import ConcurrentChange
-from batchdrop.aws.table_items import reserve, take_slot
+from batchdrop.aws.provider_items import reserve, take_slot
+from batchdrop.aws.table import ConcurrentChange
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.resizing import cut_in_search
 from batchdrop.batches.restored_batches import find_copy

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.guards import guard
+from batchdrop.aws.leases import Lease
 from batchdrop.aws.metrics import Measure, measure
-from batchdrop.aws.store import Due, Lease
-from batchdrop.aws.table_items import Release
+from batchdrop.aws.provider_items import Release
+from batchdrop.aws.table import Due
 from batchdrop.batches.poll_schedule import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
 from batchdrop.batches.transitions import cancel_at_provider, give_up
 from batchdrop.correlation import working_on
@@ -36,16 +37,16 @@ _VISIBLE_SECONDS = 900  # after its create a batch may not be known for a while
 
 def poll_provider(provider: str, services: Services) -> None:
     """Ask a provider for its batches, unless another run is at it, and let waiting ones follow those that ended."""
-    lease = services.store.lease(f"poll#{provider}", _LEASE_SECONDS)
+    lease = services.store.leases.take(f"poll#{provider}", _LEASE_SECONDS)
     if lease is None:
         return
     minute = Minute(services)
     try:
         left = _poll(provider, lease, minute, services)
     except Exception:
-        services.store.end_lease(lease)
+        services.store.leases.end(lease)
         raise
-    services.store.end_lease(lease, **left)
+    services.store.leases.end(lease, **left)
     admit_batches(provider, services, minute.has_time)
 
 
@@ -54,7 +55,7 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
     now, careful = services.now(), Careful(lease, services)
     with guard("poll", job=lease.at_job, unit=lease.at_sk):
         careful.count_death()
-    in_flight = list(services.store.in_flight(provider))
+    in_flight = list(services.store.providers.in_flight(provider))
     measure(Measure.BATCHES_IN_FLIGHT, provider, len(in_flight))
     now_due = [each for each in in_flight if each.due_at <= now]  # not what failed lately
     turn = in_turn(now_due, lease.cut_at)

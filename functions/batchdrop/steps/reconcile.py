@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.restores import FoundBatch, Listed, Restore
-from batchdrop.aws.store import Due
+from batchdrop.aws.table import Due
 from batchdrop.batches.restored_batches import take_copy
 from batchdrop.batches.unknown_creates import GRACE, created_since, first_bytes
 from batchdrop.errors import AccountRefused, Missing, Refused, Transient
@@ -148,7 +148,7 @@ def _is_known(provider: str, found: ProviderBatch, services: Services) -> bool:
     return (
         found.ended_as == "failed"
         or services.store.restores.is_looked_at(provider, found.id)
-        or services.store.owner(provider, found.id) is not None
+        or services.store.providers.owner(provider, found.id) is not None
     )
 
 
@@ -194,7 +194,7 @@ class TokenReader:
 
 def _take_copies(provider: str, services: Services, has_time: Callable[[], bool]) -> bool:
     """Take up what the table calls in flight and was collected since, perhaps deleted; whether all was looked at."""
-    for due in list(services.store.in_flight(provider)):
+    for due in list(services.store.providers.in_flight(provider)):
         if not has_time():
             return False
         with guard("reconcile", job=due.job, unit=due.sk):

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.store import ConcurrentChange
-from batchdrop.aws.table_items import add_intent, free_slot, own_batch_id, require_state, take_slot
+from batchdrop.aws.provider_items import free_slot, own_batch_id, take_slot
+from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.table_items import add_intent, require_state
 from batchdrop.batches.orphaned_uploads import upload_name
 from batchdrop.batches.refused_batches import end_refused, refuse_batch
 from batchdrop.batches.refused_models import end_refused_model
@@ -74,7 +75,7 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if is_held_back(batch, services):
             _wait_again(claimed, services)
-        elif needs_slot(claimed) and services.store.slot_is_taken(claimed):
+        elif needs_slot(claimed) and services.store.providers.slot_is_taken(claimed):
             _wait_for_slot(claimed, services)  # nothing is downloaded in vain
         else:
             _submit(job, claimed, services)
@@ -109,7 +110,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
     except (Missing, EndpointNotFound, UnexpectedResponse) as error:
         _endpoint_missing(row, error, services)
     except LimitReached as error:
-        services.store.end_pause(row.provider)  # it answers, and takes the key
+        services.store.providers.end_pause(row.provider)  # it answers, and takes the key
         _wait_for_room(row, error, services)
     except Refused as error:
         refuse_batch(row, error, services)
@@ -126,7 +127,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         services.store.release(row, row.create_by or services.now())  # a doubt is no failure; a worker's death is one
     else:
         _record(row, provider_id, services)
-        services.store.end_pause(row.provider)
+        services.store.providers.end_pause(row.provider)
 
 
 def _create_seconds(services: Services) -> int:
@@ -197,7 +198,7 @@ def _wait_for_slot(batch: Batch, services: Services) -> None:
     So the wait grows, drawn for each batch; where the chain of messages is long, sweep sends the next one. A batch that
     is to try a paused provider lets others try: what became of that create may be told when it is open again.
     """
-    if services.store.active_pause(batch.provider) is not None:
+    if services.store.providers.active_pause(batch.provider) is not None:
         back_to_waiting(batch, services, failures=batch.failures)
         return
     delay = _slot_delay(batch)
@@ -244,7 +245,7 @@ def _endpoint_missing(batch: Batch, error: Exception, services: Services) -> Non
 def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> None:
     logger.warning("batch not submitted: no room", batch=batch.id, limit=error.limit)
     if error.limit is not None:
-        services.store.learn_limit(batch.ledger, error.limit, services.now() + LEARNED_SECONDS)
+        services.store.providers.learn_limit(batch.ledger, error.limit, services.now() + LEARNED_SECONDS)
     if openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
         end_refused(batch, Refused(status=None, code=QUEUE_FULL), services)
     else:

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.store import Due
+from batchdrop.aws.table import Due
 from batchdrop.batches.failed_units import end_failed_unit, give_up_whole_job, has_failed_for_good
 from batchdrop.batches.job_start import start_job
 from batchdrop.batches.late_creates import watch_creates
@@ -43,7 +43,7 @@ _LEASE_SECONDS = 120  # longer than the function's time limit
 
 def sweep(services: Services) -> None:
     """One round over everything that is due, unless another run is at it."""
-    lease = services.store.lease("sweep", _LEASE_SECONDS)
+    lease = services.store.leases.take("sweep", _LEASE_SECONDS)
     if lease is None:
         return
     minute = Minute(services)
@@ -69,9 +69,9 @@ def sweep(services: Services) -> None:
         for provider in services.providers:
             _run_guarded(partial(admit_batches, has_time=minute.has_time), provider, minute, services)
     except Exception:
-        services.store.end_lease(lease)
+        services.store.leases.end(lease)
         raise
-    services.store.end_lease(lease)
+    services.store.leases.end(lease)
 
 
 def _redrive(services: Services) -> None:

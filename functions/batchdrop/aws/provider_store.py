@@ -1,0 +1,202 @@
+"""What is known of providers: what their batches hold of each limit, why they pause, whose batches they have."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import msgspec
+
+from batchdrop.aws.provider_items import hour_key, ledger_key, pause_key, slot_key
+from batchdrop.aws.row_versions import NewerRow
+from batchdrop.aws.table import Due, Table, read_row
+from batchdrop.aws.table_items import RECOVERY, Item, Update, put_new
+from batchdrop.records import Batch, Intent, Ledger
+from batchdrop.states import BatchState
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known against a provider.
+
+    Attributes:
+        until: Nothing is submitted until then, and one batch to try it after that; 0 when it is over, or never was.
+        reason: Why; empty while only failures are counted.
+        announced: Its event was sent.
+        probe: The token of the batch that tries it.
+        failures: Calls that failed in a row, through no fault of the account.
+        failed_at: When the last of them did, or a call for a batch that was submitted before was refused.
+    """
+
+    until: int = 0
+    reason: str = ""
+    announced: bool = msgspec.field(default=False, name="told")  # rows keep the first name
+    probe: str = ""
+    failures: int = 0
+    failed_at: int = 0
+
+
+class ProviderStore:
+    """The rows of providers; `Store` has one. Lists leave out rows that cannot be read."""
+
+    def __init__(self, table: Table, *, now: Callable[[], int]) -> None:
+        self._table, self._now = table, now
+
+    def waiting(self, provider: str, *, by: int) -> Iterator[Due]:
+        """A provider's batches that may be admitted."""
+        return self._table.due(f"{BatchState.WAITING}#{provider}", by)
+
+    def in_flight(self, provider: str) -> Iterator[Due]:
+        """A provider's batches that it has not ended."""
+        return self._table.due(f"{BatchState.IN_FLIGHT}#{provider}", None)
+
+    def watched(self, provider: str) -> list[Intent]:
+        """Creates of a provider that were given up and may still arrive."""
+        found = (self._intent(each) for each in self._table.due(f"WATCH#{provider}", None))
+        return [intent for intent in found if intent is not None]
+
+    def record_foreign_batch(self, intent: Intent, batch_id: str) -> bool:
+        """Record that a provider's batch duplicates one that was given up; False when it is known."""
+        values = {
+            "pk": f"PROVIDER#{intent.provider}",
+            "sk": f"BATCH#{batch_id}",
+            "job": intent.job,
+            "batch": intent.batch,
+            "duplicate": True,
+            "expires_at": intent.expires_at,
+        }
+        return self._table.put_new(put_new(values))
+
+    def owner(self, provider: str, batch_id: str) -> tuple[str, str] | None:
+        """The job and batch that own a provider's batch id, or None."""
+        item = self._table.item(f"PROVIDER#{provider}", f"BATCH#{batch_id}")
+        return (item["job"], item["batch"]) if item else None
+
+    def slot_is_taken(self, batch: Batch) -> bool:
+        """Whether a create of its provider with this number of requests is not settled."""
+        return self._table.item(**slot_key(batch)) is not None
+
+    def ledger(self, name: str) -> Ledger:
+        return self._ledger(name, self._table.item(*ledger_key(name)) or {})
+
+    def ledgers(self, provider: str) -> dict[str, Ledger]:
+        """The ledgers of a provider that were ever used, by name."""
+        items = self._table.items(f"PROVIDER#{provider}", "LEDGER#")
+        found = (self._ledger(item["sk"].removeprefix("LEDGER#"), item) for item in items)
+        return {ledger.name: ledger for ledger in found}
+
+    def admitted_between(self, provider: str, since: int, until: int) -> int:
+        """How many of a provider's batches were admitted in the parts of an hour that began then."""
+        items = self._table.items(f"PROVIDER#{provider}", "HOUR#")
+        first, end = hour_key(provider, since)[1], hour_key(provider, until)[1]
+        return sum(item["batches"] for item in items if first <= item["sk"] < end)
+
+    def reserved_by_ledger(self, provider: str) -> Counter[str]:
+        """How much a provider's batches hold of each of its ledgers, by the index."""
+        held = Counter[str]()
+        for due in (*self.in_flight(provider), *self._table.due(RECOVERY, None)):
+            if due.ledger.partition("/")[0] == provider:
+                held[due.ledger] += due.cost
+        return held
+
+    def change_ledger(self, ledger: Ledger, **changes: int) -> bool:
+        """Change a ledger as it was read; False when batches moved since."""
+        update = Update(*ledger_key(ledger.name))
+        update.when("moves", "=", ledger.moves)
+        for name, value in changes.items():
+            update.set(name, value)
+        return self._table.update_once(update) is not None
+
+    def learn_limit(self, ledger: str, limit: int, until: int) -> None:
+        """Believe a limit that a refusal told, until then."""
+        update = Update(*ledger_key(ledger))
+        update.set("learned", limit)
+        update.set("learned_until", until)
+        self._table.update(update)
+
+    def learn_sizes(self, ledger: str, until: int, **sizes: int) -> None:
+        """Believe what a refusal told of the size of one batch (`most_requests`, `most_bytes`), until then."""
+        update = Update(*ledger_key(ledger))
+        update.set("sizes_until", until)
+        for name, value in sizes.items():
+            update.set(name, value)
+        self._table.update(update)
+
+    def learn_refused_model(self, ledger: str, endpoint: str, words_key: str | None, until: int) -> None:
+        """Believe that a model is not taken in batches at an endpoint, until then."""
+        update = Update(*ledger_key(ledger))
+        update.set("refused_at_endpoint", endpoint)
+        update.set("refused_key", words_key)
+        update.set("refused_until", until)
+        self._table.update(update)
+
+    def active_pause(self, provider: str) -> tuple[str, int] | None:
+        """Why nothing is submitted to a provider, and until when; None when it is open."""
+        found = self.get_pause(provider)
+        return (found.reason, found.until) if found is not None and found.until > self._now() else None
+
+    def get_pause(self, provider: str) -> Pause | None:
+        """A provider's pause until it is cleared, also when its time is over."""
+        item = self._table.item(*pause_key(provider))
+        return read_row(item, Pause) if item else None
+
+    def set_pause(self, provider: str, reason: str, until: int) -> bool:
+        """Stop submitting to a provider until then. True unless that was announced already."""
+        update = Update(*pause_key(provider))
+        update.set("reason", reason)
+        update.set("until", until)
+        return "told" not in self._table.update_and_read(update, returned="ALL_OLD")
+
+    def count_failure(self, provider: str) -> int:
+        """One more call to a provider failed; how many did in a row."""
+        update = Update(*pause_key(provider))
+        update.raise_by("failures", 1)
+        update.raise_by("until", 0)
+        update.set("failed_at", self._now())
+        return int(self._table.update_and_read(update)["failures"])
+
+    def mark_pause_announced(self, provider: str) -> None:
+        """Note that the pause was announced; nothing happens when it is over."""
+        self._change_pause(provider, told=True)
+
+    def extend_pause_reason(self, provider: str) -> None:
+        """Keep the reason of a pause on record, without extending the pause."""
+        self._change_pause(provider, failed_at=self._now())
+
+    def end_pause(self, provider: str) -> None:
+        """Let batches go again at once, if there is a pause: sweep announces the end, and clears the pause."""
+        self._change_pause(provider, until=0, failures=0, failed_at=0)
+
+    def _change_pause(self, provider: str, **changes: int) -> None:
+        update = Update(*pause_key(provider))
+        update.when_expression(f"attribute_exists({update.name('until')})")
+        for name, value in changes.items():
+            update.set(name, value)
+        self._table.update(update)
+
+    def mark_pause_over(self, provider: str, pause: Pause) -> bool:
+        """Call before the end of a pause is announced: the next one will be, too. False for one that was set anew."""
+        update = _unless_changed(provider, pause)
+        update.remove("told")
+        return self._table.update_once(update) is not None
+
+    def clear_pause(self, provider: str, pause: Pause) -> None:
+        """Forget a pause as it was read; one that was set anew stays, and one after another failure."""
+        self._table.delete(_unless_changed(provider, pause))
+
+    def _intent(self, due: Due) -> Intent | None:
+        with suppress(NewerRow):
+            item = self._table.item(f"JOB#{due.job}", due.sk)
+            return read_row(item, Intent) if item else None
+        return None
+
+    def _ledger(self, name: str, item: Item) -> Ledger:
+        """A ledger that cannot be read counts as new: what it holds is still checked by the write that reserves."""
+        return read_row({**item, "name": name}, Ledger) or Ledger(name=name)
+
+
+def _unless_changed(provider: str, pause: Pause) -> Update:
+    """An update of a pause as it was read."""
+    update = Update(*pause_key(provider))
+    update.when("until", "=", pause.until)
+    failed_at = update.name("failed_at")
+    update.when_expression(f"(attribute_not_exists({failed_at}) OR {failed_at} = {update.value(pause.failed_at)})")
+    return update
