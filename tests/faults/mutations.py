@@ -1112,7 +1112,7 @@ MUTATIONS = (
     Mutation(
         "a death is counted once",
         "worker.py",
-        "        self._store.forget_noted_work(self._lease)\n",
+        "        self._store.leases.forget_noted_work(self._lease)\n",
         "",
         f"{_IN_A_ROW}test_a_death_is_counted_once_however_many_runs_die_elsewhere_after_it",
     ),
