@@ -7,6 +7,7 @@ unit was put off before anything was tried.
 
 from typing import Protocol
 
+from batchdrop.row_changes import RowChanges
 from batchdrop.states import BatchState, JobState, SplitState, State
 
 MOST_UNPAID = 6  # failures in a row of what was never sent: about five hours
@@ -36,7 +37,7 @@ def failures_of(row: Failing, now: int) -> int:
     return row.failures + (0 < row.claimed_until <= now)
 
 
-def counted_failures(row: Failing, now: int) -> dict[str, int]:
+def counted_failures(row: Failing, now: int) -> RowChanges:
     """What a row says of its failures once a claim that ran out is counted among them."""
     failures = failures_of(row, now)
     return {"failures": failures, "failed_at": now if failures > row.failures else row.failed_at}

@@ -1,8 +1,7 @@
 """A job's own moves, whichever step makes them: its splits are sent, it is cancelled, failed, given up, or over."""
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -10,13 +9,14 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.keys import MANIFEST
 from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.optimistic import until_unchanged
 from batchdrop.aws.store import Store
-from batchdrop.aws.table import ConcurrentChange
-from batchdrop.aws.table_items import move_in_transaction, update_counter
+from batchdrop.aws.table_items import Write, move_in_transaction, update_counter
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.inputs.splits import splits_of
 from batchdrop.manifest import Manifest
 from batchdrop.records import Job, Split
+from batchdrop.row_changes import SplitChanges
 from batchdrop.services import Services
 from batchdrop.states import JobState, SplitState
 
@@ -77,7 +77,8 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
         LookupError: There is no such job.
         TooLate: It is published, or about to be.
     """
-    while True:
+
+    def ask() -> Job:
         job = store.job(job_id)
         if job is None:
             raise LookupError(job_id)
@@ -85,10 +86,9 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
             return job
         if job.state not in {JobState.PLANNING, JobState.RUNNING}:
             raise TooLate(job.state)
-        try:
-            return store.move(job, JobState.CANCELLING, reason=job.reason or reason, due_at=now)
-        except ClaimLost:
-            continue
+        return store.move(job, JobState.CANCELLING, reason=job.reason or reason, due_at=now)
+
+    return until_unchanged(ask, on=ClaimLost)
 
 
 def give_up_job(job: Job, services: Services, *, why: str | None = None) -> None:
@@ -127,41 +127,44 @@ def fail_job(job: Job, reason: str, services: Services) -> None:
     services.queues.publish(job.id)
 
 
-def settle_plan(split: Split, services: Services, state: SplitState, **changes: Any) -> Job:
+def settle_plan(split: Split, services: Services, state: SplitState, **changes: Unpack[SplitChanges]) -> Job:
     """Move the split and lower the job's count in one transaction; the last one makes the job due."""
-    while True:
+    settled: SplitChanges = {"due_at": None, "refused_at": 0, **changes}
+
+    def settle() -> Job:
         job = services.store.job(split.job)
         if job is None or job.state not in PLANNED_IN:
             raise ClaimLost
         left = job.unplanned - 1
         due = {} if left else {"due_at": services.now()}
         count = update_counter(job, "unplanned", job.unplanned, to=left, **due)
-        try:
-            services.store.move(split, state, also=[count], **{"due_at": None, "refused_at": 0, **changes})
-        except ConcurrentChange:
-            continue
-        logger.info("split planned", split=split.index, state=state, left=left)
+        services.store.move(split, state, also=[count], **settled)
         return job.with_(unplanned=left)
 
+    job = until_unchanged(settle)
+    logger.info("split planned", split=split.index, state=state, left=job.unplanned)
+    return job
 
-def settle_split(split: Split, state: SplitState, services: Services, **changes: object) -> None:
+
+def settle_split(split: Split, state: SplitState, services: Services, **changes: Unpack[SplitChanges]) -> None:
     """Move the split and lower the job's count in one transaction; the last one fixes outcome and times."""
-    while True:
+    settled: SplitChanges = {**changes, "due_at": None}
+
+    def settle() -> Job:
         job = services.store.job(split.job)
         if job is None or job.state not in ASSEMBLED_IN:
             raise ClaimLost  # it was given up meanwhile
         left = job.unassembled - 1
         also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
-        try:
-            services.store.move(split, state, also=[also], due_at=None, **changes)
-        except ConcurrentChange:
-            continue
-        if not left:
-            services.queues.publish(job.id)
-        return
+        services.store.move(split, state, also=[also], **settled)
+        return job.with_(unassembled=left)
+
+    job = until_unchanged(settle)
+    if not job.unassembled:
+        services.queues.publish(job.id)
 
 
-def _publishing(job: Job, services: Services) -> Callable[[str], dict[str, object]]:
+def _publishing(job: Job, services: Services) -> Write:
     now = services.now()
     batches = list(services.store.batches(job.id))
     submitted = [each.submitted_at for each in batches if each.submitted_at is not None]

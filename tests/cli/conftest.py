@@ -14,7 +14,8 @@ import boto3
 import pytest
 from batchdrop.aws.store import Store
 from batchdrop.records import Batch, Job, JobSettings
-from batchdrop.states import BatchState, JobState
+from batchdrop.states import JobState
+from faking import rows
 from moto import mock_aws
 
 from batchdrop_cli.main import main
@@ -152,7 +153,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def a_job() -> Callable[..., Job]:
     """A job that runs; with changes."""
-    return Job(
+    return rows.a_job(
         job=JOB,
         state=JobState.RUNNING,
         bucket=BUCKET,
@@ -163,6 +164,8 @@ def a_job() -> Callable[..., Job]:
         dropped_at=1_793_870_052,
         settings=JobSettings(),
         splits=1,
+        unplanned=0,
+        unassembled=0,
         due_at=NOW,
     ).with_
 
@@ -170,22 +173,5 @@ def a_job() -> Callable[..., Job]:
 @pytest.fixture
 def a_batch() -> Callable[..., Batch]:
     """A batch of it that waits; with changes."""
-    return Batch(
-        job=JOB,
-        state=BatchState.WAITING,
-        id="00000-0-0000",
-        split=0,
-        round=0,
-        token="t",
-        provider="openai",
-        endpoint="/v1/chat/completions",
-        model="gpt-4o-mini",
-        requests=200,
-        bytes=1_000,
-        tokens=300,
-        cost=300,
-        ledger="openai/gpt-4o-mini",
-        requests_key="work/r",
-        members_key="work/m",
-        due_at=NOW,
-    ).with_
+    chat = rows.a_batch(job=JOB, endpoint="/v1/chat/completions", model="gpt-4o-mini", ledger="openai/gpt-4o-mini")
+    return chat.with_(token="t", requests=200, bytes=1_000, tokens=300, cost=300, due_at=NOW).with_

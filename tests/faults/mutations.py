@@ -565,12 +565,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a reply that was lost is a doubt, not a refusal",
-        "steps/submit.py",
-        """    except OutcomeUnknown as error:
-""",
-        """    except OutcomeUnknown as error:
-        back_to_waiting(row, services)
-""",
+        "batches/submit_decision.py",
+        "return Decision(then=Then.DOUBT,",
+        "return Decision(then=Then.WAIT,",
         f"{_UNKNOWN}test_a_batch_whose_reply_was_lost_is_found_and_paid_once",
     ),
     Mutation(
@@ -852,8 +849,8 @@ MUTATIONS = (
     Mutation(
         "a batch that goes back to waiting gives its share of the limits back",
         "batches/transitions.py",
-        "also=[Release(batch.ledger, batch.cost), *freed, *also],",
-        "also=[*freed, *also],",
+        "also = (Release(batch.ledger, batch.cost), *freed, *also)",
+        "also = (*freed, *also)",
         f"{_INVARIANTS}test_a_batch_that_goes_back_to_waiting_gives_its_share_back",
     ),
     Mutation(
@@ -1149,15 +1146,15 @@ MUTATIONS = (
     Mutation(
         "a claim that is given back ends the count of failures",
         "aws/store.py",
-        "due_at=due_at, sends=row.sends, failures=failures, **changes)",
-        "due_at=due_at, sends=row.sends, failures=failures or row.failures, **changes)",
+        '({"sends": row.sends, "failures": 0} | changes)',
+        '({"sends": row.sends, "failures": row.failures} | changes)',
         f"{_IN_A_ROW}test_a_claim_that_is_given_back_ends_the_count",
     ),
     Mutation(
         "a batch that was put off ends its count of failures",
         "batches/transitions.py",
-        "        failures=failures,\n",
-        "        failures=failures or batch.failures,\n",
+        '        "failures": 0,\n',
+        '        "failures": batch.failures,\n',
         f"{_IN_A_ROW}test_a_worker_that_dies_once_a_day_ends_no_batch",
     ),
     Mutation(
@@ -1177,8 +1174,8 @@ MUTATIONS = (
     Mutation(
         "a look at a doubt does not end the count",
         "batches/unknown_creates.py",
-        "services.store.release(batch, due_at, failures=batch.failures, **changes)",
-        "services.store.release(batch, due_at, **changes)",
+        '{"failures": batch.failures, **changes}',
+        "{**changes}",
         f"{_IN_A_ROW}test_looks_at_a_create_in_doubt_neither_fail_nor_end_the_count",
     ),
     Mutation(
@@ -1225,9 +1222,9 @@ MUTATIONS = (
     ),
     Mutation(
         "addresses without the call count in a row",
-        "steps/submit.py",
-        "waits=batch.waits + 1, endpoint_misses=0)",
-        "waits=batch.waits + 1)",
+        "batches/submit_decision.py",
+        '"waits": batch.waits + 1, "endpoint_misses": 0}',
+        '"waits": batch.waits + 1}',
         f"{_IN_A_ROW}test_addresses_without_the_call_count_in_a_row",
     ),
     Mutation(

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from batchdrop.aws.keys import attempt_prefix
 from batchdrop.jobs import ask_to_cancel
-from batchdrop.records import Split
-from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.states import BatchState, JobState
 from batchdrop.steps.plan import plan_split
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted
+from faking.rows import a_split
 
 
 def states(cloud: Cloud, job: str | None) -> list[BatchState]:
@@ -85,7 +85,7 @@ def test_a_batch_that_goes_back_to_waiting_gives_its_share_back(cloud: Cloud) ->
 
 
 def test_two_attempts_at_a_split_never_write_to_the_same_place() -> None:
-    one = Split(job="job", state=SplitState.PENDING, index=0, start=0, end=9, epoch=2)
+    one = a_split(epoch=2)
     assert attempt_prefix(one, "plan") != attempt_prefix(one.with_(epoch=3), "plan")
 
 

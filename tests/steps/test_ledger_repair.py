@@ -6,7 +6,7 @@ from batchdrop.limits.ledger_repair import rebuild_ledgers
 from batchdrop.records import Ledger
 from batchdrop.states import BatchState
 from faking.cloud import Cloud
-from store.rows import a_batch
+from faking.rows import a_batch
 
 LEDGER = "openai/gpt-4o"
 LIMIT = 1_000

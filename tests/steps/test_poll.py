@@ -16,7 +16,7 @@ from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.poll import MOST_CALLS, poll_provider
 from faking.cloud import REGION, TABLE, TOML, Cloud
-from store.rows import JOB, a_batch, a_job, a_split
+from faking.rows import JOB, a_batch, a_job, a_split
 
 PAGE = 20
 

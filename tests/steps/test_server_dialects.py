@@ -17,7 +17,7 @@ from batchdrop.providers.openai_client import OpenAIBatches
 from batchdrop.records import Protocol
 from faking.cloud import Cloud, Outcome, jsonl
 from faking.lines import chat, claude, got, mixed, wanted
-from store.rows import a_batch
+from faking.rows import a_batch
 
 from provider_simulator.app import Simulator
 from provider_simulator.dialects import STRANGE_TEXT

@@ -7,8 +7,8 @@ import boto3
 import pytest
 from batchdrop.aws.store import Store
 from faking import cloud
+from faking.rows import NOW
 from moto import mock_aws
-from store.rows import NOW
 
 
 class Clock:

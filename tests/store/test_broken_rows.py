@@ -8,7 +8,7 @@ from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.store import Store
 from batchdrop.states import BatchState, JobState
 from faking import cloud
-from store.rows import JOB, NOW, a_batch, a_job, a_split
+from faking.rows import JOB, NOW, a_batch, a_job, a_split
 
 BROKEN = "20261105T091412Z-0000000000"
 

@@ -11,10 +11,10 @@ import batchdrop
 import pytest
 import stamina
 from batchdrop.aws.leases import DropClaim, Lease
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import HOUR, PART_OF_HOUR, Release, count_in_hour, own_batch_id, reserve
 from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.store import Store
-from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import add_intent, add_row, move_in_transaction, require_state, update_counter
 from batchdrop.errors import ClaimLost, Transient
 from batchdrop.records import Intent, Ledger
@@ -22,10 +22,10 @@ from batchdrop.states import BatchState, JobState, SplitState
 from botocore.exceptions import ClientError, ConnectionClosedError
 from faking.cloud import TABLE
 from faking.dynamodb import TableClient
+from faking.rows import JOB, NOW, a_batch, a_job, a_split
 from faults.table import Table
 from moto.core.models import botocore_stubber
 from store.conftest import Clock
-from store.rows import JOB, NOW, a_batch, a_job, a_split
 
 LEDGER = "openai/gpt-4o"
 PACKAGE = Path(batchdrop.__file__).parent

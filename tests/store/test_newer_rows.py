@@ -13,7 +13,7 @@ from batchdrop.aws.table_items import add_intent, add_retry, encode, put_version
 from batchdrop.records import Batch, Intent, JobSettings
 from batchdrop.states import BatchState, JobState
 from faking import cloud
-from store.rows import JOB, NOW, a_batch, a_job, a_split
+from faking.rows import JOB, NOW, a_batch, a_job, a_split
 
 RETRY = "20261106T091412Z-7f3a9c2e52"
 NEWER: list[dict[str, Any]] = [{"version": 2}, {"state": "HELD"}]

@@ -9,7 +9,7 @@ from batchdrop.aws.table_items import DUE_SHARDS, add_retry
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import BatchState, JobState, SplitState
 from faking.cloud import TABLE
-from store.rows import JOB, NOW, a_batch, a_job, a_split
+from faking.rows import JOB, NOW, a_batch, a_job, a_split
 
 LATER = "20261106T091412Z-7f3a9c2e52"
 

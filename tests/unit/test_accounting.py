@@ -9,10 +9,10 @@ from batchdrop.batches.accounting import Accounts
 from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.result_index import Found
 from batchdrop.records import Batch, Protocol
+from faking.rows import a_batch
 from faking.work import count_work
 from hypothesis import given
 from hypothesis import strategies as st
-from store.rows import a_batch
 
 type Row = Callable[[str], dict[str, Any]]
 

@@ -15,6 +15,7 @@ from batchdrop.providers.keys import Key
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
 from faking.raw_server import RawServer, raw_server
+from faking.rows import a_batch
 
 SECRET = "sk-never-to-be-seen"
 ANSWER = {  # what every call of both protocols can read
@@ -36,25 +37,8 @@ def api(server: RawServer, protocol: str, more: str = "") -> BatchApi:
 
 
 def batch(**changes: Any) -> Batch:
-    sent = Batch(
-        job="j",
-        state=BatchState.SUBMITTING,
-        id="00000-0-0000",
-        split=0,
-        round=0,
-        token="t",
-        provider="mine",
-        endpoint="/v1/chat/completions",
-        requests=2,
-        bytes=1,
-        tokens=1,
-        cost=1,
-        ledger="l",
-        requests_key="r",
-        members_key="m",
-        input_file_id="in",
-    )
-    return sent.with_(**changes)
+    sent = a_batch(state=BatchState.SUBMITTING, token="t", provider="mine", endpoint="/v1/chat/completions", requests=2)
+    return sent.with_(input_file_id="in", **changes)
 
 
 def requests_file(folder: Path, count: int = 2) -> Path:

@@ -9,8 +9,8 @@ import pytest
 from batchdrop.inputs.split_lines import split_lines
 from batchdrop.jsonl import Line, cut_lines
 from batchdrop.records import Source, Split
-from batchdrop.states import SplitState
 from batchdrop.steps import plan
+from faking.rows import a_split
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,7 +124,7 @@ def lines_of_split(
 
 def split_at(index: int, size: int, total: int) -> Split:
     end = min((index + 1) * size, total)
-    return Split(job="j", state=SplitState.PENDING, index=index, start=index * size, end=end)
+    return a_split(index, start=index * size, end=end)
 
 
 @given(requests, st.integers(1, 12))

@@ -9,7 +9,7 @@ from batchdrop.providers.config import Limits, ProviderConfig
 from batchdrop.providers.http_errors import refusal
 from batchdrop.records import Ledger, Protocol
 from batchdrop.refusal_kinds import Kind
-from store.rows import a_batch
+from faking.rows import a_batch
 
 NOW = 1_800_000_000
 FULL = (

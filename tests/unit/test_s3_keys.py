@@ -13,8 +13,8 @@ from batchdrop.aws.keys import (
     settings_keys,
     work_prefix,
 )
-from batchdrop.records import Batch, Job, JobSettings, Split
-from batchdrop.states import BatchState, JobState, SplitState
+from batchdrop.records import Job
+from faking import rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +22,7 @@ ID = "20261105T091412Z-7f3a9c2e51"
 
 
 def a_job(key: str) -> Job:
-    return Job(job=ID, state=JobState.RUNNING, bucket="b", key=key, bytes=1, dropped_at=1, settings=JobSettings())
+    return rows.a_job(job=ID, key=key)
 
 
 def test_a_jobs_id_is_the_time_and_ten_hex_digits() -> None:
@@ -104,25 +104,8 @@ def test_a_files_settings_are_those_of_its_folders_the_nearest_last(key: str, fo
 
 
 def test_work_lies_under_its_job_and_names_the_attempt() -> None:
-    split = Split(job=ID, state=SplitState.PENDING, index=3, start=0, end=1, round=2, epoch=7)
-    batch = Batch(
-        job=ID,
-        state=BatchState.ENDED,
-        id="00003-2-0001",
-        epoch=9,
-        split=3,
-        round=2,
-        token="t",
-        provider="openai",
-        endpoint="/v1/responses",
-        requests=1,
-        bytes=1,
-        tokens=1,
-        cost=1,
-        ledger="l",
-        requests_key="r",
-        members_key="m",
-    )
+    split = rows.a_split(3, job=ID, round=2, epoch=7)
+    batch = rows.a_batch(job=ID, id="00003-2-0001", split=3, round=2, epoch=9)
     assert [
         work_prefix(ID),
         attempt_prefix(split, "plan"),

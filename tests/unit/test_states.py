@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 from batchdrop.aws.table_items import move_in_transaction
-from batchdrop.records import Batch, Job, JobSettings, Split
+from batchdrop.records import Batch, Job, Split
 from batchdrop.states import MOVES, OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState, SplitState, State, may_move
+from faking.rows import a_batch, a_job, a_split
 
 ENUMS = (JobState, SplitState, BatchState)
 ALL: list[State] = [state for enum in ENUMS for state in enum]
@@ -40,26 +41,10 @@ EXPECTED = [*read(JOB_MOVES, JobState), *read(SPLIT_MOVES, SplitState), *read(BA
 
 def row_in(state: State) -> Job | Split | Batch:
     if isinstance(state, JobState):
-        return Job(job="j", state=state, bucket="b", key="k", bytes=1, dropped_at=1, settings=JobSettings())
+        return a_job(state=state)
     if isinstance(state, SplitState):
-        return Split(job="j", state=state, index=0, start=0, end=1)
-    return Batch(
-        job="j",
-        state=state,
-        id="00000-0-0000",
-        split=0,
-        round=0,
-        token="t",
-        provider="openai",
-        endpoint="/v1/responses",
-        requests=1,
-        bytes=1,
-        tokens=1,
-        cost=1,
-        ledger="l",
-        requests_key="r",
-        members_key="m",
-    )
+        return a_split(state=state)
+    return a_batch(state=state)
 
 
 def test_every_state_has_its_row_in_the_table() -> None:

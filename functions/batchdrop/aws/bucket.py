@@ -14,13 +14,15 @@ from urllib3.exceptions import HTTPError
 from batchdrop.aws.keys import INPUT
 from batchdrop.aws.multipart import Joining, Piece, Upload
 from batchdrop.aws.retrying import retry
+from batchdrop.downloads import resumed
 from batchdrop.errors import Gone, Locked, Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHUNK = 1024 * 1024
-_READ_ATTEMPTS = _CONFLICT_ATTEMPTS = 5
+_CONFLICT_ATTEMPTS = 5
+_CUTS = (BotoCoreError, HTTPClientError, HTTPError)  # botocore lets urllib3's own through where a body is cut
 _GONE = {"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405"}
 _CONFLICTS = {"ConditionalRequestConflict", "409"}  # S3 asks to repeat the conditional write, or the whole upload
 _LATER = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "OperationAborted", "500", "503"}
@@ -121,25 +123,19 @@ class Files:
             Gone: There is no such object.
             Transient: It was cut again and again, and nothing came in between.
         """
-        at, left = start, _READ_ATTEMPTS
-        while left and (end is None or at < end):
-            left -= 1
-            span: Any = {"Range": f"bytes={at}-{'' if end is None else end - 1}"} if at or end is not None else {}
-            try:
-                answer = self._client.get_object(Bucket=self.bucket, Key=key, **span, **_version(version_id))
-                for chunk in answer["Body"].iter_chunks(_CHUNK):
-                    at, left = at + len(chunk), _READ_ATTEMPTS
-                    yield chunk
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "InvalidRange":
-                    return  # nothing lies behind `start`
+        what = f"reading s3://{self.bucket}/{key}"
+        return resumed(lambda at: self._read(key, start + at, end, version_id), cuts=_CUTS, what=what)
+
+    def _read(self, key: str, start: int, end: int | None, version_id: str | None) -> Iterator[bytes]:
+        if end is not None and start >= end:
+            return
+        span: Any = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **span, **_version(version_id))
+            yield from answer["Body"].iter_chunks(_CHUNK)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidRange":  # nothing lies behind `start`
                 raise _reading(error, key) from error
-            except (BotoCoreError, HTTPClientError, HTTPError):
-                continue  # botocore lets urllib3's own error through where a refusal's body is cut
-            else:
-                return
-        if not left:
-            raise Transient(f"reading s3://{self.bucket}/{key} was cut {_READ_ATTEMPTS} times at byte {at:,}")
 
     def reader(self, key: str, version_id: str | None = None) -> Callable[[int, int], Iterator[bytes]]:
         """Reads an object from a start to an end, in pieces."""

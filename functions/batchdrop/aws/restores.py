@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from batchdrop.aws.optimistic import until_unchanged
 from batchdrop.aws.provider_items import found_key, looked_at_key
 from batchdrop.aws.table import Table
 from batchdrop.aws.table_items import Update, decode, put_new
@@ -99,19 +100,18 @@ class Restores:
         return found
 
     def _judge(self, me: str, *, is_new: bool) -> Restore:
-        while True:
+        def judge() -> Restore:
             found = self.read()
             if found.owner == me:
                 return msgspec.structs.replace(found, held_by="")
             if found.held_by == me:
                 return found
-            try:
-                if not found.owner and not found.held_by and is_new:
-                    return self.save(found, owner=me)
-                nothing = {"jobs_after": "", "has_checked_jobs": False, "has_listed_input": False, "providers": {}}
-                return self.save(found, held_by=me, held_at=self._now(), asked_at=0, **nothing)
-            except ClaimLost:
-                continue
+            if not found.owner and not found.held_by and is_new:
+                return self.save(found, owner=me)
+            nothing = {"jobs_after": "", "has_checked_jobs": False, "has_listed_input": False, "providers": {}}
+            return self.save(found, held_by=me, held_at=self._now(), asked_at=0, **nothing)
+
+        return until_unchanged(judge, on=ClaimLost)
 
     def read(self) -> Restore:
         """The row as it is."""
@@ -140,14 +140,12 @@ class Restores:
 
     def ask(self) -> Restore:
         """Have a held table reconciled; the row as it is then. Twice is as good as once."""
-        while True:
+
+        def ask() -> Restore:
             found = self.read()
-            if not found.is_held or found.asked_at:
-                return found
-            try:
-                return self.save(found, asked_at=self._now())
-            except ClaimLost:
-                continue
+            return found if not found.is_held or found.asked_at else self.save(found, asked_at=self._now())
+
+        return until_unchanged(ask, on=ClaimLost)
 
     def is_looked_at(self, provider: str, batch_id: str) -> bool:
         return bool(self._table.raw_item(*looked_at_key(provider, batch_id)))

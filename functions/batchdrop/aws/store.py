@@ -3,17 +3,18 @@
 import uuid
 from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import batched, chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.leases import Leases
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import Release
 from batchdrop.aws.provider_store import ProviderStore
 from batchdrop.aws.restores import Restores
 from batchdrop.aws.row_versions import ROW_VERSION, is_newer
 from batchdrop.aws.rows import Rows
-from batchdrop.aws.table import MOST_WRITES, ConcurrentChange, Table, number_of, readable_attributes
+from batchdrop.aws.table import MOST_WRITES, Table, number_of, readable_attributes
 from batchdrop.aws.table_items import (
     RECOVERY,
     Update,
@@ -31,7 +32,8 @@ from batchdrop.aws.table_items import (
 from batchdrop.errors import ClaimLost
 from batchdrop.failures import LONGEST_DELAY, MOST_UNPAID, counted_failures, failures_before, most_failures, retry_delay
 from batchdrop.records import Batch, Job, Split
-from batchdrop.states import State
+from batchdrop.row_changes import BatchChanges, JobChanges, SplitChanges
+from batchdrop.states import BatchState, JobState, SplitState, State
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -98,7 +100,20 @@ class Store(Rows):
         in_the_way = self._table.put_all([add_row(row) for row in rows])
         return [row for row, is_there in zip(rows, in_the_way, strict=False) if not is_there]  # none: all were put
 
-    def move[R: (Job, Split, Batch)](self, row: R, state: State, *, also: Sequence[Write] = (), **changes: Any) -> R:
+    @overload
+    def move(self, row: Job, state: JobState, *, also: Sequence[Write] = (), **changes: Unpack[JobChanges]) -> Job: ...
+
+    @overload
+    def move(
+        self, row: Split, state: SplitState, *, also: Sequence[Write] = (), **changes: Unpack[SplitChanges]
+    ) -> Split: ...
+
+    @overload
+    def move(
+        self, row: Batch, state: BatchState, *, also: Sequence[Write] = (), **changes: Unpack[BatchChanges]
+    ) -> Batch: ...
+
+    def move(self, row: Any, state: State, *, also: Sequence[Write] = (), **changes: Any) -> Any:
         """Move a row to a state, with other writes in the same transaction: all happen or none.
 
         Args:
@@ -123,7 +138,20 @@ class Store(Rows):
             else:
                 return new
 
-    def claim[R: (Job, Split, Batch)](self, row: R, lease: int, **changes: Any) -> R:
+    @overload
+    def claim(self, row: Job, lease: int, *, also: Sequence[Write] = (), **changes: Unpack[JobChanges]) -> Job: ...
+
+    @overload
+    def claim(
+        self, row: Split, lease: int, *, also: Sequence[Write] = (), **changes: Unpack[SplitChanges]
+    ) -> Split: ...
+
+    @overload
+    def claim(
+        self, row: Batch, lease: int, *, also: Sequence[Write] = (), **changes: Unpack[BatchChanges]
+    ) -> Batch: ...
+
+    def claim(self, row: Any, lease: int, **changes: Any) -> Any:
         """Hold a row for `lease` seconds: nobody else's claim succeeds meanwhile, and older holders cannot write.
 
         Raises:
@@ -137,16 +165,24 @@ class Store(Rows):
         held = {"claimed_until": now + lease, "due_at": due_at, "sends": row.sends, **counted}
         return self.move(row, row.state, **(held | changes))
 
-    def release[R: (Job, Split, Batch)](self, row: R, due_at: int, *, failures: int = 0, **changes: Any) -> R:
+    @overload
+    def release(self, row: Job, due_at: int, /, **changes: Unpack[JobChanges]) -> Job: ...
+
+    @overload
+    def release(self, row: Split, due_at: int, /, **changes: Unpack[SplitChanges]) -> Split: ...
+
+    @overload
+    def release(self, row: Batch, due_at: int, /, **changes: Unpack[BatchChanges]) -> Batch: ...
+
+    def release(self, row: Any, due_at: int, /, **changes: Any) -> Any:
         """Give a claim back, which is no failure; sweep sends the row again from `due_at` on.
 
         Args:
             row: It was worked on to an orderly end, whatever came of that.
             due_at: When it is sent again.
-            failures: Those before it still count where nothing was tried that may have failed.
-            changes: Attributes of the row.
+            changes: Attributes of the row; `failures` where nothing was tried that may have failed: they still count.
         """
-        return self.move(row, row.state, due_at=due_at, sends=row.sends, failures=failures, **changes)
+        return self.move(row, row.state, due_at=due_at, **({"sends": row.sends, "failures": 0} | changes))
 
     def count_unit_failure(self, job: str, sk: str, lease: int) -> int:
         """One more failure of a unit that nobody holds, which is due again later each time; how many in a row.

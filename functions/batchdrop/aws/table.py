@@ -13,6 +13,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.exception_log import log_exception
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.row_versions import NewerRow, refuse_newer
 from batchdrop.aws.table_items import DUE_SHARDS, Item, Update, Write, decode, due_key, key_item
 from batchdrop.aws.table_writes import CONDITION, ConditionFailed, TableWrites
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
 logger = Logger(child=True)
 
 MOST_WRITES = 100  # of a transaction (DynamoDB's limit)
-
-
-class ConcurrentChange(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
-    """Another row of the transaction changed (a counter, a ledger, the job): read again and decide again.
-
-    Args:
-        refused: Which of the other writes were, counted from 0.
-    """
-
-    def __init__(self, refused: frozenset[int] = frozenset()) -> None:
-        super().__init__(f"refused: {sorted(refused)}")
-        self.refused = refused
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,8 +3,6 @@
 What it does not touch goes on: the job's other batches are sent and collected, and what was answered is published.
 """
 
-from typing import Any
-
 import msgspec
 from aws_lambda_powertools import Logger
 
@@ -12,6 +10,7 @@ from batchdrop.aws import keys
 from batchdrop.aws.exception_log import log_exception
 from batchdrop.aws.keys import MANIFEST
 from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.optimistic import until_unchanged
 from batchdrop.aws.table_items import key_of
 from batchdrop.batches.job_start import fail_split
 from batchdrop.batches.transitions import give_up
@@ -22,6 +21,7 @@ from batchdrop.jobs import KEPT_SECONDS, fail_job, give_up_job, settle_split
 from batchdrop.manifest import Manifest
 from batchdrop.records import Batch, Job, Split
 from batchdrop.result_line import ErrorCode
+from batchdrop.row_changes import JobChanges
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.texts import cut
@@ -84,19 +84,18 @@ def give_up_whole_job(job_id: str, reason: str, services: Services) -> None:
 
 def fail_running_job(job_id: str, reason: str, services: Services, *, is_paid: bool) -> None:
     """Let a job go on to its end, which is FAILED; `work/` stays a while where answers may lie in it."""
-    while True:
+
+    def fail() -> None:
         job = services.store.job(job_id)
         if job is None or job.state not in {JobState.RUNNING, JobState.CANCELLING}:
             return
-        changes: dict[str, Any] = {} if job.outcome else {"outcome": JobState.FAILED, "reason": reason}
+        changes: JobChanges = {} if job.outcome else {"outcome": JobState.FAILED, "reason": reason}
         if is_paid and job.kept_until is None:
             changes["kept_until"] = services.now() + KEPT_SECONDS
-        if not changes:
-            return
-        try:
+        if changes:
             services.store.move(job, job.state, **changes)
-        except ClaimLost:
-            continue
+
+    until_unchanged(fail, on=ClaimLost)
 
 
 def _end_batch(batch: Batch, reason: str, services: Services) -> None:

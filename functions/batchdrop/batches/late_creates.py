@@ -5,14 +5,15 @@ batch of its split, for as long as the split is open: its answers fill the lines
 sent again. Only what is proven ours is cancelled or deleted.
 """
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import own_batch_id
-from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import increment_open
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.transitions import WINDOW_SECONDS
@@ -135,16 +136,21 @@ def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, 
     read_outcome, read_answer = outcome_reader(protocol), answer_reader(protocol)
     usage = Usage()
     try:
-        for name in api.results(found):
-            for line in cut_lines(api.stream(name), offset=0, max_bytes=MAX_RESULT_BYTES):
-                if not minute.has_time():
-                    return None
-                outcome = read_outcome(line.bytes) if line.bytes else None
-                if outcome is not None and outcome.error is None and outcome.response is not None:
-                    usage += read_answer(outcome.response.body).usage
+        for line in _result_lines(found, api):
+            if not minute.has_time():
+                return None
+            outcome = read_outcome(line) if line else None
+            if outcome is not None and outcome.error is None and outcome.response is not None:
+                usage += read_answer(outcome.response.body).usage
     except (Missing, Refused, ValueError, RecursionError):
         return None
     return usage
+
+
+def _result_lines(found: ProviderBatch, api: BatchApi) -> Iterator[bytes | None]:
+    for name in api.results(found):
+        for line in cut_lines(api.stream(name), offset=0, max_bytes=MAX_RESULT_BYTES):
+            yield line.bytes
 
 
 def _add_to_split_if_open(found: ProviderBatch, intent: Intent, services: Services) -> bool:

@@ -12,17 +12,18 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.optimistic import ConcurrentChange, until_unchanged
 from batchdrop.aws.table_items import add_row, update_counter
 from batchdrop.batches.packing import Room, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests
 from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import PlannedBatch
-from batchdrop.errors import ClaimLost, Gone
+from batchdrop.errors import ClaimLost, Gone, Transient
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.ledgers import batch_allowance, is_too_large, max_estimate_within, sizes_of
 from batchdrop.records import Batch, Protocol, Split
 from batchdrop.refusal_kinds import Kind
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.temporary_files import temporary_folder
@@ -84,19 +85,24 @@ def cut_in_search(batch: Batch, services: Services, *, refused_as: Kind, named: 
     _replace(claimed, pieces, services, refused_as=refused_as)
 
 
-def _replace(batch: Batch, pieces: list[tuple[Iterable[int], Room]], services: Services, **changes: Kind) -> None:
+def _replace(
+    batch: Batch, pieces: list[tuple[Iterable[int], Room]], services: Services, refused_as: Kind | None = None
+) -> None:
     smaller = _smaller(batch, _split(batch, services), pieces, services)
     added = [add_row(each) for each in smaller]
-    while True:
+    changes: BatchChanges = {"cost": 0, "due_at": None, "refused_as": refused_as or batch.refused_as}
+
+    def replace() -> None:
         split = _split(batch, services)
         count = update_counter(split, "open", split.open, to=split.open + len(smaller) - 1)
         try:
-            services.store.move(batch, BatchState.REPLACED, also=[count, *added], cost=0, due_at=None, **changes)
+            services.store.move(batch, BatchState.REPLACED, also=[count, *added], **changes)
         except ConcurrentChange as error:
             if _COUNT not in error.refused:
-                raise
-            continue
-        break
+                raise Transient("one of the smaller batches exists already") from error
+            raise
+
+    until_unchanged(replace)
     logger.warning("batch replaced by smaller ones", batch=batch.id, batches=len(smaller))
     admit_batches(batch.provider, services)
 

@@ -9,9 +9,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import Release, free_slot, own_batch_id
 from batchdrop.aws.restores import FoundBatch
-from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import Write
 from batchdrop.batches.resizing import replace_again
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected

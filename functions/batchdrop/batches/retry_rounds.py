@@ -6,13 +6,13 @@ either lets the split be assembled, or puts all that is to be sent again into ne
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.optimistic import until_unchanged
 from batchdrop.aws.table_items import Write, update_counter
 from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
@@ -24,6 +24,7 @@ from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import account_refused
 from batchdrop.providers.config import NotConfigured
 from batchdrop.records import Batch, Job, Split
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.temporary_files import temporary_folder
@@ -38,45 +39,67 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     goes_on: list[str]
 
 
+class RoundEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """What the close of one batch means for its split: `rows` are the next round's where it was the last."""
+
+    split: Split
+    rows: list[Batch] = []
+
+    @property
+    def is_last(self) -> bool:
+        return self.split.open == 1
+
+    def count(self, due_at: int) -> Write:
+        """The split's count of open batches; due for assembly where none is left."""
+        if self.rows:
+            return update_counter(self.split, "open", 1, to=len(self.rows), round=self.split.round + 1)
+        due = {"due_at": due_at} if self.is_last else {}
+        return update_counter(self.split, "open", self.split.open, to=self.split.open - 1, **due)
+
+
 def close_batch(
-    batch: Batch, state: BatchState, services: Services, *, also: tuple[Write, ...] = (), **changes: Any
+    batch: Batch,
+    state: BatchState,
+    services: Services,
+    *,
+    also: tuple[Write, ...] = (),
+    **changes: Unpack[BatchChanges],
 ) -> Batch:
     """Move a batch to a state that ends it, and see to its split if it was the last of the round.
 
     Raises:
         ClaimLost: Another moved it first, or a provider of the next round is not configured: sweep comes back to it.
     """
-    while True:
-        job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
-        if job is None or split is None or batch.round != split.round or not split.open:
-            raise ClaimLost  # a batch of a round that never began is counted nowhere
-        try:
-            rows = _next_round(job, split, batch, services) if split.open == 1 else []
-        except NotConfigured as error:
-            account_refused(error.provider, error, services)
-            raise ClaimLost from error
-        now = services.now()
-        if split.open > 1:
-            count = update_counter(split, "open", split.open, to=split.open - 1)
-        elif rows:
-            services.store.add_all(rows)
-            count = update_counter(split, "open", 1, to=len(rows), round=split.round + 1)
-        else:
-            count = update_counter(split, "open", 1, to=0, due_at=now + services.settings.lease_seconds)
-        try:
-            closed = services.store.move(batch, state, also=[count, *also], **changes)
-        except ConcurrentChange:
-            continue
-        _go_on(split, rows, services)
-        return closed
+
+    def close() -> tuple[Batch, RoundEnd]:
+        end = _round_end(batch, services)
+        services.store.add_all(end.rows)
+        count = end.count(services.now() + services.settings.lease_seconds)
+        return services.store.move(batch, state, also=[count, *also], **changes), end
+
+    closed, end = until_unchanged(close)
+    _go_on(end, services)
+    return closed
 
 
-def _go_on(split: Split, rows: list[Batch], services: Services) -> None:
-    if rows:
-        logger.info("round begins", split=split.index, round=split.round + 1, batches=len(rows))
-        for provider in sorted({row.provider for row in rows}):
+def _round_end(batch: Batch, services: Services) -> RoundEnd:
+    job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
+    if job is None or split is None or batch.round != split.round or not split.open:
+        raise ClaimLost  # a batch of a round that never began is counted nowhere
+    try:
+        return RoundEnd(split=split, rows=_next_round(job, split, batch, services) if split.open == 1 else [])
+    except NotConfigured as error:
+        account_refused(error.provider, error, services)
+        raise ClaimLost from error
+
+
+def _go_on(end: RoundEnd, services: Services) -> None:
+    split = end.split
+    if end.rows:
+        logger.info("round begins", split=split.index, round=split.round + 1, batches=len(end.rows))
+        for provider in sorted({row.provider for row in end.rows}):
             admit_batches(provider, services)
-    elif split.open == 1:
+    elif end.is_last:
         services.queues.assemble(split.job, split.index)
 
 

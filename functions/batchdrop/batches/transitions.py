@@ -4,7 +4,7 @@ Where its create did not happen, or it ends, its share of the limits and its slo
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Unpack
 
 from aws_lambda_powertools import Logger
 
@@ -16,6 +16,7 @@ from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transi
 from batchdrop.limits.ledgers import estimate_of
 from batchdrop.records import Batch, Protocol
 from batchdrop.result_line import ErrorCode
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 
@@ -40,23 +41,21 @@ def back_to_waiting(
     *,
     also: tuple[Write, ...] = (),
     ticks: int = 1,
-    failures: int = 0,
-    **changes: Any,
+    **changes: Unpack[BatchChanges],
 ) -> Batch:
     """Nothing was created: give the share of the limits back, and stand in line again in a while.
 
-    Failures before it still count (`failures`) where nothing was tried that may have failed.
+    Failures before it still count (`failures` in `changes`) where nothing was tried that may have failed.
     """
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
-    return services.store.move(
-        batch,
-        BatchState.WAITING,
-        also=[Release(batch.ledger, batch.cost), *freed, *also],
-        cost=estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens),
-        due_at=services.now() + ticks * services.settings.tick_seconds,
-        failures=failures,
+    waiting: BatchChanges = {
+        "cost": estimate_of(batch.protocol, requests=batch.requests, tokens=batch.tokens),
+        "due_at": services.now() + ticks * services.settings.tick_seconds,
+        "failures": 0,
         **changes,
-    )
+    }
+    also = (Release(batch.ledger, batch.cost), *freed, *also)
+    return services.store.move(batch, BatchState.WAITING, also=also, **waiting)
 
 
 def cancel_at_provider(batch: Batch, services: Services) -> None:

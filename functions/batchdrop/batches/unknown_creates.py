@@ -9,13 +9,14 @@ could arrive, was never created.
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
+from typing import Unpack
 
 import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import free_slot, own_batch_id
-from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import watch_intent
 from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.restored_batches import take_sent
@@ -26,6 +27,7 @@ from batchdrop.limits.circuit_breaker import calls_refused, close_breaker_if_pro
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 
@@ -78,7 +80,7 @@ def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
     if named:
         _adopt(batch, named[0], services, is_proven=True)
     elif api.needs_upload:
-        _not_found(batch, api, services)
+        _not_found(batch, api, services, excluded=batch.excluded)
     else:
         _resolve_by_count(batch, listed, api, services)
 
@@ -208,16 +210,16 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
     logger.warning("batch adopted", batch=batch.id, batch_id=found.id)
 
 
-def _not_found(batch: Batch, api: BatchApi, services: Services, **changes: tuple[str, ...]) -> None:
+def _not_found(batch: Batch, api: BatchApi, services: Services, *, excluded: tuple[str, ...]) -> None:
     misses = batch.misses + 1
     if services.apis.account_id(batch.provider) != batch.account_id:
         # Another workspace, perhaps, whose listings say nothing of this create.
         logger.error("batch in doubt, and its provider's key, address or headers were changed", batch=batch.id)
         count(Alert.DOUBT_LASTS)
-        _look_again(batch, services, **changes)
+        _look_again(batch, services, excluded=excluded)
         return
     if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
-        _look_again(batch, services, misses=misses, **changes)
+        _look_again(batch, services, misses=misses, excluded=excluded)
         return
     if batch.input_file_id is not None:
         _delete_surely(batch.input_file_id, api)  # the fence: a create that is still under way finds no file
@@ -244,6 +246,7 @@ def _delete_surely(upload: str, api: BatchApi) -> None:
             raise
 
 
-def _look_again(batch: Batch, services: Services, **changes: object) -> None:
+def _look_again(batch: Batch, services: Services, **changes: Unpack[BatchChanges]) -> None:
     due_at = services.now() + _LOOK_AGAIN * services.settings.tick_seconds
-    services.store.release(batch, due_at, failures=batch.failures, **changes)
+    released: BatchChanges = {"failures": batch.failures, **changes}
+    services.store.release(batch, due_at, **released)

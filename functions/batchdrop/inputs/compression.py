@@ -52,27 +52,29 @@ def inflate(chunks: Iterator[bytes], key: str, *, max_bytes: int) -> Iterator[by
             constant memory, and a file whose lines repeat a long prompt inflates to over 1,000 times its size.
     """
     name, make = _KINDS[key.rpartition(".")[2]]
+    padding = _PADDING[name]
     inflated = members = 0
     member: _Inflater | None = None
     for fed in _fed(chunks):
-        data = fed
+        data = fed.lstrip(padding) if members and member is None else fed
         while data or (member is not None and not member.needs_input):
             if member is None:
-                data = data.lstrip(_PADDING[name]) if members else data
-                if not data:
-                    break
                 member, members = make(), members + 1
-            try:
-                piece = member.decompress(data, _PIECE)
-            except (zlib.error, zstd.ZstdError) as error:
-                raise _damaged(name, str(error), is_first=members == 1) from None
+            piece = _decompress(member, data, name, is_first=members == 1)
             inflated += len(piece)
             _refuse_too_large(inflated, max_bytes)
             yield piece
-            data = member.unused_data
+            data = member.unused_data.lstrip(padding) if member.eof else member.unused_data
             member = None if member.eof else member
     if member is not None or not members:
         raise Unprocessable(f"The file is truncated: the {name} stream ends early.")
+
+
+def _decompress(member: _Inflater, data: bytes, name: str, *, is_first: bool) -> bytes:
+    try:
+        return member.decompress(data, _PIECE)
+    except (zlib.error, zstd.ZstdError) as error:
+        raise _damaged(name, str(error), is_first=is_first) from None
 
 
 def _fed(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -10,14 +10,16 @@ from msgspec.structs import replace
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Measure, measure
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import HOUR, PART_OF_HOUR, count_in_hour, reserve, take_probe
-from batchdrop.aws.table import ConcurrentChange, Due
+from batchdrop.aws.table import Due
 from batchdrop.errors import ClaimLost
 from batchdrop.failures import counted_failures
 from batchdrop.limits.circuit_breaker import pause_ends
 from batchdrop.limits.ledgers import cost_of, is_never_admitted, limit_of
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.records import Batch, Ledger
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.worker import failure_of
@@ -149,7 +151,13 @@ class _Admission:
             take.append(take_probe(batch, self._tries, pause_ends(self._services)))
             self._full.update(self._jobs)
         counted = counted_failures(batch, now)  # of a worker that died cutting it, perhaps
-        self._services.store.move(batch, BatchState.ADMITTED, also=take, cost=cost, due_at=self._lease_end(), **counted)
+        admitted: BatchChanges = {
+            "cost": cost,
+            "due_at": self._lease_end(),
+            "failures": counted["failures"],
+            "failed_at": counted["failed_at"],
+        }
+        self._services.store.move(batch, BatchState.ADMITTED, also=take, **admitted)
         logger.info("batch admitted", batch=batch.id, requests=batch.requests, cost=cost)
         self._services.queues.submit(batch.job, batch.id)
         return replace(ledger, reserved=ledger.reserved + cost, turns=turns)

@@ -100,14 +100,15 @@ def _foreign_content(body: Raw) -> str | None:
         messages = _messages.decode(fields.messages)
     except msgspec.DecodeError:
         return None  # whatever is wrong with it, OpenAI's form would not fix it
-    for message in messages:
-        if message.role in _FOREIGN_ROLES or message.tool_calls is not UNSET:
-            return f'a message of role "{message.role}" is OpenAI\'s'
-        if isinstance(message.content, list):
-            for part in message.content:
-                if part.type in _FOREIGN_PARTS:
-                    return f'a part of type "{part.type}" is OpenAI\'s'
-    return None
+    return next(filter(None, map(_foreign_message, messages)), None)
+
+
+def _foreign_message(message: _Message) -> str | None:
+    if message.role in _FOREIGN_ROLES or message.tool_calls is not UNSET:
+        return f'a message of role "{message.role}" is OpenAI\'s'
+    parts = message.content if isinstance(message.content, list) else []
+    foreign = next((part.type for part in parts if part.type in _FOREIGN_PARTS), None)
+    return f'a part of type "{foreign}" is OpenAI\'s' if foreign else None
 
 
 def check_body(body: Body, *, api_version: str, betas: Collection[str] = (), rules: ModelRules = EVERYTHING) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
+from batchdrop.downloads import resumed
 from batchdrop.errors import (
     AccountRefused,
     EndpointNotFound,
@@ -26,7 +27,6 @@ from batchdrop.refusal_kinds import Kind
 if TYPE_CHECKING:
     import httpx2
 
-_STREAM_ATTEMPTS = 5
 _KEY_STATUSES = frozenset({401, 403})
 _PAYMENT_REQUIRED = 402
 _TIMEOUTS = frozenset(
@@ -108,28 +108,24 @@ def resumable_stream(
         Undecodable: It is compressed in a way that cannot be decoded.
         Transient: It was cut again and again, and nothing came in between.
     """
-    cuts: tuple[type[Exception], ...] = (*errors, BadEncodingError)
-    at, left, is_plain = 0, _STREAM_ATTEMPTS, True
-    while left:
-        left -= 1
-        try:
-            with opened(at if is_plain else 0) as response:
-                encodings = _encodings_of(response)
-                is_plain = not encodings
-                if encodings and response.status_code == _PARTIAL:
-                    continue  # a part of other bytes than those before it
-                skip = 0 if response.status_code == _PARTIAL else at
-                for chunk in decode(response.iter_raw(), encodings):
-                    fresh = chunk[skip:]
-                    skip = max(0, skip - len(chunk))
-                    if fresh:
-                        at, left = at + len(fresh), _STREAM_ATTEMPTS
-                        yield fresh
-        except cuts:
-            continue
-        else:
-            return
-    raise Transient(f"a download was cut {_STREAM_ATTEMPTS} times at byte {at:,}")
+    is_plain = True
+
+    def rest(at: int) -> Iterator[bytes]:
+        nonlocal is_plain
+        with opened(at if is_plain else 0) as response:
+            encodings = _encodings_of(response)
+            is_plain, is_part = not encodings, response.status_code == _PARTIAL
+            if encodings and is_part:
+                raise BadEncodingError("a part of other bytes than those before it")
+            yield from _skip(0 if is_part else at, decode(response.iter_raw(), encodings))
+
+    return resumed(rest, cuts=(*errors, BadEncodingError), what="a download")
+
+
+def _skip(left: int, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk[left:]
+        left = max(0, left - len(chunk))
 
 
 def _encodings_of(response: "httpx2.Response") -> list[str]:

@@ -1,12 +1,12 @@
 """Collect: an ended batch's results are copied raw (paid answers are safe), then each request is accounted for."""
 
-from typing import Any
+from typing import Unpack
 
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import reserve, take_slot
-from batchdrop.aws.table import ConcurrentChange
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
 from batchdrop.batches.resizing import cut_in_search
 from batchdrop.batches.restored_batches import find_copy
@@ -26,10 +26,10 @@ from batchdrop.errors import (
 )
 from batchdrop.limits.circuit_breaker import calls_refused
 from batchdrop.limits.ledgers import estimate_of
-from batchdrop.providers.interface import ProviderBatch
 from batchdrop.records import Batch, Job
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.worker import turn
@@ -74,7 +74,7 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         calls_refused(batch.provider, error, services)
         _retry_later(batch, error, services)
     except NotProven as error:
-        _retry_later(batch, error, services, due_at=services.now() + error.wait, **error.found)
+        _retry_later(batch, error, services, at=services.now() + error.wait, **error.found)
     except Missing as error:
         _missing(batch, error, services)
     except (Refused, Transient) as error:
@@ -112,16 +112,16 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
     answered = collected.found.count(Found.ANSWERED)
     logger.info("batch collected", batch=batch.id, answered=answered, again=again)
     # Still the same claim: only what was found is added.
-    return services.store.claim(
-        batch.with_(claimed_until=0),
-        services.settings.lease_seconds,
-        collected_key=prefix,
-        again=again,
-        uncharged=uncharged,
-        is_uncharged_attempt=copy.is_uncharged_attempt,
-        blamed=copy.blamed,
-        **_files_of(copy.told, batch),
-    )
+    found: BatchChanges = {
+        "collected_key": prefix,
+        "again": again,
+        "uncharged": uncharged,
+        "is_uncharged_attempt": copy.is_uncharged_attempt,
+        "blamed": copy.blamed,
+        "output_file_id": (copy.told and copy.told.output_file_id) or batch.output_file_id,
+        "error_file_id": (copy.told and copy.told.error_file_id) or batch.error_file_id,
+    }
+    return services.store.claim(batch.with_(claimed_until=0), services.settings.lease_seconds, **found)
 
 
 def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job) -> tuple[int, int]:
@@ -135,14 +135,6 @@ def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job) -> tuple[int, int
     charged = sum(found in CHARGED for found in copy.collected.found)
     can_be_charged = copy.is_uncharged_attempt or batch.attempt < job.settings.max_attempts
     return uncharged, charged if can_be_charged else 0
-
-
-def _files_of(told: ProviderBatch | None, batch: Batch) -> dict[str, str | None]:
-    """The ids of the files that the batch has by now: they are deleted later."""
-    return {
-        "output_file_id": (told and told.output_file_id) or batch.output_file_id,
-        "error_file_id": (told and told.error_file_id) or batch.error_file_id,
-    }
 
 
 def _cut(batch: Batch, kind: Kind, services: Services) -> None:
@@ -170,7 +162,7 @@ def _disown(batch: Batch, services: Services) -> None:
             BatchState.SUBMITTING,
             also=[reserve(batch.ledger, cost, limit=_NO_LIMIT), *slot(batch, take_slot)],
             cost=cost,
-            excluded=(*batch.excluded, batch.batch_id),
+            excluded=(*batch.excluded, ended_batch(batch).id),
             batch_id=None,
             submitted_at=None,
             ended_at=None,
@@ -186,14 +178,15 @@ def _disown(batch: Batch, services: Services) -> None:
 
 
 def _retry_later(
-    batch: Batch, error: Exception, services: Services, *, due_at: int | None = None, **changes: Any
+    batch: Batch, error: Exception, services: Services, *, at: int | None = None, **changes: Unpack[BatchChanges]
 ) -> None:
     """Give it back; the longer ago it ended, the later the next try: what is gone at the provider stays gone."""
     logger.warning("batch not collected for now", batch=batch.id, reason=str(error))
     now, tick = services.now(), services.settings.tick_seconds
     waited = min((now - (batch.ended_at or now)) // _AGE_SHARE, _LONGEST_WAIT)
     defer_reason = next(words for kind, words in _DEFER_REASONS.items() if isinstance(error, kind))
-    services.store.release(batch, due_at or now + max(tick, waited), defer_reason=defer_reason, **changes)
+    released: BatchChanges = {"defer_reason": defer_reason, **changes}
+    services.store.release(batch, at or now + max(tick, waited), **released)
 
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:

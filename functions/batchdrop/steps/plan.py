@@ -11,7 +11,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.table import ConcurrentChange
+from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.table_items import update_counter
 from batchdrop.batches.job_start import REASONS, start_job
 from batchdrop.batches.packing import MAX_ROUTES, Routes, TooManyGroups

@@ -12,34 +12,23 @@ from pathlib import Path
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.provider_items import free_slot, own_batch_id, take_slot
-from batchdrop.aws.table import ConcurrentChange
 from batchdrop.aws.table_items import add_intent, require_state
 from batchdrop.batches.orphaned_uploads import upload_name
 from batchdrop.batches.refused_batches import end_refused, refuse_batch
 from batchdrop.batches.refused_models import end_refused_model
 from batchdrop.batches.resizing import replace_oversized
 from batchdrop.batches.restored_batches import take_sent
-from batchdrop.batches.rows import delay_of
+from batchdrop.batches.submit_decision import FAILURES, Breaker, Decision, Then, decide
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, needs_slot, slot
 from batchdrop.errors import (
     AccountRefused,
-    EndpointNotFound,
-    LimitReached,
-    Missing,
-    OutcomeUnknown,
     Refused,
-    Transient,
-    UnexpectedResponse,
-    Unreachable,
 )
 from batchdrop.limits.circuit_breaker import account_refused, call_failed, is_held_back
 from batchdrop.limits.ledgers import LEARNED_SECONDS
 from batchdrop.limits.restore_hold import is_held
-from batchdrop.protocols import openai
-from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.providers.interface import BatchApi
 from batchdrop.records import Batch, Intent, Job
-from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 from batchdrop.temporary_files import temporary_folder
@@ -47,10 +36,7 @@ from batchdrop.worker import turn
 
 logger = Logger(child=True)
 
-_JOB_CHECK = 1  # the place of the job's check among the writes of an intent
 _LONGEST_SLOT_DELAY = 300  # seconds; a create in doubt keeps its slot for half an hour and more
-_MOST_ENDPOINT_MISSES = 10  # times that a batch waits for an address to have its calls: half an hour or more
-_ENDPOINT_MISS_TICKS = 4  # between two of them, at most: less than what failures are in a row within
 
 
 def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
@@ -102,32 +88,41 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
             provider_id = api.create(
                 row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
             )
-    except AccountRefused as error:
-        account_refused(row.provider, error, services)
-        back_to_waiting(row, services)
-    except ConcurrentChange as error:
-        _not_allowed(row, error, services)
-    except (Missing, EndpointNotFound, UnexpectedResponse) as error:
-        _endpoint_missing(row, error, services)
-    except LimitReached as error:
-        services.store.providers.end_pause(row.provider)  # it answers, and takes the key
-        _wait_for_room(row, error, services)
-    except Refused as error:
-        refuse_batch(row, error, services)
-    except Transient as error:
-        logger.warning("batch not submitted for now", batch=row.id, reason=str(error))
-        if isinstance(error, Unreachable):
-            call_failed(row.provider, str(error), services)
-        back_to_waiting(row, services)
-    except OutcomeUnknown as error:
-        logger.error(  # noqa: TRY400 - a trace would quote what the provider said, prompts perhaps
-            "batch in doubt: it may have been created", batch=row.id, reason=str(error)
-        )
-        call_failed(row.provider, str(error), services)
-        services.store.release(row, row.create_by or services.now())  # a doubt is no failure; a worker's death is one
+    except FAILURES as error:
+        _carry_out(decide(error, row, tick=services.settings.tick_seconds), row, error, services)
     else:
         _record(row, provider_id, services)
         services.store.providers.end_pause(row.provider)
+
+
+def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Services) -> None:
+    if decision.log:  # without a trace, which would quote what the provider said, prompts perhaps
+        log = logger.error if decision.then is Then.DOUBT else logger.warning
+        log(decision.log, batch=batch.id, reason=decision.reason)
+    _tell_breaker(decision, batch.provider, error, services)
+    if decision.learned is not None:
+        services.store.providers.learn_limit(batch.ledger, decision.learned, services.now() + LEARNED_SECONDS)
+    match decision:
+        case Decision(then=Then.WAIT):
+            back_to_waiting(batch, services, ticks=decision.ticks, **decision.changes)
+        case Decision(then=Then.WAIT_FOR_SLOT):
+            _wait_for_slot(batch, services)
+        case Decision(then=Then.DOUBT):  # which is no failure; a worker's death is one
+            services.store.release(batch, batch.create_by or services.now())
+        case Decision(then=Then.JUDGE, refusal=Refused() as refusal):
+            refuse_batch(batch, refusal, services)
+        case Decision(then=Then.END, refusal=Refused() as refusal):
+            end_refused(batch, refusal, services)
+
+
+def _tell_breaker(decision: Decision, provider: str, error: Exception, services: Services) -> None:
+    match decision.breaker:
+        case Breaker.ACCOUNT_REFUSED if isinstance(error, AccountRefused):
+            account_refused(provider, error, services)
+        case Breaker.CALL_FAILED:
+            call_failed(provider, decision.reason, services)
+        case Breaker.ANSWERS:
+            services.store.providers.end_pause(provider)
 
 
 def _create_seconds(services: Services) -> int:
@@ -184,14 +179,6 @@ def _record_intent(job: Job, batch: Batch, services: Services) -> Batch:
     )
 
 
-def _not_allowed(batch: Batch, changed: ConcurrentChange, services: Services) -> None:
-    if _JOB_CHECK in changed.refused:
-        logger.info("batch not submitted: its job was stopped", batch=batch.id)
-        back_to_waiting(batch, services)
-    else:
-        _wait_for_slot(batch, services)
-
-
 def _wait_for_slot(batch: Batch, services: Services) -> None:
     """Another batch of the same number of requests is being created: a moment later it is settled, or in doubt.
 
@@ -228,27 +215,3 @@ def _record(batch: Batch, provider_id: str, services: Services) -> None:
         due_at=now,
     )
     logger.info("batch submitted", batch=batch.id, batch_id=provider_id, requests=batch.requests)
-
-
-def _endpoint_missing(batch: Batch, error: Exception, services: Services) -> None:
-    """There is no such call, or the upload is not there: several are an outage, and a batch does not try for ever."""
-    reason = f"its address has no such call ({error}): check base_url in providers.toml"
-    logger.warning("batch not submitted: no such call", batch=batch.id, reason=reason)
-    call_failed(batch.provider, reason, services)
-    if batch.endpoint_misses < _MOST_ENDPOINT_MISSES:
-        ticks = min(2**batch.endpoint_misses, _ENDPOINT_MISS_TICKS)
-        back_to_waiting(batch, services, ticks=ticks, endpoint_misses=batch.endpoint_misses + 1, input_file_id=None)
-    else:
-        end_refused(batch, Refused(status=None, code=ErrorCode.NO_SUCH_CALL), services)
-
-
-def _wait_for_room(batch: Batch, error: LimitReached, services: Services) -> None:
-    logger.warning("batch not submitted: no room", batch=batch.id, limit=error.limit)
-    if error.limit is not None:
-        services.store.providers.learn_limit(batch.ledger, error.limit, services.now() + LEARNED_SECONDS)
-    if openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
-        end_refused(batch, Refused(status=None, code=QUEUE_FULL), services)
-    else:
-        tick = services.settings.tick_seconds
-        ticks = delay_of(batch.waits + 1, tick) // tick
-        back_to_waiting(batch, services, ticks=ticks, waits=batch.waits + 1, endpoint_misses=0)

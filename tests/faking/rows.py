@@ -1,4 +1,4 @@
-"""Rows to put into a store."""
+"""Rows as they are in a table: one of each kind, with changes. Tests that need a row begin with one of these."""
 
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import BatchState, JobState, SplitState
