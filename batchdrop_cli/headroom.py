@@ -45,7 +45,7 @@ def _shown(cloud: Cloud, provider: ProviderConfig) -> ShownProvider:
         provider=provider.name,
         protocol=provider.protocol,
         base_url=provider.base_url,
-        paused=None if pause is None else paused(provider.name, pause[0], cloud.options),
+        paused=None if pause is None else paused(provider.name, pause, cloud.options),
         ledgers=[_headroom(provider, each) for each in cloud.store.providers.ledgers(provider.name).values()],
     )
 

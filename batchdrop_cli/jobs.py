@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 from batchdrop.aws.keys import is_job_id, output_prefix
 from batchdrop.aws.provider_items import HOUR, PART_OF_HOUR
+from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.store import Store
 from batchdrop.batches.unknown_creates import GRACE
 from batchdrop.errors import ConfigError, Gone
@@ -17,6 +18,7 @@ from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.limits.admission import in_turn
 from batchdrop.limits.ledgers import cost_of, limit_of
 from batchdrop.manifest import Manifest, timestamp
+from batchdrop.pause_codes import PauseCode
 from batchdrop.providers.config import ProviderConfig, load_providers
 from batchdrop.records import Batch, Job, Ledger, Protocol
 from batchdrop.states import OPEN_BATCHES, TERMINAL_JOBS, BatchState, JobState
@@ -31,8 +33,6 @@ from batchdrop_cli.totals import Totals, totals_of
 from batchdrop_cli.user_errors import UserError
 
 LATEST = "latest"
-_NO_KEY = ("no key", "the secret")  # how the reasons of a pause begin, as batchdrop.providers writes them
-_KEY_REFUSED = "the key was refused"
 _EVER = 2**40  # seconds: batches that wait a while before they go again are in the queue, too
 _LATEST_DAYS = 35  # a job ends within 30 days by default
 _YOUNG_SECONDS = 900  # a drop that has not become a job by then has lost its event
@@ -271,7 +271,7 @@ def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
         if waiting and restore.holds(provider):
             reasons.append(describe_hold(cloud, restore, provider))
         elif pause is not None:
-            reasons.append(paused(provider, pause[0], cloud.options))
+            reasons.append(paused(provider, pause, cloud.options))
         elif sends and waiting:
             reasons += _places(cloud, waiting)
     return reasons
@@ -353,14 +353,15 @@ def _taken(ledger: Ledger, config: ProviderConfig | None) -> str:
     return f"{ledger.reserved:,}{limit}"
 
 
-def paused(provider: str, reason: str, options: str = "") -> str:
+def paused(provider: str, pause: Pause, options: str = "") -> str:
     """A pause in words, with what ends it; `options` is what that command repeats to find its cloud."""
     set_key = f"batchdrop keys set {provider}{options}"
-    if reason.startswith(_NO_KEY):
-        return f"{provider}: no key. Set it with: {set_key}"
-    if reason.startswith(_KEY_REFUSED):
-        return f"{provider}: {reason}. Set another with: {set_key}"
-    return f"{provider}: {reason}. Retried automatically."
+    match pause.reason_code:
+        case PauseCode.NO_KEY:
+            return f"{provider}: no key. Set it with: {set_key}"
+        case PauseCode.KEY_REFUSED:
+            return f"{provider}: {pause.reason}. Set another with: {set_key}"
+    return f"{provider}: {pause.reason}. Retried automatically."
 
 
 def read_manifest(cloud: Cloud, job: Job) -> Manifest:

@@ -1,5 +1,6 @@
 """Errors, named by what the caller does next."""
 
+from batchdrop.pause_codes import PauseCode
 from batchdrop.refusal_kinds import Kind
 from batchdrop.texts import cut
 
@@ -49,7 +50,16 @@ class OutOfTime(BatchdropError):  # noqa: N818 - named by what the caller does n
 
 
 class AccountRefused(BatchdropError):  # noqa: N818 - named by what the caller does next
-    """The provider refuses the account (no key, a bad key, no credit): pause the provider; no line is at fault."""
+    """The provider refuses the account (no key, a bad key, no credit): pause the provider; no line is at fault.
+
+    Args:
+        reason: Why, in words.
+        code: The same for programs.
+    """
+
+    def __init__(self, reason: str, code: PauseCode = PauseCode.ACCOUNT_REFUSED) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class Refused(BatchdropError):  # noqa: N818 - named by what the caller does next

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batchdrop.aws.provider_items import reserve
+from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState
 
@@ -24,7 +25,7 @@ def take(aws: "Aws", batch: Batch, cost: int) -> None:
 def test_what_is_taken_and_what_was_learned_is_shown(aws: "Aws", run: "Run", a_batch: Callable[..., Batch]) -> None:
     take(aws, a_batch(), 80_000)
     aws.store.providers.learn_limit(LEDGER, 90_000, FAR)
-    aws.store.providers.set_pause("anthropic", "no key in the secret 'x'", FAR)
+    aws.store.providers.set_pause("anthropic", "no key in the secret 'x'", FAR, code=PauseCode.NO_KEY)
     code, out, _ = run("providers", "--json")
     assert code == 0
     assert json.loads(out) == [

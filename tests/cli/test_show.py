@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from batchdrop.aws.provider_items import PART_OF_HOUR, reserve
+from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_retry
+from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job
 from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
@@ -27,7 +29,7 @@ def test_show_says_which_key_is_missing_and_how_to_set_it(
     aws.store.add(a_job())
     aws.store.add(a_batch())
     aws.store.add(a_batch(id="00000-0-0001", state=BatchState.IN_FLIGHT, provider="anthropic", model=None, requests=9))
-    aws.store.providers.set_pause("openai", "no key in the secret 'batchdrop/openai'", FAR)
+    aws.store.providers.set_pause("openai", "no key in the secret 'batchdrop/openai'", FAR, code=PauseCode.NO_KEY)
     code, out, err = run("show", job)
     assert (err, code) == ("", 0)
     assert [line.rstrip() for line in out.splitlines()] == [
@@ -57,22 +59,33 @@ def test_a_pause_is_told_while_its_end_is_being_tried(
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("code", "reason", "said"),
     [
-        ("no key in the secret 'batchdrop/openai'", "openai: no key. Set it with: batchdrop keys set openai"),
-        ("the secret 'batchdrop/openai' is empty", "openai: no key. Set it with: batchdrop keys set openai"),
         (
+            PauseCode.NO_KEY,
+            "no key in the secret 'batchdrop/openai'",
+            "openai: no key. Set it with: batchdrop keys set openai",
+        ),
+        (
+            PauseCode.NO_KEY,
+            "the secret 'batchdrop/openai' is empty",
+            "openai: no key. Set it with: batchdrop keys set openai",
+        ),
+        (
+            PauseCode.KEY_REFUSED,
             "the key was refused (401 invalid_api_key)",
             "openai: the key was refused (401 invalid_api_key). Set another with: batchdrop keys set openai",
         ),
         (
+            PauseCode.ACCOUNT_REFUSED,
             "no credit (429 insufficient_quota)",
             "openai: no credit (429 insufficient_quota). Retried automatically.",
         ),
+        ("", "no key: an older version wrote it", "openai: no key: an older version wrote it. Retried automatically."),
     ],
 )
-def test_a_pause_is_told_with_what_ends_it(reason: str, said: str) -> None:
-    assert paused("openai", reason) == said
+def test_a_pause_is_told_with_what_ends_it(code: str, reason: str, said: str) -> None:
+    assert paused("openai", Pause(reason=reason, reason_code=code)) == said
 
 
 @pytest.mark.parametrize(

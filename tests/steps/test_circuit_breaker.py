@@ -91,7 +91,7 @@ def test_refusals_of_batches_in_flight_do_not_hide_an_outage(cloud: Cloud) -> No
         cloud.tick()
     pause = cloud.services.store.providers.active_pause("openai")
     assert pause is not None
-    assert pause[0] == "5 calls in a row failed: 503"
+    assert pause.reason == "5 calls in a row failed: 503"
 
 
 def test_too_many_requests_is_no_outage(cloud: Cloud) -> None:

@@ -618,10 +618,8 @@ def test_a_run_leaves_to_the_next_what_it_says(store: Store) -> None:
 def test_a_pause_holds_for_its_time_and_is_known_until_it_is_cleared(store: Store, clock: Clock) -> None:
     store.providers.set_pause("openai", "no key", NOW + 60)
     store.providers.set_pause("openai", "no key", NOW + 90)
-    assert (store.providers.active_pause("openai"), store.providers.active_pause("anthropic")) == (
-        ("no key", NOW + 90),
-        None,
-    )
+    pause = Pause(reason="no key", until=NOW + 90)
+    assert (store.providers.active_pause("openai"), store.providers.active_pause("anthropic")) == (pause, None)
     clock.now = NOW + 90
     assert store.providers.active_pause("openai") is None
     assert store.providers.get_pause("openai") == Pause(reason="no key", until=NOW + 90)

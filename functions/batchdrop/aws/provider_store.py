@@ -20,6 +20,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         until: Nothing is submitted until then, and one batch to try it after that; 0 when it is over, or never was.
         reason: Why; empty while only failures are counted.
+        reason_code: The same for programs; empty in a pause that an older version wrote.
         announced: Its event was sent.
         probe: The token of the batch that tries it.
         failures: Calls that failed in a row, through no fault of the account.
@@ -28,6 +29,7 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True):
 
     until: int = 0
     reason: str = ""
+    reason_code: str = ""
     announced: bool = msgspec.field(default=False, name="told")  # rows keep the first name
     probe: str = ""
     failures: int = 0
@@ -128,20 +130,21 @@ class ProviderStore:
         update.set("refused_until", until)
         self._table.update(update)
 
-    def active_pause(self, provider: str) -> tuple[str, int] | None:
-        """Why nothing is submitted to a provider, and until when; None when it is open."""
+    def active_pause(self, provider: str) -> Pause | None:
+        """The pause during which nothing is submitted to a provider; None when it is open."""
         found = self.get_pause(provider)
-        return (found.reason, found.until) if found is not None and found.until > self._now() else None
+        return found if found is not None and found.until > self._now() else None
 
     def get_pause(self, provider: str) -> Pause | None:
         """A provider's pause until it is cleared, also when its time is over."""
         item = self._table.item(*pause_key(provider))
         return read_row(item, Pause) if item else None
 
-    def set_pause(self, provider: str, reason: str, until: int) -> bool:
+    def set_pause(self, provider: str, reason: str, until: int, *, code: str = "") -> bool:
         """Stop submitting to a provider until then. True unless that was announced already."""
         update = Update(*pause_key(provider))
         update.set("reason", reason)
+        update.set("reason_code", code)
         update.set("until", until)
         return "told" not in self._table.update_and_read(update, returned="ALL_OLD")
 

@@ -20,6 +20,7 @@ from batchdrop.batches.transitions import back_to_waiting, slot
 from batchdrop.errors import Refused
 from batchdrop.limits.circuit_breaker import is_first_refusal, is_held_back, pause_provider
 from batchdrop.limits.ledgers import LEARNED_SECONDS, learned_sizes
+from batchdrop.pause_codes import PauseCode
 from batchdrop.protocols import openai
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import Action, Standing, decide, named_request, parse_request_limit
@@ -47,7 +48,7 @@ def refuse_batch(batch: Batch, error: Refused, services: Services) -> None:
     match action:
         case Action.PAUSE:
             reason = f"it refused a batch ({error}), and it is not known why: that one is sent again first"
-            pause_provider(batch.provider, reason, services)
+            pause_provider(batch.provider, reason, PauseCode.BATCH_REFUSED, services)
             back_to_waiting(batch, services, refused_as=kind, endpoint_misses=0)
         case Action.WAIT:
             _wait(batch, kind, services)
@@ -103,8 +104,10 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
     kind = judged.kind
     action = decide(kind, _standing(batch, kind, services, tries=batch.waits))
     if action is Action.PAUSE:
-        reason = "the account was refused" if kind is Kind.ACCOUNT else "it is not known why"
-        pause_provider(batch.provider, f"it failed a batch ({_codes(failures)}): {reason}", services)
+        is_account = kind is Kind.ACCOUNT
+        code = PauseCode.ACCOUNT_REFUSED if is_account else PauseCode.BATCH_REFUSED
+        reason = "the account was refused" if is_account else "it is not known why"
+        pause_provider(batch.provider, f"it failed a batch ({_codes(failures)}): {reason}", code, services)
     if kind is Kind.MODEL:
         learn_refused_model(batch, judged.words, services)
     if kind is Kind.SIZE and (told := learned_sizes(batch, judged.most_requests)):

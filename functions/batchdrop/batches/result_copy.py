@@ -12,6 +12,7 @@ from batchdrop.batches.refused_batches import judge_failed
 from batchdrop.batches.result_index import Collected, Found, raw_key
 from batchdrop.errors import ClaimLost, Missing, Refused, Transient
 from batchdrop.limits.circuit_breaker import pause_provider
+from batchdrop.pause_codes import PauseCode
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.interface import BatchApi, ProviderBatch
@@ -97,7 +98,8 @@ class ResultCopy:
     def _account_refused(self) -> None:
         """Pause the provider; not for ever for the same lines, which may be refused alone while others are answered."""
         if self._batch.waits < _MOST_PAUSES:
-            pause_provider(self._batch.provider, "the account was refused while a batch ran", self._services)
+            words = "the account was refused while a batch ran"
+            pause_provider(self._batch.provider, words, PauseCode.ACCOUNT_REFUSED, self._services)
         else:
             count(Alert.PROVIDER_PAUSED)
 

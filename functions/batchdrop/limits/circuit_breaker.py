@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.errors import AccountRefused
+from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch
 from batchdrop.services import Services
 
@@ -21,7 +22,7 @@ _IN_A_ROW = 5  # failed calls, none longer than a pause after the one before
 def account_refused(provider: str, error: AccountRefused, services: Services) -> None:
     """Use the key that is stored now if it is a new one; pause the provider otherwise."""
     if not services.apis.renew(provider):
-        pause_provider(provider, str(error), services)
+        pause_provider(provider, str(error), error.code, services)
 
 
 def calls_refused(provider: str, error: AccountRefused, services: Services) -> None:
@@ -41,7 +42,8 @@ def calls_refused(provider: str, error: AccountRefused, services: Services) -> N
 def call_failed(provider: str, reason: str, services: Services) -> None:
     """Count a failed call that is the provider's fault; several in a row pause the provider."""
     if services.store.providers.count_failure(provider) >= _IN_A_ROW:
-        pause_provider(provider, f"{_IN_A_ROW} calls in a row failed: {reason}", services)
+        words = f"{_IN_A_ROW} calls in a row failed: {reason}"
+        pause_provider(provider, words, PauseCode.CALLS_FAILED, services)
 
 
 def is_first_refusal(batch: Batch, services: Services) -> bool:
@@ -77,10 +79,10 @@ def pause_ends(services: Services) -> int:
     return services.now() + _TICKS * services.settings.tick_seconds
 
 
-def pause_provider(provider: str, reason: str, services: Services) -> None:
+def pause_provider(provider: str, reason: str, code: PauseCode, services: Services) -> None:
     """Submit nothing to a provider for a while."""
     count(Alert.PROVIDER_PAUSED)
-    if services.store.providers.set_pause(provider, reason, pause_ends(services)):
+    if services.store.providers.set_pause(provider, reason, pause_ends(services), code=code):
         logger.error("provider paused", provider=provider, reason=reason)
         _announce(provider, reason, services)
 

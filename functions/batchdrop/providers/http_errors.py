@@ -18,6 +18,7 @@ from batchdrop.errors import (
     Undecodable,
     Unreachable,
 )
+from batchdrop.pause_codes import PauseCode
 from batchdrop.protocols.lenient_json import ParsedError, parse_error, transcode_to_utf8
 from batchdrop.protocols.outcome import QUEUE_FULL, parse_token_limit
 from batchdrop.protocols.refusals import RefusalRule, classify
@@ -66,7 +67,7 @@ def refusal(status: int, body: bytes, own: Sequence[RefusalRule] = ()) -> Except
         return AccountRefused(f"it redirects ({summary}), and the key is sent to base_url only")
     kind = classify(status, code, words, own)
     if kind is Kind.ACCOUNT:
-        return AccountRefused(_account_trouble(status, code, words, summary))
+        return _account_refused(status, code, words, summary)
     if status == _NOT_FOUND:
         return Missing(summary)
     if status >= _SERVER_ERROR or status in _LATER_STATUSES or kind is Kind.QUEUE:
@@ -81,15 +82,15 @@ def _passing(status: int, code: str | None, summary: str, words: str) -> Transie
     return Unreachable(summary) if status >= _SERVER_ERROR else Transient(summary)
 
 
-def _account_trouble(status: int, code: str | None, words: str, summary: str) -> str:
+def _account_refused(status: int, code: str | None, words: str, summary: str) -> AccountRefused:
     """Why an account is refused, in words of ours."""
     trouble = f"{code} {words}".lower()
     if "storage" in trouble:
-        return f"its file storage is full ({summary}): delete files there"
+        return AccountRefused(f"its file storage is full ({summary}): delete files there")
     if status in _KEY_STATUSES:
-        return f"the key was refused ({summary})"
+        return AccountRefused(f"the key was refused ({summary})", PauseCode.KEY_REFUSED)
     is_money = status == _PAYMENT_REQUIRED or any(each in trouble for each in _MONEY)
-    return f"{'no credit' if is_money else 'the account was refused'} ({summary})"
+    return AccountRefused(f"{'no credit' if is_money else 'the account was refused'} ({summary})")
 
 
 def resumable_stream(

@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 from botocore.exceptions import ClientError
 
 from batchdrop.errors import AccountRefused, Transient
+from batchdrop.pause_codes import PauseCode
 from batchdrop.providers.config import ProviderConfig
 
 _CACHE_SECONDS = 300
@@ -48,11 +49,11 @@ class Keys:
             value = self._secrets.get(provider.secret, max_age=_CACHE_SECONDS, force_fetch=fresh)
         except GetParameterError as error:
             if _code(error.__context__) in _NO_KEY:  # Powertools wraps every error there is
-                raise AccountRefused(f"no key in the secret {provider.secret!r}") from error
+                raise AccountRefused(f"no key in the secret {provider.secret!r}", PauseCode.NO_KEY) from error
             raise Transient(f"the secret {provider.secret!r} cannot be read now") from error
         text = value.decode() if isinstance(value, bytes) else str(value or "")
         if not text.strip():
-            raise AccountRefused(f"the secret {provider.secret!r} is empty")
+            raise AccountRefused(f"the secret {provider.secret!r} is empty", PauseCode.NO_KEY)
         return Key(text.strip())
 
 
