@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 from batchdrop.manifest import Usage
-from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols import anthropic, anthropic_results, openai, openai_results
 from batchdrop.protocols.outcome import Answer
 from msgspec import Raw
 
@@ -105,7 +105,7 @@ def is_cut(line: Line) -> bool:
 def _answer_of(line: Line) -> Answer | None:
     if line.response is None or line.error is not None:
         return None
-    read = anthropic.read_answer if line.endpoint == anthropic.ENDPOINT else openai.read_answer
+    read = anthropic_results.read_answer if line.endpoint == anthropic.ENDPOINT else openai_results.read_answer
     return read(line.response.body)
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from batchdrop.limits.ledgers import batch_allowance, cost_of, is_too_large, limit_of
-from batchdrop.protocols.openai import Judgement, judge_failures, never_fits
+from batchdrop.protocols.openai_failures import Judgement, judge_failures, never_fits
 from batchdrop.protocols.outcome import Failure, parse_token_limit
 from batchdrop.providers.config import Limits, ProviderConfig
 from batchdrop.providers.http_errors import refusal

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from batchdrop.manifest import Usage
-from batchdrop.protocols.openai import read_answer, read_outcome
+from batchdrop.protocols.openai_results import read_answer, read_outcome
 from batchdrop.protocols.outcome import EMPTY_ANSWER, Answer, Outcome
 from batchdrop.result_line import Response, ResultError
 from msgspec import Raw

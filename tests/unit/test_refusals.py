@@ -1,7 +1,7 @@
 """What a provider's refusal means, and what becomes of the batch: the table, line by line."""
 
 import pytest
-from batchdrop.protocols.openai import judge_failures
+from batchdrop.protocols.openai_failures import judge_failures
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import (
     MOST_REFUSED,

@@ -21,7 +21,7 @@ from batchdrop.errors import Refused
 from batchdrop.limits.circuit_breaker import is_first_refusal, is_held_back, pause_provider
 from batchdrop.limits.ledgers import LEARNED_SECONDS, learned_sizes
 from batchdrop.pause_codes import PauseCode
-from batchdrop.protocols import openai
+from batchdrop.protocols import openai_failures
 from batchdrop.protocols.outcome import Failure
 from batchdrop.protocols.refusals import Action, Standing, decide, named_request, parse_request_limit
 from batchdrop.records import Batch
@@ -95,7 +95,7 @@ class JudgedFailure(msgspec.Struct, frozen=True, kw_only=True):
 def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services) -> JudgedFailure:
     """Decide what becomes of a batch that the provider failed as a whole, and learn what it told."""
     own = services.providers[batch.provider].refusals
-    judged = openai.judge_failures(failures, requests=batch.requests, own=own)
+    judged = openai_failures.judge_failures(failures, requests=batch.requests, own=own)
     until = services.now() + LEARNED_SECONDS
     if judged.limit is not None:
         services.store.providers.learn_limit(batch.ledger, judged.limit, until)
@@ -112,7 +112,7 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
         learn_refused_model(batch, judged.words, services)
     if kind is Kind.SIZE and (told := learned_sizes(batch, judged.most_requests)):
         services.store.providers.learn_sizes(batch.ledger, until, **told)
-    is_stuck = kind is Kind.QUEUE and openai.never_fits(
+    is_stuck = kind is Kind.QUEUE and openai_failures.never_fits(
         judged.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits
     )
     logger.warning("batch failed at the provider", batch=batch.id, kind=kind, action=action)

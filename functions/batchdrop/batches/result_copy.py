@@ -13,7 +13,7 @@ from batchdrop.batches.result_index import Collected, Found, raw_key
 from batchdrop.errors import ClaimLost, Missing, Refused, Transient
 from batchdrop.limits.circuit_breaker import pause_provider
 from batchdrop.pause_codes import PauseCode
-from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols import anthropic_results, openai_results
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
@@ -189,7 +189,7 @@ class ResultCopy:
         if self.is_final:
             first = failures[0] if failures else Failure(code=None, message="The provider failed the whole batch.")
             blamed = dict.fromkeys(range(self._batch.requests), first) | blamed
-        lines = (openai.refused_line(self._accounts.custom_id(at), each) for at, each in sorted(blamed.items()))
+        lines = (openai_results.refused_line(self._accounts.custom_id(at), each) for at, each in sorted(blamed.items()))
         if blamed:
             self._copy(lines)
 
@@ -198,7 +198,7 @@ class ResultCopy:
         if not self._accounts.malformed and not self._gone and not self._is_withheld:
             return
         error = _UNREADABLE if self._accounts.malformed or self._gone else _WITHHELD
-        line = anthropic.refused_line if self._accounts.is_anthropic else openai.refused_line
+        line = anthropic_results.refused_line if self._accounts.is_anthropic else openai_results.refused_line
         unanswered = [at for at, found in enumerate(self.collected.found) if found == Found.NOTHING]
         if unanswered:
             self._copy(line(self._accounts.custom_id(at), error) for at in unanswered)

@@ -17,7 +17,7 @@ from batchdrop.errors import (
     UnexpectedResponse,
     Unreachable,
 )
-from batchdrop.protocols import openai
+from batchdrop.protocols import openai_failures
 from batchdrop.protocols.outcome import QUEUE_FULL
 from batchdrop.records import Batch
 from batchdrop.result_line import ErrorCode
@@ -125,7 +125,7 @@ def _without_room(error: LimitReached, batch: Batch, tick: int) -> Decision:
         reason=f"limit: {error.limit}",
         learned=error.limit,
     )
-    if not openai.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
+    if not openai_failures.never_fits(error.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits):
         return decision
     refusal = Refused(status=None, code=QUEUE_FULL)
     return msgspec.structs.replace(decision, then=Then.END, refusal=refusal)

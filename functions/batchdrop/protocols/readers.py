@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols import anthropic_results, openai_results
 from batchdrop.protocols.outcome import Answer, Outcome
 from batchdrop.records import Protocol
 
 
 def outcome_reader(protocol: Protocol) -> Callable[[bytes], Outcome]:
-    return anthropic.read_outcome if protocol is Protocol.ANTHROPIC else openai.read_outcome
+    return anthropic_results.read_outcome if protocol is Protocol.ANTHROPIC else openai_results.read_outcome
 
 
 def answer_reader(protocol: Protocol) -> Callable[[msgspec.Raw], Answer]:
-    return anthropic.read_answer if protocol is Protocol.ANTHROPIC else openai.read_answer
+    return anthropic_results.read_answer if protocol is Protocol.ANTHROPIC else openai_results.read_answer

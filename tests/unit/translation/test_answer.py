@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.protocols.anthropic import read_outcome
+from batchdrop.protocols.anthropic_results import read_outcome
 from batchdrop.protocols.outcome import Outcome
 from batchdrop.protocols.translate.answer import chat_outcome
 from openai.types.chat import ChatCompletion

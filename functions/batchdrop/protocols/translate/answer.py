@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from batchdrop.protocols.anthropic import read_answer
+from batchdrop.protocols.anthropic_results import read_answer
 from batchdrop.protocols.outcome import Outcome
 from batchdrop.result_line import ErrorCode, ResultError
 
