@@ -1810,7 +1810,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an address has a host that may exist",
-        "providers/config.py",
+        "providers/addresses.py",
         " or not _is_host(host)",
         " or not host",
         "tests/unit/test_providers_config.py::test_an_address_has_a_host_that_may_exist",

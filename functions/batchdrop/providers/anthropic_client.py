@@ -12,20 +12,19 @@ import httpx2
 import msgspec
 from msgspec import Raw
 
-from batchdrop.errors import Missing, OutcomeUnknown, Transient, UnexpectedResponse, Unreachable
+from batchdrop.errors import Missing
 from batchdrop.protocols import lenient_json
 from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.headers import filled
-from batchdrop.providers.http_errors import is_undecided, refusal, resumable_stream
+from batchdrop.providers.http_errors import resumable_stream
 from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.providers.keys import Key
+from batchdrop.providers.sdk_calls import TIMEOUT, TRANSFER, SdkCalls
 from batchdrop.records import Batch
 
 _BATCHES = "/v1/messages/batches"
 _PAGE = 1000  # Anthropic's largest
-_TIMEOUT = httpx2.Timeout(15)  # of a call without a large body: poll and sweep make many within their minute
-_TRANSFER = httpx2.Timeout(120, connect=15)  # of an upload or a download, for each piece
 _ANSWER_SECONDS = 120
 _CHUNK = 256 * 1024
 _BEARER_SINCE = "2026-10-21"
@@ -40,11 +39,6 @@ class _Batch(msgspec.Struct):
     request_counts: Raw = lenient_json.NULL
 
 
-class _Page(msgspec.Struct):
-    data: list[Raw] | None  # what is no list is no listing: a batch would be taken as never created
-    has_more: Raw = lenient_json.NULL
-
-
 class AnthropicBatches:
     """`BatchApi` of the protocol `anthropic`. Results are fetched from the configured address only."""
 
@@ -55,14 +49,14 @@ class AnthropicBatches:
         self._client = anthropic.Anthropic(
             api_key=key.value,
             base_url=provider.base_url,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
             max_retries=0,  # a retry would wait as long as the provider says: the steps try again by themselves
             default_headers=self._headers(provider.api_version),
             http_client=http_client
             or anthropic.DefaultHttpxClient(follow_redirects=False),  # the key goes nowhere else
         )
         self._name = provider.name
-        self._own_refusals = provider.refusals
+        self._calls = SdkCalls(provider, anthropic.APIStatusError, anthropic.AnthropicError)
 
     def _headers(self, version: str | None) -> dict[str, str]:
         version = version or DEFAULT_VERSION
@@ -82,42 +76,26 @@ class AnthropicBatches:
         client = self._client.with_options(timeout=min(_ANSWER_SECONDS, upload_seconds))
         if batch.api_version:
             client = client.with_options(default_headers=self._headers(batch.api_version))
-        try:
+        with self._calls.creating():
             answer = client.post(
                 _BATCHES,
                 cast_to=httpx2.Response,
                 content=body,
                 options={"headers": headers},
             )
-            return self._id(answer.content)
-        except anthropic.APIStatusError as error:
-            if is_undecided(error.status_code, error.response.content):
-                raise OutcomeUnknown(f"{self._name} answered {error.status_code} to a create") from None
-            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
-        except (anthropic.AnthropicError, httpx2.HTTPError, Transient) as error:
-            raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
+            return self._calls.read_id(answer.content)
 
     def retrieve(self, batch_id: str) -> ProviderBatch:
         return self._batch(self._get(_path(batch_id)))
 
     def page(self, after: str | None) -> list[ProviderBatch]:
-        return self._page(after)[0]
+        return [self._batch(each) for each in self._page(after)[0]]
 
     def newest(self) -> Iterator[ProviderBatch]:
-        after: str | None = None
-        while True:
-            found, has_more = self._page(after)
-            yield from found
-            if not found or not has_more:
-                return
-            if after == found[-1].id:
-                raise Transient(f"{self._name} lists the same page again and again")
-            after = found[-1].id
+        return map(self._batch, self._calls.all_pages(self._page))
 
-    def _page(self, after: str | None) -> tuple[list[ProviderBatch], bool]:
-        answer = self._get(_BATCHES, {"limit": _PAGE} | ({"after_id": after} if after else {}))
-        page = self._read(answer, _Page)
-        return [self._batch(each) for each in page.data or []], lenient_json.is_present(page.has_more)
+    def _page(self, after: str | None) -> tuple[list[Raw], bool]:
+        return self._calls.read_page(self._get(_BATCHES, {"limit": _PAGE} | ({"after_id": after} if after else {})))
 
     def results(self, batch: ProviderBatch) -> list[str]:
         return [batch.id]
@@ -131,26 +109,26 @@ class AnthropicBatches:
             response = self._client.get(
                 f"{_path(name)}/results",
                 cast_to=httpx2.Response,
-                options={"headers": headers, "timeout": _TRANSFER},
+                options={"headers": headers, "timeout": TRANSFER},
             )
             try:
                 yield response
             finally:
                 response.close()
 
-        with self._translated():
+        with self._calls.translated():
             yield from resumable_stream(opened, (httpx2.TransportError,))
 
     def length(self, name: str) -> int | None:  # noqa: ARG002 - Anthropic tells none
         return None
 
     def cancel(self, batch_id: str) -> None:
-        with self._translated():
+        with self._calls.translated():
             self._client.post(f"{_path(batch_id)}/cancel", cast_to=httpx2.Response)
 
     def delete(self, batch: ProviderBatch) -> None:
         try:
-            with self._translated():
+            with self._calls.translated():
                 self._client.delete(_path(batch.id), cast_to=httpx2.Response)
         except Missing:
             return
@@ -162,46 +140,23 @@ class AnthropicBatches:
         raise ValueError(f"{self._name} has no upload {upload}")
 
     def _get(self, path: str, query: dict[str, Any] | None = None) -> bytes:
-        with self._translated():
+        with self._calls.translated():
             return self._client.get(path, cast_to=httpx2.Response, options={"params": query or {}}).content
 
-    def _read[T](self, content: bytes | Raw, kind: type[T]) -> T:
-        try:
-            return msgspec.json.decode(lenient_json.transcode_to_utf8(bytes(content)), type=kind)
-        except (ValueError, RecursionError):
-            raise UnexpectedResponse(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
-
-    def _id(self, content: bytes | Raw) -> str:
-        found = lenient_json.identifier(self._read(content, _Batch).id)
-        if found is None:
-            raise UnexpectedResponse(f"{self._name} answered with no id")
-        return found
-
     def _batch(self, content: bytes | Raw) -> ProviderBatch:
-        read = self._read(content, _Batch)
-        status = lenient_json.as_str(read.processing_status)
-        if status is None:
-            raise UnexpectedResponse(f"{self._name} told a batch without its status")
+        read = self._calls.read(content, _Batch)
+        status = self._calls.read_status(read.processing_status)
         counts = {
             name: lenient_json.as_int(count) or 0 for name, count in lenient_json.mapping(read.request_counts).items()
         }
         ended = sum(counts.get(name, 0) for name in ("succeeded", "errored", "canceled", "expired"))
         return ProviderBatch(
-            id=self._id(content),
+            id=self._calls.read_id(content),
             ended_as="completed" if status == "ended" else None,
             created_at=lenient_json.seconds(read.created_at),
             requests=counts.get("processing", 0) + ended,
             rows=ended or None,
         )
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except anthropic.APIStatusError as error:
-            raise refusal(error.status_code, error.response.content, self._own_refusals) from None
-        except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-            raise Unreachable(f"{self._name} does not answer: {type(error).__name__}") from None
 
 
 class _Body:

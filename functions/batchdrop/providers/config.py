@@ -8,17 +8,16 @@ from collections.abc import Mapping
 from datetime import date
 from fnmatch import fnmatchcase
 from functools import cached_property
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
 from batchdrop.errors import AccountRefused, ConfigError
 from batchdrop.protocols.claude_models import RuleChanges
 from batchdrop.protocols.refusals import RefusalRule
+from batchdrop.providers.addresses import describe_address_error
 from batchdrop.providers.folder_rules import Rules, read_folders
 from batchdrop.providers.headers import describe_header_error
 from batchdrop.providers.price_table import PriceTable, read_prices
@@ -26,10 +25,8 @@ from batchdrop.records import Protocol
 from batchdrop.texts import cut
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_NO_ADDRESS = 'must be an address: "https://" and a host, without blanks'
 _NO_VERSION = 'must be a date such as "2023-06-01"'
 _ONE_NAME = "Anthropic's batches show only the key they belong to, so each key must have one name"
-_PRIVATE_NAMES = (".internal", ".local", ".localhost")
 _BATCHES = {  # what the vendors' own servers take of one batch (their documentation)
     "openai.com": {"requests_per_batch": 50_000, "bytes_per_batch": 200_000_000},
     "anthropic.com": {"requests_per_batch": 100_000, "bytes_per_batch": 256_000_000},
@@ -41,9 +38,6 @@ _Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}" + _END)]
 _Beta = Annotated[str, msgspec.Meta(pattern=r"^[!-+\--~]{1,100}" + _END)]  # no comma: it travels in a header's list
 _FIRST_VERSION, _NO_VERSION_YET = date(2023, 1, 1), date(2100, 1, 1)
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")  # of a host's name; inside a network, with "_" too
-_PATH = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")  # RFC 3986
-_LONGEST_HOST = 253  # characters (RFC 1035)
 _LONGEST_MESSAGE = 1_000  # bytes
 
 
@@ -279,7 +273,7 @@ def _spelled(path: str, table: dict[str, Any]) -> str:
 def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None]:
     """What the types do not say, by key; `given` holds the keys that are written in the file."""
     problems = {
-        "base_url": _describe_address_error(provider.base_url, provider.protocol),
+        "base_url": describe_address_error(provider.base_url, provider.protocol),
         "api_version": None if is_api_version(provider.api_version or "2023-06-01") else _NO_VERSION,
     }
     for name, value in provider.headers.items():
@@ -318,45 +312,6 @@ def _limit_problems(provider: ProviderConfig) -> dict[str, str | None]:
         for key, limit in most.items()
         if getattr(provider.limits, key) > limit
     }
-
-
-def _describe_address_error(address: str, protocol: Protocol) -> str | None:
-    try:
-        parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port  # what is no port is told here, in words that repeat it
-    except ValueError:
-        return _NO_ADDRESS
-    is_visible = re.fullmatch("[!-~]+", address) is not None  # `urlsplit` leaves out what is not
-    if parts.scheme not in {"https", "http"} or port == 0 or not is_visible or not _is_host(host):
-        return _NO_ADDRESS
-    odd = {
-        "do not put keys in this file: store the key in the secret": "@" in parts.netloc,
-        'must end with its path: no "?" and no "#"': "?" in address or "#" in address,
-        "contains a character that no address has: was a placeholder left in it?": not _PATH.fullmatch(parts.path),
-        "http would send the key unencrypted: use it only on this machine and in private networks": parts.scheme
-        == "http"
-        and not _is_private(host),
-        'leave out "/v1": the calls add it': protocol is Protocol.ANTHROPIC and parts.path.rstrip("/").endswith("/v1"),
-    }
-    return next((problem for problem, is_so in odd.items() if is_so), None)
-
-
-def _is_host(host: str) -> bool:
-    """Whether it is an IP address or a name; what ends in a number and is no address is no name either."""
-    try:
-        ip_address(host)
-    except ValueError:
-        labels = host.removesuffix(".").split(".")
-        is_named = all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdecimal()
-        return is_named and len(host) <= _LONGEST_HOST
-    return True
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.endswith(_PRIVATE_NAMES)
 
 
 def _refuse_conflicts(providers: Mapping[str, ProviderConfig]) -> None:
