@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report
+from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file, check_kind, check_settings
@@ -219,7 +219,7 @@ def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | N
         retries.check_fixed(cloud, chosen, file)
     if key is not None:
         retries.check_folder(chosen.job, drop.check_key(key))
-    with retries.only_retry(cloud, chosen, file, again=again) as dropped:
+    with retry_once.only_retry(cloud, chosen, file, again=again) as dropped:
         key = key or retries.free_key(cloud, chosen.job)
         dropped.append(_send(cloud, chosen, file, key, again=again))
     return dropped[0]

@@ -10,8 +10,8 @@ from batchdrop.providers.config import ProviderConfig, Providers
 from batchdrop.records import Ledger, Protocol
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.jobs import paused
 from batchdrop_cli.say import say_table
+from batchdrop_cli.waiting import paused
 
 
 class Headroom(msgspec.Struct, frozen=True, kw_only=True):

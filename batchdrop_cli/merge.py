@@ -103,11 +103,9 @@ def merge(cloud: Cloud, whole: Family, folder: Path, *, replace_answers: bool = 
             for result in streams.merged(fit):
                 line = _encode(result) + b"\n"
                 to_results.write(line)
-                if result.error is None:
-                    answered += 1
-                else:
-                    failed += 1
-                    to_errors.write(line)
+                answered += result.error is None
+                failed += result.error is not None
+                to_errors.write(line if result.error is not None else b"")
         paths = [path.replace(folder / path.name) for path in (results, errors)]
     return Merged(paths=paths, answered=answered, failed=failed, kept=streams.kept, family=fit, misfits=streams.misfits)
 

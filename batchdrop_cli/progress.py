@@ -23,10 +23,11 @@ from rich.table import Column
 from rich.text import Text
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.jobs import groups, waits_for
+from batchdrop_cli.jobs import groups
 from batchdrop_cli.say import err, note, wrap
 from batchdrop_cli.standstill import PATIENCE, describe_standstill, where_to_look
 from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.waiting import waits_for
 from batchdrop_cli.words import JOB_WORDS, OVER, batch_counts
 
 _NOTICED_WITHIN = 600  # seconds from the drop to its job; the event takes less than one

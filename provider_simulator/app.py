@@ -15,10 +15,11 @@ from werkzeug.wrappers import Response
 
 from provider_simulator import anthropic_api, charges, dialects, openai_api
 from provider_simulator.compression import compressed, encoded
-from provider_simulator.engine import Engine, ShapeRule
+from provider_simulator.engine import Engine
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Json, Limits, ProviderName, Shape
 from provider_simulator.faults import Fault, Faults
+from provider_simulator.shape_rules import ShapeRule
 from provider_simulator.store import Store
 from provider_simulator.wire import (
     Call,

@@ -12,22 +12,14 @@ import msgspec
 
 from provider_simulator import lifecycle, scan
 from provider_simulator.errors import RefusedError
-from provider_simulator.facts import Batch, Json, Limits, LineError, ProviderName, Scan, Shape, StoredFile
+from provider_simulator.facts import Batch, Limits, LineError, ProviderName, Scan, Shape, StoredFile
 from provider_simulator.lifecycle import Phase
 from provider_simulator.produce import produce
+from provider_simulator.shape_rules import ShapeRule, use_rules
 from provider_simulator.store import Store
 
 ID_PREFIXES = {"openai": "batch_", "anthropic": "msgbatch_"}
 OUTPUT_PREFIXES = {"output": "file-out-", "errors": "file-err-"}
-
-
-class ShapeRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A shape for the batches to come: for which, and for how many of them (None: all)."""
-
-    provider: ProviderName | None
-    model: str | None
-    times: int | None
-    shape: Json
 
 
 class Seen(NamedTuple):
@@ -55,8 +47,6 @@ class Engine:
         self._advanced = store.setting("advanced", float, 0.0)
         self._lock = threading.RLock()
         self._batch_locks: dict[str, threading.RLock] = {}
-
-    # --- time and settings ---
 
     def now(self) -> float:
         return self._clock() + self._advanced
@@ -88,24 +78,12 @@ class Engine:
         return self.store.setting("shapes", list[ShapeRule], [])
 
     def _shape(self, provider: ProviderName, model: str) -> Shape:
-        """All rules that fit, the later over the earlier; each use of a counted rule is one less."""
-        wanted: Json = {"seconds_to_complete": self.seconds_to_complete}
         with self._lock:
             rules = self._shape_rules()
-            left = []
-            for rule in rules:
-                fits = rule.provider in {None, provider} and fnmatch.fnmatch(model, rule.model or "*")
-                if fits:
-                    wanted |= rule.shape
-                if not fits or rule.times is None:
-                    left.append(rule)
-                elif rule.times > 1:
-                    left.append(msgspec.structs.replace(rule, times=rule.times - 1))
+            wanted, left = use_rules(rules, provider, model)
             if left != rules:
                 self.store.set("shapes", left)
-        return msgspec.convert(wanted, Shape)
-
-    # --- files (OpenAI) ---
+        return msgspec.convert({"seconds_to_complete": self.seconds_to_complete, **wanted}, Shape)
 
     def add_file(self, org: str, source: Path, *, filename: str, purpose: str, seconds: float | None) -> StoredFile:
         """Take the spooled bytes as a stored file."""
@@ -159,8 +137,6 @@ class Engine:
         with contextlib.suppress(FileExistsError):
             os.link(self.store.file_path(file.id), own)
         return own
-
-    # --- batches ---
 
     def create(self, wanted: Batch, *, delay: float, model: str = "", source: Path | None = None) -> Batch:
         """Accept a batch; what is wrong with its requests shows later.

@@ -1,4 +1,4 @@
-"""Faults on the wire: which calls go wrong, and how. What goes wrong inside a batch is a shape (`engine.ShapeRule`)."""
+"""Faults on the wire: which calls go wrong, and how. What goes wrong inside a batch is a shape (`shape_rules`)."""
 
 import threading
 from typing import Literal

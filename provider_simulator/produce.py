@@ -42,30 +42,11 @@ class _Tally:
 
 def produce(batch: Batch, folder: Path) -> Outcome:
     """Write `output`, `errors` (OpenAI only) and `answered` (a byte a request) into the batch's folder."""
-    index = scan.Index.read(folder)
-    order = list(range(len(index)))
-    random.Random(batch.id).shuffle(order)  # noqa: S311 - a shuffle that repeats is what is wanted
-    cut = int(lifecycle.answered_share(batch) * len(order) + 1e-9)
-    rest: End = "expired" if lifecycle.phase(batch, float("inf")) is Phase.EXPIRED else "canceled"
-    tally, answered = _Tally(), bytearray(len(order))
-    line_of = _openai_line if batch.provider == "openai" else _anthropic_line
-    source = scan.mapped(folder / "input.jsonl")
+    index, source = scan.Index.read(folder), scan.mapped(folder / "input.jsonl")
+    tally, answered = _Tally(), bytearray(len(index))
     with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
-        for rank, position in enumerate(order):
-            if cut - batch.shape.lose - batch.shape.forget <= rank < cut:
-                tally.lost += rank >= cut - batch.shape.lose
-                continue
-            entry = index[position]
-            end: End = "succeeded" if rank < cut else rest
-            line = source[entry.offset : entry.offset + entry.length]
-            end, result = line_of(batch, entry, line, end, tally)
-            tally.ends[end] += 1
-            answered[position] = end == "succeeded"
-            file = errors if batch.provider == "openai" and end != "succeeded" else output
-            _write_as_shaped(file, result, rank, batch)
-            if rank < batch.shape.contradict:
-                _, other = line_of(batch, entry, line, "expired", tally)
-                _write(errors if batch.provider == "openai" else output, other)
+        files = (output, errors if batch.provider == "openai" else output)
+        _write_results(batch, index, source, files, tally=tally, answered=answered)
         for number in range(batch.shape.strangers):
             _write(output, _strangers_line(batch, f"nobody-{number}"))
         for file in (output, errors):
@@ -86,6 +67,36 @@ def produce(batch: Batch, folder: Path) -> Outcome:
         output_bytes=sizes[0],
         error_bytes=sizes[1],
     )
+
+
+def _write_results(  # noqa: PLR0913 - one pass over all that a batch has
+    batch: Batch,
+    index: scan.Index,
+    source: bytes | mmap.mmap,
+    files: tuple[BinaryIO, BinaryIO],
+    *,
+    tally: _Tally,
+    answered: bytearray,
+) -> None:
+    """Write the answers to the first file, and what is none to the second, in an order of their own."""
+    order = list(range(len(index)))
+    random.Random(batch.id).shuffle(order)  # noqa: S311 - a shuffle that repeats is what is wanted
+    cut = int(lifecycle.answered_share(batch) * len(order) + 1e-9)
+    rest: End = "expired" if lifecycle.phase(batch, float("inf")) is Phase.EXPIRED else "canceled"
+    line_of = _openai_line if batch.provider == "openai" else _anthropic_line
+    for rank, position in enumerate(order):
+        if cut - batch.shape.lose - batch.shape.forget <= rank < cut:
+            tally.lost += rank >= cut - batch.shape.lose
+            continue
+        entry = index[position]
+        line = source[entry.offset : entry.offset + entry.length]
+        end, result = line_of(batch, entry, line, "succeeded" if rank < cut else rest, tally)
+        tally.ends[end] += 1
+        answered[position] = end == "succeeded"
+        _write_as_shaped(files[end != "succeeded"], result, rank, batch)
+        if rank < batch.shape.contradict:
+            _, other = line_of(batch, entry, line, "expired", tally)
+            _write(files[1], other)
 
 
 def _strangers_line(batch: Batch, custom_id: str) -> Json:

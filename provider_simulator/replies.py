@@ -1,6 +1,7 @@
 """The bodies of answers that are texts, as each endpoint has them, and what they say read back from them."""
 
 import json
+from collections.abc import Iterator
 from itertools import batched
 from typing import Any
 
@@ -116,28 +117,6 @@ def response(body: Json, mark: str, prompt_tokens: int, created: int, style: Sty
     cut = style.stop if style.stop != "completed" else None
     cut = cut or ("max_output_tokens" if _is_cut(body) else None)
     status = "incomplete" if cut else "completed"
-    parts = [
-        {"type": "output_text", "text": text, "annotations": [], "logprobs": []} for text in _pieces(said.text, style)
-    ]
-    message: Json = {
-        "type": "message",
-        "id": f"msg_{mark[:48]}",
-        "status": status,
-        "role": "assistant",
-        "content": parts,
-    }
-    calls = [
-        {
-            "type": "function_call",
-            "id": f"fc_{mark[:40]}{index}",
-            "call_id": f"call_{mark[:24]}{index}",
-            "name": call.name,
-            "arguments": json.dumps(call.arguments),
-            "status": "completed",
-        }
-        for index, call in enumerate(said.calls)
-    ]
-    reasoning = [{"type": "reasoning", "id": f"rs_{mark[:48]}", "summary": []}] if body.get("reasoning") else []
     return {
         "id": f"resp_{mark[:48]}",
         "object": "response",
@@ -147,7 +126,7 @@ def response(body: Json, mark: str, prompt_tokens: int, created: int, style: Sty
         "incomplete_details": {"reason": cut} if cut else None,
         "instructions": body.get("instructions"),
         "model": body.get("model"),
-        "output": [*reasoning, *([message] if said.text else []), *calls],
+        "output": list(_response_items(body, mark, said, status, style)),
         "parallel_tool_calls": body.get("parallel_tool_calls", True),
         "temperature": body.get("temperature"),
         "tool_choice": body.get("tool_choice", "auto"),
@@ -161,6 +140,25 @@ def response(body: Json, mark: str, prompt_tokens: int, created: int, style: Sty
             "total_tokens": prompt_tokens + _spent(said),
         },
     }
+
+
+def _response_items(body: Json, mark: str, said: Said, status: str, style: Style) -> Iterator[Json]:
+    if body.get("reasoning"):
+        yield {"type": "reasoning", "id": f"rs_{mark[:48]}", "summary": []}
+    if said.text:
+        texts = _pieces(said.text, style)
+        parts = [{"type": "output_text", "text": text, "annotations": [], "logprobs": []} for text in texts]
+        message: Json = {"type": "message", "id": f"msg_{mark[:48]}", "status": status, "role": "assistant"}
+        yield message | {"content": parts}
+    for index, call in enumerate(said.calls):
+        yield {
+            "type": "function_call",
+            "id": f"fc_{mark[:40]}{index}",
+            "call_id": f"call_{mark[:24]}{index}",
+            "name": call.name,
+            "arguments": json.dumps(call.arguments),
+            "status": "completed",
+        }
 
 
 def response_content(answer: Json) -> Any:  # noqa: ANN401 - the same

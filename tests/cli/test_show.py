@@ -14,7 +14,7 @@ from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.jobs import paused, waits_for
+from batchdrop_cli.waiting import paused, waits_for
 
 if TYPE_CHECKING:
     from conftest import Aws, Run

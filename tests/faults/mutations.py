@@ -1428,7 +1428,7 @@ MUTATIONS = (
     ),
     Mutation(
         "one command at a time retries the same lines",
-        "batchdrop_cli/retry.py",
+        "batchdrop_cli/retry_once.py",
         "    if again:\n        yield []\n",
         "    if fixed is None:\n        _refuse_twice(cloud, chosen, fixed)\n        yield []\n",
         "tests/cli/test_retry.py::test_of_two_commands_that_retry_the_same_lines_at_once_one_is_refused",
