@@ -228,10 +228,21 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     defer_reason: str | None = msgspec.field(default=None, name="put_off")
     is_duplicate: bool = False
 
+    def as_planned(self, **changes: object) -> Self:
+        """A batch of the same requests, with changes; nothing of what happened to this one is in it."""
+        fields: dict[str, object] = {name: getattr(self, name) for name in _PLANNED}
+        return type(self)(**{**fields, **changes})  # type: ignore[arg-type]
+
     @property
     def protocol(self) -> Protocol:
         """How it was sent, whatever the configuration says by now: only Anthropic's batches hold Messages requests."""
         return Protocol.ANTHROPIC if self.endpoint == MESSAGES_ENDPOINT else Protocol.OPENAI
+
+
+_PLANNED = (
+    *("job", "id", "split", "round", "token", "provider", "endpoint", "model", "requests", "bytes", "tokens", "cost"),
+    *("ledger", "attempt", "requests_key", "members_key", "api_version", "betas"),
+)
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.aws.optimistic import ConcurrentChange
+from batchdrop.aws.optimistic import ConcurrentChange, until_unchanged
 from batchdrop.aws.provider_items import own_batch_id
 from batchdrop.aws.table_items import increment_open
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
@@ -155,48 +155,34 @@ def _result_lines(found: ProviderBatch, api: BatchApi) -> Iterator[bytes | None]
 
 def _add_to_split_if_open(found: ProviderBatch, intent: Intent, services: Services) -> bool:
     """Add a duplicate to the batches of its split, unless that is closed, or the duplicate has no answers."""
-    while found.ended_as != "failed":
+    if found.ended_as == "failed":
+        return False
+
+    def add() -> bool:
         job, doubled = services.store.job(intent.job), services.store.batch(intent.job, intent.batch)
         if job is None or doubled is None or job.state not in {JobState.RUNNING, JobState.CANCELLING}:
             return False
         split = services.store.split(intent.job, doubled.split)
         if split is None or not split.open:
             return False
+        if services.store.providers.owner(intent.provider, found.id):
+            return True  # another run added it
         duplicate = _duplicate(found, doubled, split, services.now())
         owned = own_batch_id(duplicate, found.id, services.now() + WINDOW_SECONDS)
-        try:
-            services.store.add(duplicate, also=[increment_open(split), owned])
-        except ConcurrentChange:
-            if services.store.providers.owner(duplicate.provider, found.id):
-                return True
-            continue
+        services.store.add(duplicate, also=[increment_open(split), owned])
         return True
-    return False
+
+    return until_unchanged(add)
 
 
 def _duplicate(found: ProviderBatch, doubled: Batch, split: Split, now: int) -> Batch:
     """One more batch of the split's round, which has ended."""
-    return Batch(
-        job=doubled.job,
+    return doubled.as_planned(
         state=BatchState.ENDED,
         due_at=now,
         id=f"{doubled.id}-{found.id}",
-        split=doubled.split,
         round=split.round,
-        token=doubled.token,
-        provider=doubled.provider,
-        endpoint=doubled.endpoint,
-        model=doubled.model,
-        requests=doubled.requests,
-        bytes=doubled.bytes,
-        tokens=doubled.tokens,
         cost=0,
-        ledger=doubled.ledger,
-        attempt=doubled.attempt,
-        requests_key=doubled.requests_key,
-        members_key=doubled.members_key,
-        api_version=doubled.api_version,
-        betas=doubled.betas,
         batch_id=found.id,
         input_file_id=found.input_file_id,
         output_file_id=found.output_file_id,

@@ -87,21 +87,28 @@ def _as_published(job: Job, services: Services) -> Job:
     return job if published is None else job.with_(**published)
 
 
-def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
-    stamp = datetime.fromtimestamp(head.last_modified, UTC).strftime("%Y%m%dT%H%M%SZ")
-    version_id = dropped.version_id or head.version_id
-    job = Job(
-        job=keys.job_id(services.files.bucket, dropped.key, version_id, stamp),
+def _job_of(  # noqa: PLR0913 - what an event and a HEAD both say
+    key: str, version_id: str | None, services: Services, *, etag: str | None, size: int, at: int
+) -> Job:
+    """The job of a version of an object, which was written then."""
+    stamp = datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Job(
+        job=keys.job_id(services.files.bucket, key, version_id, stamp),
         state=JobState.PLANNING,
         bucket=services.files.bucket,
-        key=dropped.key,
+        key=key,
         version_id=version_id,
-        etag=head.etag,
-        bytes=head.bytes,
-        dropped_at=head.last_modified,
+        etag=etag,
+        bytes=size,
+        dropped_at=at,
         settings=JobSettings(),
         due_at=services.now() + services.settings.lease_seconds,
     )
+
+
+def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
+    version_id = dropped.version_id or head.version_id
+    job = _job_of(dropped.key, version_id, services, etag=head.etag, size=head.bytes, at=head.last_modified)
     try:
         job = _with_lineage(job, own_metadata(head.metadata), services)
         return _with_settings(job, head, services)
@@ -237,22 +244,8 @@ def _fail_dropped(dropped: Dropped, reason: str, services: Services) -> Job | No
         known = services.store.job_of(digest)  # none where it was forgotten
         name_job(None if known is None else known.id)
         return known
-    stamp = datetime.fromtimestamp(dropped.time, UTC).strftime("%Y%m%dT%H%M%SZ")
-    job = Job(
-        job=keys.job_id(bucket, dropped.key, version_id, stamp),
-        state=JobState.PUBLISHING,
-        bucket=bucket,
-        key=dropped.key,
-        version_id=version_id,
-        etag=dropped.etag,
-        bytes=dropped.bytes,
-        dropped_at=dropped.time,
-        settings=JobSettings(),
-        outcome=JobState.FAILED,
-        reason=reason,
-        published_at=services.now(),
-        due_at=services.now() + services.settings.lease_seconds,
-    )
+    job = _job_of(dropped.key, version_id, services, etag=dropped.etag, size=dropped.bytes, at=dropped.time)
+    job = _failed_job(job, reason, services)
     name_job(job.id)
     if services.store.add(job, also=_beside(job, services)):
         dispatch_job(job, services)
