@@ -629,7 +629,7 @@ MUTATIONS = (
     Mutation(
         "a 404 on a recorded id means nothing",
         "steps/poll.py",
-        "            self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS\n",
+        "            self._unknown += age_of(due, self._services.now()) > _VISIBLE_SECONDS\n",
         '            found = ProviderBatch(id=due.batch_id or "", ended_as="failed")\n',
         f"{_STEPS}test_poll.py::test_a_batch_that_its_provider_does_not_know_has_not_ended",
     ),
@@ -1497,7 +1497,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a batch is asked for by its id before it is overdue",
-        "steps/poll.py",
+        "batches/poll_schedule.py",
         "    confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)\n",
         "",
         f"{_STEPS}test_poll.py::test_a_batch_is_asked_for_by_its_id_before_it_is_overdue",

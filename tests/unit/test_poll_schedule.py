@@ -1,8 +1,17 @@
 """How often, and in which order, batches are asked for."""
 
 import pytest
+from batchdrop.aws.leases import Lease
 from batchdrop.aws.table import Due
-from batchdrop.batches.poll_schedule import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
+from batchdrop.batches.poll_schedule import (
+    in_turn,
+    is_asked,
+    is_confirmed,
+    page_before,
+    plan_poll,
+    singly_after,
+    usual_after,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +136,54 @@ def test_a_list_is_believed_of_a_batch_that_is_no_older_than_usual(age: int, usu
 def test_an_older_batch_is_asked_for_by_its_id_now_and_then(age: int, usual: int, every: int) -> None:
     found = confirmed(age, 600, usual)
     assert found == list(range(found[0], 600, every))
+
+
+HOUR = 3_600
+NOW = 1_800_000_137  # no interval of those batches that are long in flight begins in the minute before
+LAST = Lease(name="poll#openai", until=NOW, last=NOW - 60, usual=HOUR)
+
+
+def planned(*ages: int, due_at: int = 0, lease: Lease = LAST) -> tuple[set[str], set[str]]:
+    """The ages of those that are asked for, and of those that no list is believed about."""
+    in_flight = [
+        Due(job="j", sk="BATCH#00000-0-0000", due_at=due_at, batch_id=f"{age}", submitted_at=NOW - age) for age in ages
+    ]
+    plan = plan_poll(in_flight, lease, overdue_after=26 * HOUR, now=NOW)
+    return set(plan.asked), set(plan.confirmed)
+
+
+@pytest.mark.parametrize(
+    ("ages", "asked", "confirmed"),
+    [
+        ((), set(), set()),
+        ((10,), {"10"}, set()),
+        ((HOUR,), {"3600"}, set()),  # what batches usually take
+        ((7_201,), set(), set()),  # neither young nor near that: in its own interval
+        ((10, 7_201), {"10"}, set()),
+        ((26 * HOUR,), set(), set()),
+        ((7_201, 26 * HOUR, HOUR), {"3600"}, set()),
+    ],
+)
+def test_a_round_asks_for_those_whose_time_it_is_and_for_the_newest_with_them(
+    ages: tuple[int, ...], asked: set[str], confirmed: set[str]
+) -> None:
+    found_asked, found_confirmed = planned(*ages)
+    assert (found_asked, found_confirmed & found_asked) == (asked, confirmed)
+
+
+def test_a_round_that_asks_for_old_ones_asks_for_the_newest_too_and_believes_no_list_of_those_overdue() -> None:
+    late = Lease(name="poll#openai", until=NOW, last=NOW - HOUR, usual=HOUR)
+    assert planned(26 * HOUR, lease=late) == ({"93600"}, {"93600"})
+    at_the_hour = Lease(name="poll#openai", until=NOW, last=NOW - 150, usual=10 * HOUR)
+    assert planned(7_201, 9 * HOUR, 26 * HOUR - 1, lease=at_the_hour) == ({"7201", "32400", "93599"}, {"93599"})
+
+
+def test_what_failed_lately_is_not_asked_for() -> None:
+    assert planned(10, due_at=NOW + 1) == (set(), set())
+
+
+def test_a_round_goes_on_where_the_one_before_was_cut() -> None:
+    lease = Lease(name="poll#openai", until=NOW, last=NOW - 60, cut_at=NOW - 20)
+    in_flight = [due("10", NOW - 10), due("20", NOW - 20)]
+    plan = plan_poll(in_flight, lease, overdue_after=HOUR, now=NOW)
+    assert [each.batch_id for each in plan.turn] == ["20", "10"]

@@ -4,8 +4,11 @@ A page of a provider's list costs one call, as one batch does, and tells of a hu
 the places of batches of ours, so that other people's newer ones need not be read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
+
+from batchdrop.aws.leases import Lease
 from batchdrop.aws.table import Due
 
 _LONGEST_INTERVAL = 600  # seconds between two looks at a batch
@@ -15,6 +18,43 @@ _UNKNOWN_USUAL = 900  # seconds: what batches usually take while none has ended
 _CONFIRM_SHARE = 3  # past that, a batch is asked for by its id at least each third of its age
 _CONFIRM_LONGEST = 7_200  # seconds between two of these looks, and no fewer than between two rounds
 _USUAL_WEIGHT = 8  # a batch that ended changes what is usual by an eighth of the difference
+
+
+class PollPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one round asks a provider.
+
+    Attributes:
+        turn: Its batches in flight, in the order in which they are asked for.
+        asked: The ids of those that are asked for.
+        confirmed: The ids of those that are asked for by their ids where a list calls them unfinished.
+        overdue_after: The age (seconds) past which a batch is cancelled.
+    """
+
+    turn: list[Due]
+    asked: frozenset[str]
+    confirmed: frozenset[str]
+    overdue_after: int
+
+
+def plan_poll(in_flight: Sequence[Due], lease: Lease, *, overdue_after: int, now: int) -> PollPlan:
+    """Decide what a round asks; `lease` tells of the round before it."""
+    turn = in_turn([each for each in in_flight if each.due_at <= now], lease.cut_at)  # not what failed lately
+    confirmed = _chosen(turn, lambda age: is_confirmed(age, now, lease.last, lease.usual), now)
+    asked = _chosen(turn, lambda age: is_asked(age, now, lease.last, lease.usual), now) | confirmed
+    confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)
+    if asked:  # the newest, too: an answer about it tells that the key is the one that created it
+        asked |= {max(turn, key=_time).batch_id or ""}
+    return PollPlan(turn=turn, asked=asked, confirmed=confirmed, overdue_after=overdue_after)
+
+
+def _chosen(turn: Sequence[Due], choose: Callable[[int], bool], now: int) -> frozenset[str]:
+    """The ids of those whose age is chosen."""
+    return frozenset(each.batch_id for each in turn if each.batch_id and choose(age_of(each, now)))
+
+
+def age_of(due: Due, now: int) -> int:
+    """How long ago a batch was submitted (seconds)."""
+    return now - (due.submitted_at or now)
 
 
 def is_asked(age: int, now: int, last: int, usual: int = 0) -> bool:

@@ -1,6 +1,6 @@
 """Poll: which of a provider's batches have ended? One round at a time, in as few calls as can be."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from aws_lambda_powertools import Logger
 
@@ -9,7 +9,7 @@ from batchdrop.aws.leases import Lease
 from batchdrop.aws.metrics import Measure, measure
 from batchdrop.aws.provider_items import Release
 from batchdrop.aws.table import Due
-from batchdrop.batches.poll_schedule import in_turn, is_asked, is_confirmed, page_before, singly_after, usual_after
+from batchdrop.batches.poll_schedule import PollPlan, age_of, page_before, plan_poll, singly_after, usual_after
 from batchdrop.batches.transitions import cancel_at_provider, give_up
 from batchdrop.correlation import working_on
 from batchdrop.errors import AccountRefused, ClaimLost, Missing, Refused, Transient
@@ -57,17 +57,11 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
         careful.count_death()
     in_flight = list(services.store.providers.in_flight(provider))
     measure(Measure.BATCHES_IN_FLIGHT, provider, len(in_flight))
-    now_due = [each for each in in_flight if each.due_at <= now]  # not what failed lately
-    turn = in_turn(now_due, lease.cut_at)
     overdue_after = services.providers[provider].window_hours * 3_600 + PATIENCE_SECONDS
-    confirmed = _chosen(turn, lambda age: is_confirmed(age, now, lease.last, lease.usual), now)
-    asked = _chosen(turn, lambda age: is_asked(age, now, lease.last, lease.usual), now) | confirmed
-    confirmed |= _chosen(turn, lambda age: age >= overdue_after, now)
-    if asked:  # the newest, too: an answer about it tells that the key is the one that created it
-        asked.add(max(turn, key=lambda each: each.submitted_at or 0).batch_id or "")
-    this = _Round(turn, asked, careful, services, confirmed=confirmed, overdue_after=overdue_after, usual=lease.usual)
+    plan = plan_poll(in_flight, lease, overdue_after=overdue_after, now=now)
+    this = _Round(plan, careful, services, usual=lease.usual)
     try:
-        cut_at = this.run(services.apis[provider], minute) if asked else None
+        cut_at = this.run(services.apis[provider], minute) if plan.asked else None
     except AccountRefused as error:
         calls_refused(provider, error, services)
         return {"cut_at": this.rest()}  # what lies behind those that were refused is asked for next
@@ -77,37 +71,14 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
     return {"last": now if cut_at is None else lease.last, "cut_at": cut_at, "usual": this.usual}
 
 
-def _chosen(turn: list[Due], choose: Callable[[int], bool], now: int) -> set[str]:
-    """The ids of those whose age is chosen."""
-    return {each.batch_id for each in turn if each.batch_id and choose(_age(each, now))}
-
-
-def _age(due: Due, now: int) -> int:
-    return now - (due.submitted_at or now)
-
-
 class _Round:
-    """One look at the batches that are asked for.
+    """One look at the batches that are asked for; `usual` is what batches usually take, with those that ended."""
 
-    `confirmed` are those that a list is not believed about when it calls them unfinished; `overdue_after` is the age
-    (seconds) past which a batch is cancelled; `usual`, what batches usually take, with those that ended.
-    """
-
-    def __init__(  # noqa: PLR0913 - a round's facts, all of them different
-        self,
-        turn: list[Due],
-        asked: set[str],
-        careful: Careful,
-        services: Services,
-        *,
-        confirmed: set[str],
-        overdue_after: int,
-        usual: int,
-    ) -> None:
-        self._turn, self._asked, self._confirmed, self._overdue_after = turn, asked, confirmed, overdue_after
-        self.usual, self._careful, self._services = usual, careful, services
+    def __init__(self, plan: PollPlan, careful: Careful, services: Services, *, usual: int) -> None:
+        self._plan, self._careful, self._services, self.usual = plan, careful, services, usual
+        self._asked = set(plan.asked)  # still
         self._listed_ids: set[str] = set()
-        self._unseen = {each.batch_id or "": each for each in turn}
+        self._unseen = {each.batch_id or "": each for each in plan.turn}
         self._refusals: list[tuple[Due, AccountRefused]] = []
         self._unknown = 0
         self._is_told = False  # of any of ours
@@ -125,7 +96,7 @@ class _Round:
             raise AccountRefused("it knows none of our batches (404): is it another workspace's key, or base_url?")
         for due, _ in self._refusals:  # the account is not, so that these are watched as all are
             with working_on(due.job):
-                _live(due, self._overdue_after, self._services)
+                _live(due, self._plan.overdue_after, self._services)
         return cut_at
 
     def _ask(self, api: BatchApi, minute: Minute) -> int | None:
@@ -144,10 +115,10 @@ class _Round:
     def _calls(self, api: BatchApi) -> Iterator[Sequence[tuple[Due, ProviderBatch | None]]]:
         """What each call told: a page of the list while pages are worth it, or one batch; None for one not told."""
         lean = singly = 0
-        for place, due in enumerate(self._turn):
+        for place, due in enumerate(self._plan.turn):
             is_listed = due.batch_id in self._listed_ids
             if due.batch_id in self._asked and not is_listed and not singly and len(self._asked) > 1:
-                listed = [*self._listed(_page(api, page_before(self._turn, place)))]
+                listed = [*self._listed(_page(api, page_before(self._plan.turn, place)))]
                 lean = singly = singly_after(len(listed), lean)
                 self._is_told = self._is_told or bool(listed)
                 yield listed
@@ -173,7 +144,7 @@ class _Round:
             return []
         except Missing as error:
             _warn(error, due.batch_id)
-            self._unknown += _age(due, self._services.now()) > _VISIBLE_SECONDS
+            self._unknown += age_of(due, self._services.now()) > _VISIBLE_SECONDS
         except Refused as error:
             _warn(error, due.batch_id)
         except Transient as error:  # nothing is known of it: it is not overdue for that
@@ -190,7 +161,7 @@ class _Round:
             if due is None:
                 continue
             self._listed_ids.add(each.id)
-            is_believed = each.id in self._asked and each.id not in self._confirmed
+            is_believed = each.id in self._asked and each.id not in self._plan.confirmed
             if is_believed or each.ended_as is not None:
                 yield due, each
 
@@ -198,14 +169,14 @@ class _Round:
         self._asked.discard(due.batch_id or "")
         self._unseen.pop(due.batch_id or "", None)
         if found is None or found.ended_as is None:
-            _live(due, self._overdue_after, self._services)
+            _live(due, self._plan.overdue_after, self._services)
         else:
             _ended(due, found, self._services)
-            self.usual = usual_after(self.usual, _age(due, self._services.now()))
+            self.usual = usual_after(self.usual, age_of(due, self._services.now()))
 
     def rest(self) -> int | None:
         """When the first was submitted that is still to be asked for; None when none is."""
-        return next((each.submitted_at for each in self._turn if each.batch_id in self._asked), None)
+        return next((each.submitted_at for each in self._plan.turn if each.batch_id in self._asked), None)
 
 
 def _page(api: BatchApi, after: str | None) -> list[ProviderBatch]:
@@ -234,7 +205,7 @@ def _batch(due: Due, services: Services) -> Batch | None:
 
 def _live(due: Due, overdue_after: int, services: Services) -> None:
     """Watch a batch that has not ended: past the provider's window it is cancelled, and given up at last."""
-    overdue = _age(due, services.now()) - overdue_after
+    overdue = age_of(due, services.now()) - overdue_after
     if overdue < 0:
         return
     batch = _batch(due, services)
