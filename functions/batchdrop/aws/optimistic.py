@@ -1,17 +1,12 @@
 """Optimistic writes: read, decide, write if nothing changed; where something did, all of it again."""
 
-import random
-import time
 from collections.abc import Callable
 
-from aws_lambda_powertools import Logger
-
+from batchdrop.aws.retrying import retry
 from batchdrop.errors import ClaimLost, Transient
 
-logger = Logger(child=True)
-
 _MOST_TRIES = 20
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0  # seconds: the longest of a try's pause, which is drawn
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0  # seconds
 
 
 class ConcurrentChange(Exception):  # noqa: N818 - it is an outcome: read again and decide anew
@@ -26,23 +21,25 @@ class ConcurrentChange(Exception):  # noqa: N818 - it is an outcome: read again 
         self.refused = refused
 
 
-def until_unchanged[T](
-    attempt: Callable[[], T], *, on: type[ConcurrentChange | ClaimLost] = ConcurrentChange, most: int = _MOST_TRIES
-) -> T:
+def until_unchanged[T](attempt: Callable[[], T], *, on: type[ConcurrentChange | ClaimLost] = ConcurrentChange) -> T:
     """Do what reads, decides and writes, again from its reading on where another changed what was read.
 
     Args:
         attempt: All of it: nothing that it read before may be used again.
         on: What says that it changed.
-        most: How often, at most.
 
     Raises:
         Transient: It changed each time: the message is delivered again, or sweep sends it.
     """
-    for number in range(most):
-        try:
-            return attempt()
-        except on:
-            logger.info("changed meanwhile: read again", tries=number + 1)
-            time.sleep(random.uniform(0, min(_FIRST_PAUSE * 2**number, _LONGEST_PAUSE)))  # noqa: S311 - no secret
-    raise Transient(f"what was read changed {most} times before it could be written")
+    again = retry(
+        on=on,
+        attempts=_MOST_TRIES,
+        timeout=None,
+        wait_initial=_FIRST_PAUSE,
+        wait_jitter=_FIRST_PAUSE,
+        wait_max=_LONGEST_PAUSE,
+    )
+    try:
+        return again(attempt)()
+    except on as error:
+        raise Transient("what was read changed each time before it could be written") from error
