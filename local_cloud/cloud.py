@@ -61,10 +61,9 @@ def up(  # noqa: PLR0913 - each says another thing about the cloud
         saved = folder.read() or Saved.new()
         if not saved.secret_access_key:  # of a version before: what runs asks for no key
             saved = _stop(folder, saved).with_keys()
-        given = {"openai": openai_base_url, "anthropic": anthropic_base_url}
-        urls = {name: url for name, url in given.items() if url is not None}
+        given = (("openai", openai_base_url), ("anthropic", anthropic_base_url))
         options = Options(
-            urls=urls,
+            urls={name: url for name, url in given if url is not None},
             providers_file=_another(providers_file),
             real=real,
             enforces_grants=enforces_grants,

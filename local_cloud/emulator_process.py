@@ -21,10 +21,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 # ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
 
 import asyncio
-import errno
 import hashlib
-import json
-import mmap
 import os
 import shutil
 import signal
@@ -32,8 +29,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -44,261 +40,15 @@ if "local_cloud" not in sys.modules:  # the package's own beginning needs what t
     sys.modules["local_cloud"] = ModuleType("local_cloud")
     sys.modules["local_cloud"].__path__ = [str(Path(__file__).parent)]
 
+from local_cloud.emulator_objects import cut_versions, keep_bodies_on_disk, name_versions
+from local_cloud.emulator_state import ROWS, SAVE_EVERY_SECONDS, Journal, Saver, free_messages, journal_rows
 from local_cloud.guard import Guard
 
-SAVE_EVERY_SECONDS = 0.25
 FINISH_SECONDS = 5.0
-JOURNAL_BYTES = 4_000_000  # above this the table is saved whole, and the journal begins anew
 LOG_BYTES = 10_000_000
-READING = {"GET", "HEAD", "OPTIONS"}
-NOT_SAVED = {"cloudwatch", "cloudwatch_logs"}  # grow with every invocation, and nothing reads them
-NOT_CONFIGURING = (
-    *(b"Get", b"Describe", b"List", b"Query", b"Scan", b"BatchGet", b"TransactGet", b"PutEvents"),
-    *(b"PutItem", b"UpdateItem", b"DeleteItem", b"BatchWriteItem", b"TransactWriteItems"),
-)
-ROWS = "dynamodb"
-HTTP_OK, HTTP_PART, HTTP_NO_SUCH_RANGE = 200, 206, 416
 SINGLE_MESSAGE = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage"}
 WORKER_SECONDS = 86_400  # in which an idle worker stays: to load one again takes seconds
 LOAD = {"local_cloud": "load"}
-
-Table = dict[str, Any]
-
-
-class Journal:
-    """Every row as it is written, by the table's ARN and the row's key; the last line of a key is the row."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._file = path.open("ab", buffering=0)
-        self._file.truncate(path.read_bytes().rfind(b"\n") + 1)  # a line that a kill cut: its write was never answered
-
-    def write(self, table: Table, pk: str, sk: str, item: object) -> None:
-        """Raises: OSError, when the disk is full: nothing is left of the line, and the write is not answered."""
-        line = json.dumps([table["TableArn"], pk, sk, item]).encode() + b"\n"
-        with self._lock:
-            before = self._path.stat().st_size
-            if self._file.write(line) != len(line):
-                self._file.truncate(before)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-
-    def replay(self, tables: list[Table], put: Callable[..., object], remove: Callable[..., object]) -> None:
-        by_arn = {table["TableArn"]: table for table in tables}
-        for line in self._path.read_bytes().splitlines():
-            arn, pk, sk, item = json.loads(line)
-            if arn in by_arn:
-                put(by_arn[arn], pk, sk, item) if item is not None else remove(by_arn[arn], pk, sk)
-
-    def is_long(self) -> bool:
-        return self._path.stat().st_size > JOURNAL_BYTES
-
-    def begin_anew(self, save: Callable[[], None]) -> None:
-        with self._lock:
-            save()
-            self._file.truncate(0)
-
-
-class Saver:
-    """Saves each service's state soon after it changed."""
-
-    def __init__(self, app: ModuleType, journal: Journal) -> None:
-        self._app = app
-        self._journal = journal
-        self._persistence = import_module("ministack.core.persistence")
-        self._queues = import_module("ministack.services.sqs")._queues
-        self._messages: object = None
-        self._changed = threading.Event()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self.run, daemon=True, name="saver")
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def note(self, method: str, path: str, headers: dict[bytes, bytes]) -> None:
-        """A request was answered. Objects save themselves, rows are journalled, messages are compared."""
-        signed, action = headers.get(b"authorization", b""), headers.get(b"x-amz-target", b"").rsplit(b".", 1)[-1]
-        if not (
-            method in READING
-            or path.endswith("/invocations")
-            or any(f"/{service}/".encode() in signed for service in ("s3", "sqs"))
-            or action.startswith(NOT_CONFIGURING)
-        ):
-            self._changed.set()
-
-    def run(self) -> None:
-        while not self._stopped.wait(SAVE_EVERY_SECONDS):
-            try:
-                self.save_what_changed()
-            except (RuntimeError, OSError):  # a dictionary changed while it was copied, or the disk is full
-                self._changed.set()
-
-    def finish(self) -> None:
-        """Save everything once, and end."""
-        self._stopped.set()
-        self._thread.join()  # two writers would share a temporary file
-        try:
-            self.save_all()
-        finally:
-            os._exit(0)
-
-    def save_what_changed(self) -> None:
-        if self._changed.is_set():
-            self._changed.clear()
-            self.save_all()
-        elif self._journal.is_long():
-            self._journal.begin_anew(lambda: self._save(ROWS))
-        messages = [
-            (url, message["id"], message["receive_count"])
-            for url, queue in list(self._queues._data.items())
-            for message in list(queue["messages"])
-        ]
-        if messages != self._messages:
-            self._save("sqs")
-            self._messages = messages
-
-    def save_all(self) -> None:
-        for name in list(self._states()):
-            if name == ROWS:
-                self._journal.begin_anew(lambda: self._save(ROWS))
-            else:
-                self._save(name)
-
-    def _states(self) -> dict[str, Callable[[], Any]]:
-        found: dict[str, Callable[[], Any]] = self._app._build_persistence_save_dict()
-        return {name: state for name, state in found.items() if name not in NOT_SAVED}
-
-    def _save(self, name: str) -> None:
-        state = self._states()[name]()
-        if state is not None:
-            self._persistence.save_state(name, state)
-
-
-def journal_rows(dynamodb: ModuleType, journal: Journal) -> None:
-    """Put the journal under every write, and behind the loading of what was saved."""
-    set_item, remove_item, load = dynamodb._set_item, dynamodb._remove_item, dynamodb.load_persisted_state
-
-    def set_and_write(table: Table, pk: str, sk: str, item: object) -> object:
-        old = set_item(table, pk, sk, item)
-        journal.write(table, pk, sk, item)
-        return old
-
-    def remove_and_write(table: Table, pk: str, sk: str) -> object:
-        old = remove_item(table, pk, sk)
-        journal.write(table, pk, sk, None)
-        return old
-
-    def load_and_replay(data: object) -> None:
-        load(data)
-        journal.replay(list(dynamodb._tables._data.values()), set_item, remove_item)
-
-    dynamodb._set_item = set_and_write  # type: ignore[attr-defined]
-    dynamodb._remove_item = remove_and_write  # type: ignore[attr-defined]
-    dynamodb.load_persisted_state = load_and_replay  # type: ignore[attr-defined]
-
-
-def free_messages(sqs: ModuleType) -> None:
-    """Make messages that were being worked on visible when they are loaded. A delay that was asked for stays."""
-    load = sqs.load_persisted_state
-
-    def load_and_free(data: object) -> None:
-        load(data)
-        for queue in sqs._queues._data.values():
-            for message in queue["messages"]:
-                if message.get("receive_count"):
-                    message["visible_at"] = 0
-
-    sqs.load_persisted_state = load_and_free  # type: ignore[attr-defined]
-
-
-def keep_bodies_on_disk(s3: ModuleType) -> None:
-    """Let bodies go from memory once they are saved, and map their files where they are read."""
-    persist, read, read_version = s3._persist_object, s3._read_body, s3._version_body
-    get_data = s3._get_object_data
-
-    def persist_and_release(bucket: str, key: str, record: dict[str, Any]) -> None:
-        persist(bucket, key, record)
-        for version in s3._object_versions.get((bucket, key)) or []:
-            if record.get("body") is None and version["version_id"] == record.get("version_id"):
-                version["data"] = None
-
-    def read_mapped(bucket: str, key: str, record: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's
-        found = _mapped(s3._object_disk_path(bucket, key)) if record.get("body") is None else None
-        return read(bucket, key, record) if found is None else found
-
-    def read_version_mapped(objects: Any, bucket: str, key: str, version: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's
-        path = s3._version_disk_path(bucket, key, version["version_id"])
-        found = _mapped(path) if version.get("data") is None else None
-        return read_version(objects, bucket, key, version) if found is None else found
-
-    def data_in_memory(*given: Any, **named: Any) -> bytes | None:
-        body = get_data(*given, **named)
-        return body if body is None else body[:]
-
-    s3._persist_object = persist_and_release  # type: ignore[attr-defined]
-    s3._read_body, s3._version_body = read_mapped, read_version_mapped  # type: ignore[attr-defined]
-    s3._get_object_data = data_in_memory  # type: ignore[attr-defined]
-
-
-def _mapped(name: str | None) -> mmap.mmap | None:
-    """A file of which only what is used is read; it stays as it is when another takes its place."""
-    path = Path(name or "")
-    if not path.is_file() or not path.stat().st_size:
-        return None
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def cut_versions(s3: ModuleType) -> None:
-    """Let a read of a version give the range that it asks for, as a read without a version does."""
-    get = s3._get_object
-
-    def get_range(bucket: str, key: str, headers: dict[str, str], query: Any = None) -> Any:  # noqa: ANN401 - ministack's
-        status, answer, body = get(bucket, key, headers, query)
-        asked = headers.get("range", "")
-        if status != HTTP_OK or not asked:
-            return status, answer, body[:]
-        span = s3._parse_range(asked, len(body))
-        if span is None:
-            return (
-                HTTP_NO_SUCH_RANGE,
-                {"Content-Type": "application/xml"},
-                s3._xml_body(s3._range_error_xml(bucket, key)),
-            )
-        first, last = span
-        whole = {name: value for name, value in answer.items() if not name.lower().startswith("x-amz-checksum-")}
-        part = {"Content-Length": str(last + 1 - first), "Content-Range": f"bytes {first}-{last}/{len(body)}"}
-        return HTTP_PART, whole | part, body[first : last + 1]
-
-    s3._get_object = get_range  # type: ignore[attr-defined]
-
-
-def name_versions(s3: ModuleType, eventbridge: ModuleType) -> None:
-    """Add the version that was written to the event that EventBridge gets of it.
-
-    ministack hands it to the function that makes the event, which leaves it out. Every event is made in a context of
-    its own, so that the version that is being told is that of the event being dispatched.
-    """
-    fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
-    told: ContextVar[str | None] = ContextVar("version", default=None)
-
-    def fire_with_version(*given: Any, version_id: str | None = None, **named: Any) -> None:
-        token = told.set(version_id)
-        try:
-            fire(*given, version_id=version_id, **named)
-        finally:
-            told.reset(token)
-
-    def dispatch_with_version(event: dict[str, Any], *given: Any) -> Any:  # noqa: ANN401 - ministack's
-        version_id = told.get()
-        if version_id and event["Source"] == "aws.s3":
-            detail = json.loads(event["Detail"])
-            detail["object"]["version-id"] = version_id
-            event = event | {"Detail": json.dumps(detail)}
-        return dispatch(event, *given)
-
-    s3._fire_s3_event = fire_with_version  # type: ignore[attr-defined]
-    eventbridge._dispatch_event = dispatch_with_version  # type: ignore[attr-defined]
 
 
 def authorize_batches_of_messages(iam_actions: ModuleType) -> None:
@@ -401,8 +151,9 @@ def guard(app: ModuleType, environment: Mapping[str, str]) -> Guard:
     return Guard(app.app, host=host, signed_hosts=hosts, secret_of=secret_of)
 
 
-async def end_gently(lambda_svc: ModuleType, saver: Saver) -> None:
+async def end_gently(saver: Saver) -> None:
     """Start no function any more, let those that run finish if they are quick, save, end."""
+    lambda_svc = import_module("ministack.services.lambda_svc")
     lambda_svc._poll_sqs = lambda: False  # type: ignore[attr-defined]
     deadline = time.monotonic() + FINISH_SECONDS
     while lambda_svc.executions_in_flight()[0] and time.monotonic() < deadline:  # noqa: ASYNC110 - it tells nobody
@@ -410,25 +161,31 @@ async def end_gently(lambda_svc: ModuleType, saver: Saver) -> None:
     saver.finish()
 
 
-def main() -> None:
-    state, logs, code, at_most = Path(os.environ["STATE_DIR"]), Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    del sys.argv[1:]
-    app = import_module("ministack.app")
-    dynamodb, sqs, lambda_svc = (import_module(f"ministack.services.{name}") for name in (ROWS, "sqs", "lambda_svc"))
-    journal = Journal(state / "rows.journal")
-    saver = Saver(app, journal)
+def patch(journal: Journal, *, logs: Path, code: Path, at_most: int) -> None:
+    """Make ministack what the top of this file says."""
+    dynamodb, sqs, lambda_svc, s3, eventbridge = (
+        import_module(f"ministack.services.{name}") for name in (ROWS, "sqs", "lambda_svc", "s3", "eventbridge")
+    )
     journal_rows(dynamodb, journal)
     free_messages(sqs)
     authorize_batches_of_messages(import_module("ministack.core.iam_actions"))
-    s3 = import_module("ministack.services.s3")
     keep_bodies_on_disk(s3)
     cut_versions(s3)
-    name_versions(s3, import_module("ministack.services.eventbridge"))
+    name_versions(s3, eventbridge)
     log_to_files(lambda_svc, logs)
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
     bound_workers(lambda_runtime, processors=os.process_cpu_count() or 1, at_most=at_most)
     load_when_told(lambda_runtime)
+
+
+def main() -> None:
+    state, logs, code, at_most = Path(os.environ["STATE_DIR"]), Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    del sys.argv[1:]
+    app = import_module("ministack.app")
+    journal = Journal(state / "rows.journal")
+    saver = Saver(app, journal)
+    patch(journal, logs=logs, code=code, at_most=at_most)
     answer, enforces_grants = guard(app, os.environ), bool(os.environ.get("AUTH"))
 
     async def noting(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own
@@ -445,7 +202,7 @@ def main() -> None:
         load()
         saver.start()  # not earlier: it would save nothing over what is to be loaded
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(end_gently(lambda_svc, saver)))
+        loop.add_signal_handler(signal.SIGTERM, lambda: loop.create_task(end_gently(saver)))
 
     app._load_persisted_state = load_then_save  # type: ignore[attr-defined]
     app.main()

@@ -1632,7 +1632,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the local cloud's events name the version",
-        "local_cloud/emulator_process.py",
+        "local_cloud/emulator_objects.py",
         'if version_id and event["Source"] == "aws.s3":',
         'if not version_id and event["Source"] == "aws.s3":',
         "tests/local_cloud/test_event_versions.py::test_an_event_names_the_version_that_was_written",
@@ -1710,7 +1710,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a row that a full disk cuts is taken back",
-        "local_cloud/emulator_process.py",
+        "local_cloud/emulator_state.py",
         "                self._file.truncate(before)\n",
         "",
         "tests/local_cloud/test_journal.py::test_a_write_that_a_full_disk_cuts_is_an_error_and_spoils_no_other",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_cloud.emulator_process import cut_versions, keep_bodies_on_disk
+from local_cloud.emulator_objects import cut_versions, keep_bodies_on_disk
 
 OBJECT = {"body": b"0123456789", "version_id": "v1"}
 

@@ -6,7 +6,7 @@ from contextvars import copy_context
 from types import ModuleType
 from typing import Any
 
-from local_cloud.emulator_process import name_versions
+from local_cloud.emulator_objects import name_versions
 
 
 class EventBridge(ModuleType):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local_cloud.emulator_process import Journal
+from local_cloud.emulator_state import Journal
 
 Rows = dict[tuple[str, str], Any]
 
