@@ -3,6 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+from batchdrop.aws.leases import Leases
+from batchdrop.aws.provider_store import ProviderStore
+
+PARTS = (Leases, ProviderStore)  # of the store
+
 type Fails = Callable[[str, tuple[Any, ...]], bool]
 
 
@@ -14,6 +19,8 @@ class Failing:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._real, name)
+        if isinstance(found, PARTS):
+            return Failing(found, self._fails, self._error)
         if not callable(found):
             return found
 
