@@ -3,7 +3,6 @@
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from batchdrop.providers import anthropic_client, openai_client  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.services import services
 from batchdrop.steps.poll import poll_provider
 

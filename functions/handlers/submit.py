@@ -7,7 +7,6 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from batchdrop.aws.queues import BatchMessage
-from batchdrop.providers import anthropic_client, openai_client  # noqa: F401 - loaded while the function starts: Lambda is fast then
 from batchdrop.steps.submit import submit_batch
 
 from handlers.messages import each_message, logger, services_of
