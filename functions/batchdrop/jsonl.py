@@ -1,4 +1,7 @@
-"""JSONL as bytes: a stream is cut into lines, each with its place, in constant memory. Pure."""
+"""JSONL as bytes: a stream is cut into lines, or blocks of whole lines, each with its place. Pure.
+
+Memory is constant: a line, or a block and a chunk of the stream.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -14,6 +17,25 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     offset: int
     length: int
     bytes: "bytes | None"
+
+    @property
+    def end(self) -> int:
+        """Where the next line begins, if there is one."""
+        return self.offset + self.length + 1
+
+
+class Block(msgspec.Struct, frozen=True, gc=False):
+    """Whole lines, each with its line feed, that begin at `offset` in the object."""
+
+    offset: int
+    bytes: bytes
+
+    @property
+    def end(self) -> int:
+        return self.offset + len(self.bytes)
+
+    def lines(self, *, max_bytes: int) -> Iterator[Line]:
+        return cut_lines((self.bytes,), offset=self.offset, max_bytes=max_bytes)
 
 
 def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterator[Line]:
@@ -44,3 +66,47 @@ def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterat
     elif length:
         text = b"".join(held).removesuffix(b"\r")
         yield Line(offset, length, text)
+
+
+def cut_blocks(chunks: Iterable[bytes], *, offset: int, max_bytes: int, block_bytes: int) -> Iterator[Line | Block]:
+    """Cut a stream into the lines of `cut_lines`, those together that lie whole in one chunk.
+
+    A block has about `block_bytes` at most, or one line. A line that begins in one chunk and ends in another stands
+    alone, and so does the last one if it has no line end.
+    """
+    held: list[bytes] = []
+    length = 0  # of the line that is not whole yet
+    for chunk in chunks:
+        start = 0
+        if length:
+            start = chunk.find(b"\n") + 1
+            piece = chunk[: start - 1] if start else chunk
+            length += len(piece)
+            held.append(piece)
+            if length > max_bytes:
+                held = []
+            if not start:
+                continue
+            text = None if length > max_bytes else b"".join(held).removesuffix(b"\r")
+            held = []  # as in `cut_lines`
+            yield Line(offset, length, text)
+            offset += length + 1
+        end = chunk.rfind(b"\n") + 1
+        for block in _blocks(chunk, start, max(end, start), block_bytes):
+            yield Block(offset, block)
+            offset += len(block)
+        tail = chunk[max(end, start) :]
+        length = len(tail)
+        held = [tail] if 0 < length <= max_bytes else []
+    if length:
+        yield Line(offset, length, None if length > max_bytes else b"".join(held).removesuffix(b"\r"))
+
+
+def _blocks(chunk: bytes, start: int, end: int, block_bytes: int) -> Iterator[bytes]:
+    """What lies between two line feeds of a chunk, cut at others."""
+    while start < end:
+        stop = min(start + block_bytes, end)
+        if stop < end:
+            stop = chunk.rfind(b"\n", start, stop) + 1 or chunk.find(b"\n", stop) + 1
+        yield chunk[start:stop]
+        start = stop

@@ -1,7 +1,7 @@
 """Packs requests into batches, by group and within the provider's limits. Pure."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -43,6 +43,15 @@ class Bin(msgspec.Struct, kw_only=True):
     bytes: int = 0
     tokens: int = 0
     inputs: int = 0
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What several requests take of a batch."""
+
+    requests: int
+    bytes: int
+    tokens: int
+    inputs: int
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +163,25 @@ class Packer:
         filled.inputs += inputs
         return filled, closed
 
+    def fit_all(self, loads: Mapping[Group, Load]) -> dict[Group, Bin] | None:
+        """The open batch of each group, already counting all its load: as if its requests were fitted one by one.
+
+        None where one of the groups has no open batch with room for its whole load; nothing is counted then.
+        """
+        found = {}
+        for group, load in loads.items():
+            filled, room = self._open.get(group, (None, None))
+            if filled is None or room is None or not _has_room(filled, room, load):
+                return None
+            found[group] = filled
+        for group, filled in found.items():
+            load = loads[group]
+            filled.requests += load.requests
+            filled.bytes += load.bytes
+            filled.tokens += load.tokens
+            filled.inputs += load.inputs
+        return found
+
     def rest(self) -> list[Bin]:
         """The batches that are still open, in the order of their numbers."""
         return sorted((filled for filled, _ in self._open.values()), key=lambda each: each.number)
@@ -170,6 +198,26 @@ class Packer:
             requests = _distinct(min(requests, limits.queued_requests), self._split, self.count)
             tokens = math.inf
         return Room(requests=requests, bytes=limits.bytes_per_batch, tokens=tokens)
+
+
+def load_of(sizes: list[int], inputs: int) -> Load:
+    """The load of requests without media, by the bytes of their bodies; each embeds so many inputs."""
+    count = len(sizes)
+    return Load(
+        requests=count,
+        bytes=sum(sizes) + count * _WIRE_BYTES,
+        tokens=sum([tokens_of(size + _WIRE_BYTES) for size in sizes]),
+        inputs=count * inputs,
+    )
+
+
+def _has_room(filled: Bin, room: Room, load: Load) -> bool:
+    return bool(filled.requests) and (
+        filled.requests + load.requests <= room.requests
+        and filled.bytes + load.bytes <= room.bytes
+        and filled.tokens + load.tokens <= room.tokens
+        and filled.inputs + load.inputs <= MAX_EMBEDDING_INPUTS
+    )
 
 
 def _tokens(limits: Limits, group: Group) -> int:

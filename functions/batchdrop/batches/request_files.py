@@ -3,15 +3,16 @@
 import hashlib
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
-from batchdrop.batches.packing import Bin, Group, Packer, Room
+from batchdrop.batches.packing import Bin, Group, Packer, Room, load_of
 from batchdrop.batches.split_plan import PlannedBatch, read_members
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.jsonl import cut_lines
@@ -89,6 +90,17 @@ def round_name(split: int, round_: int) -> str:
     return f"{split:05}-{round_}"
 
 
+class Requests(NamedTuple):
+    """Requests of one group, without media: their bodies as they are sent, and their lines' places in the plan's index.
+
+    `inputs` counts the texts that each of them embeds.
+    """
+
+    bodies: list[bytes]
+    places: Sequence[int]
+    inputs: int
+
+
 class _Spool:
     """A batch's requests and members while they are written."""
 
@@ -101,6 +113,12 @@ class _Spool:
     def write(self, body: bytes | Raw, place: int) -> None:
         self.file.write(self._form % (len(self.members), body))
         self.members.append(place)
+
+    def write_all(self, bodies: list[bytes], places: Iterable[int]) -> None:
+        positions = range(len(self.members), len(self.members) + len(bodies))
+        values = chain.from_iterable(zip(positions, bodies, strict=True))
+        self.file.write(self._form * len(bodies) % tuple(values))
+        self.members.extend(places)
 
 
 class BatchWriter:
@@ -137,6 +155,20 @@ class BatchWriter:
             self._close(closed)
         spool = self._spools.get(filled.number) or self._open(filled)
         spool.write(body, place)
+
+    def add_all(self, requests: Mapping[Group, Requests]) -> bool:
+        """Put requests into the open batches of their groups, if these have room for all of them.
+
+        The files are the same as if each request had been added alone, in order. False where one of the groups has no
+        such batch: then none is added.
+        """
+        loads = {group: load_of(list(map(len, each.bodies)), each.inputs) for group, each in requests.items()}
+        found = self._packer.fit_all(loads)
+        if found is None:
+            return False
+        for group, filled in found.items():
+            self._spools[filled.number].write_all(requests[group].bodies, requests[group].places)
+        return True
 
     def finish(self) -> list[PlannedBatch]:
         """Write what is open; all the batches, in the order of their ids."""

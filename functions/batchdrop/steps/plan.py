@@ -4,6 +4,8 @@ Bytes first: request files, members and the line index, then the plan that names
 the rows, and last, in one transaction, PENDING → PLANNED. The split that is planned last opens the job.
 """
 
+from collections.abc import Iterator
+from itertools import accumulate, repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,19 @@ from batchdrop.aws import keys
 from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.table_items import update_counter
 from batchdrop.batches.job_start import REASONS, start_job
-from batchdrop.batches.packing import MAX_ROUTES, Routes, TooManyGroups
-from batchdrop.batches.request_files import BatchWriter, round_name
+from batchdrop.batches.packing import MAX_ROUTES, Group, Routes, TooManyGroups
+from batchdrop.batches.request_files import BatchWriter, Requests, round_name
 from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
 from batchdrop.errors import ClaimLost, Gone, Locked, Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
-from batchdrop.inputs.split_lines import split_lines
+from batchdrop.inputs.split_lines import split_blocks
 from batchdrop.inputs.splits import splits_of, splitting_of
+from batchdrop.inputs.usual_lines import UsualReader
 from batchdrop.jobs import PLANNED_IN, send_splits, settle_plan
+from batchdrop.jsonl import Block, Line
+from batchdrop.protocols import openai
 from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job, Split
@@ -35,6 +40,7 @@ from batchdrop.worker import turn
 
 logger = Logger(child=True)
 
+_encoder = msgspec.json.Encoder()
 _BOM = b"\xef\xbb\xbf"
 _WRITE_BUFFER = 256 * 1024
 
@@ -136,7 +142,7 @@ def _first_plan(job: Job, split: Split, services: Services) -> Plan:
         found = services.files.get(key)
     except Gone:
         with temporary_folder() as folder:
-            plan = _PlanWriter(job, split, services, Path(folder)).write()
+            plan = PlanWriter(job, split, services, Path(folder)).write()
         found = services.files.put_first(key, msgspec.json.encode(plan))
     return msgspec.json.decode(found, type=Plan)
 
@@ -157,7 +163,7 @@ def _line_error(read: Request, code: ErrorCode, message: str) -> LineError:
     )
 
 
-class _PlanWriter:
+class PlanWriter:
     """Reads a split once, writes its request files, members and line index, and tells the plan."""
 
     def __init__(self, job: Job, split: Split, services: Services, folder: Path) -> None:
@@ -172,35 +178,21 @@ class _PlanWriter:
         self._prefix = keys.attempt_prefix(split, "plan")
         self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
         self._routes = Routes(services.providers, job.settings)
+        self._usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
         self._errors: list[tuple[int, str]] = []
-        self._invalid = 0
-        self._placed = 0
+        self._lines = self._blank = self._invalid = self._placed = 0
 
     def write(self) -> Plan:
-        number = blank = 0
-        most = self._services.settings.lines_per_split
         index_path = self._folder / "index"
-        encode = msgspec.json.Encoder().encode
         with index_path.open("wb", buffering=_WRITE_BUFFER) as index:
-            for line in split_lines(self._job.source, self._split, self._services.files):
-                number += 1
-                if number > most:
-                    raise self._too_many(line.offset)
-                text = line.bytes
-                offset, length = line.offset, min(line.length, MAX_LINE_BYTES + 1)
-                if not offset and text is not None and text.startswith(_BOM):
-                    text, offset, length = text[len(_BOM) :], len(_BOM), length - len(_BOM)
-                if text is not None and is_blank(text):
-                    blank += 1
-                    continue
-                index.write(encode(self._place(number, offset, length, text)))
-                index.write(b"\n")
+            for found in split_blocks(self._job.source, self._split, self._services.files):
+                index.writelines(self._index_of(found))
         batches = self._batches.finish()
         index_key = f"{self._prefix}index.jsonl"
         self._services.files.put(index_key, index_path)
         return Plan(
-            lines=number,
-            blank_lines=blank,
+            lines=self._lines,
+            blank_lines=self._blank,
             invalid=self._invalid,
             index_key=index_key,
             routes=[Route(provider=p, model=m, endpoint=e) for p, m, e in self._routes],
@@ -208,6 +200,49 @@ class _PlanWriter:
             first_errors=[],
             first_codes=self._errors,
         )
+
+    def _index_of(self, found: Line | Block) -> Iterator[bytes]:
+        """What the index says of lines, which are read and put into batches; a block of usual ones at once."""
+        if isinstance(found, Line):
+            yield self._read_line(found)
+            return
+        rows = self.read_block(found)
+        if rows is not None:
+            yield rows
+            return
+        for line in found.lines(max_bytes=MAX_LINE_BYTES):
+            yield self._read_line(line)
+
+    def read_block(self, block: Block) -> bytes | None:
+        """The index of a block whose lines are all usual, and have room in open batches; None for any other."""
+        usual = self._usual.read(block.bytes)
+        if usual is None or self._lines + len(usual.lengths) > self._services.settings.lines_per_split:
+            return None
+        found = [self._routes.of(each) for each in usual.requests]
+        count = len(usual.lengths)
+        if not self._batches.add_all(_by_group(usual.bodies, [group for _, group in found], self._placed)):
+            return None
+        numbers = range(self._lines + 1, self._lines + 1 + count)
+        offsets = accumulate((length + 1 for length in usual.lengths), initial=block.offset)
+        routes = [number for number, _ in found]
+        self._lines += count
+        self._placed += count
+        rows = zip(numbers, offsets, usual.lengths, routes, usual.custom_ids, repeat(None), strict=False)
+        return _encoder.encode_lines([*rows])
+
+    def _read_line(self, line: Line) -> bytes:
+        """The index of a line; empty for a blank one."""
+        self._lines += 1
+        if self._lines > self._services.settings.lines_per_split:
+            raise self._too_many(line.offset)
+        text = line.bytes
+        offset, length = line.offset, min(line.length, MAX_LINE_BYTES + 1)
+        if not offset and text is not None and text.startswith(_BOM):
+            text, offset, length = text[len(_BOM) :], len(_BOM), length - len(_BOM)
+        if text is not None and is_blank(text):
+            self._blank += 1
+            return b""
+        return _encoder.encode(self._place(self._lines, offset, length, text)) + b"\n"
 
     def _too_many(self, offset: int) -> Unprocessable:
         most, start = self._services.settings.lines_per_split, self._split.start
@@ -236,6 +271,7 @@ class _PlanWriter:
         is_translated = group.endpoint != read.endpoint
         self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
         self._placed += 1
+        self._usual.learn(read)
         return route
 
     def _failed(self, number: int, offset: int, length: int, read: LineError) -> IndexedLine:
@@ -245,3 +281,16 @@ class _PlanWriter:
             self._errors.append((number, read.code))
         error = IndexedError(read.code, read.message, read.provider, read.model, read.endpoint)
         return IndexedLine(number, offset, length, -1, read.custom_id, error)
+
+
+def _by_group(bodies: list[bytes], groups: list[Group], first_place: int) -> dict[Group, Requests]:
+    """The requests of each group, in their order, with their places in the index."""
+    sorted_: dict[Group, tuple[list[bytes], list[int]]] = {group: ([], []) for group in dict.fromkeys(groups)}
+    for place, (body, group) in enumerate(zip(bodies, groups, strict=True), first_place):
+        its_bodies, its_places = sorted_[group]
+        its_bodies.append(body)
+        its_places.append(place)
+    return {
+        group: Requests(its_bodies, its_places, inputs=1 if group.endpoint == openai.EMBEDDINGS else 0)
+        for group, (its_bodies, its_places) in sorted_.items()
+    }

@@ -1,0 +1,341 @@
+"""Blocks of usual lines are planned as each of their lines would be alone, whatever stands between them."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from batchdrop.batches.split_plan import IndexedLine, Plan
+from batchdrop.errors import Unprocessable
+from batchdrop.inputs.request_lines import LineReader, Request
+from batchdrop.inputs.usual_lines import UsualLines, UsualReader
+from batchdrop.jsonl import Block
+from batchdrop.providers.config import Providers, parse_providers
+from batchdrop.records import JobSettings, Source, Split
+from batchdrop.states import SplitState
+from batchdrop.steps.plan import PlanWriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+PROVIDERS = parse_providers("""
+[providers.openai]
+protocol = "openai"
+base_url = "https://api.openai.com/v1"
+secret = "o"
+models = ["gpt-*", "text-embedding-*"]
+limits.requests_per_batch = 9
+limits.bytes_per_batch = 4000
+
+[providers.anthropic]
+protocol = "anthropic"
+base_url = "https://api.anthropic.com"
+secret = "a"
+models = ["claude-*"]
+limits.requests_per_batch = 11
+
+[providers.local]
+protocol = "openai"
+base_url = "https://llm.example.com/v1"
+secret = "l"
+models = ["llama-*"]
+escape_line_separators = true
+""")
+
+
+@dataclass
+class Memory:
+    """`Files` over one object that is read in pieces; what is put is kept."""
+
+    data: bytes
+    piece: int
+    put_: dict[str, bytes] = field(default_factory=dict)
+
+    def stream(
+        self, _key: str, *, start: int = 0, end: int | None = None, version_id: str | None = None
+    ) -> Iterator[bytes]:
+        assert version_id == "v"
+        wanted = self.data[start:end]
+        yield from (wanted[at : at + self.piece] for at in range(0, len(wanted), self.piece))
+
+    def put(self, key: str, body: bytes | Path, **_: str) -> None:
+        assert key not in self.put_
+        self.put_[key] = body.read_bytes() if isinstance(body, Path) else body
+
+
+class CarefulWriter(PlanWriter):
+    """Takes no block: each line is read alone."""
+
+    def read_block(self, block: Block) -> bytes | None:  # noqa: ARG002 - whatever it holds
+        return None
+
+
+class CountingWriter(PlanWriter):
+    """Counts the blocks that are read at once."""
+
+    blocks = 0
+
+    def read_block(self, block: Block) -> bytes | None:
+        rows = super().read_block(block)
+        self.blocks += rows is not None
+        return rows
+
+
+@dataclass
+class File:
+    """A file, in which the split begins at a byte, and how it is read."""
+
+    data: bytes
+    start: int = 0
+    end: int | None = None
+    piece: int = 1_000_000
+    job: JobSettings = field(default_factory=JobSettings)
+    most_lines: int = 10_000_000
+
+    def planned(self, kind: type[PlanWriter]) -> tuple[Plan | str, dict[str, bytes], PlanWriter]:
+        files = Memory(self.data, self.piece)
+        source = Source(key="input/f.jsonl", version_id="v", bytes=len(self.data))
+        job: Any = SimpleNamespace(id="j", key="input/f.jsonl", source=source, settings=self.job)
+        end = len(self.data) if self.end is None else self.end
+        split = Split(job="j", state=SplitState.PENDING, index=0, start=self.start, end=end)
+        limits = SimpleNamespace(deployment="bd", lines_per_split=self.most_lines)
+        services: Any = SimpleNamespace(files=files, providers=PROVIDERS, settings=limits)
+        with tempfile.TemporaryDirectory() as folder:
+            writer = kind(job, split, services, Path(folder))
+            try:
+                return writer.write(), files.put_, writer
+            except Unprocessable as error:
+                return str(error), {}, writer
+
+
+def assert_planned_alike(file: File) -> int:
+    """How many blocks were read at once."""
+    plan, put, writer = file.planned(CountingWriter)
+    assert (plan, put) == file.planned(CarefulWriter)[:2]
+    assert isinstance(writer, CountingWriter)
+    return writer.blocks
+
+
+# Lines that are usual, and some that nearly are
+
+texts = st.sampled_from(["Hi", "", 'Say "a": 1', "Grüße, 😀", "a\nb\t: {", "null", "\\", ":", '":', "\x7f\u2028", "x" * 300])
+plain: dict[str, st.SearchStrategy[Any]] = {
+    "max_tokens": st.integers(1, 99),
+    "temperature": st.sampled_from([0, 1, 0.5, 2]),
+    "top_p": st.just(0.9),
+    "stop": st.sampled_from(["x", ["a", "b"]]),
+    "metadata": st.dictionaries(st.sampled_from(["a", "b:", "é"]), texts, max_size=2),
+    "user": texts,
+    "seed": st.integers(-5, 2**60),
+    "response_format": st.sampled_from([{"type": "json_object"}, {"type": "json_schema", "a": [{"b": None, "c": 1e3}]}]),
+    "tools": st.just([{"type": "function", "function": {"name": "f"}}]),
+    "tool_choice": st.just("auto"),
+}
+odd: dict[str, st.SearchStrategy[Any]] = {
+    "stream": st.sampled_from([True, False]),
+    "extra_body": st.just({}),
+    "timeout": st.just(3),
+    "speed": st.just("fast"),
+    "betas": st.just([]),
+    "thinking": st.just({"type": "enabled", "budget_tokens": 1}),
+    "output_config": st.just({"task_budget": 1}),
+    "mcp_servers": st.just([]),
+    "top_k": st.just(1),
+    "images": st.just([{"image_url": "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB" * 3}]),
+    "dimensions": st.none(),
+    "anything": st.just({"a": 10**400}),
+}
+parts = st.sampled_from(
+    [
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
+        {"type": "image_url", "image_url": {"url": "https://a.b/c.png"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB" * 40}},
+        {"type": "image", "source": {"type": "url", "url": "http://a.b/c.png"}},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgoAAAANSUhEUgAA"}},
+        {"type": "advisor_tool_result", "content": []},
+    ]
+)
+messages = st.lists(
+    st.fixed_dictionaries(
+        {
+            "role": st.sampled_from(["user", "user", "system", "assistant"]),
+            "content": texts | texts | st.lists(parts, max_size=2),
+        },
+        optional={"name": texts},
+    ),
+    min_size=1,
+    max_size=3,
+)
+SIMPLE = [{"role": "user", "content": "Hi"}]
+URLS = ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings", "/v1/completions", "/v1/nothing"]
+MODELS = [
+    "gpt-4o-mini",
+    "claude-haiku-4-5",
+    "claude-sonnet-5-5",
+    "claude-opus-4-6",
+    "text-embedding-3-small",
+    "gpt-5",
+    "openai/gpt-5",
+    "llama-3",
+    "nobody-1",
+]
+HOLDS_INPUT = ("/v1/responses", "/v1/embeddings")
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, Any]:
+    """A line that both readers are made for, most often."""
+    url, model = draw(
+        st.sampled_from(
+            [("/v1/chat/completions", "gpt-4o-mini"), ("/v1/chat/completions", "gpt-4o-mini")]
+            + [(None, "claude-haiku-4-5"), ("/v1/messages", "claude-haiku-4-5"), ("/v1/responses", "gpt-5")]
+            + [("/v1/embeddings", "text-embedding-3-small"), ("/v1/chat/completions", "llama-3")]
+            + [(None, "claude-sonnet-5-5"), (None, "claude-opus-4-6")]
+        )
+    )
+    body = {"model": model}
+    if url in HOLDS_INPUT:
+        body["input"] = draw(texts | st.lists(texts, max_size=2))
+    else:
+        body |= {"messages": draw(st.just(SIMPLE) | messages)}
+        if "claude" in model:
+            body |= {"max_tokens": 9}
+    names = draw(st.lists(st.sampled_from(sorted(plain)), max_size=draw(st.sampled_from([0, 0, 2])), unique=True))
+    body |= {name: draw(plain[name]) for name in names}
+    line = {"custom_id": draw(texts)}
+    return line | ({"params": body} if url is None else {"method": "POST", "url": url, "body": body})
+
+
+def body_of(line: dict[str, Any]) -> dict[str, Any]:
+    found = line.get("body", line.get("params", line))
+    return found if isinstance(found, dict) else {}
+
+
+def _change(change: Callable[[dict[str, Any], Any], Any], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    def changed(line: dict[str, Any], value: Any) -> dict[str, Any]:
+        copy = json.loads(json.dumps(line))
+        found = change(copy, value)
+        return found if isinstance(found, dict) else copy
+
+    return values.map(lambda value: lambda line: changed(line, value))
+
+
+# What may be wrong, or unusual, with what a line says.
+said = st.one_of(
+    _change(lambda line, url: line.update(url=url), st.sampled_from([*URLS, None, 5])),
+    _change(lambda line, model: body_of(line).update(model=model), st.sampled_from([*MODELS, None, 5, "", "x" * 300])),
+    _change(lambda line, method: line.update(method=method), st.sampled_from(["GET", "post", None, 1])),
+    _change(lambda line, each: line.update(custom_id=each), st.sampled_from([None, 5, [1], {"a": 1}, "same", True])),
+    _change(lambda line, name: line.pop(name, None), st.sampled_from(["custom_id", "method", "url", "body", "params"])),
+    _change(lambda line, each: line.update(each), st.sampled_from([{"extra": 1}, {"params": {}}, {"body": None}])),
+    _change(lambda line, name: body_of(line).pop(name, None), st.sampled_from(["model", "messages", "max_tokens"])),
+    _change(lambda line, _: body_of(line), st.none()),
+    _change(
+        lambda line, each: body_of(line).update(messages=each),
+        st.sampled_from([None, [], "Hi", [{"role": "user"}], [{"content": None}], [1], [SIMPLE[0] | {"a": 1}]]),
+    ),
+    _change(
+        lambda line, each: body_of(line).update(each),
+        st.sampled_from([{"max_tokens": 0}, {"max_tokens": 5.0}, {"max_tokens": "5"}, {"temperature": None}, {"n": -1}]),
+    ),
+    st.sampled_from(sorted(odd)).flatmap(
+        lambda name: _change(lambda line, value: body_of(line).update({name: value}), odd[name])
+    ),
+)
+
+
+@st.composite
+def written(draw: st.DrawFn) -> bytes:
+    """A line as one of many writers has it, some of them careless."""
+    line = draw(requests())
+    for fault in draw(st.lists(said, max_size=draw(st.sampled_from([0] * 6 + [1, 2])))):
+        line = fault(line)
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    text = json.dumps(line, ensure_ascii=draw(st.booleans()), separators=separators).encode()
+    if draw(st.sampled_from([False] * 9 + [True])):
+        text = draw(st.sampled_from(FAULTS))(text, draw(st.integers(0, len(text))))
+    return text
+
+
+# What may be wrong, or unusual, with how it is written: of a text and a place in it.
+FAULTS: list[Callable[[bytes, int], bytes]] = [
+    lambda _, __: b"",
+    lambda _, __: b"  ",
+    lambda _, __: b"name,prompt",
+    lambda text, at: text[:at],
+    lambda text, at: text[:at] + text[at + 1 :],
+    lambda text, at: text[:at] + b"\n" + text[at:],
+    lambda text, at: text[:at] + b"\r" + text[at:],
+    lambda text, at: text[:at] + b" " + text[at:],
+    lambda text, at: text[:at] + b"\xef\xbb\xbf" + text[at:],
+    lambda text, at: text[:at] + b"\xff" + text[at:],
+    lambda text, at: text[:at] + b"\x01" + text[at:],
+    lambda text, at: text[:at] + b"\xed\xa0\x80" + text[at:],
+    lambda text, at: text[:at] + b"\\" + text[at:],
+    lambda text, at: text[:at] + b'"' + text[at:],
+    lambda text, at: text[:at] + b"}" + text[at:],
+    lambda text, _: text + text,
+    lambda text, _: text + b" ",
+    lambda text, _: b" " + text,
+    lambda text, _: b"\xef\xbb\xbf" + text,
+    lambda text, _: text + b"\r",
+    lambda text, _: text + b"\r\r",
+    lambda text, _: text.replace(b"Hi", b"\\ud800"),
+    lambda text, _: text.replace(b"Hi", b"\\udc00x"),
+    lambda text, _: text.replace(b"Hi", b"\\u003a"),
+    lambda text, _: text.replace(b"Hi", b"\\u0048\\/"),
+    lambda text, _: text.replace(b'"content"', b'"\\u0063ontent"'),
+    lambda text, _: text.replace(b'"POST"', b'"\\u0050OST"'),
+    lambda text, _: text.replace(b'"model"', b'"model" '),
+    lambda text, _: text.replace(b'"model"', b'"model":"gpt-4o-mini","model"'),
+    lambda text, _: text.replace(b'"messages"', b'"messages":[{"role":"user","content":"first"}],"messages"'),
+    lambda text, _: text.replace(b'"messages"', b'"model":"gpt-5","messages"'),
+    lambda text, _: text.replace(b'"role"', b'"role":"a","role"'),
+    lambda text, _: text.replace(b'"role"', b'"role":"\\u003a","role"'),
+    lambda text, _: text.replace(b'"custom_id"', b'"custom_id":"a","custom_id"'),
+    lambda text, _: text.replace(b'"url"', b'"url":"/v1/responses","url"'),
+    lambda text, _: text.replace(b'"model"', b'"response_format":{"a":1,"a":2},"model"'),
+    lambda text, _: text.replace(b'"model"', b'"response_format":{"a":1e400},"model"'),
+    lambda text, _: text.replace(b'"model"', b'"response_format":{"a":%b},"model"' % (b"9" * 400)),
+    lambda text, _: text.replace(b'"model"', b'"response_format":{"a":%b},"model"' % (b"9" * 25)),
+    lambda text, _: text.replace(b'"model"', b'"temperature":1e400,"model"'),
+    lambda text, _: text.replace(b'"model"', b'"seed":%b,"model"' % (b"9" * 400)),
+    lambda text, _: text.replace(b'"model"', b'"tools":%b,"model"' % (b"[" * 600 + b"]" * 600)),
+    lambda text, _: text.replace(b'"model"', b'"tools":[{"a":%b}],"model"' % (b"[" * 498 + b"]" * 498)),
+    lambda text, _: text.replace(b'"model"', b'"tools":[{"a":%b}],"model"' % (b"[" * 496 + b"]" * 496)),
+    lambda text, _: text.replace(b"Hi", b"long " * 30_000),
+]
+
+
+@st.composite
+def files(draw: st.DrawFn) -> File:
+    """Many lines, which are the same but for some: only what is usual is read in blocks."""
+    some = draw(st.lists(written(), min_size=1, max_size=4))
+    usual = draw(st.lists(requests().map(lambda line: json.dumps(line).encode()), min_size=1, max_size=3))
+    order = draw(st.lists(st.integers(0, 30), min_size=1, max_size=40))
+    lines = [some[each] if each < len(some) else usual[each % len(usual)] for each in order]
+    data = draw(st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])).join(lines) + draw(st.sampled_from([b"\n", b""]))
+    data = draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf", usual[0] + b"\n"])) + data
+    start = draw(st.sampled_from([0, 0, 1, 50, 400]))
+    job = JobSettings(
+        anthropic_version=draw(st.sampled_from([None, None, "2026-10-21"])), betas=draw(st.sampled_from([(), ("mcp-1",)]))
+    )
+    return File(
+        data,
+        start=min(start, len(data) - 1),
+        end=draw(st.none() | st.integers(min(start, len(data) - 1) + 1, len(data))),
+        piece=draw(st.sampled_from([100, 700, 2_000, 10_000, 100_000, 1_000_000])),
+        job=job,
+        most_lines=draw(st.sampled_from([10, 10_000_000, 10_000_000])),
+    )
+
+
+@settings(max_examples=400)
+@given(files())
+def test_a_file_is_planned_as_its_lines_are_one_by_one(file: File) -> None:
+    assert_planned_alike(file)
