@@ -1,13 +1,13 @@
 """Lines where they lie: a stream is cut at line feeds only, and a file that is read in splits has the same lines."""
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from batchdrop.inputs.split_lines import split_lines
-from batchdrop.jsonl import Line, cut_lines
+from batchdrop.inputs.split_lines import split_blocks, split_lines
+from batchdrop.jsonl import Block, Line, cut_blocks, cut_lines
 from batchdrop.records import Source, Split
 from batchdrop.steps import plan
 from faking.rows import a_split
@@ -86,6 +86,24 @@ def test_offsets_and_lengths_point_at_the_lines_bytes(data: bytes) -> None:
     assert b"\n".join(lines) == data.removesuffix(b"\n")
 
 
+@given(files, st.integers(1, 20), st.sampled_from([5, 1_000]), st.integers(1, 20))
+def test_blocks_hold_the_same_lines(data: bytes, piece: int, max_bytes: int, block_bytes: int) -> None:
+    chunks = (data[at : at + piece] for at in range(0, len(data), piece))
+    found = list(cut_blocks(chunks, offset=7, max_bytes=max_bytes, block_bytes=block_bytes))
+    assert lines_in(found, max_bytes) == cut(data, at=7, max_bytes=max_bytes)
+    for block in found:
+        if isinstance(block, Block):
+            assert block.bytes == data[block.offset - 7 : block.end - 7]
+            assert block.bytes.endswith(b"\n")
+            assert len(block.bytes) <= block_bytes or block.bytes.count(b"\n") == 1
+
+
+def lines_in(found: Iterable[Line | Block], max_bytes: int) -> list[Line]:
+    return [
+        line for each in found for line in (each.lines(max_bytes=max_bytes) if isinstance(each, Block) else (each,))
+    ]
+
+
 # Splits
 
 LONG = plan.MAX_LINE_BYTES
@@ -120,6 +138,21 @@ def lines_of_split(
     source = Source(key="input/f.jsonl", version_id="v", bytes=len(data))
     split = split_at(index, split_bytes, len(data))
     return list(split_lines(source, split, store, max_bytes=max_bytes)), store.read
+
+
+@given(requests, st.integers(1, 30), st.sampled_from([5, 1_000]), st.integers(1, 20))
+def test_a_split_has_the_same_lines_in_blocks_and_reads_no_more(
+    data: bytes, piece: int, max_bytes: int, block_bytes: int
+) -> None:
+    source = Source(key="input/f.jsonl", version_id="v", bytes=len(data))
+    for split_bytes in range(1, len(data) + 2):
+        for index in range(-(-len(data) // split_bytes)):
+            lines, read = lines_of_split(data, index, split_bytes, piece, max_bytes)
+            store: Any = Memory(data, piece)
+            split = split_at(index, split_bytes, len(data))
+            found = split_blocks(source, split, store, max_bytes=max_bytes, block_bytes=block_bytes)
+            assert lines_in(found, max_bytes) == lines, (split_bytes, index)
+            assert store.read <= read, (split_bytes, index)
 
 
 def split_at(index: int, size: int, total: int) -> Split:

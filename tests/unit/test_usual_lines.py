@@ -1,6 +1,7 @@
 """Blocks of usual lines are planned as each of their lines would be alone, whatever stands between them."""
 
 import json
+import random
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,17 +11,20 @@ from typing import Any
 
 import msgspec
 import pytest
-from batchdrop.batches.split_plan import IndexedLine, Plan
+from batchdrop.batches.request_files import one_line
+from batchdrop.batches.split_plan import Plan
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.request_lines import LineReader, Request
-from batchdrop.inputs.usual_lines import UsualLines, UsualReader
+from batchdrop.inputs.usual_lines import UsualReader
 from batchdrop.jsonl import Block
-from batchdrop.providers.config import Providers, parse_providers
+from batchdrop.protocols.token_estimates import NO_MEDIA, measure_media
+from batchdrop.providers.config import parse_providers
 from batchdrop.records import JobSettings, Source, Split
 from batchdrop.states import SplitState
 from batchdrop.steps.plan import PlanWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 PROVIDERS = parse_providers("""
 [providers.openai]
@@ -28,15 +32,15 @@ protocol = "openai"
 base_url = "https://api.openai.com/v1"
 secret = "o"
 models = ["gpt-*", "text-embedding-*"]
-limits.requests_per_batch = 9
-limits.bytes_per_batch = 4000
+limits.requests_per_batch = 45
+limits.bytes_per_batch = 12_000
 
 [providers.anthropic]
 protocol = "anthropic"
 base_url = "https://api.anthropic.com"
 secret = "a"
 models = ["claude-*"]
-limits.requests_per_batch = 11
+limits.requests_per_batch = 35
 
 [providers.local]
 protocol = "openai"
@@ -91,7 +95,7 @@ class File:
 
     data: bytes
     start: int = 0
-    end: int | None = None
+    end: int = 0
     piece: int = 1_000_000
     job: JobSettings = field(default_factory=JobSettings)
     most_lines: int = 10_000_000
@@ -100,7 +104,7 @@ class File:
         files = Memory(self.data, self.piece)
         source = Source(key="input/f.jsonl", version_id="v", bytes=len(self.data))
         job: Any = SimpleNamespace(id="j", key="input/f.jsonl", source=source, settings=self.job)
-        end = len(self.data) if self.end is None else self.end
+        end = self.end or len(self.data)
         split = Split(job="j", state=SplitState.PENDING, index=0, start=self.start, end=end)
         limits = SimpleNamespace(deployment="bd", lines_per_split=self.most_lines)
         services: Any = SimpleNamespace(files=files, providers=PROVIDERS, settings=limits)
@@ -122,7 +126,9 @@ def assert_planned_alike(file: File) -> int:
 
 # Lines that are usual, and some that nearly are
 
-texts = st.sampled_from(["Hi", "", 'Say "a": 1', "Grüße, 😀", "a\nb\t: {", "null", "\\", ":", '":', "\x7f\u2028", "x" * 300])
+texts = st.sampled_from(
+    ["Hi", "", 'Say "a": 1', "Grüße, 😀", "a\nb\t: {", "null", "\\", ":", '":', "\x7f\u2028", "x" * 300]
+)
 plain: dict[str, st.SearchStrategy[Any]] = {
     "max_tokens": st.integers(1, 99),
     "temperature": st.sampled_from([0, 1, 0.5, 2]),
@@ -131,7 +137,9 @@ plain: dict[str, st.SearchStrategy[Any]] = {
     "metadata": st.dictionaries(st.sampled_from(["a", "b:", "é"]), texts, max_size=2),
     "user": texts,
     "seed": st.integers(-5, 2**60),
-    "response_format": st.sampled_from([{"type": "json_object"}, {"type": "json_schema", "a": [{"b": None, "c": 1e3}]}]),
+    "response_format": st.sampled_from(
+        [{"type": "json_object"}, {"type": "json_schema", "a": [{"b": None, "c": 1e3}]}]
+    ),
     "tools": st.just([{"type": "function", "function": {"name": "f"}}]),
     "tool_choice": st.just("auto"),
 }
@@ -188,24 +196,25 @@ HOLDS_INPUT = ("/v1/responses", "/v1/embeddings")
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> dict[str, Any]:
-    """A line that both readers are made for, most often."""
+def requests(draw: st.DrawFn, *, is_plain: bool = False) -> dict[str, Any]:
+    """A line that can be sent, most often; a plain one is usual."""
     url, model = draw(
         st.sampled_from(
             [("/v1/chat/completions", "gpt-4o-mini"), ("/v1/chat/completions", "gpt-4o-mini")]
             + [(None, "claude-haiku-4-5"), ("/v1/messages", "claude-haiku-4-5"), ("/v1/responses", "gpt-5")]
-            + [("/v1/embeddings", "text-embedding-3-small"), ("/v1/chat/completions", "llama-3")]
-            + [(None, "claude-sonnet-5-5"), (None, "claude-opus-4-6")]
+            + [("/v1/embeddings", "text-embedding-3-small"), (None, "claude-opus-4-6")]
+            + ([] if is_plain else [("/v1/chat/completions", "llama-3"), (None, "claude-sonnet-5-5")])
         )
     )
     body = {"model": model}
     if url in HOLDS_INPUT:
         body["input"] = draw(texts | st.lists(texts, max_size=2))
     else:
-        body |= {"messages": draw(st.just(SIMPLE) | messages)}
+        body |= {"messages": draw(st.just(SIMPLE) if is_plain else st.just(SIMPLE) | messages)}
         if "claude" in model:
             body |= {"max_tokens": 9}
-    names = draw(st.lists(st.sampled_from(sorted(plain)), max_size=draw(st.sampled_from([0, 0, 2])), unique=True))
+    known = ["metadata", "temperature", "user"] if is_plain else sorted(plain)
+    names = draw(st.lists(st.sampled_from(known), max_size=draw(st.sampled_from([0, 0, 2])), unique=True))
     body |= {name: draw(plain[name]) for name in names}
     line = {"custom_id": draw(texts)}
     return line | ({"params": body} if url is None else {"method": "POST", "url": url, "body": body})
@@ -241,7 +250,9 @@ said = st.one_of(
     ),
     _change(
         lambda line, each: body_of(line).update(each),
-        st.sampled_from([{"max_tokens": 0}, {"max_tokens": 5.0}, {"max_tokens": "5"}, {"temperature": None}, {"n": -1}]),
+        st.sampled_from(
+            [{"max_tokens": 0}, {"max_tokens": 5.0}, {"max_tokens": "5"}, {"temperature": None}, {"n": -1}]
+        ),
     ),
     st.sampled_from(sorted(odd)).flatmap(
         lambda name: _change(lambda line, value: body_of(line).update({name: value}), odd[name])
@@ -314,24 +325,29 @@ FAULTS: list[Callable[[bytes, int], bytes]] = [
 
 @st.composite
 def files(draw: st.DrawFn) -> File:
-    """Many lines, which are the same but for some: only what is usual is read in blocks."""
-    some = draw(st.lists(written(), min_size=1, max_size=4))
-    usual = draw(st.lists(requests().map(lambda line: json.dumps(line).encode()), min_size=1, max_size=3))
-    order = draw(st.lists(st.integers(0, 30), min_size=1, max_size=40))
-    lines = [some[each] if each < len(some) else usual[each % len(usual)] for each in order]
+    """Many lines, most of them usual: what is not stands between them at random places."""
+    is_plain = draw(st.integers(0, 3)) > 0
+    usual = draw(
+        st.lists(requests(is_plain=is_plain).map(lambda line: json.dumps(line).encode()), min_size=1, max_size=3)
+    )
+    others = draw(st.lists(written(), min_size=1, max_size=3))
+    dice = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311 - where lines stand is no secret
+    share = draw(st.sampled_from([0.04, 0, 0.2]))
+    lines = [dice.choice(others if dice.random() < share else usual) for _ in range(dice.randint(1, 90))]
     data = draw(st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])).join(lines) + draw(st.sampled_from([b"\n", b""]))
-    data = draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf", usual[0] + b"\n"])) + data
-    start = draw(st.sampled_from([0, 0, 1, 50, 400]))
+    data = draw(st.sampled_from([b"", b"\xef\xbb\xbf", usual[0] + b"\n"])) + data
+    start = min(draw(st.sampled_from([1, 400, 1, 1, 1, 1, 1, 0])), len(data) - 1)
     job = JobSettings(
-        anthropic_version=draw(st.sampled_from([None, None, "2026-10-21"])), betas=draw(st.sampled_from([(), ("mcp-1",)]))
+        anthropic_version=draw(st.sampled_from([None, None, "2026-10-21"])),
+        betas=draw(st.sampled_from([(), ("mcp-1",)])),
     )
     return File(
         data,
-        start=min(start, len(data) - 1),
-        end=draw(st.none() | st.integers(min(start, len(data) - 1) + 1, len(data))),
-        piece=draw(st.sampled_from([100, 700, 2_000, 10_000, 100_000, 1_000_000])),
+        start=start,
+        end=len(data) - draw(st.sampled_from([0, 0, 0, 1, 100])) * dice.randrange(1 + len(data) // 200),
+        piece=draw(st.sampled_from([2_000, 300, 700, 1_300, 2_000, 5_000])),
         job=job,
-        most_lines=draw(st.sampled_from([10, 10_000_000, 10_000_000])),
+        most_lines=draw(st.sampled_from([*[10_000_000] * 9, 40])),
     )
 
 
@@ -339,3 +355,67 @@ def files(draw: st.DrawFn) -> File:
 @given(files())
 def test_a_file_is_planned_as_its_lines_are_one_by_one(file: File) -> None:
     assert_planned_alike(file)
+
+
+# Readers that know all routes, so that only what a block holds decides
+
+ROUTES = [
+    {"method": "POST", "url": url, "body": {"model": model, "messages": SIMPLE, "input": "Hi", "max_tokens": 9}}
+    for model in MODELS
+    for url in URLS
+]
+
+
+def readers(job: JobSettings) -> tuple[LineReader, UsualReader]:
+    careful = LineReader(PROVIDERS, api_version=job.anthropic_version, betas=job.betas)
+    usual = UsualReader(PROVIDERS, api_version=job.anthropic_version)
+    for line in ROUTES:
+        found = careful.read(json.dumps(line).encode())
+        if isinstance(found, Request):
+            usual.learn(found)
+    return careful, usual
+
+
+READERS = {version: readers(JobSettings(anthropic_version=version)) for version in (None, "2026-10-21")}
+
+
+def read_at_once(lines: list[bytes], version: str | None = None) -> list[Request] | None:
+    """Each line as a block says it, None where it is read line by line; both must say the same."""
+    careful, usual = READERS[version]
+    found = usual.read(b"".join(line + b"\n" for line in lines))
+    if found is None:
+        return None
+    texts = b"".join(line + b"\n" for line in lines).split(b"\n")[:-1]
+    assert found.lengths == [len(text) for text in texts]
+    told = [
+        msgspec.structs.replace(
+            route, custom_id=custom_id, body=Raw(body), inputs=int(route.endpoint == "/v1/embeddings")
+        )
+        for route, custom_id, body in zip(found.requests, found.custom_ids, found.bodies, strict=True)
+    ]
+    assert told == [careful.read(text.removesuffix(b"\r")) for text in texts]
+    for request in told:
+        assert measure_media(bytes(request.body), request.model) == NO_MEDIA
+        assert one_line(request.body) == request.body
+    return told
+
+
+USUAL = [json.dumps({"custom_id": "a", "params": {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": SIMPLE}})]
+USUAL += [json.dumps({"custom_id": "b", **ROUTES[0]}).replace(', "input": "Hi"', ""), USUAL[0].replace(" ", "")]
+
+
+@settings(max_examples=1_000)
+@given(written(), st.integers(0, 3), st.sampled_from([None, "2026-10-21"]))
+def test_a_block_says_of_each_line_what_is_said_of_it_alone(line: bytes, place: int, version: str | None) -> None:
+    lines = [each.encode() for each in USUAL]
+    read_at_once([*lines[:place], line, *lines[place:]], version)
+
+
+@given(requests(is_plain=True), st.sampled_from(FAULTS), st.integers(0, 500), st.integers(0, 3), st.booleans())
+@settings(max_examples=1_000)
+def test_a_fault_in_a_usual_line_is_never_passed_over(
+    line: dict[str, Any], fault: Callable[[bytes, int], bytes], at: int, place: int, is_compact: Any
+) -> None:
+    text = json.dumps(line, separators=(",", ":") if is_compact else None).encode()
+    lines = [each.encode() for each in USUAL]
+    read_at_once([*lines[:place], fault(text, min(at, len(text))), *lines[place:]])

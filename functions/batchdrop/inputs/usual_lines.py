@@ -116,7 +116,11 @@ type _Body = _Chat | _Input
 _decode_envelopes = msgspec.json.Decoder(_Envelope).decode_lines
 _decode_texts = msgspec.json.Decoder(list[str]).decode
 _NESTED_CHATS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_NestedChat)
-_KINDS: tuple[msgspec.json.Decoder[Any], ...] = (msgspec.json.Decoder(_Chat), msgspec.json.Decoder(_Input), _NESTED_CHATS)
+_KINDS: tuple[msgspec.json.Decoder[Any], ...] = (
+    msgspec.json.Decoder(_Chat),
+    msgspec.json.Decoder(_Input),
+    _NESTED_CHATS,
+)
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
