@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-import pytest
 from batchdrop.batches.request_files import one_line
 from batchdrop.batches.split_plan import Plan
 from batchdrop.errors import Unprocessable
@@ -389,9 +388,12 @@ def read_at_once(lines: list[bytes], version: str | None = None) -> list[Request
     assert found.lengths == [len(text) for text in texts]
     told = [
         msgspec.structs.replace(
-            route, custom_id=custom_id, body=Raw(body), inputs=int(route.endpoint == "/v1/embeddings")
+            found.routes[kind],
+            custom_id=custom_id,
+            body=Raw(body),
+            inputs=int(found.routes[kind].endpoint == "/v1/embeddings"),
         )
-        for route, custom_id, body in zip(found.requests, found.custom_ids, found.bodies, strict=True)
+        for kind, custom_id, body in zip(found.kinds, found.custom_ids, found.bodies, strict=True)
     ]
     assert told == [careful.read(text.removesuffix(b"\r")) for text in texts]
     for request in told:

@@ -8,7 +8,7 @@ Pure.
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -36,7 +36,7 @@ _NO_BODY = Raw()
 type _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 type _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 type _Object = dict[str, Any]
-type _Key = tuple[str | UnsetType, Literal["POST"] | UnsetType, bool, bool, str]
+type _Key = tuple[str | UnsetType, str | UnsetType, str]  # url, method, model
 
 
 class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -111,8 +111,6 @@ class _Input(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     service_tier: str | UnsetType = UNSET
 
 
-type _Body = _Chat | _Input
-
 _decode_envelopes = msgspec.json.Decoder(_Envelope).decode_lines
 _decode_texts = msgspec.json.Decoder(list[str]).decode
 _NESTED_CHATS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_NestedChat)
@@ -127,14 +125,19 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The lines of a block, each with what `LineReader` would say of it.
 
-    `lengths` are without the line feeds, `requests` stand for the route of each line: provider, model and endpoint are
-    its own, custom_id and body another line's.
+    Attributes:
+        lengths: Without the line feeds.
+        custom_ids: As they are written.
+        bodies: As they are written, and sent.
+        kinds: For each line its place in `routes`.
+        routes: Requests that went where these go: provider, endpoint and model are as theirs.
     """
 
     lengths: list[int]
     custom_ids: list[Raw]
     bodies: list[bytes]
-    requests: list[Request]
+    kinds: list[int]
+    routes: list[Request]
 
 
 class _Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -197,25 +200,23 @@ class UsualReader:
         if lengths is None or (b"\\" in block and b"\\u00" in block and _ASCII_ESCAPE.search(block)):
             return None
         envelopes = _decode_envelopes(block)
-        bodies = [bytes(each.body if each.params is _NO_BODY else each.params) for each in envelopes]
+        bodies = [bytes(each.params if each.url is UNSET else each.body) for each in envelopes]
         text = b"\n".join(bodies)
         if len(envelopes) != len(lengths) or b"\r" in text:
             return None
         read = self._decode_bodies(text)
-        keys = [
-            (each.url, each.method, each.body is _NO_BODY, each.params is _NO_BODY, body.model)
-            for each, body in zip(envelopes, read, strict=True)
-        ]
+        keys = [(each.url, each.method, body.model) for each, body in zip(envelopes, read, strict=True)]
         counts = Counter(keys)
         routes = self._find_routes(counts, read[0])
         custom_ids = [each.custom_id for each in envelopes]
-        names = sum(_names_in(key) * count for key, count in counts.items())
-        colons = names + _count_colons(custom_ids) + _encode_lines(read).count(b":")
-        # A name that is written twice in one object is read once.
-        if routes is None or block.count(b":") != colons or not _suits_claude(read, keys, routes):
+        if routes is None or block.count(b":") != _count_names(counts) + _count_colons(custom_ids, read):
+            return None  # a name that is written twice in one object is read once
+        places = {key: place for place, key in enumerate(counts)}
+        kinds = [places[key] for key in keys]
+        if not _suit_claude(read, kinds, routes):
             return None
-        requests = [routes[key].request for key in keys]
-        return UsualLines(lengths=lengths, custom_ids=custom_ids, bodies=bodies, requests=requests)
+        requests = [each.request for each in routes]
+        return UsualLines(lengths=lengths, custom_ids=custom_ids, bodies=bodies, kinds=kinds, routes=requests)
 
     def _decode_bodies(self, text: bytes) -> list[Any]:
         """Read bodies, one a line.
@@ -236,18 +237,15 @@ class UsualReader:
             return read
         raise msgspec.ValidationError
 
-    def _find_routes(self, keys: Collection[_Key], first: _Body) -> dict[_Key, _Route] | None:
+    def _find_routes(self, keys: Iterable[_Key], first: _Chat | _Input) -> list[_Route] | None:
         endpoints = _INPUT_AT if isinstance(first, _Input) else _TEXTS_AT
-        routes = {}
-        for key in keys:
-            url, method, has_no_body, has_no_params, model = key
-            has_url = url is not UNSET
-            endpoint = url if has_url else anthropic.ENDPOINT
+        routes = []
+        for url, _, model in keys:
+            endpoint = anthropic.ENDPOINT if url is UNSET else url
             route = self._routes.get((endpoint, model))
-            is_whole = has_url is has_no_params and has_url is not has_no_body
-            if route is None or endpoint not in endpoints or not is_whole:
+            if route is None or endpoint not in endpoints:
                 return None
-            routes[key] = route
+            routes.append(route)
         return routes
 
 
@@ -276,21 +274,20 @@ def _lengths(block: bytes) -> list[int] | None:
     return lengths
 
 
-def _names_in(key: _Key) -> int:
-    """How many names an envelope has: custom_id, and body or params, and these two."""
-    url, method, *_ = key
-    return 2 + (url is not UNSET) + (method is not UNSET)
+def _count_names(counts: Mapping[_Key, int]) -> int:
+    """How many names envelopes have: custom_id, body or params, and what is there of url and method."""
+    return sum(count * (2 + (url is not UNSET) + (method is not UNSET)) for (url, method, _), count in counts.items())
 
 
-def _count_colons(custom_ids: list[Raw]) -> int:
-    """The colons in custom_ids.
+def _count_colons(custom_ids: list[Raw], bodies: list[Any]) -> int:
+    """The colons in custom_ids and bodies, each name of an object once.
 
     Raises:
-        msgspec.ValidationError: They are not all strings.
+        msgspec.ValidationError: The custom_ids are not all strings.
     """
-    text = b"[%b]" % b",".join(custom_ids)
-    _decode_texts(text)
-    return text.count(b":")
+    ids = b"[%b]" % b",".join(custom_ids)
+    _decode_texts(ids)
+    return ids.count(b":") + _encode_lines(bodies).count(b":")
 
 
 def _refuse_unportable(read: list[_NestedChat], text: bytes) -> None:
@@ -307,21 +304,25 @@ def _refuse_unportable(read: list[_NestedChat], text: bytes) -> None:
                 raise ValueError from problem
 
 
-def _suits_claude(read: list[Any], keys: list[_Key], routes: dict[_Key, _Route]) -> bool:
-    """Whether those of the requests that go to Claude are such as its checks pass without a closer look."""
-    if not any(route.is_claude for route in routes.values()):
+def _suit_claude(read: list[Any], kinds: list[int], routes: list[_Route]) -> bool:
+    """Whether those of the requests that go to Claude pass its checks without a closer look."""
+    claude = [route for route in routes if route.is_claude]
+    if not claude:
         return True
-    for body, key in zip(read, keys, strict=True):
-        route = routes[key]
-        if route.is_claude and not _suits(body, route):
-            return False
-    return True
-
-
-def _suits(body: _Chat, route: _Route) -> bool:
-    if body.max_tokens is UNSET or body.top_p is not UNSET:
+    bodies = read
+    if len(claude) < len(routes):
+        are_claude = [route.is_claude for route in routes]
+        bodies = [body for body, kind in zip(read, kinds, strict=True) if are_claude[kind]]
+    takes_temperature = all(route.takes_temperature for route in claude)
+    takes_prefill = all(route.takes_prefill for route in claude)
+    if isinstance(read[0], _NestedChat) and any(not (body.tools is body.tool_choice is UNSET) for body in bodies):
         return False
-    if isinstance(body, _NestedChat) and not (body.tools is body.tool_choice is UNSET):
-        return False
-    has_room = route.takes_temperature or body.temperature is UNSET
-    return has_room and (route.takes_prefill or body.messages[-1].role != "assistant")
+    others = [
+        body
+        for body in bodies
+        if body.max_tokens is UNSET
+        or body.top_p is not UNSET
+        or not (takes_temperature or body.temperature is UNSET)
+        or not (takes_prefill or body.messages[-1].role != "assistant")
+    ]
+    return not others

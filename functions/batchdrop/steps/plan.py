@@ -25,7 +25,7 @@ from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.inputs.split_lines import split_blocks
 from batchdrop.inputs.splits import splits_of, splitting_of
-from batchdrop.inputs.usual_lines import UsualReader
+from batchdrop.inputs.usual_lines import UsualLines, UsualReader
 from batchdrop.jobs import PLANNED_IN, send_splits, settle_plan
 from batchdrop.jsonl import Block, Line
 from batchdrop.protocols import openai
@@ -218,15 +218,15 @@ class PlanWriter:
         usual = self._usual.read(block.bytes)
         if usual is None or self._lines + len(usual.lengths) > self._services.settings.lines_per_split:
             return None
-        found = [self._routes.of(each) for each in usual.requests]
-        count = len(usual.lengths)
-        if not self._batches.add_all(_by_group(usual.bodies, [group for _, group in found], self._placed)):
+        found = [self._routes.of(each) for each in usual.routes]
+        requests = _by_group(usual, [group for _, group in found], self._placed)
+        if not self._batches.add_all(requests):
             return None
-        numbers = range(self._lines + 1, self._lines + 1 + count)
+        numbers = range(self._lines + 1, self._lines + 1 + len(usual.lengths))
         offsets = accumulate((length + 1 for length in usual.lengths), initial=block.offset)
-        routes = [number for number, _ in found]
-        self._lines += count
-        self._placed += count
+        routes = [found[kind][0] for kind in usual.kinds]
+        self._lines += len(usual.lengths)
+        self._placed += len(usual.lengths)
         rows = zip(numbers, offsets, usual.lengths, routes, usual.custom_ids, repeat(None), strict=False)
         return _encoder.encode_lines([*rows])
 
@@ -283,14 +283,19 @@ class PlanWriter:
         return IndexedLine(number, offset, length, -1, read.custom_id, error)
 
 
-def _by_group(bodies: list[bytes], groups: list[Group], first_place: int) -> dict[Group, Requests]:
-    """The requests of each group, in their order, with their places in the index."""
-    sorted_: dict[Group, tuple[list[bytes], list[int]]] = {group: ([], []) for group in dict.fromkeys(groups)}
-    for place, (body, group) in enumerate(zip(bodies, groups, strict=True), first_place):
-        its_bodies, its_places = sorted_[group]
-        its_bodies.append(body)
-        its_places.append(place)
-    return {
-        group: Requests(its_bodies, its_places, inputs=1 if group.endpoint == openai.EMBEDDINGS else 0)
-        for group, (its_bodies, its_places) in sorted_.items()
-    }
+def _by_group(usual: UsualLines, groups: list[Group], first_place: int) -> dict[Group, Requests]:
+    """The requests of each group, in their order, with their places in the index. `groups` are those of the routes."""
+    places = range(first_place, first_place + len(usual.bodies))
+    if len(set(groups)) == 1:
+        return {groups[0]: Requests(usual.bodies, places, inputs=_inputs_of(groups[0]))}
+    found: dict[Group, Requests] = {group: Requests([], [], inputs=_inputs_of(group)) for group in groups}
+    adders = [(found[group].bodies.append, found[group].places.append) for group in groups]
+    for body, place, kind in zip(usual.bodies, places, usual.kinds, strict=True):
+        add_body, add_place = adders[kind]
+        add_body(body)
+        add_place(place)
+    return found
+
+
+def _inputs_of(group: Group) -> int:
+    return 1 if group.endpoint == openai.EMBEDDINGS else 0
