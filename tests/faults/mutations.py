@@ -59,6 +59,7 @@ _CREATE_FIRST = """provider_id = api.create(
 
 _QUOTES, _QUOTE = "tests/unit/test_quotes.py::", "tests/cli/test_quote.py::"
 _PRICE_LIST = "tests/cli/test_price_list.py::"
+_USUAL = "tests/unit/test_usual_lines.py::"
 
 MUTATIONS = (
     # What a file will cost
@@ -2027,6 +2028,133 @@ MUTATIONS = (
         "print(escape_json(text), soft_wrap=True)",
         "print(text, soft_wrap=True)",
         "tests/cli/test_escapes.py::test_json_of_a_hostile_job_holds_no_control_characters",
+    ),
+    # Blocks of usual lines: what they must not take
+    Mutation(
+        "a block is read at once only if no name stands twice in it",
+        "inputs/usual_lines.py",
+        'routes is None or block.count(b":") != _count_names(counts) + _count_colons(custom_ids, read)',
+        "routes is None",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a name twice in a message]",
+    ),
+    Mutation(
+        "a block with an escape of ASCII is read line by line",
+        "inputs/usual_lines.py",
+        "and _ASCII_ESCAPE.search(block)",
+        "and False",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[an escaped method]",
+    ),
+    Mutation(
+        "a block with a carriage return in a body is read line by line",
+        "inputs/usual_lines.py",
+        'or b"\\r" in text',
+        "",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a carriage return]",
+    ),
+    Mutation(
+        "each line of a block that is read at once is one value",
+        "inputs/usual_lines.py",
+        "if block[start] != _OPENS or last != _CLOSES:",
+        "if False:",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[two lines in one, and one in two]",
+    ),
+    Mutation(
+        "a block with a parameter that is not known is read line by line",
+        "inputs/usual_lines.py",
+        "class _Chat(msgspec.Struct, gc=False, forbid_unknown_fields=True):",
+        "class _Chat(msgspec.Struct, gc=False):",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[an unknown parameter]",
+    ),
+    Mutation(
+        "a block with a part that is no text is read line by line",
+        "inputs/usual_lines.py",
+        'type: Literal["text"]',
+        "type: str",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a block that needs a beta]",
+    ),
+    Mutation(
+        "a block whose custom_ids are not all strings is read line by line",
+        "inputs/usual_lines.py",
+        "    _decode_texts(ids)\n",
+        "",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a custom_id that is no string]",
+    ),
+    Mutation(
+        "a body in a block is of its endpoint's kind",
+        "inputs/usual_lines.py",
+        "if route is None or endpoint not in endpoints:",
+        "if route is None:",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[messages for embeddings]",
+    ),
+    Mutation(
+        "a block for a server that wants escapes is read line by line",
+        "inputs/usual_lines.py",
+        "is_as_written = request.model == request.wire_model and not provider.escape_line_separators",
+        "is_as_written = request.model == request.wire_model",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a server that wants escapes]",
+    ),
+    Mutation(
+        "a block with a provider's prefix is read line by line",
+        "inputs/usual_lines.py",
+        "is_as_written = request.model == request.wire_model and not provider",
+        "is_as_written = not provider",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a provider's prefix]",
+    ),
+    Mutation(
+        "a block with objects of any depth is checked like its lines",
+        "inputs/usual_lines.py",
+        "                _refuse_unportable(read, text)\n",
+        "                pass\n",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[nested too deeply]",
+    ),
+    Mutation(
+        "a block for Claude without max_tokens is read line by line",
+        "inputs/usual_lines.py",
+        "if body.max_tokens is UNSET\n        or body.top_p",
+        "if body.top_p",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[no max_tokens]",
+    ),
+    Mutation(
+        "a block with a temperature that Claude may not take is read line by line",
+        "inputs/usual_lines.py",
+        "or not (takes_temperature or body.temperature is UNSET)",
+        "",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a temperature that is not taken]",
+    ),
+    Mutation(
+        "a block with a prefilled answer is read line by line where Claude takes none",
+        "inputs/usual_lines.py",
+        'or not (takes_prefill or body.messages[-1].role != "assistant")',
+        "",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[a prefilled answer]",
+    ),
+    Mutation(
+        "a block with tools for Claude is read line by line",
+        "inputs/usual_lines.py",
+        "if isinstance(read[0], _NestedChat) and any(",
+        "if False and any(",
+        f"{_USUAL}test_what_is_not_usual_is_read_line_by_line[tools for Claude]",
+    ),
+    Mutation(
+        "a block goes into a batch only if all of it has room",
+        "batches/packing.py",
+        "if filled is None or room is None or not _has_room(filled, room, load):",
+        "if filled is None or room is None:",
+        f"{_USUAL}test_a_block_that_does_not_fit_into_its_batch_fills_it_first",
+    ),
+    Mutation(
+        "a block does not pass the limit of a split's lines",
+        "steps/plan.py",
+        "if usual is None or self._lines + len(usual.lengths) > self._services.settings.lines_per_split:",
+        "if usual is None:",
+        f"{_USUAL}test_too_many_lines_are_too_many_in_blocks",
+    ),
+    Mutation(
+        "a block beyond a split's end is cut there",
+        "inputs/split_lines.py",
+        "if isinstance(each, Block) and each.end > split.end:",
+        "if False:",
+        "tests/unit/test_jsonl.py::test_a_split_has_the_same_lines_in_blocks_and_reads_no_more",
     ),
 )
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 from batchdrop.batches.request_files import one_line
 from batchdrop.batches.split_plan import Plan
 from batchdrop.errors import Unprocessable
@@ -421,3 +422,107 @@ def test_a_fault_in_a_usual_line_is_never_passed_over(
     text = json.dumps(line, separators=(",", ":") if is_compact else None).encode()
     lines = [each.encode() for each in USUAL]
     read_at_once([*lines[:place], fault(text, min(at, len(text))), *lines[place:]])
+
+
+def line_of(body: dict[str, Any], url: str | None = "/v1/chat/completions", **envelope: Any) -> bytes:
+    where = {"params": body} if url is None else {"method": "POST", "url": url, "body": body}
+    return json.dumps({"custom_id": "c"} | where | envelope).encode()
+
+
+GPT = {"model": "gpt-4o-mini", "messages": SIMPLE}
+HAIKU = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": SIMPLE}
+NEVER_PREFILLED = HAIKU | {"model": "claude-opus-4-6"}
+ASSISTANT = [*SIMPLE, {"role": "assistant", "content": "So"}]
+DEEP = b"[" * 497 + b"]" * 497
+NOT_USUAL: dict[str, bytes] = {
+    "a name twice in the envelope": line_of(GPT).replace(b'"custom_id"', b'"custom_id": "a", "custom_id"'),
+    "a name twice in the body": line_of(GPT).replace(b'"model"', b'"model": "gpt-5", "model"'),
+    "a name twice in a message": line_of(GPT).replace(b'"role"', b'"role": "a", "role"'),
+    "a name twice, and an escaped colon": line_of(GPT)
+    .replace(b'"role"', b'"role": "a", "role"')
+    .replace(b"Hi", b"\\u003a"),
+    "an escaped method": line_of(GPT).replace(b"POST", b"\\u0050OST"),
+    "another method": line_of(GPT, method="GET"),
+    "a carriage return": line_of(GPT).replace(b'"model"', b'\r"model"'),
+    "an unknown parameter": line_of(GPT | {"stream": True}),
+    "an unknown name in the envelope": line_of(GPT, extra=1),
+    "both forms": line_of(GPT, params=HAIKU),
+    "no url": json.dumps({"custom_id": "c", "body": GPT}).encode(),
+    "a null parameter": line_of(GPT | {"temperature": None}),
+    "a null in the envelope": line_of(GPT, params=None),
+    "a custom_id that is no string": line_of(GPT, custom_id=5),
+    "half a character in the custom_id": line_of(GPT).replace(b'"c"', b'"\\ud800x"'),
+    "no messages": line_of(GPT | {"messages": []}),
+    "messages for embeddings": line_of(GPT | {"model": "text-embedding-3-small"}, "/v1/embeddings"),
+    "a model that was not met": line_of(GPT | {"model": "gpt-4"}),
+    "a provider's prefix": line_of(GPT | {"model": "openai/gpt-5"}),
+    "a server that wants escapes": line_of(GPT | {"model": "llama-3"}),
+    "a request that is translated": line_of(HAIKU),
+    "Anthropic's form for OpenAI": line_of(GPT | {"max_tokens": 9}, None),
+    "nested too deeply": line_of(GPT | {"tools": [{"a": 1}]}).replace(b"1", b"[%b]" % DEEP),
+    "too large a number": line_of(GPT | {"response_format": {"a": 7}}).replace(b"7", b"7" * 400),
+    "no max_tokens": line_of({name: HAIKU[name] for name in ("model", "messages")}, None),
+    "max_tokens of 0": line_of(HAIKU | {"max_tokens": 0}, None),
+    "a prefilled answer": line_of(NEVER_PREFILLED | {"messages": ASSISTANT}, None),
+    "a temperature that is not taken": line_of(HAIKU | {"model": "claude-sonnet-5-5", "temperature": 0}, None),
+    "tools for Claude": line_of(HAIKU | {"tools": [{"type": "mcp_toolset"}]}, None),
+    "a block that needs a beta": line_of(
+        HAIKU | {"messages": [{"role": "user", "content": [{"type": "compaction", "text": "a"}]}]}, None
+    ),
+    "a picture": line_of(GPT | {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}),
+    "a blank line": b"",
+    "a byte-order mark": b"\xef\xbb\xbf" + line_of(GPT),
+    "what is no UTF-8": line_of(GPT).replace(b"Hi", b"\xff"),
+    "two lines in one": line_of(GPT) * 2,
+    "two lines in one, and one in two": line_of(GPT) * 2 + b"\n" + line_of(GPT).replace(b'"url"', b'\n"url"'),
+}
+
+
+@pytest.mark.parametrize("name", NOT_USUAL)
+def test_what_is_not_usual_is_read_line_by_line(name: str) -> None:
+    assert read_at_once([USUAL[0].encode(), NOT_USUAL[name], USUAL[1].encode()]) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        line_of(GPT),
+        line_of(GPT | {"tools": [{"type": "function"}], "response_format": {"type": "json_schema", "a": [None, {}]}}),
+        line_of(HAIKU, None),
+        line_of(HAIKU | {"temperature": 0, "messages": ASSISTANT}, "/v1/messages"),
+        line_of(NEVER_PREFILLED, None),
+        line_of({"model": "text-embedding-3-small", "input": "null: \\u2028 }{"}, "/v1/embeddings"),
+        line_of({"model": "gpt-5", "input": "Grüße"}, "/v1/responses").replace(b": ", b":"),
+        line_of(GPT) + b"\r",
+    ],
+    ids=lambda line: str(line)[:60],
+)
+def test_usual_lines_are_read_at_once(line: bytes) -> None:
+    assert read_at_once([line, line]) is not None
+
+
+# Whole files, whose blocks end where batches and splits do
+
+
+def test_a_block_that_does_not_fit_into_its_batch_fills_it_first() -> None:
+    data = b"".join(line_of(GPT, custom_id=str(number)) + b"\n" for number in range(300))
+    assert assert_planned_alike(File(data, start=1, piece=1_000)) > 5
+
+
+def test_requests_of_two_models_stand_in_one_batch_in_their_order() -> None:
+    lines = [line_of(HAIKU, None), line_of(NEVER_PREFILLED, None), line_of(GPT)]
+    assert assert_planned_alike(File(b"\n".join(lines * 30) + b"\n", start=1, piece=2_000)) > 3
+
+
+def test_a_file_of_usual_lines_is_planned_in_blocks_from_its_second_one_on() -> None:
+    prompt = [{"role": "user", "content": "x" * 12_000}]
+    data = (line_of(HAIKU | {"messages": prompt}, None) + b"\n") * 33
+    plan, _, writer = File(data).planned(CountingWriter)
+    assert isinstance(plan, Plan)
+    assert isinstance(writer, CountingWriter)
+    assert (plan.lines, writer.blocks) == (33, 3)
+
+
+def test_too_many_lines_are_too_many_in_blocks() -> None:
+    data = (line_of(GPT) + b"\n") * 40
+    assert assert_planned_alike(File(data, start=1, piece=2_000, most_lines=25)) > 0

@@ -12,6 +12,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 from msgspec import UNSET, Raw, UnsetType
 
+from batchdrop.inputs.route_problems import provider_not_allowed, unknown_model
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.claude_models import ModelRules, rules_of
 from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
@@ -211,10 +212,10 @@ class LineReader:
         model = _model_of(body, form)
         provider, wire_model = self._providers.route(model)
         if provider is None:
-            raise _unknown(model, self._providers)
+            raise unknown_model(model, self._providers)
         route = {"provider": provider.name, "model": model}
         if self._allowed is not None and provider.name not in self._allowed:
-            raise _not_allowed(self._allowed, route)
+            raise provider_not_allowed(self._allowed, route)
         if not wire_model:
             raise LineProblem(ErrorCode.NO_MODEL, f'no model after "{model}"', route)
         try:
@@ -303,23 +304,6 @@ def _model_of(body: Body, form: _Form) -> str:
             ErrorCode.INVALID_PARAMETER, f'"model" is {size:,} bytes long; at most {_MAX_MODEL_BYTES} are accepted'
         )
     return text
-
-
-def _unknown(model: str, providers: Providers) -> LineProblem:
-    shown = model if len(model) <= 100 else model[:100] + "…"  # noqa: PLR2004 - enough to recognise it by
-    prefix, slash, _ = model.partition("/")
-    known = ", ".join(providers)
-    if slash:
-        text = f'model "{shown}": no provider is named "{prefix[:50]}" and no pattern fits; configured: {known}'
-        return LineProblem(ErrorCode.UNKNOWN_PROVIDER, text, route={"model": model})
-    text = f'model "{shown}" fits no provider\'s patterns; write "<provider>/{shown}" (configured: {known})'
-    return LineProblem(ErrorCode.UNKNOWN_MODEL, text, route={"model": model})
-
-
-def _not_allowed(allowed: Collection[str], route: dict[str, str]) -> LineProblem:
-    names = ", ".join(allowed) or "none"
-    text = f"provider {route['provider']} is not allowed for files of this folder (allowed: {names})"
-    return LineProblem(ErrorCode.PROVIDER_NOT_ALLOWED, text, route)
 
 
 def _endpoint(form: _Form, url: str, provider: ProviderConfig) -> str | None:

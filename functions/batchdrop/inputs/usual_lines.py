@@ -160,6 +160,7 @@ class UsualReader:
     def __init__(self, providers: Providers, *, api_version: str | None = None) -> None:
         self._providers, self._api_version = providers, api_version
         self._routes: dict[tuple[str, str], _Route] = {}
+        self._failures: set[str] = set()
         self._kinds = list(_KINDS)  # the one that fitted last comes first
 
     def learn(self, request: Request) -> None:
@@ -177,8 +178,13 @@ class UsualReader:
         except (ValueError, OverflowError, RecursionError):  # msgspec's errors are ValueErrors
             return None
         except Exception as error:  # noqa: BLE001 - a mistake of ours that only this block finds
-            logger.error("block not understood", error=type(error).__name__)
-            return None
+            return self._failed_at(error)
+
+    def _failed_at(self, error: Exception) -> None:
+        kind = type(error).__name__
+        if kind not in self._failures:  # as in `LineReader`
+            self._failures.add(kind)
+            logger.error("block not understood", error=kind)
 
     def _route_of(self, request: Request, provider: ProviderConfig) -> _Route | None:
         """A route whose requests are sent as they are written; None for others."""
@@ -205,7 +211,7 @@ class UsualReader:
         if len(envelopes) != len(lengths) or b"\r" in text:
             return None
         read = self._decode_bodies(text)
-        keys = [(each.url, each.method, body.model) for each, body in zip(envelopes, read, strict=True)]
+        keys: list[_Key] = [(each.url, each.method, body.model) for each, body in zip(envelopes, read, strict=True)]
         counts = Counter(keys)
         routes = self._find_routes(counts, read[0])
         custom_ids = [each.custom_id for each in envelopes]

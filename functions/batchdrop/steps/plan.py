@@ -288,13 +288,13 @@ def _by_group(usual: UsualLines, groups: list[Group], first_place: int) -> dict[
     places = range(first_place, first_place + len(usual.bodies))
     if len(set(groups)) == 1:
         return {groups[0]: Requests(usual.bodies, places, inputs=_inputs_of(groups[0]))}
-    found: dict[Group, Requests] = {group: Requests([], [], inputs=_inputs_of(group)) for group in groups}
-    adders = [(found[group].bodies.append, found[group].places.append) for group in groups]
+    found: dict[Group, tuple[list[bytes], list[int]]] = {group: ([], []) for group in groups}
+    adders = [(found[group][0].append, found[group][1].append) for group in groups]
     for body, place, kind in zip(usual.bodies, places, usual.kinds, strict=True):
         add_body, add_place = adders[kind]
         add_body(body)
         add_place(place)
-    return found
+    return {group: Requests(bodies, its, inputs=_inputs_of(group)) for group, (bodies, its) in found.items()}
 
 
 def _inputs_of(group: Group) -> int:
