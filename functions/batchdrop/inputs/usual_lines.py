@@ -178,9 +178,10 @@ class UsualReader:
         except (ValueError, OverflowError, RecursionError):  # msgspec's errors are ValueErrors
             return None
         except Exception as error:  # noqa: BLE001 - a mistake of ours that only this block finds
-            return self._failed_at(error)
+            self._log_once(error)
+            return None
 
-    def _failed_at(self, error: Exception) -> None:
+    def _log_once(self, error: Exception) -> None:
         kind = type(error).__name__
         if kind not in self._failures:  # as in `LineReader`
             self._failures.add(kind)
