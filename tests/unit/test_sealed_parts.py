@@ -77,8 +77,7 @@ def test_a_splits_total_is_what_was_answered_and_what_failed() -> None:
     tally = Tally()
     for code in ("cancelled", "batch_expired", "cancelled", "cancelled"):
         tally.fail(code)
-    for reason in ("stop", None):
-        tally.answer(reason)
+    tally.answers(["stop", None, None], 2)
     assert tally.counts() == Counts(
         total=6,
         answered=2,
@@ -91,7 +90,7 @@ def test_a_splits_total_is_what_was_answered_and_what_failed() -> None:
 def test_a_sentence_is_no_name_that_is_counted() -> None:
     tally = Tally()
     tally.fail("The prompt was odd")
-    tally.answer("because of \u202e")
+    tally.answers(["because of \u202e"], 1)
     assert (tally.counts().errors, tally.counts().finish_reasons) == ({"(others)": 1}, {"(others)": 1})
 
 
@@ -99,7 +98,7 @@ def test_a_hundred_codes_are_counted_by_name_and_all_others_together() -> None:
     tally = Tally()
     for number in range(20_000):
         tally.fail(f"code_{number % 10_000}")
-        tally.answer(f"reason_{number % 10_000}")
+        tally.answers([f"reason_{number % 10_000}"], 1)
     counts = tally.counts()
     assert counts.errors == {f"code_{number}": 2 for number in range(100)} | {"(others)": 19_800}
     assert counts.finish_reasons == {f"reason_{number}": 2 for number in range(100)} | {"(others)": 19_800}
@@ -115,7 +114,7 @@ def test_an_event_is_small_whatever_the_providers_call_their_errors() -> None:
     tally = Tally()
     for number in range(1_000):
         tally.fail(f"{number:04}" + "\1" * 10_000)  # six bytes each in JSON
-        tally.answer(f"{number:04}" + "\1" * 10_000)
+        tally.answers([f"{number:04}" + "\1" * 10_000], 1)
     assert len(msgspec.json.encode(add_counts([tally.counts()]))) < 128 * 1024  # EventBridge takes 256 KB
 
 

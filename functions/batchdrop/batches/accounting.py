@@ -2,18 +2,24 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from operator import sub
 
+from batchdrop.batches.line_blocks import Block, cut_blocks
 from batchdrop.batches.request_files import custom_id_prefix, token_mark
 from batchdrop.batches.result_index import Collected, Found
 from batchdrop.jsonl import Line, Read, cut_lines
 from batchdrop.protocols.outcome import Outcome
-from batchdrop.protocols.readers import outcome_reader
+from batchdrop.protocols.readers import outcome_reader, usual_reader
 from batchdrop.protocols.refusals import RefusalRule, classify
 from batchdrop.protocols.result_rows import BETWEEN_ROWS, Piece, cut_rows
+from batchdrop.protocols.usual_rows import line_ends
 from batchdrop.records import Batch, Protocol
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import MAX_RAW_BYTES, ErrorCode, ResultError
 
+_MOST_BYTES = 1024 * 1024  # that are decoded at once
+_FEW_LINES = 32  # where a block is not usual, its parts may be: one row in a hundred costs a quarter of them
+_LENGTHS_OF_NUMBERS = frozenset(range(1, 10))
 _CUSTOM_ID_BYTES = 128  # ours have 64 at most
 _ODD_BYTES = 1024 * 1024  # of lines that hold no row, in memory
 _WRAPPED = 3  # a row within an object within an object
@@ -31,7 +37,8 @@ class Accounts:
         self._prefix, self._mark = custom_id_prefix(deployment, batch.token), token_mark(batch.token)
         self._id = re.compile(re.escape(self._mark.encode()) + rb'([0-9]{1,9})"')
         self._requests, self._max_bytes = batch.requests, max_bytes
-        self.outcome = outcome_reader(batch.protocol)
+        self._id_start = f"\n{self._prefix}"
+        self.outcome, self.usual = outcome_reader(batch.protocol), usual_reader(batch.protocol)
         self.collected = Collected.empty(batch.requests)
         self.is_anthropic = batch.protocol is Protocol.ANTHROPIC
         self.foreign = self.malformed = 0
@@ -47,14 +54,62 @@ class Accounts:
         """
         left: list[range] = []
         odd = _OddLines()
-        for line in cut_lines(chunks, offset=0, max_bytes=self._max_bytes):
+        for line in self._unusual_lines(chunks, stream, odd):
             is_row = line.bytes is not None and self._note_line(line.bytes, stream, line.offset)
             if not is_row and (odd or line.bytes is None or line.bytes.strip()):
                 odd.add(line)
             elif odd:
                 left += self._read_odd(odd, stream)
-                odd = _OddLines()
+                odd.clear()
         return left + self._read_odd(odd, stream)
+
+    def _unusual_lines(self, chunks: Iterable[bytes], stream: int, odd: "_OddLines") -> Iterator[Line]:
+        """Note the answers of each block that holds nothing else, and give the lines of the others.
+
+        Behind lines that hold no row comes another line: with it they are read.
+        """
+        for block in cut_blocks(chunks):
+            if odd or not self._note_block(block, stream):
+                for few in block.cut(_FEW_LINES):
+                    if odd or not self._note_block(few, stream):
+                        yield from cut_lines(few.pieces(), offset=few.offset, max_bytes=self._max_bytes)
+
+    def _note_block(self, block: Block, stream: int) -> bool:
+        """Note a block of usual rows of this batch, one per line; False where it is another, and nothing is noted."""
+        if block.more or len(block.text) > _MOST_BYTES:
+            return False
+        text = block.text.removesuffix(b"\n")
+        ends = line_ends(text)
+        starts = [0, *[end + 1 for end in ends]]
+        lengths = list(map(sub, [*ends, len(text)], starts))
+        named = None if max(lengths) > self._max_bytes else self.usual.names(text, ends)
+        positions = None if named is None else self._positions(named.custom_ids)
+        if named is None or positions is None:
+            return False
+        try:
+            doubtful = [self._found(self.outcome(text[starts[at] : starts[at] + lengths[at]])) for at in named.doubtful]
+        except (ValueError, RecursionError):
+            return False
+        offsets, kept = [block.offset + start for start in starts], 0
+        for at, found in zip(named.doubtful, doubtful, strict=True):
+            self.collected.note_answers(positions[kept:at], stream, offsets[kept:at], lengths[kept:at])
+            self.collected.note(positions[at], found, stream, offsets[at], lengths[at])
+            kept = at + 1
+        self.collected.note_answers(positions[kept:], stream, offsets[kept:], lengths[kept:])
+        return True
+
+    def _positions(self, custom_ids: list[str]) -> list[int] | None:
+        """The positions that custom_ids name, if each is ours as we write them today.
+
+        A line feed stands before each custom_id, and what is between two prefixes is digits: so none holds another one.
+        """
+        before, *numbers = ("\n" + "\n".join(custom_ids)).split(self._id_start)
+        digits, lengths = "".join(numbers), {len(number) for number in numbers}
+        are_numbers = digits.isascii() and digits.isdigit() and lengths <= _LENGTHS_OF_NUMBERS
+        if before or not are_numbers or len(numbers) != len(custom_ids):
+            return None
+        positions = list(map(int, numbers))
+        return positions if max(positions) < self._requests else None
 
     def _read_odd(self, odd: "_OddLines", stream: int) -> list[range]:
         if odd.text is None:
@@ -91,10 +146,12 @@ class Accounts:
             is_strangers = bool(outcome.custom_id) and self._mark not in outcome.custom_id
             self.foreign += is_strangers
             return is_strangers
-        is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
-        found = Found.OF_ACCOUNT if is_accounts else _found(outcome)
-        self.collected.note(position, found, stream, offset, len(text))
+        self.collected.note(position, self._found(outcome), stream, offset, len(text))
         return True
+
+    def _found(self, outcome: Outcome) -> Found:
+        is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
+        return Found.OF_ACCOUNT if is_accounts else _found(outcome)
 
     def _note_piece(self, read: Read, piece: Piece, stream: int) -> None:
         if self._note_rows(piece, stream, _WRAPPED):
@@ -162,6 +219,9 @@ class _OddLines:
     """Lines that hold no row, one after the other: where they lie, and their text while that is not too much."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         self.span = range(0)
         self.text: bytearray | None = bytearray()
 

@@ -47,6 +47,14 @@ class Collected(msgspec.Struct, kw_only=True):
             self.offsets[position] = offset
             self.lengths[position] = length
 
+    def note_answers(self, positions: list[int], stream: int, offsets: list[int], lengths: list[int]) -> None:
+        """Keep answers as `note` does, one after the other: the first of each request."""
+        found, streams, answered = self.found, self.streams, int(Found.ANSWERED)
+        for position, offset, length in zip(positions, offsets, lengths, strict=True):
+            if found[position] != answered:
+                found[position], streams[position] = answered, stream
+                self.offsets[position], self.lengths[position] = offset, length
+
     def to_bytes(self) -> bytes:
         return b"".join(each.tobytes() for each in (self.offsets, self.lengths, self.found, self.streams))
 

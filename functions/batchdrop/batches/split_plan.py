@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Files
+from batchdrop.batches.line_blocks import Block, cut_blocks
 from batchdrop.batches.packing import Group
 from batchdrop.errors import Transient
 from batchdrop.jsonl import cut_lines
@@ -92,7 +93,21 @@ _index_line = msgspec.json.Decoder(IndexedLine)
 
 def read_index(files: Files, plan: Plan) -> Iterator[IndexedLine]:
     """The lines of a plan, in input order."""
-    for line in cut_lines(files.stream(plan.index_key), offset=0, max_bytes=_INDEX_LINE_BYTES):
+    for block in cut_blocks(files.stream(plan.index_key)):
+        yield from _read_block(block) or _read_lines(block, plan)
+
+
+def _read_block(block: Block) -> list[IndexedLine]:
+    """The lines of a block; none if they are to be read one by one."""
+    try:
+        lines = [] if block.more else _index_line.decode_lines(block.text)
+    except ValueError:  # msgspec's errors are ValueErrors
+        return []
+    return lines if len(lines) == block.text.count(b"\n") else []
+
+
+def _read_lines(block: Block, plan: Plan) -> Iterator[IndexedLine]:
+    for line in cut_lines(block.pieces(), offset=block.offset, max_bytes=_INDEX_LINE_BYTES):
         if line.bytes is None:
             raise Transient(f"{plan.index_key} is damaged")
         yield _index_line.decode(line.bytes)

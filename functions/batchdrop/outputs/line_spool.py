@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections.abc import Iterable, Iterator
+from operator import add
 from typing import BinaryIO
 
 from batchdrop.jsonl import Read
@@ -10,6 +11,7 @@ from batchdrop.jsonl import Read
 _NEAR = 1024 * 1024  # what lies between is read too: another call takes as long
 _MANY = 10_000  # spans at once
 _LINE_END = 2
+_SPARSE = 4  # times more than what is wanted: from there on, a call for each line
 
 
 type Wanted = tuple[int, int, int]
@@ -22,15 +24,19 @@ def read_spans(read: Read, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[b
     Spans that lie near each other are read in one call.
     """
     for near in _neighbours(spans):
-        chunks = read(near[0][0], near[-1][1])
-        at, held = near[0][0], b""
-        for start, end in near:
-            while at + len(held) < end:
-                if at + len(held) > start:
-                    yield held[max(start - at, 0) :], False
-                at += len(held)
-                held = next(chunks)
-            yield held[max(start - at, 0) : end - at], True
+        yield from _read_near(read(near[0][0], near[-1][1]), near)
+
+
+def _read_near(chunks: Iterator[bytes], near: list[tuple[int, int]]) -> Iterator[tuple[bytes, bool]]:
+    """The bytes of spans, of chunks that begin with the first of them."""
+    at, held = near[0][0], b""
+    for start, end in near:
+        while at + len(held) < end:
+            if at + len(held) > start:
+                yield held[max(start - at, 0) :], False
+            at += len(held)
+            held = next(chunks)
+        yield held[max(start - at, 0) : end - at], True
 
 
 def _neighbours(spans: Iterable[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
@@ -60,6 +66,15 @@ class Spool:
 
     def line(self, place: int, length: int) -> bytes:
         return os.pread(self._number, length, self._offsets[place])
+
+    def lines(self, places: list[int], lengths: list[int]) -> list[bytes]:
+        """Several lines, in one call where little else lies between them."""
+        offsets = [self._offsets[place] for place in places]
+        start, end = min(offsets), max(map(add, offsets, lengths))
+        if end - start > _SPARSE * sum(lengths):
+            return list(map(self.line, places, lengths))
+        text = os.pread(self._number, end - start, start)
+        return [text[offset - start : offset - start + length] for offset, length in zip(offsets, lengths, strict=True)]
 
     def clear(self) -> None:
         self._file.seek(0)

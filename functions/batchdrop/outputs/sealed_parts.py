@@ -1,6 +1,7 @@
 """A split's sealed part: its share of the outputs, and what is counted of it. Objects in `work/`, written once."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -87,10 +88,12 @@ class Tally:
     def fail(self, code: str) -> None:
         _count(self.errors, code)
 
-    def answer(self, finish_reason: str | None) -> None:
-        self.answered += 1
-        if finish_reason is not None:
-            _count(self.finish_reasons, finish_reason)
+    def answers(self, finish_reasons: Sequence[str | None], number: int) -> None:
+        """Count so many answers; a reason is None where a line has none."""
+        self.answered += number
+        for reason, its in Counter(finish_reasons).items():  # in the order in which they come first
+            if reason is not None:
+                _count(self.finish_reasons, reason, its)
 
     def counts(self) -> Counts:
         failed = self.errors.total()
@@ -104,7 +107,7 @@ class Tally:
 
 
 class RouteTally(msgspec.Struct, kw_only=True):
-    """Counts one route of a split: tokens as plain numbers, since this runs for every line."""
+    """Counts one route of a split: tokens as plain numbers, since this may run for every line."""
 
     requests: int = 0
     answered: int = 0
@@ -114,8 +117,9 @@ class RouteTally(msgspec.Struct, kw_only=True):
     output_tokens: int = 0
     reasoning_tokens: int = 0
 
-    def add(self, usage: Usage) -> None:
-        self.answered += 1
+    def add(self, usage: Usage, *, answers: int = 1) -> None:
+        """Add the sums of some answers."""
+        self.answered += answers
         self.input_tokens += usage.input_tokens
         self.cached_input_tokens += usage.cached_input_tokens
         self.cache_write_tokens += usage.cache_write_tokens

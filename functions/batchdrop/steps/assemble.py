@@ -13,7 +13,8 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.jobs import ASSEMBLED_IN, settle_split
-from batchdrop.outputs.assembly import Assembly, InputUnread
+from batchdrop.outputs.assembly import Assembly
+from batchdrop.outputs.failed_lines import InputUnread
 from batchdrop.records import Job, Split
 from batchdrop.services import Services
 from batchdrop.states import SplitState
