@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
 
-from batchdrop.batches.line_blocks import Block, cut_blocks
+from batchdrop.batches.line_blocks import BLOCK_BYTES, Block, cut_blocks
 from batchdrop.batches.request_files import custom_id_prefix, token_mark
 from batchdrop.batches.result_index import Collected, Found
 from batchdrop.jsonl import Line, Read, cut_lines
@@ -46,15 +46,15 @@ class Accounts:
     def custom_id(self, position: int) -> str:
         return f"{self._prefix}{position}"
 
-    def read(self, chunks: Iterable[bytes], stream: int) -> list[range]:
-        """Read a stream line by line.
+    def read(self, chunks: Iterable[bytes], stream: int, *, block_bytes: int = BLOCK_BYTES) -> list[range]:
+        """Read a stream: blocks of usual rows at once, all others line by line.
 
         Returns the places of what is to be read once more from the copy, by `read_rows`: lines that hold no row, one
         after the other, and are too much for memory.
         """
         left: list[range] = []
         odd = _OddLines()
-        for line in self._unusual_lines(chunks, stream, odd):
+        for line in self._unusual_lines(cut_blocks(chunks, block_bytes), stream, odd):
             is_row = line.bytes is not None and self._note_line(line.bytes, stream, line.offset)
             if not is_row and (odd or line.bytes is None or line.bytes.strip()):
                 odd.add(line)
@@ -63,12 +63,12 @@ class Accounts:
                 odd.clear()
         return left + self._read_odd(odd, stream)
 
-    def _unusual_lines(self, chunks: Iterable[bytes], stream: int, odd: "_OddLines") -> Iterator[Line]:
-        """Note the answers of each block that holds nothing else, and give the lines of the others.
+    def _unusual_lines(self, blocks: Iterable[Block], stream: int, odd: "_OddLines") -> Iterator[Line]:
+        """Note the rows of each block that holds usual ones only, and give the lines of the others.
 
-        Behind lines that hold no row comes another line: with it they are read.
+        Lines that hold no row are read when a row follows them: while there are such, line by line is what finds it.
         """
-        for block in cut_blocks(chunks):
+        for block in blocks:
             if odd or not self._note_block(block, stream):
                 for few in block.cut(_FEW_LINES):
                     if odd or not self._note_block(few, stream):

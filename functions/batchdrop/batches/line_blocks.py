@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-_BLOCK_BYTES = 256 * 1024  # enough that a block costs nothing beside its rows, and little memory when it is decoded
+BLOCK_BYTES = 256 * 1024  # enough that a block costs nothing beside its rows, and little memory when it is decoded
 
 
 class Block(NamedTuple):
@@ -31,13 +31,13 @@ class Block(NamedTuple):
             start = end
 
 
-def cut_blocks(chunks: Iterable[bytes]) -> Iterator[Block]:
-    r"""Cut a stream behind a `\n` about every 256 KiB. Each block is to be read before the next one is asked for."""
-    source, held, size, offset = iter(chunks), list[bytes](), 0, 0
+def cut_blocks(chunks: Iterable[bytes], size: int = BLOCK_BYTES) -> Iterator[Block]:
+    r"""Cut a stream behind the last `\n` of about so many bytes. A block is to be read before the next is asked for."""
+    source, held, length, offset = iter(chunks), list[bytes](), 0, 0
     for chunk in source:
         held.append(chunk)
-        size += len(chunk)
-        if size < _BLOCK_BYTES:
+        length += len(chunk)
+        if length < size:
             continue
         text = b"".join(held)
         end = text.rfind(b"\n") + 1
@@ -47,9 +47,9 @@ def cut_blocks(chunks: Iterable[bytes]) -> Iterator[Block]:
         else:
             line = _LongLine(source)
             yield Block(offset, text, line)
-            rest, offset = line.rest, offset + size + line.bytes
-        held, size = [rest], len(rest)
-    if size:
+            rest, offset = line.rest, offset + length + line.bytes
+        held, length = [rest], len(rest)
+    if length:
         yield Block(offset, b"".join(held))
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batchdrop.aws import keys
 from batchdrop.batches.result_index import Found
-from batchdrop.batches.split_plan import IndexedError, IndexedLine, LineNumbering, Plan, read_index, read_plan
+from batchdrop.batches.split_plan import IndexedError, IndexedLine, LineNumbering, Plan, Route, read_index, read_plan
 from batchdrop.inputs.request_lines import is_translated
 from batchdrop.manifest import ModelCounts
 from batchdrop.outputs.failed_lines import FailedLines
@@ -23,6 +23,7 @@ from batchdrop.outputs.sent_batches import MOST_BYTES, SentBatch
 from batchdrop.outputs.split_outputs import SplitOutput
 from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
+from batchdrop.protocols.usual_rows import UsualAnswers
 from batchdrop.records import Job, Protocol, Split
 from batchdrop.result_line import ErrorCode, Result, ResultError
 from batchdrop.services import Services
@@ -130,10 +131,14 @@ class Assembly:
 
     def _windows(self) -> Iterator[range]:
         """The lines that are left, in ranges whose results fit on the disk together."""
+        most = self._services.settings.spool_bytes
+        if sum(map(sum, self._lengths)) + _LINE_BYTES * self.total < most:  # most splits
+            yield from [range(self.done, self.total)] if self.done < self.total else []
+            return
         start, size = self.done, 0
         for place in range(start, self.total):
             size += _LINE_BYTES + self._result_bytes(place, place + 1)
-            if size >= self._services.settings.spool_bytes:
+            if size >= most:
                 yield range(start, place + 1)
                 start, size = place + 1, 0
         if start < self.total:
@@ -141,8 +146,10 @@ class Assembly:
 
     def _blocks(self, window: range) -> Iterator[range]:
         """The lines of a window in ranges whose results fit into memory together; a long one's alone."""
+        longest = max((max(lengths, default=0) for lengths in self._lengths), default=0)
         for start in range(window.start, window.stop, _BLOCK_LINES):
-            yield from self._halves(range(start, min(start + _BLOCK_LINES, window.stop)))
+            places = range(start, min(start + _BLOCK_LINES, window.stop))
+            yield from [places] if longest * _BLOCK_LINES <= MOST_BYTES else self._halves(places)
 
     def _halves(self, places: range) -> Iterator[range]:
         if len(places) == 1 or self._result_bytes(places.start, places.stop) <= MOST_BYTES:
@@ -195,25 +202,30 @@ class Assembly:
         answers = None if is_foreign else sent.answers(places, positions, self._spool)
         if answers is None:
             return False
-        results = map(
-            _UsualResult,
-            answers.ids,
-            [block.lines[at].custom_id for at in lines],
-            answers.responses,
-            repeat(None),
-            [self._lines_before + block.lines[at].number for at in lines],
-            repeat(its.provider),
-            repeat(its.model),
-            repeat(its.endpoint),
-            repeat(sent.batch.batch_id),
-            repeat(sent.attempts()),
-        )
+        results = self._usual_results(sent, its, [block.lines[at] for at in lines], answers)
         for at, result, reason in zip(lines, results, answers.finish_reasons, strict=True):
             block.results[at], block.finish_reasons[at] = result, reason
         block.answered += len(lines)
         self._routes[route].requests += len(lines)
         self._routes[route].add(sent.usual.sum_usage(answers.usages), answers=len(lines))
         return True
+
+    def _usual_results(
+        self, sent: SentBatch, route: Route, lines: list[IndexedLine], answers: UsualAnswers
+    ) -> Iterator[_UsualResult]:
+        return map(
+            _UsualResult,
+            answers.ids,
+            [line.custom_id for line in lines],
+            answers.responses,
+            repeat(None),
+            [self._lines_before + line.number for line in lines],
+            repeat(route.provider),
+            repeat(route.model),
+            repeat(route.endpoint),
+            repeat(sent.batch.batch_id),
+            repeat(sent.attempts()),
+        )
 
     def _result(self, block: _Block, at: int, line: IndexedLine) -> Result:
         """The result of one line, whatever it is; an error is also written where errors go."""

@@ -87,15 +87,12 @@ class SentBatch:
 
     def spool(self, positions: list[int], spool: Spool, store: bucket.Files) -> None:
         """Copy the result lines of some requests to the disk."""
-        found, members = self.collected, self.members
-        offsets, lengths, streams = found.offsets, found.lengths, found.streams
+        streams, offsets, lengths = self.collected.streams, self.collected.offsets, self.collected.lengths
         positions.sort(key=offsets.__getitem__)
         for stream in sorted({streams[position] for position in positions}):
-            wanted = (
-                (members[position], offsets[position], lengths[position])
-                for position in positions
-                if streams[position] == stream
-            )
+            its = [position for position in positions if streams[position] == stream]
+            fields = (self.members, offsets, lengths)
+            wanted = zip(*(map(each.__getitem__, its) for each in fields), strict=True)
             spool.take(store.reader(raw_key(self.batch.collected_key or "", stream)), wanted)
 
     def outcome(self, place: int, position: int, spool: Spool) -> Outcome | None:
