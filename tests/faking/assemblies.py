@@ -62,7 +62,7 @@ class SplitInMemory:
         self.files.put("index", b"".join(msgspec.json.encode(each) + b"\n" for each in lines))
         self.files.put(self.job.key, b"".join(b"%-99d\n" % each.number for each in lines))
 
-    def add(self, members: list[int], results: bytes | None, **changes: Any) -> Batch:
+    def add(self, members: list[int], results: bytes | None, max_bytes: int = 4_000, **changes: Any) -> Batch:
         """Add a batch of some lines with the text of its results; None for one that failed as a whole."""
         number = len(self.batches)
         batch = a_batch(
@@ -81,7 +81,7 @@ class SplitInMemory:
         if results is not None:
             prefix = f"results-{number}/"
             batch = batch.with_(collected_key=prefix)
-            accounts = Accounts(batch, "test", max_bytes=4_000)
+            accounts = Accounts(batch, "test", max_bytes=max_bytes)
             self.files.put(raw_key(prefix, 0), results)
             for span in accounts.read([results], 0):
                 accounts.read_rows(self.files.reader(raw_key(prefix, 0)), 0, span)

@@ -110,9 +110,9 @@ def test_blocks_give_what_their_lines_give(
     assert assemble(lambda _: None) == assemble(line_by_line)
 
 
-def of_one_batch(route: int, rows: list[bytes]) -> SplitInMemory:
+def of_one_batch(route: int, rows: list[bytes], **changes: Any) -> SplitInMemory:
     split = SplitInMemory([a_line(at, route=route) for at in range(len(rows))], ROUTES)
-    add(split, list(range(len(rows))), route, b"\n".join(rows))
+    add(split, list(range(len(rows))), route, b"\n".join(rows), **changes)
     return split
 
 
@@ -148,13 +148,15 @@ def test_usual_answers_are_taken_in_blocks_and_cost_no_other_their_place(route: 
 
 
 def test_rows_too_long_for_one_block_are_read_in_smaller_ones() -> None:
-    rows = [json.dumps(gpt(f"{prefix_of(0)}{at}", text="x" * 3_800 * (at % 2))).encode() for at in range(600)]
-    split = of_one_batch(0, rows)
-    sizes: list[int] = []
+    lengths = [70_000 if at % 50 else 2_000_000 for at in range(120)]
+    rows = [json.dumps(gpt(f"{prefix_of(0)}{at}", text="x" * length)).encode() for at, length in enumerate(lengths)]
+    split = of_one_batch(0, rows, max_bytes=3_000_000)
+    taken: list[int] = []
 
     class Sizes(Counting):
         def answers(self, text: bytes, ends: list[int]) -> Any:
-            sizes.append(len(text))
+            assert len(text) <= 1024 * 1024
+            taken.append(len(ends) + 1)
             return super().answers(text, ends)
 
     def count(assembly: Assembly) -> None:
@@ -162,7 +164,7 @@ def test_rows_too_long_for_one_block_are_read_in_smaller_ones() -> None:
             sent.usual = Sizes(sent.usual)  # type: ignore[assignment]  # assemble asks it for no names
 
     assert split.assemble(count) == split.assemble(line_by_line)
-    assert max(sizes) <= 1024 * 1024
+    assert sum(taken) == 117  # but for those that are longer than a block by themselves
 
 
 def test_a_result_is_written_as_it_is_read() -> None:

@@ -52,6 +52,10 @@ def test_lines_are_found_by_their_place_whichever_were_wanted(lines: list[bytes]
         for some in (wanted[:cut], wanted[cut:]):
             spool.take(memory.read, ((places[each], offsets[each], len(lines[each])) for each in some))
         assert [spool.line(places[each], len(lines[each])) for each in wanted] == [lines[each] for each in wanted]
+        if wanted:
+            some = data.draw(st.permutations(wanted))
+            found = spool.lines([places[each] for each in some], [len(lines[each]) for each in some])
+            assert found == [lines[each] for each in some]
         spool.clear()
         spool.take(memory.read, ((places[each], offsets[each], len(lines[each])) for each in wanted))
         assert [spool.line(places[each], len(lines[each])) for each in wanted] == [lines[each] for each in wanted]

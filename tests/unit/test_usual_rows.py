@@ -109,6 +109,7 @@ def test_a_row_that_is_not_usual_leaves_the_other_parts_of_its_block_usual(kind:
     "spoil",
     [
         lambda one, two: [one + b"\r", two],
+        lambda one, two: [one.replace(b",", b",\r"), two],
         lambda one, two: [b"\xef\xbb\xbf" + one, two],
         lambda one, two: [one.replace(b'"x"', b'"\xff"'), two],
         lambda one, two: [one + b" ", two],

@@ -104,9 +104,9 @@ class SentBatch:
         return unreadable_outcome(text) if found == Found.UNREADABLE else self._read_outcome(text)
 
     def answers(self, places: list[int], positions: list[int], spool: Spool) -> UsualAnswers | None:
-        """What the provider said of requests, if all of it are answers as its protocol usually has them."""
-        found, lengths = self.collected.found, [self.collected.lengths[position] for position in positions]
-        if {found[position] for position in positions} != {Found.ANSWERED} or sum(lengths) > MOST_BYTES:
+        """What the provider answered to requests, if all of it is as its protocol usually has it."""
+        lengths = [self.collected.lengths[position] for position in positions]
+        if sum(lengths) > MOST_BYTES:
             return None
         lines = spool.lines(places, lengths)
         text = b"\n".join(lines)
