@@ -1550,8 +1550,8 @@ MUTATIONS = (
     Mutation(
         "results that are long together are read in smaller blocks",
         "outputs/assembly.py",
-        "[places] if longest * _BLOCK_LINES <= MOST_BYTES else self._halves(places)",
-        "[places]",
+        "if len(lines) == 1 or self._result_bytes(place, place + len(lines)) <= MOST_BYTES:",
+        "if lines:",
         f"{_ASSEMBLY}test_rows_too_long_for_one_block_are_read_in_smaller_ones",
     ),
     Mutation(

@@ -4,7 +4,6 @@ The plan names everything else: the line index, and for each batch its requests 
 """
 
 from array import array
-from collections.abc import Iterator
 
 import msgspec
 from msgspec import Raw
@@ -91,10 +90,27 @@ class LineNumbering(msgspec.Struct, frozen=True, kw_only=True):
 _index_line = msgspec.json.Decoder(IndexedLine)
 
 
-def read_index(files: Files, plan: Plan) -> Iterator[IndexedLine]:
-    """The lines of a plan, in input order."""
-    for block in cut_blocks(files.stream(plan.index_key)):
-        yield from _read_block(block) or _read_lines(block, plan)
+class LineIndex:
+    """The lines of a plan, in input order. Only some are in memory: each may have a custom_id of many MB."""
+
+    def __init__(self, files: Files, plan: Plan) -> None:
+        self._blocks = (_read_block(block) or _read_lines(block) for block in cut_blocks(files.stream(plan.index_key)))
+        self._lines: list[IndexedLine] = []
+        self._at = 0
+
+    def take(self, most: int) -> list[IndexedLine]:
+        """The next lines, one at least.
+
+        Raises:
+            Transient: There are no more, or they cannot be read.
+        """
+        if self._at == len(self._lines):
+            self._lines, self._at = next(self._blocks, []), 0
+        taken = self._lines[self._at : self._at + most]
+        self._at += len(taken)
+        if not taken:
+            raise Transient("the index of a split is damaged")
+        return taken
 
 
 def _read_block(block: Block) -> list[IndexedLine]:
@@ -106,11 +122,12 @@ def _read_block(block: Block) -> list[IndexedLine]:
     return lines if len(lines) == block.text.count(b"\n") else []
 
 
-def _read_lines(block: Block, plan: Plan) -> Iterator[IndexedLine]:
-    for line in cut_lines(block.pieces(), offset=block.offset, max_bytes=_INDEX_LINE_BYTES):
-        if line.bytes is None:
-            raise Transient(f"{plan.index_key} is damaged")
-        yield _index_line.decode(line.bytes)
+def _read_lines(block: Block) -> list[IndexedLine]:
+    lines = list(cut_lines(block.pieces(), offset=block.offset, max_bytes=_INDEX_LINE_BYTES))
+    texts = [line.bytes for line in lines if line.bytes is not None]
+    if len(texts) < len(lines):
+        raise Transient("the index of a split is damaged")
+    return [_index_line.decode(text) for text in texts]
 
 
 def read_members(files: Files, key: str) -> array[int]:

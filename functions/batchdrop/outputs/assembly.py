@@ -3,7 +3,7 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import islice, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batchdrop.aws import keys
 from batchdrop.batches.result_index import Found
-from batchdrop.batches.split_plan import IndexedError, IndexedLine, LineNumbering, Plan, Route, read_index, read_plan
+from batchdrop.batches.split_plan import IndexedError, IndexedLine, LineIndex, LineNumbering, Plan, Route, read_plan
 from batchdrop.inputs.request_lines import is_translated
 from batchdrop.manifest import ModelCounts
 from batchdrop.outputs.failed_lines import FailedLines
@@ -99,15 +99,15 @@ class Assembly:
         """
         if self._split.refused_at:
             self.unreadable  # noqa: B018 - asked before the work is done once more
-        lines = read_index(self._services.files, self._plan)
-        for place, line in enumerate(islice(lines, self.done)):
-            self._route_of[place] = line.route
+        lines = LineIndex(self._services.files, self._plan)
+        for _ in self._blocks(lines, range(self.done)):
+            pass  # their routes are noted
         for number, window in enumerate(self._windows()):
             if number and not has_time():
                 break
             self._spool_results(window)
-            for places in self._blocks(window):
-                self._write(_Block(places.start, list(islice(lines, len(places)))))
+            for block in self._blocks(lines, window):
+                self._write(block)
             self.done = window.stop
         self._failed_lines.copy_to(self._failed)
         return self._seal()
@@ -144,20 +144,24 @@ class Assembly:
         if start < self.total:
             yield range(start, self.total)
 
-    def _blocks(self, window: range) -> Iterator[range]:
-        """The lines of a window in ranges whose results fit into memory together; a long one's alone."""
-        longest = max((max(lengths, default=0) for lengths in self._lengths), default=0)
-        for start in range(window.start, window.stop, _BLOCK_LINES):
-            places = range(start, min(start + _BLOCK_LINES, window.stop))
-            yield from [places] if longest * _BLOCK_LINES <= MOST_BYTES else self._halves(places)
+    def _blocks(self, index: LineIndex, window: range) -> Iterator[_Block]:
+        """The next lines of the index, which are a window's, in blocks whose results fit into memory together."""
+        place = window.start
+        while place < window.stop:
+            lines = index.take(min(_BLOCK_LINES, window.stop - place))
+            self._route_of[place : place + len(lines)] = array("i", [line.route for line in lines])
+            yield from self._halves(_Block(place, lines))
+            place += len(lines)
 
-    def _halves(self, places: range) -> Iterator[range]:
-        if len(places) == 1 or self._result_bytes(places.start, places.stop) <= MOST_BYTES:
-            yield places
+    def _halves(self, block: _Block) -> Iterator[_Block]:
+        """The block if its results are not too long; else its halves, or theirs."""
+        place, lines = block.place, block.lines
+        if len(lines) == 1 or self._result_bytes(place, place + len(lines)) <= MOST_BYTES:
+            yield block
         else:
-            middle = len(places) // 2
-            yield from self._halves(places[:middle])
-            yield from self._halves(places[middle:])
+            middle = len(lines) // 2
+            yield from self._halves(_Block(place, lines[:middle]))
+            yield from self._halves(_Block(place + middle, lines[middle:]))
 
     def _result_bytes(self, start: int, stop: int) -> int:
         """How long the result lines of so many lines are."""
@@ -176,7 +180,6 @@ class Assembly:
                 for start in range(0, len(lines), _FEW_LINES):
                     self._take_answers(block, number, route, lines[start : start + _FEW_LINES])
         for at, line in enumerate(block.lines):
-            self._route_of[block.place + at] = line.route
             if block.results[at] is None:
                 block.results[at] = self._result(block, at, line)
         numbers = [self._lines_before + line.number for line in block.lines]

@@ -1,0 +1,56 @@
+"""The lines of a plan are read some at a time; an index that ends too early is no end of its lines."""
+
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+from batchdrop.batches.split_plan import IndexedLine, LineIndex, Plan
+from batchdrop.errors import Transient
+from faking.assemblies import MemoryFiles
+
+PLAN = Plan(lines=9, blank_lines=0, invalid=0, index_key="index", routes=[], batches=[], first_errors=[])
+
+
+def index_of(text: bytes) -> LineIndex:
+    files: Any = MemoryFiles()
+    files.put("index", text)
+    return LineIndex(files, PLAN)
+
+
+def a_line(number: int, size: int = 1) -> IndexedLine:
+    return IndexedLine(number, 7 * number, 6, 0, msgspec.Raw(b'"%b"' % (b"x" * size)))
+
+
+@pytest.mark.parametrize("most", [1, 3, 9, 50])
+def test_lines_come_in_their_order_however_many_are_taken(most: int) -> None:
+    lines = [a_line(number, 300_000 if number == 5 else 1) for number in range(9)]
+    index = index_of(b"".join(msgspec.json.encode(each) + b"\n" for each in lines))
+    found: list[IndexedLine] = []
+    for _ in count():
+        taken = index.take(most)
+        assert 0 < len(taken) <= most
+        found += taken
+        if len(found) >= len(lines):
+            break
+    assert [msgspec.json.encode(each) for each in found] == [msgspec.json.encode(each) for each in lines]
+
+
+def test_custom_ids_that_are_long_are_not_held_together() -> None:
+    index = index_of(b"".join(msgspec.json.encode(a_line(number, 400_000)) + b"\n" for number in range(6)))
+    assert [len(index.take(6)) for _ in range(6)] == [1] * 6
+
+
+def test_an_index_that_ends_too_early_is_damaged() -> None:
+    index = index_of(msgspec.json.encode(a_line(0)) + b"\n")
+    index.take(9)
+    with pytest.raises(Transient):
+        index.take(9)
+
+
+@pytest.mark.parametrize("text", [b'[0,0,6,0,"x"]', b'[0,0,6,0,"x"]\n\n', b'\n[0,0,6,0,"x"]\n'])
+def test_a_line_end_that_is_missing_or_too_many_is_passed_over_or_refused(text: bytes) -> None:
+    try:
+        assert [each.number for each in index_of(text).take(9)] == [0]
+    except msgspec.DecodeError:
+        assert b"\n\n" in text or text.startswith(b"\n")
