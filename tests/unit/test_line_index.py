@@ -46,11 +46,3 @@ def test_an_index_that_ends_too_early_is_damaged() -> None:
     index.take(9)
     with pytest.raises(Transient):
         index.take(9)
-
-
-@pytest.mark.parametrize("text", [b'[0,0,6,0,"x"]', b'[0,0,6,0,"x"]\n\n', b'\n[0,0,6,0,"x"]\n'])
-def test_a_line_end_that_is_missing_or_too_many_is_passed_over_or_refused(text: bytes) -> None:
-    try:
-        assert [each.number for each in index_of(text).take(9)] == [0]
-    except msgspec.DecodeError:
-        assert b"\n\n" in text or text.startswith(b"\n")
