@@ -81,6 +81,7 @@ _CHANGES: dict[str, Callable[[Json], Json]] = {
     "a status with a fraction": lambda row: {**row, "response": {**row.get("response", {}), "status_code": 200.0}},
     "no status": lambda row: {**row, "response": {"body": row.get("response", {}).get("body")}},
     "a number for an id": lambda row: {**row, "id": 7, "response": {**row.get("response", {}), "request_id": 7}},
+    "an error of a row with an answer": lambda row: {**row, "result": {**row.get("result", {}), "type": "expired"}},
     "no response": lambda row: {name: row[name] for name in row if name not in {"response", "result"}},
     "an error within": lambda row: with_answer(row, {**answer_of(row), "error": {"code": "odd"}}),
     "an empty error within": lambda row: with_answer(row, {**answer_of(row), "error": ""}),
