@@ -1496,7 +1496,7 @@ MUTATIONS = (
         "protocols/usual_rows.py",
         "class _Body(msgspec.Struct, gc=False):\n    object: str\n    error: None = None\n",
         "class _Body(msgspec.Struct, gc=False):\n    object: str\n",
-        f"{_ASSEMBLY}test_each_fault_among_usual_answers_changes_nothing",
+        f"{_USUAL}test_what_is_taken_as_an_answer_says_what_the_careful_reader_says",
     ),
     Mutation(
         "a custom_id is ours at once only as we write it",

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from batchdrop.batches.accounting import Accounts
 from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.result_index import Found
+from batchdrop.protocols.readers import answer_reader, outcome_reader
 from batchdrop.protocols.usual_rows import AnthropicRows, OpenAIRows, UsualReader, line_ends
+from batchdrop.records import Protocol
 from faking.result_files import FAULTS, a_row, claude, gpt, result_files
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,3 +134,24 @@ def test_what_is_not_one_row_a_line_is_not_taken(
     assert reader.answers(usual, line_ends(usual)) is not None
     assert reader.names(text, line_ends(text)) is None
     assert reader.answers(text, line_ends(text)) is None
+
+
+@pytest.mark.parametrize(("reader", "kind"), [(OpenAIRows(), gpt), (AnthropicRows(), claude)])
+@pytest.mark.parametrize("fault", ["", *FAULTS])
+def test_what_is_taken_as_an_answer_says_what_the_careful_reader_says(
+    reader: UsualReader, kind: Callable[..., Any], fault: str
+) -> None:
+    protocol = Protocol.ANTHROPIC if kind is claude else Protocol.OPENAI
+    text = a_row(kind, f"{PREFIX}5", fault)
+    taken = reader.answers(text, line_ends(text))
+    if taken is None:
+        assert fault
+        return
+    outcome = outcome_reader(protocol)(text)
+    assert outcome.error is None
+    assert outcome.response is not None
+    answer = answer_reader(protocol)(outcome.response.body)
+    assert msgspec.json.encode(taken.responses) == msgspec.json.encode([outcome.response])
+    assert (list(taken.ids), list(taken.finish_reasons)) == ([outcome.id], [answer.finish_reason])
+    assert reader.sum_usage(taken.usages) == answer.usage
+    assert reader.sum_usage([*taken.usages, None, *taken.usages]) == answer.usage + answer.usage
