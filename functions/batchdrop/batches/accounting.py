@@ -69,10 +69,10 @@ class Accounts:
         Lines that hold no row are read when a row follows them: while there are such, line by line is what finds it.
         """
         for block in blocks:
-            if odd or not self._note_block(block, stream):
-                for few in block.cut(_FEW_LINES):
-                    if odd or not self._note_block(few, stream):
-                        yield from cut_lines(few.pieces(), offset=few.offset, max_bytes=self._max_bytes)
+            is_noted = not odd and self._note_block(block, stream)
+            for few in () if is_noted else block.cut(_FEW_LINES):
+                if odd or not self._note_block(few, stream):
+                    yield from cut_lines(few.pieces(), offset=few.offset, max_bytes=self._max_bytes)
 
     def _note_block(self, block: Block, stream: int) -> bool:
         """Note a block of usual rows of this batch, one per line; False where it is another, and nothing is noted."""

@@ -170,12 +170,7 @@ class LineReader:
         route = self._route(form, url, body)
         endpoint, inputs = route.endpoint, 0
         try:
-            if endpoint is None:
-                endpoint = (
-                    anthropic.bare_endpoint(raw)
-                    if route.is_claude
-                    else openai.bare_endpoint(body, route.wire_model, route.endpoints)
-                )
+            endpoint = endpoint or _bare_endpoint(route, raw, body)
             if route.is_claude and endpoint != anthropic.ENDPOINT:
                 raw = self._translated(raw, route)
             else:
@@ -243,6 +238,12 @@ class LineReader:
                 self._routes.clear()
             route = self._routes[key] = self._find(form, url, body)
         return route
+
+
+def _bare_endpoint(route: _ResolvedRoute, raw: Raw, body: Body) -> str:
+    if route.is_claude:
+        return anthropic.bare_endpoint(raw)
+    return openai.bare_endpoint(body, route.wire_model, route.endpoints)
 
 
 def _readable(custom_id: Raw) -> Raw:
