@@ -37,6 +37,14 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     def lines(self, *, max_bytes: int) -> Iterator[Line]:
         return cut_lines((self.bytes,), offset=self.offset, max_bytes=max_bytes)
 
+    def halves(self) -> "tuple[Block, Block] | None":
+        """Two smaller blocks, as near the middle as a line ends; None for a single line."""
+        middle = len(self.bytes) // 2
+        cut = self.bytes.rfind(b"\n", 0, middle) + 1 or self.bytes.find(b"\n", middle) + 1
+        if cut == len(self.bytes):
+            return None
+        return Block(self.offset, self.bytes[:cut]), Block(self.offset + cut, self.bytes[cut:])
+
 
 def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterator[Line]:
     r"""Cut a stream at every `\n`, and only there. `offset` is where the stream begins in the object.

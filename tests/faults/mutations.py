@@ -2170,6 +2170,13 @@ MUTATIONS = (
         "print(text, soft_wrap=True)",
         "tests/cli/test_escapes.py::test_json_of_a_hostile_job_holds_no_control_characters",
     ),
+    Mutation(
+        "an unusual line costs its neighbours the block and no others",
+        "steps/plan.py",
+        "block.halves() if rows is None and may_halve and",
+        "block.halves() if False and",
+        "tests/unit/test_usual_lines.py::test_an_unusual_line_costs_its_neighbours_the_block_and_no_others",
+    ),
     # Blocks of usual lines: what they must not take
     Mutation(
         "a block is read at once only if no name stands twice in it",

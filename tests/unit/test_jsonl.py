@@ -96,6 +96,10 @@ def test_blocks_hold_the_same_lines(data: bytes, piece: int, max_bytes: int, blo
             assert block.bytes == data[block.offset - 7 : block.end - 7]
             assert block.bytes.endswith(b"\n")
             assert len(block.bytes) <= block_bytes or block.bytes.count(b"\n") == 1
+            halves = block.halves()
+            assert (halves is None) == (block.bytes.count(b"\n") == 1)
+            assert halves is None or lines_in(halves, max_bytes) == lines_in([block], max_bytes)
+            assert halves is None or all(half.bytes.endswith(b"\n") for half in halves)
 
 
 def lines_in(found: Iterable[Line | Block], max_bytes: int) -> list[Line]:

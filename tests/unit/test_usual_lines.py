@@ -33,7 +33,7 @@ base_url = "https://api.openai.com/v1"
 secret = "o"
 models = ["gpt-*", "text-embedding-*"]
 limits.requests_per_batch = 45
-limits.bytes_per_batch = 12_000
+limits.bytes_per_batch = 30_000
 
 [providers.anthropic]
 protocol = "anthropic"
@@ -333,7 +333,7 @@ def files(draw: st.DrawFn) -> File:
     others = draw(st.lists(written(), min_size=1, max_size=3))
     dice = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311 - where lines stand is no secret
     share = draw(st.sampled_from([0.04, 0, 0.2]))
-    lines = [dice.choice(others if dice.random() < share else usual) for _ in range(dice.randint(1, 90))]
+    lines = [dice.choice(others if dice.random() < share else usual) for _ in range(dice.randint(1, 140))]
     data = draw(st.sampled_from([b"\n", b"\n", b"\n", b"\r\n"])).join(lines) + draw(st.sampled_from([b"\n", b""]))
     data = draw(st.sampled_from([b"", b"\xef\xbb\xbf", usual[0] + b"\n"])) + data
     start = min(draw(st.sampled_from([1, 400, 1, 1, 1, 1, 1, 0])), len(data) - 1)
@@ -345,7 +345,7 @@ def files(draw: st.DrawFn) -> File:
         data,
         start=start,
         end=len(data) - draw(st.sampled_from([0, 0, 0, 1, 100])) * dice.randrange(1 + len(data) // 200),
-        piece=draw(st.sampled_from([2_000, 300, 700, 1_300, 2_000, 5_000])),
+        piece=draw(st.sampled_from([2_000, 20_000, 300, 700, 1_300, 5_000, 40_000])),
         job=job,
         most_lines=draw(st.sampled_from([*[10_000_000] * 9, 40])),
     )
@@ -431,6 +431,7 @@ def line_of(body: dict[str, Any], url: str | None = "/v1/chat/completions", **en
 
 GPT = {"model": "gpt-4o-mini", "messages": SIMPLE}
 HAIKU = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": SIMPLE}
+EMBED = {"model": "text-embedding-3-small", "input": "x" * 200}
 NEVER_PREFILLED = HAIKU | {"model": "claude-opus-4-6"}
 ASSISTANT = [*SIMPLE, {"role": "assistant", "content": "So"}]
 DEEP = b"[" * 497 + b"]" * 497
@@ -514,13 +515,28 @@ def test_requests_of_two_models_stand_in_one_batch_in_their_order() -> None:
     assert assert_planned_alike(File(b"\n".join(lines * 30) + b"\n", start=1, piece=2_000)) > 3
 
 
-def test_a_file_of_usual_lines_is_planned_in_blocks_from_its_second_one_on() -> None:
+def test_a_file_of_usual_lines_is_planned_in_blocks_but_for_its_first_lines() -> None:
     prompt = [{"role": "user", "content": "x" * 12_000}]
     data = (line_of(HAIKU | {"messages": prompt}, None) + b"\n") * 33
     plan, _, writer = File(data).planned(CountingWriter)
     assert isinstance(plan, Plan)
     assert isinstance(writer, CountingWriter)
-    assert (plan.lines, writer.blocks) == (33, 3)
+    assert plan.lines == 33
+    assert writer.blocks > 3
+
+
+def test_an_unusual_line_costs_its_neighbours_the_block_and_no_others() -> None:
+    lines = [line_of(EMBED, "/v1/embeddings", custom_id=str(number)) for number in range(80)]
+    odd = line_of(HAIKU | {"stream": False, "system": "x" * 9_000}, None)
+    assert (
+        assert_planned_alike(File(b"\n".join([*lines[:40], odd, *lines[40:], odd[:-1], b""]), start=1, piece=30_000))
+        > 0
+    )
+
+
+def test_a_file_of_other_lines_is_tried_once_for_each_block() -> None:
+    odd = line_of(HAIKU | {"stream": False, "system": "x" * 9_000}, None)
+    assert assert_planned_alike(File((odd + b"\n") * 30, start=1, piece=60_000)) == 0
 
 
 def test_too_many_lines_are_too_many_in_blocks() -> None:

@@ -43,6 +43,7 @@ logger = Logger(child=True)
 _encoder = msgspec.json.Encoder()
 _BOM = b"\xef\xbb\xbf"
 _WRITE_BUFFER = 256 * 1024
+_LEAST_HALVED = 8 * 1024  # bytes: a block of fewer is read line by line if it is not usual
 
 
 def plan_split(job_id: str, index: int, services: Services) -> None:
@@ -181,6 +182,7 @@ class PlanWriter:
         self._usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
         self._errors: list[tuple[int, str]] = []
         self._lines = self._blank = self._invalid = self._placed = 0
+        self._usual_blocks, self._may_halve = 0, True
 
     def write(self) -> Plan:
         index_path = self._folder / "index"
@@ -202,16 +204,27 @@ class PlanWriter:
         )
 
     def _index_of(self, found: Line | Block) -> Iterator[bytes]:
-        """What the index says of lines, which are read and put into batches; a block of usual ones at once."""
+        """What the index says of lines, which are read and put into batches."""
         if isinstance(found, Line):
             yield self._read_line(found)
             return
-        rows = self.read_block(found)
+        before = self._usual_blocks
+        yield from self._index_of_block(found, may_halve=self._may_halve)
+        self._may_halve = self._usual_blocks > before  # of a file without usual lines each block is tried once
+
+    def _index_of_block(self, block: Block, *, may_halve: bool) -> Iterator[bytes]:
+        """The same of a block: at once, or each half, so that one unusual line costs only its neighbours."""
+        rows = self.read_block(block)
+        halves = block.halves() if rows is None and may_halve and len(block.bytes) > _LEAST_HALVED else None
         if rows is not None:
+            self._usual_blocks += 1
             yield rows
-            return
-        for line in found.lines(max_bytes=MAX_LINE_BYTES):
-            yield self._read_line(line)
+        elif halves is not None:
+            for half in halves:
+                yield from self._index_of_block(half, may_halve=True)
+        else:
+            for line in block.lines(max_bytes=MAX_LINE_BYTES):
+                yield self._read_line(line)
 
     def read_block(self, block: Block) -> bytes | None:
         """The index of a block whose lines are all usual, and have room in open batches; None for any other."""
