@@ -15,7 +15,8 @@ from batchdrop.batches.split_plan import IndexedLine, LineNumbering, Plan, Route
 from batchdrop.outputs.assembly import Assembly
 from batchdrop.records import Batch, Split
 from batchdrop.states import BatchState, JobState, SplitState
-from store.rows import a_batch, a_job, a_split
+
+from faking.rows import a_batch, a_job, a_split
 
 LINES_BEFORE = 1_000
 

@@ -12,9 +12,9 @@ from batchdrop.protocols.readers import answer_reader, outcome_reader
 from batchdrop.protocols.usual_rows import AnthropicRows, OpenAIRows, UsualReader, line_ends
 from batchdrop.records import Protocol
 from faking.result_files import FAULTS, a_row, claude, gpt, result_files
+from faking.rows import a_batch
 from hypothesis import given
 from hypothesis import strategies as st
-from store.rows import a_batch
 
 REQUESTS = 70  # more than two parts of a block
 MAX_BYTES = 4_000
