@@ -1191,7 +1191,7 @@ MUTATIONS = (
         "a batch whose worker died at cutting it goes on counting",
         "limits/admission.py",
         "counted = counted_failures(batch, now)",
-        'counted = {"failures": batch.failures}',
+        'counted = {"failures": batch.failures, "failed_at": batch.failed_at}',
         f"{_IN_A_ROW}test_a_batch_whose_cutting_fails_each_time_ends",
     ),
     Mutation(
