@@ -3,6 +3,7 @@
 import pytest
 import stamina
 from batchdrop.aws.optimistic import ConcurrentChange, until_unchanged
+from batchdrop.aws.row_versions import NewerRow
 from batchdrop.errors import ClaimLost, Transient
 
 
@@ -41,3 +42,17 @@ def test_nothing_else_is_repeated(error: type[Exception], on: type[ConcurrentCha
     with pytest.raises(error):
         until_unchanged(changing, on=on)
     assert changing.tries == 1
+
+
+@pytest.mark.parametrize("on", [ClaimLost, ConcurrentChange])
+def test_what_is_left_to_newer_code_is_read_once(on: type[ConcurrentChange | ClaimLost]) -> None:
+    tries = 0
+
+    def attempt() -> None:
+        nonlocal tries
+        tries += 1
+        raise NewerRow("a row", None)
+
+    with pytest.raises(NewerRow):
+        until_unchanged(attempt, on=on)
+    assert tries == 1
