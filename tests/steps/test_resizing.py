@@ -7,17 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 from batchdrop.aws.bucket import Files
-from batchdrop.batches.resizing import replace_oversized
-from batchdrop.errors import ClaimLost, LimitReached
+from batchdrop.aws.optimistic import ConcurrentChange
+from batchdrop.batches.resizing import PieceExists, replace_oversized
+from batchdrop.errors import ClaimLost, LimitReached, Transient
 from batchdrop.jobs import ask_to_cancel
 from batchdrop.limits.admission import admit_batches
 from batchdrop.protocols.token_estimates import tokens_of
 from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
+from batchdrop.steps.collect import collect_batch
 from batchdrop.steps.submit import submit_batch
 from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
+from faking.failing import Failing, Fails
 from faking.lines import chat, claude, got, wanted
 
 from provider_simulator import lifecycle
@@ -162,6 +165,34 @@ def test_two_workers_replace_a_batch_once(cloud: Cloud) -> None:
     with pytest.raises(ClaimLost):
         replace_oversized(late, cloud.services)
     assert states(cloud, batch.job) == before
+
+
+def moves_to(state: BatchState) -> Fails:
+    return lambda name, args: name == "move" and args[1] is state
+
+
+def test_a_piece_that_exists_already_is_a_failure_that_is_counted_and_no_put_off(cloud: Cloud) -> None:
+    batch = waiting(cloud, [chat(f"{number}", number) for number in range(9)])
+    there = ConcurrentChange(frozenset({1}))  # the first piece's row; the split's count is at 0
+    store: Any = Failing(cloud.services.store, moves_to(BatchState.REPLACED), there)
+    with pytest.raises(PieceExists):
+        replace_oversized(batch, replace(cloud.services, store=store))
+    assert not issubclass(PieceExists, Transient)
+
+
+def test_a_collector_that_cannot_close_its_batch_now_gives_it_back_and_has_not_failed(cloud: Cloud) -> None:
+    job = str(cloud.drop("input/x.jsonl", jsonl([chat("one", 1)])))
+    cloud.deliver("plan")
+    cloud.deliver("submit")
+    cloud.tick()
+    store: Any = Failing(cloud.services.store, moves_to(BatchState.COLLECTED), Transient("others write"))
+    with pytest.raises(Transient):
+        collect_batch(job, "00000-0-0000", replace(cloud.services, store=store))
+    (batch,) = cloud.services.store.batches(job)
+    assert (batch.state, batch.claimed_until, batch.failures) == (BatchState.ENDED, 0, 0)
+    cloud.settle()
+    assert cloud.outcome(job).manifest.counts is not None
+    assert cloud.simulator.charges()["openai"]["requests"] == 1
 
 
 def test_a_cancel_stops_what_replaced_a_batch(cloud: Cloud) -> None:

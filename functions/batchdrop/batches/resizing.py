@@ -18,7 +18,7 @@ from batchdrop.batches.packing import Room, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests
 from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.split_plan import PlannedBatch
-from batchdrop.errors import ClaimLost, Gone, Transient
+from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.ledgers import batch_allowance, is_too_large, max_estimate_within, sizes_of
 from batchdrop.records import Batch, Protocol, Split
@@ -34,6 +34,10 @@ _SHARE = 16  # a batch holds this part of the large one at least: 33 batches at 
 _ORIGIN_PARTS = 3  # of an id, which has more where the batch is a piece of another
 _MOST_PARTS = 16  # the same, where named requests are taken out: names of files have room for halves of halves, too
 _COUNT = 0  # the place of the split's count among the writes
+
+
+class PieceExists(Exception):  # noqa: N818 - a fact that nobody expects: it counts as a failure of the batch
+    """One of the batches that were to replace this one is in the table already, and this one is not replaced."""
 
 
 def replace_oversized(batch: Batch, services: Services) -> None:
@@ -99,7 +103,7 @@ def _replace(
             services.store.move(batch, BatchState.REPLACED, also=[count, *added], **changes)
         except ConcurrentChange as error:
             if _COUNT not in error.refused:
-                raise Transient("one of the smaller batches exists already") from error
+                raise PieceExists(batch.id) from error
             raise
 
     until_unchanged(replace)

@@ -88,7 +88,7 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
 def _close(batch: Batch, services: Services, due_at: int) -> Batch:
     try:
         return close_batch(batch, BatchState.COLLECTED, services, due_at=due_at)
-    except ClaimLost:  # its provider is not configured any more, perhaps: that is no failure of this batch
+    except (ClaimLost, Transient):  # its provider is not configured any more, or others write: no failure of this batch
         services.store.release(batch, due_at)
         raise
 
