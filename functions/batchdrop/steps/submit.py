@@ -97,7 +97,7 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
 
 def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Services) -> None:
     if decision.log:  # without a trace, which would quote what the provider said, prompts perhaps
-        log = logger.error if decision.then is Then.DOUBT else logger.warning
+        log = logger.error if decision.then is Then.DOUBT else logger.warning if decision.reason else logger.info
         log(decision.log, batch=batch.id, reason=decision.reason)
     _tell_breaker(decision, batch.provider, error, services)
     if decision.learned is not None:
