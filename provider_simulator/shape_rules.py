@@ -26,9 +26,9 @@ def use_rules(rules: Sequence[ShapeRule], provider: ProviderName, model: str) ->
     wanted: Json = {}
     left: list[ShapeRule] = []
     for rule in rules:
-        fits = rule.fits(provider, model)
+        fits = rule.times != 0 and rule.fits(provider, model)
         wanted |= rule.shape if fits else {}
         used = rule.times - 1 if fits and rule.times is not None else rule.times
-        if used != 0:
+        if used is None or used > 0:
             left.append(msgspec.structs.replace(rule, times=used))
     return wanted, left
