@@ -24,7 +24,9 @@ class _Thinking(msgspec.Struct, gc=False):
     thinking_tokens: Tokens = 0
 
 
-class _Usage(msgspec.Struct, gc=False):
+class MessageUsage(msgspec.Struct, gc=False):
+    """The usage of a message; what was read from a cache, and written to it, is not among its input tokens."""
+
     input_tokens: Tokens = 0
     output_tokens: Tokens = 0
     cache_read_input_tokens: Tokens = 0
@@ -40,14 +42,14 @@ class _Message(msgspec.Struct, gc=False):
 class _UsualMessage(msgspec.Struct, gc=False):
     """The same in Anthropic's types."""
 
-    usage: _Usage | None = None
+    usage: MessageUsage | None = None
     stop_reason: str | None = None
 
 
 _line = msgspec.json.Decoder(_Line)
 _usual_answer = msgspec.json.Decoder(_UsualMessage)
 _answer = msgspec.json.Decoder(_Message)
-_usage = msgspec.json.Decoder(_Usage, strict=False)
+_usage = msgspec.json.Decoder(MessageUsage, strict=False)
 
 # Anthropic's results carry error types and no status; its documentation gives each type one.
 STATUS_OF_TYPE = {
@@ -123,11 +125,11 @@ def read_answer(body: Raw) -> Answer:
         usual = _usual_answer.decode(body)
     except (msgspec.DecodeError, RecursionError):
         read = read_field(_answer, body, _Message())
-        return _told(read_field(_usage, read.usage, _Usage()), as_str(read.stop_reason))
-    return _told(usual.usage or _Usage(), usual.stop_reason)
+        return _told(read_field(_usage, read.usage, MessageUsage()), as_str(read.stop_reason))
+    return _told(usual.usage or MessageUsage(), usual.stop_reason)
 
 
-def _told(usage: _Usage, stop_reason: str | None) -> Answer:
+def _told(usage: MessageUsage, stop_reason: str | None) -> Answer:
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     thinking = usage.output_tokens_details
     return Answer(

@@ -72,7 +72,9 @@ class _ReasoningTokens(msgspec.Struct, gc=False):
     reasoning_tokens: Tokens = 0
 
 
-class _Usage(msgspec.Struct, gc=False):
+class TokenUsage(msgspec.Struct, gc=False):
+    """The usage of an answer: chats and completions name its fields otherwise than all others."""
+
     prompt_tokens: Tokens = 0
     completion_tokens: Tokens = 0
     input_tokens: Tokens = 0
@@ -83,11 +85,11 @@ class _Usage(msgspec.Struct, gc=False):
     output_tokens_details: _ReasoningTokens | None = None
 
 
-class _Choice(msgspec.Struct, gc=False):
+class Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
-class _Incomplete(msgspec.Struct, gc=False):
+class Incomplete(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
@@ -105,10 +107,10 @@ class _Answer(msgspec.Struct, gc=False):
 class _UsualAnswer(msgspec.Struct, gc=False):
     """What tells of an answer, in OpenAI's types."""
 
-    usage: _Usage | None = None
-    choices: list[_Choice] | None = None
+    usage: TokenUsage | None = None
+    choices: list[Choice] | None = None
     status: str | None = None
-    incomplete_details: _Incomplete | None = None
+    incomplete_details: Incomplete | None = None
 
 
 _line = msgspec.json.Decoder(_Line)
@@ -116,9 +118,9 @@ _usual_line = msgspec.json.Decoder(_UsualLine)
 _usual_answer = msgspec.json.Decoder(_UsualAnswer)
 _error, _NO_ERROR = msgspec.json.Decoder(_Error), _Error()
 _answer = msgspec.json.Decoder(_Answer)
-_usage = msgspec.json.Decoder(_Usage, strict=False)  # servers that speak the protocol write 9.0, too
-_choices = msgspec.json.Decoder(list[_Choice])
-_incomplete = msgspec.json.Decoder(_Incomplete)
+_usage = msgspec.json.Decoder(TokenUsage, strict=False)  # servers that speak the protocol write 9.0, too
+_choices = msgspec.json.Decoder(list[Choice])
+_incomplete = msgspec.json.Decoder(Incomplete)
 
 _OWN_CODES = {
     "batch_expired": (ErrorCode.BATCH_EXPIRED, "Not answered before the batch expired."),
@@ -203,15 +205,15 @@ def read_answer(body: Raw) -> Answer:
         return _unusual_answer(body)
     incomplete = usual.incomplete_details
     finish_reason = (incomplete and incomplete.reason) or usual.status
-    return _told(usual.usage or _Usage(), usual.choices[0].finish_reason if usual.choices else finish_reason)
+    return _told(usual.usage or TokenUsage(), usual.choices[0].finish_reason if usual.choices else finish_reason)
 
 
 def _unusual_answer(body: Raw) -> Answer:
     read = read_field(_answer, body, _Answer())
-    return _told(read_field(_usage, read.usage, _Usage()), _finish_reason(read))
+    return _told(read_field(_usage, read.usage, TokenUsage()), _finish_reason(read))
 
 
-def _told(usage: _Usage, finish_reason: str | None) -> Answer:
+def _told(usage: TokenUsage, finish_reason: str | None) -> Answer:
     cached = usage.prompt_tokens_details or usage.input_tokens_details or _CachedTokens()
     reasoning = usage.completion_tokens_details or usage.output_tokens_details or _ReasoningTokens()
     return Answer(
@@ -230,4 +232,4 @@ def _finish_reason(read: _Answer) -> str | None:
     choices = read_field(_choices, read.choices, [])
     if choices:
         return choices[0].finish_reason
-    return read_field(_incomplete, read.incomplete_details, _Incomplete()).reason or as_str(read.status)
+    return read_field(_incomplete, read.incomplete_details, Incomplete()).reason or as_str(read.status)

@@ -12,8 +12,9 @@ import msgspec
 from msgspec import Raw
 
 from batchdrop.manifest import Usage
+from batchdrop.protocols.anthropic_results import MessageUsage
 from batchdrop.protocols.lenient_json import NULL
-from batchdrop.protocols.outcome import Tokens
+from batchdrop.protocols.openai_results import Choice, Incomplete, TokenUsage
 
 _LINE_END = re.compile(rb"\n")
 _OPENING, _CLOSING = frozenset(b"{"), frozenset(b"}")
@@ -114,41 +115,13 @@ class _Line(msgspec.Struct, gc=False):
     error: None = None
 
 
-class _InputDetails(msgspec.Struct, gc=False):
-    cached_tokens: Tokens = 0
-    cache_write_tokens: Tokens = 0
-
-
-class _OutputDetails(msgspec.Struct, gc=False):
-    reasoning_tokens: Tokens = 0
-
-
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: Tokens = 0
-    completion_tokens: Tokens = 0
-    input_tokens: Tokens = 0
-    output_tokens: Tokens = 0
-    prompt_tokens_details: _InputDetails | None = None
-    input_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-
-class _Choice(msgspec.Struct, gc=False):
-    finish_reason: str | None = None
-
-
-class _Incomplete(msgspec.Struct, gc=False):
-    reason: str | None = None
-
-
 class _Body(msgspec.Struct, gc=False):
     object: str
     error: None = None
-    usage: _Usage | None = None
-    choices: list[_Choice] | None = None
+    usage: TokenUsage | None = None
+    choices: list[Choice] | None = None
     status: str | None = None
-    incomplete_details: _Incomplete | None = None
+    incomplete_details: Incomplete | None = None
 
 
 class OpenAIRows:
@@ -184,7 +157,7 @@ class OpenAIRows:
         finish_reasons = [body.choices[0].finish_reason if body.choices else self._ended_as(body) for body in bodies]
         return UsualAnswers([line.id for line in lines], responses, finish_reasons, [body.usage for body in bodies])
 
-    def sum_usage(self, usages: Sequence[_Usage | None]) -> Usage:
+    def sum_usage(self, usages: Sequence[TokenUsage | None]) -> Usage:
         known = [usage for usage in usages if usage is not None]
         inputs = [told for each in known if (told := each.prompt_tokens_details or each.input_tokens_details)]
         outputs = [said for each in known if (said := each.completion_tokens_details or each.output_tokens_details)]
@@ -227,21 +200,9 @@ class _Row(msgspec.Struct, gc=False):
     result: _Result
 
 
-class _Thinking(msgspec.Struct, gc=False):
-    thinking_tokens: Tokens = 0
-
-
-class _MessageUsage(msgspec.Struct, gc=False):
-    input_tokens: Tokens = 0
-    output_tokens: Tokens = 0
-    cache_read_input_tokens: Tokens = 0
-    cache_creation_input_tokens: Tokens = 0
-    output_tokens_details: _Thinking | None = None
-
-
 class _Message(msgspec.Struct, gc=False):
     type: str
-    usage: _MessageUsage | None = None
+    usage: MessageUsage | None = None
     stop_reason: str | None = None
 
 
@@ -275,7 +236,7 @@ class AnthropicRows:
         finish_reasons = [message.stop_reason for message in messages]
         return UsualAnswers([None] * len(bodies), responses, finish_reasons, [message.usage for message in messages])
 
-    def sum_usage(self, usages: Sequence[_MessageUsage | None]) -> Usage:
+    def sum_usage(self, usages: Sequence[MessageUsage | None]) -> Usage:
         known = [usage for usage in usages if usage is not None]
         cached = sum([each.cache_read_input_tokens or 0 for each in known])
         written = sum([each.cache_creation_input_tokens or 0 for each in known])
