@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import boto3
 from batchdrop.aws.bucket import Files
 from batchdrop.aws.store import Store
+from batchdrop.errors import ConfigError
+from batchdrop.inputs.quotes import PriceList
+from batchdrop.providers.config import Providers, load_providers
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from cyclopts import Parameter
 
 import local_cloud
+from batchdrop_cli.price_list import settled_prices
 from batchdrop_cli.say import note
 from batchdrop_cli.state_dir import HERE, find_state_dir, is_named
 from batchdrop_cli.user_errors import UserError
@@ -96,6 +100,15 @@ class Cloud:
     def command(self, words: str) -> str:
         """A command to be tried next, as it is typed."""
         return f"batchdrop {words}{self.options}"
+
+    @cached_property
+    def prices(self) -> PriceList:
+        """What models cost there; by their names alone where the file cannot be read: a job is shown all the same."""
+        try:
+            providers = load_providers(self.prices_file)
+        except (ConfigError, OSError):
+            providers = Providers({})
+        return settled_prices(providers)
 
     @cached_property
     def s3(self) -> "S3Client":

@@ -40,7 +40,7 @@ def run(state_dir: Path) -> int:
     say()
     say("4. The counts")
     report.say_over(job, manifest)
-    report.say_summary(manifest)
+    report.say_summary(manifest, cloud.prices)
     report.say_files(paths)
     say(f"In the bucket: s3://{cloud.bucket}/{jobs.shown(cloud, job).output}")
     say(f"The local cloud stays up. End it with: .venv/bin/batchdrop local down{in_folder(state_dir)}")

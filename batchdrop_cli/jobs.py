@@ -136,7 +136,7 @@ def _totals(cloud: Cloud, job: Job) -> Totals | None:
     if job.state not in TERMINAL_JOBS or job.manifest_key is None:
         return None
     try:
-        return totals_of(read_manifest(cloud, job))
+        return totals_of(read_manifest(cloud, job), cloud.prices)
     except Gone:  # someone deleted the outputs
         return None
     except ClientError as error:  # of another folder, whose results who asks may not read
@@ -179,7 +179,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         batches=groups(batches),
         waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, job, batches),
         output=output_prefix(job),
-        totals=None if manifest is None else totals_of(manifest),
+        totals=None if manifest is None else totals_of(manifest, cloud.prices),
         manifest=manifest,
     )
 

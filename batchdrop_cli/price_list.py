@@ -45,6 +45,19 @@ def prices_for(providers: Providers) -> PriceList:
     return prices_of
 
 
+def settled_prices(providers: Providers) -> PriceList:
+    """What a model cost at a provider that a job used: as `prices_for` says, or by its name if it is gone."""
+    configured = prices_for(providers)
+
+    def prices_of(provider: str, model: str) -> ModelPrices | None:
+        if provider in providers:
+            return configured(provider, model)
+        name = model.removeprefix(f"{provider}/")
+        return listed_prices(name, provider=provider) or listed_prices(name)
+
+    return prices_of
+
+
 def has_own_price(providers: Providers, provider: str, model: str) -> bool:
     """Whether `[prices]` says something of a model."""
     return find_own(providers.prices, provider, model.removeprefix(f"{provider}/")) is not None

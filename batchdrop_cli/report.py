@@ -5,13 +5,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchdrop.aws.keys import INPUT
+from batchdrop.inputs.quotes import PriceList
 from batchdrop.manifest import Manifest
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.check import SHOWN_ERRORS, Found
 from batchdrop_cli.jobs import Group, Listed, Shown
-from batchdrop_cli.prices import dollars, price_of, total
+from batchdrop_cli.prices import Price, cost_of, price_of
 from batchdrop_cli.say import count, say, say_table
 from batchdrop_cli.totals import Totals, totals_of
 from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
@@ -34,7 +35,7 @@ def _totals(totals: Totals | None) -> tuple[str, str, str, str]:
     return f"{totals.answered:,}", f"{totals.failed:,}", f"{tokens:,}", cost
 
 
-def say_shown(shown: Shown) -> None:
+def say_shown(shown: Shown, prices: PriceList) -> None:
     say(f"job      {shown.job}")
     say(f"file     s3://{shown.bucket}/{shown.key} ({count(shown.bytes, 'byte')})")
     say(f"state    {shown.state}: {shown.reason or JOB_WORDS[shown.state]}")
@@ -47,7 +48,7 @@ def say_shown(shown: Shown) -> None:
         say(f"over     {shown.published_at}")
     if shown.manifest is not None:
         say_counts(shown.manifest)
-        _say_cost(shown.manifest)
+        _say_cost(shown.manifest, prices)
     _say_batches(shown)
     for reason in shown.waits_for:
         say(f"waits    {reason}")
@@ -92,11 +93,11 @@ def say_counts(manifest: Manifest) -> None:
         say(f"           {number:,} {code}")
 
 
-def _say_cost(manifest: Manifest) -> None:
-    totals = totals_of(manifest)
+def _say_cost(manifest: Manifest, prices: PriceList) -> None:
+    totals = totals_of(manifest, prices)
     if totals is not None:
         say(f"tokens   {totals.input_tokens:,} in, {totals.output_tokens:,} out")
-        say(f"cost     {total(manifest.models)}, estimated at the vendors' prices")
+        say(f"cost     {cost_of(manifest.models, prices)}, estimated")
 
 
 def say_over(job: Job, manifest: Manifest, *, has_errors_file: bool = True) -> None:
@@ -118,7 +119,7 @@ def say_merged(answered: int, failed: int) -> None:
     say(f"With its retries: {answered:,} of {count(answered + failed, 'line')} answered{still}.")
 
 
-def say_summary(manifest: Manifest) -> None:
+def say_summary(manifest: Manifest, prices: PriceList) -> None:
     """What a job gave: by model, what it used and cost. Nothing where no model was asked."""
     if not manifest.models:
         return
@@ -133,14 +134,21 @@ def say_summary(manifest: Manifest) -> None:
             f"{each.failed:,}",
             f"{each.usage.input_tokens:,}",
             f"{each.usage.output_tokens:,}",
-            dollars(price_of(each.provider, each.model, each.usage)),
+            _dollars(price_of(prices, each.provider, each.model, each.usage)),
         ]
         for each in manifest.models
     ]
     say()
     say_table(headings, rows, numbers=headings[3:])
     say()
-    say(f"Estimated cost at the vendors' prices: {total(manifest.models)}.")
+    say(f"Estimated cost: {cost_of(manifest.models, prices)}.")
+
+
+def _dollars(price: Price | None) -> str:
+    """`$0.0123`, `$0.0123 (standard price)`, `unknown`."""
+    if price is None:
+        return "unknown"
+    return f"${price.dollars:.4f}" + ("" if price.is_batch else " (standard price)")
 
 
 def say_files(paths: Sequence[Path]) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import msgspec
 from batchdrop.manifest import Usage
+from batchdrop.providers.config import Providers
 
 import local_cloud
 from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Target, find_cloud
 from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
+from batchdrop_cli.price_list import settled_prices
 from batchdrop_cli.prices import price_of
 from batchdrop_cli.say import say
 from batchdrop_cli.state_dir import own_state_dir
@@ -74,7 +76,8 @@ def estimate() -> float:
     answered = Usage(input_tokens=_TOKENS_IN, output_tokens=_MAX_TOKENS)
     asked = [("openai", _CHAT, answered)] * 3 + [("anthropic", _CLAUDE, answered)] * 2
     asked += [("openai", _EMBEDDING, Usage(input_tokens=_TOKENS_IN))]
-    prices = [price_of(*each) for each in asked]
+    listed = settled_prices(Providers({}))
+    prices = [price_of(listed, *each) for each in asked]
     return float(sum(price.dollars for price in prices if price is not None))
 
 
@@ -113,7 +116,7 @@ def _send(state_dir: Path) -> list[str]:
         manifest = jobs.read_manifest(cloud, job)
         report.say_over(job, manifest)
         fetch.fetch(cloud, job, manifest, Path(folder))
-        report.say_summary(manifest)
+        report.say_summary(manifest, cloud.prices)
         answered = set(map(right, read_lines(fetch.results_paths(manifest, Path(folder)))))
     return [name for name in (*_WORDS, "embedding") if name not in answered]
 

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 from batchdrop.inputs.token_counts import LONG_TOKENS
 from batchdrop.manifest import Usage
-from batchdrop.providers.config import parse_providers
+from batchdrop.providers.config import Providers, parse_providers
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-from batchdrop_cli.price_list import listed_prices, prices_for
+from batchdrop_cli.price_list import listed_prices, prices_for, settled_prices
 from batchdrop_cli.prices import Price, price_of
 
 ADDRESSES = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 MODELS = {each.id: [model.id for model in each.models] for each in get_snapshot().providers if each.id in ADDRESSES}
 TOML = Path(__file__).parents[2] / "providers.toml"
+LIST = settled_prices(Providers({}))
 
 # Of the vendors' models that have a price per token, those without a batch price in the list. Each counts at its
 # real-time price, and is named in a quote.
@@ -155,9 +156,12 @@ def test_a_long_request_has_prices_of_its_own() -> None:
 
 
 def test_a_sum_over_many_requests_is_not_priced_as_one_long_request() -> None:
-    few, many = (price_of("openai", "gpt-5.4", Usage(input_tokens=n, output_tokens=n)) for n in (1_000, 1_000_000))
+    few, many = (
+        price_of(LIST, "openai", "gpt-5.4", Usage(input_tokens=n, output_tokens=n)) for n in (1_000, 1_000_000)
+    )
     assert few is not None
-    assert many == Price(dollars=few.dollars * 1_000, is_batch=True)
+    assert few.realtime is not None
+    assert many == Price(dollars=few.dollars * 1_000, realtime=few.realtime * 1_000, is_batch=True)
 
 
 def test_what_has_no_price_at_all_in_the_list_is_free_of_charge_and_is_moderation() -> None:
@@ -170,8 +174,8 @@ def test_what_has_no_price_at_all_in_the_list_is_free_of_charge_and_is_moderatio
     }
     assert list(free) == ["moderation"]
     assert "free of charge" in (free["moderation"] or "")
-    assert price_of("openai", "omni-moderation-latest", Usage(input_tokens=9)) == Price(
-        dollars=Decimal(0), is_batch=True
+    assert price_of(LIST, "openai", "omni-moderation-latest", Usage(input_tokens=9)) == Price(
+        dollars=Decimal(0), realtime=Decimal(0), is_batch=True
     )
 
 

@@ -2,10 +2,31 @@ from decimal import Decimal
 
 import pytest
 from batchdrop.manifest import ModelCounts, Usage
+from batchdrop.providers.config import Providers, parse_providers
 
-from batchdrop_cli.prices import Price, dollars, price_of, total
+from batchdrop_cli.price_list import settled_prices
+from batchdrop_cli.prices import Cost, Price, cost_of, price_of
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+OWN = """
+[providers.openai]
+protocol = "openai"
+base_url = "https://api.openai.com/v1"
+secret = "a"
+
+[providers.mine]
+protocol = "openai"
+base_url = "https://llm.example/v1"
+secret = "b"
+
+[prices.openai."gpt-4o-mini"]
+discount = 0.5
+
+[prices.mine."llama*"]
+batch = { input = 1, output = 2 }
+"""
+LIST = settled_prices(Providers({}))
+FILE = settled_prices(parse_providers(OWN))
 
 
 def used(provider: str, model: str, usage: Usage = MILLION) -> ModelCounts:
@@ -16,31 +37,34 @@ def used(provider: str, model: str, usage: Usage = MILLION) -> ModelCounts:
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "openai/gpt-4o-mini"])
 def test_a_batch_costs_half(model: str) -> None:
-    assert price_of("openai", model, MILLION) == Price(dollars=Decimal("0.375"), is_batch=True)
+    assert price_of(LIST, "openai", model, MILLION) == Price(
+        dollars=Decimal("0.375"), realtime=Decimal("0.75"), is_batch=True
+    )
 
 
 def test_a_model_with_no_batch_price_says_that_it_is_the_standard_one() -> None:
-    price = price_of("openai", "text-embedding-3-small", Usage(input_tokens=1_000_000))
-    assert price == Price(dollars=Decimal("0.02"), is_batch=False)
-    assert dollars(price) == "$0.0200 (standard price)"
+    price = price_of(LIST, "openai", "text-embedding-3-small", Usage(input_tokens=1_000_000))
+    assert price == Price(dollars=Decimal("0.02"), realtime=Decimal("0.02"), is_batch=False)
 
 
 def test_cached_tokens_are_not_counted_twice() -> None:
     cached = Usage(input_tokens=1_000_000, cached_input_tokens=1_000_000)
-    assert price_of("anthropic", "claude-haiku-4-5", cached) == Price(dollars=Decimal("0.05"), is_batch=True)
+    assert price_of(LIST, "anthropic", "claude-haiku-4-5", cached) == Price(
+        dollars=Decimal("0.05"), realtime=Decimal("0.1"), is_batch=True
+    )
 
 
 def test_an_unknown_model_has_no_price() -> None:
-    assert dollars(price_of("mine", "llama-of-my-own", MILLION)) == "unknown"
+    assert price_of(LIST, "mine", "llama-of-my-own", MILLION) is None
 
 
 @pytest.mark.parametrize(
     ("models", "said"),
     [
-        ([used("openai", "gpt-4o-mini")], "$0.3750"),
+        ([used("openai", "gpt-4o-mini")], "$0.3750 (saved $0.3750 against real time)"),
         (
             [used("openai", "gpt-4o-mini"), used("openai", "text-embedding-3-small", Usage(input_tokens=1_000_000))],
-            "$0.3950 (some at the standard price, since no batch price is known)",
+            "$0.3950 (saved $0.3750 against real time; some at the standard price, since no batch price is known)",
         ),
         (
             [used("openai", "gpt-4o-mini"), used("mine", "llama-of-my-own")],
@@ -50,4 +74,20 @@ def test_an_unknown_model_has_no_price() -> None:
     ],
 )
 def test_the_total_says_what_is_uncertain(models: list[ModelCounts], said: str) -> None:
-    assert total(models) == said
+    assert str(cost_of(models, LIST)) == said
+
+
+def test_what_the_providers_file_says_of_prices_holds_for_what_a_job_cost() -> None:
+    halved = cost_of([used("openai", "gpt-4o-mini")], FILE)
+    assert (halved.dollars, halved.saved) == (Decimal("0.1875"), Decimal("0.1875"))
+    assert cost_of([used("mine", "llama-of-my-own")], FILE) == Cost(dollars=Decimal(3))
+
+
+def test_a_provider_at_an_address_that_the_list_does_not_know_has_no_price_whatever_its_models_are_called() -> None:
+    assert price_of(FILE, "mine", "gpt-4o-mini", MILLION) is None
+
+
+def test_a_provider_that_is_configured_no_more_has_the_price_of_its_name() -> None:
+    assert price_of(FILE, "anthropic", "claude-haiku-4-5", MILLION) == price_of(
+        LIST, "anthropic", "claude-haiku-4-5", MILLION
+    )

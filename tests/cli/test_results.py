@@ -90,7 +90,7 @@ def test_results_are_the_versions_that_the_manifest_names(run: "Run", finished: 
         "provider  model        endpoint              requests  answered  failed  tokens in  tokens out     cost",
         "openai    gpt-4o-mini  /v1/chat/completions         2         1       1  1,000,000   1,000,000  $0.3750",
         "",
-        "Estimated cost at the vendors' prices: $0.3750.",
+        "Estimated cost: $0.3750 (saved $0.3750 against real time).",
         *(f"  {tmp_path}/here/{name}" for name in names),
         "",
         "Why 2 lines failed:",
@@ -200,10 +200,13 @@ def test_show_of_a_finished_job_holds_its_manifest(run: "Run", finished: Manifes
         "input_tokens": 1_000_000,
         "output_tokens": 1_000_000,
         "cost_usd": "0.375000",
+        "saved_usd": "0.375000",
     }
     out = run("show", finished.job).out
     assert "answers  4 of 6 lines, 2 failed" in out
-    assert "tokens   1,000,000 in, 1,000,000 out\ncost     $0.3750, estimated at the vendors' prices\n" in out
+    assert (
+        "tokens   1,000,000 in, 1,000,000 out\ncost     $0.3750 (saved $0.3750 against real time), estimated\n" in out
+    )
 
 
 @pytest.mark.parametrize(

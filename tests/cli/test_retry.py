@@ -397,7 +397,7 @@ def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
     assert out.splitlines() == [
         f"Job {FIRST} completed: 2 of 4 lines answered; 2 lines failed.",
         "With its retries: 3 of 4 lines answered; 1 line failed, see errors.jsonl.",
-        "Estimated cost at the vendors' prices, its retries included: $0.7500.",
+        "Estimated cost, its retries included: $0.7500 (saved $0.7500 against real time).",
         *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "results.csv")),
     ]
     last = result(4, CHAT, error={**error, "message": "Line 4: not JSON."})

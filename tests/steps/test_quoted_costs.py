@@ -7,6 +7,7 @@ import pytest
 from batchdrop.providers.config import load_providers
 from faking.cloud import TOML, Cloud
 
+from batchdrop_cli.price_list import settled_prices
 from batchdrop_cli.prices import cost_of
 from batchdrop_cli.quote import quote_file
 
@@ -18,7 +19,7 @@ def test_the_quote_of_an_example_holds_what_its_job_costs(cloud: Cloud, name: st
     file = EXAMPLES / name
     priced = quote_file(file, load_providers(TOML))
     manifest = cloud.run(f"input/{name}", file.read_bytes()).manifest
-    cost = cost_of(manifest.models).dollars
+    cost = cost_of(manifest.models, settled_prices(load_providers(TOML))).dollars
     assert cost is not None
     assert priced.most is not None
     assert Decimal(priced.quote.batch.low_usd) < cost < priced.most
