@@ -1016,9 +1016,9 @@ MUTATIONS = (
     # Accounting
     Mutation(
         "a line is lost only with proof",
-        "batches/result_copy.py",
-        "            raise NotProven(wait, loss_evidence=evidence, loss_evidence_at=since, counted=counted)",
-        "            return",
+        "batches/collect_verdict.py",
+        "return Verdict(then=Then.WAIT, wait=wait,",
+        "return Verdict(then=Then.ACCOUNT, wait=wait,",
         f"{_PAID}test_rows_that_are_missing_and_not_counted_are_sent_again_after_a_quarter_of_an_hour",
     ),
     Mutation(
@@ -1252,8 +1252,8 @@ MUTATIONS = (
     ),
     Mutation(
         "the same lines do not pause their provider for ever",
-        "batches/result_copy.py",
-        "if self._batch.waits < _MOST_PAUSES:",
+        "steps/collect.py",
+        "if batch.waits < _MOST_PAUSES:",
         "if True:",
         f"{_STEPS}test_account_errors.py::test_a_line_that_is_always_an_account_error_pauses_its_provider_five_times",
     ),
@@ -1367,30 +1367,30 @@ MUTATIONS = (
     # What was paid
     Mutation(
         "rows are lost only when as many came as the provider counts",
-        "batches/result_copy.py",
-        "if not missing or (0 < counted <= rows and self._are_as_long_as_told()):",
-        "if not missing or self._are_as_long_as_told():",
+        "batches/collect_verdict.py",
+        "return bool(self.missing and self.sizes) and 0 < self.counted <= self.rows(batch)",
+        "return bool(self.missing and self.sizes)",
         f"{_PAID}test_an_output_file_that_is_named_late_is_waited_for",
     ),
     Mutation(
         "rows that are counted and not given are waited for as long as a file that is gone",
-        "batches/result_copy.py",
-        "left = MISSING_SECONDS - age if self._is_withheld else _LATE_SECONDS - (now - since)",
-        "left = _LATE_SECONDS - (now - since)",
+        "batches/collect_verdict.py",
+        "left = MISSING_SECONDS - age if is_withheld else LATE_SECONDS - (now - since)",
+        "left = LATE_SECONDS - (now - since)",
         f"{_PAID}test_answers_that_are_counted_and_come_hours_late_are_not_paid_again",
     ),
     Mutation(
         "rows that are counted and never come are not sent again",
         "batches/result_copy.py",
-        "if not self._accounts.malformed and not self._gone and not self._is_withheld:",
-        "if not self._accounts.malformed and not self._gone:",
+        "if not copied.malformed and not copied.gone and not is_withheld:",
+        "if not copied.malformed and not copied.gone:",
         f"{_PAID}test_answers_that_are_counted_and_never_come_are_not_paid_again",
     ),
     Mutation(
         "what a provider counted once holds when it does not know the batch any more",
         "batches/result_copy.py",
-        "return (self.told and self.told.rows) or self._batch.counted",
-        "return (self.told and self.told.rows) or 0",
+        "counted=(self.told and self.told.rows) or self._batch.counted",
+        "counted=(self.told and self.told.rows) or 0",
         f"{_PAID}test_answers_that_are_counted_and_never_come_are_not_paid_again",
     ),
     Mutation(

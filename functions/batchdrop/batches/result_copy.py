@@ -1,18 +1,16 @@
-"""Copies a batch's results raw, so that paid answers are safe, then accounts for each request."""
+"""Copies a batch's results raw, so that paid answers are safe, and notes where each request's row lies."""
 
 from collections.abc import Iterator
-from typing import Any
 
+import msgspec
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.multipart import Upload
 from batchdrop.batches.accounting import Accounts
+from batchdrop.batches.collect_verdict import Copied, Then, Verdict
 from batchdrop.batches.refused_batches import judge_failed
 from batchdrop.batches.result_index import Collected, Found, raw_key
-from batchdrop.errors import ClaimLost, Missing, Refused, Transient
-from batchdrop.limits.circuit_breaker import pause_provider
-from batchdrop.pause_codes import PauseCode
+from batchdrop.errors import ClaimLost, Missing, Refused
 from batchdrop.protocols import anthropic_results, openai_results
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.interface import BatchApi, ProviderBatch
@@ -28,23 +26,16 @@ _WITHHELD = Failure(
     code=ErrorCode.UNREADABLE_RESULT,
     message="The provider counts more results than it gives, perhaps this line's: for three days it gave none.",
 )
-MISSING_SECONDS = 3 * 86_400  # how long results are asked for that the provider does not have, or counts alone
-_LATE_SECONDS = 900  # what misses rows may still come: it is believed when nothing has changed for so long
-_COUNTED_SHARE = 4  # the same, of whole downloads for rows that the provider counts and does not give
-_MOST_PAUSES = 5  # for account errors of the same lines: then they wait by themselves, up to an hour each time
-
-
-def ended_since(batch: Batch, services: Services) -> int:
-    return services.now() - (batch.ended_at or 0)
 
 
 class ResultCopy:
     """Copies the provider's streams to `work/`, noting where each request's row lies.
 
+    `read` reads them, `account` does what their verdict says; `collected` then is whole.
+
     `is_uncharged_attempt` says that the batch failed through no fault of its requests, `is_final` that it failed and
     will again, `cut_as` that it is to be cut, and for what; `blamed` counts the requests that the provider named.
     `told` is the batch as the provider showed it when it was asked again, since something was missing.
-    What the provider sent and nobody can read may be a paid answer: no request that has no row is sent again then.
     """
 
     def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services, max_bytes: int) -> None:
@@ -55,7 +46,7 @@ class ResultCopy:
         self._gone: dict[str, Missing] = {}
         self._streams = 0
         self.told: ProviderBatch | None = None
-        self.is_uncharged_attempt = self.is_final = self._is_withheld = False
+        self.is_uncharged_attempt = self.is_final = False
         self.cut_as: Kind | None = None
         self.blamed = 0
 
@@ -63,55 +54,47 @@ class ResultCopy:
     def collected(self) -> Collected:
         return self._accounts.collected
 
-    def has_only_foreign_results(self) -> bool:
-        """Whether there are results, and all of them are another batch's."""
-        return self._accounts.foreign > 0 and not self._accounts.malformed and not any(self.collected.found)
-
-    def run(self) -> None:
-        """Copy and account.
+    def read(self) -> Copied:
+        """Copy what the provider has; what is missing is asked for once more.
 
         Raises:
-            Missing: The provider does not have the results, or gives what are none of this batch's.
-            Transient: It cannot be told yet whether they are whole.
-            ClaimLost: Reading them took longer than the claim: another worker judges the provider by them.
+            ClaimLost: Reading took longer than the claim: another worker judges the provider by it.
         """
         self._read(self._api.results(ended_batch(self._batch)))
-        if self._count_missing() and not (self._batch.adopted and self.has_only_foreign_results()):
+        copied = self._copied()
+        if copied.missing and not (self._batch.adopted and copied.has_only_foreign_results(self._batch)):
             self._ask_again()
+            copied = self._copied()
         if self._services.now() >= self._batch.claimed_until:
             raise ClaimLost
-        if self._batch.ended_as == "failed" and not self._bytes and not self._gone:
-            self._failed()
-            return
-        strange = self._accounts.foreign + self._accounts.malformed
-        if strange:
-            logger.warning("results of unknown requests", batch=self._batch.id, lines=strange)
-        if self._batch.adopted and self.has_only_foreign_results():
-            return
-        if (strange or (self._gone and not self._bytes)) and not any(self.collected.found):
-            raise next(iter(self._gone.values()), Missing("what it gives is no result of this batch"))
-        if Found.OF_ACCOUNT in self.collected.found:
-            self._account_refused()
-        self._prove_loss()
-        self._add_unreadable_errors()
+        if copied.foreign or copied.malformed:
+            lines = copied.foreign + copied.malformed
+            logger.warning("results of unknown requests", batch=self._batch.id, lines=lines)
+        if copied.may_be_whole(self._batch):
+            return msgspec.structs.replace(copied, has_told_sizes=self._have_told_sizes())
+        return copied
 
-    def _account_refused(self) -> None:
-        """Pause the provider; not for ever for the same lines, which may be refused alone while others are answered."""
-        if self._batch.waits < _MOST_PAUSES:
-            words = "the account was refused while a batch ran"
-            pause_provider(self._batch.provider, words, PauseCode.ACCOUNT_REFUSED, self._services)
+    def account(self, copied: Copied, verdict: Verdict) -> None:
+        """Account for the requests that have no row, as the results were judged."""
+        if verdict.then is Then.FIND_FAULT:
+            self._find_fault()
         else:
-            count(Alert.PROVIDER_PAUSED)
+            self._add_unreadable_errors(copied, is_withheld=verdict.is_withheld)
 
-    def _count_missing(self) -> int:
-        return self.collected.found.count(Found.NOTHING)
+    def _copied(self) -> Copied:
+        found = self.collected.found
+        return Copied(
+            missing=found.count(Found.NOTHING),
+            foreign=self._accounts.foreign,
+            malformed=self._accounts.malformed,
+            has_account_errors=Found.OF_ACCOUNT in found,
+            sizes=dict(self._bytes),
+            gone=dict(self._gone),
+            counted=(self.told and self.told.rows) or self._batch.counted,
+        )
 
     def _ask_again(self) -> None:
-        """Read the files that the batch names by now: an id may come late, or have been wrong.
-
-        Raises:
-            Missing: One of them is not there; after some days, what the others hold is kept.
-        """
+        """Read the files that the batch names by now: an id may come late, or have been wrong."""
         try:
             self.told = self._api.retrieve(self._batch.batch_id or "")
         except (Missing, Refused) as error:
@@ -120,8 +103,6 @@ class ResultCopy:
             names = self._api.results(self.told)
             self._gone = {name: error for name, error in self._gone.items() if name in names}
             self._read(names)
-        if self._gone and ended_since(self._batch, self._services) < MISSING_SECONDS:
-            raise next(iter(self._gone.values()))
 
     def _read(self, names: list[str]) -> None:
         for name in names:
@@ -142,36 +123,8 @@ class ResultCopy:
             self._accounts.read_rows(self._services.files.reader(key), stream, span)
         return out.bytes
 
-    def _prove_loss(self) -> None:
-        """Requests that are in no stream are lost only when the streams are proven whole.
-
-        They are when they are as long as the provider says, and hold as many rows as it counts; or, where it does not
-        count more than it gives, when nothing has changed for a quarter of an hour. What it counts is paid: that is
-        waited for as long as for a file that is gone, and then not sent again.
-
-        Raises:
-            Transient: Not proven yet.
-        """
-        missing, counted = self._count_missing(), self._counted()
-        rows = self._batch.requests - missing + self._accounts.malformed
-        if not missing or (0 < counted <= rows and self._are_as_long_as_told()):
-            return
-        evidence = f"{missing} missing of {counted or None} counted in {sum(self._bytes.values())} bytes"
-        now, age = self._services.now(), ended_since(self._batch, self._services)
-        since = self._batch.loss_evidence_at if self._batch.loss_evidence == evidence else now
-        self._is_withheld = counted > rows
-        left = MISSING_SECONDS - age if self._is_withheld else _LATE_SECONDS - (now - since)
-        if left > 0:
-            share = age // _COUNTED_SHARE if self._is_withheld else 0
-            wait = min(left, max(_LATE_SECONDS, share))
-            raise NotProven(wait, loss_evidence=evidence, loss_evidence_at=since, counted=counted)
-
-    def _counted(self) -> int:
-        """How many results the provider last said to have; 0 where it never did."""
-        return (self.told and self.told.rows) or self._batch.counted
-
-    def _are_as_long_as_told(self) -> bool:
-        return bool(self._bytes) and all(self._length(name) == size for name, size in self._bytes.items())
+    def _have_told_sizes(self) -> bool:
+        return all(self._length(name) == size for name, size in self._bytes.items())
 
     def _length(self, name: str) -> int | None:
         try:
@@ -179,7 +132,7 @@ class ResultCopy:
         except (Missing, Refused):  # not every server tells of a file what it gives of it
             return None
 
-    def _failed(self) -> None:
+    def _find_fault(self) -> None:
         """The provider refused the batch as a whole: find out whose fault it was."""
         failures = self._api.retrieve(self._batch.batch_id or "").failures
         judged = judge_failed(self._batch, failures, self._services)
@@ -193,23 +146,15 @@ class ResultCopy:
         if blamed:
             self._copy(lines)
 
-    def _add_unreadable_errors(self) -> None:
+    def _add_unreadable_errors(self, copied: Copied, *, is_withheld: bool) -> None:
         """What may be a paid answer, in what nobody can read or that never came, is not paid for again."""
-        if not self._accounts.malformed and not self._gone and not self._is_withheld:
+        if not copied.malformed and not copied.gone and not is_withheld:
             return
-        error = _UNREADABLE if self._accounts.malformed or self._gone else _WITHHELD
+        error = _UNREADABLE if copied.malformed or copied.gone else _WITHHELD
         line = anthropic_results.refused_line if self._accounts.is_anthropic else openai_results.refused_line
         unanswered = [at for at, found in enumerate(self.collected.found) if found == Found.NOTHING]
         if unanswered:
             self._copy(line(self._accounts.custom_id(at), error) for at in unanswered)
-
-
-class NotProven(Transient):
-    """Lines are missing in a download that may be incomplete: read it again in a while."""
-
-    def __init__(self, wait: int, **found: Any) -> None:
-        super().__init__(found["loss_evidence"])
-        self.wait, self.found = wait, found
 
 
 def ended_batch(batch: Batch) -> ProviderBatch:

@@ -5,12 +5,14 @@ from typing import Unpack
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
+from batchdrop.aws.metrics import Alert, count
 from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import reserve, take_slot
 from batchdrop.batches.accounting import MAX_RESULT_BYTES
+from batchdrop.batches.collect_verdict import MISSING_SECONDS, Then, Verdict, judge
 from batchdrop.batches.resizing import cut_in_search
 from batchdrop.batches.restored_batches import find_copy
-from batchdrop.batches.result_copy import MISSING_SECONDS, NotProven, ResultCopy, ended_batch, ended_since
+from batchdrop.batches.result_copy import ResultCopy, ended_batch
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key
 from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.batches.transitions import give_up, slot
@@ -24,8 +26,9 @@ from batchdrop.errors import (
     Undecodable,
     Unreachable,
 )
-from batchdrop.limits.circuit_breaker import calls_refused
+from batchdrop.limits.circuit_breaker import calls_refused, pause_provider
 from batchdrop.limits.ledgers import estimate_of
+from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode
@@ -38,6 +41,7 @@ logger = Logger(child=True)
 
 _DELETE_SECONDS = 3 * 86_400  # how long a provider that deletes nothing is asked; it drops its files after 30 days
 _AGE_SHARE, _LONGEST_WAIT = 20, 3_600  # tries come a twentieth of the time apart that they go on, an hour at most
+_MOST_PAUSES = 5  # for account errors of the same lines: then they wait by themselves, up to an hour each time
 _NO_LIMIT = 2**53  # what is at the provider already is counted, whatever the limit says
 
 
@@ -74,7 +78,7 @@ def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
         calls_refused(batch.provider, error, services)
         _retry_later(batch, error, services)
     except NotProven as error:
-        _retry_later(batch, error, services, at=services.now() + error.wait, **error.found)
+        _retry_later(batch, error, services, at=services.now() + error.verdict.wait, **error.verdict.noted)
     except Missing as error:
         _missing(batch, error, services)
     except (Refused, Transient) as error:
@@ -100,9 +104,10 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
         raise ClaimLost
     prefix = keys.collected_prefix(batch)
     copy = ResultCopy(batch, services.apis[batch.provider], prefix, services, max_bytes)
-    copy.run()
-    if batch.adopted and copy.has_only_foreign_results():
-        _disown(batch, services)
+    copied = copy.read()
+    verdict = judge(copied, batch, now=services.now())
+    _stop_unless_whole(verdict, batch, services)
+    copy.account(copied, verdict)
     if copy.cut_as is not None and job.state is JobState.RUNNING and not batch.is_duplicate:
         _cut(batch, copy.cut_as, services)
     collected = copy.collected
@@ -122,6 +127,33 @@ def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
         "error_file_id": (copy.told and copy.told.error_file_id) or batch.error_file_id,
     }
     return services.store.claim(batch.with_(claimed_until=0), services.settings.lease_seconds, **found)
+
+
+def _stop_unless_whole(verdict: Verdict, batch: Batch, services: Services) -> None:
+    """Go on where each request can be accounted for.
+
+    Raises:
+        Missing: The provider does not have the results.
+        NotProven: What is missing may still come.
+        ClaimLost: The batch is another's.
+    """
+    if verdict.is_account_refused:
+        _pause_refused_account(batch, services)
+    if verdict.then is Then.DISOWN:
+        _disown(batch, services)
+    if verdict.error is not None:
+        raise verdict.error
+    if verdict.then is Then.WAIT:
+        raise NotProven(verdict)
+
+
+def _pause_refused_account(batch: Batch, services: Services) -> None:
+    """Pause the provider; not for ever for the same lines, which may be refused alone while others are answered."""
+    if batch.waits < _MOST_PAUSES:
+        words = "the account was refused while a batch ran"
+        pause_provider(batch.provider, words, PauseCode.ACCOUNT_REFUSED, services)
+    else:
+        count(Alert.PROVIDER_PAUSED)
 
 
 def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job) -> tuple[int, int]:
@@ -194,11 +226,19 @@ def _missing(batch: Batch, error: Missing, services: Services) -> None:
     copy = find_copy(batch, services)
     if copy is not None:  # of before the table was restored: the provider was told to delete them then
         services.store.release(batch, services.now(), **copy)
-    elif ended_since(batch, services) < MISSING_SECONDS:
+    elif services.now() - (batch.ended_at or 0) < MISSING_SECONDS:
         _retry_later(batch, error, services)
     else:
         is_encoded = isinstance(error, Undecodable)
         give_up(batch, services, code=ErrorCode.UNDECODABLE_RESULT if is_encoded else ErrorCode.UNREADABLE_RESULT)
+
+
+class NotProven(Transient):
+    """Rows are missing in a download that may be incomplete: read it again in a while."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.noted.get("loss_evidence"))
+        self.verdict = verdict
 
 
 _DEFER_REASONS: dict[type[Exception], str] = {  # the first that fits
