@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from batchdrop import deadlines
-from batchdrop.inputs import job_settings
+from batchdrop.inputs import setting_definitions
 from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
 from batchdrop.providers import price_table
 from batchdrop.providers.config import NAME, ProviderConfig
@@ -98,22 +98,22 @@ def _settings() -> Schema:
     schema, structs = _of("batchdrop.settings/1", "batchdrop.toml, the settings of a folder", JobSettings)
     structs["JobSettings"]["additionalProperties"] = False  # intake refuses what a row may hold of a newer version
     properties = structs["JobSettings"]["properties"]
-    duration, time = deadlines.DURATION.pattern, job_settings.TIME_OF_DAY.pattern
+    duration, time = deadlines.DURATION.pattern, setting_definitions.TIME_OF_DAY.pattern
     more: Schema = {
-        "max_attempts": {"minimum": 1, "maximum": job_settings.MAX_ATTEMPTS},
+        "max_attempts": {"minimum": 1, "maximum": setting_definitions.MAX_ATTEMPTS},
         "on_invalid": {"enum": ["skip", "reject"]},
-        "priority": {"minimum": -job_settings.MAX_PRIORITY, "maximum": job_settings.MAX_PRIORITY},
+        "priority": {"minimum": -setting_definitions.MAX_PRIORITY, "maximum": setting_definitions.MAX_PRIORITY},
         "expected_by": {"pattern": f"^({duration}|{time})$"},
         "max_age": {"pattern": f"^{duration}$"},
-        "part_bytes": {"minimum": job_settings.MIN_PART_BYTES, "maximum": job_settings.MAX_PART_BYTES},
-        "anthropic_version": {"pattern": f"^{job_settings.VERSION.pattern}$"},
+        "part_bytes": {"minimum": setting_definitions.MIN_PART_BYTES, "maximum": setting_definitions.MAX_PART_BYTES},
+        "anthropic_version": {"pattern": f"^{setting_definitions.VERSION.pattern}$"},
     }
     for name, rules in more.items():
         properties[name] |= rules
-    properties["betas"]["items"]["pattern"] = f"^{job_settings.HEADER_WORD.pattern}$"
+    properties["betas"]["items"]["pattern"] = f"^{setting_definitions.HEADER_WORD.pattern}$"
     for name in ("betas", "drop_params"):
-        properties[name] |= {"maxItems": job_settings.MAX_NAMES}
-        properties[name]["items"] |= {"maxLength": job_settings.MAX_NAME_LENGTH}
+        properties[name] |= {"maxItems": setting_definitions.MAX_NAMES}
+        properties[name]["items"] |= {"maxLength": setting_definitions.MAX_NAME_LENGTH}
     return schema
 
 

@@ -97,14 +97,20 @@ def test_metadata_of_others_and_of_the_command_is_no_setting() -> None:
     assert resolve([], metadata) == JobSettings()
 
 
-def test_an_unknown_key_is_named_with_those_that_are_known() -> None:
-    known = (
-        "max_attempts, on_invalid, priority, expected_by, max_age, part_bytes, anthropic_version, betas, drop_params"
-    )
-    assert [reason("max_tries = 3"), reason("[limits]\nmax_age = 1"), reason(batchdrop_colour="red")] == [
-        f"input/batchdrop.toml: unknown setting 'max_tries'; known are {known}",
+def test_an_unknown_key_is_named_with_the_nearest_that_is_known() -> None:
+    assert [reason("max_tries = 3"), reason("On-Invalid = 1"), reason(batchdrop_betta="x")] == [
+        "input/batchdrop.toml: unknown setting 'max_tries'; did you mean max_attempts?",
+        "input/batchdrop.toml: unknown setting 'On-Invalid'; did you mean on_invalid?",
+        "the object's metadata: unknown setting 'betta'; did you mean betas?",
+    ]
+
+
+def test_an_unknown_key_that_is_like_none_is_named_with_all_that_are_known() -> None:
+    known = ", ".join(JobSettings.__struct_fields__)
+    assert [reason("[limits]\nmax_age = 1"), reason(batchdrop_colour="red"), reason(f"{'x' * 100_000} = 1")] == [
         f"input/batchdrop.toml: unknown setting 'limits'; known are {known}",
         f"the object's metadata: unknown setting 'colour'; known are {known}",
+        f"input/batchdrop.toml: unknown setting '{'x' * 99}; known are {known}",
     ]
 
 

@@ -2,29 +2,20 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
 
 import msgspec
 
-from batchdrop.deadlines import DURATION, seconds
 from batchdrop.errors import Unprocessable
-from batchdrop.providers.config import is_api_version
+from batchdrop.inputs.setting_definitions import SETTINGS
 from batchdrop.providers.folder_rules import Rules
 from batchdrop.records import JobSettings
 
-MAX_ATTEMPTS = 10
-MAX_AGE = 60 * 86_400  # seconds; `work/` and replaced versions live 90 days
-MIN_PART_BYTES = 5 * 1024 * 1024  # S3's smallest part of a multipart upload
-MAX_PART_BYTES = 5 * 1024**4  # S3's largest object
-MAX_PRIORITY = 1_000_000
-VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
-TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
-MAX_NAMES, MAX_NAME_LENGTH = 50, 100  # of betas and of parameters: they stand in rows, betas also in a header
-_PARAMETER = re.compile(r"[^\x00-\x1f\x7f]+")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBERS = frozenset({"max_attempts", "priority", "part_bytes"})
+_LONGEST_NAME = 100  # of an unknown setting, that a nearest one is looked for
 _METADATA = "batchdrop-"
 _OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
 _LISTS = frozenset({"betas", "drop_params"})
@@ -92,8 +83,7 @@ def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
 def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
     for name, value in values.items():
         if name not in JobSettings.__struct_fields__:
-            known = ", ".join(JobSettings.__struct_fields__)
-            raise Unprocessable(f"{source}: unknown setting {name!r:.100}; known are {known}")
+            raise Unprocessable(f"{source}: unknown setting {name!r:.100}; {_known(name)}")
         problem = _problem(name, value)
         if problem is not None:
             raise Unprocessable(f"{source}: {name} = {value!r:.100}: {problem}")
@@ -101,52 +91,17 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
     return {name: getattr(read, name) for name in values}
 
 
+def _known(name: str) -> str:
+    nearest = get_close_matches(name.lower().replace("-", "_")[:_LONGEST_NAME], SETTINGS, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(SETTINGS)}"
+
+
 def _problem(name: str, value: object) -> str | None:
-    check = _CHECKS[name]
+    setting = SETTINGS[name]
     if name in _NUMBERS and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
-        return check.wanted  # msgspec would take "null", "1e5" and "1.0" for numbers
+        return setting.wanted  # msgspec would take "null", "1e5" and "1.0" for numbers
     try:
         read = getattr(msgspec.convert({name: value}, JobSettings, strict=False), name)
     except msgspec.ValidationError as error:
         return str(error).partition(" - at ")[0]
-    return None if check.accepts(read) else check.wanted
-
-
-def _is_short_duration(value: str) -> bool:
-    return DURATION.fullmatch(value) is not None and seconds(value) <= MAX_AGE
-
-
-def _are_names(values: tuple[str, ...], pattern: re.Pattern[str]) -> bool:
-    return len(values) <= MAX_NAMES and all(len(each) <= MAX_NAME_LENGTH and pattern.fullmatch(each) for each in values)
-
-
-class _Check(NamedTuple):
-    accepts: Callable[[Any], bool]
-    wanted: str
-
-
-_CHECKS: dict[str, _Check] = {
-    "max_attempts": _Check(lambda value: 1 <= value <= MAX_ATTEMPTS, f"a number from 1 to {MAX_ATTEMPTS}"),
-    "on_invalid": _Check(lambda value: value in {"skip", "reject"}, 'either "skip" or "reject"'),
-    "expected_by": _Check(
-        lambda value: _is_short_duration(value) or TIME_OF_DAY.fullmatch(value) is not None,
-        'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"',
-    ),
-    "max_age": _Check(_is_short_duration, 'a duration such as "30d" or "36h", 60 days at most'),
-    "priority": _Check(lambda value: abs(value) <= MAX_PRIORITY, f"a number from {-MAX_PRIORITY} to {MAX_PRIORITY}"),
-    "part_bytes": _Check(
-        lambda value: MIN_PART_BYTES <= value <= MAX_PART_BYTES,
-        f"a number, at least {MIN_PART_BYTES}, at most {MAX_PART_BYTES}",
-    ),
-    "anthropic_version": _Check(
-        lambda value: VERSION.fullmatch(value) is not None and is_api_version(value), 'a date such as "2023-06-01"'
-    ),
-    "betas": _Check(
-        lambda value: _are_names(value, HEADER_WORD),
-        f"names of betas, each a word; {MAX_NAMES} at most, of up to {MAX_NAME_LENGTH} characters",
-    ),
-    "drop_params": _Check(
-        lambda value: _are_names(value, _PARAMETER),
-        f'names of parameters, such as "seed"; {MAX_NAMES} at most, of up to {MAX_NAME_LENGTH} characters',
-    ),
-}
+    return None if setting.accepts(read) else setting.wanted

@@ -1,0 +1,95 @@
+"""Each setting of a job: what it means, which values it takes, and an example. `docs/settings.md` is made from this."""
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from batchdrop.deadlines import DURATION, seconds
+from batchdrop.providers.config import is_api_version
+
+MAX_ATTEMPTS = 10
+MAX_AGE = 60 * 86_400  # seconds; `work/` and replaced versions live 90 days
+MIN_PART_BYTES = 5 * 1024 * 1024  # S3's smallest part of a multipart upload
+MAX_PART_BYTES = 5 * 1024**4  # S3's largest object
+MAX_PRIORITY = 1_000_000
+VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
+TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
+MAX_NAMES, MAX_NAME_LENGTH = 50, 100  # of betas and of parameters: they stand in rows, betas also in a header
+_PARAMETER = re.compile(r"[^\x00-\x1f\x7f]+")
+
+
+class Setting(NamedTuple):
+    """`wanted` names the values that it takes, `example` is one of them, as a value of TOML."""
+
+    accepts: Callable[[Any], bool]
+    wanted: str
+    meaning: str
+    example: str
+
+
+def _is_short_duration(value: str) -> bool:
+    return DURATION.fullmatch(value) is not None and seconds(value) <= MAX_AGE
+
+
+def _are_names(values: tuple[str, ...], pattern: re.Pattern[str]) -> bool:
+    return len(values) <= MAX_NAMES and all(len(each) <= MAX_NAME_LENGTH and pattern.fullmatch(each) for each in values)
+
+
+SETTINGS: dict[str, Setting] = {
+    "max_attempts": Setting(
+        lambda value: 1 <= value <= MAX_ATTEMPTS,
+        f"a number from 1 to {MAX_ATTEMPTS}",
+        "How often a request is sent at most, where an error may pass or its batch expired",
+        "5",
+    ),
+    "on_invalid": Setting(
+        lambda value: value in {"skip", "reject"},
+        'either "skip" or "reject"',
+        'What happens to a file with invalid lines: `"skip"` sends the others, `"reject"` fails the job before '
+        "anything is paid",
+        '"reject"',
+    ),
+    "priority": Setting(
+        lambda value: abs(value) <= MAX_PRIORITY,
+        f"a number from {-MAX_PRIORITY} to {MAX_PRIORITY}",
+        "Jobs of a higher priority are sent first",
+        "10",
+    ),
+    "expected_by": Setting(
+        lambda value: _is_short_duration(value) or TIME_OF_DAY.fullmatch(value) is not None,
+        'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"',
+        "When the job should be done: if it is not, the event `Job Late` is sent, once, and the job goes on",
+        '"07:00Z"',
+    ),
+    "max_age": Setting(
+        _is_short_duration,
+        'a duration such as "30d" or "36h", 60 days at most',
+        "When the job ends, counted from the drop, with the answers that there are by then",
+        '"36h"',
+    ),
+    "part_bytes": Setting(
+        lambda value: MIN_PART_BYTES <= value <= MAX_PART_BYTES,
+        f"a number, at least {MIN_PART_BYTES}, at most {MAX_PART_BYTES}",
+        "Results are published in parts of about so many bytes (`results-00001.jsonl`, …); without it, in one file",
+        "268435456",
+    ),
+    "anthropic_version": Setting(
+        lambda value: VERSION.fullmatch(value) is not None and is_api_version(value),
+        'a date such as "2023-06-01"',
+        "The version of Anthropic's API; without it, the provider's `api_version`",
+        '"2023-06-01"',
+    ),
+    "betas": Setting(
+        lambda value: _are_names(value, HEADER_WORD),
+        f"names of betas, each a word; {MAX_NAMES} at most, of up to {MAX_NAME_LENGTH} characters",
+        "Anthropic's betas of every batch; without it, the provider's",
+        '["output-300k-2026-03-24"]',
+    ),
+    "drop_params": Setting(
+        lambda value: _are_names(value, _PARAMETER),
+        f'names of parameters, such as "seed"; {MAX_NAMES} at most, of up to {MAX_NAME_LENGTH} characters',
+        "Parameters that a [translation](translation.md) may leave out",
+        '["seed", "logprobs"]',
+    ),
+}
