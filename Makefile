@@ -23,7 +23,7 @@ ARGS ?=
 STARTED := $(shell date +%s)
 say = printf '[%3d s] %s\n' "$$(( $$(date +%s) - $(STARTED) ))"
 
-.PHONY: setup demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file lock synth bootstrap deploy smoke-paid clean
+.PHONY: setup demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file pages lock synth bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -109,6 +109,12 @@ bench-memory: setup
 # 4 million lines and 2 GB through the local cloud, checked line by line: 15 minutes, 10 GB of disk, 12 GB of memory.
 big-file: setup
 	@$(BIN)/python benchmarks/big_file.py $(ARGS)
+
+# The pages and schemas that are made from code.
+pages: setup
+	@$(BIN)/python docs/schemas/generate.py
+	@$(BIN)/python docs/schemas/settings_page.py
+	@PYTHONPATH=tests $(BIN)/python -m faults.rules_page
 
 bench-files: setup
 	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/files_at_once.py $(ARGS)

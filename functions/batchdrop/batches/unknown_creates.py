@@ -1,4 +1,6 @@
-"""Unknown creates: a create whose outcome is unknown is resolved from the provider's lists, never by creating again.
+"""Unknown creates: a create whose outcome is unknown is resolved from the provider's lists.
+
+Nothing is created again before they show that the first create did not happen.
 
 OpenAI's batches name our token and our upload, so that a listing tells. Anthropic's name nothing: there, a batch that
 appeared since the intent, that nobody owns and that has our number of requests is taken as ours, until the token in its

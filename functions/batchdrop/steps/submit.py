@@ -1,7 +1,8 @@
 """Submit: one admitted batch is created at its provider, exactly once.
 
 The order is the point: the upload's id is recorded before the intent, the intent before the create, and the batch's id
-in one transaction with the row that says whose it is. A create whose outcome is unknown is never repeated.
+in one transaction with the row that says whose it is. A create whose outcome is unknown is not repeated here:
+`unknown_creates` resolves it.
 """
 
 import zlib
