@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.expected import ExpectedEnd, expected_end
 from batchdrop_cli.say import note_newer
 from batchdrop_cli.standstill import where_to_look
 from batchdrop_cli.totals import Totals, totals_of
@@ -78,6 +79,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     published_at: str | None
     batches: list[Group]
     waits_for: list[str]
+    expected_end: ExpectedEnd | None
     output: str
     totals: Totals | None
     manifest: Manifest | None
@@ -178,6 +180,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         published_at=_time(job.published_at),
         batches=groups(batches),
         waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, job, batches),
+        expected_end=expected_end(cloud, batches),
         output=output_prefix(job),
         totals=None if manifest is None else totals_of(manifest, cloud.prices),
         manifest=manifest,

@@ -52,6 +52,8 @@ def say_shown(shown: Shown, prices: PriceList) -> None:
     _say_batches(shown)
     for reason in shown.waits_for:
         say(f"waits    {reason}")
+    if shown.expected_end is not None:
+        say(f"expected {shown.expected_end}")
     say(f"output   s3://{shown.bucket}/{shown.output}{'' if shown.manifest else ' (when it is over)'}")
 
 

@@ -1,6 +1,7 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import boto3
@@ -8,12 +9,14 @@ import pytest
 from batchdrop.aws.provider_items import PART_OF_HOUR, reserve
 from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_retry
+from batchdrop.batches.completion_times import Confidence, count_completion
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job
 from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.expected import ExpectedEnd
 from batchdrop_cli.waiting import paused, waits_for
 
 if TYPE_CHECKING:
@@ -272,6 +275,7 @@ def test_show_as_json_is_one_object(
             }
         ],
         "waits_for": [],
+        "expected_end": None,
         "output": f"output/mine/reviews/{a_job().id}/",
         "totals": None,
         "manifest": None,
@@ -298,3 +302,32 @@ def test_an_unknown_job_is_wrong_use(run: "Run") -> None:
 def test_with_no_job_at_all_latest_says_what_to_do(run: "Run") -> None:
     said = "No file was dropped in the last 35 days. Drop one with: batchdrop put FILE\n"
     assert run("show", "latest") == (1, "", said)
+
+
+def test_show_says_when_the_batches_will_have_ended_by_how_long_others_took(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
+) -> None:
+    now = int(time.time())
+    aws.store.add(a_job())
+    aws.store.add(a_batch(state=BatchState.IN_FLIGHT, submitted_at=now))
+    assert json.loads(run("show", "--json").out)["expected_end"] is None
+    took = a_batch(state=BatchState.ENDED, submitted_at=now - 3_600, ended_at=now, ended_as="completed")
+    for _ in range(3):
+        count_completion(took, aws.store.providers)
+    told = json.loads(run("show", "--json").out)["expected_end"]
+    low, high = (datetime.fromisoformat(told[each]).timestamp() - now for each in ("low", "high"))
+    assert low <= 3_600 <= high < 4_500
+    assert told["confidence"] == "medium"
+    [line] = [each for each in run("show").out.splitlines() if each.startswith("expected")]
+    assert line.endswith(" UTC, medium confidence")
+
+
+@pytest.mark.parametrize(
+    ("high", "words"),
+    [
+        ("2026-11-27T23:50:59Z", "2026-11-27 22:40 to 23:50 UTC, low confidence"),
+        ("2026-11-28T00:10:00Z", "2026-11-27 22:40 to 2026-11-28 00:10 UTC, low confidence"),
+    ],
+)
+def test_an_end_on_the_same_day_is_a_time_only(high: str, words: str) -> None:
+    assert str(ExpectedEnd(low="2026-11-27T22:40:01Z", high=high, confidence=Confidence.LOW)) == words

@@ -1015,6 +1015,27 @@ MUTATIONS = (
     ),
     # Accounting
     Mutation(
+        "only batches that were worked on to the end say how long batches take",
+        "batches/completion_times.py",
+        "if batch.ended_as not in _TAKEN_TO_THE_END or",
+        "if",
+        f"{_STEPS}test_poll.py::test_how_long_a_batch_took_is_counted_once_and_only_where_it_was_worked_on_to_the_end",
+    ),
+    Mutation(
+        "of a batch that runs only those count that took longer",
+        "batches/completion_times.py",
+        "if _end_of(each) > elapsed}",
+        "}",
+        "tests/unit/test_completion_times.py::test_of_a_batch_that_runs_only_longer_ones_count",
+    ),
+    Mutation(
+        "batches that wait come after those that run",
+        "batches/forecast.py",
+        "first.high + turns *",
+        "now + turns *",
+        "tests/unit/test_forecast.py::test_batches_that_wait_come_after_those_that_run",
+    ),
+    Mutation(
         "a line is lost only with proof",
         "batches/collect_verdict.py",
         "return Verdict(then=Then.WAIT, wait=wait,",

@@ -1,12 +1,14 @@
 """Many batches, few calls: poll reads a provider's list by pages, and admission passes a full ledger by."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import boto3
 import pytest
 from batchdrop.aws.provider_items import reserve
 from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.store import Store
+from batchdrop.batches.completion_times import bin_of
 from batchdrop.errors import AccountRefused, Missing, Refused, Transient
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import announce_pause_changes
@@ -458,3 +460,42 @@ def test_a_batch_that_nobody_could_ask_about_is_not_overdue(cloud: Cloud) -> Non
     poll_provider("openai", with_account(cloud, Down(ours)))
     assert set(states(cloud).values()) == {BatchState.IN_FLIGHT}
     assert [each.cancel_asked_at for each in cloud.services.store.batches(JOB)] == [None, None]
+
+
+def completions(cloud: Cloud) -> list[tuple[str, int, str, dict[int, int]]]:
+    return [*cloud.services.store.providers.completions("openai")]
+
+
+class EndedAs(Account):
+    """A provider whose only batch ended in a given way."""
+
+    def __init__(self, ended_as: str) -> None:
+        super().__init__(["ours-0"])
+        self.ended_as = ended_as
+
+    def _tell(self, batch_id: str) -> ProviderBatch:
+        return ProviderBatch(id=batch_id, ended_as=self.ended_as)
+
+
+@pytest.mark.parametrize("ended_as", ["completed", "expired", "failed", "cancelled"])
+def test_how_long_a_batch_took_is_counted_once_and_only_where_it_was_worked_on_to_the_end(
+    cloud: Cloud, ended_as: str
+) -> None:
+    in_flight(cloud, 1)
+    cloud.clock.now += 3_600
+    for _ in range(2):
+        poll_provider("openai", with_account(cloud, EndedAs(ended_as)))
+    today = datetime.fromtimestamp(cloud.services.now(), UTC).strftime("%Y%m%d")
+    is_counted = ended_as in {"completed", "expired"}
+    assert completions(cloud) == ([(today, 1, "gpt-4o", {bin_of(3_600): 1})] if is_counted else [])
+
+
+def test_batches_of_a_day_a_model_and_a_size_share_a_row_that_expires(cloud: Cloud) -> None:
+    ids = in_flight(cloud, 3)
+    cloud.clock.now += 7_200
+    poll_provider("openai", with_account(cloud, Account(ids, ended=set(ids))))
+    [(_, _, _, bins)] = completions(cloud)
+    assert bins == {bin_of(7_200): 3}
+    rows = cloud.dynamodb.scan(TableName=TABLE)["Items"]
+    [row] = [each for each in rows if each["sk"]["S"].startswith("TIMES#")]
+    assert int(row["expires_at"]["N"]) == cloud.services.now() + 28 * 86_400

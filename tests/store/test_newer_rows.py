@@ -146,6 +146,7 @@ def fill_with_the_others(store: Store) -> None:
     store.move(batch, BatchState.IN_FLIGHT, also=[watch_intent(batch), count_in_hour("openai", NOW, room=9)])
     store.providers.learn_limit("openai/gpt-4o", 9, NOW + 60)
     store.providers.set_pause("openai", "no credit", NOW + 60)
+    store.providers.count_completion(batch, day="20270115", size=1, number=7, expires_at=NOW)
     store.add(a_job(), also=[put_version_pointer(a_job(), "digest", NOW)])
 
 
@@ -157,6 +158,7 @@ OTHERS: dict[tuple[str, str], Callable[[Store], object]] = {
     ("PROVIDER#openai", f"HOUR#{NOW - NOW % 300}"): lambda store: store.providers.admitted_between(
         "openai", NOW - 300, NOW + 300
     ),
+    ("PROVIDER#openai", "TIMES#20270115#1#gpt-4o"): lambda store: [*store.providers.completions("openai")],
     ("VERSION#digest", "VERSION"): lambda store: store.job_of("digest"),
 }
 

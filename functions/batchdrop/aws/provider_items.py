@@ -25,6 +25,11 @@ def looked_at_key(provider: str, batch_id: str) -> tuple[str, str]:
     return f"PROVIDER#{provider}", f"LOOKED#{batch_id}"
 
 
+def times_key(provider: str, day: str, size: int, model: str) -> tuple[str, str]:
+    """How long the batches of a model and size took that ended on a day (`YYYYMMDD`)."""
+    return f"PROVIDER#{provider}", f"TIMES#{day}#{size}#{model}"
+
+
 def take_slot(batch: Batch) -> Write:
     """Be the only batch of its provider with this number of requests whose create is not settled; refused if not."""
     return put_new({**slot_key(batch), "job": batch.job, "batch": batch.id})

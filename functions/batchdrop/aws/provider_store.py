@@ -6,12 +6,14 @@ from contextlib import suppress
 
 import msgspec
 
-from batchdrop.aws.provider_items import hour_key, ledger_key, pause_key, slot_key
+from batchdrop.aws.provider_items import hour_key, ledger_key, pause_key, slot_key, times_key
 from batchdrop.aws.row_versions import NewerRow
 from batchdrop.aws.table import Due, Table, read_row
 from batchdrop.aws.table_items import RECOVERY, Item, Update, put_new
 from batchdrop.records import Batch, Intent, Ledger
 from batchdrop.states import BatchState
+
+_BIN = "bin_"  # begins the names of attributes
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,20 @@ class ProviderStore:
             if due.ledger.partition("/")[0] == provider:
                 held[due.ledger] += due.cost
         return held
+
+    def count_completion(self, batch: Batch, *, day: str, size: int, number: int, expires_at: int) -> None:
+        """Count one more batch whose time is in this bin. Counted twice, or not at all, it is still about right."""
+        update = Update(*times_key(batch.provider, day, size, batch.model or ""))
+        update.raise_by(f"{_BIN}{number}", 1)
+        update.set("expires_at", expires_at)
+        self._table.update(update)
+
+    def completions(self, provider: str) -> Iterator[tuple[str, int, str, dict[int, int]]]:
+        """Days, sizes and models, each with the number of batches by bin."""
+        for item in self._table.items(f"PROVIDER#{provider}", "TIMES#"):
+            day, size, model = item["sk"].removeprefix("TIMES#").split("#", 2)
+            bins = {int(name.removeprefix(_BIN)): count for name, count in item.items() if name.startswith(_BIN)}
+            yield day, int(size), model, bins
 
     def change_ledger(self, ledger: Ledger, **changes: int) -> bool:
         """Change a ledger as it was read; False when batches moved since."""

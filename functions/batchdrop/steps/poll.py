@@ -9,6 +9,7 @@ from batchdrop.aws.leases import Lease
 from batchdrop.aws.metrics import Measure, measure
 from batchdrop.aws.provider_items import Release
 from batchdrop.aws.table import Due
+from batchdrop.batches.completion_times import count_completion
 from batchdrop.batches.poll_schedule import PollPlan, age_of, page_before, plan_poll, singly_after, usual_after
 from batchdrop.batches.transitions import cancel_at_provider, give_up
 from batchdrop.correlation import working_on
@@ -225,7 +226,7 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
         return
     now = services.now()
     try:
-        services.store.move(
+        ended = services.store.move(
             batch,
             BatchState.ENDED,
             also=[Release(batch.ledger, batch.cost, *token_sample(batch, found))],
@@ -242,3 +243,5 @@ def _ended(due: Due, found: ProviderBatch, services: Services) -> None:
         return
     logger.info("batch ended", batch=batch.id, batch_id=found.id, ended_as=found.ended_as)
     services.queues.collect(batch.job, batch.id)
+    with guard("completion times", unit=batch.id):  # it says when others will end, and holds nothing up
+        count_completion(ended, services.store.providers)
