@@ -4,7 +4,9 @@ PYTHON := 3.13
 UV_VERSION := 0.13.9
 UV := .uv/bin/uv
 BIN := .venv/bin
-UNIT := $(BIN)/pytest -m "not e2e" --numprocesses auto --dist worksteal
+PARALLEL := --numprocesses auto --dist worksteal
+UNIT := $(BIN)/pytest -m "not e2e and not exploration" $(PARALLEL)
+EXPLORATION := $(BIN)/pytest -m exploration $(PARALLEL) tests/faults
 CDK := $(BIN)/npx --no-install cdk
 COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --generate-hashes --no-emit-index-url
 
@@ -70,6 +72,8 @@ lint: .venv/.set-up
 test: setup lint
 	@$(say) "Unit tests"
 	@$(UNIT)
+	@$(say) "Whole jobs with faults anywhere"
+	@$(EXPLORATION)
 	@$(say) "Tests of the deployed stack, on AWS's emulator"
 	@$(BIN)/pytest -m e2e
 	@$(say) "Done"
@@ -77,9 +81,9 @@ test: setup lint
 test-unit: setup
 	@$(UNIT)
 
-# The unit tests, and which lines and branches of functions/ none of them runs; pyproject.toml has the floor.
+# All but the deployed stack's tests, and which lines and branches of functions/ none of them runs; pyproject.toml has the floor.
 coverage: setup
-	@$(UNIT) --cov
+	@$(BIN)/pytest -m "not e2e" $(PARALLEL) --cov
 
 # Every call to the outside of whole jobs, with every fault; `make test` runs a share of them.
 # Each other job than the main one is struck at every eighth point; at all of them: make crash-test ARGS="--every 1"

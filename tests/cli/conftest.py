@@ -16,6 +16,8 @@ from batchdrop.aws.store import Store
 from batchdrop.records import Batch, Job, JobSettings
 from batchdrop.states import JobState
 from faking import rows
+from faking.dynamodb import table_in_memory
+from faults.table import Table
 from moto import mock_aws
 
 from batchdrop_cli.main import main
@@ -96,13 +98,12 @@ def aws(stacks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", stacks)
     monkeypatch.chdir(tmp_path)  # no local cloud is up here
-    with mock_aws():
+    with mock_aws(), table_in_memory(Table()):
         session = _session()
         s3: S3Client = session.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         dynamodb: DynamoDBClient = session.client("dynamodb")
-        _create_table(dynamodb)
         secrets: SecretsManagerClient = session.client("secretsmanager")
         yield Aws(s3=s3, secrets=secrets, store=Store(dynamodb, TABLE, now=lambda: NOW))
 
@@ -111,29 +112,6 @@ def aws(stacks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 def _session() -> boto3.Session:
     """One for all tests: a new one reads the models of its services from the disk."""
     return boto3.Session(region_name=REGION)
-
-
-def _create_table(dynamodb: "DynamoDBClient") -> None:
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "N" if name == "due_at" else "S"}
-            for name in ("pk", "sk", "due_key", "due_at", "day")
-        ],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": index,
-                "KeySchema": [
-                    {"AttributeName": partition, "KeyType": "HASH"},
-                    {"AttributeName": sort, "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-            for index, partition, sort in (("due", "due_key", "due_at"), ("days", "day", "pk"))
-        ],
-    )
 
 
 @pytest.fixture

@@ -12,13 +12,12 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import boto3
-import botocore.session
 import msgspec
+from botocore import handlers, session
 from botocore.config import Config
 from botocore.hooks import HierarchicalEmitter
+from botocore.loaders import Loader, create_loader
 from faults.table import RefusedError, Table
-
-from faking.empty_queues import answer_if_empty
 
 _tables: list[Table] = []  # the innermost cloud's last
 
@@ -75,29 +74,48 @@ class _Http(NamedTuple):
 
 @contextmanager
 def table_in_memory(table: Table) -> Iterator[None]:
-    """Let `table` answer all calls of DynamoDB clients that boto3 makes meanwhile."""
-    before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, _session()
+    """Let `table` answer all calls of DynamoDB clients, whoever makes them."""
     _tables.append(table)
     try:
         yield
     finally:
         _tables.pop()
+
+
+@contextmanager
+def one_session() -> Iterator[None]:
+    """Let boto3 make clients from the same session in all clouds."""
+    before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, _session()
+    try:
+        yield
+    finally:
         boto3.DEFAULT_SESSION = before
 
 
 @cache
 def _session() -> boto3.Session:
     """One for all clouds: a new one reads the models of its services from the disk."""
-    core = botocore.session.get_session()
+    core = session.get_session()
     core.set_default_client_config(Config(user_agent="batchdrop's tests"))  # botocore makes its own anew for each call
-    session = boto3.Session(botocore_session=core)
-    session.events.register("before-call.dynamodb", _answer)
-    session.events.register("before-call.sqs", answer_if_empty)
-    return session
+    return boto3.Session(botocore_session=core)
 
 
-def _answer(model: Any, params: dict[str, Any], **_: object) -> tuple[_Http, dict[str, Any]]:
+def _answer(model: Any, params: dict[str, Any], **_: object) -> tuple[_Http, dict[str, Any]] | None:
+    if not _tables:
+        return None
     try:
         return _Http(200), _tables[-1].call(model.name, json.loads(params["body"]))
     except RefusedError as refused:
         return _Http(400), refused.answer()
+
+
+def _with_all_models(search_path: str | None = None) -> Loader:
+    """A loader of botocore's that has what an earlier one has read: megabytes of JSON, for each session anew."""
+    loader = create_loader(search_path)
+    loader._cache = _models  # noqa: SLF001 - botocore offers no other way in
+    return loader
+
+
+_models: dict[Any, Any] = {}
+session.create_loader = _with_all_models
+handlers.BUILTIN_HANDLERS.append(("before-call.dynamodb", _answer))

@@ -18,6 +18,8 @@ from faults.outside import Fault, Outside
 from faults.scenarios import SCENARIOS, Scenario
 from faults.world import KEY, World, new_world
 
+pytestmark = pytest.mark.exploration
+
 PROMPT, ANSWER = "canary-in-a-prompt", "Answer ["  # the simulator's answers begin so
 _FAULTY_RUNS = 1  # of each scenario
 _FAULTS = 3  # of each of them

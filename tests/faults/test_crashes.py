@@ -14,6 +14,8 @@ from faults.points import Point, Whole, every_point, random_pair, undisturbed, v
 from faults.scenarios import MAIN, SCENARIOS, Scenario
 from faults.world import World, new_world
 
+pytestmark = pytest.mark.exploration
+
 _OF_MAIN, _OF_OTHERS = 4, 1  # points of each fault
 _PAIRS = 8
 _HOUR = 3_600

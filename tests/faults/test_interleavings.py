@@ -13,6 +13,8 @@ from faults.outside import LATE, Fault, Outside
 from faults.points import undisturbed
 from faults.world import VISIBILITY, Outcome, World, new_world
 
+pytestmark = pytest.mark.exploration
+
 _SOON = st.integers(1, 40)  # calls from now
 _WHICH = st.integers(0, 99)
 

@@ -8,6 +8,8 @@ import pytest
 from faults.outside import LATE, Fault, Outside
 from faults.world import World, new_world
 
+pytestmark = pytest.mark.exploration
+
 _HOUR = 3_600
 _WINDOW = 24 * _HOUR  # of both providers
 _SHARE = 0.02  # of the calls, while faults last

@@ -13,6 +13,8 @@ from faults.points import Point, parse_point
 from faults.table import RefusedError, Table
 from faults.world import new_world
 
+pytestmark = pytest.mark.exploration
+
 _METHODS = {
     "GetItem": "get_item",
     "PutItem": "put_item",

@@ -4,7 +4,6 @@ from pathlib import Path
 import aws_cdk as cdk
 import cdk_nag
 import pytest
-from cfnlint.api import lint
 from faking.template import Template
 
 from infra.app import build
@@ -31,5 +30,7 @@ def test_every_rule_of_aws_solutions_holds_or_is_acknowledged_with_a_reason(trac
 
 
 def test_cloudformations_own_linter_finds_nothing(template: Template) -> None:
+    from cfnlint.api import lint  # noqa: PLC0415 - it takes seconds, in every process that collects this test
+
     found = lint(json.dumps(template.document), regions=["us-east-1", "eu-west-1"])
     assert [f"{each.rule.id} {each.path} {each.message}" for each in found if each.rule.id not in NOT_LINTED] == []
