@@ -1,5 +1,6 @@
 """A job's own moves, whichever step makes them: its splits are sent, it is cancelled, failed, given up, or over."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Unpack
 
@@ -15,7 +16,7 @@ from batchdrop.aws.table_items import Write, move_in_transaction, update_counter
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.inputs.splits import splits_of
 from batchdrop.manifest import Manifest
-from batchdrop.records import Job, Split
+from batchdrop.records import Batch, Job, Split
 from batchdrop.row_changes import SplitChanges
 from batchdrop.services import Services
 from batchdrop.states import JobState, SplitState
@@ -127,35 +128,68 @@ def fail_job(job: Job, reason: str, services: Services) -> None:
     services.queues.publish(job.id)
 
 
-def settle_plan(split: Split, services: Services, state: SplitState, **changes: Unpack[SplitChanges]) -> Job:
-    """Move the split and lower the job's count in one transaction; the last one makes the job due."""
-    settled: SplitChanges = {"due_at": None, "refused_at": 0, **changes}
+def settle_plan(
+    split: Split, services: Services, state: SplitState, *, held: Job | None = None, **changes: Unpack[SplitChanges]
+) -> tuple[Job, Split]:
+    """Move the split and lower the job's count in one transaction; the last one makes the job due.
 
-    def settle() -> Job:
-        job = services.store.job(split.job)
+    Args:
+        split: As it is claimed.
+        services: The services.
+        state: The split's new state.
+        held: The job as it was read before: believed where this split is its last, for nobody else counts then.
+        changes: Attributes of the split.
+    """
+    settled: SplitChanges = {"due_at": None, "refused_at": 0, **changes}
+    first = [held] if held is not None and held.unplanned == 1 else []
+
+    def settle() -> tuple[Job, Split]:
+        job = first.pop() if first else services.store.job(split.job)
         if job is None or job.state not in PLANNED_IN:
             raise ClaimLost
         left = job.unplanned - 1
         due = {} if left else {"due_at": services.now()}
         count = update_counter(job, "unplanned", job.unplanned, to=left, **due)
-        services.store.move(split, state, also=[count], **settled)
-        return job.with_(unplanned=left)
+        moved = services.store.move(split, state, also=[count], **settled)
+        return job.with_(unplanned=left), moved
 
-    job = until_unchanged(settle)
+    job, moved = until_unchanged(settle)
     logger.info("split planned", split=split.index, state=state, left=job.unplanned)
-    return job
+    return job, moved
 
 
-def settle_split(split: Split, state: SplitState, services: Services, **changes: Unpack[SplitChanges]) -> None:
-    """Move the split and lower the job's count in one transaction; the last one fixes outcome and times."""
+def settle_split(
+    split: Split,
+    state: SplitState,
+    services: Services,
+    *,
+    held: Job | None = None,
+    batches: Sequence[Batch] | None = None,
+    **changes: Unpack[SplitChanges],
+) -> None:
+    """Move the split and lower the job's count in one transaction; the last one fixes outcome and times.
+
+    Args:
+        split: As it is claimed.
+        state: Its new state.
+        services: The services.
+        held: The job as it was read before: believed where this split is its last, for nobody else counts then.
+        batches: All of the job's, which are closed, where they are known.
+        changes: Attributes of the split.
+    """
     settled: SplitChanges = {**changes, "due_at": None}
+    first = [held] if held is not None and held.unassembled == 1 else []
 
     def settle() -> Job:
-        job = services.store.job(split.job)
+        job = first.pop() if first else services.store.job(split.job)
         if job is None or job.state not in ASSEMBLED_IN:
             raise ClaimLost  # it was given up meanwhile
         left = job.unassembled - 1
-        also = update_counter(job, "unassembled", job.unassembled, to=left) if left else _publishing(job, services)
+        also = (
+            update_counter(job, "unassembled", job.unassembled, to=left)
+            if left
+            else _publishing(job, batches, services)
+        )
         services.store.move(split, state, also=[also], **settled)
         return job.with_(unassembled=left)
 
@@ -164,9 +198,9 @@ def settle_split(split: Split, state: SplitState, services: Services, **changes:
         services.queues.publish(job.id)
 
 
-def _publishing(job: Job, services: Services) -> Write:
+def _publishing(job: Job, known: Sequence[Batch] | None, services: Services) -> Write:
     now = services.now()
-    batches = list(services.store.batches(job.id))
+    batches = list(services.store.batches(job.id)) if known is None else known
     submitted = [each.submitted_at for each in batches if each.submitted_at is not None]
     ended = [each.ended_at for each in batches if each.ended_at is not None]
     return move_in_transaction(

@@ -519,8 +519,8 @@ MUTATIONS = (
     Mutation(
         "a 404 of a new bucket leaves no settings out",
         "steps/intake.py",
-        "if not error.is_certain and key in services.files.keys(key):",
-        "if False:",
+        "if not error.is_certain:  # a new",
+        "if False:  # a new",
         f"{_STEPS}test_locked_objects.py::test_settings_that_may_be_read_a_moment_later_apply",
     ),
     Mutation(
@@ -988,9 +988,51 @@ MUTATIONS = (
     Mutation(
         "a manifest is never overwritten",
         "outputs/manifest_builder.py",
-        "written = services.files.put_first(key, msgspec.json.encode(manifest))",
-        "services.files.put(key, written := msgspec.json.encode(manifest))",
+        "written, version_id = services.files.put_first_version(key, msgspec.json.encode(manifest))",
+        "version_id = services.files.put(key, written := msgspec.json.encode(manifest)).version_id",
         f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
+    ),
+    Mutation(
+        "in a restored table what a split's first claim wrote before is not overwritten",
+        "steps/plan.py",
+        "split.epoch == _FIRST_CLAIM and job.dropped_at > restored_at(services)",
+        "split.epoch == _FIRST_CLAIM",
+        f"{_STEPS}test_restored_table.py::test_a_plan_of_before_the_restore_is_read_and_not_written_once_more",
+    ),
+    Mutation(
+        "a split that was claimed before is not planned twice",
+        "steps/plan.py",
+        "if split.epoch == _FIRST_CLAIM and",
+        "if",
+        f"{_STEPS}test_call_counts.py::test_a_split_that_was_planned_by_a_worker_that_died_is_read_no_more",
+    ),
+    Mutation(
+        "a job that became due once more is not forgotten",
+        "aws/store.py",
+        'update.when("due_at", "=", row.due_at)',
+        "pass",
+        "tests/store/test_rows.py::test_a_row_that_became_due_once_more_stays_in_the_index",
+    ),
+    Mutation(
+        "batches that an earlier version spread over the index are found",
+        "limits/ledger_repair.py",
+        "    services.store.providers.gather(provider)",
+        "",
+        f"{_STEPS}test_call_counts.py::test_batches_of_an_earlier_version_go_their_way",
+    ),
+    Mutation(
+        "what newer code put into the index stays where it is",
+        "aws/provider_store.py",
+        'update.when_expression(f"(attribute_not_exists({version}) OR {version} <= {update.value(ROW_VERSION)})")',
+        "",
+        "tests/store/test_rows.py::test_batches_that_an_earlier_version_spread_are_found_once_they_are_gathered",
+    ),
+    Mutation(
+        "a job's splits are not counted where its state has changed",
+        "aws/table_items.py",
+        '    if isinstance(row, Job):\n        update.when("state", "=", row.state)',
+        "",
+        "tests/store/test_moves.py::test_a_counter_of_a_job_is_refused_where_its_state_has_changed",
     ),
     Mutation(
         "the first plan of a split stays",
@@ -1353,8 +1395,8 @@ MUTATIONS = (
     Mutation(
         "collect looks for newer code's mark before it holds a batch",
         "steps/collect.py",
-        "    services.store.job(job)  #",
-        "    #",
+        "    its_job = services.store.job(job)  #",
+        "    its_job = None  #",
         f"{_STEPS}test_rollback.py::test_a_job_of_newer_code_takes_its_splits_and_batches_with_it",
     ),
     Mutation(

@@ -11,7 +11,7 @@ from batchdrop.jobs import ask_to_cancel
 from batchdrop.providers.interface import ProviderBatch, ProviderFile
 from batchdrop.states import BatchState
 from batchdrop.steps.reconcile import TokenReader
-from faking.cloud import TABLE, Cloud, jsonl
+from faking.cloud import BUCKET, TABLE, Cloud, jsonl
 from faking.dynamodb import TableClient
 from faking.lines import chat, claude, got, wanted
 from faking.restoring import Rows, reconcile, restore, save_rows
@@ -185,6 +185,14 @@ def test_a_batch_that_was_cut_into_smaller_ones_since_is_not_sent_whole(cloud: C
     restore(cloud, rows)
     reconcile(cloud)
     whole(cloud, LINES)
+
+
+def test_a_plan_of_before_the_restore_is_read_and_not_written_once_more(cloud: Cloud) -> None:
+    rows = run_twice(drop, plan, cloud)
+    written = cloud.s3.list_object_versions(Bucket=BUCKET, Prefix="work/")["Versions"]
+    restore(cloud, rows)
+    cloud.call("plan", {"job": cloud.jobs()[0].id, "split": 0})
+    assert cloud.s3.list_object_versions(Bucket=BUCKET, Prefix="work/")["Versions"] == written
 
 
 def test_nothing_is_sent_before_somebody_asks_and_an_alarm_tells(

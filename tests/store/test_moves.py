@@ -199,6 +199,15 @@ def test_a_counter_never_asks_for_the_epoch(store: Store) -> None:
     assert counter(store, "unplanned") == 1
 
 
+def test_a_counter_of_a_job_is_refused_where_its_state_has_changed(store: Store) -> None:
+    job, split = a_job(), a_split()
+    store.add(job)
+    store.add(split)
+    store.move(job, JobState.CANCELLING)
+    with pytest.raises(ConcurrentChange):
+        store.move(split, SplitState.PLANNED, also=[update_counter(job, "unplanned", 2, to=1)])
+
+
 def test_when_ones_own_row_and_another_were_changed_it_is_not_ones_turn(store: Store) -> None:
     job, split = a_job(), a_split()
     store.add(job)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from batchdrop.aws.store import Store
 from batchdrop.aws.table import Due
-from batchdrop.aws.table_items import DUE_SHARDS, add_retry
+from batchdrop.aws.table_items import DUE_SHARDS, add_retry, encode
 from batchdrop.records import Batch, Job, JobSettings, Split
 from batchdrop.states import BatchState, JobState, SplitState
 from faking.cloud import TABLE
@@ -127,9 +127,11 @@ def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) ->
 def test_forgetting_the_work_of_a_job_goes_on_in_another_run_where_time_is_out(store: Store) -> None:
     store.add_all([a_batch(number) for number in range(201)])  # 100 are deleted in one call
     has_time = iter([True, False]).__next__
-    assert not store.delete_work_rows(JOB, has_time)
-    assert len(list(store.batches(JOB))) == 101
-    assert store.delete_work_rows(JOB)
+    ids = [batch.id for batch in store.batches(JOB)]
+    assert not store.delete_rows_of(a_job(splits=1), ids, has_time)
+    assert len(list(store.batches(JOB))) == 102  # the split's row is one of the first 100
+    assert store.delete_rows_of(a_job(splits=1), ids)
+    assert list(store.batches(JOB)) == []
 
 
 def test_the_retries_of_a_job_are_listed_in_the_order_of_their_drops(store: Store, client: Any) -> None:
@@ -212,6 +214,14 @@ def test_a_row_that_is_over_leaves_the_index_when_nothing_is_left_to_do(store: S
     assert (due_rows(client), store.job(JOB)) == ([], job.with_(due_at=None))
 
 
+def test_a_row_that_became_due_once_more_stays_in_the_index(store: Store, client: Any) -> None:
+    job = a_job(state=JobState.COMPLETED, due_at=NOW)
+    store.add(job)
+    store.set_due(job, NOW + 1)  # by a worker that came late
+    store.clear_due(job)
+    assert due_rows(client) == ["JOB"]
+
+
 def test_a_moving_batch_is_always_where_its_next_worker_looks(store: Store) -> None:
     def places() -> tuple[int, int, int]:
         return (
@@ -230,7 +240,44 @@ def test_a_moving_batch_is_always_where_its_next_worker_looks(store: Store) -> N
 
 
 def test_what_is_due_is_spread_over_the_indexs_keys(store: Store, client: Any) -> None:
+    store.add_all([a_split(number, due_at=NOW) for number in range(60)])
+    assert len(due_keys(client)) == DUE_SHARDS
+    assert len(list(store.due(by=NOW))) == 60
+
+
+def due_keys(client: Any) -> set[str]:
+    return {item["due_key"]["S"] for item in client.scan(TableName=TABLE, IndexName="due")["Items"]}
+
+
+def test_a_providers_batches_lie_in_one_key_of_the_index(store: Store, client: Any) -> None:
     store.add_all([a_batch(number) for number in range(60)])
-    keys = {item["due_key"]["S"] for item in client.scan(TableName=TABLE, IndexName="due")["Items"]}
-    assert len(keys) == DUE_SHARDS
+    assert due_keys(client) == {"WAITING#openai#0"}
     assert len(list(store.providers.waiting("openai", by=NOW))) == 60
+
+
+def spread(client: Any, batch: Batch, key: str, **more: Any) -> None:
+    """Put a batch where an earlier version had it."""
+    values = encode({"due_key": key, **more})
+    client.update_item(
+        TableName=TABLE,
+        Key=encode({"pk": f"JOB#{batch.job}", "sk": f"BATCH#{batch.id}"}),
+        UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
+        ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+    )
+
+
+def test_batches_that_an_earlier_version_spread_are_found_once_they_are_gathered(store: Store, client: Any) -> None:
+    waiting, flying, newer = a_batch(0), a_batch(1, state=BatchState.IN_FLIGHT), a_batch(2)
+    store.add_all([waiting, flying, newer])
+    spread(client, waiting, "WAITING#openai#1")
+    spread(client, flying, "IN_FLIGHT#openai#3")
+    spread(client, newer, "WAITING#openai#2", version=2)
+
+    def found() -> list[str]:
+        both = (*store.providers.waiting("openai", by=NOW), *store.providers.in_flight("openai"))
+        return [due.batch for due in both]
+
+    assert found() == []
+    store.providers.gather("openai")
+    assert found() == [waiting.id, flying.id]
+    assert due_keys(client) == {"WAITING#openai#0", "IN_FLIGHT#openai#0", "WAITING#openai#2"}

@@ -163,16 +163,25 @@ class Files:
         with _meant(key), Upload(self._client, self.bucket, key) as upload:
             yield upload
 
-    @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def put_first(self, key: str, body: bytes, *, content_type: str = "application/json") -> bytes:
         """Write an object if there is none; what the first writer wrote is returned, and stays."""
+        return body if self._try_put_first(key, body, content_type) is not None else self.get(key)
+
+    def put_first_version(self, key: str, body: bytes) -> tuple[bytes, str | None]:
+        """The same, with the version's id."""
+        put = self._try_put_first(key, body, "application/json")
+        return (body, put.version_id) if put is not None else (self.get(key), self.head(key).version_id)
+
+    @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
+    def _try_put_first(self, key: str, body: bytes, content_type: str) -> Stored | None:
+        where: Any = {"Bucket": self.bucket, "Key": key, "IfNoneMatch": "*"}
         try:
-            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+            answer = self._client.put_object(**where, Body=body, ContentType=content_type)
         except ClientError as error:
             if not _exists_already(error):
                 raise _meaning(error, key) from error
-            return self.get(key)
-        return body
+            return None
+        return _stored(key, answer, len(body))
 
     @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def join(self, sources: list[tuple[str, int]], key: str, has_time: Callable[[], bool]) -> Stored:

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import product
 
 import msgspec
 
 from batchdrop.aws.provider_items import hour_key, ledger_key, pause_key, slot_key, times_key
-from batchdrop.aws.row_versions import NewerRow
+from batchdrop.aws.row_versions import ROW_VERSION, NewerRow
 from batchdrop.aws.table import Due, Table, read_row
-from batchdrop.aws.table_items import RECOVERY, Item, Update, put_new
+from batchdrop.aws.table_items import DUE_SHARDS, RECOVERY, Item, Update, due_key, put_new
 from batchdrop.records import Batch, Intent, Ledger
 from batchdrop.states import BatchState
 
@@ -51,6 +52,21 @@ class ProviderStore:
     def in_flight(self, provider: str) -> Iterator[Due]:
         """A provider's batches that it has not ended."""
         return self._table.due(f"{BatchState.IN_FLIGHT}#{provider}", None)
+
+    def gather(self, provider: str) -> None:
+        """Move a provider's batches to its one key of the index, from those that earlier versions spread them over.
+
+        Until then neither admission nor poll finds them. What newer code wrote stays where it is.
+        """
+        for state, shard in product((BatchState.WAITING, BatchState.IN_FLIGHT), range(1, DUE_SHARDS)):
+            group = f"{state}#{provider}"
+            for pk, sk in self._table.keys_of_due(due_key(group, shard)):
+                update = Update(pk, sk)
+                update.when("due_key", "=", due_key(group, shard))
+                version = update.name("version")
+                update.when_expression(f"(attribute_not_exists({version}) OR {version} <= {update.value(ROW_VERSION)})")
+                update.set("due_key", due_key(group, 0))
+                self._table.update(update)
 
     def watched(self, provider: str) -> list[Intent]:
         """Creates of a provider that were given up and may still arrive."""

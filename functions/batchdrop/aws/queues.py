@@ -32,7 +32,7 @@ logger = Logger(child=True)
 MOST_HOPS = 10  # messages in a chain
 HOPS = "hops"  # the attribute that says which of them a message is, from 1
 _KEPT_HOPS = 2  # for assemble and publish, which end a chain
-_MOST = 10  # messages in one call (SQS's limit)
+MOST_MESSAGES = 10  # messages in one call (SQS's limit)
 _ROUNDS = 30  # for one queue in one run: 300 messages a minute, in seconds
 _REDRIVEN = "redriven"  # the attribute that counts how often a message was sent again
 _MOST_REDRIVES = 200  # about four days where a message dies after twenty receives
@@ -97,28 +97,18 @@ class Queues:
     def intake_all(self, versions: Sequence[Version]) -> None:
         """Have ten versions of objects, or fewer, taken, as S3's own events would; what is refused is found again."""
         queue = _known(self._settings.intake_queue, _Created)
-        bodies = [_body(_created(version)) for version in versions]
-        entries: Any = [
-            {"Id": str(number), "MessageBody": body, "MessageAttributes": self._attributes()}
-            for number, body in enumerate(bodies)
-        ]
-        self._client.send_message_batch(QueueUrl=queue, Entries=entries)
+        self._client.send_message_batch(QueueUrl=queue, Entries=self._entries(map(_created, versions)))
 
     def plan(self, job: str, split: int) -> None:
         self._send(self._settings.plan_queue, SplitMessage(job=job, split=split))
 
     def plan_all(self, splits: Iterable[tuple[str, int]]) -> None:
         """Have many splits planned, ten in a call; what is refused inside a 200, sweep sends."""
-        queue = _known(self._settings.plan_queue, SplitMessage)
-        if self._is_at_end(SplitMessage):
-            return
-        for some in batched(splits, _MOST, strict=False):
-            bodies = [_body(SplitMessage(job=job, split=split)) for job, split in some]
-            entries: Any = [
-                {"Id": str(number), "MessageBody": body, "MessageAttributes": self._attributes()}
-                for number, body in enumerate(bodies)
-            ]
-            self._client.send_message_batch(QueueUrl=queue, Entries=entries)
+        self._send_all(self._settings.plan_queue, [SplitMessage(job=job, split=split) for job, split in splits])
+
+    def submit_all(self, batches: Iterable[tuple[str, str]]) -> None:
+        """Have many batches submitted, in the same way."""
+        self._send_all(self._settings.submit_queue, [BatchMessage(job=job, batch=batch) for job, batch in batches])
 
     def submit(self, job: str, batch: str, *, delay: int = 0) -> None:
         self._send(self._settings.submit_queue, BatchMessage(job=job, batch=batch), delay)
@@ -148,7 +138,7 @@ class Queues:
 
     def _redrive_some(self, dead_letters: str, queue: str) -> int:
         answer = self._client.receive_message(
-            QueueUrl=dead_letters, MaxNumberOfMessages=_MOST, MessageAttributeNames=[_REDRIVEN]
+            QueueUrl=dead_letters, MaxNumberOfMessages=MOST_MESSAGES, MessageAttributeNames=[_REDRIVEN]
         )
         found = {str(number): each for number, each in enumerate(answer.get("Messages", []))}
         entries: Any = [_again(number, each) for number, each in found.items() if _times(each) < _MOST_REDRIVES]
@@ -164,6 +154,19 @@ class Queues:
         if done:
             self._client.delete_message_batch(QueueUrl=dead_letters, Entries=done)
         return len(done)
+
+    def _send_all(self, queue: str | None, messages: Sequence[msgspec.Struct]) -> None:
+        for some in batched(messages, MOST_MESSAGES, strict=False):
+            kind = type(some[0])
+            url = _known(queue, kind)
+            if not self._is_at_end(kind):
+                self._client.send_message_batch(QueueUrl=url, Entries=self._entries(some))
+
+    def _entries(self, messages: Iterable[msgspec.Struct]) -> Any:  # noqa: ANN401 - boto3's own
+        return [
+            {"Id": str(number), "MessageBody": _body(message), "MessageAttributes": self._attributes()}
+            for number, message in enumerate(messages)
+        ]
 
     def _send(self, queue: str | None, message: msgspec.Struct, delay: int = 0) -> None:
         url = _known(queue, type(message))

@@ -1,7 +1,7 @@
 """The state of every job: each write of a row with a state is conditional on the state and the epoch that were read."""
 
 import uuid
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import batched, chain
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -17,6 +17,7 @@ from batchdrop.aws.rows import Rows
 from batchdrop.aws.table import MOST_WRITES, Table, number_of, readable_attributes
 from batchdrop.aws.table_items import (
     RECOVERY,
+    Item,
     Update,
     Write,
     add_row,
@@ -248,9 +249,14 @@ class Store(Rows):
         return self._table.update_once(update) is not None
 
     def clear_due(self, row: Job | Batch) -> None:
-        """Take a finished row out of the index of due rows: nobody looks at it again."""
+        """Take a finished row out of the index of due rows: nobody looks at it again.
+
+        A job that was made due once more since it was read, by a worker that came late, stays there.
+        """
         update = Update(*key_of(row))
         update.when("state", "=", row.state)
+        if isinstance(row, Job) and row.due_at is not None:
+            update.when("due_at", "=", row.due_at)
         update.remove("due_at")
         update.remove("due_key")
         self._table.update(update)
@@ -274,18 +280,26 @@ class Store(Rows):
         update.remove("due_key")
         self._table.update(update)
 
-    def delete_work_rows(
-        self, job: str, has_time: Callable[[], bool] = lambda: True, *, kept_batches: Container[str] = ()
-    ) -> bool:
-        """Delete the rows of a job's splits and batches, as long as there is time; the job's own stays.
-
-        False when some are left, but those of `kept_batches`.
+    def delete_work_rows(self, job: str) -> None:
+        """Delete the rows of a job's splits and batches; the job's own stays.
 
         Raises:
             Transient: DynamoDB does not take all now: the next call deletes what is left.
         """
-        keys = chain(self._table.keys(f"JOB#{job}", "SPLIT#"), self._table.keys(f"JOB#{job}", "BATCH#"))
-        doomed = (key for key in keys if key["sk"]["S"].removeprefix("BATCH#") not in kept_batches)
+        for some in batched(self._work_keys(job), MOST_WRITES, strict=False):
+            self._table.delete_all(some)
+
+    def _work_keys(self, job: str) -> Iterator[Item]:
+        return chain(self._table.keys(f"JOB#{job}", "SPLIT#"), self._table.keys(f"JOB#{job}", "BATCH#"))
+
+    def delete_rows_of(self, job: Job, batches: Iterable[str], has_time: Callable[[], bool] = lambda: True) -> bool:
+        """Delete the rows of all of a job's splits and of these batches, as long as there is time; False: not all.
+
+        Raises:
+            Transient: As above.
+        """
+        names = chain((f"SPLIT#{index:05}" for index in range(job.splits)), (f"BATCH#{batch}" for batch in batches))
+        doomed = (key_item(f"JOB#{job.id}", name) for name in names)
         for some in batched(doomed, MOST_WRITES, strict=False):
             if not has_time():
                 return False

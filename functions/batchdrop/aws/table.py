@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws.exception_log import log_exception
 from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.row_versions import NewerRow, refuse_newer
-from batchdrop.aws.table_items import DUE_SHARDS, Item, Update, Write, decode, due_key, key_item
+from batchdrop.aws.table_items import DUE_SHARDS, RECOVERY, Item, Update, Write, decode, due_key, key_item
 from batchdrop.aws.table_writes import CONDITION, ConditionFailed, TableWrites
 from batchdrop.correlation import job_of_key, working_on
 from batchdrop.errors import ClaimLost
@@ -114,12 +114,18 @@ class Table:
 
     def due(self, group: str, by: int | None) -> Iterator[Due]:
         """The rows of a group of the index `due`: those that are due by then, or all."""
-        for shard in range(DUE_SHARDS):
+        for shard in range(DUE_SHARDS if group == RECOVERY else 1):
             condition, values = "due_key = :key", {":key": {"S": due_key(group, shard)}}
             if by is not None:
                 condition, values = condition + " AND due_at <= :by", values | {":by": {"N": str(by)}}
             items = self._query(IndexName="due", KeyConditionExpression=condition, ExpressionAttributeValues=values)
             yield from filter(None, map(_read_due, items))
+
+    def keys_of_due(self, key: str) -> Iterator[tuple[str, str]]:
+        """The rows of one key of the index `due`."""
+        values: Item = {":key": {"S": key}}
+        found = self._query(IndexName="due", KeyConditionExpression="due_key = :key", ExpressionAttributeValues=values)
+        return ((item["pk"]["S"], item["sk"]["S"]) for item in found)
 
     def _query(self, **query: Any) -> Iterator[Item]:
         for page in self._client.get_paginator("query").paginate(TableName=self.name, **query):

@@ -18,7 +18,9 @@ Item = dict[str, Any]
 Write = Callable[[str], Item]
 """One item of a transaction, given the table's name."""
 
-DUE_SHARDS = 4  # a key of an index takes 1,000 writes a second (DynamoDB's limit for a partition)
+# A key of an index takes 1,000 writes a second (DynamoDB's limit for a partition): sweep's rows, of which each move
+# writes one, are spread over several. Those of a provider's batches, which wait or are in flight, need one.
+DUE_SHARDS = 4
 RECOVERY = "HEAL"  # the name that rows have
 _UNSENT: frozenset[State] = frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUBMITTING})
 
@@ -77,7 +79,8 @@ def values_of(row: Job | Split | Batch) -> Item:
     values: Item = {"pk": pk, "sk": sk, **msgspec.to_builtins(row)}
     values |= {"version": row.version, "epoch": row.epoch}
     if row.due_at is not None:
-        values["due_key"] = due_key(_due_group(row), due_shard(pk, sk))
+        group = _due_group(row)
+        values["due_key"] = due_key(group, due_shard(pk, sk) if group == RECOVERY else 0)
     if isinstance(row, Job):
         values["day"] = row.job[:8]
     return {name: value for name, value in values.items() if value is not None}
@@ -174,9 +177,14 @@ def moved[R: (Job, Split, Batch)](old: R, new: R, move_id: str) -> Write:
 
 
 def update_counter(row: Job | Split, counter: str, value: int, *, to: int, **changes: Any) -> Write:
-    """Set a counter that was read as `value`; refused when it has changed. Never conditioned on the epoch."""
+    """Set a counter that was read as `value`; refused when it, or a job's state, has changed.
+
+    Never conditioned on the epoch.
+    """
     update = Update(*key_of(row))
     update.when(counter, "=", value)
+    if isinstance(row, Job):
+        update.when("state", "=", row.state)
     update.set(counter, to)
     for name, change in changes.items():
         update.set(name, change)

@@ -23,7 +23,7 @@ from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import account_refused
 from batchdrop.providers.config import NotConfigured
-from batchdrop.records import Batch, Job, Split
+from batchdrop.records import Batch, Split
 from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
@@ -83,11 +83,11 @@ def close_batch(
 
 
 def _round_end(batch: Batch, services: Services) -> RoundEnd:
-    job, split = services.store.job(batch.job), services.store.split(batch.job, batch.split)
-    if job is None or split is None or batch.round != split.round or not split.open:
+    split = services.store.split(batch.job, batch.split)
+    if split is None or batch.round != split.round or not split.open:
         raise ClaimLost  # a batch of a round that never began is counted nowhere
     try:
-        return RoundEnd(split=split, rows=_next_round(job, split, batch, services) if split.open == 1 else [])
+        return RoundEnd(split=split, rows=_next_round(split, batch, services) if split.open == 1 else [])
     except NotConfigured as error:
         account_refused(error.provider, error, services)
         raise ClaimLost from error
@@ -103,11 +103,16 @@ def _go_on(end: RoundEnd, services: Services) -> None:
         services.queues.assemble(split.job, split.index)
 
 
-def _next_round(job: Job, split: Split, last: Batch, services: Services) -> list[Batch]:
+def _next_round(split: Split, last: Batch, services: Services) -> list[Batch]:
     """The rows of the batches that send again what was left, `last` being the one that is closed now."""
+    batches = [last if each.id == last.id else each for each in services.store.batches(split.job, split.index)]
+    if not any(each.again for each in batches):
+        return []
+    job = services.store.job(split.job)
+    if job is None:
+        raise ClaimLost
     if job.state is not JobState.RUNNING or job.outcome is not None:
         return []
-    batches = [last if each.id == last.id else each for each in services.store.batches(split.job, split.index)]
     left = _left(split, batches, services)
     if not left:
         return []

@@ -14,7 +14,7 @@ from batchdrop.batches.line_blocks import Block, cut_blocks
 from batchdrop.batches.packing import Group
 from batchdrop.errors import Transient
 from batchdrop.jsonl import cut_lines
-from batchdrop.records import Split
+from batchdrop.records import Job, Split
 from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 
@@ -145,6 +145,14 @@ def lines_before(splits: list[Split]) -> LineNumbering:
     return LineNumbering(
         lines_before=before[:-1], lines=before[-1], blank_lines=sum(split.blank_lines for split in splits)
     )
+
+
+def lines_before_split(job: Job, split: Split, files: Files) -> int:
+    """How many lines of a wholly planned file come before a split's own."""
+    if not split.index:
+        return 0
+    numbering = msgspec.json.decode(files.get(job.line_numbering_key or ""), type=LineNumbering)
+    return numbering.lines_before[split.index]
 
 
 def read_plan(split: Split, services: Services) -> Plan:

@@ -1,7 +1,7 @@
 """Admission: WAITING batches that fit into the provider's limits reserve their share and are queued for submit."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from operator import itemgetter
 
@@ -12,13 +12,14 @@ from batchdrop.aws.guards import guard
 from batchdrop.aws.metrics import Measure, measure
 from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import HOUR, PART_OF_HOUR, count_in_hour, reserve, take_probe
+from batchdrop.aws.queues import MOST_MESSAGES
 from batchdrop.aws.table import Due
 from batchdrop.errors import ClaimLost
 from batchdrop.failures import counted_failures
 from batchdrop.limits.circuit_breaker import pause_ends
 from batchdrop.limits.ledgers import cost_of, is_never_admitted, limit_of
 from batchdrop.limits.restore_hold import is_held
-from batchdrop.records import Batch, Ledger
+from batchdrop.records import Batch, Job, Ledger, Split
 from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
@@ -30,27 +31,42 @@ _LEDGER = 0  # its place among the writes of an admission
 _MOST_TURNS = 500  # jobs that a ledger remembers: 25 kB
 
 
-def admit_batches(provider: str, services: Services, has_time: Callable[[], bool] = lambda: True) -> int:
+def admit_batches(
+    provider: str,
+    services: Services,
+    has_time: Callable[[], bool] = lambda: True,
+    *,
+    known: Sequence[Job | Split | Batch] = (),
+) -> int:
     """Admit what fits of a provider's WAITING batches, by priority, a turn for each job, then age; returns how many.
 
     What is left when there is no more time is admitted by the next run; nothing is where a chain of messages is long.
+
+    Args:
+        provider: Its name.
+        services: The services.
+        has_time: Whether another batch may be admitted.
+        known: Rows as the caller has just read or written them: they are not read again. A batch is moved only while
+            its row is still the same.
     """
     if not services.queues.may_continue:
         return 0
-    pause = services.store.providers.get_pause(provider)
-    if pause is not None and pause.until > services.now():
-        return 0
     waiting = list(services.store.providers.waiting(provider, by=services.now()))
     if not waiting:
+        return 0
+    pause = services.store.providers.get_pause(provider)
+    if pause is not None and pause.until > services.now():
         return 0
     if is_held(provider, services):
         return 0
     ledgers = services.store.providers.ledgers(provider)
     tries = pause.until if pause else 0
     admission = _Admission(provider, ledgers, waiting, services, tries=tries)
+    admission.know(known)
     for due in takewhile(lambda _: has_time(), in_turn(waiting, ledgers, by_priority=not tries)):
         with guard("admit", failed=failure_of(due, services), job=due.job, unit=due.sk):
             admission.admit(due)
+    admission.send()
     measure(Measure.BATCHES_WAITING, provider, len(waiting) - admission.admitted)
     return admission.admitted
 
@@ -96,7 +112,19 @@ class _Admission:
         self._running: dict[str, bool] = {}
         self._rounds: dict[tuple[str, int], int] = {}
         self._admitted: dict[int, int] = {}
+        self._batches: dict[tuple[str, str], Batch] = {}
+        self._unsent: list[tuple[str, str]] = []
         self.admitted = 0
+
+    def know(self, rows: Sequence[Job | Split | Batch]) -> None:
+        """Read these rows no more."""
+        for row in rows:
+            if isinstance(row, Job):
+                self._running[row.id] = row.state is JobState.RUNNING
+            elif isinstance(row, Split):
+                self._rounds[row.job, row.index] = row.round
+            else:
+                self._batches[row.job, row.id] = row
 
     def admit(self, due: Due) -> None:
         if due.ledger in self._full or not self._runs(due.job) or due.round > self._round(due.job, due.split):
@@ -108,13 +136,21 @@ class _Admission:
         cost = min(needed, limit)  # a single request may go alone, whatever its size
         has_room = ledger.reserved + cost <= limit
         may_be_sent = has_room or needed > limit or ledger.refused_until > now
-        batch = self._services.store.batch(due.job, due.batch) if may_be_sent else None
+        batch = self._batch(due) if may_be_sent else None
         if batch is not None and is_never_admitted(batch, self._provider, ledger, now):
             self._send_waiting(batch)
         elif has_room:
             self.admitted += self._take(batch, ledger, cost, limit)
         else:
             self._full.add(due.ledger)  # what does not fit is waited for, whatever comes behind
+
+    def send(self) -> None:
+        """Have what was admitted submitted; where a run dies before, sweep sends it."""
+        self._services.queues.submit_all(self._unsent)
+        self._unsent = []
+
+    def _batch(self, due: Due) -> Batch | None:
+        return self._batches.get((due.job, due.batch)) or self._services.store.batch(due.job, due.batch)
 
     def _send_waiting(self, batch: Batch) -> None:
         """Send a batch that is never admitted to submit, which ends it or replaces it by smaller ones."""
@@ -159,7 +195,9 @@ class _Admission:
         }
         self._services.store.move(batch, BatchState.ADMITTED, also=take, **admitted)
         logger.info("batch admitted", batch=batch.id, requests=batch.requests, cost=cost)
-        self._services.queues.submit(batch.job, batch.id)
+        self._unsent.append((batch.job, batch.id))
+        if len(self._unsent) == MOST_MESSAGES:
+            self.send()
         return replace(ledger, reserved=ledger.reserved + cost, turns=turns)
 
     def _admitted_before(self, part: int) -> int:

@@ -7,6 +7,7 @@ the next batch probes a while later.
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.provider_store import Pause
 from batchdrop.errors import AccountRefused
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch
@@ -63,7 +64,11 @@ def is_first_refusal(batch: Batch, services: Services) -> bool:
 
 def is_held_back(batch: Batch, services: Services) -> bool:
     """Whether the provider is paused, and the batch is not its probe."""
-    pause = services.store.providers.get_pause(batch.provider)
+    return holds_back(services.store.providers.get_pause(batch.provider), batch, services)
+
+
+def holds_back(pause: Pause | None, batch: Batch, services: Services) -> bool:
+    """The same of a pause as it was read."""
     return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 

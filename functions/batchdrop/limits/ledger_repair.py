@@ -13,13 +13,14 @@ _LOOK_SECONDS = 600
 
 
 def rebuild_ledgers(provider: str, services: Services) -> None:
-    """Compare a provider's ledgers with what its batches hold.
+    """Compare a provider's ledgers with what its batches hold, once all of them are found where they are looked for.
 
     The sum is read from an index that may be a moment behind: a ledger is set only when it was off at two looks in a
     row, with no reservation and no release between them.
     """
     if not services.store.leases.take(f"ledgers#{provider}", _LOOK_SECONDS):
         return
+    services.store.providers.gather(provider)
     held = services.store.providers.reserved_by_ledger(provider)
     for ledger in services.store.providers.ledgers(provider).values():
         with guard("ledgers", unit=ledger.name):

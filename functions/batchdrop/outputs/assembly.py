@@ -12,7 +12,15 @@ from msgspec.structs import replace
 
 from batchdrop.aws import keys
 from batchdrop.batches.result_index import Found
-from batchdrop.batches.split_plan import IndexedError, IndexedLine, LineIndex, LineNumbering, Plan, Route, read_plan
+from batchdrop.batches.split_plan import (
+    IndexedError,
+    IndexedLine,
+    LineIndex,
+    Plan,
+    Route,
+    lines_before_split,
+    read_plan,
+)
 from batchdrop.inputs.request_lines import is_translated
 from batchdrop.manifest import ModelCounts
 from batchdrop.outputs.failed_lines import FailedLines
@@ -62,18 +70,17 @@ class _Block:
 
 
 class Assembly:
-    """A run over a split: `done` of its `total` lines, blank ones aside, are assembled, by it or before."""
+    """A run over a split: `done` of its `total` lines, blank ones aside, are assembled, by it or before.
+
+    `batches` are all of the split's, as its rows tell.
+    """
 
     def __init__(self, job: Job, split: Split, services: Services, folder: Path, spool: BinaryIO) -> None:
         self._job, self._split, self._services = job, split, services
         self._plan: Plan = read_plan(split, services)
-        opened = msgspec.json.decode(services.files.get(job.line_numbering_key or ""), type=LineNumbering)
-        self._lines_before = opened.lines_before[split.index]
-        batches = [
-            each
-            for each in services.store.batches(split.job, split.index)
-            if each.round <= split.round and each.state is not BatchState.REPLACED
-        ]
+        self._lines_before = lines_before_split(job, split, services.files)
+        self.batches = list(services.store.batches(split.job, split.index))
+        batches = [each for each in self.batches if each.round <= split.round and each.state is not BatchState.REPLACED]
         self.sent = [SentBatch(each, services) for each in batches]
         self._is_cancelled = job.state is JobState.CANCELLING
         self.total, self.done = self._plan.lines - self._plan.blank_lines, split.assembled

@@ -8,7 +8,7 @@ from batchdrop import __version__
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Stored
 from batchdrop.aws.keys import MANIFEST
-from batchdrop.batches.split_plan import LineNumbering
+from batchdrop.batches.split_plan import lines_before
 from batchdrop.errors import ClaimLost, OutOfTime
 from batchdrop.manifest import Counts, File, Files, Input, JobEvent, Manifest, ManifestAt, ResultsFile, Times, timestamp
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
@@ -21,9 +21,8 @@ _Join = Callable[[str, list[Sealed]], File]
 def write_manifest(job: Job, has_time: Callable[[], bool], services: Services) -> tuple[Manifest, ManifestAt]:
     manifest = _whole(job, has_time, services) if job.has_results else _without_results(job)
     key = f"{keys.output_prefix(job)}{MANIFEST}"
-    written = services.files.put_first(key, msgspec.json.encode(manifest))
-    head = services.files.head(key)
-    at = ManifestAt(bucket=job.bucket, key=key, version_id=head.version_id)
+    written, version_id = services.files.put_first_version(key, msgspec.json.encode(manifest))
+    at = ManifestAt(bucket=job.bucket, key=key, version_id=version_id)
     return msgspec.json.decode(written, type=Manifest), at
 
 
@@ -39,13 +38,13 @@ def _without_results(job: Job) -> Manifest:
 
 
 def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manifest:
-    opened = msgspec.json.decode(services.files.get(job.line_numbering_key or ""), type=LineNumbering)
     splits = list(services.store.splits(job.id))
     if len(splits) < job.splits:
         raise ClaimLost  # another published the job, and cleaned it up
     parts = [msgspec.json.decode(services.files.get(key), type=Part) for split in splits for key in split.part_keys]
+    numbering = lines_before(splits)
     prefix = keys.output_prefix(job)
-    join = _Joins(services, prefix, has_time).join
+    join = _Joins(services, prefix, has_time, are_many=job.settings.part_bytes is not None).join
     results = [sealed for part in parts for sealed in part.results]
     outputs = Files(
         results=_results(prefix, results, job.settings.part_bytes, join),
@@ -54,8 +53,8 @@ def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manife
     )
     return _manifest(
         job,
-        lines=opened.lines,
-        blank_lines=opened.blank_lines,
+        lines=numbering.lines,
+        blank_lines=numbering.blank_lines,
         counts=add_counts([part.counts for part in parts]),
         parts=parts,
         outputs=outputs,
@@ -95,11 +94,14 @@ def _results_file(key: str, sealed: list[Sealed], join: _Join) -> ResultsFile:
 
 
 class _Joins:
-    """One run's joins: what is there one listing tells; what is missing is made while there is time, one at least."""
+    """One run's joins: what is there is not made again; what is missing is made while there is time, one at least.
 
-    def __init__(self, services: Services, prefix: str, has_time: Callable[[], bool]) -> None:
+    Of many, one listing tells what is there; of three, each tells for itself.
+    """
+
+    def __init__(self, services: Services, prefix: str, has_time: Callable[[], bool], *, are_many: bool) -> None:
         self._files, self._has_time = services.files, has_time
-        self._there = services.files.stored(prefix)
+        self._there = services.files.stored(prefix) if are_many else {}
         self._made = 0
 
     def join(self, key: str, sealed: list[Sealed]) -> File:

@@ -49,7 +49,11 @@ class SplitOutput:
         self._last = numbers[-1]
 
     def seal(self) -> None:
+        """Write what was written since the last piece to an object; nothing is no piece."""
         self._file.close()
+        if not self._bytes:
+            self._path.unlink()
+            return
         key = f"{self._prefix}{self._name}-{len(self.sealed):05}.jsonl"
         self._services.files.put(key, self._path)
         self._path.unlink()

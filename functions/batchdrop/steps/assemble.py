@@ -47,7 +47,7 @@ def _assemble(job: Job, split: Split, services: Services) -> None:
         part = assembly.run(time_of_a_run(services))
     key = f"{keys.attempt_prefix(split, 'assemble')}part.json"
     services.files.put(key, msgspec.json.encode(part), content_type="application/json")
-    _record(split, assembly, (*split.part_keys, key), services)
+    _record(job, split, assembly, (*split.part_keys, key), services)
     counts = part.counts
     logger.info("split assembled", split=split.index, answered=counts.answered, failed=counts.failed)
 
@@ -59,9 +59,10 @@ def _defer(split: Split, services: Services) -> None:
     count(Alert.UNIT_FAILED)
 
 
-def _record(split: Split, assembly: "Assembly", part_keys: tuple[str, ...], services: Services) -> None:
+def _record(job: Job, split: Split, assembly: Assembly, part_keys: tuple[str, ...], services: Services) -> None:
     if assembly.done == assembly.total:
-        settle_split(split, SplitState.ASSEMBLED, services, part_keys=part_keys)
+        batches = assembly.batches if job.splits == 1 else None
+        settle_split(split, SplitState.ASSEMBLED, services, held=job, batches=batches, part_keys=part_keys)
     else:
         refused_at = split.refused_at if split.refused_at and assembly.unreadable else 0
         done = assembly.done

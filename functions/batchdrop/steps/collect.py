@@ -50,10 +50,10 @@ def collect_batch(job: str, batch_id: str, services: Services, *, max_bytes: int
     batch = services.store.batch(job, batch_id)
     if batch is None or batch.state is not BatchState.ENDED:
         return
-    services.store.job(job)  # before the claim: where it is left to newer code, nothing is held up
+    its_job = services.store.job(job)  # before the claim: where it is left to newer code, nothing is held up
     with turn(job, services):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
-        _collect(claimed, services, max_bytes)
+        _collect(claimed, its_job, services, max_bytes)
 
 
 def delete_from_provider(batch: Batch, services: Services) -> None:
@@ -71,9 +71,9 @@ def delete_from_provider(batch: Batch, services: Services) -> None:
     services.store.clear_due(batch)
 
 
-def _collect(batch: Batch, services: Services, max_bytes: int) -> None:
+def _collect(batch: Batch, job: Job | None, services: Services, max_bytes: int) -> None:
     try:
-        accounted = batch if batch.collected_key is not None else _account(batch, services, max_bytes)
+        accounted = batch if batch.collected_key is not None else _account(batch, job, services, max_bytes)
     except AccountRefused as error:
         calls_refused(batch.provider, error, services)
         _retry_later(batch, error, services)
@@ -97,9 +97,8 @@ def _close(batch: Batch, services: Services, due_at: int) -> Batch:
         raise
 
 
-def _account(batch: Batch, services: Services, max_bytes: int) -> Batch:
+def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) -> Batch:
     """Copy the results, account for every request, and record both: a second run goes on from there."""
-    job = services.store.job(batch.job)
     if job is None:
         raise ClaimLost
     prefix = keys.collected_prefix(batch)

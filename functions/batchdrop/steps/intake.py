@@ -174,6 +174,8 @@ def _beside(job: Job, services: Services) -> list[Write]:
 def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:
     found = []
     for each in keys.settings_keys(job.key):
+        if each not in services.files.keys(each):  # a listing misses nothing, and most folders have none
+            continue
         try:
             text = b"".join(services.files.stream(each, end=_SETTINGS_BYTES + 1))
             if len(text) > _SETTINGS_BYTES:
@@ -198,7 +200,7 @@ def _refuse_hidden(key: str, error: Gone, job: Job, services: Services) -> None:
         if _may_pass(error, job.dropped_at, digest, services):
             raise Transient(f"{key} cannot be read yet")
         raise Unprocessable(f"{key} cannot be read. {error.reason}") from error
-    if not error.is_certain and key in services.files.keys(key):  # a new bucket's 404, which no listing has
+    if not error.is_certain:  # a new bucket's 404, which no listing has
         raise Transient(f"{key} is there, and not seen yet")
 
 

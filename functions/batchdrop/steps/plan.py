@@ -7,7 +7,7 @@ the rows, and last, in one transaction, PENDING → PLANNED. The split that is p
 from collections.abc import Iterator
 from itertools import accumulate, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -28,11 +28,13 @@ from batchdrop.inputs.splits import splits_of, splitting_of
 from batchdrop.inputs.usual_lines import UsualLines, UsualReader
 from batchdrop.jobs import PLANNED_IN, send_splits, settle_plan
 from batchdrop.jsonl import Block, Line
+from batchdrop.limits.restore_hold import restored_at
 from batchdrop.protocols import openai
 from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.providers.folder_rules import rules_for
-from batchdrop.records import Job, Split
+from batchdrop.records import Batch, Job, Split
 from batchdrop.result_line import ErrorCode
+from batchdrop.row_changes import SplitChanges
 from batchdrop.services import Services
 from batchdrop.states import SplitState
 from batchdrop.temporary_files import temporary_folder
@@ -43,6 +45,7 @@ logger = Logger(child=True)
 _encoder = msgspec.json.Encoder()
 _BOM = b"\xef\xbb\xbf"
 _WRITE_BUFFER = 256 * 1024
+_FIRST_CLAIM = 2  # the epoch of a row that was claimed once
 _LEAST_HALVED = 8 * 1024  # bytes: a block of fewer is read line by line if it is not usual
 
 
@@ -58,12 +61,13 @@ def plan_split(job_id: str, index: int, services: Services) -> None:
         if job.state not in PLANNED_IN:
             raise ClaimLost
         claimed = services.store.claim(split, services.settings.lease_seconds)
-        settled = _plan(job, claimed, services)
+        settled, known = _plan(job, claimed, services)
         if settled.unplanned == 0:
-            start_job(settled, services)
+            start_job(settled, services, known=known if settled.splits == 1 else ())
 
 
-def _plan(job: Job, split: Split, services: Services) -> Job:
+def _plan(job: Job, split: Split, services: Services) -> tuple[Job, list[Split | Batch]]:
+    """Plan a claimed split; the job, and the rows that were written: the split's own and its batches'."""
     try:
         job, split = inflate_source(job, split, services)
         plan = _first_plan(job, split, services)
@@ -74,11 +78,13 @@ def _plan(job: Job, split: Split, services: Services) -> Job:
             services.store.release(split, now + services.settings.tick_seconds, refused_at=refused_at)
             raise ClaimLost from error
         reason = error.reason if isinstance(error, Locked) else "The file was deleted before it was read."
-        return settle_plan(split, services, SplitState.FAILED, reason=reason)
+        return _settle(split, services, SplitState.FAILED, held=job, reason=reason)
     except Unprocessable as error:
-        return settle_plan(split, services, SplitState.FAILED, reason=str(error))
-    services.store.add_all(batch_rows(job, split, plan.batches, services))
-    return _settle_planned(split, plan, services)
+        return _settle(split, services, SplitState.FAILED, held=job, reason=str(error))
+    rows = list(batch_rows(job, split, plan.batches, services))
+    services.store.add_all(rows)
+    job, found = _settle_planned(job, split, plan, services)
+    return job, [*found, *rows]
 
 
 def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Split]:
@@ -122,12 +128,20 @@ def _record_source(job: Job, split: Split, changes: dict[str, Any], services: Se
     return inflated, held
 
 
-def _settle_planned(split: Split, plan: Plan, services: Services) -> Job:
+def _settle(
+    split: Split, services: Services, state: SplitState, *, held: Job, **changes: Unpack[SplitChanges]
+) -> tuple[Job, list[Split | Batch]]:
+    job, moved = settle_plan(split, services, state, held=held, **changes)
+    return job, [moved]
+
+
+def _settle_planned(job: Job, split: Split, plan: Plan, services: Services) -> tuple[Job, list[Split | Batch]]:
     count = len(plan.batches)
-    return settle_plan(
+    return _settle(
         split,
         services,
         SplitState.PLANNED,
+        held=job,
         open=count,
         lines=plan.lines,
         blank_lines=plan.blank_lines,
@@ -140,12 +154,25 @@ def _settle_planned(split: Split, plan: Plan, services: Services) -> Job:
 def _first_plan(job: Job, split: Split, services: Services) -> Plan:
     key = keys.plan_key(split.job, split.index, 0)
     try:
-        found = services.files.get(key)
+        found = _earlier_plan(key, job, split, services)
     except Gone:
         with temporary_folder() as folder:
             plan = PlanWriter(job, split, services, Path(folder)).write()
         found = services.files.put_first(key, msgspec.json.encode(plan))
     return msgspec.json.decode(found, type=Plan)
+
+
+def _earlier_plan(key: str, job: Job, split: Split, services: Services) -> bytes:
+    """The plan that an earlier run wrote. Before a split's first claim nobody can have: it is not asked for then.
+
+    A restored table may not know of the claims since; and what the same claim wrote before must not be overwritten.
+
+    Raises:
+        Gone: There is none.
+    """
+    if split.epoch == _FIRST_CLAIM and job.dropped_at > restored_at(services):
+        raise Gone(key)
+    return services.files.get(key)
 
 
 def _too_long(offset: int) -> LineError:

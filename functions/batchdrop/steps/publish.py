@@ -58,14 +58,16 @@ def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> N
     if services.now() < (job.kept_until or 0):
         services.store.set_due(job, job.kept_until or 0)
         return
-    kept = set()
+    kept, over = set[str](), list[str]()
     for batch_id, batch in services.store.found_batches(job.id):
         if batch is not None and batch.state is BatchState.COLLECTED and batch.due_at is not None:
             services.store.set_due(job, services.now() + services.settings.lease_seconds)
             return  # the provider's files are not deleted yet, and their ids are in these rows
         if batch is None or _was_given_up(batch):
             kept.add(batch_id)
-    _delete_work(job, kept, services, has_time)
+        else:
+            over.append(batch_id)
+    _delete_work(job, kept, over, services, has_time)
 
 
 def _was_given_up(batch: Batch) -> bool:
@@ -73,10 +75,10 @@ def _was_given_up(batch: Batch) -> bool:
     return batch.state is BatchState.FAILED and (batch.batch_id is not None or batch.input_file_id is not None)
 
 
-def _delete_work(job: Job, kept: set[str], services: Services, has_time: Callable[[], bool]) -> None:
+def _delete_work(job: Job, kept: set[str], over: list[str], services: Services, has_time: Callable[[], bool]) -> None:
     """Delete a job's work; the rows that `forget` needs stay as long as the job's own."""
     for batch_id in kept:
         services.store.keep_batch(job.id, batch_id, job.expires_at or services.now() + ROWS_LIVE)
     is_clean = services.files.delete_all(keys.work_prefix(job.id), has_time)
-    if is_clean and services.store.delete_work_rows(job.id, has_time, kept_batches=kept):
+    if is_clean and services.store.delete_rows_of(job, over, has_time):
         services.store.clear_due(job)

@@ -13,6 +13,7 @@ from pathlib import Path
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.provider_items import free_slot, own_batch_id, take_slot
+from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_intent, require_state
 from batchdrop.batches.orphaned_uploads import upload_name
 from batchdrop.batches.refused_batches import end_refused, refuse_batch
@@ -25,7 +26,7 @@ from batchdrop.errors import (
     AccountRefused,
     Refused,
 )
-from batchdrop.limits.circuit_breaker import account_refused, call_failed, is_held_back
+from batchdrop.limits.circuit_breaker import account_refused, call_failed, holds_back
 from batchdrop.limits.ledgers import LEARNED_SECONDS
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.interface import BatchApi
@@ -60,12 +61,13 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
                 replace_oversized(batch, services)
             return
         claimed = services.store.claim(batch, services.settings.lease_seconds)
-        if is_held_back(batch, services):
+        pause = services.store.providers.get_pause(batch.provider)
+        if holds_back(pause, batch, services):
             _wait_again(claimed, services)
         elif needs_slot(claimed) and services.store.providers.slot_is_taken(claimed):
             _wait_for_slot(claimed, services)  # nothing is downloaded in vain
         else:
-            _submit(job, claimed, services)
+            _submit(job, claimed, pause, services)
 
 
 def _give_back(batch: Batch, services: Services) -> None:
@@ -79,7 +81,7 @@ def _wait_again(held: Batch, services: Services) -> None:
     back_to_waiting(held, services, failures=held.failures)
 
 
-def _submit(job: Job, claimed: Batch, services: Services) -> None:
+def _submit(job: Job, claimed: Batch, pause: Pause | None, services: Services) -> None:
     row = claimed
     try:
         api = services.apis[row.provider]
@@ -93,7 +95,8 @@ def _submit(job: Job, claimed: Batch, services: Services) -> None:
         _carry_out(decide(error, row, tick=services.settings.tick_seconds), row, error, services)
     else:
         _record(row, provider_id, services)
-        services.store.providers.end_pause(row.provider)
+        if pause is not None:  # a failure that was counted meanwhile may be the later of the two, and stays
+            services.store.providers.end_pause(row.provider)
 
 
 def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Services) -> None:
