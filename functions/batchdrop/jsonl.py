@@ -37,6 +37,16 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     def lines(self, *, max_bytes: int) -> Iterator[Line]:
         return cut_lines((self.bytes,), offset=self.offset, max_bytes=max_bytes)
 
+    def cut(self, lines: int) -> "Iterator[Block]":
+        """The same in blocks of so many lines."""
+        start = 0
+        while start < len(self.bytes):
+            end = start
+            for _ in range(lines):
+                end = self.bytes.find(b"\n", end) + 1 or len(self.bytes)
+            yield Block(self.offset + start, self.bytes[start:end])
+            start = end
+
     def halves(self) -> "tuple[Block, Block] | None":
         """Two smaller blocks, as near the middle as a line ends; None for a single line."""
         middle = len(self.bytes) // 2
@@ -74,6 +84,20 @@ def cut_lines(chunks: Iterable[bytes], *, offset: int, max_bytes: int) -> Iterat
     elif length:
         text = b"".join(held).removesuffix(b"\r")
         yield Line(offset, length, text)
+
+
+def joined(chunks: Iterable[bytes], least: int) -> Iterator[bytes]:
+    """A stream in chunks of so many bytes at least, but for the last: what comes in small pieces is cut less often."""
+    held: list[bytes] = []
+    length = 0
+    for chunk in chunks:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= least:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def cut_blocks(chunks: Iterable[bytes], *, offset: int, max_bytes: int, block_bytes: int) -> Iterator[Line | Block]:

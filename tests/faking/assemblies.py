@@ -46,9 +46,9 @@ class SplitInMemory:
 
     def __init__(self, lines: list[IndexedLine], routes: list[Route]) -> None:
         self.files, self.batches, self.lines = MemoryFiles(), list[Batch](), lines
-        self.split = a_split(state=SplitState.PLANNED, round=9)
+        self.split = a_split(1, state=SplitState.PLANNED, round=9)
         self.job = a_job(state=JobState.RUNNING, line_numbering_key="numbering")
-        numbering = LineNumbering(lines_before=[LINES_BEFORE], lines=len(lines), blank_lines=0)
+        numbering = LineNumbering(lines_before=[0, LINES_BEFORE], lines=len(lines), blank_lines=0)
         plan = Plan(
             lines=len(lines),
             blank_lines=0,
@@ -59,7 +59,7 @@ class SplitInMemory:
             first_errors=[],
         )
         self.files.put("numbering", msgspec.json.encode(numbering))
-        self.files.put(keys.plan_key(self.split.job, 0, 0), msgspec.json.encode(plan))
+        self.files.put(keys.plan_key(self.split.job, 1, 0), msgspec.json.encode(plan))
         self.files.put("index", b"".join(msgspec.json.encode(each) + b"\n" for each in lines))
         self.files.put(self.job.key, b"".join(b"%-99d\n" % each.number for each in lines))
 

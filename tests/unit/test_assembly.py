@@ -112,7 +112,7 @@ def test_blocks_give_what_their_lines_give(
 
 def of_one_batch(route: int, rows: list[bytes], **changes: Any) -> SplitInMemory:
     split = SplitInMemory([a_line(at, route=route) for at in range(len(rows))], ROUTES)
-    add(split, list(range(len(rows))), route, b"\n".join(rows), **changes)
+    add(split, list(range(len(rows))), route, b"\n".join(rows) + b"\n", **changes)
     return split
 
 

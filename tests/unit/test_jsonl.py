@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from batchdrop.inputs.split_lines import split_blocks, split_lines
-from batchdrop.jsonl import Block, Line, cut_blocks, cut_lines
+from batchdrop.jsonl import Block, Line, cut_blocks, cut_lines, joined
 from batchdrop.records import Source, Split
 from batchdrop.steps import plan
 from faking.rows import a_split
@@ -100,6 +100,24 @@ def test_blocks_hold_the_same_lines(data: bytes, piece: int, max_bytes: int, blo
             assert (halves is None) == (block.bytes.count(b"\n") == 1)
             assert halves is None or lines_in(halves, max_bytes) == lines_in([block], max_bytes)
             assert halves is None or all(half.bytes.endswith(b"\n") for half in halves)
+
+
+@given(files, st.integers(1, 20), st.integers(1, 30), st.integers(1, 4))
+def test_a_block_is_cut_into_as_many_lines_as_are_asked_for(
+    data: bytes, piece: int, block_bytes: int, lines: int
+) -> None:
+    chunks = (data[at : at + piece] for at in range(0, len(data), piece))
+    found = cut_blocks(joined(chunks, block_bytes), offset=0, max_bytes=1_000, block_bytes=block_bytes)
+    parts = [part for each in found for part in (each.cut(lines) if isinstance(each, Block) else (each,))]
+    assert lines_in(parts, 1_000) == cut(data)
+    assert all(part.bytes.count(b"\n") <= lines for part in parts if isinstance(part, Block))
+
+
+@given(st.lists(st.binary(max_size=12), max_size=12), st.integers(1, 20))
+def test_small_pieces_are_joined_to_chunks_that_are_large_enough(chunks: list[bytes], least: int) -> None:
+    found = list(joined(chunks, least))
+    assert b"".join(found) == b"".join(chunks)
+    assert all(len(each) >= least for each in found[:-1])
 
 
 def lines_in(found: Iterable[Line | Block], max_bytes: int) -> list[Line]:

@@ -92,7 +92,7 @@ def test_usual_rows_are_read_in_blocks_and_an_error_costs_none_of_them(kind: Cal
     rows = [a_row(kind, f"{PREFIX}{each}", "expired" if each % 10 == 3 else "") for each in range(REQUESTS)]
     accounts = accounts_of(kind)
     counting = accounts.usual = Counting(accounts.usual)  # type: ignore[assignment]  # collect sums nothing up
-    read(accounts, b"\n".join(rows))
+    read(accounts, b"\n".join(rows) + b"\n")
     assert counting.taken == REQUESTS
     assert Found.NOTHING not in accounts.collected.found
 
@@ -102,7 +102,7 @@ def test_a_row_that_is_not_usual_leaves_the_other_parts_of_its_block_usual(kind:
     rows = [a_row(kind, f"{PREFIX}{each}", "NaN" if each == 40 else "") for each in range(REQUESTS)]
     accounts = accounts_of(kind)
     counting = accounts.usual = Counting(accounts.usual)  # type: ignore[assignment]  # collect sums nothing up
-    read(accounts, b"\n".join(rows))
+    read(accounts, b"\n".join(rows) + b"\n")
     assert counting.taken == REQUESTS - 32
     assert {*accounts.collected.found} == {Found.ANSWERED}
 

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from operator import sub
 
-from batchdrop.batches.line_blocks import BLOCK_BYTES, Block, cut_blocks
 from batchdrop.batches.request_files import custom_id_prefix, token_mark
 from batchdrop.batches.result_index import Collected, Found
-from batchdrop.jsonl import Line, Read, cut_lines
+from batchdrop.jsonl import Block, Line, Read, cut_blocks, joined
 from batchdrop.protocols.outcome import Outcome
 from batchdrop.protocols.readers import outcome_reader, usual_reader
 from batchdrop.protocols.refusals import RefusalRule, classify
@@ -17,6 +16,7 @@ from batchdrop.records import Batch, Protocol
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import MAX_RAW_BYTES, ErrorCode, ResultError
 
+BLOCK_BYTES = 256 * 1024  # enough that a block costs nothing beside its rows, and little memory when it is decoded
 _MOST_BYTES = 1024 * 1024  # that are decoded at once
 _FEW_LINES = 32  # where a block is not usual, its parts may be: one row in a hundred costs a quarter of them
 _LENGTHS_OF_NUMBERS = frozenset(range(1, 10))
@@ -54,7 +54,8 @@ class Accounts:
         """
         left: list[range] = []
         odd = _OddLines()
-        for line in self._unusual_lines(cut_blocks(chunks, block_bytes), stream, odd):
+        found = cut_blocks(joined(chunks, block_bytes), offset=0, max_bytes=self._max_bytes, block_bytes=block_bytes)
+        for line in self._unusual_lines(found, stream, odd):
             is_row = line.bytes is not None and self._note_line(line.bytes, stream, line.offset)
             if not is_row and (odd or line.bytes is None or line.bytes.strip()):
                 odd.add(line)
@@ -63,22 +64,25 @@ class Accounts:
                 odd.clear()
         return left + self._read_odd(odd, stream)
 
-    def _unusual_lines(self, blocks: Iterable[Block], stream: int, odd: "_OddLines") -> Iterator[Line]:
-        """Note the rows of each block that holds usual ones only, and give the lines of the others.
+    def _unusual_lines(self, blocks: Iterable[Line | Block], stream: int, odd: "_OddLines") -> Iterator[Line]:
+        """Note the rows of each block that holds usual ones only, and give the lines of the others, and single ones.
 
         Lines that hold no row are read when a row follows them: while there are such, line by line is what finds it.
         """
         for block in blocks:
+            if isinstance(block, Line):
+                yield block
+                continue
             is_noted = not odd and self._note_block(block, stream)
             for few in () if is_noted else block.cut(_FEW_LINES):
                 if odd or not self._note_block(few, stream):
-                    yield from cut_lines(few.pieces(), offset=few.offset, max_bytes=self._max_bytes)
+                    yield from few.lines(max_bytes=self._max_bytes)
 
     def _note_block(self, block: Block, stream: int) -> bool:
         """Note a block of usual rows of this batch, one per line; False where it is another, and nothing is noted."""
-        if block.more or len(block.text) > _MOST_BYTES:
+        if len(block.bytes) > _MOST_BYTES:
             return False
-        text = block.text.removesuffix(b"\n")
+        text = block.bytes.removesuffix(b"\n")
         ends = line_ends(text)
         starts = [0, *[end + 1 for end in ends]]
         lengths = list(map(sub, [*ends, len(text)], starts))

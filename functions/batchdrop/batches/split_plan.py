@@ -10,14 +10,14 @@ from msgspec import Raw
 
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Files
-from batchdrop.batches.line_blocks import Block, cut_blocks
 from batchdrop.batches.packing import Group
 from batchdrop.errors import Transient
-from batchdrop.jsonl import cut_lines
+from batchdrop.jsonl import Block, Line, cut_blocks
 from batchdrop.records import Job, Split
 from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 
+_INDEX_BLOCK_BYTES = 256 * 1024
 _INDEX_LINE_BYTES = 64 * 1024 * 1024  # an index line holds a custom_id, which is no longer than its input line
 
 
@@ -94,7 +94,10 @@ class LineIndex:
     """The lines of a plan, in input order. Only some are in memory: each may have a custom_id of many MB."""
 
     def __init__(self, files: Files, plan: Plan) -> None:
-        self._blocks = (_read_block(block) or _read_lines(block) for block in cut_blocks(files.stream(plan.index_key)))
+        found = cut_blocks(
+            files.stream(plan.index_key), offset=0, max_bytes=_INDEX_LINE_BYTES, block_bytes=_INDEX_BLOCK_BYTES
+        )
+        self._blocks = (_read_block(each) or _read_lines(each) for each in found)
         self._lines: list[IndexedLine] = []
         self._at = 0
 
@@ -113,17 +116,19 @@ class LineIndex:
         return taken
 
 
-def _read_block(block: Block) -> list[IndexedLine]:
+def _read_block(block: Line | Block) -> list[IndexedLine]:
     """The lines of a block; none if they are to be read one by one."""
+    if isinstance(block, Line):
+        return []
     try:
-        lines = [] if block.more else _index_line.decode_lines(block.text)
+        lines = _index_line.decode_lines(block.bytes)
     except ValueError:  # msgspec's errors are ValueErrors
         return []
-    return lines if len(lines) == block.text.count(b"\n") else []
+    return lines if len(lines) == block.bytes.count(b"\n") else []
 
 
-def _read_lines(block: Block) -> list[IndexedLine]:
-    lines = list(cut_lines(block.pieces(), offset=block.offset, max_bytes=_INDEX_LINE_BYTES))
+def _read_lines(found: Line | Block) -> list[IndexedLine]:
+    lines = [found] if isinstance(found, Line) else list(found.lines(max_bytes=_INDEX_LINE_BYTES))
     texts = [line.bytes for line in lines if line.bytes is not None]
     if len(texts) < len(lines):
         raise Transient("the index of a split is damaged")
