@@ -12,14 +12,14 @@ import boto3
 from batchdrop.aws.bucket import Files
 from batchdrop.aws.store import Store
 from batchdrop.errors import ConfigError
-from batchdrop.inputs.quotes import PriceList
 from batchdrop.providers.config import Providers, load_providers
+from batchdrop.providers.price_list import settled_prices
+from batchdrop.rates import PriceList
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli.price_list import settled_prices
 from batchdrop_cli.say import note
 from batchdrop_cli.state_dir import HERE, find_state_dir, is_named
 from batchdrop_cli.user_errors import UserError

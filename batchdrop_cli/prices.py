@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
-from batchdrop.inputs.quotes import PriceList
 from batchdrop.manifest import ModelCounts, Usage
-from batchdrop.rates import Rates, charge
+from batchdrop.rates import PriceList, Rates, charge
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):

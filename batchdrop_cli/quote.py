@@ -3,27 +3,20 @@
 Money is exact until it is shown. What the range promises stands in docs/decisions/0046-what-a-quote-promises.md.
 """
 
-from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 import msgspec
 from batchdrop.inputs.quotes import CostRange, RouteCost, quote_routes, total_of
 from batchdrop.inputs.token_counts import Route
+from batchdrop.money import TokenRange
+from batchdrop.providers import price_list
 from batchdrop.providers.config import Providers
 
-from batchdrop_cli import price_list
 from batchdrop_cli.check import check_file
 
 SCHEMA = "batchdrop.quote/1"
 _SIX = Decimal("0.000001")
-
-
-class TokenRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens at least and at most; `high` is null where it is unknown."""
-
-    low: int
-    high: int | None
 
 
 class DollarRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,13 +147,13 @@ def quote_file(path: Path, providers: Providers, *, name: str | None = None) -> 
         batch=_dollars(total),
         realtime=_dollars(total_of(each.realtime for each in costs.values())),
         saved=_dollars(total_of(each.saved for each in costs.values() if each.saved is not None)),
-        unpriced_models=_named(route for route, cost in costs.items() if cost.batch is None),
-        no_batch_price=_named(
-            route for route, cost in costs.items() if cost.batch is not None and not cost.is_batch_price
+        unpriced_models=price_list.named(route[:2] for route, cost in costs.items() if cost.batch is None),
+        no_batch_price=price_list.named(
+            route[:2] for route, cost in costs.items() if cost.batch is not None and not cost.is_batch_price
         ),
         prices=PriceSource(
             source=price_list.source(),
-            own=_named(route for route in costs if price_list.has_own_price(providers, *route[:2])),
+            own=price_list.named(route[:2] for route in costs if price_list.has_own_price(providers, *route[:2])),
         ),
     )
     return Priced(quote=quote, most=total.high)
@@ -197,11 +190,6 @@ def _dollars(cost: CostRange) -> DollarRange:
     """Rounded outwards, so that the range still holds what it held."""
     high = None if cost.high is None else str(cost.high.quantize(_SIX, ROUND_CEILING))
     return DollarRange(low_usd=str(cost.low.quantize(_SIX, ROUND_FLOOR)), high_usd=high)
-
-
-def _named(routes: Iterable[Route]) -> list[str]:
-    """Their models, each once, with the provider's name before them."""
-    return sorted({f"{provider}/{model.removeprefix(f'{provider}/')}" for provider, model, _ in routes})
 
 
 def format_quote(quote: Quote) -> str:

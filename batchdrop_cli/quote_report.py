@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from batchdrop_cli.quote import DollarRange, InvalidKind, ModelQuote, Quote, TokenRange
+from batchdrop.money import TokenRange
+
+from batchdrop_cli.quote import DollarRange, InvalidKind, ModelQuote, Quote
 from batchdrop_cli.say import count, note, say, say_table
 
 _CENTS, _SMALL = Decimal("0.01"), Decimal("0.0001")

@@ -5,8 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchdrop.aws.keys import INPUT
-from batchdrop.inputs.quotes import PriceList
 from batchdrop.manifest import Manifest
+from batchdrop.rates import PriceList
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
 

@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 import msgspec
-from batchdrop.inputs.quotes import PriceList
 from batchdrop.manifest import Manifest, Usage
+from batchdrop.rates import PriceList
 
 from batchdrop_cli.prices import cost_of
 

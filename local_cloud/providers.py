@@ -13,17 +13,21 @@ KEY_VARIABLES = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
 def at(text: str, addresses: Mapping[str, str]) -> str:
-    """Give a `providers.toml` in which the named providers are at these addresses; all else stays as written.
+    """Give a `providers.toml` in which the named providers are at these addresses, and cost what they cost.
+
+    All else stays as written.
 
     Raises:
         ConfigError: An address is not written as a line under its provider's header: it would stay the real one.
     """
-    section, lines = "", []
+    section, lines, given = "", [], parse_providers(text)
     for line in text.splitlines():
         header = re.match(r"\s*\[providers\.([^\].]+)\]", line)
         section = header.group(1) if header else "" if line.lstrip().startswith("[") else section
         if section in addresses and re.match(r"\s*base_url\s*=", line):
             lines.append(f'base_url = "{addresses[section]}"')
+            if given[section].price_address is None:
+                lines.append(f'price_address = "{given[section].base_url}"')
         else:
             lines.append(line)
     changed = "\n".join(lines) + "\n"

@@ -1,5 +1,6 @@
 """What tokens cost, in exact decimals."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -42,6 +43,9 @@ class ModelPrices(msgspec.Struct, frozen=True, kw_only=True):
     realtime: Rates | None
     long_batch: Rates | None = None
     long_realtime: Rates | None = None
+
+
+type PriceList = Callable[[str, str], ModelPrices | None]  # by provider and model as written
 
 
 def charge(tokens: int, rate: Decimal) -> Decimal:

@@ -79,6 +79,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     A retry names the job that it retries, and the key of the list of its lines' numbers there.
     `source_key`, `source_version` and `source_bytes` say what a compressed file was inflated to.
+    `quote_key` names what it was quoted at; None where it is not known, or was not asked for yet.
     `kept_until` is set when something of it was given up: what it paid for stays in `work/` until then. `outcome` is
     FAILED before its end when a part of it was; `is_given_up`, when none of its results can be published.
     """
@@ -101,6 +102,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     unplanned: int = 0
     unassembled: int = 0
     line_numbering_key: str | None = msgspec.field(default=None, name="opened_key")
+    quote_key: str | None = None
     outcome: JobState | None = None
     reason: str | None = None
     is_late: bool = False

@@ -23,6 +23,7 @@ class JobChanges(RowChanges, total=False):
     unplanned: int
     unassembled: int
     line_numbering_key: str | None
+    quote_key: str | None
     outcome: JobState | None
     reason: str | None
     is_late: bool

@@ -3,8 +3,8 @@ from decimal import Decimal
 import pytest
 from batchdrop.manifest import ModelCounts, Usage
 from batchdrop.providers.config import Providers, parse_providers
+from batchdrop.providers.price_list import settled_prices
 
-from batchdrop_cli.price_list import settled_prices
 from batchdrop_cli.prices import Cost, Price, cost_of, price_of
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)

@@ -251,13 +251,17 @@ def jsonl(lines: list[Any]) -> bytes:
 
 
 def simulated_providers(text: str) -> Providers:
-    """A `providers.toml` whose providers are the simulator, each by its protocol."""
+    """A `providers.toml` whose providers are the simulator, each by its protocol, at their own prices."""
     paths = {Protocol.OPENAI: "openai/v1", Protocol.ANTHROPIC: "anthropic"}
+    read = parse_providers(text)
     return Providers(
         {
-            name: msgspec.structs.replace(each, base_url=f"http://simulator/{paths[each.protocol]}")
-            for name, each in parse_providers(text).items()
-        }
+            name: msgspec.structs.replace(
+                each, base_url=f"http://simulator/{paths[each.protocol]}", price_address=each.base_url
+            )
+            for name, each in read.items()
+        },
+        prices=read.prices,
     )
 
 

@@ -59,35 +59,36 @@ _CREATE_FIRST = """provider_id = api.create(
 """
 
 _QUOTES, _QUOTE = "tests/unit/test_quotes.py::", "tests/cli/test_quote.py::"
-_PRICE_LIST = "tests/cli/test_price_list.py::"
+_PRICE_LIST = "tests/unit/test_price_list.py::"
 _USUAL_LINES = "tests/unit/test_usual_lines.py::"
+_JOB_QUOTES = f"{_STEPS}test_job_quotes.py::"
 
 MUTATIONS = (
     # What a file will cost
     Mutation(
         "a batch price is asked for by the price list's own word",
-        "batchdrop_cli/price_list.py",
+        "providers/price_list.py",
         '_BATCH = {"processing": "batch"}',
         '_BATCH = {"processing": "flex"}',
         f"{_PRICE_LIST}test_every_model_costs_half_in_a_batch_but_for_those_that_are_named_here",
     ),
     Mutation(
         "a model whose price in a batch is the standard one has no batch price",
-        "batchdrop_cli/price_list.py",
+        "providers/price_list.py",
         "has_batch_price = batch.model_price != standard.model_price",
         "has_batch_price = True",
         f"{_PRICE_LIST}test_every_model_costs_half_in_a_batch_but_for_those_that_are_named_here",
     ),
     Mutation(
         "a provider's prices are those of its address, whatever its name is",
-        "batchdrop_cli/price_list.py",
-        "listed_prices(name, address=providers[provider].base_url)",
+        "providers/price_list.py",
+        "listed_prices(name, address=config.price_address or config.base_url)",
         "listed_prices(name, provider=provider)",
         f"{_PRICE_LIST}test_a_server_that_the_list_does_not_know_has_no_price_whatever_its_models_are_called",
     ),
     Mutation(
         "a sum over many requests is priced as requests of usual length",
-        "batchdrop_cli/price_list.py",
+        "providers/price_list.py",
         "_FEW, _MANY = 1_000, 10_000_000",
         "_FEW, _MANY = 10_000_000, 10_000_000",
         f"{_PRICE_LIST}test_a_long_request_has_prices_of_its_own",
@@ -130,8 +131,8 @@ MUTATIONS = (
     Mutation(
         "a long request counts at most at the price of long ones",
         "inputs/quotes.py",
-        "used = long_rates if kind.is_long and long_rates is not None else rates",
-        "used = rates",
+        'return long_rates if kind.startswith("long-") and long_rates is not None else rates',
+        "return rates",
         f"{_QUOTES}test_a_long_request_costs_at_most_what_long_ones_do",
     ),
     Mutation(
@@ -140,6 +141,62 @@ MUTATIONS = (
         "tokens_of(len(body) - media.bytes) + media.tokens",
         "tokens_of(len(body))",
         f"{_QUOTES}test_pictures_are_counted_by_their_kind_and_not_as_text",
+    ),
+    Mutation(
+        "a job is quoted as its file is by the command",
+        "steps/plan.py",
+        "        self._counts.add(route, read, media, group.model)\n",
+        "",
+        f"{_JOB_QUOTES}test_a_job_is_quoted_as_its_file_is_by_the_command",
+    ),
+    Mutation(
+        "the first quote of a job stays",
+        "batches/job_quote.py",
+        "written = services.files.put_first(keys.quote_key(job.id), msgspec.json.encode(made))",
+        "services.files.put(keys.quote_key(job.id), written := msgspec.json.encode(made))",
+        f"{_JOB_QUOTES}test_the_first_quote_stays_whatever_prices_become",
+    ),
+    Mutation(
+        "a job that an earlier version planned in part has no quote",
+        "batches/job_quote.py",
+        "        if plan.tokens is None:\n            return None\n",
+        "        if plan.tokens is None:\n            continue\n",
+        f"{_JOB_QUOTES}test_a_job_that_an_earlier_version_planned_in_part_has_no_quote_and_runs",
+    ),
+    Mutation(
+        "a price that cannot be told is unknown, and ends no job",
+        "providers/price_list.py",
+        "        except Exception as error:  # noqa: BLE001 - whatever it is",
+        "        except LookupError as error:",
+        f"{_JOB_QUOTES}test_a_price_list_that_fails_leaves_prices_unknown",
+    ),
+    Mutation(
+        "the most of a batch counts each of its requests at its longest output",
+        "batches/job_quote.py",
+        "output = batch.requests * max(each.longest_output for each in routes)",
+        "output = max(each.longest_output for each in routes)",
+        f"{_JOB_QUOTES}test_the_most_of_each_of_several_batches_is_enough_for_its_own_requests",
+    ),
+    Mutation(
+        "the most of a batch is unknown where that of a route of it is",
+        "batches/job_quote.py",
+        "if not routes or len(known) < len(routes):",
+        "if not routes:",
+        f"{_JOB_QUOTES}test_the_most_of_a_batch_is_unknown_where_a_route_of_it_is",
+    ),
+    Mutation(
+        "a block whose objects may cost more is counted request by request",
+        "inputs/usual_lines.py",
+        "is_plain=not may_cost_more(_objects(read)),",
+        "is_plain=True,",
+        f"{_USUAL_LINES}test_a_block_that_may_cost_more_is_counted_as_its_lines_are",
+    ),
+    Mutation(
+        "long requests of a block are counted as long",
+        "inputs/token_counts.py",
+        "long = [each for each in tokens if each > LONG_TOKENS] if max(tokens) > LONG_TOKENS else []",
+        "long: list[int] = []",
+        f"{_USUAL_LINES}test_long_requests_are_counted_as_long_in_a_block",
     ),
     Mutation(
         "prices of providers.toml are the decimals that are written there",
@@ -2271,7 +2328,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a block with a part that is no text is read line by line",
-        "inputs/usual_lines.py",
+        "inputs/usual_bodies.py",
         'type: Literal["text"]',
         "type: str",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
@@ -2335,7 +2392,7 @@ MUTATIONS = (
     Mutation(
         "a block with tools for Claude is read line by line",
         "inputs/usual_lines.py",
-        "if isinstance(read[0], _NestedChat) and any(",
+        "if isinstance(read[0], NestedChat) and any(",
         "if False and any(",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
     ),

@@ -24,9 +24,13 @@ base_url = "a header of this name"
 """
 
 
-def test_only_the_named_providers_addresses_change() -> None:
+def test_only_the_named_providers_addresses_change_and_their_prices_stay() -> None:
     changed = providers.at(TEXT, {"anthropic": "http://127.0.0.1:1/anthropic"})
-    assert changed == TEXT.replace("https://api.anthropic.com", "http://127.0.0.1:1/anthropic")
+    there = 'http://127.0.0.1:1/anthropic"\nprice_address = "https://api.anthropic.com'
+    assert changed == TEXT.replace("https://api.anthropic.com", there)
+    assert providers.at(changed, {"anthropic": "http://127.0.0.1:2"}) == changed.replace(
+        "127.0.0.1:1/anthropic", "127.0.0.1:2"
+    )
     assert providers.at(TEXT, {}) == TEXT
 
 

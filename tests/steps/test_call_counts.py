@@ -33,9 +33,9 @@ def test_a_small_job_of_one_provider_makes_these_calls(here: Cloud) -> None:
     counted = counted_job(here, jsonl([LINES["openai"]]))
     assert numbers(counted) == {
         "intake": 8,  # 3 of them learn whose the table is, once a minute
-        "plan": 18,
+        "plan": 20,
         "submit": 8,
-        "poll": 8,
+        "poll": 9,
         "collect": 11,
         "assemble": 13,
         "publish": 17,
@@ -47,9 +47,9 @@ def test_no_more_calls_are_made_for_more_lines_of_a_batch(here: Cloud) -> None:
     counted = counted_job(here, jsonl([claude(str(number)) for number in range(200)]))
     assert numbers(counted) == {
         "intake": 8,
-        "plan": 17,  # its batches are not counted by the hour
+        "plan": 19,  # its batches are not counted by the hour
         "submit": 8,
-        "poll": 8,
+        "poll": 9,
         "collect": 11,
         "assemble": 13,
         "publish": 17,
@@ -60,9 +60,9 @@ def test_no_more_calls_are_made_for_more_lines_of_a_batch(here: Cloud) -> None:
 def test_a_second_provider_adds_its_own_batch_and_nothing_else(here: Cloud) -> None:
     assert numbers(counted_job(here, jsonl([*LINES.values()]))) == {
         "intake": 8,
-        "plan": 25,
+        "plan": 27,
         "submit": 16,
-        "poll": 16,
+        "poll": 18,
         "collect": 20,
         "assemble": 16,
         "publish": 17,

@@ -122,6 +122,7 @@ def test_each_step_of_a_job_writes_sends_and_asks_this_and_nothing_else(watched:
         "epoch": 2,
         "unplanned": 0,
         "opened_key": f"work/{job}/opened.json",
+        "quote_key": f"work/{job}/quote.json",
         "due_at": None,
     }
     batch = here.services.store.batch(str(job), "00000-0-0000")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from batchdrop.providers.config import load_providers
+from batchdrop.providers.price_list import settled_prices
 from faking.cloud import TOML, Cloud
 
-from batchdrop_cli.price_list import settled_prices
 from batchdrop_cli.prices import cost_of
 from batchdrop_cli.quote import quote_file
 

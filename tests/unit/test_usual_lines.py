@@ -126,21 +126,27 @@ def assert_planned_alike(file: File) -> int:
 
 # Lines that are usual, and some that nearly are
 
-texts = st.sampled_from(
+# Words that stand where more is asked for than a prompt of a known length, if they are names.
+WORDS = ["file_id", "cache_control", "conversation", "previous_response_id", "document", "url", "prompt", "type"]
+SAID = ['{"type": "web_search"}', '"file_id": 1', '"cache_control":{"ttl":"1h"}', '"type": "document"', "mcp"]
+texts = st.sampled_from([*WORDS, *SAID]) | st.sampled_from(
     ["Hi", "", 'Say "a": 1', "Grüße, 😀", "a\nb\t: {", "null", "\\", ":", '":', "\x7f\u2028", "x" * 300]
 )
 plain: dict[str, st.SearchStrategy[Any]] = {
-    "max_tokens": st.integers(1, 99),
+    "max_tokens": st.sampled_from([1, 20, 99, 2 * 10**9]),
+    "max_completion_tokens": st.integers(1, 99),
+    "max_output_tokens": st.integers(1, 99),
+    "n": st.integers(-1, 3),
     "temperature": st.sampled_from([0, 1, 0.5, 2]),
     "top_p": st.just(0.9),
     "stop": st.sampled_from(["x", ["a", "b"]]),
-    "metadata": st.dictionaries(st.sampled_from(["a", "b:", "é"]), texts, max_size=2),
+    "metadata": st.dictionaries(st.sampled_from(["a", "b:", "é", *WORDS]), texts, max_size=2),
     "user": texts,
     "seed": st.integers(-5, 2**60),
     "response_format": st.sampled_from(
-        [{"type": "json_object"}, {"type": "json_schema", "a": [{"b": None, "c": 1e3}]}]
+        [{"type": "json_object"}, {"type": "json_schema", "a": [{"b": None, "c": 1e3}]}, {"file_id": {"type": "url"}}]
     ),
-    "tools": st.just([{"type": "function", "function": {"name": "f"}}]),
+    "tools": st.sampled_from([[{"type": "function", "function": {"name": "f"}}], [{"type": "web_search_preview"}]]),
     "tool_choice": st.just("auto"),
 }
 odd: dict[str, st.SearchStrategy[Any]] = {
@@ -431,6 +437,7 @@ def line_of(body: dict[str, Any], url: str | None = "/v1/chat/completions", **en
 
 GPT = {"model": "gpt-4o-mini", "messages": SIMPLE}
 HAIKU = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": SIMPLE}
+RESPOND = {"model": "gpt-5", "input": "Hi", "max_output_tokens": 9}
 EMBED = {"model": "text-embedding-3-small", "input": "x" * 200}
 NEVER_PREFILLED = HAIKU | {"model": "claude-opus-4-6"}
 ASSISTANT = [*SIMPLE, {"role": "assistant", "content": "So"}]
@@ -537,6 +544,37 @@ def test_an_unusual_line_costs_its_neighbours_the_block_and_no_others() -> None:
 def test_a_file_of_other_lines_is_tried_once_for_each_block() -> None:
     odd = line_of(HAIKU | {"stream": False, "system": "x" * 9_000}, None)
     assert assert_planned_alike(File((odd + b"\n") * 30, start=1, piece=60_000)) == 0
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"metadata": {"conversation": "c"}},
+        {"metadata": {"file_id": "f"}, "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
+        {"tools": [{"type": "web_search_preview"}]},
+        {"response_format": {"type": "json_schema", "a": {"type": "document", "b": {"type": "url"}}}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("url", "body"), [("/v1/chat/completions", GPT), (None, HAIKU), ("/v1/responses", RESPOND)])
+def test_a_block_that_may_cost_more_is_counted_as_its_lines_are(
+    url: str | None, body: dict[str, Any], more: dict[str, Any]
+) -> None:
+    if url == "/v1/responses":
+        more = {name: value for name, value in more.items() if name == "metadata"}
+    data = (line_of(body, url) + b"\n" + line_of(body | more, url) + b"\n") * 10
+    assert_planned_alike(File(data, start=1, piece=1_000))
+
+
+def test_long_requests_are_counted_as_long_in_a_block() -> None:
+    long = HAIKU | {"messages": [{"role": "user", "content": "x" * 400_000}]}
+    data = b"".join(line_of(each, None) + b"\n" for each in [HAIKU, HAIKU, long, HAIKU, long, HAIKU] * 2)
+    file = File(data, start=1)
+    assert assert_planned_alike(file) > 0
+    plan, _, _ = file.planned(PlanWriter)
+    assert isinstance(plan, Plan)
+    assert plan.tokens is not None
+    assert [sorted(each.loads) for each in plan.tokens] == [["long-none", "short-none"]]
 
 
 def test_too_many_lines_are_too_many_in_blocks() -> None:

@@ -113,6 +113,10 @@ def line_numbering_key(job: str) -> str:
     return f"{work_prefix(job)}opened.json"
 
 
+def quote_key(job: str) -> str:
+    return f"{work_prefix(job)}quote.json"
+
+
 def is_job(key: str) -> bool:
     """Whether an object is one to process: all under `input/`, but folder markers, settings, and tools' own files."""
     folder, _, name = key.rpartition("/")

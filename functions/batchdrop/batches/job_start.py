@@ -7,6 +7,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
+from batchdrop.batches.job_quote import write_quote
 from batchdrop.batches.split_plan import lines_before, read_plan
 from batchdrop.deadlines import next_deadline
 from batchdrop.jobs import fail_job, settle_plan
@@ -41,7 +42,10 @@ def start_job(job: Job, services: Services, *, known: Sequence[Split | Batch] = 
         return
     key = keys.line_numbering_key(job.id)
     services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
-    running = services.store.move(job, JobState.RUNNING, line_numbering_key=key, due_at=next_deadline(job))
+    quote = write_quote(job, splits, services)
+    quote_key = None if quote is None else keys.quote_key(job.id)
+    due_at = next_deadline(job)
+    running = services.store.move(job, JobState.RUNNING, line_numbering_key=key, quote_key=quote_key, due_at=due_at)
     logger.info("job opened", batches=sum(split.open for split in splits))
     for split in splits:
         if not split.open:

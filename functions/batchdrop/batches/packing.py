@@ -9,7 +9,7 @@ from batchdrop.inputs.request_lines import Request
 from batchdrop.limits.ledgers import share_of
 from batchdrop.protocols import anthropic
 from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
-from batchdrop.protocols.token_estimates import NO_MEDIA, Media, tokens_of
+from batchdrop.protocols.token_estimates import NO_MEDIA, Media, tokens_of, tokens_of_each
 from batchdrop.providers.config import Limits, ProviderConfig, Providers
 from batchdrop.records import Batch, JobSettings, Protocol
 
@@ -88,6 +88,9 @@ class Routes:
             group = group_of(request, self._providers[request.provider], self._settings)
             found = self._found[key] = (len(self._found), group)
         return found
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     def __iter__(self) -> Iterator[tuple[str, str, str]]:
         """Provider, model and endpoint of each, in the order of their numbers."""
@@ -206,7 +209,7 @@ def load_of(sizes: list[int], inputs: int) -> Load:
     return Load(
         requests=count,
         bytes=sum(sizes) + count * _WIRE_BYTES,
-        tokens=sum([tokens_of(size + _WIRE_BYTES) for size in sizes]),
+        tokens=sum(tokens_of_each([size + _WIRE_BYTES for size in sizes])),
         inputs=count * inputs,
     )
 

@@ -19,7 +19,7 @@ from batchdrop.jsonl import cut_lines
 from batchdrop.protocols import openai
 from batchdrop.protocols.json_text import reject_unportable_object
 from batchdrop.protocols.request_checks import LineProblem
-from batchdrop.protocols.token_estimates import measure_media
+from batchdrop.protocols.token_estimates import Media, measure_media
 from batchdrop.records import Batch
 from batchdrop.services import Services
 
@@ -140,8 +140,10 @@ class BatchWriter:
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
 
-    def add(self, group: Group, body: bytes | Raw, inputs: int, place: int, *, is_checked: bool = False) -> None:
-        """Put a request into a batch. `place` is its line's place in the plan's index; for the others see `one_line`.
+    def add(self, group: Group, body: bytes | Raw, inputs: int, place: int, *, is_checked: bool = False) -> Media:
+        """Put a request into a batch; what of it is no text.
+
+        `place` is its line's place in the plan's index; for the others see `one_line`.
 
         Raises:
             LineProblem: Its body cannot be sent; it is in no batch.
@@ -155,6 +157,7 @@ class BatchWriter:
             self._close(closed)
         spool = self._spools.get(filled.number) or self._open(filled)
         spool.write(body, place)
+        return media
 
     def add_all(self, requests: Mapping[Group, Requests]) -> bool:
         """Put requests into the open batches of their groups, if these have room for all of them.

@@ -12,6 +12,7 @@ from batchdrop.aws import keys
 from batchdrop.aws.bucket import Files
 from batchdrop.batches.packing import Group
 from batchdrop.errors import Transient
+from batchdrop.inputs.token_counts import TokenCounts
 from batchdrop.jsonl import Block, Line, cut_blocks
 from batchdrop.records import Job, Split
 from batchdrop.result_line import ErrorCode
@@ -66,6 +67,7 @@ class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`lines` counts all lines of the split, blank ones too; `first_codes` are its first errors by the line's number.
 
+    `tokens` counts those of each route's requests; None in a plan of an earlier version.
     `first_errors` is of earlier versions, which want it: they wrote sentences there, which quote the lines.
     """
 
@@ -77,6 +79,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     batches: list[PlannedBatch]
     first_errors: list[tuple[int, str]]
     first_codes: list[tuple[int, str]] = []
+    tokens: list[TokenCounts] | None = None
 
 
 class LineNumbering(msgspec.Struct, frozen=True, kw_only=True):

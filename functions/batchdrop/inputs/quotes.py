@@ -1,14 +1,12 @@
 """What a file will cost, as a range: from its counted tokens and its models' prices. Pure; money is never rounded."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
-from batchdrop.inputs.token_counts import LoadKind, Route, TokenCounts
-from batchdrop.rates import ModelPrices, Rates, charge
-
-type PriceList = Callable[[str, str], ModelPrices | None]  # by provider and model as written
+from batchdrop.inputs.token_counts import LEAST_SHARE, LoadKind, Route, TokenCounts
+from batchdrop.rates import ModelPrices, PriceList, Rates, charge
 
 
 class CostRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,17 +33,25 @@ class CostRange(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING = CostRange(low=Decimal(0), high=Decimal(0))
 
 
+class Dearest(msgspec.Struct, frozen=True, kw_only=True):
+    """US dollars per million tokens that none of some requests pays more than, in a batch."""
+
+    input: Decimal
+    output: Decimal
+
+
 class RouteCost(msgspec.Struct, frozen=True, kw_only=True):
     """What the requests for one provider, model and endpoint cost; None where no price is known.
 
-    `is_batch_price` is False where the price in a batch is not known, so that `batch` is what real time costs: a
-    ceiling.
+    `dearest` bounds what each of them costs. `is_batch_price` is False where the price in a batch is not known, so that
+    `batch` is what real time costs: a ceiling.
     """
 
     counts: TokenCounts
     batch: CostRange | None
     realtime: CostRange | None
     is_batch_price: bool
+    dearest: Dearest | None = None
 
     @property
     def saved(self) -> CostRange | None:
@@ -72,7 +78,24 @@ def _quote(counts: TokenCounts, prices: ModelPrices | None) -> RouteCost:
         return RouteCost(counts=counts, batch=None, realtime=None, is_batch_price=False)
     realtime = None if prices.realtime is None else cost_of(counts, prices.realtime, prices.long_realtime)
     batch = realtime if prices.batch is None else cost_of(counts, prices.batch, prices.long_batch)
-    return RouteCost(counts=counts, batch=batch, realtime=realtime, is_batch_price=prices.batch is not None)
+    rates, long_rates = (
+        (prices.realtime, prices.long_realtime) if prices.batch is None else (prices.batch, prices.long_batch)
+    )
+    return RouteCost(
+        counts=counts,
+        batch=batch,
+        realtime=realtime,
+        is_batch_price=prices.batch is not None,
+        dearest=None if rates is None else _dearest(counts, rates, long_rates),
+    )
+
+
+def _dearest(counts: TokenCounts, rates: Rates, long_rates: Rates | None) -> Dearest:
+    used = {kind: _rates_for(kind, rates, long_rates) for kind in counts.loads}
+    return Dearest(
+        input=max((_highest_input(its, kind) for kind, its in used.items()), default=rates.input),
+        output=max((its.output for its in used.values()), default=rates.output),
+    )
 
 
 def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None) -> CostRange:
@@ -86,21 +109,21 @@ def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None) 
         rates: Of usual ones.
         long_rates: Of those with long inputs, where they cost more.
     """
-    low = charge(counts.input_least, min(rates.input, (long_rates or rates).input))
+    low = charge(counts.input_most, min(rates.input, (long_rates or rates).input)) / LEAST_SHARE
     if counts.unlimited or counts.unseen:
         return CostRange(low=low, high=None)
     high = Decimal(0)
     for kind, load in counts.loads.items():
-        used = long_rates if kind.is_long and long_rates is not None else rates
+        used = _rates_for(kind, rates, long_rates)
         high += charge(load.input_tokens, _highest_input(used, kind)) + charge(load.output_tokens, used.output)
     return CostRange(low=low, high=high)
 
 
+def _rates_for(kind: LoadKind, rates: Rates, long_rates: Rates | None) -> Rates:
+    return long_rates if kind.startswith("long-") and long_rates is not None else rates
+
+
 def _highest_input(rates: Rates, kind: LoadKind) -> Decimal:
-    match kind.cache_writes:
-        case "none":
-            return rates.input
-        case "minutes":
-            return max(rates.input, rates.cache_write)
-        case "hour":
-            return max(rates.input, rates.cache_write, rates.cache_write_1h)
+    if kind.endswith("-hour"):
+        return max(rates.input, rates.cache_write, rates.cache_write_1h)
+    return max(rates.input, rates.cache_write) if kind.endswith("-minutes") else rates.input

@@ -9,16 +9,19 @@ Pure.
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 from aws_lambda_powertools import Logger
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.inputs.request_lines import Request
+from batchdrop.inputs.token_counts import may_cost_more
+from batchdrop.inputs.usual_bodies import Chat, Envelope, Input, NestedChat
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.claude_models import rules_of
 from batchdrop.protocols.json_text import reject_unportable_json
+from batchdrop.protocols.output_limits import Limits, limit_of
 from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.providers.config import ProviderConfig, Providers
 from batchdrop.records import Protocol
@@ -31,95 +34,20 @@ _CARRIAGE_RETURN, _OPENS, _CLOSES = b"\r{}"
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _TEXTS_AT = frozenset({openai.CHAT, anthropic.ENDPOINT})  # the endpoints whose requests hold messages
 _INPUT_AT = frozenset({openai.EMBEDDINGS, openai.RESPONSES})  # those that hold an input
-_NO_BODY = Raw()
 
-type _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
-type _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
-type _Object = dict[str, Any]
-type _Key = tuple[str | UnsetType, str | UnsetType, str]  # url, method, model
+# url, method, model; and what limits the output: max_tokens (or max_output_tokens), max_completion_tokens, n
+type _Limit = int | UnsetType
+type _Key = tuple[str | UnsetType, str | UnsetType, str, _Limit, _Limit, _Limit]
 
-
-class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    custom_id: Raw
-    url: str | UnsetType = UNSET
-    method: Literal["POST"] | UnsetType = UNSET
-    body: Raw = _NO_BODY
-    params: Raw = _NO_BODY
-
-
-class _Part(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    type: Literal["text"]
-    text: str
-
-
-class _Message(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    role: str
-    content: str | Annotated[list[_Part], msgspec.Meta(min_length=1)]
-    name: str | UnsetType = UNSET
-
-
-# No field may be null, or hold what is read of a line more closely than it is here.
-class _Chat(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A body of messages, for either vendor."""
-
-    model: str
-    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
-    max_tokens: _Count | UnsetType = UNSET
-    max_completion_tokens: _Count | UnsetType = UNSET
-    temperature: float | UnsetType = UNSET
-    top_p: float | UnsetType = UNSET
-    system: str | UnsetType = UNSET
-    seed: _Whole | UnsetType = UNSET
-    n: _Whole | UnsetType = UNSET
-    stop: str | list[str] | UnsetType = UNSET
-    stop_sequences: list[str] | UnsetType = UNSET
-    presence_penalty: float | UnsetType = UNSET
-    frequency_penalty: float | UnsetType = UNSET
-    logprobs: bool | UnsetType = UNSET
-    top_logprobs: _Whole | UnsetType = UNSET
-    reasoning_effort: str | UnsetType = UNSET
-    verbosity: str | UnsetType = UNSET
-    user: str | UnsetType = UNSET
-    metadata: dict[str, str] | UnsetType = UNSET
-    store: bool | UnsetType = UNSET
-    service_tier: str | UnsetType = UNSET
-    parallel_tool_calls: bool | UnsetType = UNSET
-
-
-class _NestedChat(_Chat, gc=False, forbid_unknown_fields=True):
-    """The same with objects, whose depth and numbers nothing limits."""
-
-    response_format: _Object | UnsetType = UNSET
-    tools: list[_Object] | UnsetType = UNSET
-    tool_choice: str | _Object | UnsetType = UNSET
-
-
-class _Input(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A body of one text."""
-
-    model: str
-    input: str
-    dimensions: _Whole | UnsetType = UNSET
-    encoding_format: str | UnsetType = UNSET
-    user: str | UnsetType = UNSET
-    instructions: str | UnsetType = UNSET
-    max_output_tokens: _Count | UnsetType = UNSET
-    temperature: float | UnsetType = UNSET
-    top_p: float | UnsetType = UNSET
-    metadata: dict[str, str] | UnsetType = UNSET
-    store: bool | UnsetType = UNSET
-    service_tier: str | UnsetType = UNSET
-
-
-_decode_envelopes = msgspec.json.Decoder(_Envelope).decode_lines
+_decode_envelopes = msgspec.json.Decoder(Envelope).decode_lines
 _decode_texts = msgspec.json.Decoder(list[str]).decode
-_NESTED_CHATS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_NestedChat)
+_NESTED_CHATS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(NestedChat)
 _KINDS: tuple[msgspec.json.Decoder[Any], ...] = (
-    msgspec.json.Decoder(_Chat),
-    msgspec.json.Decoder(_Input),
+    msgspec.json.Decoder(Chat),
+    msgspec.json.Decoder(Input),
     _NESTED_CHATS,
 )
-_encode_lines = msgspec.json.Encoder().encode_lines
+_encoder = msgspec.json.Encoder()
 
 
 class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -131,6 +59,8 @@ class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         bodies: As they are written, and sent.
         kinds: For each line its place in `routes`.
         routes: Requests that went where these go: provider, endpoint and model are as theirs.
+        output_limits: For each of these the most output tokens of its lines; None where they name no limit.
+        is_plain: Whether no more than their lengths and limits bears on what they cost.
     """
 
     lengths: list[int]
@@ -138,6 +68,8 @@ class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bodies: list[bytes]
     kinds: list[int]
     routes: list[Request]
+    output_limits: list[int | None]
+    is_plain: bool
 
 
 class _Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -212,7 +144,7 @@ class UsualReader:
         if len(envelopes) != len(lengths) or b"\r" in text:
             return None
         read = self._decode_bodies(text)
-        keys: list[_Key] = [(each.url, each.method, body.model) for each, body in zip(envelopes, read, strict=True)]
+        keys = _keys(envelopes, read)
         counts = Counter(keys)
         routes = self._find_routes(counts, read[0])
         custom_ids = [each.custom_id for each in envelopes]
@@ -223,7 +155,15 @@ class UsualReader:
         if not _suit_claude(read, kinds, routes):
             return None
         requests = [each.request for each in routes]
-        return UsualLines(lengths=lengths, custom_ids=custom_ids, bodies=bodies, kinds=kinds, routes=requests)
+        return UsualLines(
+            lengths=lengths,
+            custom_ids=custom_ids,
+            bodies=bodies,
+            kinds=kinds,
+            routes=requests,
+            output_limits=[_limit(key, its.endpoint) for key, its in zip(places, requests, strict=True)],
+            is_plain=not may_cost_more(_objects(read)),
+        )
 
     def _decode_bodies(self, text: bytes) -> list[Any]:
         """Read bodies, one a line.
@@ -244,10 +184,10 @@ class UsualReader:
             return read
         raise msgspec.ValidationError
 
-    def _find_routes(self, keys: Iterable[_Key], first: _Chat | _Input) -> list[_Route] | None:
-        endpoints = _INPUT_AT if isinstance(first, _Input) else _TEXTS_AT
+    def _find_routes(self, keys: Iterable[_Key], first: Chat | Input) -> list[_Route] | None:
+        endpoints = _INPUT_AT if isinstance(first, Input) else _TEXTS_AT
         routes = []
-        for url, _, model in keys:
+        for url, _, model, *_ in keys:
             endpoint = anthropic.ENDPOINT if url is UNSET else url
             route = self._routes.get((endpoint, model))
             if route is None or endpoint not in endpoints:
@@ -283,7 +223,7 @@ def _lengths(block: bytes) -> list[int] | None:
 
 def _count_names(counts: Mapping[_Key, int]) -> int:
     """How many names envelopes have: custom_id, body or params, and what is there of url and method."""
-    return sum(count * (2 + (url is not UNSET) + (method is not UNSET)) for (url, method, _), count in counts.items())
+    return sum(count * (2 + (url is not UNSET) + (method is not UNSET)) for (url, method, *_), count in counts.items())
 
 
 def _count_colons(custom_ids: list[Raw], bodies: list[Any]) -> int:
@@ -294,10 +234,34 @@ def _count_colons(custom_ids: list[Raw], bodies: list[Any]) -> int:
     """
     ids = b"[%b]" % b",".join(custom_ids)
     _decode_texts(ids)
-    return ids.count(b":") + _encode_lines(bodies).count(b":")
+    return ids.count(b":") + _encoder.encode_lines(bodies).count(b":")
 
 
-def _refuse_unportable(read: list[_NestedChat], text: bytes) -> None:
+def _keys(envelopes: list[Envelope], bodies: list[Any]) -> list[_Key]:
+    both = zip(envelopes, bodies, strict=True)
+    if isinstance(bodies[0], Input):
+        return [(each.url, each.method, body.model, body.max_output_tokens, UNSET, UNSET) for each, body in both]
+    return [
+        (each.url, each.method, body.model, body.max_tokens, body.max_completion_tokens, body.n) for each, body in both
+    ]
+
+
+def _limit(key: _Key, endpoint: str) -> int | None:
+    first, completion, answers = (None if value is UNSET else value for value in key[3:])
+    limits = Limits(max_tokens=first, max_completion_tokens=completion, max_output_tokens=first, n=answers)
+    return limit_of(limits, endpoint)
+
+
+def _objects(bodies: list[Any]) -> bytes:
+    """The objects of bodies: all of them that may hold more than texts and numbers."""
+    objects = [body.metadata for body in bodies]
+    if isinstance(bodies[0], NestedChat):
+        objects += [each for body in bodies for each in (body.response_format, body.tools, body.tool_choice)]
+    found = [each for each in objects if each is not UNSET]
+    return _encoder.encode(found) if found else b""
+
+
+def _refuse_unportable(read: list[NestedChat], text: bytes) -> None:
     """Check the bodies that hold objects.
 
     Raises:
@@ -322,7 +286,7 @@ def _suit_claude(read: list[Any], kinds: list[int], routes: list[_Route]) -> boo
         bodies = [body for body, kind in zip(read, kinds, strict=True) if are_claude[kind]]
     takes_temperature = all(route.takes_temperature for route in claude)
     takes_prefill = all(route.takes_prefill for route in claude)
-    if isinstance(read[0], _NestedChat) and any(not (body.tools is body.tool_choice is UNSET) for body in bodies):
+    if isinstance(read[0], NestedChat) and any(not (body.tools is body.tool_choice is UNSET) for body in bodies):
         return False
     others = [
         body

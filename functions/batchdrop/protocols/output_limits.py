@@ -10,7 +10,9 @@ _HIGHEST = 10**9  # tokens: no model writes so much, so that a larger number is 
 _WRITE_ANSWERS = frozenset({openai.CHAT, openai.COMPLETIONS})
 
 
-class _Limits(msgspec.Struct, gc=False):
+class Limits(msgspec.Struct, gc=False):
+    """The parameters of a request that bound its output, as they are written; None for those that it does not name."""
+
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     max_output_tokens: int | None = None
@@ -18,7 +20,7 @@ class _Limits(msgspec.Struct, gc=False):
     best_of: int | None = None
 
 
-_decode = msgspec.json.Decoder(_Limits).decode
+_decode = msgspec.json.Decoder(Limits).decode
 
 
 def output_limit(body: Raw, endpoint: str) -> int | None:
@@ -28,9 +30,13 @@ def output_limit(body: Raw, endpoint: str) -> int | None:
         body: As it is sent.
         endpoint: Where it is sent; whatever the line asked for, Anthropic's is `/v1/messages`.
     """
+    return 0 if endpoint in _NO_OUTPUT else limit_of(_read(body), endpoint)
+
+
+def limit_of(limits: Limits, endpoint: str) -> int | None:
+    """The same of a request whose parameters are known."""
     if endpoint in _NO_OUTPUT:
         return 0
-    limits = _read(body)
     if endpoint == anthropic.ENDPOINT:
         return _within(limits.max_tokens)
     if endpoint == openai.RESPONSES:
@@ -42,12 +48,12 @@ def output_limit(body: Raw, endpoint: str) -> int | None:
     return named and named * max(_within(limits.n) or 1, _within(limits.best_of) or 1)
 
 
-def _read(body: Raw) -> _Limits:
+def _read(body: Raw) -> Limits:
     """The limits of a request. A value that is no whole number makes them none: what comes of it is not known."""
     try:
         return _decode(body)
     except msgspec.ValidationError:
-        return _Limits()
+        return Limits()
 
 
 def _within(number: int | None) -> int | None:

@@ -4,7 +4,7 @@ They are on the safe side, and admission corrects them by what comes back.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
@@ -78,6 +78,11 @@ _PICTURES: tuple[tuple[str, _Tiles | _Patches], ...] = (
 def tokens_of(size: int) -> int:
     """The estimated prompt tokens of so many bytes of text."""
     return -(-2 * size // _BYTES_OF_TWO_TOKENS)
+
+
+def tokens_of_each(sizes: Iterable[int]) -> list[int]:
+    """The same of several texts."""
+    return [-(-2 * size // _BYTES_OF_TWO_TOKENS) for size in sizes]  # a call for each would take twice as long
 
 
 def measure_media(body: bytes, model: str | None) -> Media:

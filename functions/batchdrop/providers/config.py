@@ -100,6 +100,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     Attributes:
         base_url: Where its calls go; no "/" at the end.
+        price_address: The address of the vendor whose prices it charges, where its own is another's: a gateway's.
         secret: The name of the secret that holds its key, in AWS Secrets Manager.
         models: Shell patterns of the models that go to it when a line names no provider.
         default: Whether the models that no pattern fits go to it.
@@ -118,6 +119,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     protocol: Protocol
     base_url: str
+    price_address: str | None = None
     secret: _SecretName
     models: tuple[_Pattern, ...] = ()
     default: bool = False
@@ -274,6 +276,7 @@ def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None
     """What the types do not say, by key; `given` holds the keys that are written in the file."""
     problems = {
         "base_url": describe_address_error(provider.base_url, provider.protocol),
+        "price_address": provider.price_address and describe_address_error(provider.price_address, provider.protocol),
         "api_version": None if is_api_version(provider.api_version or "2023-06-01") else _NO_VERSION,
     }
     for name, value in provider.headers.items():

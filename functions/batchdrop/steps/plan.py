@@ -23,6 +23,7 @@ from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
 from batchdrop.errors import ClaimLost, Gone, Locked, Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
+from batchdrop.inputs.route_counts import RouteCounts
 from batchdrop.inputs.split_lines import split_blocks
 from batchdrop.inputs.splits import splits_of, splitting_of
 from batchdrop.inputs.usual_lines import UsualLines, UsualReader
@@ -207,6 +208,7 @@ class PlanWriter:
         self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
         self._routes = Routes(services.providers, job.settings)
         self._usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
+        self._counts = RouteCounts()
         self._errors: list[tuple[int, str]] = []
         self._lines = self._blank = self._invalid = self._placed = 0
         self._usual_blocks, self._may_halve = 0, True
@@ -228,6 +230,7 @@ class PlanWriter:
             batches=batches,
             first_errors=[],
             first_codes=self._errors,
+            tokens=self._counts.first(len(self._routes)),
         )
 
     def _index_of(self, found: Line | Block) -> Iterator[bytes]:
@@ -262,6 +265,7 @@ class PlanWriter:
         requests = _by_group(usual, [group for _, group in found], self._placed)
         if not self._batches.add_all(requests):
             return None
+        self._counts.add_usual(usual, [(number, group.model) for number, group in found])
         numbers = range(self._lines + 1, self._lines + 1 + len(usual.lengths))
         offsets = accumulate((length + 1 for length in usual.lengths), initial=block.offset)
         routes = [found[kind][0] for kind in usual.kinds]
@@ -309,7 +313,8 @@ class PlanWriter:
         """Put a request into a batch; the number of its route."""
         route, group = self._routes.of(read)
         is_translated = group.endpoint != read.endpoint
-        self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
+        media = self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
+        self._counts.add(route, read, media, group.model)
         self._placed += 1
         self._usual.learn(read)
         return route

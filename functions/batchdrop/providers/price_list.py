@@ -4,19 +4,23 @@ The list is asked with `{"processing": "batch"}`, its own word. Any other key or
 a word, so that a model counts as having a batch price only where the two differ.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from batchdrop.inputs.quotes import PriceList
+from aws_lambda_powertools import Logger
+
+from batchdrop.money import PriceSource
 from batchdrop.providers.config import Providers
 from batchdrop.providers.price_table import find_own
-from batchdrop.rates import ModelPrices, Rates
+from batchdrop.rates import ModelPrices, PriceList, Rates
 
 if TYPE_CHECKING:
     from genai_prices.types import PriceCalculation
+
+logger = Logger(child=True)
 
 _FEW, _MANY = 1_000, 10_000_000  # input tokens: below every tier of the list, and above all of them
 _FREE = Rates(**dict.fromkeys(Rates.__struct_fields__, Decimal(0)))
@@ -29,16 +33,44 @@ def source() -> str:
     return f"genai-prices {version('genai-prices')}"
 
 
+def source_of(models: Iterable[tuple[str, str]], providers: Providers, *, day: str) -> PriceSource:
+    """Where the prices of models (provider, and model as written) are from that are asked for on a day."""
+    own = named(each for each in models if has_own_price(providers, *each))
+    return PriceSource(source=source(), date=day, own=own)
+
+
+def named(models: Iterable[tuple[str, str]]) -> list[str]:
+    """Models, each once, with the provider's name before them."""
+    return sorted({f"{provider}/{model.removeprefix(f'{provider}/')}" for provider, model in models})
+
+
+def never_failing(prices: PriceList) -> PriceList:
+    """The same prices; one that cannot be told for a mistake of ours, or of the list, is unknown.
+
+    What a job costs must never be what ends it.
+    """
+
+    def prices_of(provider: str, model: str) -> ModelPrices | None:
+        try:
+            return prices(provider, model)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            logger.warning("price not told", provider=provider, error=type(error).__name__)
+            return None
+
+    return prices_of
+
+
 def prices_for(providers: Providers) -> PriceList:
     """What a model costs at a configured provider: `[prices]` of `providers.toml`, then the list.
 
-    A provider is the list's where its address is: one at an address that the list does not know has only the prices of
-    `[prices]`, whatever its name and its models' names are.
+    A provider is the list's where its address is, or its `price_address`: one at an address that the list does not know
+    has only the prices of `[prices]`, whatever its name and its models' names are.
     """
 
     def prices_of(provider: str, model: str) -> ModelPrices | None:
         name = model.removeprefix(f"{provider}/")
-        listed = listed_prices(name, address=providers[provider].base_url)
+        config = providers[provider]
+        listed = listed_prices(name, address=config.price_address or config.base_url)
         own = find_own(providers.prices, provider, name)
         return listed if own is None else own.over(listed)
 
