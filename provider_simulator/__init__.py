@@ -1,4 +1,6 @@
-"""Both vendors' batch APIs as one HTTP server, for tests and for trying things out. It is never deployed.
+"""Both vendors' batch APIs, and requests answered at once, as one HTTP server, for tests and for trying things out.
+
+It is never deployed.
 
 In process, behind the real SDKs:
 
@@ -12,7 +14,7 @@ In process, behind the real SDKs:
         simulator.shape(provider="openai", seconds_to_complete=600)
         simulator.fault("reply_lost", provider="openai", operation="create")
         simulator.advance(600)
-        simulator.charges()["openai"]["requests"]
+        simulator.charges()["openai"]["requests"], simulator.charges()["openai"]["realtime"]["requests"]
 
 Over real HTTP: `with serve(simulator) as url` (`provider_simulator.server`), or `python -m provider_simulator`; then
 the same controls are at `<url>/control/…`. Did a line get its own answer? With `provider_simulator.answers`:

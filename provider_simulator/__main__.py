@@ -14,7 +14,9 @@ from provider_simulator.server import serve
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="provider_simulator", description="OpenAI's and Anthropic's batch APIs.")
+    parser = argparse.ArgumentParser(
+        prog="provider_simulator", description="OpenAI's and Anthropic's batch APIs, and requests answered at once."
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--data", type=Path, help="folder that holds everything; without it nothing is kept")

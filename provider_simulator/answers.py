@@ -35,6 +35,16 @@ def digest(body: object) -> bytes:
     return hashlib.sha256(canonical(body)).digest()
 
 
+def body_key(body: object) -> int:
+    """What charges tell requests apart by, whatever their `custom_id`s are."""
+    return int.from_bytes(digest(body)[:8])
+
+
+def body_name(key: int) -> str:
+    """How charges show it."""
+    return f"{key:016x}"
+
+
 def expected(endpoint: str, body: Json) -> Any:  # noqa: ANN401 - text, vectors or verdicts, by endpoint
     """What the answer to this request says: a text, or the vectors, or the verdicts of a moderation.
 

@@ -1,4 +1,4 @@
-"""Anthropic's Message Batches API, as it looks on the wire."""
+"""Anthropic's Message Batches API, and its messages answered at once, as they look on the wire."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from werkzeug.wrappers import Response
 
-from provider_simulator import lifecycle, scan
+from provider_simulator import lifecycle, realtime, scan
 from provider_simulator.engine import Seen
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import DAY, Batch, Json
@@ -23,6 +23,7 @@ ROUTES = (
     ("/v1/messages/batches/<id>", "DELETE", "delete"),
     ("/v1/messages/batches/<id>/cancel", "POST", "cancel"),
     ("/v1/messages/batches/<id>/results", "GET", "results"),
+    ("/v1/messages", "POST", realtime.OPERATION),
 )
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -237,4 +238,5 @@ OPERATIONS: dict[str, Callable[[Call], Response]] = {
     "cancel": cancel,
     "delete": delete,
     "results": results,
+    realtime.OPERATION: realtime.answer_now,
 }

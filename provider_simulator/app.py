@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Response
 
-from provider_simulator import anthropic_api, charges, dialects, openai_api
+from provider_simulator import anthropic_api, charges, dialects, openai_api, realtime
 from provider_simulator.compression import compressed, encoded
 from provider_simulator.engine import Engine
 from provider_simulator.errors import RefusedError
@@ -22,6 +22,7 @@ from provider_simulator.faults import Fault, Faults
 from provider_simulator.shape_rules import ShapeRule
 from provider_simulator.store import Store
 from provider_simulator.wire import (
+    WAIT,
     Call,
     DroppedError,
     SilenceError,
@@ -56,15 +57,22 @@ class Simulator:
             Without it, a temporary folder that goes with the simulator.
         clock: Seconds since the epoch; `advance` adds to it.
         seconds_to_complete: How long a batch takes unless a shape says otherwise.
+        wait: Lets the seconds pass that an answer is slow; without it, `advance` does. On a socket they really pass.
     """
 
     def __init__(
-        self, *, data: Path | None = None, clock: Callable[[], float] = time.time, seconds_to_complete: float = 0.0
+        self,
+        *,
+        data: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        seconds_to_complete: float = 0.0,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         self._temporary = None if data else tempfile.TemporaryDirectory(prefix="provider-simulator-")
         self._store = Store(data or Path(self._temporary.name if self._temporary else ""))
         self.engine = Engine(self._store, clock=clock, seconds_to_complete=seconds_to_complete)
         self._faults = Faults(self._store)
+        self._wait = wait or self.advance
         self._controls: dict[tuple[str, str], Callable[..., Any]] = {
             ("POST", "faults"): self.fault,
             ("DELETE", "faults"): self.clear_faults,
@@ -75,6 +83,7 @@ class Simulator:
             ("POST", "advance"): self.advance,
             ("POST", "reset"): self.reset,
             ("GET", "charges"): self.charges,
+            ("GET", "charges_by_body"): self.charges_by_body,
             ("GET", "batches"): self.batches,
             ("GET", "state"): self.state,
         }
@@ -149,6 +158,10 @@ class Simulator:
         """What would be on the bill, and what should not be (see `charges`)."""
         return charges.charges(self.engine)
 
+    def charges_by_body(self) -> Json:
+        """How often each request's body was charged, in batches and at real time; `answers.body_name` is its name."""
+        return charges.charges_by_body(self.engine)
+
     def batches(self) -> list[Json]:
         """Every batch there was, oldest first, as an operator of the provider would see it."""
         return charges.batches(self.engine)
@@ -199,7 +212,7 @@ class Simulator:
         number = self._store.count(f"{provider}.{operation}")
         request_id = "req_" + hashlib.sha256(f"{provider}.{operation}.{number}".encode()).hexdigest()[:24]
         call = Call(self.engine, request, provider, operation, request_id, values.get("id", ""))
-        fault = self._faults.strike(provider, operation)
+        fault = self._faults.strike(provider, operation, cache(partial(_matched_body, request, operation)))
         response = self._struck(call, fault)
         if request.id_prefix:
             dialects.with_ids(response, request.id_prefix)
@@ -228,10 +241,17 @@ class Simulator:
                 raise DroppedError("after everything was done")
             case "timeout":
                 _served(call).close()
-                time.sleep(fault.seconds)
+                self._let_pass(call.request, fault.seconds)
                 raise SilenceError("after everything was done")
+            case "slow":
+                self._let_pass(call.request, fault.seconds)
+                return _served(call)
             case _:
                 return _spoilt(call, fault)
+
+    def _let_pass(self, request: SpooledRequest, seconds: float) -> None:
+        if seconds:
+            request.environ.get(WAIT, self._wait)(seconds)
 
     def _control(self, request: SpooledRequest, name: str) -> Response:
         control = self._controls.get((request.method, name))
@@ -243,6 +263,11 @@ class Simulator:
         except (msgspec.ValidationError, RefusedError, TypeError) as error:
             return answer({"error": str(error)}, 400)
         return answer(done if request.method == "GET" else self.state())
+
+
+def _matched_body(request: SpooledRequest, operation: str) -> bytes | None:
+    """Where faults look for their `match`: in real-time calls alone."""
+    return realtime.canonical_body(request) if operation == realtime.OPERATION else None
 
 
 def _served(call: Call) -> Response:
@@ -257,9 +282,7 @@ def _served(call: Call) -> Response:
 
 
 def _spoilt(call: Call, fault: Fault) -> Response:
-    if fault.fault == "slow":
-        time.sleep(fault.seconds)
-    response = _served(call)
+    response = _served(call._replace(stop=fault.stop or realtime.cut_stop(call)) if fault.fault == "stopped" else call)
     match fault.fault:
         case "unknown_status":
             return with_status(response, fault.message or "resting")
@@ -282,6 +305,7 @@ def _refused_by(fault: Fault) -> RefusedError:
 
 def _refusal(call: Call, refused: RefusedError) -> Response:
     response = answer(refused.body(call.provider, call.request_id), refused.status)
+    response.headers.update(refused.headers)
     if refused.retry_after is not None:
         response.headers["retry-after"] = f"{refused.retry_after:g}"
     return response

@@ -7,10 +7,12 @@ from itertools import chain, compress, pairwise
 from typing import NamedTuple
 
 from provider_simulator import lifecycle
+from provider_simulator.answers import body_name
 from provider_simulator.engine import Engine, Seen
-from provider_simulator.facts import Batch, Json
+from provider_simulator.facts import Batch, Json, ProviderName, RealtimeCharge
 from provider_simulator.scan import FIELDS, Index
 
+PROVIDERS: tuple[ProviderName, ...] = ("openai", "anthropic")
 BODY, REQUEST = 2, 3  # which number of an index entry tells requests apart by body, by body and custom_id
 MOST_NAMED = 100  # requests that are named; all are counted
 
@@ -24,33 +26,55 @@ class _Twice(NamedTuple):
 def charges(engine: Engine) -> Json:
     """Per provider, over all keys.
 
-    `requests`: answered, each a charge. `max_charged_per_request` and `charged_more_than_once` tell requests apart by
-    body and `custom_id`; `max_charged_per_body` and `bodies_charged_more_than_once` by body alone, so that they also
-    see a request that was sent again under another `custom_id`. `live_duplicates` are the `custom_id`s that are in two
-    live batches now, `ever_live_duplicates` those (with the same body) whose batches were live at the same time once.
+    `requests`: answered in batches, each a charge; `realtime`: those answered at once, charged at the standard rate.
+    `max_charged_per_request` and `charged_more_than_once` tell requests of batches apart by body and `custom_id`;
+    `max_charged_per_body` and `bodies_charged_more_than_once` tell all requests apart by body alone, so that they also
+    see a request that was sent again under another `custom_id`, or at real time. `live_duplicates` are the `custom_id`s
+    that are in two live batches now, `ever_live_duplicates` those (with the same body) whose batches were live at the
+    same time once.
     """
     calls = engine.store.calls()
     files = sum(file.exists(engine.now()) for file in engine.store.files())
-    every = [engine.look(batch.id).batch for batch in engine.store.batches() if batch.created_at <= engine.now()]
+    every = _every_batch(engine)
     return {
         provider: {
-            **_charged(engine, [batch for batch in every if batch.provider == provider]),
+            **_charged(engine, provider, [batch for batch in every if batch.provider == provider]),
             "files": files if provider == "openai" else 0,
             "calls": {name.partition(".")[2]: n for name, n in calls.items() if name.startswith(provider)},
         }
-        for provider in ("openai", "anthropic")
+        for provider in PROVIDERS
     }
 
 
-def _charged(engine: Engine, batches: list[Batch]) -> Json:
+def charges_by_body(engine: Engine) -> Json:
+    """Per provider and body, by its name, how often it was charged in batches and at real time."""
+    shown: Json = {}
+    for provider in PROVIDERS:
+        batches = [batch for batch in _every_batch(engine) if batch.provider == provider]
+        in_batches = Counter(_answered_keys(engine, batches, field=BODY))
+        at_once = Counter(each.body_key for each in engine.store.realtime(provider))
+        shown[provider] = {
+            body_name(key): {"batch": in_batches[key], "realtime": at_once[key]}
+            for key in sorted(in_batches.keys() | at_once.keys())
+        }
+    return shown
+
+
+def _every_batch(engine: Engine) -> list[Batch]:
+    return [engine.look(batch.id).batch for batch in engine.store.batches() if batch.created_at <= engine.now()]
+
+
+def _charged(engine: Engine, provider: ProviderName, batches: list[Batch]) -> Json:
     now = engine.now()
     live = [batch for batch in batches if lifecycle.is_live(batch, now)]
     by_request = _twice(_answered_keys(engine, batches, field=REQUEST))
-    by_body = _twice(_answered_keys(engine, batches, field=BODY))
+    at_once = engine.store.realtime(provider)
+    by_body = _twice(chain(_answered_keys(engine, batches, field=BODY), (each.body_key for each in at_once)))
     return {
         "requests": sum(batch.outcome.succeeded for batch in batches if batch.outcome),
         "input_tokens": sum(batch.outcome.input_tokens for batch in batches if batch.outcome),
         "output_tokens": sum(batch.outcome.output_tokens for batch in batches if batch.outcome),
+        "realtime": _charged_at_once(at_once),
         "batches": len(batches),
         "live_batches": len(live),
         "batches_stored": sum(batch.deleted_at is None for batch in batches),
@@ -61,6 +85,14 @@ def _charged(engine: Engine, batches: list[Batch]) -> Json:
         "bodies_charged_more_than_once": by_body.requests,
         "live_duplicates": _names_in_two(engine, live),
         "ever_live_duplicates": _names(engine, batches, _overlapping(engine, batches)),
+    }
+
+
+def _charged_at_once(charged: list[RealtimeCharge]) -> Json:
+    return {
+        "requests": len(charged),
+        "input_tokens": sum(each.input_tokens for each in charged),
+        "output_tokens": sum(each.output_tokens for each in charged),
     }
 
 

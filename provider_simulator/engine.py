@@ -15,6 +15,7 @@ from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Batch, Limits, LineError, ProviderName, Scan, Shape, StoredFile
 from provider_simulator.lifecycle import Phase
 from provider_simulator.produce import produce
+from provider_simulator.rates import Rates
 from provider_simulator.shape_rules import ShapeRule, use_rules
 from provider_simulator.store import Store
 
@@ -42,6 +43,7 @@ class Engine:
 
     def __init__(self, store: Store, *, clock: Callable[[], float], seconds_to_complete: float) -> None:
         self.store = store
+        self.rates = Rates(store)
         self.seconds_to_complete = seconds_to_complete
         self._clock = clock
         self._advanced = store.setting("advanced", float, 0.0)

@@ -1,5 +1,6 @@
 """Refusals in the words and shapes of each vendor."""
 
+from collections.abc import Mapping
 from typing import Self
 
 from provider_simulator.facts import Json, ProviderName
@@ -49,19 +50,24 @@ class RefusedError(Exception):
         self.code = code
         self.param = param
         self.retry_after: float | None = None
+        self.headers: Mapping[str, str] = {}
 
     def after(self, seconds: float | None) -> Self:
         """With the advice to come back after so long."""
         self.retry_after = seconds
         return self
 
-    def body(self, provider: ProviderName, request_id: str) -> Json:
+    def error(self, provider: ProviderName) -> Json:
+        """The error itself, without what is around it."""
         if provider == "openai":
-            return {"error": openai_error(self.status, self.message, kind=self.kind, code=self.code, param=self.param)}
+            return openai_error(self.status, self.message, kind=self.kind, code=self.code, param=self.param)
         # The document's errors have no type for 413; its text, and the page of errors, name this one.
         kind = self.kind or ("request_too_large" if self.status == TOO_LARGE else None)
-        error = anthropic_error(self.status, self.message, kind=kind)
-        return {"type": "error", "error": error, "request_id": request_id}
+        return anthropic_error(self.status, self.message, kind=kind)
+
+    def body(self, provider: ProviderName, request_id: str) -> Json:
+        error = self.error(provider)
+        return {"error": error} if provider == "openai" else {"type": "error", "error": error, "request_id": request_id}
 
 
 def openai_error(

@@ -1,10 +1,14 @@
-"""What is stored: one row of facts per file and per batch, never one per request. Times are seconds since the epoch."""
+"""What is stored: a row of facts per file, batch and real-time call. Times are seconds since the epoch.
 
-from typing import Any, Literal
+The requests of a batch have no rows: an index beside its input holds them.
+"""
+
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 DAY = 86_400.0
+UNKNOWN_MODEL = "-does-not-exist"  # how the names of models end that there are not
 
 type ProviderName = Literal["openai", "anthropic"]
 type RowDialect = Literal[
@@ -45,6 +49,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     anthropic_bytes: int = 256 * 1024 * 1024
     anthropic_queue: int | None = None
     """Requests in processing per organisation; a create that would pass it gets a 429."""
+    anthropic_message_bytes: int = 32 * 1024 * 1024
+    openai_requests_per_minute: int | None = None
+    openai_tokens_per_minute: int | None = None
+    anthropic_requests_per_minute: int | None = None
+    anthropic_tokens_per_minute: int | None = None
+    """What an account may send at real time in any 60 seconds; tokens are those of requests and answers."""
 
 
 class Failing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +78,8 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """How many blocks its text is in, where an endpoint has blocks."""
     calls_tools: bool = False
     """Whether it calls every tool that it is offered, also where it need not."""
+    service_tier: Literal["batch", "standard"] = "batch"
+    """What it is charged as, where an answer says so."""
 
 
 PLAIN = Style()
@@ -155,6 +167,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     error_bytes: int
 
 
+class Terms(NamedTuple):
+    """What a request is judged by beside its body, in a batch or at real time."""
+
+    provider: ProviderName
+    endpoint: str
+    api_version: str = ""
+    betas: bool = False
+
+
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Without id, time and shape it is a batch that is asked for and not created yet."""
 
@@ -175,6 +196,25 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: float | None = None
     scan: Scan | None = None
     outcome: Outcome | None = None
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.provider, self.endpoint, self.api_version, self.betas)
+
+
+class RealtimeCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was answered at real time."""
+
+    provider: ProviderName
+    org: str
+    at: float
+    body_key: int
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
 
 
 type Json = dict[str, Any]

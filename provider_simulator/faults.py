@@ -1,6 +1,7 @@
 """Faults on the wire: which calls go wrong, and how. What goes wrong inside a batch is a shape (`shape_rules`)."""
 
 import threading
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -21,9 +22,10 @@ type FaultName = Literal[
     "compressed",
     "garbage",
     "slow",
+    "stopped",
 ]
 type Operation = Literal[
-    "upload", "create", "retrieve", "list", "results", "cancel", "delete", "file_retrieve", "file_list", "*"
+    "upload", "create", "retrieve", "list", "results", "cancel", "delete", "file_retrieve", "file_list", "realtime", "*"
 ]
 
 
@@ -33,6 +35,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     provider: ProviderName | Literal["*"] = "*"
     operation: Operation = "*"
     fault: FaultName
+    match: str | None = None
+    """Only real-time calls in whose body this is found, as canonical JSON; None: whatever the body is."""
     times: int | None = 1
     after: int = 0
     code: int = 500
@@ -51,7 +55,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     encoding: str = "gzip"
     """Of `compressed`: `gzip`, `deflate`, or a name that nobody knows."""
     seconds: float = 0.0
-    """Of `late` (on the simulator's clock), `slow` and `timeout` (really waited)."""
+    """Of `late` (on the simulator's clock), `slow` and `timeout` (really waited on a socket, else on its clock)."""
+    stop: str | None = None
+    """Why a `stopped` answer ends, in the endpoint's words; None: it is cut off."""
 
 
 class Faults:
@@ -72,15 +78,14 @@ class Faults:
     def pending(self) -> list[Fault]:
         return self._store.setting("faults", list[Fault], [])
 
-    def strike(self, provider: ProviderName, operation: str) -> Fault | None:
+    def strike(self, provider: ProviderName, operation: str, body: Callable[[], bytes | None]) -> Fault | None:
         """The fault of this call, if it has one. A call that only passes (`after`) counts for every fault it fits."""
         with self._lock:
             faults = self.pending()
             struck: Fault | None = None
             left = []
             for fault in faults:
-                fits = fault.provider in {"*", provider} and fault.operation in {"*", operation}
-                if not fits or struck is not None:
+                if struck is not None or not _fits(fault, provider, operation, body):
                     left.append(fault)
                 elif fault.after:
                     left.append(msgspec.structs.replace(fault, after=fault.after - 1))
@@ -96,3 +101,12 @@ def _rest(fault: Fault) -> list[Fault]:
     if fault.times is None:
         return [fault]
     return [msgspec.structs.replace(fault, times=fault.times - 1)] if fault.times > 1 else []
+
+
+def _fits(fault: Fault, provider: ProviderName, operation: str, body: Callable[[], bytes | None]) -> bool:
+    if fault.provider not in {"*", provider} or fault.operation not in {"*", operation}:
+        return False
+    if fault.match is None:
+        return True
+    found = body()
+    return found is not None and fault.match.encode() in found

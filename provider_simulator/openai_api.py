@@ -1,4 +1,4 @@
-"""OpenAI's Files and Batch APIs, as they look on the wire."""
+"""OpenAI's Files and Batch APIs, and what is answered at once, as they look on the wire."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from provider_simulator import lifecycle
+from provider_simulator import lifecycle, realtime
 from provider_simulator.engine import Seen, output_file_id
 from provider_simulator.errors import RefusedError
 from provider_simulator.facts import DAY, Batch, Json, Outcome, StoredFile
@@ -24,6 +24,9 @@ ROUTES = (
     ("/batches", "GET", "list"),
     ("/batches/<id>", "GET", "retrieve"),
     ("/batches/<id>/cancel", "POST", "cancel"),
+    ("/chat/completions", "POST", realtime.OPERATION),
+    ("/responses", "POST", realtime.OPERATION),
+    ("/embeddings", "POST", realtime.OPERATION),
 )
 SHORTEST, LONGEST = 3_600, 2_592_000  # seconds; what expires_after allows
 DEFAULT_EXPIRY = 30 * DAY  # of batch inputs and outputs
@@ -265,4 +268,5 @@ OPERATIONS: dict[str, Callable[[Call], Response]] = {
     "list": list_batches,
     "retrieve": retrieve,
     "cancel": cancel,
+    realtime.OPERATION: realtime.answer_now,
 }

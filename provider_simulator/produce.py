@@ -8,19 +8,14 @@ from typing import BinaryIO, Literal
 
 import msgspec
 
-from provider_simulator import answers, anthropic_rules, lifecycle, openai_rules, scan
+from provider_simulator import answers, lifecycle, one_request, scan
 from provider_simulator.dialects import ROWS
-from provider_simulator.errors import anthropic_error, openai_error
+from provider_simulator.errors import RefusedError, anthropic_error, openai_error
 from provider_simulator.facts import Batch, Failing, Json, Outcome
-from provider_simulator.instances import SchemaError
 from provider_simulator.layouts import lay_out
 from provider_simulator.lifecycle import Phase
-from provider_simulator.vendor_schemas import Violation, first_violation
 
 type End = Literal["succeeded", "errored", "canceled", "expired"]
-
-NO_SAMPLING_SINCE = "2026-10-21"  # Anthropic's API version that refuses temperature, top_p and top_k
-SAMPLING = ("temperature", "top_p", "top_k")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -135,20 +130,15 @@ def _answer(batch: Batch, entry: scan.Entry, body: Json, tally: _Tally) -> Json:
     """
     for failing in batch.shape.failing:
         _fail_as_shaped(batch, failing, entry, body)
-    _refuse(batch, body)
     style = batch.shape.style(entry.body_key)
     try:
-        answer = answers.respond(batch.endpoint, body, created=int(batch.created_at), style=style)
-    except SchemaError as error:
-        raise _FailedError(400, _refusal_body(batch, f"Invalid schema: {error}")) from None
+        answer = one_request.answer_to(batch.terms, body, created=int(batch.created_at), style=style)
+    except RefusedError as refused:
+        raise _FailedError(refused.status, refused.error(batch.provider)) from None
     spent = answers.usage_of(answer)
     tally.input_tokens += spent[0]
     tally.output_tokens += spent[1]
     return answer
-
-
-def _refusal_body(batch: Batch, message: str) -> Json:
-    return openai_error(400, message) if batch.provider == "openai" else anthropic_error(400, message)
 
 
 def _fail_as_shaped(batch: Batch, failing: Failing, entry: scan.Entry, body: Json) -> None:
@@ -162,56 +152,6 @@ def _fail_as_shaped(batch: Batch, failing: Failing, entry: scan.Entry, body: Jso
     else:
         error = anthropic_error(failing.status, message, kind=failing.type)
     raise _FailedError(failing.status, error)
-
-
-def _refuse(batch: Batch, body: Json) -> None:
-    endpoint = batch.endpoint
-    if batch.provider == "anthropic":
-        _refuse_in_anthropic_batches(batch, body)
-        endpoint = f"beta:{endpoint}" if batch.betas else endpoint
-    violation = first_violation(endpoint, body)
-    if violation is None:
-        _refuse_by_rules(batch, body)
-        return
-    if batch.provider == "openai":
-        raise _FailedError(400, _openai_violation(violation))
-    message = "Extra inputs are not permitted" if violation.unknown else violation.message
-    raise _FailedError(400, anthropic_error(400, f"{violation.at}: {message}" if violation.at else message))
-
-
-def _refuse_by_rules(batch: Batch, body: Json) -> None:
-    if batch.provider == "anthropic":
-        said = anthropic_rules.refusal(body)
-        if said is not None:
-            raise _FailedError(400, anthropic_error(400, said))
-        return
-    broken = openai_rules.refusal(batch.endpoint, body)
-    if broken is not None:
-        raise _FailedError(400, openai_error(400, broken.message, code=broken.code, param=broken.param))
-
-
-def _openai_violation(violation: Violation) -> Json:
-    param = violation.at or None
-    if violation.unknown:
-        return openai_error(400, f"Unknown parameter: '{param}'.", code="unknown_parameter", param=param)
-    return openai_error(400, f"Invalid value for '{param}': {violation.message}", code="invalid_value", param=param)
-
-
-def _refuse_in_anthropic_batches(batch: Batch, params: Json) -> None:
-    model = params.get("model")
-    if isinstance(model, str) and model.endswith("-does-not-exist"):
-        raise _FailedError(404, anthropic_error(404, f"model: {model}"))
-    if params.get("stream"):
-        raise _FailedError(400, anthropic_error(400, "stream: streaming is not supported in batches"))
-    if "speed" in params:
-        raise _FailedError(400, anthropic_error(400, "speed: not supported in batches"))
-    if "max_tokens" not in params:
-        raise _FailedError(400, anthropic_error(400, "max_tokens: Field required"))
-    if params["max_tokens"] == 0:
-        raise _FailedError(400, anthropic_error(400, "max_tokens: must be greater than 0 in batches"))
-    sampling = next((name for name in SAMPLING if name in params), None)
-    if sampling and batch.api_version >= NO_SAMPLING_SINCE:
-        raise _FailedError(400, anthropic_error(400, f"{sampling}: not supported since {NO_SAMPLING_SINCE}"))
 
 
 def _openai_line(batch: Batch, entry: scan.Entry, line: bytes, end: End, tally: _Tally) -> tuple[End, Json]:

@@ -125,6 +125,7 @@ def response(body: Json, mark: str, prompt_tokens: int, created: int, style: Sty
         "error": None,
         "incomplete_details": {"reason": cut} if cut else None,
         "instructions": body.get("instructions"),
+        "metadata": body.get("metadata") or {},
         "model": body.get("model"),
         "output": list(_response_items(body, mark, said, status, style)),
         "parallel_tool_calls": body.get("parallel_tool_calls", True),
@@ -203,7 +204,7 @@ def message(body: Json, mark: str, prompt_tokens: int, created: int, style: Styl
             "output_tokens": _spent(said) + thinking_tokens,
             "output_tokens_details": {"thinking_tokens": thinking_tokens},
             "server_tool_use": None,
-            "service_tier": "batch",
+            "service_tier": style.service_tier,
             "inference_geo": None,
         },
     }

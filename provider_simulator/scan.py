@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from provider_simulator import answers
-from provider_simulator.facts import Json, Limits, LineError, Scan
+from provider_simulator.facts import UNKNOWN_MODEL, Json, Limits, LineError, Scan
 from provider_simulator.replies import tokens
 
 MOST_ERRORS = 100
@@ -187,7 +187,7 @@ class _Reading:
 
     def _model_error(self, request: Json) -> LineError | None:
         model = request["body"]["model"]
-        if model.endswith("-does-not-exist"):
+        if model.endswith(UNKNOWN_MODEL):
             message = f"The provided model '{model}' is not supported by the Batch API."
             return LineError(code="model_not_found", message=message, param="body.model")
         self.model = self.model or model

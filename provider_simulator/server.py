@@ -4,6 +4,7 @@ Connections are kept alive, as the vendors' are, and dropped when nothing came f
 """
 
 import threading
+import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from provider_simulator.app import Simulator
 from provider_simulator.door import Door
-from provider_simulator.wire import CHUNK
+from provider_simulator.wire import CHUNK, WAIT
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -99,7 +100,7 @@ class _Handler(WSGIRequestHandler):
     def _serve(self, body: _Body) -> None:
         answer = _Answer(self)
         start: StartResponse = answer.start
-        pieces = self.server.app({**self.make_environ(), "wsgi.input": body}, start)
+        pieces = self.server.app({**self.make_environ(), "wsgi.input": body, WAIT: time.sleep}, start)
         try:
             answer.send(pieces)
         finally:

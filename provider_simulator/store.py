@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from provider_simulator.facts import Batch, StoredFile
+from provider_simulator.facts import Batch, RealtimeCharge, StoredFile
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (seq INTEGER PRIMARY KEY, id TEXT UNIQUE, org TEXT, created_at REAL, doc BLOB);
@@ -18,6 +18,8 @@ CREATE TABLE IF NOT EXISTS batches (
   gone INTEGER, doc BLOB);
 CREATE INDEX IF NOT EXISTS batches_by_age ON batches (provider, org, created_at, seq);
 CREATE INDEX IF NOT EXISTS batches_live ON batches (live, provider, org);
+CREATE TABLE IF NOT EXISTS realtime (seq INTEGER PRIMARY KEY, provider TEXT, org TEXT, at REAL, doc BLOB);
+CREATE INDEX IF NOT EXISTS realtime_by_age ON realtime (provider, org, at);
 CREATE TABLE IF NOT EXISTS calls (operation TEXT PRIMARY KEY, times INTEGER);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, doc BLOB);
 """
@@ -44,8 +46,8 @@ class Store:
 
     def reset(self) -> None:
         with self._lock:
-            for table in ("files", "batches", "calls", "settings"):
-                self._run(f"DELETE FROM {table}")  # noqa: S608 - the names are the four above
+            for table in ("files", "batches", "realtime", "calls", "settings"):
+                self._run(f"DELETE FROM {table}")  # noqa: S608 - the names are the five above
             for name in ("files", "batches"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
                 (self.folder / name).mkdir()
@@ -134,6 +136,28 @@ class Store:
         """All of them, deleted ones too, oldest first."""
         rows = self._run("SELECT doc FROM batches ORDER BY created_at, seq")
         return [msgspec.json.decode(doc, type=Batch) for (doc,) in rows]
+
+    # --- requests that were answered at real time ---
+
+    def add_realtime(self, charge: RealtimeCharge) -> None:
+        self._run(
+            "INSERT INTO realtime (provider, org, at, doc) VALUES (?, ?, ?, ?)",
+            charge.provider,
+            charge.org,
+            charge.at,
+            msgspec.json.encode(charge),
+        )
+
+    def realtime(self, provider: str, org: str | None = None, *, after: float = 0.0) -> list[RealtimeCharge]:
+        """Those of an account, or of all, oldest first."""
+        rows = self._run(
+            "SELECT doc FROM realtime WHERE provider = ? AND (org = ? OR ? IS NULL) AND at > ? ORDER BY at, seq",
+            provider,
+            org,
+            org,
+            after,
+        )
+        return [msgspec.json.decode(doc, type=RealtimeCharge) for (doc,) in rows]
 
     # --- counts and settings ---
 

@@ -15,6 +15,7 @@ from provider_simulator.errors import RefusedError
 from provider_simulator.facts import Json, ProviderName
 
 CHUNK = 256 * 1024
+WAIT = "provider_simulator.wait"  # in the environment of a call: what lets seconds pass
 
 
 class DroppedError(ConnectionResetError):
@@ -88,6 +89,8 @@ class Call(NamedTuple):
     """Whose key it is; empty until the key was looked at."""
     delay: float = 0.0
     """What it creates arrives so many seconds later."""
+    stop: str | None = None
+    """Why its answer ends, in the endpoint's words; None: as the request makes it."""
 
 
 def spooled(folder: Path) -> IO[bytes]:

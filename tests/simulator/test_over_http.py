@@ -179,6 +179,65 @@ def test_a_server_can_compress_what_was_asked_for_as_it_is(
     assert [json.loads(line)["custom_id"] for line in answer.content.splitlines()] == ["r-1"]
 
 
+def test_real_time_calls_of_both_protocols(served: Served, simulator: Simulator, chat: Line, message: Line) -> None:
+    body, params = chat(1)["body"], message(1)["params"]
+    chosen = served.openai.chat.completions.create(**body)
+    assert content("openai", chosen.model_dump()) == expected("openai", body)
+    assert served.openai.responses.create(model="gpt-4o", input="Hi").status == "completed"
+    assert len(served.openai.embeddings.create(model="text-embedding-3-small", input="Hi").data) == 1
+    assert content("anthropic", served.anthropic.messages.create(**params).model_dump()) == expected(
+        "anthropic", params
+    )
+    with pytest.raises(claude.BadRequestError, match="stream"):
+        served.anthropic.messages.create(**params, stream=True)
+    charges = httpx2.get(f"{served.url}/control/charges").json()
+    assert [charges[name]["realtime"]["requests"] for name in ("openai", "anthropic")] == [3, 1]
+    assert httpx2.get(f"{served.url}/control/charges_by_body").json() == simulator.charges_by_body()
+
+
+@pytest.mark.parametrize(("fault", "charged"), [("reply_lost", 1), ("connection_reset", 0), ("cut", 1)])
+def test_a_dropped_real_time_call_is_a_connection_error(
+    served: Served, simulator: Simulator, message: Line, fault: str, charged: int
+) -> None:
+    simulator.fault(fault, provider="anthropic", operation="realtime", match="Say 1", bytes=20)
+    served.anthropic.messages.create(**message(2)["params"])
+    with pytest.raises((claude.APIConnectionError, httpx2.RemoteProtocolError)):
+        served.anthropic.messages.create(**message(1)["params"])
+    assert simulator.charges()["anthropic"]["realtime"]["requests"] == 1 + charged
+
+
+def test_a_slow_answer_takes_its_time(served: Served, simulator: Simulator, chat: Line) -> None:
+    before = simulator.engine.now()
+    simulator.fault("slow", operation="realtime", seconds=0.2)
+    started = time.monotonic()
+    served.openai.chat.completions.create(**chat(1)["body"])
+    assert (time.monotonic() - started >= 0.2, simulator.engine.now()) == (True, before)
+    simulator.fault("slow", operation="realtime", seconds=0.5)
+    with pytest.raises(gpt.APITimeoutError):
+        served.openai.with_options(timeout=0.1).chat.completions.create(**chat(2)["body"])
+
+
+def test_many_real_time_calls_at_once_keep_to_the_limit(served: Served, simulator: Simulator, chat: Line) -> None:
+    assert httpx2.post(f"{served.url}/control/limits", json={"openai_requests_per_minute": 20}).status_code == 200
+    seen: list[int] = []
+
+    def work(number: int) -> None:
+        for each in range(10):
+            try:
+                served.openai.chat.completions.create(**chat(number * 10 + each)["body"])
+                seen.append(200)
+            except gpt.RateLimitError as refused:
+                seen.append(refused.status_code)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (seen.count(200), seen.count(429)) == (20, 30)
+    assert simulator.charges()["openai"]["realtime"]["requests"] == 20
+
+
 def test_every_control_is_an_address(served: Served, simulator: Simulator, chat: Line) -> None:
     control = httpx2.Client(base_url=f"{served.url}/control")
     shape = {"provider": "openai", "seconds_to_complete": 100, "failing": {"match": "x"}, "times": 1}
