@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.aws.keys import plan_key
+from batchdrop.aws.keys import line_numbering_key, plan_key
 from batchdrop.batches.job_quote import JobQuote, high_of_batch, read_quote, write_quote
 from batchdrop.batches.job_start import start_job
 from batchdrop.batches.request_files import wire_body
@@ -201,12 +201,12 @@ def _plan_without_starting(cloud: Cloud, job_id: str) -> None:
     class Stopped(BaseException):
         pass
 
-    def starts(name: str, _: tuple[Any, ...]) -> bool:
-        return name == "splits"  # the first thing that a start asks for
+    def starts(name: str, arguments: tuple[Any, ...]) -> bool:
+        return name == "put_first" and arguments[0] == line_numbering_key(job_id)  # the first thing that a start writes
 
-    store = Failing(cloud.services.store, starts, Stopped())
+    files = Failing(cloud.services.files, starts, Stopped())
     with pytest.raises(Stopped):
-        plan_split(job_id, 0, replace(cloud.services, store=store))
+        plan_split(job_id, 0, replace(cloud.services, files=files))
     assert job_of(cloud, job_id).unplanned == 0
 
 
