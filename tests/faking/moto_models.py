@@ -1,4 +1,4 @@
-"""S3's and SQS's usual calls, answered from moto's models at once: through its HTTP, each takes milliseconds.
+"""The usual calls of S3, SQS and EventBridge, answered from moto's models: through its HTTP, each takes milliseconds.
 
 What is not usual is left to moto as a whole: errors, conditions that fail, pages, encryption, policies. The state is
 moto's in either case. A test holds each answer against moto's own.
@@ -12,14 +12,18 @@ from typing import Any, NamedTuple
 from botocore import handlers
 from botocore.response import StreamingBody
 from moto.core.models import botocore_stubber
+from moto.events.models import events_backends
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend, s3_backends
-from moto.sqs.models import Queue, sqs_backends
+from moto.sqs.models import Message, Queue, sqs_backends
 
 ACCOUNT = "123456789012"  # moto's
 _PAGE = 1_000  # keys
 _OWNER = {"ID": "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a", "DisplayName": "webfile"}
 _OF_USUAL_KEYS = {"ETag", "last-modified", "content-length", "x-amz-version-id", "x-amz-sdk-checksum-algorithm"}
 _META = "x-amz-meta-"
+_MOST_ENTRIES = 10  # of a call to SQS or EventBridge
+_OF_USUAL_MESSAGES = {"Id", "MessageBody", "DelaySeconds", "MessageAttributes"}
+_OF_USUAL_EVENTS = {"Source", "DetailType", "Detail"}
 
 type Arguments = dict[str, Any]
 type Answer = dict[str, Any] | None
@@ -210,12 +214,38 @@ def _send_message(arguments: Arguments, region: str) -> Answer:
     queue = queue_in(region, arguments["QueueUrl"])
     if queue is None:
         return None
-    attributes = arguments.get("MessageAttributes", {})
-    message = sqs_backends[ACCOUNT][region].send_message(
-        queue.name, arguments["MessageBody"], attributes, arguments.get("DelaySeconds")
+    body, attributes = arguments["MessageBody"], arguments.get("MessageAttributes")
+    return _sent(
+        sqs_backends[ACCOUNT][region].send_message(queue.name, body, attributes, arguments.get("DelaySeconds"))
     )
-    told = {"MD5OfMessageAttributes": message.attribute_md5} if attributes else {}
+
+
+def _send_messages(arguments: Arguments, region: str) -> Answer:
+    queue, entries = queue_in(region, arguments["QueueUrl"]), arguments["Entries"]
+    is_usual = 0 < len(entries) <= _MOST_ENTRIES and all(each.keys() <= _OF_USUAL_MESSAGES for each in entries)
+    if queue is None or not is_usual or len({each["Id"] for each in entries}) < len(entries):
+        return None
+    given = {
+        str(number): {"MessageAttributes": {}, "DelaySeconds": None, **each} for number, each in enumerate(entries)
+    }
+    messages, failed = sqs_backends[ACCOUNT][region].send_message_batch(queue.name, given)
+    return {"Successful": [{"Id": each.user_id, **_sent(each)} for each in messages], "Failed": failed}
+
+
+def _sent(message: Message) -> dict[str, Any]:
+    told = {"MD5OfMessageAttributes": message.attribute_md5} if message.message_attributes else {}
     return {"MessageId": message.id, "MD5OfMessageBody": message.body_md5, **told}
+
+
+# EventBridge
+
+
+def _put_events(arguments: Arguments, region: str) -> Answer:
+    events = arguments["Entries"]
+    if len(events) > _MOST_ENTRIES or not all(each.keys() <= _OF_USUAL_EVENTS for each in events):
+        return None
+    entries = events_backends[ACCOUNT][region].put_events(events)
+    return {"FailedEntryCount": sum("ErrorCode" in each for each in entries), "Entries": entries}
 
 
 _CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the arguments that are known to each
@@ -231,9 +261,11 @@ _CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the
         "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds MessageAttributeNames AttributeNames",
     ),
     "SendMessage": (_send_message, "QueueUrl MessageBody DelaySeconds MessageAttributes"),
+    "SendMessageBatch": (_send_messages, "QueueUrl Entries"),
+    "PutEvents": (_put_events, "Entries"),
 }
 
-for _service in ("s3", "sqs"):
+for _service in ("s3", "sqs", "events"):
     handlers.BUILTIN_HANDLERS += [
         (f"before-parameter-build.{_service}", _keep_arguments, handlers.REGISTER_LAST),
         (f"before-call.{_service}", answer, handlers.REGISTER_LAST),

@@ -18,6 +18,8 @@ from faults.outside import Died, Outside
 from faults.scenarios import Scenario
 from faults.world import World, new_world
 
+pytestmark = pytest.mark.exploration
+
 HOUR = 3_600
 ONE = Scenario(name="one split", files=(jsonl([chat("one"), claude("two")]),), splits=1)
 TWO = Scenario(name="two splits", files=(jsonl([chat(f"line {number}" * 9) for number in range(4)]),), splits=2)

@@ -11,6 +11,8 @@ from faults.points import Point, Whole, undisturbed, violations
 from faults.scenarios import MAIN, PAUSED, RESTORED, Scenario
 from faults.world import STEPS, World, new_world
 
+pytestmark = pytest.mark.exploration
+
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:

@@ -16,6 +16,8 @@ from faults.outside import Outside
 from faults.scenarios import SCENARIOS, Scenario
 from faults.world import World, new_world
 
+pytestmark = pytest.mark.exploration
+
 SAME_SIZES = Scenario(
     name="same sizes",
     files=tuple(jsonl([claude(f"{name} line", name)]) for name in ("first", "second", "third")),

@@ -1,5 +1,6 @@
 """Answers from moto's models are those that moto itself gives: what tests of whole jobs stand on."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,3 +164,40 @@ def test_messages_are_sent_and_received_as_with_moto(aws: None, attributes: dict
     same = ("Body", "MD5OfBody", "MessageAttributes", "MD5OfMessageAttributes")
     assert [short.get(name) for name in same] == [long.get(name) for name in same]
     assert short.get("MessageAttributes", {}) == attributes
+
+
+def test_messages_are_sent_by_ten_as_with_moto(aws: None) -> None:
+    del aws
+    sqs = Both("sqs")
+    url = sqs.long.create_queue(QueueName="queue")["QueueUrl"]
+    hops = {"hops": {"DataType": "Number", "StringValue": "3"}}
+    entries = [
+        {"Id": "1", "MessageBody": "one", "DelaySeconds": 0},
+        {"Id": "2", "MessageBody": "two", "MessageAttributes": hops},
+    ]
+    said = sqs.write("send_message_batch", QueueUrl=url, Entries=entries)
+    assert [each["Id"] for each in said["Successful"]] == ["1", "2"]
+    assert sqs.shortened == 1
+    assert sqs.write("send_message_batch", QueueUrl=url, Entries=entries[:1] * 2) == (
+        "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"
+    )
+    found = sqs.long.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["hops"])["Messages"]
+    assert [(each["Body"], each.get("MessageAttributes", {})) for each in found] == [("one", {}), ("two", hops)] * 2
+
+
+@pytest.mark.parametrize(("detail", "failed"), [('{"a": 1}', 0), ("no JSON", 1)])
+def test_events_come_to_their_queue_as_with_moto(aws: None, detail: str, failed: int) -> None:
+    del aws
+    events, sqs = Both("events"), boto3.client("sqs", region_name="us-east-1")
+    url = sqs.create_queue(QueueName="queue")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:123456789012:queue"
+    events.long.put_rule(Name="rule", EventPattern=json.dumps({"source": ["batchdrop"]}))
+    events.long.put_targets(Rule="rule", Targets=[{"Id": "queue", "Arn": arn}])
+    entry = {"Source": "batchdrop", "DetailType": "Job Completed", "Detail": detail}
+    assert events.write("put_events", Entries=[entry])["FailedEntryCount"] == failed
+    assert events.shortened == 1
+    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    bodies = [json.loads(each["Body"]) for each in found]
+    assert [(each["detail-type"], each["detail"]) for each in bodies] == [("Job Completed", {"a": 1})] * 2 * (
+        1 - failed
+    )
