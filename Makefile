@@ -102,7 +102,7 @@ faults: setup
 # Figures of docs/performance.md, measured on this machine; the long form: make bench ARGS=--full
 # One table alone: .venv/bin/python benchmarks/<table>.py [--full]
 bench: setup
-	@$(BIN)/python benchmarks/bench.py $(ARGS)
+	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/bench.py $(ARGS)
 
 bench-latency: setup
 	@$(BIN)/python benchmarks/latency.py $(ARGS)

@@ -16,6 +16,7 @@ os.environ["S3_UPLOAD_PART_MIN_SIZE"] = "1"  # moto's; before it is imported
 from batchdrop.aws import multipart
 from faking.cloud import TOML, cloud
 from faking.counting import PROVIDER, SERVICES, Calls, counted_job, idle_poll
+from goals import Goals
 from lines import chat_lines
 from machine import machine
 
@@ -25,21 +26,36 @@ SPLIT_BYTES, PART_BYTES = 64 * 1024 * 1024, multipart.PART_MIN
 PROVIDERS = {"openai": ("openai",), "anthropic": ("anthropic",), "both": ("openai", "anthropic")}
 
 
+MOST = 64  # half of what a job of a line took
+
+
 def main() -> None:
-    logging.disable(logging.CRITICAL)
     print(machine())
-    for name, providers in PROVIDERS.items():
-        print(f"\n| {name} | {' | '.join(STEPS)} | all | of providers |\n|{'---|' * (len(STEPS) + 3)}")
-        for count, scale in ((1, 1), (1_000, 1), (1_000_000, SCALE)):
-            print(_row(f"{count:,} lines", count_calls(count, providers, scale=scale)))
-    print(f"\n{'':16}{''.join(f'{service:>10}' for service in SERVICES)}")
-    for step, calls in count_calls(1, PROVIDERS["openai"]).items():
-        print(f"{step:16}{''.join(f'{_of(calls, [service]):10}' for service in SERVICES)}")
-    with cloud() as here:
-        print(f"\na poll of a provider with nothing in flight: {_of(idle_poll(here, 'openai'), SERVICES)} calls")
+    goals = Goals()
+    measure(goals)
     if "--each" in sys.argv:
         for step, calls in count_calls(1, PROVIDERS["openai"]).items():
             print(f"\n{step}\n  " + "\n  ".join(f"{number} {' '.join(call)}" for call, number in calls.items()))
+    goals.show()
+
+
+def measure(goals: Goals) -> None:
+    logging.disable(logging.CRITICAL)
+    print("\n8. Calls of AWS, step by step; a million lines are a thousand, cut a thousand times finer")
+    for name, providers in PROVIDERS.items():
+        print(f"\n| {name} | {' | '.join(STEPS)} | all | of providers |\n|{'---|' * (len(STEPS) + 3)}")
+        for count, scale in ((1, 1), (1_000, 1), (1_000_000, SCALE)):
+            print(_row(f"{count:,} lines", count_calls(count, providers, scale=scale)), flush=True)
+    print(f"\n{'':16}{''.join(f'{service:>10}' for service in SERVICES)}")
+    small = count_calls(1, PROVIDERS["openai"])
+    for step, calls in small.items():
+        print(f"{step:16}{''.join(f'{_of(calls, [service]):10}' for service in SERVICES)}")
+    with cloud() as here:
+        print(f"\na poll of a provider with nothing in flight: {_of(idle_poll(here, 'openai'), SERVICES)} calls")
+    goals.at_most(
+        "calls of AWS for a job of one line", sum(_of(each, SERVICES) for each in small.values()), MOST, "calls"
+    )
+    logging.disable(logging.NOTSET)
 
 
 def count_calls(count: int, providers: Sequence[str], *, scale: int = 1) -> Calls:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+from goals import Goals
 from lines import write_chats
 from machine import machine
 
@@ -273,8 +274,10 @@ def verdict(*, met: bool) -> str:
 def alone(measure: Callable[..., None]) -> None:
     """Run one table by itself."""
     print(machine())
+    goals = Goals()
     with deployed() as stand:
-        measure(stand, full="--full" in sys.argv)
+        measure(stand, goals, full="--full" in sys.argv)
+    goals.show()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
+from goals import Goals
 
 LINES, SHORT_LINES = 1_000_000, 100_000
 LINE_BYTES = 1_700
@@ -68,23 +69,25 @@ class Function:
         )
 
 
-def measure(stand: Deployed, *, full: bool) -> None:
+def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
     print("\n6. AWS's bill, USD, us-east-1, arm64, no free tier")
     lines = LINES if full else SHORT_LINES
     job = stand.chats(lines, LINE_BYTES)
     used = Counter({name: amount * LINES / lines for name, amount in bill_of(stand, job).items()})
     what = f"1,000,000 lines, {LINE_BYTES / 1e3:.1f} GB (counted on {lines:,})"
-    show(what, used, LINES_GOAL)
+    goals.at_most("a million lines", show(what, used, LINES_GOAL), LINES_GOAL, "USD")
     stays = sum(PRICES[name] * amount for name, amount in used.items() if name != "GB to the providers")
     print(f"      without what leaves AWS, which is the lines themselves: {stays:.4f}")
-    show("a month with nothing dropped", month(stand), MONTH_GOAL)
+    goals.at_most("an idle month", show("a month with nothing dropped", month(stand), MONTH_GOAL), MONTH_GOAL, "USD")
 
 
-def show(what: str, used: Counter[str], goal: float) -> None:
+def show(what: str, used: Counter[str], goal: float) -> float:
+    """Print a sum and what it is made of; the sum."""
     total = sum(PRICES[name] * amount for name, amount in used.items())
     print(f"   {what}: {total:.4f}, goal {goal:.2f}: {verdict(met=total <= goal)}")
     for name, amount in sorted(used.items(), key=lambda each: -PRICES[each[0]] * each[1]):
         print(f"      {name:28}{amount:16,.1f} x {PRICES[name]:.10f} = {PRICES[name] * amount:10.5f}", flush=True)
+    return total
 
 
 def functions_of(stand: Deployed) -> dict[str, Function]:

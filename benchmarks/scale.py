@@ -12,6 +12,7 @@ from batchdrop.aws.table_items import encode, key_of, values_of
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
+from goals import Goals
 from lines import CHAT, chat_lines
 
 JOBS, SHORT_JOBS = 1_000, 10
@@ -19,19 +20,20 @@ LINES = 4  # of a small job, of both providers in turn
 ACTIVE, SHORT_ACTIVE = 10_000, 1_000  # at each provider
 ENDED = 100  # of them, in the second round
 MOST_SECONDS, MOST_CALLS = 60, 200
+MOST_OF_JOB = 66  # calls of AWS: half of what they were
 WRITES = 25  # DynamoDB's most in a batch
 NEVER, SOON = 80_000, 8_000  # seconds until a batch ends, by the simulator's clock
 PAUSE_SECONDS = 10  # between two rounds; batches that young are asked for about every fifth second
 HEADERS = {"Authorization": "Bearer sk-simulated", "anthropic-version": "2023-06-01"}
 
 
-def measure(stand: Deployed, *, full: bool) -> None:
+def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
     print(f"\n5. Scale; goal: a round within {MOST_SECONDS} s and {MOST_CALLS} calls of the providers")
-    many_jobs(stand, JOBS if full else SHORT_JOBS)
+    many_jobs(stand, goals, JOBS if full else SHORT_JOBS)
     many_batches(stand, ACTIVE if full else SHORT_ACTIVE)
 
 
-def many_jobs(stand: Deployed, count: int) -> None:
+def many_jobs(stand: Deployed, goals: Goals, count: int) -> None:
     s3, job, began = stand.aws("s3"), Job(), time.perf_counter()
     stand.provider_calls()
     for number in range(count):
@@ -45,6 +47,7 @@ def many_jobs(stand: Deployed, count: int) -> None:
         f"{job.cpu_seconds() / count:.2f} CPU s, {job.calls().total() / count:.0f} calls of AWS and "
         f"{calls.total() / count:.1f} of providers a job, {job.peak_mb:.0f} MB"
     )
+    goals.at_most(f"calls of AWS for a job of {LINES} lines", job.calls().total() / count, MOST_OF_JOB, "calls")
 
 
 def many_batches(stand: Deployed, count: int) -> None:
