@@ -50,6 +50,7 @@ def telling(table: str, goals: Goals) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is told
+        print(f"   {table} was not measured: {error}", flush=True)
         goals.not_measured(table, 0, "", f"{type(error).__name__}: {str(error)[:200]!r}")
     print(f"   ({time.monotonic() - began:.0f} s)", flush=True)
 

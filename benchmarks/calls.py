@@ -63,13 +63,13 @@ def count_calls(count: int, providers: Sequence[str], *, scale: int = 1) -> Call
     whole = multipart._PART, multipart.Joining.part_min  # noqa: SLF001 - there is no other way to make parts smaller
     multipart._PART, multipart.Joining.part_min = whole[0] // scale, PART_BYTES // scale  # noqa: SLF001
     try:
-        with cloud(_providers(scale), split_bytes=SPLIT_BYTES // scale) as here:
+        with cloud(unlimited_providers(scale), split_bytes=SPLIT_BYTES // scale) as here:
             return counted_job(here, b"".join(chat_lines(count // scale, *providers)))
     finally:
         multipart._PART, multipart.Joining.part_min = whole  # noqa: SLF001
 
 
-def _providers(scale: int) -> str:
+def unlimited_providers(scale: int = 1) -> str:
     """The project's, with batches `scale` times smaller, and limits in which any job fits."""
     return "\n".join(_scaled(TOML.read_text(encoding="utf-8").splitlines(), scale))
 
