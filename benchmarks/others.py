@@ -59,9 +59,9 @@ def run_script(name: str, python: str | Path, provider: str, files: list[Path], 
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
-        "OPENAI_API_KEY": "sk-simulated",
+        "OPENAI_API_KEY": stand.cloud.simulator_key,
         "OPENAI_BASE_URL": f"{url}/openai/v1",
-        "ANTHROPIC_API_KEY": "sk-simulated",
+        "ANTHROPIC_API_KEY": stand.cloud.simulator_key,
         "ANTHROPIC_BASE_URL": f"{url}/anthropic",
     }
     stand.provider_calls()

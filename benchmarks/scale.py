@@ -24,7 +24,7 @@ MOST_OF_JOB = 66  # calls of AWS: half of what they were
 WRITES = 25  # DynamoDB's most in a batch
 NEVER, SOON = 80_000, 8_000  # seconds until a batch ends, by the simulator's clock
 PAUSE_SECONDS = 10  # between two rounds; batches that young are asked for about every fifth second
-HEADERS = {"Authorization": "Bearer sk-simulated", "anthropic-version": "2023-06-01"}
+HEADERS = {"anthropic-version": "2023-06-01"}
 
 
 def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
@@ -102,7 +102,8 @@ def at_provider(stand: Deployed, provider: str, count: int) -> Iterator[Batch]:
     The rows say that one was created each second until now: a provider's list has them in that order.
     """
     job, now = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{provider:.10}", int(time.time())
-    with httpx2.Client(base_url=stand.cloud.simulator_url or "", headers=HEADERS, timeout=60) as http:
+    headers = HEADERS | stand.cloud.simulator_headers
+    with httpx2.Client(base_url=stand.cloud.simulator_url or "", headers=headers, timeout=60) as http:
         creates = CREATES[provider](http)
         for number in range(count):
             if number == count - ENDED:

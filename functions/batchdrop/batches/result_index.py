@@ -1,6 +1,7 @@
 """The result index of a batch: for each request, where its result line lies in the raw copies."""
 
 from array import array
+from collections.abc import Iterable
 from enum import IntEnum
 
 import msgspec
@@ -54,6 +55,10 @@ class Collected(msgspec.Struct, kw_only=True):
             if found[position] != answered:
                 found[position], streams[position] = answered, stream
                 self.offsets[position], self.lengths[position] = offset, length
+
+    def count(self, kinds: Iterable[Found]) -> int:
+        """Of how many requests one of these was found."""
+        return sum(self.found.count(int(kind)) for kind in kinds)
 
     def to_bytes(self) -> bytes:
         return b"".join(each.tobytes() for each in (self.offsets, self.lengths, self.found, self.streams))

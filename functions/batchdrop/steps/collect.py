@@ -162,8 +162,8 @@ def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job) -> tuple[int, int
     """
     if job.state is not JobState.RUNNING or batch.is_duplicate or copy.is_final:
         return 0, 0
-    uncharged = sum(found in UNCHARGED for found in copy.collected.found)
-    charged = sum(found in CHARGED for found in copy.collected.found)
+    uncharged = copy.collected.count(UNCHARGED)
+    charged = copy.collected.count(CHARGED)
     can_be_charged = copy.is_uncharged_attempt or batch.attempt < job.settings.max_attempts
     return uncharged, charged if can_be_charged else 0
 
