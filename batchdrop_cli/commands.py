@@ -43,8 +43,8 @@ _COMMANDS = {
         """
         Drop a file, and print its job. A batchdrop.toml is checked, and dropped as settings.
 
-        With --wait the exit code is 0 when every line was answered, 3 when some failed, 1 when the job did not
-        complete.
+        With --wait the exit code is 0 when every line was answered, 3 when some failed, 4 when the job is held for
+        its budget, 1 when it did not complete.
 
         Example: batchdrop put reviews.jsonl --wait
         """,
@@ -54,7 +54,8 @@ _COMMANDS = {
         """
         Drop a file, wait, fetch its results, and sum up: counts, tokens, estimated cost, why lines failed.
 
-        Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
+        Exit code 0: every line was answered; 3: some lines failed; 4: the job is held for its budget; 1: it did not
+        complete.
 
         Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
         """,
@@ -91,9 +92,28 @@ _COMMANDS = {
         """
         Wait for a job, with the progress that `run` shows; nothing is fetched. Ctrl-C leaves the job running.
 
-        Exit code 0: every line was answered; 3: some lines failed; 1: the job did not complete.
+        Exit code 0: every line was answered; 3: some lines failed; 4: the job is held for its budget; 1: it did not
+        complete.
 
         Example: batchdrop wait latest
+        """,
+    ),
+    "approve": (
+        "job_commands:approve",
+        """
+        Let a job be sent that is held for its budget: whatever it costs, it is paid.
+
+        `batchdrop show JOB` says what it may cost, and what its budget is. Raising the budget lets it go on as well.
+
+        Example: batchdrop approve latest
+        """,
+    ),
+    "reject": (
+        "job_commands:reject",
+        """
+        End a job that is held for its budget. Nothing was sent, and nothing is paid.
+
+        Example: batchdrop reject latest
         """,
     ),
     "cancel": (

@@ -12,6 +12,6 @@ MEANINGS = {
     FAILED: "the command failed, or its job did not complete",
     WRONG_USE: "the command was used wrongly",
     LINES_FAILED: "the job completed, and some of its lines failed",
-    OVER_LIMIT: "the file may cost more than --max-cost; nothing was sent",
+    OVER_LIMIT: "the file may cost more than --max-cost, or its job is held for its budget; nothing was sent",
     INTERRUPTED: "interrupted by Ctrl-C; the job continues",
 }

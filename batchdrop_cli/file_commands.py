@@ -6,8 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
+from batchdrop.dollars import read_budget
 from batchdrop.providers.config import load_providers
 from batchdrop.records import Job
+from batchdrop.states import JobState
 from botocore.exceptions import BotoCoreError
 from cyclopts import Parameter
 
@@ -18,7 +20,7 @@ from batchdrop_cli.answers import write_csv
 from batchdrop_cli.check import check_file, check_kind, check_settings
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
-from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
+from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.options import (
     DEFAULT_TARGET,
     Again,
@@ -31,7 +33,6 @@ from batchdrop_cli.options import (
     Key,
     MaxCost,
     QuotedProviders,
-    read_cost,
 )
 from batchdrop_cli.quote import Quote, format_quote, quote_file
 from batchdrop_cli.quote_report import note_quote, say_quote
@@ -87,12 +88,12 @@ def put(  # noqa: PLR0913 - options of the command line
     if is_settings(key):
         return _put_settings(file, key, target, dry_run=dry_run)
     check_kind(file, key)
-    limit = None if max_cost is None else read_cost(max_cost)
+    limit = None if max_cost is None else read_budget(max_cost)
     if dry_run:
         return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
     cloud = find_cloud(target)
     quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
-    job_id = drop_file(cloud, file, key, again=again, quoted=quoted)
+    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_budget(max_cost))
     return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
 
 
@@ -113,13 +114,14 @@ def run(  # noqa: PLR0913 - options of the command line
     if is_settings(key):
         raise UserError(f"{file} contains settings, not requests: drop it with batchdrop put {file}", code=WRONG_USE)
     check_kind(file, key)
-    limit = None if max_cost is None else read_cost(max_cost)
+    limit = None if max_cost is None else read_budget(max_cost)
     if dry_run:
         return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
     check_folder(output)
     cloud = find_cloud(target)
     quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
-    return _see_through(cloud, drop_file(cloud, file, key, again=again, quoted=quoted), output, csv=csv)
+    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_budget(max_cost))
+    return _see_through(cloud, job_id, output, csv=csv)
 
 
 def retry(  # noqa: PLR0913 - options of the command line
@@ -166,6 +168,11 @@ def check_folder(folder: Path | None) -> None:
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
+
+
+def _budget(max_cost: str | None) -> dict[str, str]:
+    """What goes with a file, so that its job is held to the same limit."""
+    return {} if max_cost is None else {"batchdrop-budget-usd": max_cost}
 
 
 def _put_settings(file: Path, key: str, target: Target, *, dry_run: bool) -> int:
@@ -270,6 +277,8 @@ def wait_until_over(cloud: Cloud, job_id: str) -> Job:
 def wait_and_report(cloud: Cloud, job_id: str) -> int:
     """Wait, and say what came of it, why lines failed, and how to fetch the results."""
     job = wait_until_over(cloud, job_id)
+    if job.state is JobState.HELD:
+        return _say_held(job)
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest)
     report.say_summary(manifest, cloud.prices)
@@ -287,7 +296,13 @@ def _leave(cloud: Cloud, job_id: str) -> int:
 
 
 def _see_through(cloud: Cloud, job_id: str, output: Path | None, *, csv: bool) -> int:
-    return report_and_fetch(cloud, wait_until_over(cloud, job_id), output, csv=csv)
+    job = wait_until_over(cloud, job_id)
+    return _say_held(job) if job.state is JobState.HELD else report_and_fetch(cloud, job, output, csv=csv)
+
+
+def _say_held(job: Job) -> int:
+    say(f"Job {job.id} is held: {job.reason}")
+    return OVER_LIMIT
 
 
 def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, *, csv: bool) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 from batchdrop.aws.keys import is_job_id
-from batchdrop.jobs import TooLate, ask_to_cancel
+from batchdrop.jobs import CANCELLABLE, NotHeld, TooLate, approve_job, ask_to_cancel, reject_job
 from batchdrop.manifest import timestamp
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
@@ -25,7 +25,6 @@ from batchdrop_cli.say import count, note, note_newer, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
-_CANCELLABLE = frozenset({JobState.PLANNING, JobState.RUNNING})
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 
 
@@ -64,7 +63,7 @@ def wait(job: JobId = jobs.LATEST, /, *, target: Target = DEFAULT_TARGET) -> int
 def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) -> int:
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
-    if found.state in _CANCELLABLE:
+    if found.state in CANCELLABLE:
         _describe_and_ask(cloud, found, yes=yes)
     try:
         ask_to_cancel(found.id, cloud.store, now=int(time.time()))
@@ -72,6 +71,38 @@ def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
         raise UserError(f"Job {found.id} is {error}: it is too late to cancel it.") from error
     say(f"Job {found.id} is being cancelled. See: {cloud.command(f'show {found.id}')}")
     return OK
+
+
+def approve(job: JobId, /, *, target: Target = DEFAULT_TARGET) -> int:
+    cloud = find_cloud(target)
+    found = jobs.find(cloud, job)
+    try:
+        approved = approve_job(found.id, cloud.store, now=int(time.time()))
+    except NotHeld as error:
+        raise _not_held(cloud, found, error, "approve") from error
+    if approved.state is JobState.HELD:
+        say(f"Job {found.id} is approved: its batches are sent within a minute, whatever they cost.")
+    else:
+        say(f"Job {found.id} was approved before, and is {approved.state}.")
+    say(f"See: {cloud.command(f'show {found.id}')}")
+    return OK
+
+
+def reject(job: JobId, /, *, target: Target = DEFAULT_TARGET) -> int:
+    cloud = find_cloud(target)
+    found = jobs.find(cloud, job)
+    try:
+        rejected = reject_job(found.id, cloud.store, now=int(time.time()))
+    except NotHeld as error:
+        raise _not_held(cloud, found, error, "reject") from error
+    ends = "it ends within a minute" if rejected.state is JobState.PUBLISHING else f"it is {rejected.state}"
+    say(f"Job {found.id} is rejected: {ends}. Nothing was sent, and nothing is paid.")
+    return OK
+
+
+def _not_held(cloud: Cloud, job: Job, error: NotHeld, wanted: str) -> UserError:
+    see = cloud.command(f"show {job.id}")
+    return UserError(f"Job {job.id} is {error}, not held for its budget: there is nothing to {wanted}. See: {see}")
 
 
 def _describe_and_ask(cloud: Cloud, job: Job, *, yes: bool) -> None:

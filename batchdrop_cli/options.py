@@ -1,17 +1,15 @@
 """The options that several commands share."""
 
-import re
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
+from batchdrop.dollars import BUDGET_WORDS, read_budget
 from cyclopts import Parameter
 
 from batchdrop_cli.cloud import Target
 
 DEFAULT_TARGET = Target()
-_COST = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _LONGEST_ID = 100  # characters; a job's id has 27
 
 
@@ -26,13 +24,8 @@ def between(low: int, high: int) -> Callable[[object, int], None]:
 
 
 def _validate_cost(_: object, value: str | None) -> None:
-    if value is not None and read_cost(value) is None:
-        raise ValueError("must be US dollars above 0, as in 20 or 12.50")
-
-
-def read_cost(text: str) -> Decimal | None:
-    """US dollars above 0 with six decimals at most; None for anything else."""
-    return Decimal(text) if _COST.fullmatch(text) and Decimal(text) > 0 else None
+    if value is not None and read_budget(value) is None:
+        raise ValueError(f"must be {BUDGET_WORDS}")
 
 
 def _validate_id(_: object, value: str) -> None:
@@ -61,7 +54,7 @@ MaxCost = Annotated[
     Parameter(
         allow_leading_hyphen=True,
         validator=_validate_cost,
-        help="US dollars: a file that may cost more in batches, or nobody knows how much, is not sent.",
+        help="US dollars, the job's budget: a file that may cost more, or nobody knows how much, is not sent.",
     ),
 ]
 ProvidersFile = Annotated[

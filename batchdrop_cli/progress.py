@@ -111,7 +111,7 @@ class _Silence:
 
 
 def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -> Job:
-    """Look at a job until it is over, and tell where to look when nothing happens for half a minute.
+    """Look at a job until it is over or held, and tell where to look when nothing happens for half a minute.
 
     Raises:
         UserError: The file did not become a job in ten minutes.
@@ -120,7 +120,7 @@ def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -
     silence = _Silence(cloud, began)
     while True:
         job, waited = cloud.store.job(job_id), clock.now() - began
-        if job is not None and job.state in TERMINAL_JOBS:
+        if job is not None and (job.state in TERMINAL_JOBS or _waits_for_a_person(job)):
             return job
         if job is None and waited > _NOTICED_WITHIN:
             raise _no_job_error(cloud, job_id)
@@ -130,6 +130,10 @@ def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -
         if standstill is not None:
             display.tell(standstill)
         clock.sleep(min(cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10))
+
+
+def _waits_for_a_person(job: Job) -> bool:
+    return job.state is JobState.HELD and job.is_approved is None
 
 
 def _read_progress(cloud: Cloud, job: Job | None) -> _Look:

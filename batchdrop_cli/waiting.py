@@ -25,6 +25,8 @@ _EVER = 2**40  # seconds: batches that wait a while before they go again are in 
 
 def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
     """Why a job does not go on, in words: a paused provider, limits with no room. Empty when it is but its turn."""
+    if job.state is JobState.HELD:
+        return []  # its reason says it
     unfinished = [batch for batch in batches if batch.state in OPEN_BATCHES]
     sends = job.state is not JobState.CANCELLING
     reasons = []

@@ -11,6 +11,7 @@ from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK
 
 JOB_WORDS = {
     JobState.PLANNING: "the file is being read; nothing is paid yet",
+    JobState.HELD: "approved; its batches are sent within a minute",
     JobState.RUNNING: "its batches are being processed",
     JobState.CANCELLING: "being cancelled: results received so far are collected",
     JobState.PUBLISHING: "the results are being written",

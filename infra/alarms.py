@@ -32,6 +32,8 @@ ALERTS = {
     Alert.BATCH_DUPLICATE: "A create arrived after it had been given up: the event Duplicate Batch reports its cost.",
     Alert.JOB_GIVEN_UP: "A unit of a job failed every time, or a job was not assembled within its maximum age; its "
     "manifest's reason says where to look, and where its answers are.",
+    Alert.JOB_HELD: "A job is over its budget, or nobody knows what it may cost: nothing of it is sent before somebody "
+    "approves or rejects it, or the budget is raised; the event Job Held says which job.",
     Alert.TABLE_HELD: "The table was restored, or belongs to another deployment: nothing is sent before "
     "`batchdrop reconcile` has found the batches sent since.",
 }

@@ -20,6 +20,7 @@ _DOUBTFUL = (
     Alert.BATCH_GIVEN_UP,
     Alert.JOB_GIVEN_UP,
     Alert.LEDGER_OFF,
+    Alert.JOB_HELD,
 )
 _REPEATED = (Alert.UNIT_FAILED, Alert.DEAD_LETTER, Alert.PROVIDER_PAUSED)
 

@@ -176,7 +176,9 @@ class Pipeline(Construct):
         """Every minute: what stands still or died is sent again, what fits is admitted, what is over is cleaned."""
         step = self._step("Sweep", memory_mib=512, limit_seconds=SHORT)
         step.started_every(self._context.pace, {"Every": {}})
-        step.may_read(self._storage, "work", "output")  # a manifest that is there says how its job ended
+        # Settings, which may let a held job go on; a manifest that is there says how its job ended.
+        step.may_read(self._storage, "input", "work", "output")
+        step.may_decrypt(self._context.readable_kms_keys)
         step.may_write(self._storage, "work")
         step.may_delete(self._storage, "work")
         step.may_list(self._storage)

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 from batchdrop import deadlines
+from batchdrop.dollars import MAX_BUDGET
 from batchdrop.inputs import setting_definitions
-from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, JobEvent, Manifest, ProviderEvent
+from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, HeldEvent, JobEvent, Manifest, ProviderEvent
 from batchdrop.providers import price_table
 from batchdrop.providers.config import NAME, ProviderConfig
 from batchdrop.providers.folder_rules import FOLDER, Rules
@@ -24,6 +25,13 @@ Schema = dict[str, Any]
 
 _NULL: Schema = {"type": "null"}
 _OBJECT: Schema = {"type": "object"}
+_DOLLARS = r"^-?[0-9]+\.[0-9]{6}$"
+_EXACT_DOLLARS = r"^[0-9]+(\.[0-9]+)?$"
+_DOLLARS_OF_EVENTS = (
+    ("Quote", "high_usd"),
+    *(("BudgetState", name) for name in ("budget_usd", "monthly_budget_usd", "committed_usd")),
+)
+_BUDGET: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_BUDGET}  # decimals are numbers in TOML
 
 
 class ProvidersFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,11 +94,13 @@ def _manifest() -> Schema:
 
 
 def _event() -> Schema:
-    events = (JobEvent, ProviderEvent, DuplicateBatch)
+    events = (JobEvent, HeldEvent, ProviderEvent, DuplicateBatch)
     schema, structs = _of(EVENT_SCHEMA, "The detail of an event of the source batchdrop", *events)
     _always_written(structs)
     for event in events:
         structs[event.__name__]["properties"]["schema"] = {"const": EVENT_SCHEMA}
+    for struct, name in _DOLLARS_OF_EVENTS:
+        structs[struct]["properties"][name] = {"anyOf": [{"type": "string", "pattern": _EXACT_DOLLARS}, _NULL]}
     return schema
 
 
@@ -110,6 +120,7 @@ def _settings() -> Schema:
     }
     for name, rules in more.items():
         properties[name] |= rules
+    properties |= dict.fromkeys(("budget_usd", "monthly_budget_usd"), _BUDGET)
     properties["betas"]["items"]["pattern"] = f"^{setting_definitions.HEADER_WORD.pattern}$"
     for name in ("betas", "drop_params"):
         properties[name] |= {"maxItems": setting_definitions.MAX_NAMES}
@@ -127,6 +138,7 @@ def _providers() -> Schema:
     }
     structs["ProvidersFile"]["properties"]["folders"]["propertyNames"] = {"pattern": f"^{FOLDER.pattern}$"}
     structs["ProvidersFile"]["properties"]["prices"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$"}
+    structs["Rules"]["properties"]["max_budget_usd"] = _BUDGET
     _own_prices(structs)
     return schema
 
@@ -151,9 +163,8 @@ def _quote() -> Schema:
     schema, structs = _of(quote.SCHEMA, "What `batchdrop quote --json` prints", quote.Quote)
     _always_written(structs)
     structs["Quote"]["properties"]["schema"] = {"const": quote.SCHEMA}
-    dollars = r"^-?[0-9]+\.[0-9]{6}$"
-    structs["DollarRange"]["properties"]["low_usd"] |= {"pattern": dollars}
-    structs["DollarRange"]["properties"]["high_usd"] = {"anyOf": [{"type": "string", "pattern": dollars}, _NULL]}
+    structs["DollarRange"]["properties"]["low_usd"] |= {"pattern": _DOLLARS}
+    structs["DollarRange"]["properties"]["high_usd"] = {"anyOf": [{"type": "string", "pattern": _DOLLARS}, _NULL]}
     return schema
 
 

@@ -17,7 +17,7 @@ LONGEST_DELAY = 3_600  # seconds
 IN_A_ROW_SECONDS = 4 * LONGEST_DELAY  # tries are two hours apart at most, some in `poll_schedule`, and may be late
 _DOUBLINGS = 12
 _UNPAID = frozenset(
-    {JobState.PLANNING, SplitState.PENDING, BatchState.WAITING, BatchState.ADMITTED},
+    {JobState.PLANNING, JobState.HELD, SplitState.PENDING, BatchState.WAITING, BatchState.ADMITTED},
 )
 
 

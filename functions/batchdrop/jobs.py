@@ -24,6 +24,7 @@ from batchdrop.states import JobState, SplitState
 logger = Logger(child=True)
 
 KEPT_SECONDS = 90 * 86_400  # as long as `work/` is kept by the bucket's lifecycle
+CANCELLABLE = frozenset({JobState.PLANNING, JobState.HELD, JobState.RUNNING})
 PLANNED_IN = {JobState.PLANNING, JobState.CANCELLING}
 ASSEMBLED_IN = {JobState.RUNNING, JobState.CANCELLING}
 
@@ -85,11 +86,65 @@ def ask_to_cancel(job_id: str, store: Store, *, now: int, reason: str | None = N
             raise LookupError(job_id)
         if job.state is JobState.CANCELLING:
             return job
-        if job.state not in {JobState.PLANNING, JobState.RUNNING}:
+        if job.state not in CANCELLABLE:
             raise TooLate(job.state)
         return store.move(job, JobState.CANCELLING, reason=job.reason or reason, due_at=now)
 
     return until_unchanged(ask, on=ClaimLost)
+
+
+class NotHeld(Exception):  # noqa: N818 - an answer to who asked
+    """The job is not held for its budget: there is nothing to decide."""
+
+
+def approve_job(job_id: str, store: Store, *, now: int) -> Job:
+    """Let a held job be sent whatever its budget; sweep does the rest. Twice is as good as once.
+
+    Raises:
+        LookupError: There is no such job.
+        NotHeld: It is not held, and was not approved before.
+    """
+
+    def approve() -> Job:
+        job = _held_job(job_id, store, decided=True)
+        return job if job.is_approved else store.move(job, JobState.HELD, is_approved=True, reason=None, due_at=now)
+
+    return until_unchanged(approve, on=ClaimLost)
+
+
+def reject_job(job_id: str, store: Store, *, now: int) -> Job:
+    """End a held job with nothing paid; sweep has it published. Twice is as good as once.
+
+    Raises:
+        LookupError: There is no such job.
+        NotHeld: It is not held, and was not rejected before.
+    """
+
+    def reject() -> Job:
+        job = _held_job(job_id, store, decided=False)
+        if job.is_approved is False:
+            return job
+        return store.move(
+            job,
+            JobState.PUBLISHING,
+            is_approved=False,
+            outcome=JobState.CANCELLED,
+            reason="It was held for its budget, and rejected: nothing was sent.",
+            published_at=now,
+            due_at=now,
+        )
+
+    return until_unchanged(reject, on=ClaimLost)
+
+
+def _held_job(job_id: str, store: Store, *, decided: bool) -> Job:
+    """A job that is held, or of which the same was decided before."""
+    job = store.job(job_id)
+    if job is None:
+        raise LookupError(job_id)
+    if job.state is not JobState.HELD and job.is_approved is not decided:
+        raise NotHeld(job.state)
+    return job
 
 
 def give_up_job(job: Job, services: Services, *, why: str | None = None) -> None:

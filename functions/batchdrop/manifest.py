@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from batchdrop.money import Quote
 from batchdrop.states import JobState
 
 SCHEMA = "batchdrop.manifest/1"
@@ -124,6 +125,26 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     input: Input
     counts: Counts | None
     manifest: ManifestAt | None
+
+
+class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's budgets in US dollars, decimals as text; null where there is none.
+
+    `folder` is whose monthly budget it is, and `committed_usd` what jobs have spent or reserved of it in `month`.
+    """
+
+    budget_usd: str | None
+    monthly_budget_usd: str | None
+    folder: str | None
+    month: str | None
+    committed_usd: str | None
+
+
+class HeldEvent(JobEvent, frozen=True, kw_only=True):
+    """The detail of `Job Held` and `Job Approved`."""
+
+    quote: Quote | None
+    budget: BudgetState
 
 
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The rows of the table as values: frozen, whole seconds since 1970 for times, bytes for sizes."""
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Self
 
@@ -31,6 +32,8 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     anthropic_version: str | None = None
     betas: tuple[str, ...] = ()
     drop_params: tuple[str, ...] = ()
+    budget_usd: Decimal | None = None
+    monthly_budget_usd: Decimal | None = None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +85,11 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     `quote_key` names what it was quoted at; None where it is not known, or was not asked for yet.
     `kept_until` is set when something of it was given up: what it paid for stays in `work/` until then. `outcome` is
     FAILED before its end when a part of it was; `is_given_up`, when none of its results can be published.
+
+    Money is in millionths of a US dollar. `most_micros` is what a job with a budget may cost at most, as quoted; None
+    where that is unknown. `budget_folder` is the folder whose settings set its monthly budget. While it is held,
+    `is_announced` says that its event was sent; `is_approved`, what somebody decided. Once it runs, `reserved_micros`
+    is what it holds of the folder's month that `budget_ledger` names.
     """
 
     state: JobState
@@ -112,6 +120,12 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     manifest_key: str | None = None
     kept_until: int | None = None
     is_given_up: bool = False
+    budget_folder: str | None = None
+    most_micros: int | None = None
+    is_announced: bool = False
+    is_approved: bool | None = None
+    budget_ledger: str | None = None
+    reserved_micros: int = 0
 
     @property
     def has_results(self) -> bool:

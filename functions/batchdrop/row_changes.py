@@ -33,6 +33,11 @@ class JobChanges(RowChanges, total=False):
     manifest_key: str | None
     kept_until: int | None
     is_given_up: bool
+    most_micros: int | None
+    is_announced: bool
+    is_approved: bool | None
+    budget_ledger: str | None
+    reserved_micros: int
 
 
 class SplitChanges(RowChanges, total=False):

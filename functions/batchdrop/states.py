@@ -5,6 +5,7 @@ from enum import StrEnum
 
 class JobState(StrEnum):
     PLANNING = "PLANNING"  # its splits are being read; nothing has been paid
+    HELD = "HELD"  # planned, and over its budget: nothing is sent until it is approved, or the budget is raised
     RUNNING = "RUNNING"  # the whole file is planned; batches may be admitted
     CANCELLING = "CANCELLING"  # someone asked to stop: nothing more is sent, results received so far are collected
     PUBLISHING = "PUBLISHING"  # every split is assembled; outcome and times are fixed
@@ -37,7 +38,8 @@ State = JobState | SplitState | BatchState
 _J, _S, _B = JobState, SplitState, BatchState
 
 MOVES: dict[State, frozenset[State]] = {
-    _J.PLANNING: frozenset({_J.RUNNING, _J.CANCELLING, _J.PUBLISHING}),
+    _J.PLANNING: frozenset({_J.RUNNING, _J.HELD, _J.CANCELLING, _J.PUBLISHING}),
+    _J.HELD: frozenset({_J.RUNNING, _J.CANCELLING, _J.PUBLISHING}),
     _J.RUNNING: frozenset({_J.CANCELLING, _J.PUBLISHING}),
     _J.CANCELLING: frozenset({_J.PUBLISHING}),
     _J.PUBLISHING: frozenset({_J.COMPLETED, _J.CANCELLED, _J.FAILED}),

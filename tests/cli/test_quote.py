@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import jsonschema_rs
 import pytest
+from batchdrop.dollars import BUDGET_WORDS
 from batchdrop.providers.config import load_providers
 from faking.compression import gzipped
 
@@ -210,6 +211,8 @@ def test_the_limit_is_held_to_the_exact_most(aws: "Aws", run: "Run", file: Path)
     assert most == MOST == Decimal("0.000301875")
     assert run("put", file, "--max-cost", "0.000302").code == 0
     assert aws.keys() == ["input/a.jsonl"]
+    dropped = aws.s3.head_object(Bucket="batchdrop-test", Key="input/a.jsonl")["Metadata"]
+    assert dropped["batchdrop-budget-usd"] == "0.000302"  # its job is held to the same
 
 
 @pytest.mark.parametrize("lines", [OPEN, UNPRICED, CHAT + b"\n" + UNPRICED])
@@ -251,5 +254,5 @@ def test_a_limit_that_is_no_amount_is_wrong_use(
 ) -> None:
     code, out, err = run("put", file, *spell(value))
     assert (code, out) == (2, "")
-    said = f"--max-cost must be US dollars above 0, as in 20 or 12.50, not {value or 'empty'}."
+    said = f"--max-cost must be {BUDGET_WORDS}, not {value or 'empty'}."
     assert err == f"{said} See: batchdrop put --help\n"

@@ -25,10 +25,10 @@ pytestmark = pytest.mark.e2e
 HOUR = 3_600
 NEWER_KEY = "newer.zip"
 NEWER = {
-    "batchdrop/aws/row_versions.py": [("ROW_VERSION = 1", "ROW_VERSION = 2")],
+    "batchdrop/aws/row_versions.py": [("ROW_VERSION = 2", "ROW_VERSION = 3")],
     "batchdrop/records.py": [
-        ("    version: int = 1\n", "    version: int = 2\n"),
-        ("    max_attempts: int = 3\n", '    max_attempts: int = 3\n    budget_usd: str = "12.50"\n'),
+        ("    version: int = 1\n", "    version: int = 3\n"),
+        ("    max_attempts: int = 3\n", '    max_attempts: int = 3\n    colour: str = "red"\n'),
     ],
 }
 
@@ -124,7 +124,7 @@ def test_jobs_outlive_an_upgrade_and_a_roll_back_and_nothing_is_paid_twice(
     user.put("newer", jsonl(lines("newer")))
     behind.wait(lambda: are_in_flight(behind, "newer"))
     written = rows_of(behind, "newer")
-    assert {row["version"]["N"] for row in written} == {"2"}
+    assert {row["version"]["N"] for row in written} == {"3"}
     assert [row["settings"]["M"]["budget_usd"] for row in written if "settings" in row] == [{"S": "12.50"}]
 
     functions.deploy(functions.key)

@@ -24,6 +24,12 @@ def claude(text: str, custom_id: Any = None) -> dict[str, Any]:
     return {"custom_id": custom_id, "params": {"model": CLAUDE, "max_tokens": 20, "messages": messages}}
 
 
+def capped(text: str, custom_id: Any = None) -> dict[str, Any]:
+    """A chat line that names the most that its answer may have, so that it is known what it may cost."""
+    line = chat(text, custom_id)
+    return line | {"body": line["body"] | {"max_tokens": 20}}
+
+
 def mixed(count: int) -> list[dict[str, Any]]:
     """Lines that alternate between forms and providers."""
     forms: list[Callable[[int], dict[str, Any]]] = [

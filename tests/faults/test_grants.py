@@ -47,6 +47,7 @@ EXPLAINED = {
     "sweep dynamodb:PutItem table": "the same",
     "sweep s3:GetObject bucket, work/": "the same",
     "sweep s3:PutObject bucket, work/": "the same",
+    "sweep s3:GetObject* bucket, input/": "a job is held, whose budget may have been raised: tests/steps/test_held.py",
     "sweep s3:GetObject bucket, output/": "a job is ended that has a manifest",
     "sweep s3:ListBucketMultipartUploads bucket": "a clean-up goes on",
     "sweep s3:DeleteObjectVersion bucket, work/": "the same",

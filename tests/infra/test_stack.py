@@ -33,14 +33,14 @@ def test_a_finished_output_is_never_deleted(template: Template) -> None:
 def test_only_the_steps_that_need_a_folder_read_it(template: Template) -> None:
     folders = ("input", "work", "output")
     assert {folder: template.steps_that_may("s3:GetObject", f"/{folder}/*") for folder in folders} == {
-        "input": {"intake", "plan", "assemble"},
+        "input": {"intake", "plan", "assemble", "sweep"},
         "output": {"intake", "publish", "sweep"},
         "work": {"plan", "submit", "poll", "collect", "assemble", "publish", "sweep"},
     }
 
 
 def test_only_what_was_dropped_is_read_by_its_version(template: Template) -> None:
-    assert template.steps_that_may("s3:GetObjectVersion", "") == {"intake", "plan", "assemble"}
+    assert template.steps_that_may("s3:GetObjectVersion", "") == {"intake", "plan", "assemble", "sweep"}
     assert template.steps_that_may("s3:GetObjectVersion", "/work/*") == set()
     assert template.steps_that_may("s3:GetObjectVersion", "/output/*") == set()
 

@@ -1,6 +1,9 @@
 """What the deployer allows in a folder, as `providers.toml` says it."""
 
+from decimal import Decimal
+
 import pytest
+from batchdrop.dollars import BUDGET_WORDS
 from batchdrop.errors import ConfigError, Unprocessable
 from batchdrop.inputs.job_settings import resolve
 from batchdrop.providers.config import parse_providers
@@ -34,6 +37,13 @@ def test_the_nearest_folder_wins_key_by_key() -> None:
         ),
         ('[folders."input/"]\nmax_prio = 1', 'folders."input/": contains unknown field `max_prio`'),
         ('[folders."input/"]\nmax_attempts = 0', 'folders."input/".max_attempts: Expected `int` >= 1'),
+        *(
+            (
+                f'[folders."input/"]\nmax_budget_usd = {value}',
+                f'folders."input/".max_budget_usd: must be {BUDGET_WORDS}',
+            )
+            for value in ("0", "-1", "nan", "inf", "0.0000001", "'20 dollars'", "true")
+        ),
     ],
 )
 def test_a_mistake_in_it_is_named(text: str, problem: str) -> None:
@@ -53,3 +63,13 @@ def test_what_is_asked_for_above_a_ceiling_is_refused_and_a_default_lowered() ->
     with pytest.raises(Unprocessable) as raised:
         resolve([("input/batchdrop.toml", "max_attempts = 1")], {"batchdrop-max-attempts": "3"}, rules)
     assert str(raised.value) == "the object's metadata: max_attempts = 3: at most 2 is allowed in this folder"
+
+
+def test_a_ceiling_on_budgets_is_the_budget_of_jobs_that_have_none() -> None:
+    folders = parse_providers(f'{ONE}[folders."input/a/"]\nmax_budget_usd = 12.345678\n').folders
+    rules = rules_for(folders, "input/a/x.jsonl")
+    assert resolve([], {}, rules).budget_usd == Decimal("12.345678")
+    assert resolve([], {"batchdrop-budget-usd": "3"}, rules).budget_usd == 3
+    with pytest.raises(Unprocessable) as raised:
+        resolve([], {"batchdrop-budget-usd": "13"}, rules)
+    assert str(raised.value) == ("the object's metadata: budget_usd = 13: at most 12.345678 is allowed in this folder")

@@ -1,9 +1,11 @@
 """batchdrop.toml and the object's metadata."""
 
+from decimal import Decimal
+
 import pytest
 from batchdrop.deadlines import seconds
 from batchdrop.errors import Unprocessable
-from batchdrop.inputs.job_settings import resolve
+from batchdrop.inputs.job_settings import find_budget_folder, resolve
 from batchdrop.records import JobSettings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,8 @@ def test_a_job_without_settings_has_the_defaults() -> None:
         anthropic_version=None,
         betas=(),
         drop_params=(),
+        budget_usd=None,
+        monthly_budget_usd=None,
     )
 
 
@@ -48,6 +52,7 @@ part_bytes = 10_000_000
 anthropic_version = "2026-10-21"
 betas = ["context-1m-2025-08-07", "b"]
 drop_params = ["seed"]
+budget_usd = 0.1
 """
 READ = JobSettings(
     max_attempts=5,
@@ -59,6 +64,7 @@ READ = JobSettings(
     anthropic_version="2026-10-21",
     betas=("context-1m-2025-08-07", "b"),
     drop_params=("seed",),
+    budget_usd=Decimal("0.1"),
 )
 
 
@@ -77,6 +83,7 @@ def test_an_objects_metadata_may_set_every_key() -> None:
         "batchdrop-anthropic-version": "2026-10-21",
         "batchdrop-betas": "context-1m-2025-08-07, b,",
         "batchdrop-drop-params": "seed",
+        "batchdrop-budget_usd": "0.1",
     }
     assert resolve([], metadata) == READ
 
@@ -114,6 +121,27 @@ def test_an_unknown_key_that_is_like_none_is_named_with_all_that_are_known() -> 
     ]
 
 
+def test_a_monthly_budget_is_of_the_nearest_folder_that_sets_one() -> None:
+    files = [
+        ("input/batchdrop.toml", "monthly_budget_usd = 1000"),
+        ("input/x/batchdrop.toml", "monthly_budget_usd = 12.50"),
+        ("input/x/y/batchdrop.toml", "budget_usd = 1"),
+    ]
+    assert (resolve(files, {}).monthly_budget_usd, find_budget_folder(files)) == (Decimal("12.50"), "input/x/")
+    assert (find_budget_folder(files[:1]), find_budget_folder(files[2:])) == ("input/", None)
+
+
+def test_an_object_has_no_monthly_budget() -> None:
+    assert reason(batchdrop_monthly_budget_usd="20") == (
+        "the object's metadata: monthly_budget_usd belongs to a folder: set it in a batchdrop.toml"
+    )
+
+
+@pytest.mark.parametrize("text", ["0.1", "12.345678", "999999999.999999"])
+def test_no_float_rounds_a_budget(text: str) -> None:
+    assert str(resolve([("input/batchdrop.toml", f"budget_usd = {text}")], {}).budget_usd) == text
+
+
 ARABIC = "\u0662\u0660\u0662\u0663-\u0660\u0666-\u0660\u0661"  # the digits of 2023-06-01, but no header takes them
 EXPECTED_BY = 'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"'
 
@@ -122,6 +150,7 @@ BETAS = "names of betas, each a word; 50 at most, of up to 100 characters"
 PARAMETERS = 'names of parameters, such as "seed"; 50 at most, of up to 100 characters'
 PRIORITY = "the object's metadata: priority = {}: a number from -1000000 to 1000000"
 PART_BYTES = "a number, at least 5242880, at most 5497558138880"
+BUDGET = "US dollars above 0, 1,000,000,000 at most, with 6 decimals at most, as in 20 or 12.50"
 VERSION = 'a date such as "2023-06-01"'
 
 
@@ -150,6 +179,14 @@ VERSION = 'a date such as "2023-06-01"'
         ('betas = ["a,b"]', "betas = ['a,b']: " + BETAS),
         ('betas = [""]', "betas = ['']: " + BETAS),
         ("drop_params = [1]", "drop_params = [1]: Expected `str`, got `int`"),
+        ("budget_usd = 0", f"budget_usd = 0: {BUDGET}"),
+        ("budget_usd = -1.5", f"budget_usd = -1.5: {BUDGET}"),
+        ("budget_usd = true", f"budget_usd = True: {BUDGET}"),
+        ("budget_usd = nan", f"budget_usd = NaN: {BUDGET}"),
+        ("budget_usd = inf", f"budget_usd = Infinity: {BUDGET}"),
+        ("budget_usd = 0.0000001", f"budget_usd = 1E-7: {BUDGET}"),
+        ('budget_usd = "20 dollars"', f"budget_usd = '20 dollars': {BUDGET}"),
+        ("monthly_budget_usd = 1000000000.01", f"monthly_budget_usd = 1000000000.01: {BUDGET}"),
     ],
 )
 def test_a_value_without_sense_is_named_with_its_file_its_key_and_what_would_do(text: str, problem: str) -> None:
@@ -190,6 +227,7 @@ NO_NUMBERS = [
     "[3]",
     "3h",
 ]
+NO_BUDGETS = [value for value in NO_NUMBERS if value != "1.0"]
 NO_DATES = ["", "null", "latest", "0000-00-00", "2023-02-30", "2022-12-31", "9999-99-99", "2100-01-01", "2023-6-1"]
 NO_DATES += ["20230601", "2023-W22-4", "2023-06-01\n", "2023-06-01T00:00", "v1", ARABIC]
 NO_DURATIONS = [
@@ -222,6 +260,7 @@ NONSENSE: dict[str, tuple[list[str], str]] = {
     "anthropic-version": (NO_DATES, VERSION),
     "betas": (NO_BETAS, BETAS),
     "drop-params": (NO_PARAMETERS, PARAMETERS),
+    "budget-usd": ([*NO_BUDGETS, "0", "-1", "0.0000001", "1000000001", "9" * 5_000, "20 dollars", "$20"], BUDGET),
 }
 
 

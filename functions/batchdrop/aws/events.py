@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from batchdrop.errors import Transient
-from batchdrop.manifest import DuplicateBatch, JobEvent, ProviderEvent
+from batchdrop.manifest import DuplicateBatch, HeldEvent, JobEvent, ProviderEvent
 from batchdrop.states import JobState
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ class Events:
 
     def job_late(self, event: JobEvent) -> None:
         self._put("Job Late", event)
+
+    def job_held(self, event: HeldEvent) -> None:
+        self._put("Job Held", event)
+
+    def job_approved(self, event: HeldEvent) -> None:
+        self._put("Job Approved", event)
 
     def provider_paused(self, provider: str, reason: str) -> None:
         self._put("Provider Paused", ProviderEvent(provider=provider, reason=reason))

@@ -22,6 +22,7 @@ class Alert(StrEnum):
     BATCH_DUPLICATE = "BatchesDuplicate"
     JOB_GIVEN_UP = "JobsGivenUp"
     TABLE_HELD = "TablesHeld"
+    JOB_HELD = "JobsHeld"
 
 
 class Measure(StrEnum):

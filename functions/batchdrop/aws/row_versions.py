@@ -16,7 +16,8 @@ from batchdrop.states import BatchState, JobState, SplitState
 
 logger = Logger(child=True)
 
-ROW_VERSION = 1
+ROW_VERSION = 2
+BUDGETED = 2  # the version of a job with a budget: code of version 1 would send it whatever it costs
 _STATES = {str(state) for states in (JobState, SplitState, BatchState) for state in states}
 
 

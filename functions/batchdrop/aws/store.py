@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from aws_lambda_powertools import Logger
 
+from batchdrop.aws.budgets import BudgetStore
 from batchdrop.aws.leases import Leases
 from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_items import Release
@@ -51,6 +52,7 @@ class Store(Rows):
         leases: Who is the only one to run or drop something.
         providers: What is known of the providers: ledgers, pauses, ids.
         restores: Whose the table is.
+        budgets: What folders have spent in a month.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
@@ -59,6 +61,7 @@ class Store(Rows):
         self.leases = Leases(self._table, now=now)
         self.providers = ProviderStore(self._table, now=now)
         self.restores = Restores(self._table, now=now)
+        self.budgets = BudgetStore(self._table, now=now)
 
     def table_created_at(self) -> int:
         """When the table was made; of a restored one, when it was restored."""

@@ -106,7 +106,7 @@ def _end_batch(batch: Batch, reason: str, services: Services) -> None:
 
 def _end_job(job: Job, reason: str, services: Services) -> None:
     match job.state:
-        case JobState.PLANNING:
+        case JobState.PLANNING | JobState.HELD:
             fail_job(job, reason, services)
         case JobState.RUNNING if services.now() < last_moment(job):
             services.store.release(job, last_moment(job), is_late=True)  # only its event was not sent

@@ -1,18 +1,23 @@
-"""Starts a job once its whole file is planned, or refuses it before anything is paid."""
+"""Starts a job once its whole file is planned; or holds it, or refuses it, before anything is paid."""
 
 from collections.abc import Sequence
 from itertools import islice
+from typing import Unpack
 
 import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.batches.job_quote import write_quote
+from batchdrop.aws.optimistic import until_unchanged
+from batchdrop.batches.job_quote import JobQuote, write_quote
 from batchdrop.batches.split_plan import lines_before, read_plan
 from batchdrop.deadlines import next_deadline
+from batchdrop.dollars import micros_of
 from batchdrop.jobs import fail_job, settle_plan
 from batchdrop.limits.admission import admit_batches
+from batchdrop.limits.budgets import Budgets, budgets_of, has_budget, ledger_of, reservation, why_over
 from batchdrop.records import Batch, Job, Split
+from batchdrop.row_changes import JobChanges
 from batchdrop.services import Services
 from batchdrop.states import JobState, SplitState
 
@@ -20,10 +25,11 @@ logger = Logger(child=True)
 
 _READ_AT_ONCE = 200  # batches: a page of the table holds more
 REASONS = 5  # lines of a refused file that its reason names
+_HELD_TICKS = 5
 
 
 def start_job(job: Job, services: Services, *, known: Sequence[Split | Batch] = ()) -> None:
-    """Let the batches of a wholly planned job be sent; or refuse it, before anything is paid.
+    """Let the batches of a wholly planned job be sent; or hold it, or refuse it, before anything is paid.
 
     Args:
         job: As it is.
@@ -42,15 +48,78 @@ def start_job(job: Job, services: Services, *, known: Sequence[Split | Batch] = 
         return
     key = keys.line_numbering_key(job.id)
     services.files.put_first(key, msgspec.json.encode(lines_before(splits)))
-    quote = write_quote(job, splits, services)
-    quote_key = None if quote is None else keys.quote_key(job.id)
-    due_at = next_deadline(job)
-    running = services.store.move(job, JobState.RUNNING, line_numbering_key=key, quote_key=quote_key, due_at=due_at)
+    planned: JobChanges = {"line_numbering_key": key, **_quoted(job, write_quote(job, splits, services))}
+    moved = send_or_hold(job, budgets_of(job), services, **planned)
+    if moved.state is JobState.RUNNING:
+        send_opened(moved, splits, [row for row in known if isinstance(row, Batch)], services)
+
+
+def _quoted(job: Job, quote: JobQuote | None) -> JobChanges:
+    """What a job's row says of its quote."""
+    if quote is None:
+        return {}
+    quoted: JobChanges = {"quote_key": keys.quote_key(job.id)}
+    if has_budget(job) and quote.high is not None:
+        quoted["most_micros"] = micros_of(quote.high)
+    return quoted
+
+
+def send_or_hold(job: Job, budgets: Budgets, services: Services, **planned: Unpack[JobChanges]) -> Job:
+    """Open a planned job, if its budgets allow it or somebody approved it; hold it otherwise. The job as it is then.
+
+    Args:
+        job: It is planned, or held.
+        budgets: Its budgets as they are now.
+        services: The services.
+        planned: What its row says from now on.
+
+    Raises:
+        ClaimLost: Another moved it.
+    """
+    most = planned.get("most_micros", job.most_micros)
+
+    def decide() -> Job:
+        """Reserve in the same transaction: two jobs that both fit, but not together, never both get the last of it."""
+        ledger = ledger_of(budgets, services.now())
+        committed = services.store.budgets.ledger(ledger).committed if ledger else 0
+        why = None if job.is_approved else why_over(most, budgets, ledger, committed)
+        if why is not None:
+            return _hold(job, why, services, planned)
+        taken, noted = reservation(job, budgets, most or 0, services)
+        opened: JobChanges = {**planned, **noted, "due_at": next_deadline(job), "reason": None}
+        return services.store.move(job, JobState.RUNNING, also=taken, **opened)
+
+    return until_unchanged(decide)
+
+
+def _hold(job: Job, why: str, services: Services, planned: JobChanges) -> Job:
+    """Hold a job; sweep announces it, and looks at it again and again."""
+    is_announced = job.state is JobState.HELD and job.is_announced
+    held: JobChanges = {
+        **planned,
+        "reason": f"{why} Nothing is sent, and nothing paid. To send it all the same: batchdrop approve {job.id} - "
+        f"to end it: batchdrop reject {job.id}",
+        "due_at": next_look(services) if is_announced else services.now(),
+        "failures": 0,
+    }
+    moved = services.store.move(job, JobState.HELD, **held)
+    if job.state is not JobState.HELD:
+        logger.warning("job held", most_micros=moved.most_micros)
+    return moved
+
+
+def next_look(services: Services) -> int:
+    """When a held job is looked at again, which reads the settings of its folders."""
+    return services.now() + _HELD_TICKS * services.settings.tick_seconds
+
+
+def send_opened(job: Job, splits: list[Split], known: list[Batch], services: Services) -> None:
+    """Send what an open job has: its batches as they fit, and its splits that have none to be put together."""
     logger.info("job opened", batches=sum(split.open for split in splits))
     for split in splits:
         if not split.open:
             services.queues.assemble(job.id, split.index)
-    _admit(running, splits, [row for row in known if isinstance(row, Batch)], services)
+    _admit(job, splits, known, services)
 
 
 def _admit(job: Job, splits: list[Split], batches: list[Batch], services: Services) -> None:

@@ -2,12 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
+from batchdrop.dollars import read_budget
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.setting_definitions import SETTINGS
 from batchdrop.providers.folder_rules import Rules
@@ -16,13 +18,15 @@ from batchdrop.records import JobSettings
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBERS = frozenset({"max_attempts", "priority", "part_bytes"})
 _LONGEST_NAME = 100  # of an unknown setting, that a nearest one is looked for
+_MONEY = frozenset({"budget_usd", "monthly_budget_usd"})
 _METADATA = "batchdrop-"
 _OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
 _LISTS = frozenset({"betas", "drop_params"})
 _NO_RULES = Rules()
+_OBJECT = "the object's metadata"
 
 
-def resolve(files: list[tuple[str, str]], metadata: Mapping[str, str], rules: Rules = _NO_RULES) -> JobSettings:
+def resolve(files: Sequence[tuple[str, str]], metadata: Mapping[str, str], rules: Rules = _NO_RULES) -> JobSettings:
     """The settings of one job.
 
     Args:
@@ -36,19 +40,36 @@ def resolve(files: list[tuple[str, str]], metadata: Mapping[str, str], rules: Ru
     """
     found: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    given = [*((key, _table(key, text)) for key, text in files), ("the object's metadata", _from_metadata(metadata))]
+    given = [*((key, _table(key, text)) for key, text in files), (_OBJECT, _from_metadata(metadata))]
     for source, values in given:
+        if source == _OBJECT and "monthly_budget_usd" in values:
+            raise Unprocessable(f"{source}: monthly_budget_usd belongs to a folder: set it in a batchdrop.toml")
         found |= _checked(values, source)
         sources |= dict.fromkeys(values, source)
     return _within(rules, msgspec.convert(found, JobSettings), sources)
 
 
+def find_budget_folder(files: Sequence[tuple[str, str]]) -> str | None:
+    """The folder whose settings set the monthly budget; None where none do.
+
+    Args:
+        files: As `resolve` took them.
+    """
+    keys = [key for key, text in files if "monthly_budget_usd" in _table(key, text)]
+    return f"{keys[-1].rpartition('/')[0]}/" if keys else None
+
+
 def _within(rules: Rules, settings: JobSettings, sources: Mapping[str, str]) -> JobSettings:
     """The settings if the deployer's ceilings allow them; a default above one is lowered to it."""
     lowered = {}
-    for name, ceiling in (("priority", rules.max_priority), ("max_attempts", rules.max_attempts)):
+    ceilings = {
+        "priority": rules.max_priority,
+        "max_attempts": rules.max_attempts,
+        "budget_usd": rules.max_budget_usd,
+    }
+    for name, ceiling in ceilings.items():
         value = getattr(settings, name)
-        if ceiling is None or value <= ceiling:
+        if ceiling is None or (value is not None and value <= ceiling):
             continue
         if name in sources:
             raise Unprocessable(f"{sources[name]}: {name} = {value}: at most {ceiling} is allowed in this folder")
@@ -58,7 +79,8 @@ def _within(rules: Rules, settings: JobSettings, sources: Mapping[str, str]) -> 
 
 def _table(key: str, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        exact = tomllib.loads(text, parse_float=Decimal)
+        return tomllib.loads(text) | {name: exact[name] for name in _MONEY & exact.keys()}
     except (ValueError, RecursionError) as error:  # a number may have too many digits, a table too many levels
         raise Unprocessable(f"{key} is not TOML: {error}") from error
 
@@ -86,8 +108,10 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
             raise Unprocessable(f"{source}: unknown setting {name!r:.100}; {_known(name)}")
         problem = _problem(name, value)
         if problem is not None:
-            raise Unprocessable(f"{source}: {name} = {value!r:.100}: {problem}")
-    read = msgspec.convert(values, JobSettings, strict=False)
+            shown = str(value) if isinstance(value, Decimal) else repr(value)
+            raise Unprocessable(f"{source}: {name} = {shown:.100}: {problem}")
+    exact = {name: read_budget(value) if name in _MONEY else value for name, value in values.items()}
+    read = msgspec.convert(exact, JobSettings, strict=False)
     return {name: getattr(read, name) for name in values}
 
 
@@ -98,6 +122,8 @@ def _known(name: str) -> str:
 
 def _problem(name: str, value: object) -> str | None:
     setting = SETTINGS[name]
+    if name in _MONEY:
+        return None if read_budget(value) is not None else setting.wanted
     if name in _NUMBERS and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):
         return setting.wanted  # msgspec would take "null", "1e5" and "1.0" for numbers
     try:

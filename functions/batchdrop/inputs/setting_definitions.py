@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from batchdrop.deadlines import DURATION, seconds
+from batchdrop.dollars import BUDGET_WORDS, read_budget
 from batchdrop.providers.config import is_api_version
 
 MAX_ATTEMPTS = 10
@@ -91,5 +92,17 @@ SETTINGS: dict[str, Setting] = {
         f'names of parameters, such as "seed"; {MAX_NAMES} at most, of up to {MAX_NAME_LENGTH} characters',
         "Parameters that a [translation](translation.md) may leave out",
         '["seed", "logprobs"]',
+    ),
+    "budget_usd": Setting(
+        lambda value: read_budget(value) is not None,
+        BUDGET_WORDS,
+        "What a job may cost at most: one that may cost more is held until it is approved, and nothing of it is paid",
+        "12.50",
+    ),
+    "monthly_budget_usd": Setting(
+        lambda value: read_budget(value) is not None,
+        f"{BUDGET_WORDS}; in a `batchdrop.toml` alone",
+        "What the jobs of the folder may cost together in a month of UTC; a job that it has no room for is held",
+        "200",
     ),
 }

@@ -8,9 +8,26 @@ from batchdrop import __version__
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Stored
 from batchdrop.aws.keys import MANIFEST
+from batchdrop.batches.job_quote import read_quote
 from batchdrop.batches.split_plan import lines_before
+from batchdrop.dollars import dollars_of
 from batchdrop.errors import ClaimLost, OutOfTime
-from batchdrop.manifest import Counts, File, Files, Input, JobEvent, Manifest, ManifestAt, ResultsFile, Times, timestamp
+from batchdrop.limits.budgets import Budgets, ledger_of
+from batchdrop.manifest import (
+    BudgetState,
+    Counts,
+    File,
+    Files,
+    HeldEvent,
+    Input,
+    JobEvent,
+    Manifest,
+    ManifestAt,
+    ResultsFile,
+    Times,
+    timestamp,
+)
+from batchdrop.money import usd
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
 from batchdrop.records import Job
 from batchdrop.services import Services
@@ -171,6 +188,30 @@ def late_event(job: Job) -> JobEvent:
         input=_input(job, lines=None, blank_lines=None),
         counts=None,
         manifest=None,
+    )
+
+
+def held_event(job: Job, budgets: Budgets, services: Services) -> HeldEvent:
+    """The event of a job that is held for its budget, or approved: what it may cost, and what it should not."""
+    ledger = ledger_of(budgets, services.now())
+    committed = services.store.budgets.ledger(ledger).committed if ledger else None
+    quoted = read_quote(job, services)
+    return HeldEvent(
+        job=job.id,
+        status=job.state,
+        reason=job.reason,
+        retry_of=job.retry_of,
+        input=_input(job, lines=None, blank_lines=None),
+        counts=None,
+        manifest=None,
+        quote=None if quoted is None else quoted.quote,
+        budget=BudgetState(
+            budget_usd=None if budgets.job_usd is None else usd(budgets.job_usd),
+            monthly_budget_usd=None if budgets.monthly_usd is None else usd(budgets.monthly_usd),
+            folder=budgets.folder,
+            month=ledger.partition("#")[0] if ledger else None,
+            committed_usd=None if committed is None else usd(dollars_of(committed)),
+        ),
     )
 
 

@@ -226,22 +226,21 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
     """
     try:
         file = msgspec.toml.decode(text, type=_File)
-        providers = _providers(file.providers, file.folders)
-        if file.prices == {}:
-            return providers
-        return Providers(providers, providers.folders, read_prices(text, providers))
+        providers = _providers(file.providers)
+        folders = {} if file.folders == {} else read_folders(text, providers)
+        return Providers(providers, folders, {} if file.prices == {} else read_prices(text, providers))
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply to be read") from None
     except (ValueError, ConfigError) as error:  # not TOML, a number of too many digits, or of another shape
         raise ConfigError(cut(f"{source}: {error}", _LONGEST_MESSAGE)) from error
 
 
-def _providers(tables: Any, folders: Any) -> Providers:  # noqa: ANN401 - whatever the file says
+def _providers(tables: Any) -> dict[str, ProviderConfig]:  # noqa: ANN401 - whatever the file says
     if not isinstance(tables, dict) or not tables:
         raise ConfigError("needs at least one [providers.<name>] table")
     providers = {name: _provider(name, table) for name, table in tables.items()}
     _refuse_conflicts(providers)
-    return Providers(providers, read_folders(folders, providers))
+    return providers
 
 
 def _provider(name: str, table: Any) -> ProviderConfig:  # noqa: ANN401 - whatever the file says

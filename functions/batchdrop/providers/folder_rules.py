@@ -1,11 +1,14 @@
 """`[folders."input/…/"]` of `providers.toml` limits what files of a folder may spend. Only deployers can set it."""
 
 import re
+import tomllib
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 
+from batchdrop.dollars import BUDGET_WORDS, read_budget
 from batchdrop.errors import ConfigError
 
 FOLDER = re.compile(r"input/([^/]+/)*")
@@ -19,19 +22,22 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         allowed_providers: The providers that its lines may go to.
         max_priority: The highest `priority` that a file or a `batchdrop.toml` may ask for.
         max_attempts: The most attempts that they may ask for.
+        max_budget_usd: The highest `budget_usd` that they may ask for, and the budget of jobs that have none.
     """
 
     allowed_providers: tuple[str, ...] | None = None
     max_priority: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)] | None = None
     max_attempts: _AtLeastOne | None = None
+    max_budget_usd: Decimal | None = None
 
 
-def read_folders(tables: Any, providers: Collection[str]) -> dict[str, Rules]:  # noqa: ANN401 - whatever the file says
-    """The rules by folder.
+def read_folders(text: str, providers: Collection[str]) -> dict[str, Rules]:
+    """The rules by folder, of a file that is TOML; numbers are read as decimals, which no float ever rounded.
 
     Raises:
         ConfigError: The message names the folder and the key.
     """
+    tables = tomllib.loads(text, parse_float=Decimal).get("folders", {})
     if not isinstance(tables, dict):
         raise ConfigError('folders: must be a table of tables ([folders."input/team/"])')
     return {folder: _read(folder, table, providers) for folder, table in tables.items()}
@@ -41,6 +47,8 @@ def _read(folder: str, table: Any, providers: Collection[str]) -> Rules:  # noqa
     where = f'folders."{folder}"'
     if not FOLDER.fullmatch(folder):
         raise ConfigError(f'{where}: a folder must begin with "input/" and end with "/"')
+    if isinstance(table, dict) and "max_budget_usd" in table and read_budget(table["max_budget_usd"]) is None:
+        raise ConfigError(f"{where}.max_budget_usd: must be {BUDGET_WORDS}")
     try:
         rules = msgspec.convert(table, Rules)
     except msgspec.ValidationError as error:

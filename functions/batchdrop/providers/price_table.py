@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from batchdrop.dollars import exact_decimal
 from batchdrop.errors import ConfigError
 from batchdrop.rates import ModelPrices, Rates
 
@@ -131,7 +132,7 @@ def _rates(where: str, table: Any) -> Rates:  # noqa: ANN401 - whatever the file
 
 
 def _dollars(where: str, value: Any) -> Decimal:  # noqa: ANN401 - whatever the file says
-    number = _decimal(value, _DOLLAR_DIGITS)
+    number = exact_decimal(value, _DOLLAR_DIGITS)
     if number is None or not 0 <= number <= MOST_DOLLARS:
         raise ConfigError(
             f"{where}: must be US dollars per million tokens: a number from 0 to {MOST_DOLLARS:,}, "
@@ -141,21 +142,10 @@ def _dollars(where: str, value: Any) -> Decimal:  # noqa: ANN401 - whatever the 
 
 
 def _share(where: str, value: Any, *, least: Decimal) -> Decimal:  # noqa: ANN401 - whatever the file says
-    number = _decimal(value, _SHARE_DIGITS)
+    number = exact_decimal(value, _SHARE_DIGITS)
     if number is None or not least <= number <= 1:
         raise ConfigError(f"{where}: must be a share from {least} to 1 (0.5 is half), with {_SHARE_DIGITS} decimals")
     return number
-
-
-def _decimal(value: Any, digits: int) -> Decimal | None:  # noqa: ANN401 - whatever the file says
-    """A number with so few decimals; None for anything else, which TOML's `nan` and `inf` are, too."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return None
-    number = Decimal(value)
-    if not number.is_finite() or number.adjusted() > digits * 2:
-        return None
-    exponent = number.normalize().as_tuple().exponent
-    return number if isinstance(exponent, int) and -exponent <= digits else None
 
 
 def _times(prices: ModelPrices, factor: Decimal) -> ModelPrices:

@@ -14,19 +14,17 @@ from batchdrop.aws.table_items import Write, add_retry, put_version_pointer
 from batchdrop.correlation import name_job
 from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
-from batchdrop.inputs.job_settings import own_metadata, resolve
+from batchdrop.inputs.job_settings import own_metadata
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.inputs.splits import splitting_of
 from batchdrop.jobs import published_as, send_splits
+from batchdrop.limits.drop_settings import may_pass, with_settings
 from batchdrop.limits.restore_hold import restored_at
-from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
 from batchdrop.states import JobState
 
 logger = Logger(child=True)
-
-_SETTINGS_BYTES = 64 * 1024
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,11 +116,10 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
 
 def _with_settings(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
-    rules = rules_for(services.providers.folders, job.key)
-    settings = resolve(_settings_files(job, services), head.metadata, rules)
+    job = with_settings(job, head.metadata, services)
     # What a compressed file holds is known when it is inflated: by the plan of its only split.
     split_bytes = job.bytes if keys.is_compressed(job.key) else services.settings.split_bytes
-    return job.with_(settings=settings, **splitting_of(job.bytes, split_bytes))
+    return job.with_(**splitting_of(job.bytes, split_bytes))
 
 
 def _refuse_unreadable(job: Job) -> None:
@@ -171,45 +168,6 @@ def _beside(job: Job, services: Services) -> list[Write]:
     return [named] if job.retry_of is None else [named, add_retry(job, job.retry_of, expires_at)]
 
 
-def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:
-    found = []
-    for each in keys.settings_keys(job.key):
-        if each not in services.files.keys(each):  # a listing misses nothing, and most folders have none
-            continue
-        try:
-            text = b"".join(services.files.stream(each, end=_SETTINGS_BYTES + 1))
-            if len(text) > _SETTINGS_BYTES:
-                raise Unprocessable(f"{each} is longer than {_SETTINGS_BYTES:,} bytes.")
-            found.append((each, text.decode()))
-        except Gone as error:
-            _refuse_hidden(each, error, job, services)
-        except UnicodeDecodeError:
-            raise Unprocessable(f"{each} is not UTF-8.") from None
-    return found
-
-
-def _refuse_hidden(key: str, error: Gone, job: Job, services: Services) -> None:
-    """No settings file is fine, but one that is there is not left out.
-
-    Raises:
-        Transient: It may be read in a moment.
-        Unprocessable: It cannot be read.
-    """
-    digest = keys.version_digest(job.bucket, job.key, job.version_id)
-    if isinstance(error, Locked):
-        if _may_pass(error, job.dropped_at, digest, services):
-            raise Transient(f"{key} cannot be read yet")
-        raise Unprocessable(f"{key} cannot be read. {error.reason}") from error
-    if not error.is_certain:  # a new bucket's 404, which no listing has
-        raise Transient(f"{key} is there, and not seen yet")
-
-
-def _may_pass(error: Gone, dropped_at: int, digest: str, services: Services) -> bool:
-    waits = isinstance(error, Locked) and not error.is_certain
-    refused_at = services.store.first_refused_at(digest) if waits else 0
-    return error.may_pass(written_at=dropped_at, refused_at=refused_at, now=services.now())
-
-
 def _failed_job(job: Job, reason: str, services: Services) -> Job:
     return job.with_(state=JobState.PUBLISHING, outcome=JobState.FAILED, reason=reason, published_at=services.now())
 
@@ -221,7 +179,7 @@ def _job_of_deleted_object(dropped: Dropped, gone: Gone, services: Services) -> 
         Transient: It may not be seen yet.
     """
     digest = keys.version_digest(services.files.bucket, dropped.key, dropped.version_id)
-    if not services.store.is_known_version(digest) and _may_pass(gone, dropped.time, digest, services):
+    if not services.store.is_known_version(digest) and may_pass(gone, dropped.time, digest, services):
         raise Transient("the dropped version is not seen yet")
     reason = gone.reason if isinstance(gone, Locked) else "The file was deleted before it could be read."
     return _fail_dropped(dropped, reason, services)

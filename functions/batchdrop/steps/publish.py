@@ -9,10 +9,14 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
 from batchdrop.aws.metrics import Measure, measure
+from batchdrop.aws.table_items import Write
 from batchdrop.deadlines import ROWS_LIVE
 from batchdrop.errors import OutOfTime
+from batchdrop.limits.budgets import settlement
+from batchdrop.limits.spending import spent_by
 from batchdrop.manifest import Manifest
 from batchdrop.outputs.manifest_builder import job_event, write_manifest
+from batchdrop.providers.price_list import never_failing, settled_prices
 from batchdrop.records import Batch, Job
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
@@ -39,10 +43,21 @@ def publish_job(job_id: str, services: Services) -> None:
         now = services.now()
         expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
         # The first manifest stays, and so does what it says: an earlier publisher may have got that far.
-        done = services.store.move(claimed, manifest.status, manifest_key=at.key, due_at=now, expires_at=expires_at)
+        settled = _settled(claimed, manifest, services)
+        done = services.store.move(
+            claimed, manifest.status, also=settled, manifest_key=at.key, due_at=now, expires_at=expires_at
+        )
         logger.info("job published", status=manifest.status, manifest=at.key)
         _measure_tokens(manifest)
         clean_up(done, services, has_time=has_time)
+
+
+def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
+    """What is written of its folder's budget with the move that ends a job."""
+    if job.budget_ledger is None:
+        return []
+    prices = never_failing(settled_prices(services.providers))
+    return settlement(job, spent_by(manifest, job.reserved_micros, prices), services)
 
 
 def _measure_tokens(manifest: Manifest) -> None:

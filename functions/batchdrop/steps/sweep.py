@@ -20,6 +20,7 @@ from batchdrop.deadlines import collection_deadline, expected_at, last_moment
 from batchdrop.failures import LAST, failures_of, retry_delay
 from batchdrop.jobs import TooLate, add_missing_splits, ask_to_cancel, fail_job, give_up_job
 from batchdrop.limits.admission import admit_batches
+from batchdrop.limits.budget_repair import rebuild_budgets
 from batchdrop.limits.circuit_breaker import announce_pause_changes
 from batchdrop.limits.ledger_repair import rebuild_ledgers
 from batchdrop.missed_drops import send_missed_drops
@@ -29,6 +30,7 @@ from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.steps.cancel import continue_cancelling
 from batchdrop.steps.collect import delete_from_provider
+from batchdrop.steps.held import look_at_held
 from batchdrop.steps.publish import clean_up
 from batchdrop.steps.reconcile import reconcile
 from batchdrop.worker import Careful, Minute, turn
@@ -53,8 +55,9 @@ def sweep(services: Services) -> None:
     try:
         with guard("sweep", job=lease.at_job, unit=lease.at_sk):
             careful.count_death()
-        with guard("redrive"):
-            _redrive(services)
+        for name, work in (("redrive", _redrive), ("budgets", rebuild_budgets)):
+            with guard(name):
+                work(services)
         with guard("reconcile"):
             reconcile(services, minute.has_time)
         with guard("listing"):
@@ -183,6 +186,7 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
 # What a state waits for when its time has come; what needs to know of the run's time is added by the run.
 _RECOVERIES: Recoveries = {
     (Job, JobState.PLANNING): _resume_planning,
+    (Job, JobState.HELD): look_at_held,
     (Job, JobState.RUNNING): _check_deadlines,
     (Job, JobState.PUBLISHING): _publish,
     (Split, SplitState.PENDING): _plan,

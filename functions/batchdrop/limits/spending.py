@@ -1,0 +1,59 @@
+"""What a job has spent, by the tokens that its providers counted: never less than it may have been charged. Pure."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from batchdrop.dollars import micros_of
+from batchdrop.manifest import Manifest, ModelCounts
+from batchdrop.rates import PriceList, Rates, charge
+from batchdrop.result_line import ErrorCode
+
+# Codes of lines that their provider may have answered, and charged for, without their results being read.
+_MAYBE_PAID = frozenset({ErrorCode.PROVIDER_STUCK, ErrorCode.COLLECT_FAILED})
+
+
+def spent_by(manifest: Manifest, reserved: int, prices: PriceList) -> int | None:
+    """What a job cost, in millionths of a dollar; None where that is not known.
+
+    Sums of tokens do not say how long a request was, and long ones may cost more each: then what all of them would cost
+    counts, up to what was reserved, in which each request has its own price.
+
+    Args:
+        manifest: The job's.
+        reserved: What it reserved; 0 where it was not known what it may cost.
+        prices: What models cost, by provider and model as written.
+    """
+    if manifest.counts is None or _MAYBE_PAID & manifest.counts.errors.keys():
+        return None
+    sums = _sums(manifest.models, prices)
+    if sums is None:
+        return None
+    least, most = (micros_of(each) for each in sums)
+    return max(least, min(most, reserved))
+
+
+def _sums(models: Iterable[ModelCounts], prices: PriceList) -> tuple[Decimal, Decimal] | None:
+    """What all tokens cost at the lowest price that they may have, and at the highest; None where one is unknown."""
+    least = most = Decimal(0)
+    for each in models:
+        found = prices(each.provider, each.model)
+        usual = None if found is None else found.batch or found.realtime
+        if found is None or usual is None:
+            if each.answered:
+                return None
+            continue
+        long = (found.long_realtime if found.batch is None else found.long_batch) or usual
+        least += _cost(each, usual, usual.cache_write)
+        most += _cost(each, long, max(long.cache_write, long.cache_write_1h))
+    return least, most
+
+
+def _cost(counts: ModelCounts, rates: Rates, cache_write: Decimal) -> Decimal:
+    usage = counts.usage
+    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    return (
+        charge(usage.input_tokens - cached - written, rates.input)
+        + charge(cached, rates.cached_input)
+        + charge(written, cache_write)
+        + charge(usage.output_tokens, rates.output)
+    )

@@ -1,0 +1,47 @@
+"""Held jobs: one goes on once it is approved, or fits its budget after all, and ends when nobody decides in time."""
+
+from batchdrop.aws.metrics import Alert, count
+from batchdrop.batches.job_start import next_look, send_opened, send_or_hold
+from batchdrop.deadlines import last_moment
+from batchdrop.errors import Gone, Unprocessable
+from batchdrop.jobs import fail_job
+from batchdrop.limits.budgets import Budgets, budgets_of
+from batchdrop.limits.drop_settings import with_settings
+from batchdrop.outputs.manifest_builder import held_event
+from batchdrop.records import Job
+from batchdrop.services import Services
+from batchdrop.states import JobState
+
+
+def look_at_held(job: Job, services: Services) -> None:
+    """One look at a held job: its budgets are read again, for somebody may have raised them."""
+    if services.now() >= last_moment(job):
+        fail_job(
+            job, f"It was over its budget, and nobody approved it within {job.settings.max_age} (max_age).", services
+        )
+        return
+    budgets = _budgets_now(job, services)
+    if job.is_approved:
+        services.events.job_approved(held_event(job, budgets, services))
+    looked_at = send_or_hold(job, budgets, services)
+    if looked_at.state is JobState.RUNNING:
+        send_opened(looked_at, list(services.store.splits(job.id)), services)
+    else:
+        _announce(looked_at, budgets, services)
+
+
+def _announce(job: Job, budgets: Budgets, services: Services) -> None:
+    """Keep the alarm on, and send the event once: again only where the run died before that was noted."""
+    count(Alert.JOB_HELD)
+    if not job.is_announced:
+        services.events.job_held(held_event(job, budgets, services))
+        services.store.release(job, next_look(services), is_announced=True)
+
+
+def _budgets_now(job: Job, services: Services) -> Budgets:
+    """The budgets as they are set now; as they were when it was dropped, where that cannot be read."""
+    try:
+        head = services.files.head(job.key, job.version_id)
+        return budgets_of(with_settings(job, head.metadata, services))
+    except (Gone, Unprocessable):
+        return budgets_of(job)
