@@ -18,7 +18,7 @@ def broken_promises(world: World) -> list[str]:
         job = _job(world, number)
         found += [f"lines-{number}: {each}" for each in _of_job(job, body)]
         answered.update(each["provider"] for each in job.get("results", []) if each["error"] is None)
-    return [*found, *_of_providers(world, answered)]
+    return [*found, *_of_providers(world, answered), *_of_budgets(world)]
 
 
 def _job(world: World, number: int) -> dict[str, Any]:
@@ -34,9 +34,9 @@ def _job(world: World, number: int) -> dict[str, Any]:
 
 def _of_job(job: dict[str, Any], body: bytes) -> Iterator[str]:
     status = job["manifest"].get("status")
-    if status == "FAILED":
+    if status == "FAILED" or job["manifest"].get("counts", {}) is None:
         if job["names"] != ["manifest.json"]:
-            yield f"a failed job has {job['names']}"
+            yield f"a job that was not processed has {job['names']}"
         return
     lines = body.splitlines()
     if [each["line"] for each in job["results"]] != list(range(1, len(lines) + 1)):
@@ -64,3 +64,16 @@ def _of_providers(world: World, answered: Counter[str]) -> Iterator[str]:
             yield f"{name} charged {charges['requests']} requests and {answered[name]} came back"
         if charges["bodies_charged_more_than_once"] or charges["ever_live_duplicates"]:
             yield f"{name} was paid twice, or had requests twice: {charges}"
+
+
+def _of_budgets(world: World) -> Iterator[str]:
+    """A job over its budget pays nothing; and a ledger is what its jobs hold, none of which still reserves anything."""
+    is_sent = any(each["batches"] for each in world.simulator.charges().values())
+    manifests = [_job(world, number)["manifest"] for number, _ in enumerate(world.scenario.files, start=1)]
+    if is_sent and all(each.get("counts", {}) is None for each in manifests):
+        yield "a batch was created, and no job was processed"
+    items = world.aws.table.items
+    for (pk, name), item in items.items():
+        parts = sum(int(each["micros"]["N"]) for (key, _), each in items.items() if key == f"BUDGET#{name}")
+        if pk == "BUDGETS" and int(item["committed"]["N"]) != parts:
+            yield f"{name} has {item['committed']['N']}, and its jobs {parts}"

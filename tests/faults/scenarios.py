@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from batchdrop.jobs import approve_job, reject_job
 from faking.cloud import jsonl
-from faking.lines import chat, claude
+from faking.lines import capped, chat, claude
 
 if TYPE_CHECKING:
     from faults.world import World
@@ -38,6 +39,7 @@ class Scenario:
         loses_intents: A create that arrives hours later is not reported: nothing is left that tells of it.
         varies: Which requests a provider leaves unanswered is its own draw: only the sum of attempts is compared.
         charged: What the providers charge for.
+        monthly_micros: What all jobs together may have reserved or spent at any moment, in millionths of a dollar.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Scenario:
     varies: bool = False
     loses_intents: bool = False
     charged: dict[str, int] = field(default_factory=dict)
+    monthly_micros: int | None = None
 
     @property
     def split_bytes(self) -> int:
@@ -68,6 +71,15 @@ def _lines(count: int, name: str = "line") -> bytes:
 def _refuse_creates(world: "World") -> None:
     for provider in (OPENAI, ANTHROPIC):
         world.simulator.fault("status", provider=provider, operation="create", code=401, times=1)
+
+
+def _capped_lines(count: int, name: str = "line") -> bytes:
+    """The same, of which it is known what they may cost."""
+    return jsonl([(capped if number % 2 else claude)(f"{name} {number}", number) for number in range(count)])
+
+
+def _drop_settings(text: bytes) -> Callable[["World"], None]:
+    return lambda world: world.aws.put("input/folder/batchdrop.toml", text, {}) and None
 
 
 def _cancel(world: "World") -> bool:
@@ -196,10 +208,39 @@ RESTORED = Scenario(
     acts=((600, lambda world: world.lose_table()), (601, lambda world: world.reconcile())),
     is_open_ended=True,
 )
+_OVER = {"batchdrop-budget-usd": "0.000001"}
+NOT_DECIDED = Scenario(
+    name="not decided",  # over its budget, and nobody approves it
+    files=(_capped_lines(4),),
+    metadata={**_OVER, "batchdrop-max-age": "40m"},
+    charged={},
+)
+APPROVED = Scenario(
+    name="approved",  # over its budget; whoever read the event approves it
+    files=(_capped_lines(4),),
+    metadata=_OVER,
+    acts=((300, lambda world: world.decide(approve_job)),),
+    charged={OPENAI: 2, ANTHROPIC: 2},
+)
+TURNED_DOWN = Scenario(
+    name="turned down",
+    files=(_capped_lines(4),),
+    metadata=_OVER,
+    acts=((300, lambda world: world.decide(reject_job)),),
+    charged={},
+)
+ONE_BUDGET = Scenario(
+    name="one budget",  # a month of the folder that has room for one of two jobs at once
+    files=(_capped_lines(4, "first"), _capped_lines(4, "second")),
+    splits=1,
+    begin=_drop_settings(b"monthly_budget_usd = 0.00025"),
+    monthly_micros=250,  # each may cost 146 at most, and costs 55
+    is_open_ended=True,
+)
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
-        TOO_LARGE, LIMITED, RESTORED,
+        TOO_LARGE, LIMITED, RESTORED, NOT_DECIDED, APPROVED, TURNED_DOWN, ONE_BUDGET,
     )
 }  # fmt: skip

@@ -20,7 +20,7 @@ from batchdrop.aws.queues import Queues
 from batchdrop.aws.store import Store
 from batchdrop.correlation import working_on
 from batchdrop.errors import Transient
-from batchdrop.jobs import TooLate, ask_to_cancel
+from batchdrop.jobs import NotHeld, TooLate, ask_to_cancel
 from batchdrop.providers.anthropic_client import AnthropicBatches
 from batchdrop.providers.clients import Apis
 from batchdrop.providers.config import ProviderConfig, Providers
@@ -169,6 +169,17 @@ class World:
         self.clients.outside = disturbed
         return len(jobs) == len(self.scenario.files)
 
+    def decide(self, decision: Callable[..., object]) -> bool:
+        """Somebody who read that the job is held decides, on a quiet line; False while it is not announced."""
+        jobs = self._jobs()
+        disturbed, self.clients.outside = self.clients.outside, Outside()
+        for job in jobs:
+            with suppress(NotHeld):
+                if "is_announced" in job:
+                    decision(job["job"]["S"], self.services.store, now=self.clock.seconds())
+        self.clients.outside = disturbed
+        return len(jobs) == len(self.scenario.files) and all("is_announced" in job for job in jobs)
+
     def lose_table(self) -> bool:
         """The table is restored to a moment before all; the workers that begin now have the new one."""
         self.aws.table.items.clear()
@@ -237,8 +248,16 @@ class World:
         finally:
             self.working, self.aws.chain, self.aws.step = before, chain, worker
             outside.calm()
+            self._check_budget(step)
         if message is not None:
             self._put_back(step, message, again)
+
+    def _check_budget(self, step: str) -> None:
+        """No moment passes at which more is reserved or spent than the month allows."""
+        most = self.scenario.monthly_micros
+        for (pk, name), item in self.aws.table.items.items():
+            if most is not None and pk == "BUDGETS" and int(item["committed"]["N"]) > most:
+                self.errors.append(f"{step}: {name} has {item['committed']['N']} of {most}")
 
     def _put_back(self, step: str, message: Message, seconds: float) -> None:
         if message.receives < RECEIVES or step == "intake":
@@ -384,7 +403,7 @@ def _may_stay(key: tuple[str, str]) -> bool:
     return (
         is_jobs
         or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR", "FOUND", "LOOKED", "TIMES"})
-        or pk.startswith(("LEASE#", "LISTING#", "TABLE"))
+        or pk.startswith(("LEASE#", "LISTING#", "TABLE", "BUDGET"))
     )
 
 
