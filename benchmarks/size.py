@@ -6,7 +6,7 @@ from deployed import Deployed, alone, verdict
 from goals import Goals
 from lines import CHAT
 
-SHORT_MB = (36, 144)
+SHORT_MB = (36, 100)
 FULL_MB = (36, 360, 2_000)
 HUGE_MB = 5_000  # with --huge
 MEMORY_FLAT, CPU_FLAT = 0.10, 0.15
