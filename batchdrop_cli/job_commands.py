@@ -20,7 +20,7 @@ from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import add_csv, check_folder, report_and_fetch, wait_and_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
-from batchdrop_cli.prices import cost_of
+from batchdrop_cli.prices import cost_of, prices_of
 from batchdrop_cli.say import count, note, note_newer, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
@@ -213,8 +213,9 @@ def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_an
     merged = merge.merge(cloud, whole, folder, replace_answers=replace_answers)
     _note_left_out(cloud, merged)
     report.say_merged(merged.answered, merged.failed)
-    models = [each for member in merged.family.with_results() for each in jobs.read_manifest(cloud, member).models]
-    say(f"Estimated cost, its retries included: {cost_of(models, cloud.prices)}.")
+    manifests = [jobs.read_manifest(cloud, member) for member in merged.family.with_results()]
+    cost = cost_of([price for each in manifests for price in prices_of(each, cloud.prices)])
+    say(f"Estimated cost, its retries included: {cost}.")
     report.say_files([*merged.paths, *([add_csv(merged.paths[:1], merged.paths[0].parent)] if csv else ())])
     code = exit_code_of(manifest)
     return code if code not in {OK, LINES_FAILED} else LINES_FAILED if merged.failed else OK

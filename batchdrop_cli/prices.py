@@ -1,55 +1,36 @@
-"""What a job cost, estimated from its counted tokens and its models' prices; nothing is fetched."""
+"""What a job cost: as its manifest says, else by its counted tokens and its models' prices; nothing is fetched."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
-from batchdrop.manifest import ModelCounts, Usage
-from batchdrop.rates import PriceList, Rates, charge
+from batchdrop.costs import Price, price_of
+from batchdrop.manifest import Manifest, ModelCounts
+from batchdrop.money import named
+from batchdrop.rates import PriceList
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """In US dollars.
+def prices_of(manifest: Manifest, prices: PriceList) -> list[Price | None]:
+    """What each model of a job cost: as its manifest says, or by the prices of now where that is of an earlier version.
 
-    Attributes:
-        dollars: In batches.
-        realtime: What the same tokens cost by calls of their own; None where that is not known.
-        is_batch: False where only that price is known, which is a ceiling.
+    None where it is not known.
     """
+    money = manifest.money
+    if money is None:
+        return [price_of(prices, each.provider, each.model, each.usage) for each in manifest.models]
+    at_standard = {*money.no_batch_price}
+    return [_settled(each, is_batch=at_standard.isdisjoint(_names(each))) for each in manifest.models]
 
-    dollars: Decimal
-    realtime: Decimal | None
-    is_batch: bool
+
+def _names(model: ModelCounts) -> list[str]:
+    return named([(model.provider, model.model)])
 
 
-def price_of(prices: PriceList, provider: str, model: str, usage: Usage) -> Price | None:
-    """The estimated price of a model's tokens; None where it is not known.
-
-    Args:
-        prices: What models cost.
-        provider: As configured.
-        model: As written in the line, the provider's prefix included.
-        usage: Over all requests.
-    """
-    found = prices(provider, model)
-    if found is None:
+def _settled(model: ModelCounts, *, is_batch: bool) -> Price | None:
+    if model.cost_usd is None:
         return None
-    rates = found.batch or found.realtime
-    if rates is None:
-        return None
-    realtime = None if found.realtime is None else _charge(usage, found.realtime)
-    return Price(dollars=_charge(usage, rates), realtime=realtime, is_batch=found.batch is not None)
-
-
-def _charge(usage: Usage, rates: Rates) -> Decimal:
-    """At the rates of requests of usual length: a sum over many says nothing of how long one was."""
-    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
-    return (
-        charge(usage.input_tokens - cached - written, rates.input)
-        + charge(cached, rates.cached_input)
-        + charge(written, rates.cache_write)
-        + charge(usage.output_tokens, rates.output)
-    )
+    realtime = None if model.realtime_usd is None else Decimal(model.realtime_usd)
+    return Price(dollars=Decimal(model.cost_usd), realtime=realtime, is_batch=is_batch)
 
 
 def dollars(price: Price | None) -> str:
@@ -77,9 +58,13 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
         return f"${self.dollars:.4f}" + (f" ({notes})" if notes else "")
 
 
-def cost_of(models: Iterable[ModelCounts], prices: PriceList) -> Cost:
+def cost_of_job(manifest: Manifest, prices: PriceList) -> Cost:
+    """What a job cost; `prices` count where its manifest says nothing of it."""
+    return cost_of(prices_of(manifest, prices))
+
+
+def cost_of(found: Sequence[Price | None]) -> Cost:
     """What all models of a job cost; nothing where none was asked."""
-    found = [price_of(prices, each.provider, each.model, each.usage) for each in models]
     known = [price for price in found if price is not None]
     if found and not known:
         return Cost(dollars=None)

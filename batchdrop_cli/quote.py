@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from batchdrop.inputs.quotes import CostRange, RouteCost, quote_routes, total_of
 from batchdrop.inputs.token_counts import Route
-from batchdrop.money import TokenRange
+from batchdrop.money import TokenRange, named
 from batchdrop.providers import price_list
 from batchdrop.providers.config import Providers
 
@@ -147,13 +147,13 @@ def quote_file(path: Path, providers: Providers, *, name: str | None = None) -> 
         batch=_dollars(total),
         realtime=_dollars(total_of(each.realtime for each in costs.values())),
         saved=_dollars(total_of(each.saved for each in costs.values() if each.saved is not None)),
-        unpriced_models=price_list.named(route[:2] for route, cost in costs.items() if cost.batch is None),
-        no_batch_price=price_list.named(
+        unpriced_models=named(route[:2] for route, cost in costs.items() if cost.batch is None),
+        no_batch_price=named(
             route[:2] for route, cost in costs.items() if cost.batch is not None and not cost.is_batch_price
         ),
         prices=PriceSource(
             source=price_list.source(),
-            own=price_list.named(route[:2] for route in costs if price_list.has_own_price(providers, *route[:2])),
+            own=named(route[:2] for route in costs if price_list.has_own_price(providers, *route[:2])),
         ),
     )
     return Priced(quote=quote, most=total.high)

@@ -1,10 +1,11 @@
 """What the commands print about jobs."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 from batchdrop.aws.keys import INPUT
+from batchdrop.costs import Price
 from batchdrop.manifest import Manifest
 from batchdrop.rates import PriceList
 from batchdrop.records import Job
@@ -12,10 +13,12 @@ from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.check import SHOWN_ERRORS, Found
 from batchdrop_cli.jobs import Group, Listed, Shown
-from batchdrop_cli.prices import Price, cost_of, price_of
+from batchdrop_cli.prices import cost_of_job, prices_of
 from batchdrop_cli.say import count, say, say_table
 from batchdrop_cli.totals import Totals, totals_of
 from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
+
+_SHOWN = Decimal("0.0001")
 
 
 def say_jobs(jobs: Sequence[Listed]) -> None:
@@ -98,8 +101,24 @@ def say_counts(manifest: Manifest) -> None:
 def _say_cost(manifest: Manifest, prices: PriceList) -> None:
     totals = totals_of(manifest, prices)
     if totals is not None:
+        _say_quote(manifest)
         say(f"tokens   {totals.input_tokens:,} in, {totals.output_tokens:,} out")
-        say(f"cost     {cost_of(manifest.models, prices)}, estimated")
+        say(f"cost     {cost_of_job(manifest, prices)}, estimated")
+
+
+def _say_quote(manifest: Manifest) -> None:
+    if manifest.quote is not None:
+        low, high = manifest.quote.low_usd, manifest.quote.high_usd
+        most = "with no known limit" if high is None else f"to ${_up(high)}"
+        say(f"quoted   ${_down(low)} {most}")
+
+
+def _down(dollars: str) -> Decimal:
+    return Decimal(dollars).quantize(_SHOWN, ROUND_FLOOR)
+
+
+def _up(dollars: str) -> Decimal:
+    return Decimal(dollars).quantize(_SHOWN, ROUND_CEILING)
 
 
 def say_over(job: Job, manifest: Manifest, *, has_errors_file: bool = True) -> None:
@@ -136,14 +155,14 @@ def say_summary(manifest: Manifest, prices: PriceList) -> None:
             f"{each.failed:,}",
             f"{each.usage.input_tokens:,}",
             f"{each.usage.output_tokens:,}",
-            _dollars(price_of(prices, each.provider, each.model, each.usage)),
+            _dollars(price),
         ]
-        for each in manifest.models
+        for each, price in zip(manifest.models, prices_of(manifest, prices), strict=True)
     ]
     say()
     say_table(headings, rows, numbers=headings[3:])
     say()
-    say(f"Estimated cost: {cost_of(manifest.models, prices)}.")
+    say(f"Estimated cost: {cost_of_job(manifest, prices)}.")
 
 
 def _dollars(price: Price | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from batchdrop.costs import price_of
 from batchdrop.manifest import Usage
 from batchdrop.providers.config import Providers
 from batchdrop.providers.price_list import settled_prices
@@ -16,7 +17,6 @@ from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Target, find_cloud
 from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
-from batchdrop_cli.prices import price_of
 from batchdrop_cli.say import say
 from batchdrop_cli.state_dir import own_state_dir
 from batchdrop_cli.user_errors import UserError

@@ -6,7 +6,7 @@ import msgspec
 from batchdrop.manifest import Manifest, Usage
 from batchdrop.rates import PriceList
 
-from batchdrop_cli.prices import cost_of
+from batchdrop_cli.prices import cost_of_job
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ def totals_of(manifest: Manifest, prices: PriceList) -> Totals | None:
     if manifest.counts is None:
         return None
     used = sum((each.usage for each in manifest.models), Usage())
-    cost = cost_of(manifest.models, prices)
+    cost = cost_of_job(manifest, prices)
     return Totals(
         lines=manifest.counts.total,
         answered=manifest.counts.answered,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from batchdrop.money import Quote
+from batchdrop.money import Money, Quote
 from batchdrop.states import JobState
 
 SCHEMA = "batchdrop.manifest/1"
@@ -54,6 +54,17 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of a model at an endpoint, and what its answers used and cost.
+
+    Attributes:
+        usage: Of the answers in the results.
+        retries: What of it was for requests that had been sent before.
+        duplicates: What was used beside it, for second answers of lines that had one.
+        cost_usd: Of `usage`, in batches; exact decimals as text, null where the price is not known.
+        realtime_usd: The same by calls of their own.
+        saved_usd: The difference.
+    """
+
     provider: str
     model: str
     endpoint: str
@@ -62,6 +73,11 @@ class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     batches: int
     usage: Usage
+    retries: Usage = Usage()
+    duplicates: Usage = Usage()
+    cost_usd: str | None = None
+    realtime_usd: str | None = None
+    saved_usd: str | None = None
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +109,11 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Written last: when it is there, every file it names is whole."""
+    """Written last: when it is there, every file it names is whole.
+
+    `quote` is what the job was quoted at before it was paid, null where it was not; `money` what it cost, null where it
+    has no results.
+    """
 
     schema: str = SCHEMA
     job: str
@@ -106,6 +126,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     times: Times
     files: Files
     versions: dict[str, str]
+    quote: Quote | None = None
+    money: Money | None = None
 
 
 class ManifestAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +147,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     input: Input
     counts: Counts | None
     manifest: ManifestAt | None
+    money: Money | None = None
 
 
 class BudgetState(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,15 @@
 from decimal import Decimal
 
 import pytest
-from batchdrop.manifest import ModelCounts, Usage
+from batchdrop.costs import Price, price_of, settle
+from batchdrop.manifest import Files, Input, Manifest, ModelCounts, Times, Usage
+from batchdrop.money import Money, PriceSource
 from batchdrop.providers.config import Providers, parse_providers
 from batchdrop.providers.price_list import settled_prices
+from batchdrop.rates import PriceList
+from batchdrop.states import JobState
 
-from batchdrop_cli.prices import Cost, Price, cost_of, price_of
+from batchdrop_cli.prices import Cost, cost_of, cost_of_job, prices_of
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 OWN = """
@@ -33,6 +37,10 @@ def used(provider: str, model: str, usage: Usage = MILLION) -> ModelCounts:
     return ModelCounts(
         provider=provider, model=model, endpoint="e", requests=1, answered=1, failed=0, batches=1, usage=usage
     )
+
+
+def priced(models: list[ModelCounts], prices: PriceList) -> list[Price | None]:
+    return [price_of(prices, each.provider, each.model, each.usage) for each in models]
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "openai/gpt-4o-mini"])
@@ -74,13 +82,13 @@ def test_an_unknown_model_has_no_price() -> None:
     ],
 )
 def test_the_total_says_what_is_uncertain(models: list[ModelCounts], said: str) -> None:
-    assert str(cost_of(models, LIST)) == said
+    assert str(cost_of(priced(models, LIST))) == said
 
 
 def test_what_the_providers_file_says_of_prices_holds_for_what_a_job_cost() -> None:
-    halved = cost_of([used("openai", "gpt-4o-mini")], FILE)
+    halved = cost_of(priced([used("openai", "gpt-4o-mini")], FILE))
     assert (halved.dollars, halved.saved) == (Decimal("0.1875"), Decimal("0.1875"))
-    assert cost_of([used("mine", "llama-of-my-own")], FILE) == Cost(dollars=Decimal(3))
+    assert cost_of(priced([used("mine", "llama-of-my-own")], FILE)) == Cost(dollars=Decimal(3))
 
 
 def test_a_provider_at_an_address_that_the_list_does_not_know_has_no_price_whatever_its_models_are_called() -> None:
@@ -91,3 +99,31 @@ def test_a_provider_that_is_configured_no_more_has_the_price_of_its_name() -> No
     assert price_of(FILE, "anthropic", "claude-haiku-4-5", MILLION) == price_of(
         LIST, "anthropic", "claude-haiku-4-5", MILLION
     )
+
+
+def a_manifest(money: Money | None, models: list[ModelCounts]) -> Manifest:
+    return Manifest(
+        job="j",
+        status=JobState.COMPLETED,
+        reason=None,
+        retry_of=None,
+        input=Input(bucket="b", key="k", version_id=None, etag=None, bytes=1, lines=1, blank_lines=0),
+        counts=None,
+        models=models,
+        times=Times(dropped_at="", first_submitted_at=None, last_ended_at=None, published_at=""),
+        files=Files(results=[], errors=None, failed=None),
+        versions={},
+        money=money,
+    )
+
+
+def test_a_job_costs_what_its_manifest_says_whatever_prices_are_now() -> None:
+    models, money = settle([used("openai", "gpt-4o-mini")], FILE, PriceSource(source="s", date="d"))
+    assert cost_of_job(a_manifest(money, models), LIST) == Cost(dollars=Decimal("0.1875"), saved=Decimal("0.1875"))
+    assert cost_of_job(a_manifest(None, models), LIST) == Cost(dollars=Decimal("0.375"), saved=Decimal("0.375"))
+
+
+def test_a_manifest_says_which_models_count_at_the_standard_price_and_which_have_none() -> None:
+    models = [used("openai", "text-embedding-3-small", Usage(input_tokens=9)), used("mine", "llama-of-my-own")]
+    settled, money = settle(models, LIST, PriceSource(source="s", date="d"))
+    assert prices_of(a_manifest(money, settled), FILE) == priced(models, LIST)

@@ -62,6 +62,7 @@ _QUOTES, _QUOTE = "tests/unit/test_quotes.py::", "tests/cli/test_quote.py::"
 _PRICE_LIST = "tests/unit/test_price_list.py::"
 _USUAL_LINES = "tests/unit/test_usual_lines.py::"
 _JOB_QUOTES = f"{_STEPS}test_job_quotes.py::"
+_MONEY = f"{_STEPS}test_settled_money.py::"
 
 MUTATIONS = (
     # Budgets
@@ -373,6 +374,55 @@ MUTATIONS = (
         "long = [each for each in tokens if each > LONG_TOKENS] if max(tokens) > LONG_TOKENS else []",
         "long: list[int] = []",
         f"{_USUAL_LINES}test_long_requests_are_counted_as_long_in_a_block",
+    ),
+    Mutation(
+        "what is read from a cache is not counted twice",
+        "costs.py",
+        "charge(usage.input_tokens - cached - written, rates.input)",
+        "charge(usage.input_tokens, rates.input)",
+        f"{_MONEY}test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines",
+    ),
+    Mutation(
+        "what requests cost that were sent before is told",
+        "outputs/assembly.py",
+        "self._routes[route].add(usage, answers=len(lines), is_retry=sent.attempts() > 1)",
+        "self._routes[route].add(usage, answers=len(lines))",
+        f"{_MONEY}test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines",
+    ),
+    Mutation(
+        "answers that were paid and speak for no line are counted",
+        "outputs/join_index.py",
+        "                self.unused.append((number, position))",
+        "                pass",
+        f"{_MONEY}test_second_answers_of_a_line_are_counted_beside_what_the_job_cost",
+    ),
+    Mutation(
+        "a model without a price is named",
+        "costs.py",
+        "unpriced_models=_named(each for each, price in priced if price is None),",
+        "unpriced_models=[],",
+        f"{_MONEY}test_a_model_without_a_price_is_named_and_left_out",
+    ),
+    Mutation(
+        "a job without results has no money",
+        "outputs/manifest_builder.py",
+        "money=None if counts is None else money,",
+        "money=money,",
+        f"{_MONEY}test_a_job_without_results_has_no_money",
+    ),
+    Mutation(
+        "money is written without an exponent",
+        "money.py",
+        'text = f"{dollars:f}"',
+        "text = str(dollars)",
+        f"{_MONEY}test_money_is_written_without_exponents_and_zeros",
+    ),
+    Mutation(
+        "a job's money is that of its manifest, whatever prices are now",
+        "batchdrop_cli/prices.py",
+        "    if money is None:\n",
+        "    if True:\n",
+        "tests/cli/test_prices.py::test_a_job_costs_what_its_manifest_says_whatever_prices_are_now",
     ),
     Mutation(
         "prices of providers.toml are the decimals that are written there",

@@ -8,7 +8,7 @@ from batchdrop.providers.config import load_providers
 from batchdrop.providers.price_list import settled_prices
 from faking.cloud import TOML, Cloud
 
-from batchdrop_cli.prices import cost_of
+from batchdrop_cli.prices import cost_of_job
 from batchdrop_cli.quote import quote_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -19,7 +19,7 @@ def test_the_quote_of_an_example_holds_what_its_job_costs(cloud: Cloud, name: st
     file = EXAMPLES / name
     priced = quote_file(file, load_providers(TOML))
     manifest = cloud.run(f"input/{name}", file.read_bytes()).manifest
-    cost = cost_of(manifest.models, settled_prices(load_providers(TOML))).dollars
+    cost = cost_of_job(manifest, settled_prices(load_providers(TOML))).dollars
     assert cost is not None
     assert priced.most is not None
     assert Decimal(priced.quote.batch.low_usd) < cost < priced.most

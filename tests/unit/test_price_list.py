@@ -4,14 +4,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from batchdrop.costs import Price, price_of
 from batchdrop.inputs.token_counts import LONG_TOKENS
 from batchdrop.manifest import Usage
 from batchdrop.providers.config import Providers, parse_providers
 from batchdrop.providers.price_list import listed_prices, prices_for, settled_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
-
-from batchdrop_cli.prices import Price, price_of
 
 ADDRESSES = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 MODELS = {each.id: [model.id for model in each.models] for each in get_snapshot().providers if each.id in ADDRESSES}

@@ -15,9 +15,9 @@ from batchdrop.errors import Gone
 from batchdrop.inputs.quotes import RouteCost, quote_routes, total_of
 from batchdrop.inputs.token_counts import LEAST_SHARE, Route, TokenCounts
 from batchdrop.manifest import timestamp
-from batchdrop.money import Quote, QuotedTokens, TokenRange, usd
+from batchdrop.money import Quote, QuotedTokens, TokenRange, named, usd
 from batchdrop.providers.config import Providers
-from batchdrop.providers.price_list import named, never_failing, settled_prices, source_of
+from batchdrop.providers.price_list import never_failing, settled_prices, source_of
 from batchdrop.rates import charge
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services

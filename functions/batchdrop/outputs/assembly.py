@@ -3,7 +3,8 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import repeat
+from itertools import groupby, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -116,6 +117,8 @@ class Assembly:
             for block in self._blocks(lines, window):
                 self._write(block)
             self.done = window.stop
+        if self.done == self.total:
+            self._count_unused()
         self._failed_lines.copy_to(self._failed)
         return self._seal()
 
@@ -217,7 +220,8 @@ class Assembly:
             block.results[at], block.finish_reasons[at] = result, reason
         block.answered += len(lines)
         self._routes[route].requests += len(lines)
-        self._routes[route].add(sent.usual.sum_usage(answers.usages), answers=len(lines))
+        usage = sent.usual.sum_usage(answers.usages)
+        self._routes[route].add(usage, answers=len(lines), is_retry=sent.attempts() > 1)
         return True
 
     def _usual_results(
@@ -294,7 +298,7 @@ class Assembly:
         elif outcome is not None and outcome.response is not None:
             answer = answer_reader(protocol)(outcome.response.body)
             block.answered, block.finish_reasons[at] = block.answered + 1, answer.finish_reason
-            counts.add(answer.usage)
+            counts.add(answer.usage, is_retry=sent.attempts() > 1)
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
@@ -308,6 +312,19 @@ class Assembly:
             attempts=sent.attempts(),
         )
 
+    def _count_unused(self) -> None:
+        """Count what was paid for answers of lines that have another one, by the split's last run."""
+        for number, its in groupby(self._join.unused, key=itemgetter(0)):
+            sent, positions = self.sent[number], [position for _, position in its]
+            self._spool.clear()
+            sent.spool([*positions], self._spool, self._services.files)
+            for position in positions:
+                place = sent.members[position]
+                outcome = sent.outcome(place, position, self._spool)
+                if outcome is not None and outcome.response is not None:
+                    usage = answer_reader(sent.batch.protocol)(outcome.response.body).usage
+                    self._routes[self._route_of[place]].duplicates += usage
+
     def _models(self) -> list[ModelCounts]:
         batches = self._batches_by_route()
         models = [
@@ -320,6 +337,8 @@ class Assembly:
                 failed=counts.requests - counts.answered,
                 batches=batches[number],
                 usage=counts.usage(),
+                retries=counts.retries,
+                duplicates=counts.duplicates,
             )
             for number, (route, counts) in enumerate(zip(self._plan.routes, self._routes, strict=True))
         ]

@@ -14,10 +14,13 @@ class JoinIndex:
 
     An answer speaks before an error; of several errors the last one does, unless it is a duplicate's. Batches have the
     numbers 0, 1, … in the order in which they are added.
+
+    `unused` are the answers, by batch and position, of lines for which another one speaks: they were paid, too.
     """
 
     def __init__(self, lines: int) -> None:
         self.batches, self.positions = array("I", [NO_BATCH]) * lines, array("I", bytes(4 * lines))
+        self.unused: list[tuple[int, int]] = []
         self._members: list[Sequence[int]] = []
         self._found: list[Sequence[int]] = []
 
@@ -32,6 +35,8 @@ class JoinIndex:
             is_open = before == NO_BATCH or self._found[before][positions[place]] != answered
             if is_open and (not is_duplicate or found[position] == answered):
                 batches[place], positions[place] = number, position
+            elif not is_open and found[position] == answered:
+                self.unused.append((number, position))
 
     def positions_in(self, number: int, window: range) -> list[int]:
         """The positions at which a batch speaks for lines of a window, and has something to say."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from batchdrop import __version__
 from batchdrop.aws import keys
@@ -10,6 +11,7 @@ from batchdrop.aws.bucket import Stored
 from batchdrop.aws.keys import MANIFEST
 from batchdrop.batches.job_quote import read_quote
 from batchdrop.batches.split_plan import lines_before
+from batchdrop.costs import settle
 from batchdrop.dollars import dollars_of
 from batchdrop.errors import ClaimLost, OutOfTime
 from batchdrop.limits.budgets import Budgets, ledger_of
@@ -23,29 +25,34 @@ from batchdrop.manifest import (
     JobEvent,
     Manifest,
     ManifestAt,
+    ModelCounts,
     ResultsFile,
     Times,
     timestamp,
 )
-from batchdrop.money import usd
+from batchdrop.money import Money, usd
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
+from batchdrop.providers.price_list import never_failing, settled_prices, source_of
 from batchdrop.records import Job
 from batchdrop.services import Services
+
+_MOST_NAMES = 100
 
 _Join = Callable[[str, list[Sealed]], File]
 
 
 def write_manifest(job: Job, has_time: Callable[[], bool], services: Services) -> tuple[Manifest, ManifestAt]:
-    manifest = _whole(job, has_time, services) if job.has_results else _without_results(job)
+    manifest = _whole(job, has_time, services) if job.has_results else _without_results(job, services)
     key = f"{keys.output_prefix(job)}{MANIFEST}"
     written, version_id = services.files.put_first_version(key, msgspec.json.encode(manifest))
     at = ManifestAt(bucket=job.bucket, key=key, version_id=version_id)
     return msgspec.json.decode(written, type=Manifest), at
 
 
-def _without_results(job: Job) -> Manifest:
+def _without_results(job: Job, services: Services) -> Manifest:
     return _manifest(
         job,
+        services,
         lines=None,
         blank_lines=None,
         counts=None,
@@ -70,6 +77,7 @@ def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manife
     )
     return _manifest(
         job,
+        services,
         lines=numbering.lines,
         blank_lines=numbering.blank_lines,
         counts=add_counts([part.counts for part in parts]),
@@ -142,11 +150,20 @@ class _Joins:
 
 
 def _manifest(  # noqa: PLR0913 - the parts of one document
-    job: Job, *, lines: int | None, blank_lines: int | None, counts: Counts | None, parts: list[Part], outputs: Files
+    job: Job,
+    services: Services,
+    *,
+    lines: int | None,
+    blank_lines: int | None,
+    counts: Counts | None,
+    parts: list[Part],
+    outputs: Files,
 ) -> Manifest:
     if job.outcome is None or job.published_at is None:
         raise LookupError(f"{job.id} has no outcome")
     api_versions = sorted({version for part in parts for version in part.api_versions})
+    quote = read_quote(job, services)
+    models, money = _settled(add_models([part.models for part in parts]), job.published_at, services)
     return Manifest(
         job=job.id,
         status=job.outcome,
@@ -154,7 +171,7 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         retry_of=job.retry_of,
         input=_input(job, lines=lines, blank_lines=blank_lines),
         counts=counts,
-        models=add_models([part.models for part in parts]),
+        models=models,
         times=Times(
             dropped_at=timestamp(job.dropped_at),
             first_submitted_at=_timestamp(job.first_submitted_at),
@@ -163,7 +180,16 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         ),
         files=outputs,
         versions={"batchdrop": __version__} | ({"anthropic_api": ", ".join(api_versions)} if api_versions else {}),
+        quote=None if quote is None else quote.quote,
+        money=None if counts is None else money,
     )
+
+
+def _settled(models: list[ModelCounts], now: int, services: Services) -> tuple[list[ModelCounts], Money]:
+    """What models cost by the prices of now; the manifest that is written first stays, and so do these."""
+    routes = [(each.provider, each.model) for each in models]
+    source = source_of(routes, services.providers, day=timestamp(now)[:10])
+    return settle(models, never_failing(settled_prices(services.providers)), source)
 
 
 def job_event(manifest: Manifest, at: ManifestAt) -> JobEvent:
@@ -175,7 +201,15 @@ def job_event(manifest: Manifest, at: ManifestAt) -> JobEvent:
         input=manifest.input,
         counts=manifest.counts,
         manifest=at,
+        money=manifest.money and _few_names(manifest.money),
     )
+
+
+def _few_names(money: Money) -> Money:
+    """The same with a hundred names of models at most: EventBridge takes 256 KB."""
+    own = replace(money.prices, own=money.prices.own[:_MOST_NAMES])
+    unpriced, no_batch_price = money.unpriced_models[:_MOST_NAMES], money.no_batch_price[:_MOST_NAMES]
+    return replace(money, unpriced_models=unpriced, no_batch_price=no_batch_price, prices=own)
 
 
 def late_event(job: Job) -> JobEvent:

@@ -68,6 +68,8 @@ def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
         failed=one.failed + other.failed,
         batches=one.batches + other.batches,
         usage=one.usage + other.usage,
+        retries=one.retries + other.retries,
+        duplicates=one.duplicates + other.duplicates,
     )
 
 
@@ -107,7 +109,10 @@ class Tally:
 
 
 class RouteTally(msgspec.Struct, kw_only=True):
-    """Counts one route of a split: tokens as plain numbers, since this may run for every line."""
+    """Counts one route of a split: tokens as plain numbers, since this may run for every line.
+
+    `retries` and `duplicates` are what `ModelCounts` has.
+    """
 
     requests: int = 0
     answered: int = 0
@@ -116,9 +121,13 @@ class RouteTally(msgspec.Struct, kw_only=True):
     cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    retries: Usage = Usage()
+    duplicates: Usage = Usage()
 
-    def add(self, usage: Usage, *, answers: int = 1) -> None:
-        """Add the sums of some answers."""
+    def add(self, usage: Usage, *, answers: int = 1, is_retry: bool = False) -> None:
+        """Add the sums of some answers; of requests that had been sent before, if so."""
+        if is_retry:
+            self.retries += usage
         self.answered += answers
         self.input_tokens += usage.input_tokens
         self.cached_input_tokens += usage.cached_input_tokens

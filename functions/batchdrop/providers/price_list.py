@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.money import PriceSource
+from batchdrop.money import PriceSource, named
 from batchdrop.providers.config import Providers
 from batchdrop.providers.price_table import find_own
 from batchdrop.rates import ModelPrices, PriceList, Rates
@@ -37,11 +37,6 @@ def source_of(models: Iterable[tuple[str, str]], providers: Providers, *, day: s
     """Where the prices of models (provider, and model as written) are from that are asked for on a day."""
     own = named(each for each in models if has_own_price(providers, *each))
     return PriceSource(source=source(), date=day, own=own)
-
-
-def named(models: Iterable[tuple[str, str]]) -> list[str]:
-    """Models, each once, with the provider's name before them."""
-    return sorted({f"{provider}/{model.removeprefix(f'{provider}/')}" for provider, model in models})
 
 
 def never_failing(prices: PriceList) -> PriceList:

@@ -25,7 +25,7 @@ def look_at_held(job: Job, services: Services) -> None:
         services.events.job_approved(held_event(job, budgets, services))
     looked_at = send_or_hold(job, budgets, services)
     if looked_at.state is JobState.RUNNING:
-        send_opened(looked_at, list(services.store.splits(job.id)), services)
+        send_opened(looked_at, list(services.store.splits(job.id)), [], services)
     else:
         _announce(looked_at, budgets, services)
 

@@ -1,0 +1,107 @@
+"""What counted tokens cost, by their models' prices: exact, and summed over jobs' models. Pure."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from batchdrop.manifest import ModelCounts, Usage
+from batchdrop.money import Money, PriceSource, named, usd
+from batchdrop.rates import PriceList, Rates, charge
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """In US dollars.
+
+    Attributes:
+        dollars: In batches.
+        realtime: What the same tokens cost by calls of their own; None where that is not known.
+        is_batch: False where only that price is known, which is a ceiling.
+    """
+
+    dollars: Decimal
+    realtime: Decimal | None
+    is_batch: bool
+
+
+def price_of(prices: PriceList, provider: str, model: str, usage: Usage) -> Price | None:
+    """The price of a model's tokens; None where it is not known.
+
+    Args:
+        prices: What models cost.
+        provider: As configured.
+        model: As written in the line, the provider's prefix included.
+        usage: Over all requests.
+    """
+    found = prices(provider, model)
+    if found is None:
+        return None
+    rates = found.batch or found.realtime
+    if rates is None:
+        return None
+    realtime = None if found.realtime is None else _charge(usage, found.realtime)
+    return Price(dollars=_charge(usage, rates), realtime=realtime, is_batch=found.batch is not None)
+
+
+def _charge(usage: Usage, rates: Rates) -> Decimal:
+    """At the rates of requests of usual length: a sum over many says nothing of how long one was."""
+    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    return (
+        charge(usage.input_tokens - cached - written, rates.input)
+        + charge(cached, rates.cached_input)
+        + charge(written, rates.cache_write)
+        + charge(usage.output_tokens, rates.output)
+    )
+
+
+def settle(models: Iterable[ModelCounts], prices: PriceList, source: PriceSource) -> tuple[list[ModelCounts], Money]:
+    """What the models of a job cost, each and together.
+
+    Args:
+        models: As they were counted.
+        prices: What models cost.
+        source: Where these prices are from.
+    """
+    priced = [(each, price_of(prices, each.provider, each.model, each.usage)) for each in models]
+    known = [price for _, price in priced if price is not None]
+    realtime = [price.realtime for price in known if price.realtime is not None]
+    cost = _sum(price.dollars for price in known)
+    is_known = bool(known) or not priced
+    is_compared = is_known and len(realtime) == len(known)
+    money = Money(
+        cost_usd=usd(cost) if is_known else None,
+        realtime_usd=usd(_sum(realtime)) if is_compared else None,
+        saved_usd=usd(_sum(realtime) - cost) if is_compared else None,
+        retries_usd=usd(_sum(_cost(prices, each, each.retries) for each, _ in priced)) if is_known else None,
+        duplicates_usd=usd(_sum(_cost(prices, each, each.duplicates) for each, _ in priced)) if is_known else None,
+        unpriced_models=_named(each for each, price in priced if price is None),
+        no_batch_price=_named(each for each, price in priced if price is not None and not price.is_batch),
+        prices=source,
+    )
+    return [_with_price(each, price) for each, price in priced], money
+
+
+def _sum(dollars: Iterable[Decimal]) -> Decimal:
+    return sum(dollars, Decimal(0))
+
+
+def _cost(prices: PriceList, model: ModelCounts, usage: Usage) -> Decimal:
+    """What a part of a model's tokens cost; nothing where no price is known."""
+    price = None if usage == Usage() else price_of(prices, model.provider, model.model, usage)
+    return Decimal(0) if price is None else price.dollars
+
+
+def _with_price(model: ModelCounts, price: Price | None) -> ModelCounts:
+    if price is None:
+        return model
+    realtime = price.realtime
+    return msgspec.structs.replace(
+        model,
+        cost_usd=usd(price.dollars),
+        realtime_usd=None if realtime is None else usd(realtime),
+        saved_usd=None if realtime is None else usd(realtime - price.dollars),
+    )
+
+
+def _named(models: Iterable[ModelCounts]) -> list[str]:
+    return named((each.provider, each.model) for each in models)
