@@ -101,8 +101,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "monthly_budget_usd": Setting(
         lambda value: read_budget(value) is not None,
-        f"{BUDGET_WORDS}; in a `batchdrop.toml` alone",
-        "What the jobs of the folder may cost together in a month of UTC; a job that it has no room for is held",
+        BUDGET_WORDS,
+        "What the jobs of the folder may cost together in a month of UTC; a job that it has no room for is held. Only a "
+        "`batchdrop.toml` can set it",
         "200",
     ),
 }

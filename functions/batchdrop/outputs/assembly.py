@@ -288,11 +288,8 @@ class Assembly:
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.requests += 1
-        error = (
-            sent.missing_result_error(is_cancelled=self._is_cancelled)
-            if outcome is None
-            else sent.in_its_words(outcome)
-        )
+        missing = sent.missing_result_error(is_cancelled=self._is_cancelled)
+        error = missing if outcome is None else sent.in_its_words(outcome)
         if error is not None:
             self._tally.fail(error.code)
         elif outcome is not None and outcome.response is not None:
