@@ -296,7 +296,7 @@ def test_functions_that_queues_start_leave_room_in_an_account_of_some_dozens(tem
 def test_only_what_reads_dropped_files_may_use_the_keys_of_others(tmp_path: Path) -> None:
     key = "arn:aws:kms:eu-central-1:123456789012:key/0d5f4e2a-1111-2222-3333-444455556666"
     template = synthesise(tmp_path, readable_kms_keys=f"{key}, {key}2")
-    assert template.steps_that_may("kms:Decrypt", "") == {"intake", "plan", "assemble"}
+    assert template.steps_that_may("kms:Decrypt", "") == {"intake", "plan", "assemble", "sweep"}
 
 
 def test_nothing_may_use_a_key_that_is_not_named(template: Template) -> None:
