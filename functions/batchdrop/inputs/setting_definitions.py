@@ -102,8 +102,8 @@ SETTINGS: dict[str, Setting] = {
     "monthly_budget_usd": Setting(
         lambda value: read_budget(value) is not None,
         BUDGET_WORDS,
-        "What the jobs of the folder may cost together in a month of UTC; a job that it has no room for is held. Only a "
-        "`batchdrop.toml` can set it",
+        "What the jobs of the folder may cost together in a month of UTC; a job that it has no room for is held. "
+        "Only a `batchdrop.toml` can set it",
         "200",
     ),
 }
