@@ -88,6 +88,13 @@ MUTATIONS = (
         "tests/unit/test_spending.py::test_what_is_not_known_is_not_guessed",
     ),
     Mutation(
+        "second answers count as spent",
+        "limits/spending.py",
+        "usage = counts.usage + counts.duplicates",
+        "usage = counts.usage",
+        "tests/unit/test_spending.py::test_second_answers_are_paid_too",
+    ),
+    Mutation(
         "tokens may have been those of long requests",
         "limits/spending.py",
         "return max(least, min(most, reserved))",

@@ -30,7 +30,7 @@ PRICES = {
 NOWHERE = Input(bucket="b", key="k", version_id=None, etag=None, bytes=1, lines=1, blank_lines=0)
 
 
-def model(name: str, *, answered: int = 1, **tokens: int) -> ModelCounts:
+def model(name: str, *, answered: int = 1, duplicates: int = 0, **tokens: int) -> ModelCounts:
     return ModelCounts(
         provider="openai",
         model=name,
@@ -40,6 +40,7 @@ def model(name: str, *, answered: int = 1, **tokens: int) -> ModelCounts:
         failed=0,
         batches=1,
         usage=Usage(**tokens),
+        duplicates=Usage(input_tokens=duplicates),
     )
 
 
@@ -82,6 +83,10 @@ USED = {"input_tokens": 10, "cached_input_tokens": 5, "cache_write_tokens": 3, "
 )
 def test_counted_tokens_have_their_price(models: list[ModelCounts], reserved: int, dollars: int) -> None:
     assert spent(*models, reserved=reserved) == dollars
+
+
+def test_second_answers_are_paid_too() -> None:
+    assert spent(model("usual", input_tokens=3, duplicates=4)) == 7
 
 
 def test_what_is_not_known_is_not_guessed() -> None:

@@ -13,7 +13,7 @@ _MAYBE_PAID = frozenset({ErrorCode.PROVIDER_STUCK, ErrorCode.COLLECT_FAILED})
 
 
 def spent_by(manifest: Manifest, reserved: int, prices: PriceList) -> int | None:
-    """What a job cost, in millionths of a dollar; None where that is not known.
+    """What a job cost, second answers of its lines included, in millionths of a dollar; None where that is not known.
 
     Sums of tokens do not say how long a request was, and long ones may cost more each: then what all of them would cost
     counts, up to what was reserved, in which each request has its own price.
@@ -49,7 +49,7 @@ def _sums(models: Iterable[ModelCounts], prices: PriceList) -> tuple[Decimal, De
 
 
 def _cost(counts: ModelCounts, rates: Rates, cache_write: Decimal) -> Decimal:
-    usage = counts.usage
+    usage = counts.usage + counts.duplicates
     cached, written = usage.cached_input_tokens, usage.cache_write_tokens
     return (
         charge(usage.input_tokens - cached - written, rates.input)
