@@ -79,6 +79,16 @@ _COMMANDS = {
         Example: batchdrop jobs --days 30 --json
         """,
     ),
+    "costs": (
+        "job_commands:costs",
+        """
+        Sum up what finished jobs cost, and what they saved against real time, by folder, model or day.
+
+        Jobs count by the day (UTC) on which their file was dropped. --csv prints a table for a spreadsheet.
+
+        Example: batchdrop costs --by model --since 2026-11-01
+        """,
+    ),
     "show": (
         "job_commands:show",
         """

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from cyclopts import Parameter
 from batchdrop_cli import fetch, jobs, merge, report, whose
 from batchdrop_cli import reconcile as reconciling
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
+from batchdrop_cli.costs import By, costs_of, read_since, say_costs, to_csv
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import add_csv, check_folder, report_and_fetch, wait_and_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
@@ -44,6 +46,34 @@ def list_jobs(
         report.say_jobs(found)
     else:
         note(f"No file was dropped in the last {count(days, 'day')}. Drop one with: {cloud.command('put FILE')}")
+    return OK
+
+
+def costs(
+    *,
+    by: Annotated[By, Parameter(help="What the rows are: folder, model or day.")] = "folder",
+    since: Annotated[str, Parameter(help="The first day, as 2026-11-01, or so many days ago, as 30d.")] = "30d",
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, Parameter(name="--csv", negative="", help="Print CSV on standard output.")] = False,
+    target: Target = DEFAULT_TARGET,
+) -> int:
+    day = read_since(since, today=datetime.now(UTC).date())
+    if day is None:
+        raise UserError(
+            f"--since must be a day, as 2026-11-01, or so many days ago, as 30d; not {since}.", code=WRONG_USE
+        )
+    if as_json and as_csv:
+        raise UserError("--json and --csv exclude each other.", code=WRONG_USE)
+    found = costs_of(find_cloud(target), by, day)
+    if as_json:
+        say_json(found)
+    elif as_csv:
+        for line in to_csv(found):
+            say_as_is(line)
+    elif found.rows:
+        say_costs(found)
+    else:
+        note(f"No job that was dropped since {day} is over and asked a model.")
     return OK
 
 

@@ -45,6 +45,7 @@ class Dashboard(Construct):
         page.add_widgets(status)
         page.add_widgets(_moving(pipeline), _queued(pipeline))
         page.add_widgets(_at_providers(pipeline.providers), _tokens(pipeline.providers))
+        page.add_widgets(_money(pipeline.providers), _money_of_folders())
         page.add_widgets(_of_aws(pipeline, storage), _counted("What is in doubt, given up, or paid twice?", _DOUBTFUL))
         page.add_widgets(_counted("What failed, and comes again?", _REPEATED))
 
@@ -75,6 +76,26 @@ def _tokens(providers: Sequence[str]) -> cloudwatch.GraphWidget:
         [_measured(Measure.INPUT_TOKENS, each, "Sum", _HOUR) for each in providers],
         [_measured(Measure.OUTPUT_TOKENS, each, "Sum", _HOUR) for each in providers],
     )
+
+
+def _money(providers: Sequence[str]) -> cloudwatch.GraphWidget:
+    return _graph(
+        "What does it cost in US dollars, and what was saved against real time? (Published jobs)",
+        [_measured(Measure.USD_SPENT, each, "Sum", _HOUR) for each in providers],
+        [_measured(Measure.USD_SAVED, each, "Sum", _HOUR) for each in providers],
+    )
+
+
+def _money_of_folders() -> cloudwatch.GraphWidget:
+    """Which folders there are nobody knows before: the widget looks for their metrics."""
+    found = [_of_each_folder(Measure.USD_SPENT), _of_each_folder(Measure.USD_SAVED)]
+    return _graph("What does it cost by folder, in US dollars, and what was saved?", found[:1], found[1:])
+
+
+def _of_each_folder(name: Measure) -> cloudwatch.MathExpression:
+    search = f'{{{NAMESPACE},service,folder}} MetricName="{name}"'
+    expression = f"SEARCH('{search}', 'Sum', {_HOUR.to_seconds():.0f})"
+    return cloudwatch.MathExpression(expression=expression, using_metrics={}, label=str(name), period=_HOUR)
 
 
 def _of_aws(pipeline: Pipeline, storage: Storage) -> cloudwatch.GraphWidget:

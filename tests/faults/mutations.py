@@ -432,6 +432,27 @@ MUTATIONS = (
         "tests/cli/test_prices.py::test_a_job_costs_what_its_manifest_says_whatever_prices_are_now",
     ),
     Mutation(
+        "dollars are measured by folder, too",
+        "steps/publish.py",
+        "        measure_folder(Measure.USD_SPENT, manifest.input.key, float(manifest.money.cost_usd or 0))\n",
+        "",
+        f"{_STEPS}test_metrics.py::test_dollars_spent_and_saved_are_sent_by_provider_and_by_folder",
+    ),
+    Mutation(
+        "nothing in a table of costs is a formula",
+        "batchdrop_cli/costs.py",
+        'return f"\'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell',
+        "return cell",
+        "tests/cli/test_costs.py::test_a_name_that_begins_as_a_formula_does_is_made_a_text",
+    ),
+    Mutation(
+        "a sum of costs counts what was dropped since its first day",
+        "batchdrop_cli/costs.py",
+        "for back in range((today - since).days + 1)]",
+        "for back in range((today - since).days + 9)]",
+        "tests/cli/test_costs.py::test_since_leaves_out_what_was_dropped_before",
+    ),
+    Mutation(
         "prices of providers.toml are the decimals that are written there",
         "providers/price_table.py",
         "parse_float=Decimal",

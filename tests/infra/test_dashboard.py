@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import batchdrop
 import pytest
-from batchdrop.aws.metrics import NAMESPACE, Alert, Measure, count, measure
+from batchdrop.aws.metrics import NAMESPACE, Alert, Measure, count, measure, measure_folder
 from faking.template import Template
 
 from infra.context import ROOT
@@ -41,7 +41,10 @@ def widgets(template: Template) -> list[dict[str, Any]]:
 
 def shown(template: Template) -> Iterator[Named]:
     for widget in widgets(template):
-        for namespace, name, *rest in widget["properties"].get("metrics", []):
+        for namespace, *names in widget["properties"].get("metrics", []):
+            if not names:
+                continue  # an expression, which searches for metrics
+            name, *rest = names
             dimensions = [each for each in rest if isinstance(each, str)]
             yield Named(namespace, name, tuple(sorted(zip(dimensions[::2], dimensions[1::2], strict=True))))
 
@@ -72,6 +75,26 @@ def test_every_metric_of_ours_that_is_shown_or_alarmed_is_sent_and_every_one_tha
             measure(name, provider, 1)
     ours = {each for each in [*shown(template), *alarmed(template)] if each.namespace == NAMESPACE}
     assert ours == sent(capsys.readouterr().out) == {each for each in shown(template) if each.namespace == NAMESPACE}
+
+
+def test_the_widget_of_folders_searches_for_the_metrics_that_are_sent_by_folder(
+    template: Template, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = (Measure.USD_SPENT, Measure.USD_SAVED)
+    for name in names:
+        measure_folder(name, "input/a/b/x.jsonl", 0.5)
+    assert sent(capsys.readouterr().out) == {
+        Named(NAMESPACE, name, (("folder", "input/a"), ("service", "batchdrop"))) for name in names
+    }
+    searched = [
+        each["expression"]
+        for widget in widgets(template)
+        for each, *others in widget["properties"].get("metrics", [])
+        if not others
+    ]
+    assert searched == [
+        f"SEARCH('{{{NAMESPACE},service,folder}} MetricName=\"{name}\"', 'Sum', 3600)" for name in names
+    ]
 
 
 def test_every_metric_of_ours_is_counted_somewhere() -> None:

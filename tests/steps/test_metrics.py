@@ -4,9 +4,9 @@ import json
 
 import pytest
 from batchdrop.aws.metrics import Measure
-from faking.cloud import TOML, jsonl
+from faking.cloud import TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
-from faking.lines import chat
+from faking.lines import chat, claude
 
 
 def measured(printed: str) -> list[tuple[str, str, float]]:
@@ -39,3 +39,29 @@ def test_waiting_batches_batches_in_flight_and_tokens_are_sent_by_provider(capsy
     wanted = [sum(each.input_tokens for each in usage), sum(each.output_tokens for each in usage)]
     assert list(sums.values()) == wanted
     assert all(wanted)
+
+
+def folders(printed: str) -> dict[tuple[str, str], float]:
+    """The sums of each metric of a folder."""
+    sums = dict[tuple[str, str], float]()
+    for line in (json.loads(each) for each in printed.splitlines() if '"folder"' in each):
+        for name in {*Measure} & line.keys():
+            key = (name, line["folder"])
+            sums[key] = sums.get(key, 0) + line[name][0]
+    return sums
+
+
+def test_dollars_spent_and_saved_are_sent_by_provider_and_by_folder(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = ["input/a/2026/x.jsonl", "input/a/y.jsonl", "input/z.jsonl", "input/é/z.jsonl"]
+    manifests = [cloud.run(key, [chat("a"), claude("b")]).manifest for key in keys]
+    printed = capsys.readouterr().out
+    spent = [float(each.money.cost_usd or 0) for each in manifests if each.money]
+    assert {key: round(each, 9) for key, each in folders(printed).items() if key[0] == "UsdSpent"} == {
+        ("UsdSpent", "input/a"): round(spent[0] + spent[1], 9),
+        ("UsdSpent", "input"): round(spent[2], 9),
+        ("UsdSpent", "input/?"): round(spent[3], 9),
+    }
+    by_provider = [(name, provider) for name, provider, value in measured(printed) if "Usd" in name and value > 0]
+    assert {*by_provider} == {(name, each) for name in ("UsdSpent", "UsdSaved") for each in ("openai", "anthropic")}

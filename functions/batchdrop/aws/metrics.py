@@ -26,7 +26,9 @@ class Alert(StrEnum):
 
 
 class Measure(StrEnum):
-    """The name of a provider's metric, which has no alarm: how much waits there, is there, and was answered.
+    """The name of a provider's metric, which has no alarm: how much waits there, is there, was answered, and cost.
+
+    What jobs cost, and saved against real time, is sent by folder, too.
 
     Zeros are not sent: a metric is charged for the hours in which there is one.
     """
@@ -35,12 +37,30 @@ class Measure(StrEnum):
     BATCHES_IN_FLIGHT = "BatchesInFlight"
     INPUT_TOKENS = "InputTokens"
     OUTPUT_TOKENS = "OutputTokens"
+    USD_SPENT = "UsdSpent"
+    USD_SAVED = "UsdSaved"
 
 
-def measure(name: Measure, provider: str, number: int) -> None:
+_MONEY = frozenset({Measure.USD_SPENT, Measure.USD_SAVED})
+
+
+def measure(name: Measure, provider: str, number: float) -> None:
     """Send a provider's metric, unless there is nothing to send."""
     if number:
         _send(name, number, {**DIMENSION, "provider": provider})
+
+
+def measure_folder(name: Measure, key: str, number: float) -> None:
+    """Send the metric of a file's folder, unless there is nothing to send.
+
+    The folder is the first one below `input/`: a metric is charged by its dimensions' values, and what is below may be
+    a folder for each day.
+    """
+    if number:
+        below = key.split("/")[1:-1]
+        folder = "/".join(["input", *below[:1]])
+        # CloudWatch takes ASCII only, and 1,024 characters.
+        _send(name, number, {**DIMENSION, "folder": folder.encode("ascii", "replace").decode()[:1_000]})
 
 
 def count(alert: Alert, number: int = 1) -> None:
@@ -48,7 +68,8 @@ def count(alert: Alert, number: int = 1) -> None:
     _send(alert, number, DIMENSION)
 
 
-def _send(name: str, number: int, dimensions: Mapping[str, str]) -> None:
-    with single_metric(name=name, unit=MetricUnit.Count, value=number, namespace=NAMESPACE) as metric:
+def _send(name: str, number: float, dimensions: Mapping[str, str]) -> None:
+    unit = MetricUnit.NoUnit if name in _MONEY else MetricUnit.Count
+    with single_metric(name=name, unit=unit, value=number, namespace=NAMESPACE) as metric:
         for dimension, value in dimensions.items():
             metric.add_dimension(name=dimension, value=value)

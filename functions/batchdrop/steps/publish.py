@@ -8,7 +8,7 @@ from collections.abc import Callable
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.metrics import Measure, measure
+from batchdrop.aws.metrics import Measure, measure, measure_folder
 from batchdrop.aws.table_items import Write
 from batchdrop.deadlines import ROWS_LIVE
 from batchdrop.errors import OutOfTime
@@ -48,7 +48,7 @@ def publish_job(job_id: str, services: Services) -> None:
             claimed, manifest.status, also=settled, manifest_key=at.key, due_at=now, expires_at=expires_at
         )
         logger.info("job published", status=manifest.status, manifest=at.key)
-        _measure_tokens(manifest)
+        _measure(manifest)
         clean_up(done, services, has_time=has_time)
 
 
@@ -60,10 +60,15 @@ def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
     return settlement(job, spent_by(manifest, job.reserved_micros, prices), services)
 
 
-def _measure_tokens(manifest: Manifest) -> None:
+def _measure(manifest: Manifest) -> None:
     for each in manifest.models:
         measure(Measure.INPUT_TOKENS, each.provider, each.usage.input_tokens)
         measure(Measure.OUTPUT_TOKENS, each.provider, each.usage.output_tokens)
+        measure(Measure.USD_SPENT, each.provider, float(each.cost_usd or 0))
+        measure(Measure.USD_SAVED, each.provider, float(each.saved_usd or 0))
+    if manifest.money is not None:
+        measure_folder(Measure.USD_SPENT, manifest.input.key, float(manifest.money.cost_usd or 0))
+        measure_folder(Measure.USD_SAVED, manifest.input.key, float(manifest.money.saved_usd or 0))
 
 
 def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> None:
