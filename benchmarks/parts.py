@@ -1,7 +1,7 @@
 """Where a line's time goes in plan and in collect: each part of reading a block alone, the least of many times.
 
-A profiler makes Python's calls dearer than they are, and C's not; here nothing watches. Neither the disk nor S3's
-client is part of it.
+A profiler makes Python's calls dearer than they are, and C's not: none watches here. Neither the disk nor S3's client
+is part of it.
 """
 
 import json

@@ -38,7 +38,7 @@ def test_a_small_job_of_one_provider_makes_these_calls(here: Cloud) -> None:
         "poll": 9,
         "collect": 11,
         "assemble": 13,
-        "publish": 18,
+        "publish": 19,
     }
     assert asked(counted) == 6  # upload, create, retrieve, download, two deletions
 
@@ -52,7 +52,7 @@ def test_no_more_calls_are_made_for_more_lines_of_a_batch(here: Cloud) -> None:
         "poll": 9,
         "collect": 11,
         "assemble": 13,
-        "publish": 18,
+        "publish": 19,
     }
     assert asked(counted) == 4  # create, retrieve, download, deletion
 
@@ -65,7 +65,7 @@ def test_a_second_provider_adds_its_own_batch_and_nothing_else(here: Cloud) -> N
         "poll": 18,
         "collect": 20,
         "assemble": 16,
-        "publish": 18,
+        "publish": 19,
     }
 
 

@@ -68,7 +68,7 @@ def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manife
     parts = [msgspec.json.decode(services.files.get(key), type=Part) for split in splits for key in split.part_keys]
     numbering = lines_before(splits)
     prefix = keys.output_prefix(job)
-    join = _Joins(services, prefix, has_time, are_many=job.settings.part_bytes is not None).join
+    join = _Joins(services, prefix, has_time).join
     results = [sealed for part in parts for sealed in part.results]
     outputs = Files(
         results=_results(prefix, results, job.settings.part_bytes, join),
@@ -119,14 +119,11 @@ def _results_file(key: str, sealed: list[Sealed], join: _Join) -> ResultsFile:
 
 
 class _Joins:
-    """One run's joins: what is there is not made again; what is missing is made while there is time, one at least.
+    """One run's joins: what is there one listing tells; what is missing is made while there is time, one at least."""
 
-    Of many, one listing tells what is there; of three, each tells for itself.
-    """
-
-    def __init__(self, services: Services, prefix: str, has_time: Callable[[], bool], *, are_many: bool) -> None:
+    def __init__(self, services: Services, prefix: str, has_time: Callable[[], bool]) -> None:
         self._files, self._has_time = services.files, has_time
-        self._there = services.files.stored(prefix) if are_many else {}
+        self._there = services.files.stored(prefix)
         self._made = 0
 
     def join(self, key: str, sealed: list[Sealed]) -> File:
