@@ -33,6 +33,8 @@ EXPLAINED = {
     "intake dynamodb:UpdateItem table": "a file fails at intake, and is counted",
     "intake sqs:SendMessage queue publish": "a file is refused by its name, its size or its settings",
     "* dynamodb:DescribeTable table": "how old the table is, once a minute in a process: all share one here",
+    "intake s3:GetObject bucket, input/": "a folder has settings, or a bucket of another keeps no versions",
+    "publish s3:GetObject bucket, output/": "what an earlier run published is there, and is looked at",
     "intake s3:GetObject bucket, output/": "a table was restored: tests/steps/test_restored_table.py",
     "plan s3:GetObject bucket, input/": "a bucket that was made elsewhere may keep no versions",
     "assemble s3:GetObject bucket, input/": "the same",
