@@ -385,7 +385,7 @@ def _is_from_outside(error: Exception) -> bool:
 
 
 # Times, ids that the provider draws, and what is made of them.
-_VOLATILE = {"id", "batch_id", "request_id", "created", "created_at", "etag", "times", "version_id"}
+_VOLATILE = {"id", "batch_id", "request_id", "created", "created_at", "date", "etag", "made_at", "times", "version_id"}
 
 
 def _lasting(value: Any, volatile: set[str]) -> Any:
