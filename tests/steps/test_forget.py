@@ -2,6 +2,7 @@
 
 import boto3
 import pytest
+from batchdrop.aws.row_versions import ROW_VERSION
 from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, Cloud, jsonl
 from faking.lines import mixed
@@ -69,7 +70,9 @@ def test_the_row_of_a_batch_that_was_given_up_expires_with_its_jobs(cloud: Cloud
     assert [each.expires_at for each in cloud.services.store.batches(job.id)] == [job.expires_at] * 2
 
 
-@pytest.mark.parametrize("values", [{"version": {"N": "2"}}, {"requests": {"S": "many"}}], ids=["newer", "damaged"])
+@pytest.mark.parametrize(
+    "values", [{"version": {"N": str(ROW_VERSION + 1)}}, {"requests": {"S": "many"}}], ids=["newer", "damaged"]
+)
 def test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays(
     cloud: Cloud, user: UsersCloud, values: dict[str, dict[str, str]]
 ) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from batchdrop.aws.row_versions import ROW_VERSION
 from batchdrop.aws.store import Store
 from batchdrop.aws.table import Due
 from batchdrop.aws.table_items import DUE_SHARDS, add_retry, encode
@@ -271,7 +272,7 @@ def test_batches_that_an_earlier_version_spread_are_found_once_they_are_gathered
     store.add_all([waiting, flying, newer])
     spread(client, waiting, "WAITING#openai#1")
     spread(client, flying, "IN_FLIGHT#openai#3")
-    spread(client, newer, "WAITING#openai#2", version=2)
+    spread(client, newer, "WAITING#openai#2", version=ROW_VERSION + 1)
 
     def found() -> list[str]:
         both = (*store.providers.waiting("openai", by=NOW), *store.providers.in_flight("openai"))
