@@ -336,7 +336,7 @@ class World:
     def outcome(self) -> "Outcome":
         outputs = {key: self.aws.read(key) for key in sorted(self.aws.objects) if key.startswith("output/")}
         charges = self.simulator.charges()
-        volatile = _VOLATILE | ({"attempts"} if self.scenario.varies else set())
+        volatile = _VOLATILE | (_VARYING if self.scenario.varies else set())
         return Outcome(
             outputs={key: _read(key, body, volatile) for key, body in outputs.items()},
             attempts={key: sum(each["attempts"] for each in _results(key, body)) for key, body in outputs.items()},
@@ -386,6 +386,7 @@ def _is_from_outside(error: Exception) -> bool:
 
 # Times, ids that the provider draws, and what is made of them.
 _VOLATILE = {"id", "batch_id", "request_id", "created", "created_at", "date", "etag", "made_at", "times", "version_id"}
+_VARYING = {"attempts", "retries", "retries_usd", "duplicates", "duplicates_usd"}  # with how often what was sent
 
 
 def _lasting(value: Any, volatile: set[str]) -> Any:
