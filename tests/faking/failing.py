@@ -56,4 +56,4 @@ def reads(part: str) -> Fails:
 
 
 def writes(part: str) -> Fails:
-    return calls("put", "put_first", "writer", part=part)
+    return calls("put", "put_first", "put_first_version", "writer", part=part)
