@@ -203,5 +203,10 @@ def test_a_cancel_ends_a_job_although_its_own_work_fails_each_time(world: World,
     world._deliver("intake")  # noqa: SLF001 - the harness' own tests
     world._deliver("plan")  # noqa: SLF001 - the harness' own tests
     world.cancel()
-    fail(world, service, lambda name, _: name not in {"publish", "put_first", "put_first_version", "head", "get", "after"}, RuntimeError())
+    fail(
+        world,
+        service,
+        lambda name, _: name not in {"publish", "put_first", "put_first_version", "head", "get", "after"},
+        RuntimeError(),
+    )
     assert go_on(world, hours=96).state in {"FAILED", "CANCELLED"}
