@@ -125,7 +125,7 @@ def test_jobs_outlive_an_upgrade_and_a_roll_back_and_nothing_is_paid_twice(
     behind.wait(lambda: are_in_flight(behind, "newer"))
     written = rows_of(behind, "newer")
     assert {row["version"]["N"] for row in written} == {"3"}
-    assert [row["settings"]["M"]["budget_usd"] for row in written if "settings" in row] == [{"S": "12.50"}]
+    assert [row["settings"]["M"]["colour"] for row in written if "settings" in row] == [{"S": "red"}]
 
     functions.deploy(functions.key)
     user.put("after", jsonl(lines("after")))
