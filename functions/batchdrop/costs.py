@@ -39,12 +39,12 @@ def price_of(prices: PriceList, provider: str, model: str, usage: Usage) -> Pric
     rates = found.batch or found.realtime
     if rates is None:
         return None
-    realtime = None if found.realtime is None else _charge(usage, found.realtime)
-    return Price(dollars=_charge(usage, rates), realtime=realtime, is_batch=found.batch is not None)
+    realtime = None if found.realtime is None else charge_usage(usage, found.realtime)
+    return Price(dollars=charge_usage(usage, rates), realtime=realtime, is_batch=found.batch is not None)
 
 
-def _charge(usage: Usage, rates: Rates) -> Decimal:
-    """At the rates of requests of usual length: a sum over many says nothing of how long one was."""
+def charge_usage(usage: Usage, rates: Rates) -> Decimal:
+    """US dollars at the rates of requests of one length: a sum over many says nothing of how long one was."""
     cached, written = usage.cached_input_tokens, usage.cache_write_tokens
     return (
         charge(usage.input_tokens - cached - written, rates.input)

@@ -90,8 +90,8 @@ MUTATIONS = (
     Mutation(
         "second answers count as spent",
         "limits/spending.py",
-        "usage = counts.usage + counts.duplicates",
-        "usage = counts.usage",
+        "charge_usage(counts.usage + counts.duplicates,",
+        "charge_usage(counts.usage,",
         "tests/unit/test_spending.py::test_second_answers_are_paid_too",
     ),
     Mutation(

@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from decimal import Decimal
 
+from msgspec.structs import replace
+
+from batchdrop.costs import charge_usage
 from batchdrop.dollars import micros_of
 from batchdrop.manifest import Manifest, ModelCounts
-from batchdrop.rates import PriceList, Rates, charge
+from batchdrop.rates import PriceList, Rates
 from batchdrop.result_line import ErrorCode
 
 # Codes of lines that their provider may have answered, and charged for, without their results being read.
@@ -49,11 +52,4 @@ def _sums(models: Iterable[ModelCounts], prices: PriceList) -> tuple[Decimal, De
 
 
 def _cost(counts: ModelCounts, rates: Rates, cache_write: Decimal) -> Decimal:
-    usage = counts.usage + counts.duplicates
-    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
-    return (
-        charge(usage.input_tokens - cached - written, rates.input)
-        + charge(cached, rates.cached_input)
-        + charge(written, cache_write)
-        + charge(usage.output_tokens, rates.output)
-    )
+    return charge_usage(counts.usage + counts.duplicates, replace(rates, cache_write=cache_write))
