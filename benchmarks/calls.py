@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"  # the tables alone are printed
 os.environ["S3_UPLOAD_PART_MIN_SIZE"] = "1"  # moto's; before it is imported
 
 from batchdrop.aws import multipart
