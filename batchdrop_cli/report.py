@@ -108,9 +108,10 @@ def _say_cost(manifest: Manifest, prices: PriceList) -> None:
 
 def _say_quote(manifest: Manifest) -> None:
     if manifest.quote is not None:
-        low, high = manifest.quote.low_usd, manifest.quote.high_usd
+        low, expected, high = manifest.quote.low_usd, manifest.quote.expected_usd, manifest.quote.high_usd
         most = "with no known limit" if high is None else f"to ${_up(high)}"
-        say(f"quoted   ${_down(low)} {most}")
+        middle = "" if expected is None else f", ${_up(expected)} expected"
+        say(f"quoted   ${_down(low)} {most}{middle}")
 
 
 def _down(dollars: str) -> Decimal:

@@ -47,7 +47,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """What a job was quoted at before any of it was paid: US dollars, exact decimals as text.
 
     Attributes:
-        expected_usd: Null: nothing is known of what such jobs are answered with.
+        expected_usd: In between, by what other jobs of the folder were answered with in the last four weeks; null where
+            a model has no price, or gave fewer than ten answers there.
         high_usd: Null where a model has no price, or a request names no limit of its output.
         unpriced_models: Those with no known price; `low_usd` leaves them out.
         no_batch_price: Those whose price in a batch is not known: they count at their real-time price.

@@ -439,6 +439,20 @@ MUTATIONS = (
         f"{_STEPS}test_metrics.py::test_dollars_spent_and_saved_are_sent_by_provider_and_by_folder",
     ),
     Mutation(
+        "the move that ends a job adds its answers to its folder's history, so that each job counts once",
+        "steps/publish.py",
+        ", *_remembered(claimed, manifest, quote, services)]",
+        "]",
+        f"{_JOB_QUOTES}test_a_job_that_is_published_twice_is_remembered_once",
+    ),
+    Mutation(
+        "what is expected lies in the range that a quote promises",
+        "batches/expected_cost.py",
+        "return expected if within.high is None else min(expected, within.high)",
+        "return expected",
+        "tests/unit/test_expected_cost.py::test_what_is_expected_lies_in_the_range_that_is_promised",
+    ),
+    Mutation(
         "nothing in a table of costs is a formula",
         "batchdrop_cli/costs.py",
         'return f"\'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell',
@@ -1105,8 +1119,8 @@ MUTATIONS = (
     Mutation(
         "the last write too: a publisher that lost its claim does not move the job",
         "steps/publish.py",
-        "claimed, manifest.status, also=settled",
-        "services.store.job(job_id) or claimed, manifest.status, also=settled",
+        "claimed, manifest.status, also=also",
+        "services.store.job(job_id) or claimed, manifest.status, also=also",
         f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
     ),
     Mutation(

@@ -404,7 +404,7 @@ def _may_stay(key: tuple[str, str]) -> bool:
     return (
         is_jobs
         or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR", "FOUND", "LOOKED", "TIMES"})
-        or pk.startswith(("LEASE#", "LISTING#", "TABLE", "BUDGET"))
+        or pk.startswith(("LEASE#", "LISTING#", "TABLE", "BUDGET", "ANSWERS#"))
     )
 
 

@@ -33,7 +33,7 @@ def test_a_small_job_of_one_provider_makes_these_calls(here: Cloud) -> None:
     counted = counted_job(here, jsonl([LINES["openai"]]))
     assert numbers(counted) == {
         "intake": 8,  # 3 of them learn whose the table is, once a minute
-        "plan": 20,
+        "plan": 21,
         "submit": 8,
         "poll": 9,
         "collect": 11,
@@ -47,7 +47,7 @@ def test_no_more_calls_are_made_for_more_lines_of_a_batch(here: Cloud) -> None:
     counted = counted_job(here, jsonl([claude(str(number)) for number in range(200)]))
     assert numbers(counted) == {
         "intake": 8,
-        "plan": 19,  # its batches are not counted by the hour
+        "plan": 20,  # its batches are not counted by the hour
         "submit": 8,
         "poll": 9,
         "collect": 11,
@@ -60,7 +60,7 @@ def test_no_more_calls_are_made_for_more_lines_of_a_batch(here: Cloud) -> None:
 def test_a_second_provider_adds_its_own_batch_and_nothing_else(here: Cloud) -> None:
     assert numbers(counted_job(here, jsonl([*LINES.values()]))) == {
         "intake": 8,
-        "plan": 27,
+        "plan": 28,
         "submit": 16,
         "poll": 18,
         "collect": 20,
@@ -75,7 +75,7 @@ def test_a_provider_with_nothing_of_ours_costs_four_calls_a_minute(here: Cloud) 
 
 def test_a_job_asks_only_its_own_providers_limits(here: Cloud) -> None:
     counted = counted_job(here, jsonl([LINES["anthropic"]]))
-    assert counted["plan"]["dynamodb", "Query"] == 2  # what waits, and the ledgers
+    assert counted["plan"]["dynamodb", "Query"] == 3  # its folder's history, what waits, and the ledgers
 
 
 def test_a_split_that_was_planned_by_a_worker_that_died_is_read_no_more(here: Cloud) -> None:

@@ -23,6 +23,7 @@ from batchdrop.records import Batch, Job
 from batchdrop.services import Services
 from batchdrop.states import JobState
 from batchdrop.steps.plan import plan_split
+from batchdrop.steps.publish import publish_job
 from faking.cloud import BUCKET, TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.failing import Failing
@@ -280,3 +281,50 @@ def test_the_most_of_a_batch_is_unknown_where_a_route_of_it_is(cloud: Cloud) -> 
     }
     assert high_of_batch(a_batch(provider="mine"), quote) is None
     assert high_of_batch(a_batch(), None) is None
+
+
+# What is expected, by the folder's history
+
+
+def test_a_job_is_expected_to_cost_what_the_same_lines_cost_before(cloud: Cloud) -> None:
+    first, again, elsewhere = (
+        cloud.run(f"input/{name}.jsonl", jsonl(LINES)).manifest for name in ("team/a/x", "team/b/y", "other/x")
+    )
+    assert first.quote is not None
+    assert first.quote.expected_usd is None
+    assert again.quote is not None
+    assert again.money is not None
+    assert again.quote.expected_usd is not None
+    assert again.money.cost_usd is not None
+    assert abs(Decimal(again.quote.expected_usd) - Decimal(again.money.cost_usd)) < Decimal("0.000002")
+    assert elsewhere.quote is not None
+    assert elsewhere.quote.expected_usd is None
+
+
+def published_next(cloud: Cloud) -> str:
+    """A job that is about to be published."""
+    job_id = drop(cloud, LINES)
+    while job_of(cloud, job_id).state is not JobState.PUBLISHING:
+        if not sum(cloud.deliver(step) for step in ("plan", "submit", "collect", "assemble")):
+            cloud.tick(3_600)
+    return job_id
+
+
+def test_a_job_that_is_published_twice_is_remembered_once(cloud: Cloud) -> None:
+    job_id = published_next(cloud)
+    for _ in range(2):
+        publish_job(job_id, cloud.services)
+    assert {(each.model, each.answers) for each in cloud.services.store.answers.tokens("input/y.jsonl")} == {
+        ("gpt-4o-mini", 20),
+        ("claude-haiku-4-5", 20),
+    }
+
+
+def test_a_publisher_that_dies_before_the_job_is_over_is_followed_by_one_that_remembers_it(cloud: Cloud) -> None:
+    job_id, died = published_next(cloud), RuntimeError("died")
+    events: Any = Failing(cloud.services.events, lambda name, _: name == "job_over", died)
+    with pytest.raises(RuntimeError, match="died"):
+        publish_job(job_id, replace(cloud.services, events=events))
+    assert not list(cloud.services.store.answers.tokens("input/y.jsonl"))
+    cloud.settle()
+    assert sum(each.answers for each in cloud.services.store.answers.tokens("input/y.jsonl")) == 40

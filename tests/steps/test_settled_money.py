@@ -191,7 +191,7 @@ def test_a_job_that_is_published_twice_keeps_its_first_prices(cloud: Cloud) -> N
         if job.state == "PUBLISHING":
             break
         cloud.tick(3_600)
-    first, at = write_manifest(job, lambda: True, cloud.services)
+    first, at = write_manifest(job, None, lambda: True, cloud.services)
     written = cloud.read(at.key)
     halved = read_prices('[prices.openai."*"]\ndiscount = 0.5\n', cloud.services.providers)
     cloud.configure(Providers(cloud.services.providers, prices=halved))

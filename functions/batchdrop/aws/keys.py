@@ -64,6 +64,11 @@ def is_compressed(key: str) -> bool:
     return key.endswith(COMPRESSED)
 
 
+def top_folder(key: str) -> str:
+    """The first folder below `input/` that a file lies in: what is below may be a folder for each day."""
+    return "/".join(key.split("/")[:-1][:2])
+
+
 def settings_keys(key: str) -> list[str]:
     """The settings files that a key's folders can have, the nearest last."""
     folders = key.split("/")[:-1]

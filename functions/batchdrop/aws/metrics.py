@@ -6,6 +6,8 @@ from enum import StrEnum
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
+from batchdrop.aws.keys import top_folder
+
 NAMESPACE = "batchdrop"
 DIMENSION = {"service": "batchdrop"}
 
@@ -51,16 +53,10 @@ def measure(name: Measure, provider: str, number: float) -> None:
 
 
 def measure_folder(name: Measure, key: str, number: float) -> None:
-    """Send the metric of a file's folder, unless there is nothing to send.
-
-    The folder is the first one below `input/`: a metric is charged by its dimensions' values, and what is below may be
-    a folder for each day.
-    """
+    """Send the metric of a file's first folder, unless there is nothing to send: each folder's metric is charged."""
     if number:
-        below = key.split("/")[1:-1]
-        folder = "/".join(["input", *below[:1]])
         # CloudWatch takes ASCII only, and 1,024 characters.
-        _send(name, number, {**DIMENSION, "folder": folder.encode("ascii", "replace").decode()[:1_000]})
+        _send(name, number, {**DIMENSION, "folder": top_folder(key).encode("ascii", "replace").decode()[:1_000]})
 
 
 def count(alert: Alert, number: int = 1) -> None:

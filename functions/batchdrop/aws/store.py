@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from aws_lambda_powertools import Logger
 
+from batchdrop.aws.answer_history import AnswerHistory
 from batchdrop.aws.budgets import BudgetStore
 from batchdrop.aws.leases import Leases
 from batchdrop.aws.optimistic import ConcurrentChange
@@ -53,6 +54,7 @@ class Store(Rows):
         providers: What is known of the providers: ledgers, pauses, ids.
         restores: Whose the table is.
         budgets: What folders have spent in a month.
+        answers: What the requests of folders were answered with.
     """
 
     def __init__(self, client: "DynamoDBClient", table: str, *, now: Callable[[], int]) -> None:
@@ -62,6 +64,7 @@ class Store(Rows):
         self.providers = ProviderStore(self._table, now=now)
         self.restores = Restores(self._table, now=now)
         self.budgets = BudgetStore(self._table, now=now)
+        self.answers = AnswerHistory(self._table, now=now)
 
     def table_created_at(self) -> int:
         """When the table was made; of a restored one, when it was restored."""

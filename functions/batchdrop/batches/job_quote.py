@@ -10,6 +10,8 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
+from batchdrop.aws.answer_history import AnsweredTokens
+from batchdrop.batches.expected_cost import expected_cost
 from batchdrop.batches.split_plan import read_plan
 from batchdrop.errors import Gone
 from batchdrop.inputs.quotes import RouteCost, quote_routes, total_of
@@ -34,6 +36,7 @@ class RouteQuote(msgspec.Struct, frozen=True, kw_only=True):
         input_rate: US dollars per million input tokens that none of them pays more than.
         output_rate: The same of output tokens.
         longest_output: The most output tokens that one of them allows.
+        input_tokens: Their estimated input tokens; 0 in a quote of an earlier version.
     """
 
     provider: str
@@ -44,6 +47,7 @@ class RouteQuote(msgspec.Struct, frozen=True, kw_only=True):
     input_rate: Decimal
     output_rate: Decimal
     longest_output: int
+    input_tokens: int = 0
 
 
 class JobQuote(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +70,8 @@ def write_quote(job: Job, splits: Iterable[Split], services: Services) -> JobQuo
     counts = _counts_of(splits, services)
     if counts is None:
         return None
-    made = make_quote(counts, services.providers, now=services.now())
+    answered = services.store.answers.tokens(job.key)
+    made = make_quote(counts, services.providers, answered, now=services.now())
     written = services.files.put_first(keys.quote_key(job.id), msgspec.json.encode(made))
     return msgspec.json.decode(written, type=JobQuote)
 
@@ -97,18 +102,24 @@ def high_of_batch(batch: Batch, quote: JobQuote | None) -> Decimal | None:
     return min(by_size, sum(known, Decimal(0)))
 
 
-def make_quote(counts: Mapping[Route, TokenCounts], providers: Providers, *, now: int) -> JobQuote:
+def make_quote(
+    counts: Mapping[Route, TokenCounts], providers: Providers, answered: Iterable[AnsweredTokens], *, now: int
+) -> JobQuote:
     """Price what was counted.
 
     Args:
         counts: The requests of a job, by route.
         providers: Where they go, and what `[prices]` says of them.
+        answered: What others of its folder were answered with.
         now: Seconds since 1970.
     """
-    costs = quote_routes(counts, never_failing(settled_prices(providers)))
+    prices = never_failing(settled_prices(providers))
+    costs = quote_routes(counts, prices)
     total = total_of(each.batch for each in costs.values())
+    expected = expected_cost(counts, answered, prices, total, now=now)
     quote = Quote(
         low_usd=usd(total.low),
+        expected_usd=None if expected is None else usd(expected),
         high_usd=None if total.high is None else usd(total.high),
         tokens=_tokens(counts.values()),
         unpriced_models=_named(route for route, cost in costs.items() if cost.batch is None),
@@ -165,6 +176,7 @@ def _route_quote(route: Route, cost: RouteCost) -> RouteQuote:
         input_rate=Decimal(0) if cost.dearest is None else cost.dearest.input,
         output_rate=Decimal(0) if cost.dearest is None else cost.dearest.output,
         longest_output=cost.counts.longest_output,
+        input_tokens=cost.counts.input_most,
     )
 
 

@@ -30,7 +30,7 @@ from batchdrop.manifest import (
     Times,
     timestamp,
 )
-from batchdrop.money import Money, usd
+from batchdrop.money import Money, Quote, usd
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
 from batchdrop.providers.price_list import never_failing, settled_prices, source_of
 from batchdrop.records import Job
@@ -41,8 +41,11 @@ _MOST_NAMES = 100
 _Join = Callable[[str, list[Sealed]], File]
 
 
-def write_manifest(job: Job, has_time: Callable[[], bool], services: Services) -> tuple[Manifest, ManifestAt]:
+def write_manifest(
+    job: Job, quote: Quote | None, has_time: Callable[[], bool], services: Services
+) -> tuple[Manifest, ManifestAt]:
     manifest = _whole(job, has_time, services) if job.has_results else _without_results(job, services)
+    manifest = replace(manifest, quote=quote)
     key = f"{keys.output_prefix(job)}{MANIFEST}"
     written, version_id = services.files.put_first_version(key, msgspec.json.encode(manifest))
     at = ManifestAt(bucket=job.bucket, key=key, version_id=version_id)
@@ -159,7 +162,6 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
     if job.outcome is None or job.published_at is None:
         raise LookupError(f"{job.id} has no outcome")
     api_versions = sorted({version for part in parts for version in part.api_versions})
-    quote = read_quote(job, services)
     models, money = _settled(add_models([part.models for part in parts]), job.published_at, services)
     return Manifest(
         job=job.id,
@@ -177,7 +179,6 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         ),
         files=outputs,
         versions={"batchdrop": __version__} | ({"anthropic_api": ", ".join(api_versions)} if api_versions else {}),
-        quote=None if quote is None else quote.quote,
         money=None if counts is None else money,
     )
 

@@ -10,11 +10,13 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.metrics import Measure, measure, measure_folder
 from batchdrop.aws.table_items import Write
+from batchdrop.batches.job_quote import JobQuote, read_quote
 from batchdrop.deadlines import ROWS_LIVE
 from batchdrop.errors import OutOfTime
 from batchdrop.limits.budgets import settlement
 from batchdrop.limits.spending import spent_by
 from batchdrop.manifest import Manifest
+from batchdrop.outputs.answered_tokens import answered_tokens
 from batchdrop.outputs.manifest_builder import job_event, write_manifest
 from batchdrop.providers.price_list import never_failing, settled_prices
 from batchdrop.records import Batch, Job
@@ -34,7 +36,8 @@ def publish_job(job_id: str, services: Services) -> None:
     with turn(job_id, services):
         claimed = services.store.claim(job, services.settings.lease_seconds)
         try:
-            manifest, at = write_manifest(claimed, has_time, services)
+            quote = read_quote(claimed, services)
+            manifest, at = write_manifest(claimed, quote.quote if quote else None, has_time, services)
         except OutOfTime:
             services.store.release(claimed, services.now())
             logger.info("publishing goes on in another run")
@@ -43,9 +46,9 @@ def publish_job(job_id: str, services: Services) -> None:
         now = services.now()
         expires_at = max(now, job.kept_until or 0) + ROWS_LIVE
         # The first manifest stays, and so does what it says: an earlier publisher may have got that far.
-        settled = _settled(claimed, manifest, services)
+        also = [*_settled(claimed, manifest, services), *_remembered(claimed, manifest, quote, services)]
         done = services.store.move(
-            claimed, manifest.status, also=settled, manifest_key=at.key, due_at=now, expires_at=expires_at
+            claimed, manifest.status, also=also, manifest_key=at.key, due_at=now, expires_at=expires_at
         )
         logger.info("job published", status=manifest.status, manifest=at.key)
         _measure(manifest)
@@ -58,6 +61,12 @@ def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
         return []
     prices = never_failing(settled_prices(services.providers))
     return settlement(job, spent_by(manifest, job.reserved_micros, prices), services)
+
+
+def _remembered(job: Job, manifest: Manifest, quote: JobQuote | None, services: Services) -> list[Write]:
+    """What is added to the history of its folder."""
+    answered = answered_tokens(manifest.models, quote.routes if quote else [], now=services.now())
+    return [services.store.answers.add(job.key, each) for each in answered]
 
 
 def _measure(manifest: Manifest) -> None:

@@ -1,0 +1,40 @@
+"""What a job's answers add to its folder's history, from which later jobs tell what they may cost. Pure."""
+
+from collections.abc import Sequence
+
+from batchdrop.aws.answer_history import AnsweredTokens, week_of
+from batchdrop.batches.job_quote import RouteQuote
+from batchdrop.manifest import ModelCounts
+
+_MOST_ROUTES = 40  # they are written in the transaction that completes the job, which holds 100 items
+_LONGEST_NAME = 250  # characters: the name of a model is in a key of 1,024 bytes
+
+
+def answered_tokens(models: Sequence[ModelCounts], routes: Sequence[RouteQuote], *, now: int) -> list[AnsweredTokens]:
+    """The tokens of each model that answered and was quoted; of very many models, those that answered most.
+
+    Args:
+        models: As the manifest counts them.
+        routes: As the job was quoted.
+        now: Seconds since 1970.
+    """
+    quoted = {(each.provider, each.model, each.endpoint): each for each in routes}
+    known = [each for each in models if each.answered and (each.provider, each.model, each.endpoint) in quoted]
+    short = [each for each in known if len(each.model) <= _LONGEST_NAME]
+    return [
+        _tokens(each, quoted[each.provider, each.model, each.endpoint], now)
+        for each in sorted(short, key=lambda each: -each.answered)[:_MOST_ROUTES]
+    ]
+
+
+def _tokens(counts: ModelCounts, quoted: RouteQuote, now: int) -> AnsweredTokens:
+    return AnsweredTokens(
+        week=week_of(now),
+        provider=counts.provider,
+        model=counts.model,
+        endpoint=counts.endpoint,
+        answers=counts.answered,
+        estimated=quoted.input_tokens * counts.answered // max(quoted.requests, 1),
+        input=counts.usage.input_tokens,
+        output=counts.usage.output_tokens,
+    )
