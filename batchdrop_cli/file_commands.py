@@ -137,6 +137,9 @@ def retry(  # noqa: PLR0913 - options of the command line
     output: Folder = None,
     csv: AsCsv = False,
     key: Annotated[str | None, Parameter(help="Another key, in the folder of the job's file.")] = None,
+    max_cost: Annotated[
+        MaxCost, Parameter(help="US dollars, the retry's budget: where the lines may cost more, it is held, not sent.")
+    ] = None,
     again: Annotated[
         bool, Parameter(negative="", help="Send these lines although they are being retried, or were; pay again.")
     ] = False,
@@ -146,7 +149,8 @@ def retry(  # noqa: PLR0913 - options of the command line
     cloud = find_cloud(target)
     with TemporaryDirectory() as folder:
         numbers = Path(folder) / "numbers"
-        chosen = retries.choose(cloud, jobs.find(cloud, job), numbers, cut=finish is not None)
+        found, settings = jobs.find(cloud, job), _budget(max_cost)
+        chosen = retries.choose(cloud, found, numbers, cut=finish is not None, settings=settings)
         if save is not None:
             return _save(cloud, chosen, save, file)
         job_id = _retry(cloud, chosen, file, key, again=again)

@@ -9,9 +9,11 @@ from typing import NamedTuple
 import msgspec
 from batchdrop.aws.keys import is_job_id, output_prefix
 from batchdrop.aws.store import Store
+from batchdrop.batches.job_quote import read_quote
 from batchdrop.errors import Gone
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.manifest import Manifest, timestamp
+from batchdrop.money import Quote, usd
 from batchdrop.records import Batch, Job
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
 from botocore.exceptions import ClientError
@@ -62,7 +64,11 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What `show --json` prints. `waits_for` is in words; `manifest` is there when the job is over."""
+    """What `show --json` prints.
+
+    `waits_for` is in words; `manifest` is there when the job is over. `quote` is there once its whole file is planned,
+    `budget_usd` where it has one.
+    """
 
     job: str
     state: JobState
@@ -81,6 +87,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: list[str]
     expected_end: ExpectedEnd | None
     output: str
+    quote: Quote | None
+    budget_usd: str | None
     totals: Totals | None
     manifest: Manifest | None
 
@@ -182,9 +190,22 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, job, batches),
         expected_end=expected_end(cloud, batches),
         output=output_prefix(job),
+        quote=_quote(cloud, job) if manifest is None else manifest.quote,
+        budget_usd=None if job.settings.budget_usd is None else usd(job.settings.budget_usd),
         totals=None if manifest is None else totals_of(manifest, cloud.prices),
         manifest=manifest,
     )
+
+
+def _quote(cloud: Cloud, job: Job) -> Quote | None:
+    """What a job is quoted at that is not over; None where it has no quote, or who asks may not read it."""
+    try:
+        found = read_quote(job, cloud.files)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"AccessDenied", "403"}:
+            raise
+        return None
+    return None if found is None else found.quote
 
 
 def _first_submitted(batches: Iterable[Batch]) -> int | None:

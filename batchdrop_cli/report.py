@@ -7,6 +7,7 @@ from pathlib import Path
 from batchdrop.aws.keys import INPUT
 from batchdrop.costs import Price
 from batchdrop.manifest import Manifest
+from batchdrop.money import Quote
 from batchdrop.rates import PriceList
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
@@ -49,6 +50,7 @@ def say_shown(shown: Shown, prices: PriceList) -> None:
         say(f"retried  as job {retry.job}: {retry.state}")
     if shown.published_at:
         say(f"over     {shown.published_at}")
+    _say_quote(shown.quote)
     if shown.manifest is not None:
         say_counts(shown.manifest)
         _say_cost(shown.manifest, prices)
@@ -101,17 +103,16 @@ def say_counts(manifest: Manifest) -> None:
 def _say_cost(manifest: Manifest, prices: PriceList) -> None:
     totals = totals_of(manifest, prices)
     if totals is not None:
-        _say_quote(manifest)
         say(f"tokens   {totals.input_tokens:,} in, {totals.output_tokens:,} out")
         say(f"cost     {cost_of_job(manifest, prices)}, estimated")
 
 
-def _say_quote(manifest: Manifest) -> None:
-    if manifest.quote is not None:
-        low, expected, high = manifest.quote.low_usd, manifest.quote.expected_usd, manifest.quote.high_usd
-        most = "with no known limit" if high is None else f"to ${_up(high)}"
-        middle = "" if expected is None else f", ${_up(expected)} expected"
-        say(f"quoted   ${_down(low)} {most}{middle}")
+def _say_quote(quote: Quote | None) -> None:
+    if quote is None:
+        return
+    most = "with no known limit" if quote.high_usd is None else f"to ${_up(quote.high_usd)}"
+    expected = "" if quote.expected_usd is None else f", ${_up(quote.expected_usd)} expected"
+    say(f"quoted   ${_down(quote.low_usd)} {most}{expected}")
 
 
 def _down(dollars: str) -> Decimal:

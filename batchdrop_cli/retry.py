@@ -7,12 +7,13 @@ is the same list. Numbers and lines go from file to file: nothing is held in mem
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count as counting
 from itertools import takewhile
 from pathlib import Path
+from types import MappingProxyType
 
 from batchdrop.aws.bucket import Head
 from batchdrop.aws.keys import MAX_KEY_BYTES, is_compressed, retry_key, retry_lines_key
@@ -36,6 +37,7 @@ from batchdrop_cli.user_errors import UserError
 RETRY_OF, RETRY_LINES = "batchdrop-retry-of", "batchdrop-retry-lines"
 _SETTING = re.compile(r"batchdrop[-_](?!retry[-_]|sha256)", re.IGNORECASE)
 _CHUNK = 1024 * 1024
+_NONE: Mapping[str, str] = MappingProxyType({})
 _SHOWN_HOPELESS = 5
 
 
@@ -64,6 +66,7 @@ class Chosen:
         count: How many there are.
         hopeless: Those of them that cannot succeed unless they are changed.
         key: Where the list belongs in the bucket.
+        settings: What the retry sets for itself, as metadata; it takes the place of what the job's file was given.
     """
 
     job: Job
@@ -73,12 +76,13 @@ class Chosen:
     count: int
     hopeless: Hopeless
     key: str
+    settings: Mapping[str, str]
 
     def __str__(self) -> str:
         return count(self.count, *(("cut line", "cut lines") if self.cut else ("failed line", "failed lines")))
 
 
-def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
+def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool, settings: Mapping[str, str] = _NONE) -> Chosen:
     """Find the lines of a job that may be sent again, and write their numbers to a file.
 
     Raises:
@@ -98,7 +102,16 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool) -> Chosen:
         what = "answer that was cut off by its limit of tokens" if cut else "failed line"
         raise UserError(f"Job {job.id} has no {what}: there is nothing to retry.")
     key = retry_lines_key(job, digest.hexdigest()[:16])
-    return Chosen(job=job, manifest=manifest, cut=cut, numbers=numbers, count=total, hopeless=hopeless, key=key)
+    return Chosen(
+        job=job,
+        manifest=manifest,
+        cut=cut,
+        numbers=numbers,
+        count=total,
+        hopeless=hopeless,
+        key=key,
+        settings=settings,
+    )
 
 
 def _of_finished(cloud: Cloud, job: Job) -> Manifest:
@@ -268,7 +281,8 @@ def lineage(cloud: Cloud, chosen: Chosen) -> dict[str, str]:
         cloud.files.head(chosen.key)
     except Gone:
         cloud.files.put(chosen.key, chosen.numbers)
-    return _settings(cloud, chosen.job) | {RETRY_OF: chosen.job.id, RETRY_LINES: chosen.key}
+    own = {RETRY_OF: chosen.job.id, RETRY_LINES: chosen.key}
+    return {**_settings(cloud, chosen.job), **chosen.settings, **own}
 
 
 def _settings(cloud: Cloud, job: Job) -> dict[str, str]:

@@ -163,6 +163,16 @@ def test_the_settings_of_the_file_itself_go_along(aws: "Aws", run: "Run", shelf:
     assert metadata == {"batchdrop-betas": "b", "batchdrop-retry-of": FIRST}
 
 
+def test_a_retry_has_a_budget_of_its_own(aws: "Aws", run: "Run", shelf: Shelf) -> None:
+    aws.s3.put_object(Bucket=BUCKET, Key="input/y.jsonl", Metadata={"batchdrop-budget-usd": "20"})
+    job = shelf.finish(FIRST, [refused(1)], b"{}\n", key="input/y.jsonl")
+    assert run("retry", job.id, "--no-wait", "--max-cost", "0.5").code == 0
+    assert dropped(aws, "input/y.retry-1.jsonl")[1]["batchdrop-budget-usd"] == "0.5"
+    code, _, err = run("retry", job.id, "--no-wait", "--again", "--max-cost", "-1")
+    assert code == 2
+    assert "--max-cost" in err
+
+
 def test_the_list_of_a_file_whose_name_is_no_ascii_lies_by_the_jobs_id(aws: "Aws", run: "Run", shelf: Shelf) -> None:
     job = shelf.finish(FIRST, [refused(7)], b"{}\n", key="input/é.jsonl")
     assert run("retry", job.id, "--no-wait").code == 0

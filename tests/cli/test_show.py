@@ -2,16 +2,21 @@ import json
 import time
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import boto3
+import msgspec
 import pytest
+from batchdrop.aws.keys import quote_key
 from batchdrop.aws.provider_items import PART_OF_HOUR, reserve
 from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_retry
 from batchdrop.batches.completion_times import Confidence, count_completion
+from batchdrop.batches.job_quote import JobQuote
+from batchdrop.money import PriceSource, Quote, QuotedTokens, TokenRange
 from batchdrop.pause_codes import PauseCode
-from batchdrop.records import Batch, Job
+from batchdrop.records import Batch, Job, JobSettings
 from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
 
@@ -22,6 +27,7 @@ from batchdrop_cli.waiting import paused, waits_for
 if TYPE_CHECKING:
     from conftest import Aws, Run
 
+BUCKET = "batchdrop-test"
 FAR = 4_000_000_000
 
 
@@ -241,6 +247,28 @@ def test_requests_that_are_sent_again_or_in_smaller_batches_are_counted_once(
     ]
 
 
+def test_a_job_that_is_not_over_shows_its_quote_and_its_budget(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job]
+) -> None:
+    quote = Quote(
+        low_usd="0.00119",
+        expected_usd="0.0021",
+        high_usd="0.24001",
+        tokens=QuotedTokens(input=TokenRange(low=1, high=4), output=TokenRange(low=0, high=9)),
+        unpriced_models=[],
+        no_batch_price=[],
+        made_at="2026-11-27T10:00:00Z",
+        prices=PriceSource(source="a list 1.0", date="2026-11-27"),
+    )
+    key = quote_key(a_job().id)
+    aws.s3.put_object(Bucket=BUCKET, Key=key, Body=msgspec.json.encode(JobQuote(quote=quote, routes=[])))
+    aws.store.add(a_job(quote_key=key, settings=JobSettings(budget_usd=Decimal("12.50"))))
+    assert "quoted   $0.0011 to $0.2401, $0.0021 expected" in run("show").out.splitlines()
+    shown = json.loads(run("show", "--json").out)
+    assert shown["quote"] == msgspec.to_builtins(quote)
+    assert shown["budget_usd"] == "12.5"
+
+
 def test_show_as_json_is_one_object(
     aws: "Aws", run: "Run", a_job: Callable[..., Job], a_batch: Callable[..., Batch]
 ) -> None:
@@ -277,6 +305,8 @@ def test_show_as_json_is_one_object(
         "waits_for": [],
         "expected_end": None,
         "output": f"output/mine/reviews/{a_job().id}/",
+        "quote": None,
+        "budget_usd": None,
         "totals": None,
         "manifest": None,
     }

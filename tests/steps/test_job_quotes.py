@@ -72,7 +72,7 @@ def quoted(cloud: Cloud, lines: list[Any]) -> JobQuote:
     while cloud.deliver("plan"):
         pass
     assert job_of(cloud, job).state is JobState.RUNNING
-    quote = read_quote(job_of(cloud, job), cloud.services)
+    quote = read_quote(job_of(cloud, job), cloud.services.files)
     assert quote is not None
     return quote
 
@@ -112,7 +112,7 @@ def test_the_first_quote_stays_whatever_prices_become(cloud: Cloud) -> None:
     job, splits = job_of(cloud, job_id), list(cloud.services.store.splits(job_id))
     first = write_quote(job, splits, cloud.services)
     cloud.configure(Providers(cloud.services.providers, prices=read_prices(HALVED, cloud.services.providers)))
-    assert write_quote(job, splits, cloud.services) == first == read_quote(job, cloud.services)
+    assert write_quote(job, splits, cloud.services) == first == read_quote(job, cloud.services.files)
 
 
 def test_prices_of_the_providers_file_are_named() -> None:
@@ -191,7 +191,7 @@ def test_a_worker_that_dies_while_it_starts_a_job_leaves_one_quote_and_nothing_p
     assert job_of(cloud, job_id).state is JobState.PLANNING
     assert not any(each["batches"] for each in cloud.simulator.charges().values())
     start_job(job_of(cloud, job_id), cloud.services)
-    quote = read_quote(job_of(cloud, job_id), cloud.services)
+    quote = read_quote(job_of(cloud, job_id), cloud.services.files)
     cloud.settle(tick=3_600)
     assert quote is not None
     assert quote.high is not None
@@ -218,7 +218,7 @@ def test_two_workers_that_start_a_job_hold_one_quote(cloud: Cloud) -> None:
     other = write_quote(job, splits, cloud.services)
     cloud.configure(Providers(cloud.services.providers, prices=read_prices(HALVED, cloud.services.providers)))
     start_job(job, cloud.services)
-    assert read_quote(job_of(cloud, job_id), cloud.services) == other
+    assert read_quote(job_of(cloud, job_id), cloud.services.files) == other
 
 
 # What a batch costs at most

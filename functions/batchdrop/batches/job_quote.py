@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
 from batchdrop.aws.answer_history import AnsweredTokens
+from batchdrop.aws.bucket import Files
 from batchdrop.batches.expected_cost import expected_cost
 from batchdrop.batches.split_plan import read_plan
 from batchdrop.errors import Gone
@@ -76,12 +77,12 @@ def write_quote(job: Job, splits: Iterable[Split], services: Services) -> JobQuo
     return msgspec.json.decode(written, type=JobQuote)
 
 
-def read_quote(job: Job, services: Services) -> JobQuote | None:
+def read_quote(job: Job, files: Files) -> JobQuote | None:
     """What a job was quoted at; None where it has no quote."""
     if job.quote_key is None:
         return None
     try:
-        return msgspec.json.decode(services.files.get(job.quote_key), type=JobQuote)
+        return msgspec.json.decode(files.get(job.quote_key), type=JobQuote)
     except (Gone, msgspec.DecodeError) as error:
         logger.warning("quote not read", error=type(error).__name__)
         return None

@@ -227,7 +227,7 @@ def held_event(job: Job, budgets: Budgets, services: Services) -> HeldEvent:
     """The event of a job that is held for its budget, or approved: what it may cost, and what it should not."""
     ledger = ledger_of(budgets, services.now())
     committed = services.store.budgets.ledger(ledger).committed if ledger else None
-    quoted = read_quote(job, services)
+    quoted = read_quote(job, services.files)
     return HeldEvent(
         job=job.id,
         status=job.state,

@@ -36,7 +36,7 @@ def publish_job(job_id: str, services: Services) -> None:
     with turn(job_id, services):
         claimed = services.store.claim(job, services.settings.lease_seconds)
         try:
-            quote = read_quote(claimed, services)
+            quote = read_quote(claimed, services.files)
             manifest, at = write_manifest(claimed, quote.quote if quote else None, has_time, services)
         except OutOfTime:
             services.store.release(claimed, services.now())
