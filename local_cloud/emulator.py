@@ -34,13 +34,13 @@ def start(folder: Folder, saved: Saved) -> Process:
     need_port(saved.endpoint_port)
     shutil.rmtree(folder.tmp, ignore_errors=True)
     folder.make()
-    process = processes.start(
+    log = folder.logs / "emulator.log"
+    return processes.start_ready(
         [str(PYTHON), "-P", str(PROGRAM), str(folder.function_logs), str(folder.code), str(CONCURRENCY)],
         environment=_environment(folder, saved),
-        log=folder.logs / "emulator.log",
+        log=log,
+        wait=lambda process: _wait(process, saved, log),
     )
-    _wait(process, saved, folder.logs / "emulator.log")
-    return process
 
 
 def _environment(folder: Folder, saved: Saved) -> dict[str, str]:

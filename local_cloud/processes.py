@@ -40,6 +40,19 @@ def start(command: Sequence[str], *, environment: Mapping[str, str], log: Path) 
     return Process(pid=pid, identity=_identity(pid) or "")
 
 
+def start_ready(
+    command: Sequence[str], *, environment: Mapping[str, str], log: Path, wait: Callable[[Process], None]
+) -> Process:
+    """Start a program and wait until it is ready; one that is given up, or interrupted, is ended: it holds its port."""
+    process = start(command, environment=environment, log=log)
+    try:
+        wait(process)
+    except BaseException:
+        stop(process)
+        raise
+    return process
+
+
 def is_running(process: Process) -> bool:
     """Tell whether the program itself still runs, not another that was given its number."""
     return _is(process, _identity(process.pid))

@@ -27,11 +27,15 @@ def start(folder: Folder, saved: Saved) -> Process:
     log.unlink(missing_ok=True)
     command = [sys.executable, "-P", "-m", "provider_simulator", "--host", HOST, "--port", str(saved.simulator_port)]
     command += ["--data", str(folder.simulator)]
-    process = processes.start(command, environment=plain(folder) | {KEY_VARIABLE: saved.simulator_key}, log=log)
+    environment = plain(folder) | {KEY_VARIABLE: saved.simulator_key}
+    return processes.start_ready(command, environment=environment, log=log, wait=lambda process: _wait(process, log))
+
+
+def _wait(process: Process, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if _listens(log):
-            return process
+            return
         if not processes.is_running(process):
             raise LocalCloudError(f"The provider simulator ended as it was started: see {log}")
         time.sleep(LOOK_EVERY_SECONDS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from local_cloud import processes
+from local_cloud.errors import LocalCloudError
 from local_cloud.state import Process
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
@@ -35,6 +36,19 @@ def test_a_started_program_runs_in_a_session_of_its_own_until_it_is_stopped(log:
     assert os.getsid(process.pid) == process.pid
     processes.stop(process)
     assert not processes.is_running(process)
+
+
+@pytest.mark.parametrize("why", [LocalCloudError("it did not answer"), KeyboardInterrupt()])
+def test_a_program_that_never_gets_ready_is_ended(log: Path, why: BaseException) -> None:
+    found: list[Process] = []
+
+    def wait(process: Process) -> None:
+        found.append(process)
+        raise why
+
+    with pytest.raises(type(why)):
+        processes.start_ready(SLEEPER, environment={}, log=log, wait=wait)
+    assert not processes.is_running(found[0])
 
 
 def test_a_program_that_an_older_version_started_is_known_without_its_boot(log: Path) -> None:
