@@ -7,6 +7,7 @@ BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist worksteal
 UNIT := $(BIN)/pytest -m "not e2e and not exploration" $(PARALLEL)
 EXPLORATION := $(BIN)/pytest -m exploration $(PARALLEL) tests/faults
+E2E := $(BIN)/pytest -m e2e tests/e2e tests/examples tests/infra tests/local_cloud
 CDK := $(BIN)/npx --no-install cdk
 COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --generate-hashes --no-emit-index-url
 
@@ -75,7 +76,7 @@ test: setup lint
 	@$(say) "Whole jobs with faults anywhere"
 	@$(EXPLORATION)
 	@$(say) "Tests of the deployed stack, on AWS's emulator"
-	@$(BIN)/pytest -m e2e
+	@$(E2E)
 	@$(say) "Done"
 
 test-unit: setup
@@ -148,4 +149,4 @@ smoke-paid: setup
 	@$(BIN)/batchdrop smoke-paid
 
 clean:
-	@rm -rf .venv .emulator .uv node_modules cdk.out .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench
+	@rm -rf .venv .emulator .uv node_modules cdk.out .dependencies .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench

@@ -1,12 +1,17 @@
 """The functions' code asset, built without Docker: dependencies for Lambda's platform, our code, bytecode."""
 
+import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import aws_cdk as cdk
 import jsii
@@ -16,6 +21,8 @@ from infra.context import ROOT
 
 FUNCTIONS = ROOT / "functions"
 REQUIREMENTS = ROOT / "requirements.txt"
+DEPENDENCIES = ROOT / ".dependencies"  # archived with their bytecode, for each platform: 40 MB that seldom change
+ARCHIVE = "functions.zip"  # alone in the asset's folder it is the asset: the CDK archives nothing more
 PYTHON_VERSION = (3, 13)
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 # The last glibc of which every wheel here has a build, and older than the one of Lambda's Amazon Linux 2023.
@@ -65,12 +72,12 @@ class LocalBundling:
         self._providers_file = providers_file
 
     def try_bundle(self, output_dir: str, *_args: object, **_options: object) -> bool:
-        build(Path(output_dir), architecture=self._architecture, providers_file=self._providers_file)
+        build(Path(output_dir, ARCHIVE), architecture=self._architecture, providers_file=self._providers_file)
         return True
 
 
-def build(target: Path, *, architecture: str, providers_file: Path) -> None:
-    """Fill `target` with what lies in /var/task.
+def build(archive: Path, *, architecture: str, providers_file: Path, dependencies: Path = DEPENDENCIES) -> None:
+    """Write the archive of what lies in /var/task. The folder `dependencies` keeps those that were archived before.
 
     Raises:
         BundlingError: The interpreter, uv or a dependency is not there.
@@ -79,13 +86,54 @@ def build(target: Path, *, architecture: str, providers_file: Path) -> None:
         raise BundlingError(
             f"bytecode for Lambda needs Python {PYTHON_VERSION}, not {sys.version_info[:2]}: `make setup`"
         )
-    _install(target, platform=PLATFORMS[architecture])
-    for pattern in UNUSED:
-        for path in list(target.glob(pattern)):
-            _remove(path)
-    shutil.copytree(FUNCTIONS, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(providers_file, target / "providers.toml")
-    _compile(target)
+    with _alone(dependencies):
+        shutil.copyfile(_archived(dependencies, PLATFORMS[architecture]), archive)
+    with TemporaryDirectory() as folder:
+        ours = Path(folder, "ours")
+        shutil.copytree(FUNCTIONS, ours, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copyfile(providers_file, ours / "providers.toml")
+        _compile(ours)
+        _add(ours, archive)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: two deployments at once install once."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _archived(folder: Path, platform: str) -> Path:
+    """The archive of the dependencies, compiled. It is made when something changed that they come from."""
+    sources = (Path(__file__), REQUIREMENTS)
+    digest = hashlib.sha256(b"\0".join([sys.version.encode(), *(path.read_bytes() for path in sources)]))
+    made = folder / platform / f"{digest.hexdigest()}.zip"
+    if not made.exists():
+        shutil.rmtree(made.parent, ignore_errors=True)  # older ones, and what was left when one was interrupted
+        installed, new = made.parent / "installed", made.with_suffix(".new")
+        _install(installed, platform=platform)
+        for pattern in UNUSED:
+            for path in list(installed.glob(pattern)):
+                _remove(path)
+        _compile(installed)
+        _add(installed, new)
+        shutil.rmtree(installed)
+        new.rename(made)
+    return made
+
+
+def _add(folder: Path, archive: Path) -> None:
+    """Add a folder's files, so that the same files give the same bytes: with no dates, and modes that let all read.
+
+    Lambda runs the code as a user that does not own it, and whoever builds it may keep new files to themselves.
+    """
+    with ZipFile(archive, "a", ZIP_DEFLATED) as made:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = ZipInfo(path.relative_to(folder).as_posix())  # dated 1980, a ZIP's beginning
+            entry.compress_type, entry.external_attr = ZIP_DEFLATED, (stat.S_IFREG | 0o755) << 16
+            made.writestr(entry, path.read_bytes())
 
 
 def _install(target: Path, *, platform: str) -> None:
@@ -121,7 +169,7 @@ def _remove(path: Path) -> None:
 
 
 def _compile(target: Path) -> None:
-    """Write bytecode that is never checked against its source: /var/task does not change."""
+    """Write bytecode that is never checked against its source: /var/task, where it goes, does not change."""
     # In a process of its own: compileall's workers would each run the CDK app again.
     command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", "-s", str(target), "-p", "/var/task"]
     command += ["--invalidation-mode", "unchecked-hash", str(target)]

@@ -38,6 +38,16 @@ def test_ci_checks_style_and_types_tests_coverage_the_demo_and_the_template() ->
     assert runs == {job: [f"make {target}"] for job, target in targets.items()}
 
 
+def test_make_test_collects_the_tests_of_the_deployed_stack_where_they_are() -> None:
+    (command,) = re.findall(r"^E2E := .*-m e2e (.+)$", MAKEFILE, re.MULTILINE)
+    marked = [
+        path
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"= pytest\.mark\.e2e|@pytest\.mark\.e2e", path.read_text())
+    ]
+    assert {f"tests/{path.relative_to(ROOT / 'tests').parts[0]}" for path in marked} == set(command.split())
+
+
 @_each_workflow
 def test_every_make_target_of_a_workflow_is_in_the_makefile(path: Path) -> None:
     targets = re.findall(r"\bmake ([\w-]+)", "\n".join(step.get("run", "") for step in _steps(path)))

@@ -1,10 +1,13 @@
 """A user outside the project, and what may be looked at behind the user's back."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,21 @@ from local_cloud.state import LocalCloud
 
 COMMAND = Path(sys.executable).with_name("batchdrop")
 OUTSIDE = Path(__file__).with_name("outside.py")
+# Fixtures that end the cloud, or bring it up as another one. Their tests come last, by fixture: each change of the
+# cloud takes as long as several jobs.
+OTHER_CLOUDS = ("kept_key", "clone", "enforcing", "proxy", "with_own", "elsewhere")
 GIVEN = ("endpoint", "region", "access_key_id", "secret_access_key", "bucket", "table", "simulator_url")
+
+
+Held = tuple[dict[str, Any], str]  # a row, and its value that says until when
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        fixtures = getattr(item, "fixturenames", ())
+        return next((at for at, name in enumerate(OTHER_CLOUDS, start=1) if name in fixtures), 0)
+
+    items.sort(key=place)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +119,33 @@ class Behind:
         """What each function has logged."""
         return {path.stem: path.read_text() for path in Path(self.cloud.logs, "functions").iterdir()}
 
+    def held(self) -> list[Held]:
+        """What workers hold at this moment."""
+        until = [(row, name) for row in self.rows() for name in ("claimed_until", "until") if name in row]
+        return [(row, name) for row, name in until if int(row[name]["N"]) > time.time()]
+
+    def kill(self) -> list[Held]:
+        """End the emulator in the middle of its work; what the workers held that died with it."""
+        held = self.held()
+        os.kill(self.cloud.pids["emulator"], signal.SIGKILL)
+        self.wait(lambda: local_cloud.current(self.state_dir) is None)
+        return held
+
+    def free(self, held: list[Held]) -> None:
+        """Let this end, as if two minutes had gone by; what was taken again since then is left alone."""
+        rows, past = self.aws("dynamodb"), {"N": str(int(time.time()) - 1)}
+        for row, name in held:
+            due = ", due_at = :past" if "due_at" in row else ""
+            with suppress(rows.exceptions.ConditionalCheckFailedException):
+                rows.update_item(
+                    TableName=self.cloud.table,
+                    Key={key: row[key] for key in ("pk", "sk")},
+                    UpdateExpression=f"SET #held = :past{due}",
+                    ConditionExpression="#held = :held",
+                    ExpressionAttributeNames={"#held": name},
+                    ExpressionAttributeValues={":past": past, ":held": row[name]},
+                )
+
     def wait(self, until: Callable[[], bool], *, seconds: float = 900) -> None:
         deadline = time.monotonic() + seconds
         while not until():
@@ -114,12 +158,26 @@ def behind(cloud_dir: Path) -> Behind:
     return Behind(cloud_dir)
 
 
-@pytest.fixture
-def user(behind: Behind, tmp_path: Path) -> User:
-    """Knows what the command says, and no more."""
+@pytest.fixture(scope="session")
+def said(behind: Behind) -> dict[str, Any]:
+    """What the command says of the cloud; it stays so, however the cloud is brought up again."""
     command = [str(COMMAND), "local", "up", "--json", "--state-dir", str(behind.state_dir)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True)
-    return User(json.loads(said.stdout), tmp_path)
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dict(json.loads(printed))
+
+
+@pytest.fixture
+def user(behind: Behind, said: dict[str, Any], tmp_path: Path) -> User:
+    """Knows what the command says, and no more."""
+    behind.up()
+    return User(said, tmp_path)
+
+
+@pytest.fixture
+def enforcing(behind: Behind) -> Behind:
+    """A cloud that allows what its policies and its functions' roles allow, and nothing else."""
+    behind.up(enforces_grants=True)
+    return behind
 
 
 @pytest.fixture

@@ -1,19 +1,17 @@
 """Deployed functions, the real SDKs over real HTTP, and somebody outside who drops files with boto3 alone."""
 
 import json
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import User
 from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
-import local_cloud
-
 if TYPE_CHECKING:
-    from e2e.conftest import Behind, User
+    from e2e.conftest import Behind
 
 pytestmark = pytest.mark.e2e
 
@@ -36,19 +34,8 @@ def read(body: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in body.splitlines()]
 
 
-HOUR = 3_600
-
-
-@pytest.fixture
-def slow_providers(behind: "Behind") -> Iterator[None]:
-    """Batches run until the test moves the providers' clock: an hour is never waited for."""
-    behind.control("POST", "shape", model="*", seconds_to_complete=HOUR)
-    yield
-    behind.control("DELETE", "faults")
-
-
 def test_a_file_put_from_outside_comes_back_line_by_line_each_with_its_own_answer(
-    user: "User", behind: "Behind", events: Callable[[], list[dict[str, Any]]]
+    user: User, behind: "Behind", events: Callable[[], list[dict[str, Any]]]
 ) -> None:
     dropped = lines(40, "outside")
     body = jsonl([*dropped[:20], b"", *dropped[20:]])
@@ -91,7 +78,7 @@ def test_a_file_put_from_outside_comes_back_line_by_line_each_with_its_own_answe
     assert json.loads(named["Body"].read()) == manifest
 
 
-def test_ten_bad_lines_among_a_hundred_come_back_byte_for_byte(user: "User") -> None:
+def test_ten_bad_lines_among_a_hundred_come_back_byte_for_byte(user: User) -> None:
     mark = SECRET_TEXT.encode()
     bad = [
         b'{"model": "gpt-4o-mini", "messages": [' + mark,
@@ -124,38 +111,10 @@ def test_ten_bad_lines_among_a_hundred_come_back_byte_for_byte(user: "User") -> 
     assert [got(result) for result, _ in good] == [wanted(line) for _, line in good]
 
 
-@pytest.mark.usefixtures("slow_providers")
-@pytest.mark.parametrize("end", ["killed", "stopped"])
-def test_a_job_goes_on_and_ends_complete_after_the_emulator_was(user: "User", behind: "Behind", end: str) -> None:
-    dropped, charged_before = lines(20, end), charged(behind)
-    user.put(end, jsonl(dropped))
-    behind.wait(lambda: states_of_batches(behind) == ["IN_FLIGHT"] * 4)
-    if end == "killed":
-        os.kill(behind.cloud.pids["emulator"], signal.SIGKILL)
-        behind.wait(lambda: local_cloud.current(behind.state_dir) is None)
-    else:
-        assert local_cloud.down(behind.state_dir)
-    behind.up()
-    behind.control("POST", "advance", seconds=HOUR)
-
-    answered = user.fetch(end)
-    assert [got(result) for result in read(answered.results)] == [wanted(line) for line in dropped]
-    assert answered.manifest["counts"]["answered"] == 20
-    assert charged(behind) == charged_before + 20
-
-
-def charged(behind: "Behind") -> int:
-    """How many requests the providers have taken money for."""
-    return sum(int(provider["requests"]) for provider in behind.control("GET", "charges").values())
-
-
-def states_of_batches(behind: "Behind") -> list[str]:
-    """Of the jobs that are not over: the rows of others are gone."""
-    return [row["state"]["S"] for row in behind.rows() if row["sk"]["S"].startswith("BATCH#") and "state" in row]
-
-
-def test_every_step_gets_along_with_what_its_role_allows(user: "User", behind: "Behind") -> None:
-    behind.up(enforces_grants=True)
+def test_every_step_gets_along_with_what_its_role_allows(
+    enforcing: "Behind", said: dict[str, Any], tmp_path: Path
+) -> None:
+    behind, user = enforcing, User(said, tmp_path)
     behind.control("POST", "shape", model="*", failing={"match": REFUSED, "status": 400, "message": SECRET_TEXT})
     dropped = [*lines(12, "guarded"), chat(f"{SECRET_TEXT} {REFUSED}"), claude(f"{SECRET_TEXT}, {REFUSED}")]
     try:
@@ -175,8 +134,9 @@ def left_over(behind: "Behind", job: str) -> list[str]:
     return [each["Key"] for each in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]]
 
 
-def test_no_prompt_and_no_key_is_in_a_log_or_in_the_table(behind: "Behind") -> None:
+def test_no_prompt_and_no_key_is_in_a_log_or_in_the_table(enforcing: "Behind") -> None:
     """Over all that the tests above have dropped."""
+    behind = enforcing
     logs = behind.logs()
     assert {"intake", "plan", "submit", "poll", "collect", "assemble", "publish"} <= logs.keys()
     everything = logs | {"the table": json.dumps(behind.rows(), ensure_ascii=False)}

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from e2e.conftest import User
 from faking.cloud import TOML, jsonl
 from faking.lines import CHAT, CLAUDE, chat, claude, got, wanted
 from faking.llmock_server import LLMock, answer_in, answer_of, llmock
 
 if TYPE_CHECKING:
-    from e2e.conftest import Answered, Behind, User
+    from e2e.conftest import Answered, Behind
 
 pytestmark = pytest.mark.e2e
 
@@ -41,16 +42,15 @@ def assert_counts(answered: "Answered", count: int) -> None:
 
 
 @pytest.fixture
-def with_own(user: "User", behind: "Behind", tmp_path: Path) -> Iterator["User"]:
+def with_own(behind: "Behind", said: dict[str, Any], tmp_path: Path) -> User:
     """A user of a cloud whose file has one provider more."""
     mine = tmp_path / "mine.toml"
     mine.write_text(TOML.read_text(encoding="utf-8") + OWN, encoding="utf-8")
     behind.up(providers_file=mine)
-    yield user
-    behind.up()
+    return User(said, tmp_path)
 
 
-def test_one_file_with_lines_of_every_kind_comes_back_complete_and_in_order(with_own: "User") -> None:
+def test_one_file_with_lines_of_every_kind_comes_back_complete_and_in_order(with_own: User) -> None:
     kinds: list[Any] = [
         lambda number: chat(f"gpt {number}", number),
         lambda number: claude(f"native {number}", f"n-{number}"),
@@ -86,16 +86,15 @@ def own_answer(line: dict[str, Any]) -> tuple[str, Any]:
 
 
 @pytest.fixture
-def elsewhere(user: "User", behind: "Behind") -> Iterator[tuple["User", LLMock]]:
+def elsewhere(behind: "Behind", said: dict[str, Any], tmp_path: Path) -> Iterator[tuple[User, LLMock]]:
     """A user of a cloud whose providers are llmock."""
     with llmock(seconds_to_complete=0.5) as server:
         behind.up(openai_base_url=server.openai, anthropic_base_url=server.anthropic)
-        yield user, server
-        behind.up()
+        yield User(said, tmp_path), server
 
 
 def test_jobs_finish_against_a_server_that_is_not_ours_and_refuses_now_and_then(
-    elsewhere: tuple["User", LLMock],
+    elsewhere: tuple[User, LLMock],
 ) -> None:
     user, server = elsewhere
     kinds: list[Any] = [

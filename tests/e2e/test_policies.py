@@ -1,6 +1,6 @@
 """The policies of the documentation, each given to a user, on a local cloud that enforces them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -49,15 +49,14 @@ class Users:
         )
 
 
-@pytest.fixture(scope="module")
-def users(behind: "Behind") -> Iterator[Users]:
-    behind.up(enforces_grants=True)
+@pytest.fixture
+def users(enforcing: "Behind") -> Users:
+    behind = enforcing
     s3, bucket = behind.aws("s3"), behind.cloud.bucket
     for folder in ("search", "other"):
         for key in (f"input/{folder}/x.crc", f"output/{folder}/x/job/results.jsonl"):
             s3.put_object(Bucket=bucket, Key=key, Body=b"{}\n")
-    yield Users(behind)
-    behind.up()
+    return Users(behind)
 
 
 def put(key: str) -> Callable[[Users, str], object]:

@@ -1,13 +1,17 @@
 import marshal
+import os
 import platform
+import shutil
+import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from aws_cdk import aws_lambda as lambda_
 
-from infra.bundling import asset_hash, build
+from infra.bundling import DEPENDENCIES, PLATFORMS, asset_hash, build
 from infra.context import ROOT
 
 PROVIDERS = ROOT / "providers.toml"
@@ -18,10 +22,32 @@ Bundles = dict[str, Path]
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+def dependencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where an older archive lies, and what an interrupted install left."""
+    folder = tmp_path_factory.mktemp("dependencies")
+    (folder / PLATFORMS[HOST] / "installed").mkdir(parents=True)
+    for name in ("older.zip", "interrupted.new", "installed/part.py"):
+        (folder / PLATFORMS[HOST] / name).touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def archives(dependencies: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+    made = {architecture: tmp_path_factory.mktemp(architecture) / "functions.zip" for architecture in MACHINES}
+    usual = os.umask(0o077)  # as a local cloud builds, and whoever shares a machine
+    for architecture, archive in made.items():
+        kept_in = dependencies if architecture == HOST else DEPENDENCIES
+        build(archive, architecture=architecture, providers_file=PROVIDERS, dependencies=kept_in)
+    os.umask(usual)
+    return made
+
+
+@pytest.fixture(scope="session")
+def bundles(archives: Bundles, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
+    """What lies in /var/task."""
     made = {architecture: tmp_path_factory.mktemp(architecture) for architecture in MACHINES}
     for architecture, target in made.items():
-        build(target, architecture=architecture, providers_file=PROVIDERS)
+        shutil.unpack_archive(archives[architecture], target)
     return made
 
 
@@ -58,9 +84,28 @@ def test_a_bundles_bytecode_is_never_checked_against_its_source(bundles: Bundles
 
 
 @pytest.mark.e2e
-def test_the_same_inputs_give_the_same_bytes(bundles: Bundles, tmp_path: Path) -> None:
-    build(tmp_path, architecture=HOST, providers_file=PROVIDERS)
-    assert contents(tmp_path) == contents(bundles[HOST])
+@pytest.mark.usefixtures("archives")
+def test_dependencies_are_installed_once_and_only_what_is_current_is_kept(dependencies: Path, tmp_path: Path) -> None:
+    before = kept(dependencies)
+    build(tmp_path / "again.zip", architecture=HOST, providers_file=PROVIDERS, dependencies=dependencies)
+    assert kept(dependencies) == before
+    assert [path.parent.name for path in before] == [PLATFORMS[HOST]]
+
+
+def kept(dependencies: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in dependencies.glob("*/*")}
+
+
+@pytest.mark.e2e
+def test_the_same_inputs_give_the_same_bytes_wherever_dependencies_come_from(archives: Bundles, tmp_path: Path) -> None:
+    build(tmp_path / "again.zip", architecture=HOST, providers_file=PROVIDERS)
+    assert (tmp_path / "again.zip").read_bytes() == archives[HOST].read_bytes()
+
+
+@pytest.mark.e2e
+def test_every_user_may_read_what_is_deployed_whoever_built_it(archives: Bundles) -> None:
+    with zipfile.ZipFile(archives[HOST]) as archive:
+        assert {stat.S_IMODE(entry.external_attr >> 16) for entry in archive.infolist()} == {0o755}
 
 
 @pytest.mark.e2e
@@ -83,7 +128,3 @@ def test_the_asset_is_named_by_all_that_goes_into_it(tmp_path: Path) -> None:
     hashes = [asset_hash(architecture=architecture, providers_file=file) for architecture, file in given]
     assert hashes[0] == hashes[3]
     assert len(set(hashes)) == 3
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}

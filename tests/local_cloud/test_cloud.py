@@ -1,7 +1,5 @@
 """The whole of it: AWS and the providers on this machine, with the deployed stack."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -43,15 +41,6 @@ def wait_until(true: Callable[[], bool], *, seconds: float) -> bool:
     while not true() and time.monotonic() < deadline:
         time.sleep(0.05)
     return true()
-
-
-def drop(cloud: LocalCloud, key: str) -> None:
-    aws(cloud, "s3").put_object(Bucket=cloud.bucket, Key=key, Body=LINE)
-
-
-def is_published(cloud: LocalCloud, name: str) -> bool:
-    found = aws(cloud, "s3").list_objects_v2(Bucket=cloud.bucket, Prefix=f"output/{name}/").get("Contents", [])
-    return any(one["Key"].endswith("/manifest.json") for one in found)
 
 
 def test_up_again_leaves_alone_what_runs(state_dir: Path) -> None:
@@ -98,50 +87,6 @@ def test_every_version_of_a_key_becomes_a_job_of_its_own(state_dir: Path) -> Non
         return [job.version_id for job in store.recent_jobs(days) if job.key == "input/versions.jsonl"]
 
     assert wait_until(lambda: sorted(map(str, taken())) == sorted(wrote), seconds=900), taken()
-
-
-@pytest.mark.parametrize("end", ["killed", "stopped"])
-def test_a_cloud_comes_back_with_what_it_had(state_dir: Path, end: str) -> None:
-    before = running(state_dir)
-    row = {"pk": {"S": f"TEST#{end}"}, "sk": {"S": "row"}, "n": {"N": "1"}}
-    aws(before, "dynamodb").put_item(TableName=before.table, Item=row)
-    aws(before, "dynamodb").put_item(TableName=before.table, Item=row | {"sk": {"S": "gone"}})
-    aws(before, "dynamodb").delete_item(TableName=before.table, Key={"pk": row["pk"], "sk": {"S": "gone"}})
-    aws(before, "s3").put_object(Bucket=before.bucket, Key=f"work/{end}", Body=b"kept")
-    if end == "killed":
-        os.kill(before.pids["emulator"], signal.SIGKILL)
-    else:
-        assert local_cloud.down(state_dir)
-    assert wait_until(lambda: local_cloud.current(state_dir) is None, seconds=60)
-
-    after = local_cloud.up(state_dir)
-
-    assert (after.endpoint, after.bucket, after.table) == (before.endpoint, before.bucket, before.table)
-    rows = aws(after, "dynamodb").query(
-        TableName=after.table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": row["pk"]}
-    )
-    assert rows["Items"] == [row]
-    assert aws(after, "s3").get_object(Bucket=after.bucket, Key=f"work/{end}")["Body"].read() == b"kept"
-    drop(after, f"input/{end}.jsonl")
-    assert wait_until(lambda: is_published(after, end), seconds=900)
-
-
-def test_a_file_dropped_before_the_end_is_answered_after_it(state_dir: Path) -> None:
-    cloud = running(state_dir)
-    drop(cloud, "input/between.jsonl")
-    local_cloud.down(state_dir)
-    cloud = local_cloud.up(state_dir)
-    assert wait_until(lambda: is_published(cloud, "between"), seconds=900)
-
-
-def test_down_ends_all_that_was_started(state_dir: Path) -> None:
-    pids = running(state_dir).pids
-    assert set(pids) == {"emulator", "simulator", "ticker"}
-    assert local_cloud.down(state_dir)
-    assert local_cloud.current(state_dir) is None
-    assert not any(Path("/proc", str(pid)).exists() for pid in pids.values())
-    assert not local_cloud.down(state_dir)
-    local_cloud.up(state_dir)
 
 
 def test_two_clouds_do_not_see_each_other(tmp_path: Path) -> None:

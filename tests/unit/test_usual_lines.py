@@ -420,14 +420,14 @@ def test_a_block_says_of_each_line_what_is_said_of_it_alone(line: bytes, place: 
     read_at_once([*lines[:place], line, *lines[place:]], version)
 
 
-@given(requests(is_plain=True), st.sampled_from(FAULTS), st.integers(0, 500), st.integers(0, 3), st.booleans())
-@settings(max_examples=1_000)
-def test_a_fault_in_a_usual_line_is_never_passed_over(
-    line: dict[str, Any], fault: Callable[[bytes, int], bytes], at: int, place: int, is_compact: Any
-) -> None:
+@given(requests(is_plain=True), st.integers(0, 500), st.integers(0, 3), st.booleans())
+@settings(max_examples=100)
+def test_no_fault_in_a_usual_line_is_passed_over(line: dict[str, Any], at: int, place: int, is_compact: Any) -> None:
     text = json.dumps(line, separators=(",", ":") if is_compact else None).encode()
     lines = [each.encode() for each in USUAL]
-    read_at_once([*lines[:place], fault(text, min(at, len(text))), *lines[place:]])
+    for number, fault in enumerate(FAULTS):
+        faulty = fault(text, (at + 11 * number) % (len(text) + 1))
+        read_at_once([*lines[:place], faulty, *lines[place:]])
 
 
 def line_of(body: dict[str, Any], url: str | None = "/v1/chat/completions", **envelope: Any) -> bytes:
