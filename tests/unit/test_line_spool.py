@@ -49,20 +49,15 @@ def test_lines_are_found_by_their_place_whichever_were_wanted(lines: list[bytes]
     memory = Memory(b"\n".join(lines), 5)
     with tempfile.TemporaryFile() as file:
         spool = Spool(file, len(lines))
-
-        def take(some: list[int]) -> None:
-            fields = zip(*((places[each], offsets[each], len(lines[each])) for each in some), strict=True)
-            spool.take(memory.read, *(list(field) for field in fields) if some else ([], [], []))
-
         for some in (wanted[:cut], wanted[cut:]):
-            take(some)
+            spool.take(memory.read, ((places[each], offsets[each], len(lines[each])) for each in some))
         assert [spool.line(places[each], len(lines[each])) for each in wanted] == [lines[each] for each in wanted]
         if wanted:
             some = data.draw(st.permutations(wanted))
             found = spool.lines([places[each] for each in some], [len(lines[each]) for each in some])
             assert found == [lines[each] for each in some]
         spool.clear()
-        take(wanted)
+        spool.take(memory.read, ((places[each], offsets[each], len(lines[each])) for each in wanted))
         assert [spool.line(places[each], len(lines[each])) for each in wanted] == [lines[each] for each in wanted]
         file.seek(0, 2)
         assert file.tell() <= sum(len(lines[each]) + 1 for each in wanted)

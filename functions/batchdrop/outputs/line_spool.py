@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from operator import add
 from typing import BinaryIO
 
@@ -12,6 +12,10 @@ _NEAR = 1024 * 1024  # what lies between is read too: another call takes as long
 _MANY = 10_000  # spans at once
 _LINE_END = 2
 _SPARSE = 4  # times more than what is wanted: from there on, a call for each line
+
+
+type Wanted = tuple[int, int, int]
+"""A line of an object: its place in the order in which it is asked for, its offset, its length."""
 
 
 def read_spans(read: Read, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, bool]]:
@@ -54,16 +58,9 @@ class Spool:
         self._offsets = array("Q", bytes(8 * places))
         self._bytes = 0
 
-    def take(self, read: Read, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]) -> None:
-        """Copy lines of an object, in the order of their offsets, each to be found by its place."""
-        if not places:
-            return
-        start, end = offsets[0], offsets[-1] + lengths[-1]
-        if end - start < sum(lengths) + len(lengths):  # no more than their line feeds lies between them
-            spans: Iterable[tuple[int, int]] = self._one_span(start, end, places, offsets)
-        else:
-            spans = self._spans(places, offsets, lengths)
-        for chunk, _ in read_spans(read, spans):
+    def take(self, read: Read, wanted: Iterable[Wanted]) -> None:
+        """Copy lines of an object, in the order of their offsets."""
+        for chunk, _ in read_spans(read, self._spans(wanted)):
             self._file.write(chunk)
         self._file.flush()
 
@@ -84,21 +81,10 @@ class Spool:
         self._file.truncate()
         self._bytes = 0
 
-    def _one_span(
-        self, start: int, end: int, places: Sequence[int], offsets: Sequence[int]
-    ) -> Iterator[tuple[int, int]]:
-        shift, found = self._bytes - start, self._offsets
-        for place, offset in zip(places, offsets, strict=True):
-            found[place] = offset + shift
-        yield start, end
-        self._bytes += end - start
-
-    def _spans(
-        self, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]
-    ) -> Iterator[tuple[int, int]]:
+    def _spans(self, wanted: Iterable[Wanted]) -> Iterator[tuple[int, int]]:
         """Lines that follow one another are one span."""
         start = end = -1
-        for place, offset, length in zip(places, offsets, lengths, strict=True):
+        for place, offset, length in wanted:
             if end < 0 or offset - end > _LINE_END:
                 if end >= 0:
                     yield start, end

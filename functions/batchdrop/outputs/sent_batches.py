@@ -91,8 +91,9 @@ class SentBatch:
         positions.sort(key=offsets.__getitem__)
         for stream in sorted({streams[position] for position in positions}):
             its = [position for position in positions if streams[position] == stream]
-            places, starts, sizes = ([*map(each.__getitem__, its)] for each in (self.members, offsets, lengths))
-            spool.take(store.reader(raw_key(self.batch.collected_key or "", stream)), places, starts, sizes)
+            fields = (self.members, offsets, lengths)
+            wanted = zip(*(map(each.__getitem__, its) for each in fields), strict=True)
+            spool.take(store.reader(raw_key(self.batch.collected_key or "", stream)), wanted)
 
     def outcome(self, place: int, position: int, spool: Spool) -> Outcome | None:
         """What the provider said of a request, whose line is spooled under its place; None when it said nothing."""
