@@ -2569,8 +2569,8 @@ MUTATIONS = (
     Mutation(
         "a block is read at once only if no name stands twice in it",
         "inputs/usual_lines.py",
-        'routes is None or block.count(b":") != _count_names(counts) + _count_colons(custom_ids, read)',
-        "routes is None",
+        'or block.count(b":") != _encoder.encode_lines(envelopes).count(b":")',
+        "",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
     ),
     Mutation(
@@ -2583,15 +2583,15 @@ MUTATIONS = (
     Mutation(
         "a block with a carriage return in a body is read line by line",
         "inputs/usual_lines.py",
-        'or b"\\r" in text',
-        "",
+        ' or b"\\r" in block:',
+        ":",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
     ),
     Mutation(
         "each line of a block that is read at once is one value",
         "inputs/usual_lines.py",
-        "if block[start] != _OPENS or last != _CLOSES:",
-        "if False:",
+        "if set(map(_first, lines)) != _OPENS or set(map(_last, lines)) != _CLOSES or",
+        "if",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
     ),
     Mutation(
@@ -2606,6 +2606,20 @@ MUTATIONS = (
         "inputs/usual_lines.py",
         "    _decode_texts(ids)\n",
         "",
+        f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
+    ),
+    Mutation(
+        "a block with a brace in a custom_id is read line by line",
+        "inputs/usual_lines.py",
+        'return b"{" not in ids and b"}" not in ids',
+        "return True",
+        f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
+    ),
+    Mutation(
+        "a line of a block has the body of its form alone",
+        "inputs/usual_lines.py",
+        " or not _have_one_body(envelopes):",
+        ":",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
     ),
     Mutation(
@@ -2632,8 +2646,8 @@ MUTATIONS = (
     Mutation(
         "a block with objects of any depth is checked like its lines",
         "inputs/usual_lines.py",
-        "                _refuse_unportable(read, text)\n",
-        "                pass\n",
+        "            _refuse_unportable(read, lines.bodies)\n",
+        "            pass\n",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
     ),
     Mutation(

@@ -130,7 +130,7 @@ def assert_planned_alike(file: File) -> int:
 WORDS = ["file_id", "cache_control", "conversation", "previous_response_id", "document", "url", "prompt", "type"]
 SAID = ['{"type": "web_search"}', '"file_id": 1', '"cache_control":{"ttl":"1h"}', '"type": "document"', "mcp"]
 texts = st.sampled_from([*WORDS, *SAID]) | st.sampled_from(
-    ["Hi", "", 'Say "a": 1', "Grüße, 😀", "a\nb\t: {", "null", "\\", ":", '":', "\x7f\u2028", "x" * 300]
+    ["Hi", "", "}, {", 'Say "a": 1', "Grüße, 😀", "a\nb\t: {", "null", "\\", ":", '":', "\x7f\u2028", "x" * 300]
 )
 plain: dict[str, st.SearchStrategy[Any]] = {
     "max_tokens": st.sampled_from([1, 20, 99, 2 * 10**9]),
@@ -459,6 +459,9 @@ NOT_USUAL: dict[str, bytes] = {
     "a null parameter": line_of(GPT | {"temperature": None}),
     "a null in the envelope": line_of(GPT, params=None),
     "a custom_id that is no string": line_of(GPT, custom_id=5),
+    "a brace in the custom_id": line_of(GPT, custom_id="{"),
+    "a brace in the custom_id behind the body": line_of(GPT).replace(b'{"custom_id": "c", ', b"{")[:-1]
+    + b', "custom_id": "a}, c"}',
     "half a character in the custom_id": line_of(GPT).replace(b'"c"', b'"\\ud800x"'),
     "no messages": line_of(GPT | {"messages": []}),
     "messages for embeddings": line_of(GPT | {"model": "text-embedding-3-small"}, "/v1/embeddings"),
@@ -502,6 +505,8 @@ def test_what_is_not_usual_is_read_line_by_line(name: str) -> None:
         line_of({"model": "text-embedding-3-small", "input": "null: \\u2028 }{"}, "/v1/embeddings"),
         line_of({"model": "gpt-5", "input": "Grüße"}, "/v1/responses").replace(b": ", b":"),
         line_of(GPT) + b"\r",
+        msgspec.json.encode(msgspec.json.decode(line_of(GPT)), order="sorted"),
+        line_of(GPT)[:-1] + b" }",
     ],
     ids=lambda line: str(line)[:60],
 )

@@ -8,19 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-_NO_BODY = Raw()
-
 type _Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 type _Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 type _Object = dict[str, Any]
-
-
-class Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    custom_id: Raw
-    url: str | UnsetType = UNSET
-    method: Literal["POST"] | UnsetType = UNSET
-    body: Raw = _NO_BODY
-    params: Raw = _NO_BODY
 
 
 class Part(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -84,3 +74,11 @@ class Input(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     metadata: dict[str, str] | UnsetType = UNSET
     store: bool | UnsetType = UNSET
     service_tier: str | UnsetType = UNSET
+
+
+class Envelope[Body](msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    custom_id: Raw
+    url: str | UnsetType = UNSET
+    method: Literal["POST"] | UnsetType = UNSET
+    body: Body | UnsetType = UNSET
+    params: Body | UnsetType = UNSET

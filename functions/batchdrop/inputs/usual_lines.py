@@ -1,15 +1,16 @@
 """Reads blocks of usual lines at once: what `LineReader` would read of each line, or nothing at all.
 
 A usual line is written as both vendors' guides show it: an envelope of strings around a body of texts and plain
-parameters, with nothing in it that is refused, left out, rewritten or looked at more closely. One call reads a block's
-envelopes, and one its bodies. Whatever is not known to be usual makes the whole block unusual: `LineReader` decides.
+parameters, with nothing in it that is refused, left out, rewritten or looked at more closely. One call reads a block.
+Whatever is not known to be usual makes the whole block unusual: `LineReader` decides.
 Pure.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from io import BytesIO
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -29,22 +30,22 @@ from batchdrop.records import Protocol
 logger = Logger(child=True)
 
 _ROUTES = 1_000  # that are remembered: a file may name any number of models, and memory stays constant
-_CARRIAGE_RETURN, _OPENS, _CLOSES = b"\r{}"
+_OPENS, _CLOSES = set(b"{"), set(b"}")
+_first, _last = itemgetter(0), itemgetter(-2)  # of a line with its line feed
 # Of ASCII: decoded and encoded again, it may hold another number of colons, or spell a name in another way.
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _TEXTS_AT = frozenset({openai.CHAT, anthropic.ENDPOINT})  # the endpoints whose requests hold messages
 _INPUT_AT = frozenset({openai.EMBEDDINGS, openai.RESPONSES})  # those that hold an input
 
-# url, method, model; and what limits the output: max_tokens (or max_output_tokens), max_completion_tokens, n
+# url, model; and what limits the output: max_tokens (or max_output_tokens), max_completion_tokens, n
 type _Limit = int | UnsetType
-type _Key = tuple[str | UnsetType, str | UnsetType, str, _Limit, _Limit, _Limit]
+type _Key = tuple[str | UnsetType, str, _Limit, _Limit, _Limit]
 
-_decode_envelopes = msgspec.json.Decoder(Envelope).decode_lines
 _decode_texts = msgspec.json.Decoder(list[str]).decode
-_NESTED_CHATS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(NestedChat)
+_NESTED_CHATS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Envelope[NestedChat])
 _KINDS: tuple[msgspec.json.Decoder[Any], ...] = (
-    msgspec.json.Decoder(Chat),
-    msgspec.json.Decoder(Input),
+    msgspec.json.Decoder(Envelope[Chat]),
+    msgspec.json.Decoder(Envelope[Input]),
     _NESTED_CHATS,
 )
 _encoder = msgspec.json.Encoder()
@@ -135,59 +136,55 @@ class UsualReader:
         )
 
     def _read(self, block: bytes) -> UsualLines | None:
-        lengths = _lengths(block)
-        if lengths is None or (b"\\" in block and b"\\u00" in block and _ASCII_ESCAPE.search(block)):
+        if b"\\" in block and b"\\u00" in block and _ASCII_ESCAPE.search(block):
             return None
-        envelopes = _decode_envelopes(block)
-        bodies = [bytes(each.params if each.url is UNSET else each.body) for each in envelopes]
-        text = b"\n".join(bodies)
-        if len(envelopes) != len(lengths) or b"\r" in text:
+        lines = _cut(block)
+        envelopes = self._decode(block)
+        if lines is None or len(envelopes) != len(lines.lengths) or not _have_one_body(envelopes):
             return None
-        read = self._decode_bodies(text)
-        keys = _keys(envelopes, read)
-        counts = Counter(keys)
-        routes = self._find_routes(counts, read[0])
+        read = [each.params if each.url is UNSET else each.body for each in envelopes]
         custom_ids = [each.custom_id for each in envelopes]
-        if routes is None or block.count(b":") != _count_names(counts) + _count_colons(custom_ids, read):
+        if not _are_texts(custom_ids) or block.count(b":") != _encoder.encode_lines(envelopes).count(b":"):
             return None  # a name that is written twice in one object is read once
-        places = {key: place for place, key in enumerate(counts)}
-        kinds = [places[key] for key in keys]
-        if not _suit_claude(read, kinds, routes):
+        if isinstance(read[0], NestedChat):
+            _refuse_unportable(read, lines.bodies)
+        places: dict[_Key, int] = {}
+        kinds = [places.setdefault(key, len(places)) for key in _keys(envelopes, read)]
+        routes = self._find_routes(places, read[0])
+        if routes is None or not _suit_claude(read, kinds, routes):
             return None
         requests = [each.request for each in routes]
         return UsualLines(
-            lengths=lengths,
+            lengths=lines.lengths,
             custom_ids=custom_ids,
-            bodies=bodies,
+            bodies=lines.bodies,
             kinds=kinds,
             routes=requests,
             output_limits=[_limit(key, its.endpoint) for key, its in zip(places, requests, strict=True)],
             is_plain=not may_cost_more(_objects(read)),
         )
 
-    def _decode_bodies(self, text: bytes) -> list[Any]:
-        """Read bodies, one a line.
+    def _decode(self, block: bytes) -> list[Any]:
+        """Read envelopes, one a line.
 
         Raises:
-            msgspec.ValidationError: They are not all of one usual kind.
+            msgspec.ValidationError: Their bodies are not all of one usual kind.
         """
         for kind in self._kinds:
             try:
-                read: list[Any] = kind.decode_lines(text)
+                read: list[Any] = kind.decode_lines(block)
             except msgspec.ValidationError:
                 continue
             if kind is not self._kinds[0]:
                 self._kinds.remove(kind)
                 self._kinds.insert(0, kind)
-            if kind is _NESTED_CHATS:
-                _refuse_unportable(read, text)
             return read
         raise msgspec.ValidationError
 
     def _find_routes(self, keys: Iterable[_Key], first: Chat | Input) -> list[_Route] | None:
         endpoints = _INPUT_AT if isinstance(first, Input) else _TEXTS_AT
         routes = []
-        for url, _, model, *_ in keys:
+        for url, model, *_ in keys:
             endpoint = anthropic.ENDPOINT if url is UNSET else url
             route = self._routes.get((endpoint, model))
             if route is None or endpoint not in endpoints:
@@ -204,50 +201,57 @@ def _takes_sampling(api_version: str) -> bool:
     return True
 
 
-def _lengths(block: bytes) -> list[int] | None:
-    """The length of each line; None if one of them does not begin and end as an object does.
+class _Lines(NamedTuple):
+    lengths: list[int]
+    bodies: list[bytes]
 
-    A line feed between `}` and `{` stands between two values, since within one there would be a comma.
+
+def _cut(block: bytes) -> _Lines | None:
+    """The lines of a block, and what of each is its body; None if one does not begin and end as an object does.
+
+    A line feed between `}` and `{` stands between two values, since within one there would be a comma. Of an envelope's
+    values only the body has braces, as long as `_are_texts` finds none in the custom_ids: it lies from the second brace
+    to the last but one.
     """
-    lengths, start, find = [], 0, block.find
-    while (end := find(b"\n", start)) >= 0:
-        last = block[end - 1]
-        if last == _CARRIAGE_RETURN:
-            last = block[end - 2]
-        if block[start] != _OPENS or last != _CLOSES:
-            return None
-        lengths.append(end - start)
-        start = end + 1
-    return lengths
+    lines = BytesIO(block).readlines()
+    lengths = [len(line) - 1 for line in lines]
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n")
+        lines = BytesIO(block).readlines()
+    if set(map(_first, lines)) != _OPENS or set(map(_last, lines)) != _CLOSES or b"\r" in block:
+        return None
+    return _Lines(lengths, [line[line.find(b"{", 1) : line.rfind(b"}", 0, -2) + 1] for line in lines])
 
 
-def _count_names(counts: Mapping[_Key, int]) -> int:
-    """How many names envelopes have: custom_id, body or params, and what is there of url and method."""
-    return sum(count * (2 + (url is not UNSET) + (method is not UNSET)) for (url, method, *_), count in counts.items())
+def _have_one_body(envelopes: list[Envelope[Any]]) -> bool:
+    """Whether each has the body of its form: OpenAI's, which has a url, or Anthropic's."""
+    return all(
+        [  # noqa: C419 - a generator takes twice as long
+            (each.url is UNSET) is (each.body is UNSET) is not (each.params is UNSET) for each in envelopes
+        ]
+    )
 
 
-def _count_colons(custom_ids: list[Raw], bodies: list[Any]) -> int:
-    """The colons in custom_ids and bodies, each name of an object once.
+def _are_texts(custom_ids: list[Raw]) -> bool:
+    """Whether custom_ids are strings without braces.
 
     Raises:
-        msgspec.ValidationError: The custom_ids are not all strings.
+        msgspec.ValidationError: They are not all strings.
     """
     ids = b"[%b]" % b",".join(custom_ids)
     _decode_texts(ids)
-    return ids.count(b":") + _encoder.encode_lines(bodies).count(b":")
+    return b"{" not in ids and b"}" not in ids
 
 
-def _keys(envelopes: list[Envelope], bodies: list[Any]) -> list[_Key]:
+def _keys(envelopes: list[Envelope[Any]], bodies: list[Any]) -> list[_Key]:
     both = zip(envelopes, bodies, strict=True)
     if isinstance(bodies[0], Input):
-        return [(each.url, each.method, body.model, body.max_output_tokens, UNSET, UNSET) for each, body in both]
-    return [
-        (each.url, each.method, body.model, body.max_tokens, body.max_completion_tokens, body.n) for each, body in both
-    ]
+        return [(each.url, body.model, body.max_output_tokens, UNSET, UNSET) for each, body in both]
+    return [(each.url, body.model, body.max_tokens, body.max_completion_tokens, body.n) for each, body in both]
 
 
 def _limit(key: _Key, endpoint: str) -> int | None:
-    first, completion, answers = (None if value is UNSET else value for value in key[3:])
+    first, completion, answers = (None if value is UNSET else value for value in key[2:])
     limits = Limits(max_tokens=first, max_completion_tokens=completion, max_output_tokens=first, n=answers)
     return limit_of(limits, endpoint)
 
@@ -261,13 +265,13 @@ def _objects(bodies: list[Any]) -> bytes:
     return _encoder.encode(found) if found else b""
 
 
-def _refuse_unportable(read: list[NestedChat], text: bytes) -> None:
+def _refuse_unportable(read: list[NestedChat], texts: list[bytes]) -> None:
     """Check the bodies that hold objects.
 
     Raises:
         ValueError: One of them may be nested too deeply, or hold a number that is too large.
     """
-    for body, its_text in zip(read, text.split(b"\n"), strict=True):
+    for body, its_text in zip(read, texts, strict=True):
         if not (body.response_format is body.tools is body.tool_choice is UNSET):
             try:
                 reject_unportable_json(b"[%b]" % its_text)  # within a line a body is a level deeper

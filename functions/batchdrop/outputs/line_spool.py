@@ -3,6 +3,7 @@
 import os
 from array import array
 from collections.abc import Iterable, Iterator
+from itertools import repeat
 from operator import add
 from typing import BinaryIO
 
@@ -72,7 +73,7 @@ class Spool:
         offsets = [self._offsets[place] for place in places]
         start, end = min(offsets), max(map(add, offsets, lengths))
         if end - start > _SPARSE * sum(lengths):
-            return list(map(self.line, places, lengths))
+            return list(map(os.pread, repeat(self._number), lengths, offsets))
         text = os.pread(self._number, end - start, start)
         return [text[offset - start : offset - start + length] for offset, length in zip(offsets, lengths, strict=True)]
 
