@@ -106,4 +106,10 @@ SETTINGS: dict[str, Setting] = {
         "Only a `batchdrop.toml` can set it",
         "200",
     ),
+    "delimiter": Setting(
+        lambda value: len(value) == 1 and value.isascii() and not value.isalnum() and value not in '"\r\n\0 ',
+        'one character such as ";"',
+        "What stands between the cells of a [table](tables.md); without it, a comma in `.csv` and a tab in `.tsv`",
+        '";"',
+    ),
 }

@@ -61,6 +61,7 @@ class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         routes: Requests that went where these go: provider, endpoint and model are as theirs.
         output_limits: For each of these the most output tokens of its lines; None where they name no limit.
         is_plain: Whether no more than their lengths and limits bears on what they cost.
+        rows: For each line the columns that a template keeps; None without one.
     """
 
     lengths: list[int]
@@ -70,6 +71,7 @@ class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     routes: list[Request]
     output_limits: list[int | None]
     is_plain: bool
+    rows: list[Raw] | None = None
 
 
 class _Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -135,7 +137,7 @@ class UsualReader:
         )
 
     def _read(self, block: bytes) -> UsualLines | None:
-        lengths = _lengths(block)
+        lengths = line_lengths(block)
         if lengths is None or (b"\\" in block and b"\\u00" in block and _ASCII_ESCAPE.search(block)):
             return None
         envelopes = _decode_envelopes(block)
@@ -204,7 +206,7 @@ def _takes_sampling(api_version: str) -> bool:
     return True
 
 
-def _lengths(block: bytes) -> list[int] | None:
+def line_lengths(block: bytes) -> list[int] | None:
     """The length of each line; None if one of them does not begin and end as an object does.
 
     A line feed between `}` and `{` stands between two values, since within one there would be a comma.

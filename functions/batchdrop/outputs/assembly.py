@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from batchdrop.aws import keys
@@ -34,7 +35,7 @@ from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
 from batchdrop.records import Job, Protocol, Split
-from batchdrop.result_line import ErrorCode, Result, ResultError
+from batchdrop.result_line import ErrorCode, Result, ResultError, UsualResult
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 
@@ -45,27 +46,12 @@ _BLOCK_LINES = 256  # enough that a block costs nothing beside its lines
 _FEW_LINES = 16  # where the answers of a block are not all usual, those of its parts may be
 
 
-class _UsualResult(msgspec.Struct, gc=False):
-    """A `Result` of an answer, which is written as one and costs less to make."""
-
-    id: str | None
-    custom_id: msgspec.Raw
-    response: object
-    error: None
-    line: int
-    provider: str
-    model: str
-    endpoint: str
-    batch_id: str | None
-    attempts: int
-
-
 class _Block:
     """Lines that follow one another, from a place on, and what becomes of them."""
 
     def __init__(self, place: int, lines: list[IndexedLine]) -> None:
         self.place, self.lines = place, lines
-        self.results: list[Result | _UsualResult | None] = [None] * len(lines)
+        self.results: list[Result | UsualResult | None] = [None] * len(lines)
         self.finish_reasons: list[str | None] = [None] * len(lines)
         self.answered = 0
 
@@ -226,9 +212,9 @@ class Assembly:
 
     def _usual_results(
         self, sent: SentBatch, route: Route, lines: list[IndexedLine], answers: UsualAnswers
-    ) -> Iterator[_UsualResult]:
+    ) -> Iterator[UsualResult]:
         return map(
-            _UsualResult,
+            UsualResult,
             answers.ids,
             [line.custom_id for line in lines],
             answers.responses,
@@ -239,6 +225,7 @@ class Assembly:
             repeat(route.endpoint),
             repeat(sent.batch.batch_id),
             repeat(sent.attempts()),
+            repeat(UNSET) if self._job.template_key is None else [line.kept for line in lines],
         )
 
     def _result(self, block: _Block, at: int, line: IndexedLine) -> Result:
@@ -274,6 +261,7 @@ class Assembly:
             endpoint=error.endpoint,
             batch_id=None,
             attempts=0,
+            row=line.kept,
         )
 
     def _unwritten(self, line: IndexedLine) -> IndexedError:
@@ -307,6 +295,7 @@ class Assembly:
             endpoint=route.endpoint,
             batch_id=sent.batch.batch_id,
             attempts=sent.attempts(),
+            row=line.kept,
         )
 
     def _count_unused(self) -> None:
