@@ -34,7 +34,7 @@ HOSTILE = [
     "%s %b %% %d %(text)s {0} ${text}",
     "=HYPERLINK(1)",
     "\ufeffBOM, commas, ; and \t tabs",
-    "😀 ⁄ ß ",
+    "😀 \u2044 \u202e \u00df",
     " blanks at both ends ",
     "null",
     "'",
@@ -136,6 +136,12 @@ def test_a_row_with_too_few_cells_fails_alone(cloud: Cloud) -> None:
     assert out.failed == [b'["2","b"]']
 
 
+def test_a_table_whose_first_rows_are_all_wrong_is_a_table_still(cloud: Cloud) -> None:
+    set_template(cloud)
+    out = cloud.run("input/x.csv", b"id,sku,text\n1,a\n2,b\n")
+    assert [each["error"]["code"] for each in out.results] == ["template", "template"]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -207,8 +213,8 @@ def test_a_message_that_comes_again_rewrites_nothing_again(cloud: Cloud) -> None
     assert job is not None
     for _ in range(3):
         plan_split(job, 0, cloud.services)
-    assert [key for key in cloud.keys("work/") if key.endswith("inflated.jsonl")] == [
-        f"work/{job}/00000/plan-0-2/inflated.jsonl"
+    assert [key for key in cloud.keys("work/") if key.endswith("rows.jsonl")] == [
+        f"work/{job}/00000/plan-0-2/rows.jsonl"
     ]
     splits = list(cloud.services.store.splits(job))
     assert len(splits) > 1

@@ -10,6 +10,7 @@ SETTINGS_FILE = "batchdrop.toml"
 MANIFEST = "manifest.json"
 SETTINGS_ENDING = f".{SETTINGS_FILE}"  # of the settings of single files, which their metadata name
 COMPRESSED = (".jsonl.gz", ".jsonl.zst", ".csv.gz", ".csv.zst", ".tsv.gz", ".tsv.zst")
+ROWS = "/rows.jsonl"  # how the key of what a table was rewritten to ends
 ENDINGS = (".jsonl", ".csv", ".tsv", *COMPRESSED)
 MAX_KEY_BYTES = 1024  # S3's limit
 _LONGEST_NAME = len("results-00001.jsonl")
@@ -72,9 +73,13 @@ def table_delimiter(key: str) -> str | None:
     return None if ending is None else {"csv": ",", "tsv": "\t"}.get(ending["kind"])
 
 
+def is_table(key: str) -> bool:
+    return table_delimiter(key) is not None
+
+
 def is_rewritten(key: str) -> bool:
     """Whether an object is read once, and its lines from then on from what was made of it."""
-    return is_compressed(key) or table_delimiter(key) is not None
+    return is_compressed(key) or is_table(key)
 
 
 def own_settings_key(key: str, name: str) -> str:

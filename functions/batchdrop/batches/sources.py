@@ -47,13 +47,14 @@ def rewrite_source(job: Job, split: Split, rendering: Rendering | None, services
         delimiter=job.settings.delimiter,
         columns=() if rendering is None else (*rendering.columns, *rendering.template.keep),
     )
-    key = f"{keys.attempt_prefix(split, 'plan')}inflated.jsonl"
+    name = keys.ROWS if keys.is_table(job.key) else "/inflated.jsonl"
+    key = keys.attempt_prefix(split, "plan").rstrip("/") + name
     with services.files.writer(key) as out:
         for piece in pieces:
             out.write(piece)
     if not out.bytes:
         raise Unprocessable("The file is empty.")
-    logger.info("file inflated", bytes=out.bytes)
+    logger.info("source rewritten", bytes=out.bytes)
     splitting = splitting_of(out.bytes, services.settings.split_bytes)
     read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
     return _record_source(job, split, read | splitting, services)

@@ -49,7 +49,7 @@ def with_template(job: Job, files: Sequence[tuple[str, str]], services: Services
     """
     template = find_template(files)
     if template is None:
-        if keys.table_delimiter(job.key) is not None:
+        if keys.is_table(job.key):
             raise Unprocessable(_NO_TEMPLATE)
         return job
     Rendering(template, services.providers)
