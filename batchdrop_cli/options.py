@@ -13,11 +13,11 @@ DEFAULT_TARGET = Target()
 _LONGEST_ID = 100  # characters; a job's id has 27
 
 
-def between(low: int, high: int) -> Callable[[object, int], None]:
+def between(low: int, high: int) -> Callable[[object, float | None], None]:
     """A validator for a number."""
 
-    def validate(_: object, value: int) -> None:
-        if not low <= value <= high:
+    def validate(_: object, value: float | None) -> None:
+        if value is not None and not low <= value <= high:
             raise ValueError(f"must be from {low:,} to {high:,}")
 
     return validate

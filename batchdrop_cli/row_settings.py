@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.options import between
 from batchdrop_cli.user_errors import UserError
 
 _CLAUDE_TOKENS = 1024  # Anthropic wants a limit
@@ -56,9 +57,15 @@ class RowOptions:
     system: Annotated[str | None, Parameter(help="The system prompt; columns may stand in it, too.")] = None
     embed: Annotated[str | None, Parameter(help="Embed this column instead of asking.")] = None
     max_tokens: Annotated[
-        int | None, Parameter(help=f"The most tokens of an answer; for Claude {_CLAUDE_TOKENS:,} unless told.")
+        int | None,
+        Parameter(
+            help=f"The most tokens of an answer; for Claude {_CLAUDE_TOKENS:,} unless told.",
+            validator=between(1, 1_000_000_000),
+        ),
     ] = None
-    temperature: Annotated[float | None, Parameter(help="The model's own unless told.")] = None
+    temperature: Annotated[
+        float | None, Parameter(help="From 0 to 2; the model's own unless told.", validator=between(0, 2))
+    ] = None
     id_column: Annotated[str | None, Parameter(help="The column that becomes custom_id.")] = None
     keep: Annotated[
         list[str] | None, Parameter(negative="", help="A column that comes back with each result; may be repeated.")
