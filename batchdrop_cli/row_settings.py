@@ -1,9 +1,9 @@
 """What is asked of each row of a file: by the command's options, by a folder here, or by one in the bucket."""
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from batchdrop.aws.keys import SETTINGS_FILE, is_table, own_settings_key, settings_keys
@@ -73,10 +73,24 @@ class RowOptions:
     delimiter: Annotated[
         str | None, Parameter(help="What separates cells; default: a comma in .csv, a tab in .tsv.")
     ] = None
+    answers: Annotated[
+        list[Literal["jsonl", "csv"]] | None,
+        Parameter(negative="", help="Publish answers.jsonl or answers.csv as well; a table's are .csv unless told."),
+    ] = None
 
     @property
     def is_given(self) -> bool:
         return any(getattr(self, field.name) is not None for field in fields(self))
+
+    def of(self, key: str) -> "RowOptions":
+        """The same for a file: the answers to a table are a table."""
+        wants_table = self.answers is None and self._has_template and is_table(key)
+        return replace(self, answers=["csv"]) if wants_table else self
+
+    @property
+    def _has_template(self) -> bool:
+        names = {field.name for field in fields(self)} - {"delimiter", "answers"}
+        return any(getattr(self, name) is not None for name in names)
 
     def text(self, providers: Providers) -> str:
         """The same as a settings file.
@@ -85,7 +99,8 @@ class RowOptions:
             UserError: They do not make a template.
         """
         lines = [] if self.delimiter is None else [f"delimiter = {_toml(self.delimiter)}"]
-        if any(getattr(self, field.name) is not None for field in fields(self) if field.name != "delimiter"):
+        lines += [f"answers = [{', '.join(map(_toml, self.answers))}]"] if self.answers else []
+        if self._has_template:
             lines += ["[template]", f"model = {_toml(self._model())}"]
             lines.append(f"body = {_toml(msgspec.json.encode(self._body(providers)).decode())}")
             lines += [f"id_column = {_toml(self.id_column)}"] if self.id_column else []
@@ -143,7 +158,7 @@ def put_own_settings(cloud: Cloud, key: str, options: RowOptions, providers: Pro
     """Lay the options beside the file that is dropped, as its own settings; the metadata that name them."""
     if not options.is_given:
         return {}
-    text = options.text(providers).encode()
+    text = options.of(key).text(providers).encode()
     name = f"{hashlib.sha256(text).hexdigest()[:16]}.{SETTINGS_FILE}"
     cloud.s3.put_object(Bucket=cloud.bucket, Key=own_settings_key(key, name), Body=text)
     return {_SETTINGS: name}

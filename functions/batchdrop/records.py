@@ -35,6 +35,9 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     budget_usd: Decimal | None = None
     monthly_budget_usd: Decimal | None = None
     delimiter: str | None = None
+    answers: tuple[str, ...] = ()
+    csv_bom: bool = False
+    csv_formulas: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

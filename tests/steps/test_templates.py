@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from batchdrop.aws.row_versions import TEMPLATED
 from batchdrop.states import JobState, SplitState
+from batchdrop.steps.intake import take_object
 from batchdrop.steps.plan import plan_split
-from faking.cloud import BUCKET, Cloud
+from faking.cloud import BUCKET, Cloud, Outcome
 from faking.cloud import cloud as new_cloud
 from faking.compression import PACK
 
@@ -206,6 +208,26 @@ def test_a_template_that_changes_after_the_drop_changes_nothing(cloud: Cloud) ->
     assert told(cloud.outcome(job).results) == wanted(rows_of(["a"]))
 
 
+def test_another_template_of_the_same_drop_overwrites_nothing(cloud: Cloud) -> None:
+    """An intake that died before it wrote the job's row, and one that was late, may both have read a template."""
+    set_template(cloud)
+    key, body = "input/x.csv", table(rows_of(["a"]))
+    version = cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["VersionId"]
+    job = take_object(cloud.dropped(key, body, version), cloud.services)
+    set_template(cloud, TEMPLATE.replace("Say it", "Shout it"))
+    take_object(cloud.dropped(key, body, version), cloud.services)
+    assert job is not None
+    cloud.settle()
+    assert told(cloud.outcome(job.id).results) == wanted(rows_of(["a"]))
+
+
+def test_code_of_before_leaves_a_job_with_a_template_alone(cloud: Cloud) -> None:
+    set_template(cloud)
+    job = cloud.services.store.job(cloud.drop("input/x.csv", table(rows_of(["a"]))) or "")
+    assert job is not None
+    assert job.version == TEMPLATED
+
+
 def test_a_message_that_comes_again_rewrites_nothing_again(cloud: Cloud) -> None:
     set_template(cloud)
     rows = rows_of(HOSTILE * 12)
@@ -258,3 +280,91 @@ def test_no_prompt_and_no_cell_stands_in_a_row_of_the_table(cloud: Cloud) -> Non
     cloud.deliver("plan")
     items = json.dumps([*cloud.table.items.values()], default=str)
     assert ("of-mine" in items, "secret" in items, PROMPT[:6] in items) == (False, False, False)
+
+
+ANSWERS = 'answers = ["csv", "jsonl"]\n'
+
+
+def file_of(cloud: Cloud, out: Outcome, name: str) -> bytes:
+    (found,) = [each for each in out.manifest.files.answers if each.key.endswith(name)]
+    body = cloud.services.files.get(found.key, found.version_id)
+    assert len(body) == found.bytes
+    return body
+
+
+def read_csv(body: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
+
+
+def test_a_table_comes_back_as_a_table_with_every_cell_as_it_was(cloud: Cloud) -> None:
+    set_template(cloud, f"{ANSWERS}csv_formulas = true\n{TEMPLATE.replace('sku', 'text')}")
+    rows = rows_of(HOSTILE * 20)
+    out = cloud.run("input/x.csv", table(rows))
+    found = read_csv(file_of(cloud, out, "answers.csv"))
+    texts = [text for _, _, text in rows]
+    assert [(each["line"], each["custom_id"]) for each in found] == [
+        (str(line), id_) for line, (id_, _, _) in enumerate(rows, start=1)
+    ]
+    assert [each["in.text"] for each in found] == texts
+    assert [each["text"] for each in found] == [answer_to(text) for text in texts]
+    lines = [json.loads(line) for line in file_of(cloud, out, "answers.jsonl").split(b"\n")[:-1]]
+    assert [(each["in.text"], each["text"]) for each in lines] == [(text, answer_to(text)) for text in texts]
+    answers = out.manifest.files.answers
+    assert [each.lines for each in answers] == [len(rows)] * 2
+    assert len(list(out.manifest.files.results)) == 1
+
+
+def test_the_rows_of_answers_say_all_that_their_results_do(cloud: Cloud) -> None:
+    set_template(cloud, f"{ANSWERS}csv_bom = true\n{TEMPLATE}")
+    out = cloud.run("input/x.jsonl", [{"id": 7, "sku": "=1+1", "text": "a"}, {"id": None, "sku": [1], "txt": "b"}])
+    body = file_of(cloud, out, "answers.csv")
+    assert body.startswith(b"\xef\xbb\xbfline,custom_id,sku,text,model,provider,finish_reason,")
+    usage = out.results[0]["response"]["body"]["usage"]
+    first, second = read_csv(body.removeprefix(b"\xef\xbb\xbf"))
+    cost = first.pop("cost_usd")
+    assert float(cost) > 0
+    assert first == {
+        "line": "1",
+        "custom_id": "7",
+        "sku": "'=1+1",
+        "text": answer_to("a"),
+        "model": "gpt-4o-mini",
+        "provider": "openai",
+        "finish_reason": "stop",
+        "input_tokens": str(usage["prompt_tokens"]),
+        "output_tokens": str(usage["completion_tokens"]),
+        "error_code": "",
+        "error_message": "",
+    }
+    assert (second["line"], second["sku"], second["error_code"], second["text"]) == ("2", "[1]", "missing_column", "")
+    assert second["error_message"].startswith('Line 2: it has no column "text"')
+    lines = [json.loads(line) for line in file_of(cloud, out, "answers.jsonl").splitlines()]
+    assert [(each["custom_id"], each["sku"], each["text"]) for each in lines] == [
+        (7, "=1+1", answer_to("a")),
+        (None, [1], None),
+    ]
+    assert lines[0]["cost_usd"] == cost
+
+
+def test_answers_are_written_without_a_template_too_and_embeddings_only_as_json(cloud: Cloud) -> None:
+    lines = [{"model": "text-embedding-3-small", "input": "a", "custom_id": "e"}]
+    out = cloud.run("input/x.jsonl", lines, **{"batchdrop-answers": "csv, jsonl"})
+    (row,) = read_csv(file_of(cloud, out, "answers.csv"))
+    assert (row["custom_id"], row["text"], "embedding" in row) == ("e", "", False)
+    (line,) = [json.loads(each) for each in file_of(cloud, out, "answers.jsonl").splitlines()]
+    assert line["embedding"] == out.results[0]["response"]["body"]["data"][0]["embedding"]
+
+
+def test_a_job_with_no_answers_asked_for_has_no_such_file(cloud: Cloud) -> None:
+    out = cloud.run("input/x.jsonl", [{"model": "text-embedding-3-small", "input": "a"}])
+    assert out.manifest.files.answers == []
+
+
+def test_ten_thousand_rows_of_hostile_text_come_back_as_they_were() -> None:
+    rows = rows_of([f"{HOSTILE[number % len(HOSTILE)]} {number}" for number in range(10_000)])
+    with new_cloud() as cloud:
+        set_template(cloud, f"{ANSWERS}csv_formulas = true\n{TEMPLATE.replace('sku', 'text')}")
+        out = cloud.run("input/x.csv", table(rows))
+        found = read_csv(file_of(cloud, out, "answers.csv"))
+    assert [each["in.text"] for each in found] == [text for _, _, text in rows]
+    assert [each["text"] for each in found] == [answer_to(text) for _, _, text in rows]

@@ -41,6 +41,9 @@ def test_a_job_without_settings_has_the_defaults() -> None:
         budget_usd=None,
         monthly_budget_usd=None,
         delimiter=None,
+        answers=(),
+        csv_bom=False,
+        csv_formulas=False,
     )
 
 
@@ -356,3 +359,10 @@ def test_a_template_without_sense_is_named(text: str, why: str) -> None:
 
 def test_a_template_is_no_setting_of_the_metadata() -> None:
     assert reason(batchdrop_template="x").startswith("the object's metadata: unknown setting 'template'")
+
+
+def test_the_settings_of_one_file_have_no_monthly_budget() -> None:
+    own = "input/a/6f.batchdrop.toml"
+    assert refusal([(own, "monthly_budget_usd = 1")], {}) == (
+        f"{own}: monthly_budget_usd belongs to a folder: set it in a batchdrop.toml"
+    )

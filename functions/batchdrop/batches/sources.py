@@ -20,12 +20,17 @@ from batchdrop.services import Services
 logger = Logger(child=True)
 
 
-def rendering_of(job: Job, services: Services) -> Rendering | None:
-    """What becomes of the job's rows; None where its lines are requests."""
+def read_template(job: Job, services: Services) -> Template | None:
+    """A job's template, as it was when the file was dropped; None where its lines are requests."""
     if job.template_key is None:
         return None
-    template = msgspec.json.decode(services.files.get(job.template_key), type=Template)
-    return Rendering(template, services.providers)
+    return msgspec.json.decode(services.files.get(job.template_key), type=Template)
+
+
+def rendering_of(job: Job, services: Services) -> Rendering | None:
+    """What becomes of the job's rows; None where its lines are requests."""
+    template = read_template(job, services)
+    return None if template is None else Rendering(template, services.providers)
 
 
 def rewrite_source(job: Job, split: Split, rendering: Rendering | None, services: Services) -> tuple[Job, Split]:

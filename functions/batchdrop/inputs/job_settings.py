@@ -25,7 +25,7 @@ _METADATA = "batchdrop-"
 OWN_SETTINGS = "settings"  # names a file beside the object, whose settings are the object's own
 _TEMPLATE = "template"
 _OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256", OWN_SETTINGS})
-_LISTS = frozenset({"betas", "drop_params"})
+_LISTS = frozenset({"betas", "drop_params", "answers"})
 _NO_RULES = Rules()
 _OBJECT = "the object's metadata"
 

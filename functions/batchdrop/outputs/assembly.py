@@ -25,6 +25,7 @@ from batchdrop.batches.split_plan import (
 )
 from batchdrop.inputs.request_lines import is_translated
 from batchdrop.manifest import ModelCounts
+from batchdrop.outputs.answer_outputs import AnswerOutputs
 from batchdrop.outputs.failed_lines import FailedLines
 from batchdrop.outputs.join_index import NO_BATCH, JoinIndex
 from batchdrop.outputs.line_spool import Spool
@@ -83,6 +84,7 @@ class Assembly:
         self._results = SplitOutput(folder, "results", prefix, services, min(job.settings.part_bytes or piece, piece))
         self._errors = SplitOutput(folder, "errors", prefix, services, piece)
         self._failed = SplitOutput(folder, "failed", prefix, services, piece)
+        self._answers = AnswerOutputs(job, split, services, folder, prefix)
         self._failed_lines = FailedLines(job, split, services)
 
     def run(self, has_time: Callable[[], bool]) -> Part:
@@ -123,6 +125,7 @@ class Assembly:
             counts=self._tally.counts(),
             models=self._models(),
             api_versions=sorted({sent.batch.api_version for sent in self.sent if sent.batch.api_version}),
+            answers=self._answers.seal(),
         )
 
     def _windows(self) -> Iterator[range]:
@@ -179,7 +182,9 @@ class Assembly:
             if block.results[at] is None:
                 block.results[at] = self._result(block, at, line)
         numbers = [self._lines_before + line.number for line in block.lines]
-        self._results.write_lines(_encoder.encode_lines(block.results), numbers)
+        text = _encoder.encode_lines(block.results)
+        self._results.write_lines(text, numbers)
+        self._answers.write(text)
         self._tally.answers(block.finish_reasons, block.answered)
 
     def _answered(self, block: _Block) -> dict[tuple[int, int], list[int]]:
