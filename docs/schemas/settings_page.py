@@ -29,8 +29,8 @@ All of them, with an example of each:
 _TEMPLATE = """
 ## [template]
 
-With a table `[template]` the lines of a file are rows of data, and each becomes a request ([tables.md](tables.md)). The \
-nearest `[template]` is taken whole, not key by key; an empty one turns off that of a folder above.
+With a table `[template]` the lines of a file are rows of data, and each becomes a request ([tables.md](tables.md)). \
+The nearest `[template]` is taken whole, not key by key; an empty one turns off that of a folder above.
 
 | key | default | meaning |
 |---|---|---|

@@ -86,7 +86,7 @@ def test_a_table_is_dropped_with_its_settings_beside_it(aws: "Aws", run: "Run", 
     )
     assert head["Metadata"]["batchdrop-budget-usd"] == "1"
     body = aws.s3.get_object(Bucket="batchdrop-test", Key=settings)["Body"].read().decode()
-    assert body.startswith('[template]\nmodel = "claude-haiku-4-5"\nbody = "{')
+    assert body.startswith('answers = ["csv"]\n[template]\nmodel = "claude-haiku-4-5"\nbody = "{')
 
 
 def test_a_table_may_have_its_template_in_the_bucket(aws: "Aws", run: "Run", table: Path) -> None:

@@ -209,16 +209,32 @@ def test_a_template_that_changes_after_the_drop_changes_nothing(cloud: Cloud) ->
 
 
 def test_another_template_of_the_same_drop_overwrites_nothing(cloud: Cloud) -> None:
-    """An intake that died before it wrote the job's row, and one that was late, may both have read a template."""
-    set_template(cloud)
+    """An intake read its settings, and slept; another one took the file under newer ones meanwhile."""
+    set_template(cloud, TEMPLATE.replace("Say it", "Shout it"))
     key, body = "input/x.csv", table(rows_of(["a"]))
     version = cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["VersionId"]
+    events = cloud.services.files._client.meta.events  # noqa: SLF001 - where the outside begins
+
+    def overtake(**_: object) -> None:
+        events.unregister("before-call.s3.PutObject", overtake)
+        set_template(cloud)
+        take_object(cloud.dropped(key, body, version), cloud.services)
+
+    events.register("before-call.s3.PutObject", overtake)
     job = take_object(cloud.dropped(key, body, version), cloud.services)
-    set_template(cloud, TEMPLATE.replace("Say it", "Shout it"))
-    take_object(cloud.dropped(key, body, version), cloud.services)
     assert job is not None
     cloud.settle()
     assert told(cloud.outcome(job.id).results) == wanted(rows_of(["a"]))
+
+
+def test_an_event_that_comes_when_the_job_is_over_leaves_nothing_in_work(cloud: Cloud) -> None:
+    set_template(cloud)
+    key, body = "input/x.csv", table(rows_of(["a"]))
+    version = cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=body)["VersionId"]
+    take_object(cloud.dropped(key, body, version), cloud.services)
+    cloud.settle()
+    take_object(cloud.dropped(key, body, version), cloud.services)
+    assert cloud.keys("work/") == []
 
 
 def test_code_of_before_leaves_a_job_with_a_template_alone(cloud: Cloud) -> None:

@@ -10,7 +10,7 @@ from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Route
 from batchdrop.outputs.assembly import Assembly
 from batchdrop.records import Batch
-from batchdrop.result_line import ErrorCode, Result
+from batchdrop.result_line import ErrorCode, Result, UsualResult
 from batchdrop.states import JobState
 from faking.assemblies import LINES_BEFORE, SplitInMemory
 from faking.result_files import FAULTS, a_row, claude, gpt, result_files

@@ -55,7 +55,8 @@ def with_template(job: Job, files: Sequence[tuple[str, str]], services: Services
     Rendering(template, services.providers)
     text = msgspec.json.encode(template)
     key = keys.template_key(job.id, hashlib.sha256(text).hexdigest()[:16])
-    services.files.put(key, text, content_type="application/json")
+    if not services.store.is_known_version(keys.version_digest(job.bucket, job.key, job.version_id)):
+        services.files.put(key, text, content_type="application/json")  # a late event's would outlive its job's work
     return job.with_(template_key=key, version=TEMPLATED)
 
 
