@@ -569,7 +569,7 @@ MUTATIONS = (
         "a dry run sends nothing",
         "batchdrop_cli/file_commands.py",
         """    if dry_run:
-        return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
+        return _quote_only(file, key, providers_file, max_cost, rows)
     cloud = find_cloud(target)
 """,
         """    cloud = find_cloud(target)
@@ -2362,7 +2362,7 @@ MUTATIONS = (
     Mutation(
         "a file of another kind is not uploaded",
         "batchdrop_cli/file_commands.py",
-        "dry_run=dry_run)\n    check_kind(file, key)\n",
+        "dry_run=dry_run)\n    if not is_table(key):\n        check_kind(file, key)\n",
         "dry_run=dry_run)\n",
         "tests/cli/test_put.py::test_what_validate_refuses_as_a_whole_is_refused_before_the_upload",
     ),
