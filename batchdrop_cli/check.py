@@ -188,8 +188,8 @@ def check_kind(path: Path, key: str, rows: RowSettings = REQUESTS, rendering: Re
         raise UserError(f"{path} contains only blank lines. Nothing was dropped.")
 
 
-def check_settings(path: Path) -> None:
-    """Check a folder's settings.
+def check_settings(path: Path, providers: Providers | None = None) -> None:
+    """Check a folder's settings; with `providers`, also that its template makes requests.
 
     Raises:
         UserError: It is not TOML, a key is unknown, or a value has no sense.
@@ -197,11 +197,13 @@ def check_settings(path: Path) -> None:
     try:
         files = [(str(path), path.read_text(encoding="utf-8"))]
         resolve(files, {})
-        find_template(files)
+        template = find_template(files)
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8.") from None
     except Unprocessable as error:
         raise UserError(str(error)) from None
+    if providers is not None:
+        RowSettings(template=template).rendering(providers)
 
 
 def _check_name(path: Path, key: str) -> None:

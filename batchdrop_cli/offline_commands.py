@@ -29,11 +29,11 @@ def validate(
     rows: RowOptions = NO_ROWS,
     providers_file: Annotated[Path, Parameter(help="The providers and their models.")] = local_cloud.PROVIDERS_FILE,
 ) -> int:
+    providers = load_providers(providers_file)
     if is_settings(file.name):
-        check_settings(file)
+        check_settings(file, providers)
         say(f"{file}: settings, all of them known.")
         return OK
-    providers = load_providers(providers_file)
     found = check_file(file, providers, rows=settings_here(file, rows, providers))
     report.say_found(file, found)
     return LINES_FAILED if found.invalid else OK

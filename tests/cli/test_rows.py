@@ -68,6 +68,13 @@ def test_the_settings_of_the_nearest_folder_here_are_a_template_too(run: "Run", 
     assert run("quote", table).code == 0
 
 
+def test_settings_whose_template_makes_no_request_are_named(run: "Run", tmp_path: Path) -> None:
+    file = tmp_path / "batchdrop.toml"
+    file.write_text('[template]\nmodel = "gpt-4o-mini"\nbody = { input = "{{ text" }\n', encoding="utf-8")
+    code, _, err = run("validate", file)
+    assert (code, "no }} closes the {{" in err) == (2, True)
+
+
 def test_a_row_that_would_not_be_sent_is_said(run: "Run", tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"text":"a"}\n{"txt":"b"}\n')

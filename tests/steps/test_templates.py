@@ -384,3 +384,13 @@ def test_ten_thousand_rows_of_hostile_text_come_back_as_they_were() -> None:
         found = read_csv(file_of(cloud, out, "answers.csv"))
     assert [each["in.text"] for each in found] == [text for _, _, text in rows]
     assert [each["text"] for each in found] == [answer_to(text) for _, _, text in rows]
+
+
+def test_failed_rows_of_a_table_are_sent_again_under_the_same_template(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key="input/a/6f.batchdrop.toml", Body=TEMPLATE.encode())
+    own = {"batchdrop-settings": "6f.batchdrop.toml"}
+    out = cloud.run("input/a/x.csv", b"id,sku,text\n1,a,first\n2,b\n", **own)
+    assert out.failed == [b'["2","b"]']
+    fixed = [{"id": "2", "sku": "b", "text": "second"}]
+    again = cloud.run("input/a/x.retry-1.jsonl", fixed, **own)
+    assert told(again.results) == [(1, "2", {"sku": "b"}, answer_to("second"))]

@@ -133,6 +133,8 @@ def read_template(table: object, source: str) -> Template | None:
     named_twice = template.body.get("model", template.model)
     if named_twice != template.model:
         raise Unprocessable(f"{source}: [template].body names another model than [template].model")
+    if len({*template.keep}) < len(template.keep):
+        raise Unprocessable(f"{source}: [template].keep names a column twice")
     if _OPENS in template.model:
         raise Unprocessable(f"{source}: [template].model must be one model: drop a file for each")
     return template

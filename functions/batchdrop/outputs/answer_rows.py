@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from batchdrop.costs import price_of
-from batchdrop.protocols.answer_texts import answer_in, embedding_in, refusal_in, text_in
+from batchdrop.protocols.answer_texts import Words, answer_in, words_in
 from batchdrop.rates import PriceList
 
 FIRST = ("line", "custom_id")
@@ -66,30 +66,33 @@ class AnswerRows:
 
     def _row(self, result: _Result) -> dict[str, Cell]:
         kept = result.row or {}
-        cells: list[Cell] = [result.line, result.custom_id, *map(kept.get, self._keep), *self._answer(result)]
-        row = dict(zip(self.columns, cells, strict=True))
-        embedding = None if result.response is None or result.error else embedding_in(result.response.body)
-        return row if embedding is None else row | {"embedding": embedding}
-
-    def _answer(self, result: _Result) -> list[Cell]:
+        head: list[Cell] = [result.line, result.custom_id, *map(kept.get, self._keep)]
         if result.response is None or result.error is not None:
-            error = result.error
-            words = (None, None) if error is None else (error.code, error.message)
-            return [None, result.model, result.provider, None, None, None, None, *words]
-        body = result.response.body
-        answer, refusal = answer_in(result.endpoint, body), refusal_in(body)
+            return dict(zip(self.columns, [*head, *_of_error(result)], strict=True))
+        words = words_in(result.endpoint, result.response.body)
+        cells = [*head, *self._of_answer(result, words, result.response.body)]
+        row = dict(zip(self.columns, cells, strict=True))
+        return row if words.embedding is None else row | {"embedding": words.embedding}
+
+    def _of_answer(self, result: _Result, words: Words, body: Raw) -> list[Cell]:
+        answer = answer_in(result.endpoint, body)
         price = price_of(self._prices, result.provider or "", result.model or "", answer.usage)
         return [
-            text_in(result.endpoint, body) or refusal,
+            words.text or words.refusal,
             result.model,
             result.provider,
-            "refusal" if refusal else answer.finish_reason,
+            "refusal" if words.refusal else answer.finish_reason,
             answer.usage.input_tokens,
             answer.usage.output_tokens,
             None if price is None else _plain(price.dollars),
             None,
             None,
         ]
+
+
+def _of_error(result: _Result) -> list[Cell]:
+    words = (None, None) if result.error is None else (result.error.code, result.error.message)
+    return [None, result.model, result.provider, None, None, None, None, *words]
 
 
 def _plain(dollars: Decimal) -> str:

@@ -43,27 +43,39 @@ class _Body(msgspec.Struct):
 _body = msgspec.json.Decoder(_Body)
 
 
+class Words(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer's body says.
+
+    Attributes:
+        text: Its parts joined; empty for what is none, such as an embedding or a tool call.
+        refusal: In which words OpenAI's model refused; empty where it did not.
+        embedding: The first one, as the provider wrote it; None where there is none.
+    """
+
+    text: str = ""
+    refusal: str = ""
+    embedding: Raw | None = None
+
+
+_NOTHING = Words()
+
+
+def words_in(endpoint: str | None, body: Raw) -> Words:
+    try:
+        found = _body.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _NOTHING
+    read = _TEXTS.get(endpoint or "")
+    first = found.data[0].embedding if found.data else UNSET
+    return Words(
+        text="" if read is None else read(found),
+        refusal=_refusal(found),
+        embedding=None if first is UNSET else first,
+    )
+
+
 def text_in(endpoint: str | None, body: Raw) -> str:
-    """An answer's text: its parts joined; empty for what is none, such as an embedding or a tool call."""
-    read, found = _TEXTS.get(endpoint or ""), _read(body)
-    return "" if read is None or found is None else read(found)
-
-
-def refusal_in(body: Raw) -> str:
-    """The words in which OpenAI's model refused to answer; empty where it did not."""
-    found = _read(body)
-    if found is None:
-        return ""
-    words = [each.message.refusal for each in found.choices or () if each.message is not None]
-    words += [part.refusal for each in found.output or () for part in each.content or ()]
-    return "".join(filter(None, words))
-
-
-def embedding_in(body: Raw) -> Raw | None:
-    """The first embedding of an answer, as the provider wrote it; None where there is none."""
-    found = _read(body)
-    first = found.data[0].embedding if found is not None and found.data else UNSET
-    return None if first is UNSET else first
+    return words_in(endpoint, body).text
 
 
 def answer_in(endpoint: str | None, body: Raw) -> Answer:
@@ -72,11 +84,10 @@ def answer_in(endpoint: str | None, body: Raw) -> Answer:
     return read(body)
 
 
-def _read(body: Raw) -> _Body | None:
-    try:
-        return _body.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
+def _refusal(body: _Body) -> str:
+    words = [each.message.refusal for each in body.choices or () if each.message is not None]
+    words += [part.refusal for each in body.output or () for part in each.content or ()]
+    return "".join(filter(None, words))
 
 
 def _joined(parts: Iterable[_Part], kind: str) -> str:
