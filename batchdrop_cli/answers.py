@@ -1,12 +1,12 @@
-"""What an answer's body says in plain text, whichever endpoint gave it, and the results as a CSV file."""
+"""Result lines as the command reads them, and the results as a CSV file."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 from batchdrop.manifest import Usage
-from batchdrop.protocols import anthropic, anthropic_results, openai, openai_results
+from batchdrop.protocols.answer_texts import answer_in, text_in
 from batchdrop.protocols.outcome import Answer
 from msgspec import Raw
 
@@ -38,32 +38,7 @@ class Line(msgspec.Struct):
     error: _Error | None
 
 
-class _Part(msgspec.Struct):
-    type: str | None = None
-    text: str | None = None
-
-
-class _Message(msgspec.Struct):
-    content: str | list[_Part] | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message | None = None
-    text: str | None = None
-
-
-class _Output(msgspec.Struct):
-    content: list[_Part] | None = None
-
-
-class _Body(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    output: list[_Output] | None = None
-    content: list[_Part] | None = None
-
-
 _line = msgspec.json.Decoder(Line)
-_body = msgspec.json.Decoder(_Body)
 _string = msgspec.json.Decoder(str)
 
 
@@ -81,13 +56,7 @@ def read_line(line: bytes) -> Line:
 
 def text_of(line: Line) -> str:
     """The answer's text: its parts joined; empty for what is none, such as an embedding or a tool call."""
-    read = _TEXTS.get(line.endpoint or "")
-    if read is None or line.response is None or line.error is not None:
-        return ""
-    try:
-        return read(_body.decode(line.response.body))
-    except msgspec.DecodeError:
-        return ""
+    return "" if line.response is None or line.error is not None else text_in(line.endpoint, line.response.body)
 
 
 def usage_of(line: Line) -> Usage | None:
@@ -105,39 +74,7 @@ def is_cut(line: Line) -> bool:
 def _answer_of(line: Line) -> Answer | None:
     if line.response is None or line.error is not None:
         return None
-    read = anthropic_results.read_answer if line.endpoint == anthropic.ENDPOINT else openai_results.read_answer
-    return read(line.response.body)
-
-
-def _joined(parts: Iterable[_Part], kind: str) -> str:
-    return "".join(part.text or "" for part in parts if part.type == kind)
-
-
-def _of_chat(body: _Body) -> str:
-    if not body.choices or body.choices[0].message is None:
-        return ""
-    content = body.choices[0].message.content
-    return _joined(content, "text") if isinstance(content, list) else content or ""
-
-
-def _of_completion(body: _Body) -> str:
-    return (body.choices[0].text or "") if body.choices else ""
-
-
-def _of_responses(body: _Body) -> str:
-    return "".join(_joined(each.content or (), "output_text") for each in body.output or ())
-
-
-def _of_messages(body: _Body) -> str:
-    return _joined(body.content or (), "text")
-
-
-_TEXTS: dict[str, Callable[[_Body], str]] = {
-    openai.CHAT: _of_chat,
-    openai.COMPLETIONS: _of_completion,
-    openai.RESPONSES: _of_responses,
-    anthropic.ENDPOINT: _of_messages,
-}
+    return answer_in(line.endpoint, line.response.body)
 
 
 def plain_id(custom_id: Raw) -> str:

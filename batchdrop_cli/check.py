@@ -3,16 +3,20 @@
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import msgspec
-from batchdrop.aws.keys import COMPRESSED, is_compressed
+from batchdrop.aws.keys import ENDINGS, is_rewritten, is_table
 from batchdrop.batches.packing import MAX_ROUTES, Group, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
-from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
+from batchdrop.inputs.compression import BYTES_PER_SECOND
 from batchdrop.inputs.file_formats import reject_non_jsonl
-from batchdrop.inputs.job_settings import resolve
+from batchdrop.inputs.job_settings import find_template, resolve
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
+from batchdrop.inputs.sources import read_source
+from batchdrop.inputs.templated_lines import TemplatedReader
+from batchdrop.inputs.templates import Rendering
 from batchdrop.inputs.token_counts import Route, TokenCounts
 from batchdrop.jsonl import Line, cut_lines
 from batchdrop.protocols.token_estimates import Media, measure_media
@@ -21,6 +25,7 @@ from batchdrop.records import JobSettings
 from batchdrop.result_line import ErrorCode
 
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
+from batchdrop_cli.row_settings import REQUESTS, RowSettings, refuse_table_without_template
 from batchdrop_cli.user_errors import UserError
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
@@ -97,15 +102,16 @@ class _Batches:
         return self._before + self._packer.count
 
 
-def check_file(
+def check_file(  # noqa: PLR0913 - how a file is read, and for what
     path: Path,
     providers: Providers,
     *,
     name: str | None = None,
+    rows: RowSettings = REQUESTS,
     split_bytes: int = SPLIT_BYTES,
     count_tokens: bool = False,
 ) -> Found:
-    """Read a file as the functions will; its own name tells how, or another.
+    """Read a file as the functions will; its own name tells how, or another, and `rows` what its lines are.
 
     Raises:
         UserError: It is no file that they read.
@@ -113,13 +119,12 @@ def check_file(
     path.open("rb").close()  # a folder, and a file that is not there, are wrong use, whatever their names
     name = name or path.name
     _check_name(path, name)
-    found, batches, reader = (
-        Found(tokens={} if count_tokens else None),
-        _Batches(providers, split_bytes),
-        LineReader(providers),
-    )
+    refuse_table_without_template(path, name, rows)
+    rendering = rows.rendering(providers)
+    found, batches = Found(tokens={} if count_tokens else None), _Batches(providers, split_bytes)
+    reader = reader_of(rendering, providers)
     try:
-        for line in cut_lines(_chunks(path, name), offset=0, max_bytes=MAX_LINE_BYTES):
+        for line in cut_lines(read_chunks(path, name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES):
             found.lines += 1
             _check_line(_without_bom(line), found, batches, reader)
     except Unprocessable as error:
@@ -132,10 +137,36 @@ def check_file(
     return found
 
 
-def check_kind(path: Path, key: str) -> None:
+def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -> Request | LineError:
+    """What a line of a file becomes, by its number from 1.
+
+    Raises:
+        UserError: There is no such line, or it is blank or too long.
+    """
+    path.open("rb").close()
+    _check_name(path, path.name)
+    rendering = rows.rendering(providers)
+    try:
+        lines = cut_lines(read_chunks(path, path.name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES)
+        line = next(islice(lines, number - 1, None), None)
+    except Unprocessable as error:
+        raise UserError(f"{path}: {error}") from None
+    text = None if line is None else _without_bom(line).bytes
+    if text is None or is_blank(text):
+        raise UserError(f"{path} has no line {number:,} that can be read: it ends before, or the line is blank.")
+    return reader_of(rendering, providers).read(text)
+
+
+def reader_of(rendering: Rendering | None, providers: Providers) -> LineReader | TemplatedReader:
+    """Reads the lines of a file, or its rows where there is a template."""
+    lines = LineReader(providers)
+    return lines if rendering is None else TemplatedReader(rendering, lines)
+
+
+def check_kind(path: Path, key: str, rows: RowSettings = REQUESTS, rendering: Rendering | None = None) -> None:
     """Refuse, before it is uploaded, a file that would be refused as a whole; its lines are not looked at.
 
-    Of a plain file no more is read than up to its first line that is not blank, of a compressed one all.
+    Of a plain file no more is read than up to its first line that is not blank, of a compressed one and a table all.
 
     Raises:
         UserError: It is no file that the functions read under this key.
@@ -143,11 +174,11 @@ def check_kind(path: Path, key: str) -> None:
     _check_name(path, key)
     size, is_blank_so_far = 0, True
     try:
-        for chunk in _chunks(path, key):
+        for chunk in read_chunks(path, key, rows, rendering):
             text = chunk if size else chunk.removeprefix(BOM_UTF8)
             size += len(chunk)
             is_blank_so_far = is_blank_so_far and is_blank(text)
-            if not is_blank_so_far and not is_compressed(key):
+            if not is_blank_so_far and not is_rewritten(key):
                 break
     except Unprocessable as error:
         raise UserError(f"{path}: {error} Nothing was dropped.") from None
@@ -157,26 +188,29 @@ def check_kind(path: Path, key: str) -> None:
         raise UserError(f"{path} contains only blank lines. Nothing was dropped.")
 
 
-def check_settings(path: Path) -> None:
-    """Check a folder's settings.
+def check_settings(path: Path, providers: Providers | None = None) -> None:
+    """Check a folder's settings; with `providers`, also that its template makes requests.
 
     Raises:
         UserError: It is not TOML, a key is unknown, or a value has no sense.
     """
     try:
-        resolve([(str(path), path.read_text(encoding="utf-8"))], {})
+        files = [(str(path), path.read_text(encoding="utf-8"))]
+        resolve(files, {})
+        template = find_template(files)
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8.") from None
     except Unprocessable as error:
         raise UserError(str(error)) from None
+    if providers is not None:
+        RowSettings(template=template).rendering(providers)
 
 
 def _check_name(path: Path, key: str) -> None:
-    endings = (".jsonl", *COMPRESSED)
-    if not key.endswith(endings):
+    if not key.endswith(ENDINGS):
         is_key = not key.endswith(path.name)
         code = WRONG_USE if is_key else FAILED
-        if key.lower().endswith(endings):
+        if key.lower().endswith(ENDINGS):
             name = key.rpartition("/")[2]
             raise UserError(
                 f"{key if is_key else path} is not processed: its ending must be in lower case, as in "
@@ -185,15 +219,15 @@ def _check_name(path: Path, key: str) -> None:
             )
         named = f"{path} as {key} would not be" if is_key else f"{path} is not"
         raise UserError(
-            f"{named} processed: a file to drop contains JSON lines, and its name ends in .jsonl, .jsonl.gz or "
-            ".jsonl.zst.",
+            f"{named} processed: a file to drop contains JSON lines (.jsonl) or a table (.csv, .tsv), and may be "
+            "compressed (.jsonl.gz, .csv.zst).",
             code=code,
         )
 
 
 def _lowered(name: str) -> str:
     """The name with its ending in lower case."""
-    start = name.lower().rindex(".jsonl")
+    start = max(name.lower().rfind(kind) for kind in (".jsonl", ".csv", ".tsv"))
     return name[:start] + name[start:].lower()
 
 
@@ -204,11 +238,11 @@ def _without_bom(line: Line) -> Line:
     return Line(len(line.bytes) - len(text), len(text), text)
 
 
-def _chunks(path: Path, name: str) -> Iterator[bytes]:
-    """The bytes of a file, inflated where its name says so; refused where they are another kind of file."""
-    stored = _stored(path)
-    inflated = inflate(stored, name, max_bytes=_MAX_INFLATED) if is_compressed(name) else stored
-    return reject_non_jsonl(inflated)
+def read_chunks(path: Path, name: str, rows: RowSettings, rendering: Rendering | None) -> Iterator[bytes]:
+    """The lines of a file as its name says, in pieces; refused where they are another kind of file."""
+    columns = () if rendering is None else (*rendering.columns, *rendering.template.keep)
+    chunks = read_source(_stored(path), name, max_bytes=_MAX_INFLATED, delimiter=rows.delimiter, columns=columns)
+    return chunks if is_table(name) else reject_non_jsonl(chunks)
 
 
 def _stored(path: Path) -> Iterator[bytes]:
@@ -217,7 +251,7 @@ def _stored(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _check_line(line: Line, found: Found, batches: _Batches, reader: LineReader) -> None:
+def _check_line(line: Line, found: Found, batches: _Batches, reader: LineReader | TemplatedReader) -> None:
     if line.bytes is None:
         found.refuse(ErrorCode.LINE_TOO_LONG, f"{line.length:,} bytes; at most {MAX_LINE_BYTES:,} are accepted")
         return

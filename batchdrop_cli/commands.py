@@ -15,19 +15,22 @@ _EXIT_CODES = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning i
 # Each command, where it is, and its help.
 _COMMANDS = {
     "validate": (
-        "file_commands:validate",
+        "offline_commands:validate",
         """
         Check a file offline: where its lines would go, and their errors. A batchdrop.toml is checked as
         settings.
 
-        The settings of its folder in the bucket are not read: `drop_params`, betas and an API version may change a
-        line's fate. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
+        A table (.csv, .tsv), or data in JSON lines, needs a template: the options below, or [template] in a
+        batchdrop.toml of its folder. Settings in the bucket are not read: `drop_params`, betas and an API version may
+        change a line's fate.
+
+        Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
 
         Example: batchdrop validate examples/with_mistakes.jsonl
         """,
     ),
     "quote": (
-        "file_commands:quote",
+        "offline_commands:quote",
         """
         Say what a file will cost before it is sent, offline: lines by model, batches, tokens and price, as a range, in
         batches and at real time.
@@ -36,6 +39,17 @@ _COMMANDS = {
         price are named. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
 
         Example: batchdrop quote examples/reviews_and_rights.jsonl
+        """,
+    ),
+    "template": (
+        "offline_commands:template",
+        """
+        Show what a row of a file becomes under a template, offline: by the options below, or by [template] in a
+        batchdrop.toml of its folder.
+
+        Exit code 0: the row would be sent; 3: it would not.
+
+        Example: batchdrop template examples/reviews.csv --row 3 --model gpt-4o-mini --prompt "Sentiment of: {{ text }}"
         """,
     ),
     "put": (
@@ -53,6 +67,8 @@ _COMMANDS = {
         "file_commands:run",
         """
         Drop a file, wait, fetch its results, and sum up: counts, tokens, estimated cost, why lines failed.
+
+        With --model and --prompt (or --embed) a table's rows are asked about one by one.
 
         Exit code 0: every line was answered; 3: some lines failed; 4: the job is held for its budget; 1: it did not
         complete.

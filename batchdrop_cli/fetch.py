@@ -81,7 +81,7 @@ def results_paths(manifest: Manifest, folder: Path) -> list[Path]:
 
 def _files(manifest: Manifest) -> Iterator[File]:
     yield from manifest.files.results
-    for file in (manifest.files.errors, manifest.files.failed):
+    for file in (manifest.files.errors, manifest.files.failed, *manifest.files.answers):
         if file is not None:
             yield file
 

@@ -1,4 +1,4 @@
-"""The commands that take a file: look at it, drop it, see it through, send what failed in it again."""
+"""The commands that drop a file, see it through, and send what failed in it again."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
+from batchdrop.aws.keys import is_table
 from batchdrop.dollars import read_budget
 from batchdrop.providers.config import load_providers
 from batchdrop.records import Job
@@ -17,15 +18,14 @@ import local_cloud
 from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
-from batchdrop_cli.check import check_file, check_kind, check_settings
+from batchdrop_cli.check import check_kind, check_settings
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
-from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
+from batchdrop_cli.exit_codes import OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.options import (
     DEFAULT_TARGET,
     Again,
     AsCsv,
-    AsJson,
     DryRun,
     File,
     Folder,
@@ -34,48 +34,26 @@ from batchdrop_cli.options import (
     MaxCost,
     QuotedProviders,
 )
-from batchdrop_cli.quote import Quote, format_quote, quote_file
-from batchdrop_cli.quote_report import note_quote, say_quote
-from batchdrop_cli.say import count, note, say, say_as_is
+from batchdrop_cli.quote import Quote
+from batchdrop_cli.quote_report import note_quote
+from batchdrop_cli.row_settings import (
+    NO_ROWS,
+    RowOptions,
+    put_own_settings,
+    refuse_table_without_template,
+    settings_here,
+    settings_there,
+)
+from batchdrop_cli.say import count, note, say
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
-
-
-def validate(
-    file: File,
-    /,
-    *,
-    providers_file: Annotated[Path, Parameter(help="The providers and their models.")] = local_cloud.PROVIDERS_FILE,
-) -> int:
-    if is_settings(file.name):
-        check_settings(file)
-        say(f"{file}: settings, all of them known.")
-        return OK
-    found = check_file(file, load_providers(providers_file))
-    report.say_found(file, found)
-    return LINES_FAILED if found.invalid else OK
-
-
-def quote(
-    file: File,
-    /,
-    *,
-    as_json: AsJson = False,
-    providers_file: Annotated[
-        Path, Parameter(help="The providers, their models, and prices of your own.")
-    ] = local_cloud.PROVIDERS_FILE,
-) -> int:
-    if is_settings(file.name):
-        raise UserError(f"{file} contains settings, not requests: settings cost nothing.", code=WRONG_USE)
-    priced = quote_file(file, load_providers(providers_file))
-    say_as_is(format_quote(priced.quote)) if as_json else say_quote(priced.quote)
-    return quoting.exit_code_of(priced.quote)
 
 
 def put(  # noqa: PLR0913 - options of the command line
     file: File,
     /,
     *,
+    rows: RowOptions = NO_ROWS,
     wait: Annotated[bool, Parameter(negative="", help="Show progress until the job is over.")] = False,
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
@@ -87,13 +65,12 @@ def put(  # noqa: PLR0913 - options of the command line
     key = drop.choose_key(file, key)
     if is_settings(key):
         return _put_settings(file, key, target, dry_run=dry_run)
-    check_kind(file, key)
-    limit = None if max_cost is None else read_budget(max_cost)
+    if not is_table(key):
+        check_kind(file, key)
     if dry_run:
-        return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
+        return _quote_only(file, key, providers_file, max_cost, rows)
     cloud = find_cloud(target)
-    quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
-    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_budget(max_cost))
+    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, providers_file=providers_file, again=again)
     return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
 
 
@@ -101,6 +78,7 @@ def run(  # noqa: PLR0913 - options of the command line
     file: File,
     /,
     *,
+    rows: RowOptions = NO_ROWS,
     output: Folder = None,
     csv: AsCsv = False,
     dry_run: DryRun = False,
@@ -113,15 +91,43 @@ def run(  # noqa: PLR0913 - options of the command line
     key = drop.choose_key(file, key)
     if is_settings(key):
         raise UserError(f"{file} contains settings, not requests: drop it with batchdrop put {file}", code=WRONG_USE)
-    check_kind(file, key)
-    limit = None if max_cost is None else read_budget(max_cost)
+    if not is_table(key):
+        check_kind(file, key)
     if dry_run:
-        return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
+        return _quote_only(file, key, providers_file, max_cost, rows)
     check_folder(output)
     cloud = find_cloud(target)
-    quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
-    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_budget(max_cost))
+    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, providers_file=providers_file, again=again)
     return _see_through(cloud, job_id, output, csv=csv)
+
+
+def _quote_only(file: Path, key: str, providers_file: Path | None, max_cost: str | None, options: RowOptions) -> int:
+    providers = load_providers(providers_file or local_cloud.PROVIDERS_FILE)
+    rows = settings_here(file, options, providers)
+    limit = None if max_cost is None else read_budget(max_cost)
+    return quoting.quote_only(file, key, providers, limit, rows)
+
+
+def _drop(  # noqa: PLR0913 - what a drop is
+    cloud: Cloud,
+    file: Path,
+    key: str,
+    options: RowOptions,
+    *,
+    max_cost: str | None,
+    providers_file: Path | None,
+    again: bool,
+) -> str:
+    """Check a file, quote it, and drop it with the settings of its own; the id of its job."""
+    providers = load_providers(providers_file or cloud.prices_file)
+    rows = settings_there(cloud, key, options, providers)
+    if is_table(key):
+        refuse_table_without_template(file, key, rows)
+        check_kind(file, key, rows, rows.rendering(providers))
+    limit = None if max_cost is None else read_budget(max_cost)
+    quoted = quoting.quote_before_upload(file, key, providers, limit, rows)
+    metadata = _budget(max_cost) | put_own_settings(cloud, key, options, providers)
+    return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=metadata)
 
 
 def retry(  # noqa: PLR0913 - options of the command line

@@ -13,11 +13,11 @@ DEFAULT_TARGET = Target()
 _LONGEST_ID = 100  # characters; a job's id has 27
 
 
-def between(low: int, high: int) -> Callable[[object, int], None]:
+def between(low: int, high: int) -> Callable[[object, float | None], None]:
     """A validator for a number."""
 
-    def validate(_: object, value: int) -> None:
-        if not low <= value <= high:
+    def validate(_: object, value: float | None) -> None:
+        if value is not None and not low <= value <= high:
             raise ValueError(f"must be from {low:,} to {high:,}")
 
     return validate
@@ -39,7 +39,7 @@ Again = Annotated[
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value on standard output.")]
 DryRun = Annotated[bool, Parameter(negative="", help="Show the file's quote, and send nothing.")]
-File = Annotated[Path, Parameter(help="A file of JSON lines: .jsonl, .jsonl.gz or .jsonl.zst.")]
+File = Annotated[Path, Parameter(help="A file of JSON lines (.jsonl) or a table (.csv, .tsv); also as .gz or .zst.")]
 Folder = Annotated[
     Path | None,
     Parameter(

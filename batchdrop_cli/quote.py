@@ -14,6 +14,7 @@ from batchdrop.providers import price_list
 from batchdrop.providers.config import Providers
 
 from batchdrop_cli.check import check_file
+from batchdrop_cli.row_settings import REQUESTS, RowSettings
 
 SCHEMA = "batchdrop.quote/1"
 _SIX = Decimal("0.000001")
@@ -118,18 +119,19 @@ class Priced(msgspec.Struct, frozen=True, kw_only=True):
     most: Decimal | None
 
 
-def quote_file(path: Path, providers: Providers, *, name: str | None = None) -> Priced:
+def quote_file(path: Path, providers: Providers, *, name: str | None = None, rows: RowSettings = REQUESTS) -> Priced:
     """Read a file as the functions will, and price it.
 
     Args:
         path: The file.
         providers: Where its lines go, and what `[prices]` says of them.
         name: Its key, where another name than its own tells how it is read.
+        rows: What its lines are.
 
     Raises:
         UserError: It is no file that they read.
     """
-    found = check_file(path, providers, name=name, count_tokens=True)
+    found = check_file(path, providers, name=name, rows=rows, count_tokens=True)
     costs = quote_routes(found.tokens or {}, price_list.prices_for(providers))
     total = total_of(each.batch for each in costs.values())
     quote = Quote(

@@ -5,11 +5,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchdrop.aws.keys import is_compressed
-from batchdrop.providers.config import load_providers
+from batchdrop.providers.config import Providers
 
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT
 from batchdrop_cli.quote import Priced, Quote, quote_file
 from batchdrop_cli.quote_report import say_quote
+from batchdrop_cli.row_settings import RowSettings
 from batchdrop_cli.user_errors import UserError
 
 # A larger file is not quoted unless it is asked for: reading it takes longer than its owner would wait for one line.
@@ -17,19 +18,21 @@ _QUOTED_BYTES = 16 * 1024 * 1024  # two seconds
 _INFLATED = 8  # times: what text that is compressed usually becomes
 
 
-def quote_only(file: Path, key: str, providers_file: Path, max_cost: Decimal | None) -> int:
+def quote_only(file: Path, key: str, providers: Providers, max_cost: Decimal | None, rows: RowSettings) -> int:
     """Show a file's quote; the exit code, as `validate` has it.
 
     Raises:
         UserError: It may cost more than `max_cost`.
     """
-    priced = quote_file(file, load_providers(providers_file), name=key)
+    priced = quote_file(file, providers, name=key, rows=rows)
     say_quote(priced.quote)
     refuse_above(priced, max_cost)
     return exit_code_of(priced.quote)
 
 
-def quote_before_upload(file: Path, key: str, providers_file: Path, max_cost: Decimal | None) -> Quote | None:
+def quote_before_upload(
+    file: Path, key: str, providers: Providers, max_cost: Decimal | None, rows: RowSettings
+) -> Quote | None:
     """What a file will cost, where it is short or a limit is to be kept; None where it is neither.
 
     Raises:
@@ -37,7 +40,7 @@ def quote_before_upload(file: Path, key: str, providers_file: Path, max_cost: De
     """
     if max_cost is None and not is_quick(file, key):
         return None
-    priced = quote_file(file, load_providers(providers_file), name=key)
+    priced = quote_file(file, providers, name=key, rows=rows)
     refuse_above(priced, max_cost)
     return priced.quote
 

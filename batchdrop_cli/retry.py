@@ -16,11 +16,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from batchdrop.aws.bucket import Head
-from batchdrop.aws.keys import MAX_KEY_BYTES, is_compressed, retry_key, retry_lines_key
+from batchdrop.aws.keys import MAX_KEY_BYTES, retry_key, retry_lines_key
 from batchdrop.errors import Gone
-from batchdrop.inputs.compression import inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.inputs.retry_lineage import folder_of
+from batchdrop.inputs.sources import read_source
 from batchdrop.jsonl import Line, cut_lines
 from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
@@ -164,9 +164,9 @@ def _failed_lines(cloud: Cloud, chosen: Chosen) -> Iterator[bytes]:
 
 def _input_lines(cloud: Cloud, chosen: Chosen) -> Iterator[bytes]:
     """The lines of these numbers, in one pass over the version that the job read."""
-    key = chosen.job.key
-    stored = cloud.files.stream(key, version_id=chosen.job.version_id)
-    chunks = inflate(stored, key, max_bytes=sys.maxsize) if is_compressed(key) else stored
+    job = chosen.job
+    stored = cloud.files.stream(job.key, version_id=job.version_id)
+    chunks = read_source(stored, job.key, max_bytes=sys.maxsize, delimiter=job.settings.delimiter)
     lines = enumerate(cut_lines(chunks, offset=0, max_bytes=MAX_LINE_BYTES), start=1)
     with chosen.numbers.open("rb") as numbers:
         for wanted in map(int, numbers):

@@ -89,6 +89,7 @@ class Pipeline(Construct):
         self._object_created(self._to_intake)
         step.started_by(self._to_intake, batch_size=10, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "input", "output")  # a manifest: what it ended is not planned again
+        step.may_write(self._storage, "work")  # a template, as it is when the file is dropped
         step.may_decrypt(self._context.readable_kms_keys)
         step.may_use_rows(self._storage, "GetItem", "PutItem", "UpdateItem")
         step.may_describe_table(self._storage)

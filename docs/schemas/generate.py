@@ -11,6 +11,7 @@ import msgspec
 from batchdrop import deadlines
 from batchdrop.dollars import MAX_BUDGET
 from batchdrop.inputs import setting_definitions
+from batchdrop.inputs.templates import Template
 from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, HeldEvent, JobEvent, Manifest, ProviderEvent
 from batchdrop.providers import price_table
 from batchdrop.providers.config import NAME, ProviderConfig
@@ -71,7 +72,7 @@ def _results_line() -> Schema:
 
 def _manifest() -> Schema:
     schema, structs = _of(SCHEMA, "manifest.json", Manifest)
-    schema["$comment"] = "1.1: quote, money, and by model retries, duplicates and what they cost"
+    schema["$comment"] = "1.1: quote, money, and by model retries, duplicates and what they cost. 1.2: files.answers"
     _always_written(structs)
     _over_only(structs)
     structs["Manifest"]["properties"]["schema"] = {"const": SCHEMA}
@@ -124,10 +125,21 @@ def _settings() -> Schema:
         properties[name] |= rules
     properties |= dict.fromkeys(("budget_usd", "monthly_budget_usd"), _BUDGET)
     properties["betas"]["items"]["pattern"] = f"^{setting_definitions.HEADER_WORD.pattern}$"
+    properties["answers"]["items"] = {"enum": ["csv", "jsonl"]}
+    properties["delimiter"] |= {"minLength": 1, "maxLength": 1}
+    properties["template"] = _template()
     for name in ("betas", "drop_params"):
         properties[name] |= {"maxItems": setting_definitions.MAX_NAMES}
         properties[name]["items"] |= {"maxLength": setting_definitions.MAX_NAME_LENGTH}
     return schema
+
+
+def _template() -> Schema:
+    """An empty table turns off that of a folder above; a body may be JSON in a string."""
+    _, structs = msgspec.json.schema_components((Template,), ref_template="#/$defs/{name}")
+    template = structs["Template"]
+    template["properties"]["body"] = {"type": ["object", "string"]}
+    return {"anyOf": [{"type": "object", "maxProperties": 0}, template]}
 
 
 def _providers() -> Schema:

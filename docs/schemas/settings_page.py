@@ -26,6 +26,39 @@ All of them, with an example of each:
 
 ```toml
 """
+_TEMPLATE = """
+## [template]
+
+With a table `[template]` the lines of a file are rows of data, and each becomes a request ([tables.md](tables.md)). \
+The nearest `[template]` is taken whole, not key by key; an empty one turns off that of a folder above.
+
+| key | default | meaning |
+|---|---|---|
+| `model` | | The model that is asked; one for all rows |
+| `body` | | The request without its model: a table, or JSON in a string. `{{ column }}` in its strings stands for a \
+row's value |
+| `endpoint` | told by model and body | Such as `"/v1/chat/completions"` |
+| `id_column` | none | The column that becomes `custom_id` |
+| `keep` | `[]` | The columns that come back in each result, as `row` |
+
+```toml
+[template]
+model = "gpt-4o-mini"
+id_column = "id"
+keep = ["lang"]
+
+[template.body]
+max_completion_tokens = 20
+messages = [{ role = "user", content = "Sentiment of: {{ text }}" }]
+```
+
+## Settings of one file
+
+Where S3's metadata (2 kB) are too short, for a template above all, they may name a settings file beside the dropped \
+one: `batchdrop-settings: NAME.batchdrop.toml`, a plain name without a folder. It is a `batchdrop.toml` for this file \
+alone, nearer than every folder's; files named so start no job. `put` and `run` write one where they are given a \
+template by their options.
+"""
 
 
 def page() -> str:
@@ -35,7 +68,7 @@ def page() -> str:
         for name, setting in SETTINGS.items()
     ]
     examples = [f"{name} = {setting.example}" for name, setting in SETTINGS.items()]
-    return _BEGIN + "\n".join(rows) + "\n" + _EXAMPLE + "\n".join(examples) + "\n```\n"
+    return _BEGIN + "\n".join(rows) + "\n" + _EXAMPLE + "\n".join(examples) + "\n```\n" + _TEMPLATE
 
 
 def _default(value: object) -> str:

@@ -103,9 +103,12 @@ class ResultsFile(File, frozen=True, kw_only=True):
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
+    """`answers` are those of the files `answers.*` that the settings asked for."""
+
     results: list[ResultsFile]
     errors: File | None
     failed: File | None
+    answers: list[File] = []
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

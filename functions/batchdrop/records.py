@@ -34,6 +34,10 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     drop_params: tuple[str, ...] = ()
     budget_usd: Decimal | None = None
     monthly_budget_usd: Decimal | None = None
+    delimiter: str | None = None
+    answers: tuple[str, ...] = ()
+    csv_bom: bool = False
+    csv_formulas: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,7 +85,8 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     """One dropped version of a file. `job` is its id: the drop's time and a hash of bucket, key and version.
 
     A retry names the job that it retries, and the key of the list of its lines' numbers there.
-    `source_key`, `source_version` and `source_bytes` say what a compressed file was inflated to.
+    `source_key`, `source_version` and `source_bytes` say what a compressed file was inflated to, or a table rewritten.
+    `template_key` names its template, as it was at the drop; None where its lines are requests.
     `quote_key` names what it was quoted at; None where it is not known, or was not asked for yet.
     `kept_until` is set when something of it was given up: what it paid for stays in `work/` until then. `outcome` is
     FAILED before its end when a part of it was; `is_given_up`, when none of its results can be published.
@@ -102,6 +107,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     settings: JobSettings
     retry_of: str | None = None
     retry_lines: str | None = None
+    template_key: str | None = None
     source_key: str | None = None
     source_version: str | None = None
     source_bytes: int = 0
@@ -138,7 +144,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def source(self) -> Source:
-        """What is read: the object that was dropped, or what it was inflated to."""
+        """What is read: the object that was dropped, or what was made of it."""
         if self.source_key is None:
             return Source(key=self.key, version_id=self.version_id, bytes=self.bytes)
         return Source(key=self.source_key, version_id=self.source_version, bytes=self.source_bytes)

@@ -44,6 +44,8 @@ class ErrorCode(StrEnum):
     COLLECT_FAILED = "collect_failed"
     CANCELLED = "cancelled"
     TOO_MANY_GROUPS = "too_many_groups"
+    MISSING_COLUMN = "missing_column"
+    TEMPLATE = "template"
 
 
 class ResultError(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +72,10 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One line on its way back. `error` is null exactly when there is an answer."""
+    """One line on its way back. `error` is null exactly when there is an answer.
+
+    `row` holds the columns that the job's template keeps; absent where it keeps none.
+    """
 
     id: str | None
     custom_id: msgspec.Raw  # the user's own, any JSON value; null where there is none
@@ -82,3 +87,20 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None
     batch_id: str | None
     attempts: int
+    row: msgspec.Raw | UnsetType = UNSET
+
+
+class UsualResult(msgspec.Struct, gc=False):
+    """A `Result` of an answer, which is written as one and costs less to make."""
+
+    id: str | None
+    custom_id: msgspec.Raw
+    response: object
+    error: None
+    line: int
+    provider: str
+    model: str
+    endpoint: str
+    batch_id: str | None
+    attempts: int
+    row: msgspec.Raw | UnsetType

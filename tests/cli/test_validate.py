@@ -94,11 +94,11 @@ def test_providers_of_another_file_count(run: "Run", file: Path, tmp_path: Path)
     [
         ("a.jsonl", b"", "a.jsonl is empty."),
         (
-            "a.csv",
+            "a.txt",
             b"a,b\n",
             (
-                "a.csv is not processed: a file to drop contains JSON lines, and its name ends in .jsonl, .jsonl.gz or "
-                ".jsonl.zst."
+                "a.txt is not processed: a file to drop contains JSON lines (.jsonl) or a table (.csv, .tsv), and may "
+                "be compressed (.jsonl.gz, .csv.zst)."
             ),
         ),
     ],

@@ -38,6 +38,7 @@ _RETRY_ROUNDS, _OUTCOMES = f"{_STEPS}test_retry_rounds.py::", f"{_STEPS}test_pro
 _WHOLE, _INVARIANTS = f"{_STEPS}test_whole_path.py::", f"{_STEPS}test_invariants.py::"
 _CLIENT_REQUESTS = "tests/unit/test_client_requests.py::"
 _REQUEST_LINES, _FORMATS = "tests/unit/test_request_lines.py::", "tests/unit/test_file_formats.py::"
+_TEMPLATES, _TABLES = "tests/unit/test_templates.py::", "tests/unit/test_tables.py::"
 _USUAL_ROWS, _ASSEMBLY = "tests/unit/test_usual_rows.py::", "tests/unit/test_assembly.py::"
 _PAID, _ACCOUNTING = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_accounting.py::"
 _REFUSED, _TABLE = f"{_STEPS}test_refused_batches.py::", "tests/unit/test_refusals.py::"
@@ -186,9 +187,93 @@ MUTATIONS = (
         f"{_STEPS}test_held.py::test_code_of_before_leaves_a_job_with_a_budget_alone",
     ),
     Mutation(
+        "an object in a text is text, and its quotes end nothing",
+        "inputs/templates.py",
+        "return msgspec.json.encode(value.decode())[1:-1]",
+        "return value",
+        f"{_TEMPLATES}test_a_value_alone_keeps_its_type_and_within_a_text_it_is_its_json",
+    ),
+    Mutation(
+        "a row that lacks a column of the template is named",
+        "inputs/templated_lines.py",
+        "if column not in row:",
+        "if False:",
+        f"{_TEMPLATES}test_a_missing_column_is_named_with_what_to_do",
+    ),
+    Mutation(
+        "a row that has a name twice is not read in a block",
+        "inputs/templated_lines.py",
+        'or _count_names(rows) != block.count(b":")',
+        "or False",
+        f"{_TEMPLATES}test_plain_rows_are_read_in_blocks",
+    ),
+    Mutation(
+        "a request that would be too long is not made",
+        "inputs/templated_lines.py",
+        "if size > MAX_LINE_BYTES:",
+        "if False:",
+        f"{_TEMPLATES}test_a_request_that_would_be_too_long_is_never_made",
+    ),
+    Mutation(
+        "the nearest template is taken",
+        "inputs/job_settings.py",
+        "read_template(found[-1][1], found[-1][0])",
+        "read_template(found[0][1], found[0][0])",
+        "tests/unit/test_job_settings.py::test_a_template_is_the_nearest_files_whole_and_an_empty_one_is_none",
+    ),
+    Mutation(
+        "an object's own settings lie beside it",
+        "limits/drop_settings.py",
+        "if not _OWN_NAME.fullmatch(name):",
+        "if False:",
+        f"{_STEPS}test_templates.py::test_settings_of_another_folder_are_refused",
+    ),
+    Mutation(
+        "a template is as it was when the file was dropped",
+        "limits/drop_settings.py",
+        "hashlib.sha256(text).hexdigest()[:16]",
+        '"0"',
+        f"{_STEPS}test_templates.py::test_another_template_of_the_same_drop_overwrites_nothing",
+    ),
+    Mutation(
+        "code of before leaves a job with a template alone",
+        "limits/drop_settings.py",
+        "template_key=key, version=TEMPLATED",
+        "template_key=key",
+        f"{_STEPS}test_templates.py::test_code_of_before_leaves_a_job_with_a_template_alone",
+    ),
+    Mutation(
+        "a header without the template's columns fails the file",
+        "inputs/tables.py",
+        "if missing:",
+        "if False:",
+        f"{_TABLES}test_a_header_says_nothing_of_what_it_holds",
+    ),
+    Mutation(
+        "a row with too few cells keeps those it has",
+        "inputs/tables.py",
+        "if len(row) == len(header) else row",
+        "if len(row) == len(header) else []",
+        f"{_TABLES}test_line_n_is_row_n_and_a_blank_row_is_a_blank_line",
+    ),
+    Mutation(
+        "a text that a spreadsheet would run is disarmed",
+        "outputs/answer_rows.py",
+        "if text.startswith(_FORMULAS) and not self._formulas else text",
+        "if False else text",
+        "tests/unit/test_answer_rows.py::test_no_cell_begins_as_a_formula_and_the_switch_leaves_every_text_as_it_is",
+    ),
+    Mutation(
+        "answers have one header, however many splits",
+        "outputs/answer_outputs.py",
+        "not split.index and not split.assembled",
+        "True",
+        f"{_STEPS}test_templates.py::test_a_table_comes_back_as_a_table_with_every_cell_as_it_was",
+    ),
+    Mutation(
         "an object has no monthly budget",
         "inputs/job_settings.py",
-        'if source == _OBJECT and "monthly_budget_usd" in values:',
+        'if source.endswith((_OBJECT, SETTINGS_ENDING)) and "monthly_budget_usd" in values:',
         "if False:",
         "tests/unit/test_job_settings.py::test_an_object_has_no_monthly_budget",
     ),
@@ -498,7 +583,7 @@ MUTATIONS = (
         "a dry run sends nothing",
         "batchdrop_cli/file_commands.py",
         """    if dry_run:
-        return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
+        return _quote_only(file, key, providers_file, max_cost, rows)
     cloud = find_cloud(target)
 """,
         """    cloud = find_cloud(target)
@@ -2291,7 +2376,7 @@ MUTATIONS = (
     Mutation(
         "a file of another kind is not uploaded",
         "batchdrop_cli/file_commands.py",
-        "dry_run=dry_run)\n    check_kind(file, key)\n",
+        "dry_run=dry_run)\n    if not is_table(key):\n        check_kind(file, key)\n",
         "dry_run=dry_run)\n",
         "tests/cli/test_put.py::test_what_validate_refuses_as_a_whole_is_refused_before_the_upload",
     ),

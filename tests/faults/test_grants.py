@@ -35,6 +35,7 @@ EXPLAINED = {
     "* dynamodb:DescribeTable table": "how old the table is, once a minute in a process: all share one here",
     "intake s3:GetObject bucket, input/": "a folder has settings, or a bucket of another keeps no versions",
     "publish s3:GetObject bucket, output/": "what an earlier run published is there, and is looked at",
+    "intake s3:PutObject bucket, work/": "a file has a template: tests/steps/test_templates.py",
     "intake s3:GetObject bucket, output/": "a table was restored: tests/steps/test_restored_table.py",
     "plan s3:GetObject bucket, input/": "a bucket that was made elsewhere may keep no versions",
     "assemble s3:GetObject bucket, input/": "the same",

@@ -101,7 +101,14 @@ def test_each_request_is_charged_once(cloud: Cloud) -> None:
     ("key", "body", "reason"),
     [
         ("input/x.jsonl", b"", "The file is empty."),
-        ("input/x.csv", b"a,b", "Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object per line."),
+        (
+            "input/x.txt",
+            b"a,b",
+            (
+                "Only .jsonl files are processed, one JSON object per line, and tables, .csv and .tsv; each of them also "
+                "compressed, as .gz or .zst."
+            ),
+        ),
         ("input/x.jsonl.gz", b"\x1f\x8b", "The file is truncated: the gzip stream ends early."),
     ],
 )
@@ -110,7 +117,7 @@ def test_what_cannot_be_processed_gets_a_failed_manifest(cloud: Cloud, key: str,
     manifest = msgspec.to_builtins(out.manifest)
     assert (manifest["status"], manifest["reason"]) == ("FAILED", reason)
     assert manifest["counts"] is None
-    assert manifest["files"] == {"results": [], "errors": None, "failed": None}
+    assert manifest["files"] == {"results": [], "errors": None, "failed": None, "answers": []}
     assert manifest["input"]["lines"] is None
     assert [event["detail-type"] for event in cloud.events()] == ["Job Failed"]
 

@@ -10,7 +10,7 @@ from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Route
 from batchdrop.outputs.assembly import Assembly
 from batchdrop.records import Batch
-from batchdrop.result_line import ErrorCode, Result
+from batchdrop.result_line import ErrorCode, Result, UsualResult
 from batchdrop.states import JobState
 from faking.assemblies import LINES_BEFORE, SplitInMemory
 from faking.result_files import FAULTS, a_row, claude, gpt, result_files
@@ -172,4 +172,5 @@ def test_a_result_is_written_as_it_is_read() -> None:
     split = of_one_batch(0, [json.dumps(gpt(f"{prefix_of(0)}0")).encode()])
     (line,) = (text for key, text in split.assemble().items() if key.endswith("results-00000.jsonl"))
     assert msgspec.json.encode(msgspec.json.decode(line, type=Result)) + b"\n" == line
-    assert list(json.loads(line)) == list(Result.__struct_fields__)
+    assert [*json.loads(line), "row"] == list(Result.__struct_fields__)
+    assert UsualResult.__struct_fields__ == Result.__struct_fields__

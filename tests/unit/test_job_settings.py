@@ -5,7 +5,8 @@ from decimal import Decimal
 import pytest
 from batchdrop.deadlines import seconds
 from batchdrop.errors import Unprocessable
-from batchdrop.inputs.job_settings import find_budget_folder, resolve
+from batchdrop.inputs.job_settings import find_budget_folder, find_template, resolve
+from batchdrop.inputs.templates import Template
 from batchdrop.records import JobSettings
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +40,10 @@ def test_a_job_without_settings_has_the_defaults() -> None:
         drop_params=(),
         budget_usd=None,
         monthly_budget_usd=None,
+        delimiter=None,
+        answers=(),
+        csv_bom=False,
+        csv_formulas=False,
     )
 
 
@@ -114,8 +119,8 @@ def test_an_unknown_key_is_named_with_the_nearest_that_is_known() -> None:
 
 def test_an_unknown_key_that_is_like_none_is_named_with_all_that_are_known() -> None:
     known = ", ".join(JobSettings.__struct_fields__)
-    assert [reason("[limits]\nmax_age = 1"), reason(batchdrop_colour="red"), reason(f"{'x' * 100_000} = 1")] == [
-        f"input/batchdrop.toml: unknown setting 'limits'; known are {known}",
+    assert [reason("[colours]\nmax_age = 1"), reason(batchdrop_colour="red"), reason(f"{'x' * 100_000} = 1")] == [
+        f"input/batchdrop.toml: unknown setting 'colours'; known are {known}",
         f"the object's metadata: unknown setting 'colour'; known are {known}",
         f"input/batchdrop.toml: unknown setting '{'x' * 99}; known are {known}",
     ]
@@ -311,3 +316,54 @@ def test_durations_are_minutes_hours_or_days(text: str, value: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{text}$"):
         seconds(text)
+
+
+def template_in(*texts: str) -> Template | None:
+    return find_template([(f"input/{'a/' * depth}batchdrop.toml", text) for depth, text in enumerate(texts)])
+
+
+BODY = 'body = { input = "{{ text }}" }'
+
+
+def test_a_template_is_the_nearest_files_whole_and_an_empty_one_is_none() -> None:
+    far = f'[template]\nmodel = "far"\nkeep = ["a"]\n{BODY}'
+    near = f'[template]\nmodel = "near"\n{BODY}'
+    assert template_in(far, near, "priority = 1") == Template(model="near", body={"input": "{{ text }}"})
+    assert (template_in(far, "[template]"), template_in("priority = 1")) == (None, None)
+
+
+def test_a_body_may_be_json_in_a_text() -> None:
+    assert template_in("""[template]\nmodel = "m"\nbody = '{"input": ["{{ a }}", 1.5, null]}'""") == Template(
+        model="m", body={"input": ["{{ a }}", 1.5, None]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (BODY, "[template]: Object missing required field `model`"),
+        (f"model = 7\n{BODY}", "[template].model: Expected `str`, got `int`"),
+        (f'model = "m"\nmodl = 1\n{BODY}', "[template]: Object contains unknown field `modl`"),
+        ('model = "m"\nbody = "{"', "[template].body is not JSON: Input data was truncated"),
+        ('model = "m"\nbody = "[]"', "[template].body: Expected `object`, got `array`"),
+        ('model = "m"\nbody = { model = "n" }', "[template].body names another model than [template].model"),
+        (f'model = "{{{{ m }}}}"\n{BODY}', "[template].model must be one model: drop a file for each"),
+        (f'model = "m"\nkeep = ["a", "a"]\n{BODY}', "[template].keep names a column twice"),
+        (f'model = "m"\nkeep = "sku"\n{BODY}', "[template].keep: Expected `array`, got `str`"),
+    ],
+)
+def test_a_template_without_sense_is_named(text: str, why: str) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        template_in(f"[template]\n{text}")
+    assert str(caught.value) == f"input/batchdrop.toml: {why}"
+
+
+def test_a_template_is_no_setting_of_the_metadata() -> None:
+    assert reason(batchdrop_template="x").startswith("the object's metadata: unknown setting 'template'")
+
+
+def test_the_settings_of_one_file_have_no_monthly_budget() -> None:
+    own = "input/a/6f.batchdrop.toml"
+    assert refusal([(own, "monthly_budget_usd = 1")], {}) == (
+        f"{own}: monthly_budget_usd belongs to a folder: set it in a batchdrop.toml"
+    )

@@ -8,10 +8,13 @@ from batchdrop.records import Batch, Job, Split
 INPUT, OUTPUT, WORK = "input/", "output/", "work/"
 SETTINGS_FILE = "batchdrop.toml"
 MANIFEST = "manifest.json"
-COMPRESSED = (".jsonl.gz", ".jsonl.zst")
+SETTINGS_ENDING = f".{SETTINGS_FILE}"  # of the settings of single files, which their metadata name
+COMPRESSED = (".jsonl.gz", ".jsonl.zst", ".csv.gz", ".csv.zst", ".tsv.gz", ".tsv.zst")
+ROWS = "/rows.jsonl"  # how the key of what a table was rewritten to ends
+ENDINGS = (".jsonl", ".csv", ".tsv", *COMPRESSED)
 MAX_KEY_BYTES = 1024  # S3's limit
 _LONGEST_NAME = len("results-00001.jsonl")
-_ENDING = re.compile(r"\.jsonl(\.gz|\.zst)?$")
+_ENDING = re.compile(r"\.(?P<kind>jsonl|csv|tsv)(\.gz|\.zst)?$")
 _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
 
 
@@ -19,7 +22,7 @@ _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
 # files that are moved when they are whole; macOS and Windows write what they show a folder by.
 _NO_JOBS = frozenset({SETTINGS_FILE, "_SUCCESS", ".DS_Store", "Thumbs.db", "desktop.ini"})
 _NO_JOBS_BEGIN = ("._", "_started_", "_committed_")
-_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_")
+_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_", SETTINGS_ENDING)
 
 
 def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
@@ -67,6 +70,31 @@ def is_compressed(key: str) -> bool:
 def top_folder(key: str) -> str:
     """The first folder below `input/` that a file lies in: what is below may be a folder for each day."""
     return "/".join(key.split("/")[:-1][:2])
+
+
+def table_delimiter(key: str) -> str | None:
+    """What separates the cells of a table, by its name: a comma (`.csv`) or a tab (`.tsv`); None for JSONL."""
+    ending = _ENDING.search(key)
+    return None if ending is None else {"csv": ",", "tsv": "\t"}.get(ending["kind"])
+
+
+def is_table(key: str) -> bool:
+    return table_delimiter(key) is not None
+
+
+def is_rewritten(key: str) -> bool:
+    """Whether an object is read once, and its lines from then on from what was made of it."""
+    return is_compressed(key) or is_table(key)
+
+
+def own_settings_key(key: str, name: str) -> str:
+    """The settings of a single file, which lie beside it."""
+    return f"{key.rpartition('/')[0]}/{name}"
+
+
+def template_key(job: str, digest: str) -> str:
+    """Where a job's template lies, as it was when the file was dropped."""
+    return f"{work_prefix(job)}template-{digest}.json"
 
 
 def settings_keys(key: str) -> list[str]:

@@ -6,7 +6,7 @@ The plan names everything else: the line index, and for each batch its requests 
 from array import array
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Files
@@ -14,12 +14,14 @@ from batchdrop.batches.packing import Group
 from batchdrop.errors import Transient
 from batchdrop.inputs.token_counts import TokenCounts
 from batchdrop.jsonl import Block, Line, cut_blocks
+from batchdrop.protocols.request_checks import NULL
 from batchdrop.records import Job, Split
 from batchdrop.result_line import ErrorCode
 from batchdrop.services import Services
 
 _INDEX_BLOCK_BYTES = 256 * 1024
-_INDEX_LINE_BYTES = 64 * 1024 * 1024  # an index line holds a custom_id, which is no longer than its input line
+# An index line holds a custom_id and the kept columns, each no longer than its input line, which has 32 MiB at most.
+_INDEX_LINE_BYTES = 80 * 1024 * 1024
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ class IndexedLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One input line that is not blank: its number in the split (from 1), where it lies, and where it went.
 
     `route` counts the plan's routes; it is -1 for a line that is never sent, and then `error` says why. The `length` of
-    a line that is too long is the first that is, however long the line.
+    a line that is too long is the first that is, however long the line. `row` holds the columns that a template keeps.
     """
 
     number: int
@@ -51,6 +53,12 @@ class IndexedLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     route: int
     custom_id: Raw
     error: IndexedError | None = None
+    row: Raw = NULL
+
+    @property
+    def kept(self) -> Raw | UnsetType:
+        """The columns that a template keeps, as a result has them: absent where there are none."""
+        return UNSET if self.row == NULL else self.row
 
 
 class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):

@@ -67,6 +67,20 @@ def reject_non_jsonl(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
+def reject_binary(chunks: Iterator[bytes], wanted: str) -> Iterator[bytes]:
+    """The same bytes, when they do not begin as another kind of file than text in UTF-8 does.
+
+    Raises:
+        Unprocessable: They do.
+    """
+    head = next(chunks, b"")
+    for magic, name, remedy in _KINDS:
+        if head.startswith(magic):
+            raise Unprocessable(_looks_like(name, remedy).replace("JSONL", wanted).replace(".jsonl", ".csv"))
+    yield head
+    yield from chunks
+
+
 def _other_kind(head: bytes) -> str | None:
     for magic, name, remedy in _KINDS:
         if head.startswith(magic):

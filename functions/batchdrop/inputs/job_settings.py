@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from batchdrop.aws.keys import SETTINGS_ENDING
 from batchdrop.dollars import read_budget
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.setting_definitions import SETTINGS
+from batchdrop.inputs.templates import Template, read_template
 from batchdrop.providers.folder_rules import Rules
 from batchdrop.records import JobSettings
 
@@ -20,17 +22,19 @@ _NUMBERS = frozenset({"max_attempts", "priority", "part_bytes"})
 _LONGEST_NAME = 100  # of an unknown setting, that a nearest one is looked for
 _MONEY = frozenset({"budget_usd", "monthly_budget_usd"})
 _METADATA = "batchdrop-"
-_OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256"})
-_LISTS = frozenset({"betas", "drop_params"})
+OWN_SETTINGS = "settings"  # names a file beside the object, whose settings are the object's own
+_TEMPLATE = "template"
+_OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256", OWN_SETTINGS})
+_LISTS = frozenset({"betas", "drop_params", "answers"})
 _NO_RULES = Rules()
 _OBJECT = "the object's metadata"
 
 
 def resolve(files: Sequence[tuple[str, str]], metadata: Mapping[str, str], rules: Rules = _NO_RULES) -> JobSettings:
-    """The settings of one job.
+    """The settings of one job, its template aside.
 
     Args:
-        files: Key and text of each settings file, the nearest last.
+        files: Key and text of each settings file, the nearest last; the object's own, if it has one, comes last.
         metadata: The object's own; `batchdrop-<key>` counts, with `-` or `_` in the key.
         rules: What the deployer allows in the object's folder.
 
@@ -42,11 +46,24 @@ def resolve(files: Sequence[tuple[str, str]], metadata: Mapping[str, str], rules
     sources: dict[str, str] = {}
     given = [*((key, _table(key, text)) for key, text in files), (_OBJECT, _from_metadata(metadata))]
     for source, values in given:
-        if source == _OBJECT and "monthly_budget_usd" in values:
+        if source.endswith((_OBJECT, SETTINGS_ENDING)) and "monthly_budget_usd" in values:
             raise Unprocessable(f"{source}: monthly_budget_usd belongs to a folder: set it in a batchdrop.toml")
         found |= _checked(values, source)
         sources |= dict.fromkeys(values, source)
     return _within(rules, msgspec.convert(found, JobSettings), sources)
+
+
+def find_template(files: Sequence[tuple[str, str]]) -> Template | None:
+    """The template of the nearest settings file that has one: a template is taken whole, not key by key.
+
+    Args:
+        files: As `resolve` takes them.
+
+    Raises:
+        Unprocessable: It has no sense; the message names it.
+    """
+    found = [(key, table) for key, text in files if (table := _table(key, text).get(_TEMPLATE)) is not None]
+    return read_template(found[-1][1], found[-1][0]) if found else None
 
 
 def find_budget_folder(files: Sequence[tuple[str, str]]) -> str | None:
@@ -103,6 +120,8 @@ def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    if source != _OBJECT:
+        values = {name: value for name, value in values.items() if name != _TEMPLATE}
     for name, value in values.items():
         if name not in JobSettings.__struct_fields__:
             raise Unprocessable(f"{source}: unknown setting {name!r:.100}; {_known(name)}")

@@ -38,7 +38,8 @@ _NAMES: dict[_Form, str] = {"body": '"body"', "params": '"params"', "bare": "the
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line that can be sent. `model` is as written, `wire_model` without the provider's prefix.
 
-    `inputs` counts the texts of an embeddings request, since OpenAI limits them per batch; 0 for others.
+    `inputs` counts the texts of an embeddings request, since OpenAI limits them per batch; 0 for others. `row` holds
+    the columns that a template keeps; null without one.
     """
 
     provider: str
@@ -48,6 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     custom_id: Raw
     body: Raw
     inputs: int
+    row: Raw = NULL
 
 
 class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -59,6 +61,7 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider: str | None = None
     model: str | None = None
     endpoint: str | None = None
+    row: Raw = NULL
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -136,7 +139,7 @@ class LineReader:
         try:
             return self._read_or_refuse(line)
         except Exception as error:  # noqa: BLE001 - a mistake of ours that only this line finds
-            return self._failed_at(error)
+            return self.failed_at(error)
 
     def _read_or_refuse(self, line: bytes) -> Request | LineError:
         custom_id = NULL
@@ -147,11 +150,11 @@ class LineReader:
             reject_duplicate_keys(line)
             return self._read(line, envelope)
         except LineProblem as problem:
-            return LineError(
-                code=problem.code, message=problem.message, custom_id=_readable(custom_id), **problem.route
-            )
+            readable = _readable(custom_id)
+            return LineError(code=problem.code, message=problem.message, custom_id=readable, **problem.route)  # type: ignore[arg-type]  # a route names no row
 
-    def _failed_at(self, error: Exception) -> LineError:
+    def failed_at(self, error: Exception) -> LineError:
+        """What is said of a line at which batchdrop itself failed."""
         kind = type(error).__name__
         if kind not in self._failures:  # its words may quote the line, and many lines may fail alike
             self._failures.add(kind)

@@ -106,4 +106,30 @@ SETTINGS: dict[str, Setting] = {
         "Only a `batchdrop.toml` can set it",
         "200",
     ),
+    "delimiter": Setting(
+        lambda value: len(value) == 1 and value.isascii() and not value.isalnum() and value not in '"\r\n\0 ',
+        'one character such as ";"',
+        "What stands between the cells of a [table](tables.md); without it, a comma in `.csv` and a tab in `.tsv`",
+        '";"',
+    ),
+    "answers": Setting(
+        lambda values: {*values} <= {"jsonl", "csv"},
+        'names of kinds of files: "jsonl", "csv"',
+        "Publishes `answers.jsonl` and `answers.csv` beside the results: one [row per line](tables.md#answers), with "
+        "its text, tokens and cost",
+        '["csv"]',
+    ),
+    "csv_bom": Setting(
+        lambda value: isinstance(value, bool),
+        "true or false",
+        "Begins `answers.csv` with a byte-order mark, by which Excel knows that it is UTF-8",
+        "true",
+    ),
+    "csv_formulas": Setting(
+        lambda value: isinstance(value, bool),
+        "true or false",
+        "Leaves a text in `answers.csv` as it is that a spreadsheet would run (it begins with `=`, `+`, `-`, `@`, a "
+        "tab or a carriage return); otherwise a `'` stands before it",
+        "true",
+    ),
 }

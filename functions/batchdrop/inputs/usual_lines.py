@@ -62,6 +62,7 @@ class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         routes: Requests that went where these go: provider, endpoint and model are as theirs.
         output_limits: For each of these the most output tokens of its lines; None where they name no limit.
         is_plain: Whether no more than their lengths and limits bears on what they cost.
+        rows: For each line the columns that a template keeps; None without one.
     """
 
     lengths: list[int]
@@ -71,6 +72,7 @@ class UsualLines(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     routes: list[Request]
     output_limits: list[int | None]
     is_plain: bool
+    rows: list[Raw] | None = None
 
 
 class _Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -206,12 +208,10 @@ class _Lines(NamedTuple):
     bodies: list[bytes]
 
 
-def _cut(block: bytes) -> _Lines | None:
-    """The lines of a block, and what of each is its body; None if one does not begin and end as an object does.
+def cut_objects(block: bytes) -> tuple[list[int], list[bytes]] | None:
+    """The length of each line of a block, and the lines with plain line ends; None if one is not cut as an object is.
 
-    A line feed between `}` and `{` stands between two values, since within one there would be a comma. Of an envelope's
-    values only the body has braces, as long as `_are_texts` finds none in the custom_ids: it lies from the second brace
-    to the last but one.
+    A line feed between `}` and `{` stands between two values, since within one there would be a comma.
     """
     lines = BytesIO(block).readlines()
     lengths = [len(line) - 1 for line in lines]
@@ -220,6 +220,19 @@ def _cut(block: bytes) -> _Lines | None:
         lines = BytesIO(block).readlines()
     if set(map(_first, lines)) != _OPENS or set(map(_last, lines)) != _CLOSES or b"\r" in block:
         return None
+    return lengths, lines
+
+
+def _cut(block: bytes) -> _Lines | None:
+    """The lines of a block, and what of each is its body; None if one does not begin and end as an object does.
+
+    Of an envelope's values only the body has braces, as long as `_are_texts` finds none in the custom_ids: it lies from
+    the second brace to the last but one.
+    """
+    found = cut_objects(block)
+    if found is None:
+        return None
+    lengths, lines = found
     return _Lines(lengths, [line[line.find(b"{", 1) : line.rfind(b"}", 0, -2) + 1] for line in lines])
 
 

@@ -1,35 +1,75 @@
 """Reads the settings of a dropped file: when it is taken, and again while its job is held for its budget."""
 
-from collections.abc import Mapping
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from batchdrop.aws import keys
-from batchdrop.aws.row_versions import BUDGETED
+from batchdrop.aws.row_versions import BUDGETED, TEMPLATED
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
-from batchdrop.inputs.job_settings import find_budget_folder, resolve
+from batchdrop.inputs.job_settings import OWN_SETTINGS, find_budget_folder, find_template, own_metadata, resolve
+from batchdrop.inputs.templates import Rendering
 from batchdrop.limits.budgets import has_budget
 from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job
 from batchdrop.services import Services
 
 _SETTINGS_BYTES = 64 * 1024
+_OWN_NAME = re.compile(rf"[A-Za-z0-9._-]{{1,100}}{re.escape(keys.SETTINGS_ENDING)}", re.ASCII)
+_NO_TEMPLATE = (
+    "A table (.csv, .tsv) needs a template, which says what is asked of each row: add [template] to a batchdrop.toml "
+    "of its folder, or drop it with batchdrop run FILE --model MODEL --prompt TEXT."
+)
 
 
-def with_settings(job: Job, metadata: Mapping[str, str], services: Services) -> Job:
+def with_settings(job: Job, files: Sequence[tuple[str, str]], metadata: Mapping[str, str], services: Services) -> Job:
     """The job as the settings of its folders and its object's metadata say now.
 
+    Args:
+        job: The job.
+        files: What `settings_files` found.
+        metadata: The object's own.
+        services: The services.
+
     Raises:
-        Unprocessable: A setting has no sense, is not allowed, or cannot be read.
-        Transient: It may be read in a moment.
+        Unprocessable: A setting has no sense, or is not allowed.
     """
-    files = _settings_files(job, services)
     settings = resolve(files, metadata, rules_for(services.providers.folders, job.key))
     job = job.with_(settings=settings, budget_folder=find_budget_folder(files))
     return job.with_(version=BUDGETED if has_budget(job) else job.version)
 
 
-def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:
+def with_template(job: Job, files: Sequence[tuple[str, str]], services: Services) -> Job:
+    """The job with the template that its settings have, which is kept as it is now: the bytes first, then the row.
+
+    Raises:
+        Unprocessable: It has no sense, or there is none and the file is a table.
+    """
+    template = find_template(files)
+    if template is None:
+        if keys.is_table(job.key):
+            raise Unprocessable(_NO_TEMPLATE)
+        return job
+    Rendering(template, services.providers)
+    text = msgspec.json.encode(template)
+    key = keys.template_key(job.id, hashlib.sha256(text).hexdigest()[:16])
+    if not services.store.is_known_version(keys.version_digest(job.bucket, job.key, job.version_id)):
+        services.files.put(key, text, content_type="application/json")  # a late event's would outlive its job's work
+    return job.with_(template_key=key, version=TEMPLATED)
+
+
+def settings_files(job: Job, metadata: Mapping[str, str], services: Services) -> list[tuple[str, str]]:
+    """Key and text of each settings file of a job: those of its folders, and last the one that its object names.
+
+    Raises:
+        Unprocessable: One of them cannot be read.
+        Transient: It may be read in a moment.
+    """
     found = []
-    for each in keys.settings_keys(job.key):
+    own = _own_settings(job, metadata, services)
+    for each in [*keys.settings_keys(job.key), *own]:
         if each not in services.files.keys(each):  # a listing misses nothing, and most folders have none
             continue
         try:
@@ -42,6 +82,25 @@ def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:
         except UnicodeDecodeError:
             raise Unprocessable(f"{each} is not UTF-8.") from None
     return found
+
+
+def _own_settings(job: Job, metadata: Mapping[str, str], services: Services) -> list[str]:
+    """The key of the settings that an object's metadata name; none where they name none.
+
+    They lie beside the object: whoever may write to one folder must not have what lies in another read for them.
+    """
+    name = own_metadata(metadata).get(OWN_SETTINGS)
+    if name is None:
+        return []
+    if not _OWN_NAME.fullmatch(name):
+        raise Unprocessable(
+            f"batchdrop-settings = {name!r:.100}: it must be the name of a file beside the dropped one, which ends in "
+            f"{keys.SETTINGS_ENDING}."
+        )
+    key = keys.own_settings_key(job.key, name)
+    if key not in services.files.keys(key):
+        raise Unprocessable(f"{key}, which the file's metadata name as its settings, is not there: upload it first.")
+    return [key]
 
 
 def _refuse_hidden(key: str, error: Gone, job: Job, services: Services) -> None:

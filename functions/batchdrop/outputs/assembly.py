@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from batchdrop.aws import keys
@@ -24,6 +25,7 @@ from batchdrop.batches.split_plan import (
 )
 from batchdrop.inputs.request_lines import is_translated
 from batchdrop.manifest import ModelCounts
+from batchdrop.outputs.answer_outputs import AnswerOutputs
 from batchdrop.outputs.failed_lines import FailedLines
 from batchdrop.outputs.join_index import NO_BATCH, JoinIndex
 from batchdrop.outputs.line_spool import Spool
@@ -34,7 +36,7 @@ from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
 from batchdrop.records import Job, Protocol, Split
-from batchdrop.result_line import ErrorCode, Result, ResultError
+from batchdrop.result_line import ErrorCode, Result, ResultError, UsualResult
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 
@@ -45,27 +47,12 @@ _BLOCK_LINES = 256  # enough that a block costs nothing beside its lines
 _FEW_LINES = 16  # where the answers of a block are not all usual, those of its parts may be
 
 
-class _UsualResult(msgspec.Struct, gc=False):
-    """A `Result` of an answer, which is written as one and costs less to make."""
-
-    id: str | None
-    custom_id: msgspec.Raw
-    response: object
-    error: None
-    line: int
-    provider: str
-    model: str
-    endpoint: str
-    batch_id: str | None
-    attempts: int
-
-
 class _Block:
     """Lines that follow one another, from a place on, and what becomes of them."""
 
     def __init__(self, place: int, lines: list[IndexedLine]) -> None:
         self.place, self.lines = place, lines
-        self.results: list[Result | _UsualResult | None] = [None] * len(lines)
+        self.results: list[Result | UsualResult | None] = [None] * len(lines)
         self.finish_reasons: list[str | None] = [None] * len(lines)
         self.answered = 0
 
@@ -97,6 +84,7 @@ class Assembly:
         self._results = SplitOutput(folder, "results", prefix, services, min(job.settings.part_bytes or piece, piece))
         self._errors = SplitOutput(folder, "errors", prefix, services, piece)
         self._failed = SplitOutput(folder, "failed", prefix, services, piece)
+        self._answers = AnswerOutputs(job, split, services, folder, prefix)
         self._failed_lines = FailedLines(job, split, services)
 
     def run(self, has_time: Callable[[], bool]) -> Part:
@@ -137,6 +125,7 @@ class Assembly:
             counts=self._tally.counts(),
             models=self._models(),
             api_versions=sorted({sent.batch.api_version for sent in self.sent if sent.batch.api_version}),
+            answers=self._answers.seal(),
         )
 
     def _windows(self) -> Iterator[range]:
@@ -193,7 +182,9 @@ class Assembly:
             if block.results[at] is None:
                 block.results[at] = self._result(block, at, line)
         numbers = [self._lines_before + line.number for line in block.lines]
-        self._results.write_lines(_encoder.encode_lines(block.results), numbers)
+        text = _encoder.encode_lines(block.results)
+        self._results.write_lines(text, numbers)
+        self._answers.write(text)
         self._tally.answers(block.finish_reasons, block.answered)
 
     def _answered(self, block: _Block) -> dict[tuple[int, int], list[int]]:
@@ -226,9 +217,9 @@ class Assembly:
 
     def _usual_results(
         self, sent: SentBatch, route: Route, lines: list[IndexedLine], answers: UsualAnswers
-    ) -> Iterator[_UsualResult]:
+    ) -> Iterator[UsualResult]:
         return map(
-            _UsualResult,
+            UsualResult,
             answers.ids,
             [line.custom_id for line in lines],
             answers.responses,
@@ -239,6 +230,7 @@ class Assembly:
             repeat(route.endpoint),
             repeat(sent.batch.batch_id),
             repeat(sent.attempts()),
+            repeat(UNSET) if self._job.template_key is None else [line.kept for line in lines],
         )
 
     def _result(self, block: _Block, at: int, line: IndexedLine) -> Result:
@@ -274,6 +266,7 @@ class Assembly:
             endpoint=error.endpoint,
             batch_id=None,
             attempts=0,
+            row=line.kept,
         )
 
     def _unwritten(self, line: IndexedLine) -> IndexedError:
@@ -307,6 +300,7 @@ class Assembly:
             endpoint=route.endpoint,
             batch_id=sent.batch.batch_id,
             attempts=sent.attempts(),
+            row=line.kept,
         )
 
     def _count_unused(self) -> None:

@@ -77,6 +77,10 @@ def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manife
         results=_results(prefix, results, job.settings.part_bytes, join),
         errors=join(f"{prefix}errors.jsonl", [sealed for part in parts for sealed in part.errors]),
         failed=join(f"{prefix}failed.jsonl", [sealed for part in parts for sealed in part.failed]),
+        answers=[
+            join(f"{prefix}answers.{kind}", [sealed for part in parts for sealed in part.answers.get(kind, [])])
+            for kind in sorted({*job.settings.answers})
+        ],
     )
     return _manifest(
         job,

@@ -23,7 +23,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run assembled of a split, in pieces: most splits have one part."""
+    """What one run assembled of a split, in pieces: most splits have one part. `answers` are by the kind of file."""
 
     results: list[Sealed]
     errors: list[Sealed]
@@ -31,6 +31,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     models: list[ModelCounts]
     api_versions: list[str]
+    answers: dict[str, list[Sealed]] = {}
 
 
 def add_counts(parts: list[Counts]) -> Counts:

@@ -33,6 +33,11 @@ class SplitOutput:
         self._first = self._first or number
         self._last = number
 
+    def write_head(self, text: bytes) -> None:
+        """Write what stands before the first line, and is none."""
+        self._file.write(text)
+        self._bytes += len(text)
+
     def write_lines(self, text: bytes, numbers: list[int]) -> None:
         """Write whole lines, each with its number, as `write` does one after the other."""
         if len(numbers) == 1:

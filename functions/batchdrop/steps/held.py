@@ -6,7 +6,7 @@ from batchdrop.deadlines import last_moment
 from batchdrop.errors import Gone, Unprocessable
 from batchdrop.jobs import fail_job
 from batchdrop.limits.budgets import Budgets, budgets_of
-from batchdrop.limits.drop_settings import with_settings
+from batchdrop.limits.drop_settings import settings_files, with_settings
 from batchdrop.outputs.manifest_builder import held_event
 from batchdrop.records import Job
 from batchdrop.services import Services
@@ -42,6 +42,7 @@ def _budgets_now(job: Job, services: Services) -> Budgets:
     """The budgets as they are set now; as they were when it was dropped, where that cannot be read."""
     try:
         head = services.files.head(job.key, job.version_id)
-        return budgets_of(with_settings(job, head.metadata, services))
+        files = settings_files(job, head.metadata, services)
+        return budgets_of(with_settings(job, files, head.metadata, services))
     except (Gone, Unprocessable):
         return budgets_of(job)

@@ -18,7 +18,7 @@ from batchdrop.inputs.job_settings import own_metadata
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.inputs.splits import splitting_of
 from batchdrop.jobs import published_as, send_splits
-from batchdrop.limits.drop_settings import may_pass, with_settings
+from batchdrop.limits.drop_settings import may_pass, settings_files, with_settings, with_template
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
@@ -116,15 +116,19 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
 
 def _with_settings(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
-    job = with_settings(job, head.metadata, services)
-    # What a compressed file holds is known when it is inflated: by the plan of its only split.
-    split_bytes = job.bytes if keys.is_compressed(job.key) else services.settings.split_bytes
+    files = settings_files(job, head.metadata, services)
+    job = with_template(with_settings(job, files, head.metadata, services), files, services)
+    # What a compressed file or a table holds is known when it is rewritten: by the plan of its only split.
+    split_bytes = job.bytes if keys.is_rewritten(job.key) else services.settings.split_bytes
     return job.with_(**splitting_of(job.bytes, split_bytes))
 
 
 def _refuse_unreadable(job: Job) -> None:
-    if not job.key.endswith((".jsonl", *keys.COMPRESSED)):
-        raise Unprocessable("Only .jsonl, .jsonl.gz and .jsonl.zst files are processed: one JSON object per line.")
+    if not job.key.endswith(keys.ENDINGS):
+        raise Unprocessable(
+            "Only .jsonl files are processed, one JSON object per line, and tables, .csv and .tsv; each of them also "
+            "compressed, as .gz or .zst."
+        )
     if not job.bytes:
         raise Unprocessable("The file is empty.")
 

@@ -7,27 +7,26 @@ the rows, and last, in one transaction, PENDING → PLANNED. The split that is p
 from collections.abc import Iterator
 from itertools import accumulate, repeat
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.aws.optimistic import ConcurrentChange
-from batchdrop.aws.table_items import update_counter
 from batchdrop.batches.job_start import REASONS, start_job
 from batchdrop.batches.packing import MAX_ROUTES, Group, Routes, TooManyGroups
 from batchdrop.batches.request_files import BatchWriter, Requests, round_name
 from batchdrop.batches.rows import batch_rows
+from batchdrop.batches.sources import rendering_of, rewrite_source
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
 from batchdrop.errors import ClaimLost, Gone, Locked, Unprocessable
-from batchdrop.inputs.compression import BYTES_PER_SECOND, inflate
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.inputs.route_counts import RouteCounts
 from batchdrop.inputs.split_lines import split_blocks
-from batchdrop.inputs.splits import splits_of, splitting_of
+from batchdrop.inputs.templated_lines import under_template
+from batchdrop.inputs.templates import Rendering
 from batchdrop.inputs.usual_lines import UsualLines, UsualReader
-from batchdrop.jobs import PLANNED_IN, send_splits, settle_plan
+from batchdrop.jobs import PLANNED_IN, settle_plan
 from batchdrop.jsonl import Block, Line
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.protocols import openai
@@ -70,8 +69,9 @@ def plan_split(job_id: str, index: int, services: Services) -> None:
 def _plan(job: Job, split: Split, services: Services) -> tuple[Job, list[Split | Batch]]:
     """Plan a claimed split; the job, and the rows that were written: the split's own and its batches'."""
     try:
-        job, split = inflate_source(job, split, services)
-        plan = _first_plan(job, split, services)
+        rendering = rendering_of(job, services)
+        job, split = rewrite_source(job, split, rendering, services)
+        plan = _first_plan(job, split, rendering, services)
     except Gone as error:
         now = services.now()
         refused_at = split.refused_at or now
@@ -86,47 +86,6 @@ def _plan(job: Job, split: Split, services: Services) -> tuple[Job, list[Split |
     services.store.add_all(rows)
     job, found = _settle_planned(job, split, plan, services)
     return job, [*found, *rows]
-
-
-def inflate_source(job: Job, split: Split, services: Services) -> tuple[Job, Split]:
-    """Inflate a compressed job's object, once; the job, which says what to read, and its split of that.
-
-    The bytes first; then, in one transaction, the job's source and number of splits and this split's end; then the rows
-    of the other splits, which sweep adds where this run dies.
-
-    Raises:
-        Unprocessable: It cannot be inflated.
-        ClaimLost: Another did it meanwhile.
-    """
-    if job.source_key is not None or not keys.is_compressed(job.key):
-        return job, split
-    chunks = services.files.stream(job.key, version_id=job.version_id)
-    inflated = inflate(chunks, job.key, max_bytes=BYTES_PER_SECOND * services.settings.function_seconds)
-    key = f"{keys.attempt_prefix(split, 'plan')}inflated.jsonl"
-    with services.files.writer(key) as out:
-        for piece in inflated:
-            out.write(piece)
-    if not out.bytes:
-        raise Unprocessable("The file is empty.")
-    logger.info("file inflated", bytes=out.bytes)
-    splitting = splitting_of(out.bytes, services.settings.split_bytes)
-    read = {"source_key": key, "source_version": out.answer.get("VersionId"), "source_bytes": out.bytes}
-    return _record_source(job, split, read | splitting, services)
-
-
-def _record_source(job: Job, split: Split, changes: dict[str, Any], services: Services) -> tuple[Job, Split]:
-    inflated = job.with_(**changes)
-    end = splits_of(inflated, due_at=0)[split.index].end
-    due_at = services.now() + services.settings.lease_seconds  # then sweep adds the splits that are missing
-    count = changes.pop("unplanned")
-    also = update_counter(job, "unplanned", job.unplanned, to=count, due_at=due_at, **changes)
-    try:
-        # Still the same claim: only its end is new.
-        held = services.store.claim(split.with_(claimed_until=0), services.settings.lease_seconds, also=[also], end=end)
-    except ConcurrentChange:
-        raise ClaimLost from None
-    send_splits(inflated, services, first=1)
-    return inflated, held
 
 
 def _settle(
@@ -152,13 +111,13 @@ def _settle_planned(job: Job, split: Split, plan: Plan, services: Services) -> t
     )
 
 
-def _first_plan(job: Job, split: Split, services: Services) -> Plan:
+def _first_plan(job: Job, split: Split, rendering: Rendering | None, services: Services) -> Plan:
     key = keys.plan_key(split.job, split.index, 0)
     try:
         found = _earlier_plan(key, job, split, services)
     except Gone:
         with temporary_folder() as folder:
-            plan = PlanWriter(job, split, services, Path(folder)).write()
+            plan = PlanWriter(job, split, services, Path(folder), rendering).write()
         found = services.files.put_first(key, msgspec.json.encode(plan))
     return msgspec.json.decode(found, type=Plan)
 
@@ -189,15 +148,18 @@ def _line_error(read: Request, code: ErrorCode, message: str) -> LineError:
         provider=read.provider,
         model=read.model,
         endpoint=read.endpoint,
+        row=read.row,
     )
 
 
 class PlanWriter:
     """Reads a split once, writes its request files, members and line index, and tells the plan."""
 
-    def __init__(self, job: Job, split: Split, services: Services, folder: Path) -> None:
+    def __init__(
+        self, job: Job, split: Split, services: Services, folder: Path, rendering: Rendering | None = None
+    ) -> None:
         self._job, self._split, self._services, self._folder = job, split, services, folder
-        self._reader = LineReader(
+        lines = LineReader(
             services.providers,
             api_version=job.settings.anthropic_version,
             betas=job.settings.betas,
@@ -207,7 +169,8 @@ class PlanWriter:
         self._prefix = keys.attempt_prefix(split, "plan")
         self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
         self._routes = Routes(services.providers, job.settings)
-        self._usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
+        usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
+        self._reader, self._usual = under_template(rendering, lines, usual)
         self._counts = RouteCounts()
         self._errors: list[tuple[int, str]] = []
         self._lines = self._blank = self._invalid = self._placed = 0
@@ -271,7 +234,8 @@ class PlanWriter:
         routes = [found[kind][0] for kind in usual.kinds]
         self._lines += len(usual.lengths)
         self._placed += len(usual.lengths)
-        rows = zip(numbers, offsets, usual.lengths, routes, usual.custom_ids, repeat(None), strict=False)
+        columns = [numbers, offsets, usual.lengths, routes, usual.custom_ids, repeat(None)]
+        rows = zip(*columns, *([] if usual.rows is None else [usual.rows]), strict=False)
         return _encoder.encode_lines([*rows])
 
     def _read_line(self, line: Line) -> bytes:
@@ -306,7 +270,7 @@ class PlanWriter:
             except LineProblem as problem:
                 read = _line_error(read, problem.code, problem.message)
             else:
-                return IndexedLine(number, offset, length, route, read.custom_id)
+                return IndexedLine(number, offset, length, route, read.custom_id, row=read.row)
         return self._failed(number, offset, length, read)
 
     def _add(self, read: Request) -> int:
@@ -325,7 +289,7 @@ class PlanWriter:
         if len(self._errors) < REASONS:
             self._errors.append((number, read.code))
         error = IndexedError(read.code, read.message, read.provider, read.model, read.endpoint)
-        return IndexedLine(number, offset, length, -1, read.custom_id, error)
+        return IndexedLine(number, offset, length, -1, read.custom_id, error, read.row)
 
 
 def _by_group(usual: UsualLines, groups: list[Group], first_place: int) -> dict[Group, Requests]:

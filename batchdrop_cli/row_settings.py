@@ -1,0 +1,209 @@
+"""What is asked of each row of a file: by the command's options, by a folder here, or by one in the bucket."""
+
+import hashlib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from batchdrop.aws.keys import SETTINGS_FILE, is_table, own_settings_key, settings_keys
+from batchdrop.errors import Gone, Unprocessable
+from batchdrop.inputs.job_settings import find_template, resolve
+from batchdrop.inputs.templates import Rendering, Template
+from batchdrop.providers.config import Providers
+from batchdrop.records import Protocol
+from cyclopts import Parameter
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.options import between
+from batchdrop_cli.user_errors import UserError
+
+_CLAUDE_TOKENS = 1024  # Anthropic wants a limit
+_SETTINGS = "batchdrop-settings"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowSettings:
+    """How a file's lines are read: as rows under a template, or, without one, as requests."""
+
+    template: Template | None = None
+    delimiter: str | None = None
+
+    def rendering(self, providers: Providers) -> Rendering | None:
+        """What becomes of rows.
+
+        Raises:
+            UserError: The template makes no request, whatever the row.
+        """
+        try:
+            return None if self.template is None else Rendering(self.template, providers)
+        except Unprocessable as error:
+            raise UserError(str(error), code=WRONG_USE) from None
+
+
+REQUESTS = RowSettings()
+
+
+@Parameter(name="*", group="Rows as requests")
+@dataclass(frozen=True, kw_only=True)
+class RowOptions:
+    """A template without a settings file."""
+
+    model: Annotated[str | None, Parameter(help="The model that is asked about each row.")] = None
+    prompt: Annotated[
+        str | None, Parameter(help='What it is asked, with columns in double braces: "Sentiment of: {{ text }}".')
+    ] = None
+    system: Annotated[str | None, Parameter(help="The system prompt; columns may stand in it, too.")] = None
+    embed: Annotated[str | None, Parameter(help="Embed this column instead of asking.")] = None
+    max_tokens: Annotated[
+        int | None,
+        Parameter(
+            help=f"The most tokens of an answer; for Claude {_CLAUDE_TOKENS:,} unless told.",
+            validator=between(1, 1_000_000_000),
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None, Parameter(help="From 0 to 2; the model's own unless told.", validator=between(0, 2))
+    ] = None
+    id_column: Annotated[str | None, Parameter(help="The column that becomes custom_id.")] = None
+    keep: Annotated[
+        list[str] | None, Parameter(negative="", help="A column that comes back with each result; may be repeated.")
+    ] = None
+    delimiter: Annotated[
+        str | None, Parameter(help="What separates cells; default: a comma in .csv, a tab in .tsv.")
+    ] = None
+    answers: Annotated[
+        list[Literal["jsonl", "csv"]] | None,
+        Parameter(negative="", help="Publish answers.jsonl or answers.csv as well; a table's are .csv unless told."),
+    ] = None
+
+    @property
+    def is_given(self) -> bool:
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+    def of(self, key: str) -> "RowOptions":
+        """The same for a file: the answers to a table are a table."""
+        wants_table = self.answers is None and self._has_template and is_table(key)
+        return replace(self, answers=["csv"]) if wants_table else self
+
+    @property
+    def _has_template(self) -> bool:
+        names = {field.name for field in fields(self)} - {"delimiter", "answers"}
+        return any(getattr(self, name) is not None for name in names)
+
+    def text(self, providers: Providers) -> str:
+        """The same as a settings file.
+
+        Raises:
+            UserError: They do not make a template.
+        """
+        lines = [] if self.delimiter is None else [f"delimiter = {_toml(self.delimiter)}"]
+        lines += [f"answers = [{', '.join(map(_toml, self.answers))}]"] if self.answers else []
+        if self._has_template:
+            lines += ["[template]", f"model = {_toml(self._model())}"]
+            lines.append(f"body = {_toml(msgspec.json.encode(self._body(providers)).decode())}")
+            lines += [f"id_column = {_toml(self.id_column)}"] if self.id_column else []
+            lines += [f"keep = [{', '.join(map(_toml, self.keep))}]"] if self.keep else []
+        return "\n".join(lines) + "\n"
+
+    def _model(self) -> str:
+        if self.model is None or (self.prompt is None) == (self.embed is None):
+            raise UserError("To make requests of rows, name --model and either --prompt or --embed.", code=WRONG_USE)
+        return self.model
+
+    def _body(self, providers: Providers) -> dict[str, Any]:
+        if self.embed is not None:
+            return {"input": f"{{{{ {self.embed} }}}}"}
+        provider, _ = providers.route(self.model or "")
+        sampling = {} if self.temperature is None else {"temperature": self.temperature}
+        user = {"role": "user", "content": self.prompt}
+        if provider is not None and provider.protocol is Protocol.ANTHROPIC:
+            system = {} if self.system is None else {"system": self.system}
+            return {**system, "messages": [user], "max_tokens": self.max_tokens or _CLAUDE_TOKENS, **sampling}
+        messages = [user] if self.system is None else [{"role": "system", "content": self.system}, user]
+        # OpenAI's newer models take only this name, other servers often only the older one.
+        name = "max_completion_tokens" if provider is not None and provider.name == "openai" else "max_tokens"
+        limit = {} if self.max_tokens is None else {name: self.max_tokens}
+        return {"messages": messages, **limit, **sampling}
+
+
+NO_ROWS = RowOptions()
+
+
+def _toml(text: str) -> str:
+    """A basic string of TOML: JSON's, but that DEL is escaped as well."""
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
+
+
+def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:
+    """Those of the options, else of the nearest folders on this machine that have settings, up to the working one.
+
+    Raises:
+        UserError: They have no sense.
+    """
+    return _of_options(options, providers) if options.is_given else _read(_files_here(file))
+
+
+def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> RowSettings:
+    """Those of the options, else of the folders of a key in the bucket.
+
+    Raises:
+        UserError: They have no sense.
+    """
+    return _of_options(options, providers) if options.is_given else _read(_files_there(cloud, key))
+
+
+def put_own_settings(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> dict[str, str]:
+    """Lay the options beside the file that is dropped, as its own settings; the metadata that name them."""
+    if not options.is_given:
+        return {}
+    text = options.of(key).text(providers).encode()
+    name = f"{hashlib.sha256(text).hexdigest()[:16]}.{SETTINGS_FILE}"
+    cloud.s3.put_object(Bucket=cloud.bucket, Key=own_settings_key(key, name), Body=text)
+    return {_SETTINGS: name}
+
+
+def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> None:
+    """Refuse a table of which nobody says what is asked.
+
+    Raises:
+        UserError: It is one.
+    """
+    if rows.template is None and is_table(name):
+        raise UserError(
+            f"{file} is a table: name --model and --prompt (or --embed), or put a {SETTINGS_FILE} with [template] into "
+            "its folder.",
+            code=WRONG_USE,
+        )
+
+
+def _of_options(options: RowOptions, providers: Providers) -> RowSettings:
+    return _read([("The options", options.text(providers))])
+
+
+def _read(files: list[tuple[str, str]]) -> RowSettings:
+    try:
+        return RowSettings(template=find_template(files), delimiter=resolve(files, {}).delimiter)
+    except Unprocessable as error:
+        raise UserError(str(error), code=WRONG_USE) from None
+
+
+def _files_here(file: Path) -> list[tuple[str, str]]:
+    folder, here = file.resolve().parent, Path.cwd()
+    folders = [folder]
+    while folder != here and here in folder.parents:
+        folder = folder.parent
+        folders.append(folder)
+    paths = [each / SETTINGS_FILE for each in reversed(folders)]
+    return [(str(path), path.read_text(encoding="utf-8", errors="replace")) for path in paths if path.is_file()]
+
+
+def _files_there(cloud: Cloud, key: str) -> list[tuple[str, str]]:
+    found = []
+    for each in settings_keys(key):
+        try:
+            found.append((each, cloud.files.get(each).decode(errors="replace")))
+        except Gone:  # or it may not be read: intake says what it finds
+            continue
+    return found

@@ -1,0 +1,122 @@
+"""Tables and templates: of the command's options, of a folder here, of a folder in the bucket."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from cli.conftest import Aws, Run
+
+TABLE = 'id,text\n1,"Well ""done"", {{ x }}\nagain"\n2,b\n'
+ASKED = ("--model", "gpt-4o-mini", "--prompt", "It: {{ text }}", "--id-column", "id")
+CLAUDE = ("--model", "claude-haiku-4-5", "--prompt", "It: {{ text }}", "--system", "Be {{ id }}", "--keep", "id")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.csv"
+    path.write_text(TABLE, encoding="utf-8", newline="")
+    return path
+
+
+def shown(run: "Run", *arguments: object) -> object:
+    code, out, err = run("template", *arguments)
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_a_row_is_shown_as_what_it_becomes(run: "Run", table: Path) -> None:
+    assert shown(run, table, *ASKED, "--max-tokens", "5") == {
+        "custom_id": "1",
+        "provider": "openai",
+        "url": "/v1/chat/completions",
+        "body": {
+            "model": "gpt-4o-mini",
+            "messages": [{"role": "user", "content": 'It: Well "done", {{ x }}\nagain'}],
+            "max_completion_tokens": 5,
+        },
+    }
+    assert shown(run, table, "--row", "2", *CLAUDE, "--temperature", "0.5") == {
+        "custom_id": None,
+        "provider": "anthropic",
+        "url": "/v1/messages",
+        "body": {
+            "model": "claude-haiku-4-5",
+            "system": "Be 2",
+            "messages": [{"role": "user", "content": "It: b"}],
+            "max_tokens": 1024,
+            "temperature": 0.5,
+        },
+        "row": {"id": "2"},
+    }
+    assert shown(run, table, "--row", "2", "--model", "text-embedding-3-small", "--embed", "text") == {
+        "custom_id": None,
+        "provider": "openai",
+        "url": "/v1/embeddings",
+        "body": {"model": "text-embedding-3-small", "input": "b"},
+    }
+
+
+def test_the_settings_of_the_nearest_folder_here_are_a_template_too(run: "Run", table: Path) -> None:
+    body = 'body = \'{"input": "{{ text }}"}\''
+    table.with_name("batchdrop.toml").write_text(
+        f'[template]\nmodel = "text-embedding-3-small"\n{body}\n', encoding="utf-8"
+    )
+    assert "2 to be sent" in run("validate", table).out
+    assert run("quote", table).code == 0
+
+
+def test_settings_whose_template_makes_no_request_are_named(run: "Run", tmp_path: Path) -> None:
+    file = tmp_path / "batchdrop.toml"
+    file.write_text('[template]\nmodel = "gpt-4o-mini"\nbody = { input = "{{ text" }\n', encoding="utf-8")
+    code, _, err = run("validate", file)
+    assert (code, "no }} closes the {{" in err) == (2, True)
+
+
+def test_a_row_that_would_not_be_sent_is_said(run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'{"text":"a"}\n{"txt":"b"}\n')
+    code, out, _ = run("template", path, "--row", "2", *ASKED)
+    assert (code, out.startswith('Line 2 (missing_column): it has no column "text"')) == (3, True)
+    assert run("template", path, "--row", "3", *ASKED).code == 1
+
+
+def test_a_table_is_dropped_with_its_settings_beside_it(aws: "Aws", run: "Run", table: Path) -> None:
+    assert run("put", table, "--key", "input/team/reviews.csv", *CLAUDE, "--max-cost", "1").code == 0
+    settings, dropped = aws.keys()
+    head = aws.s3.head_object(Bucket="batchdrop-test", Key=dropped)
+    assert (dropped, head["Metadata"]["batchdrop-settings"]) == (
+        "input/team/reviews.csv",
+        settings.removeprefix("input/team/"),
+    )
+    assert head["Metadata"]["batchdrop-budget-usd"] == "1"
+    body = aws.s3.get_object(Bucket="batchdrop-test", Key=settings)["Body"].read().decode()
+    assert body.startswith('answers = ["csv"]\n[template]\nmodel = "claude-haiku-4-5"\nbody = "{')
+
+
+def test_a_table_may_have_its_template_in_the_bucket(aws: "Aws", run: "Run", table: Path) -> None:
+    text = '[template]\nmodel = "gpt-4o-mini"\nbody = { messages = [{ role = "user", content = "{{ text }}" }] }\n'
+    aws.drop("input/team/batchdrop.toml", text.encode())
+    assert run("put", table, "--key", "input/team/reviews.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "is a table: name --model and --prompt (or --embed), or put a batchdrop.toml with [template]"),
+        (("--prompt", "x"), "To make requests of rows, name --model and either --prompt or --embed."),
+        (("--model", "gpt-4o-mini"), "To make requests of rows, name --model and either --prompt or --embed."),
+        (("--model", "gpt-4o-mini", "--prompt", "{{ txt }}"), 'The table has no column "txt"'),
+        (("--model", "gpt-4o-mini", "--prompt", "{{ txt"), "[template]: no }} closes the {{"),
+        (("--model", "nobodys", "--prompt", "{{ text }}"), '[template]: model "nobodys" fits no provider\'s patterns'),
+        ((*ASKED, "--delimiter", "xx"), "delimiter = 'xx': one character such as"),
+    ],
+)
+def test_what_makes_no_requests_is_refused_before_the_upload(
+    aws: "Aws", run: "Run", table: Path, options: tuple[str, ...], said: str
+) -> None:
+    code, out, err = run("put", table, *options)
+    assert (code in {1, 2}, out, err.count("\n"), aws.keys()) == (True, "", 1, [])
+    assert said in err
