@@ -70,7 +70,10 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One line on its way back. `error` is null exactly when there is an answer."""
+    """One line on its way back. `error` is null exactly when there is an answer.
+
+    `via` says how it was sent, the last time; null where it was not.
+    """
 
     id: str | None
     custom_id: msgspec.Raw  # the user's own, any JSON value; null where there is none
@@ -82,3 +85,4 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None
     batch_id: str | None
     attempts: int
+    via: Literal["batch", "realtime"] | None = None

@@ -10,6 +10,7 @@ from batchdrop.states import JobState
 
 
 class RowChanges(TypedDict, total=False):
+    version: int
     claimed_until: int
     due_at: int | None
     sends: int
@@ -38,6 +39,9 @@ class JobChanges(RowChanges, total=False):
     is_approved: bool | None
     budget_ledger: str | None
     reserved_micros: int
+    finishing_at: int | None
+    late_reason: str | None
+    is_past_deadline: bool
 
 
 class SplitChanges(RowChanges, total=False):
@@ -86,3 +90,7 @@ class BatchChanges(RowChanges, total=False):
     loss_evidence_at: int
     defer_reason: str | None
     is_duplicate: bool
+    is_realtime: bool
+    called: int
+    uncalled: tuple[int, ...]
+    doubts: int

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 HOUR = 3_600
 NEWER_KEY = "newer.zip"
 NEWER = {
-    "batchdrop/aws/row_versions.py": [("ROW_VERSION = 2", "ROW_VERSION = 3")],
+    "batchdrop/aws/row_versions.py": [("ROW_VERSION = 3", "ROW_VERSION = 4")],
     "batchdrop/records.py": [
         ("    version: int = 1\n", "    version: int = 3\n"),
         ("    max_attempts: int = 3\n", '    max_attempts: int = 3\n    colour: str = "red"\n'),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from batchdrop.aws import keys
 from batchdrop.aws.row_versions import BUDGETED
+from batchdrop.deadlines import moment_after, why_too_soon
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
 from batchdrop.inputs.job_settings import find_budget_folder, resolve
 from batchdrop.limits.budgets import has_budget
@@ -25,6 +26,22 @@ def with_settings(job: Job, metadata: Mapping[str, str], services: Services) -> 
     settings = resolve(files, metadata, rules_for(services.providers.folders, job.key))
     job = job.with_(settings=settings, budget_folder=find_budget_folder(files))
     return job.with_(version=BUDGETED if has_budget(job) else job.version)
+
+
+def with_deadline(job: Job, services: Services) -> Job:
+    """The job with the time that its deadline means.
+
+    Raises:
+        Unprocessable: That time is over, or no job is done so soon.
+    """
+    wanted = job.settings.deadline
+    if wanted is None:
+        return job
+    at = moment_after(job.dropped_at, wanted)
+    why = why_too_soon(wanted, at, now=services.now(), tick=services.settings.tick_seconds)
+    if why is not None:
+        raise Unprocessable(why)
+    return job.with_(deadline_at=at)
 
 
 def _settings_files(job: Job, services: Services) -> list[tuple[str, str]]:

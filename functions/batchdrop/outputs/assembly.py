@@ -58,6 +58,7 @@ class _UsualResult(msgspec.Struct, gc=False):
     endpoint: str
     batch_id: str | None
     attempts: int
+    via: str | None
 
 
 class _Block:
@@ -137,6 +138,7 @@ class Assembly:
             counts=self._tally.counts(),
             models=self._models(),
             api_versions=sorted({sent.batch.api_version for sent in self.sent if sent.batch.api_version}),
+            doubts=sum(sent.batch.doubts for sent in self.sent) if self.done == self.total else 0,
         )
 
     def _windows(self) -> Iterator[range]:
@@ -221,7 +223,9 @@ class Assembly:
         block.answered += len(lines)
         self._routes[route].requests += len(lines)
         usage = sent.usual.sum_usage(answers.usages)
-        self._routes[route].add(usage, answers=len(lines), is_retry=sent.attempts() > 1)
+        self._routes[route].add(
+            usage, answers=len(lines), is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime
+        )
         return True
 
     def _usual_results(
@@ -239,6 +243,7 @@ class Assembly:
             repeat(route.endpoint),
             repeat(sent.batch.batch_id),
             repeat(sent.attempts()),
+            repeat(sent.via),
         )
 
     def _result(self, block: _Block, at: int, line: IndexedLine) -> Result:
@@ -295,7 +300,7 @@ class Assembly:
         elif outcome is not None and outcome.response is not None:
             answer = answer_reader(protocol)(outcome.response.body)
             block.answered, block.finish_reasons[at] = block.answered + 1, answer.finish_reason
-            counts.add(answer.usage, is_retry=sent.attempts() > 1)
+            counts.add(answer.usage, is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
@@ -307,6 +312,7 @@ class Assembly:
             endpoint=route.endpoint,
             batch_id=sent.batch.batch_id,
             attempts=sent.attempts(),
+            via=sent.via,
         )
 
     def _count_unused(self) -> None:
@@ -320,7 +326,8 @@ class Assembly:
                 outcome = sent.outcome(place, position, self._spool)
                 if outcome is not None and outcome.response is not None:
                     usage = answer_reader(sent.batch.protocol)(outcome.response.body).usage
-                    self._routes[self._route_of[place]].duplicates += usage
+                    route = self._routes[self._route_of[place]]
+                    route.add_duplicate(usage, is_realtime=sent.batch.is_realtime)
 
     def _models(self) -> list[ModelCounts]:
         batches = self._batches_by_route()
@@ -336,6 +343,7 @@ class Assembly:
                 usage=counts.usage(),
                 retries=counts.retries,
                 duplicates=counts.duplicates,
+                realtime=counts.realtime,
             )
             for number, (route, counts) in enumerate(zip(self._plan.routes, self._routes, strict=True))
         ]

@@ -33,6 +33,7 @@ _BATCHES = {  # what the vendors' own servers take of one batch (their documenta
 }
 _END = r"$(?!\n)"  # "$" alone takes a line end behind it, too
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
+_Concurrency = Annotated[int, msgspec.Meta(ge=1, le=100)]  # each is a thread, and an answer in memory
 _SecretName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}" + _END)]  # Secrets Manager's; no ARN
 _Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}" + _END)]
@@ -86,6 +87,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         queued_requests: Requests in unfinished batches, over all models (protocol anthropic); 200,000 in its lowest
             tier.
         batches_per_hour: Creates within any 60 minutes; None where no such limit is known.
+        realtime_requests_per_minute: Calls for jobs with a deadline; the default is what the lowest tiers allow.
+        realtime_tokens_per_minute: The same, of input tokens as estimated from bytes.
+        realtime_concurrency: Calls that run at once.
     """
 
     requests_per_batch: _AtLeastOne = 50_000
@@ -93,6 +97,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     enqueued_tokens: _AtLeastOne = 2_000_000
     queued_requests: _AtLeastOne = 200_000
     batches_per_hour: _AtLeastOne | None = None
+    realtime_requests_per_minute: _AtLeastOne = 50
+    realtime_tokens_per_minute: _AtLeastOne = 30_000
+    realtime_concurrency: _Concurrency = 8
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from batchdrop.inputs.job_settings import own_metadata
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.inputs.splits import splitting_of
 from batchdrop.jobs import published_as, send_splits
-from batchdrop.limits.drop_settings import may_pass, with_settings
+from batchdrop.limits.drop_settings import may_pass, with_deadline, with_settings
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
@@ -116,7 +116,7 @@ def _new_job(dropped: Dropped, head: Head, services: Services) -> Job:
 
 def _with_settings(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
-    job = with_settings(job, head.metadata, services)
+    job = with_deadline(with_settings(job, head.metadata, services), services)
     # What a compressed file holds is known when it is inflated: by the plan of its only split.
     split_bytes = job.bytes if keys.is_compressed(job.key) else services.settings.split_bytes
     return job.with_(**splitting_of(job.bytes, split_bytes))
