@@ -26,6 +26,7 @@ from batchdrop_cli.options import (
     Again,
     AsCsv,
     AsJson,
+    By,
     DryRun,
     File,
     Folder,
@@ -79,6 +80,7 @@ def put(  # noqa: PLR0913 - options of the command line
     wait: Annotated[bool, Parameter(negative="", help="Show progress until the job is over.")] = False,
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
+    by: By = None,
     key: Key = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
@@ -93,7 +95,7 @@ def put(  # noqa: PLR0913 - options of the command line
         return quoting.quote_only(file, key, providers_file or local_cloud.PROVIDERS_FILE, limit)
     cloud = find_cloud(target)
     quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
-    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_budget(max_cost))
+    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_promises(max_cost, by))
     return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
 
 
@@ -105,6 +107,7 @@ def run(  # noqa: PLR0913 - options of the command line
     csv: AsCsv = False,
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
+    by: By = None,
     key: Key = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
@@ -120,7 +123,7 @@ def run(  # noqa: PLR0913 - options of the command line
     check_folder(output)
     cloud = find_cloud(target)
     quoted = quoting.quote_before_upload(file, key, providers_file or cloud.prices_file, limit)
-    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_budget(max_cost))
+    job_id = drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_promises(max_cost, by))
     return _see_through(cloud, job_id, output, csv=csv)
 
 
@@ -170,9 +173,10 @@ def check_folder(folder: Path | None) -> None:
         raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
 
 
-def _budget(max_cost: str | None) -> dict[str, str]:
-    """What goes with a file, so that its job is held to the same limit."""
-    return {} if max_cost is None else {"batchdrop-budget-usd": max_cost}
+def _promises(max_cost: str | None, by: str | None) -> dict[str, str]:
+    """What goes with a file, so that its job is held to the same limit, and to the deadline."""
+    given = {"batchdrop-budget-usd": max_cost, "batchdrop-deadline": by}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _put_settings(file: Path, key: str, target: Target, *, dry_run: bool) -> int:

@@ -93,8 +93,9 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     `is_announced` says that its event was sent; `is_approved`, what somebody decided. Once it runs, `reserved_micros`
     is what it holds of the folder's month that `budget_ledger` names.
 
-    `deadline_at` is when it must be done, by calls at real time if need be: `finishing_at` says since when what is left
-    of it is called, `late_reason` why nothing of it is. `is_past_deadline` says that its event was sent.
+    `deadline_at` is when it must be done, by calls at real time if need be; `last_safe_at`, until when its batches run,
+    as last computed. `finishing_at` says since when what is left of it is called, `late_reason` why nothing of it is,
+    `is_past_deadline` that its event was sent.
     """
 
     state: JobState
@@ -132,6 +133,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     budget_ledger: str | None = None
     reserved_micros: int = 0
     deadline_at: int | None = None
+    last_safe_at: int | None = None
     finishing_at: int | None = None
     late_reason: str | None = None
     is_past_deadline: bool = False

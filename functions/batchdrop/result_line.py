@@ -86,3 +86,19 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None
     attempts: int
     via: Literal["batch", "realtime"] | None = None
+
+
+class UsualResult(msgspec.Struct, gc=False):
+    """A `Result` of an answer, which is written as one and costs less to make."""
+
+    id: str | None
+    custom_id: msgspec.Raw
+    response: object
+    error: None
+    line: int
+    provider: str
+    model: str
+    endpoint: str
+    batch_id: str | None
+    attempts: int
+    via: str | None

@@ -10,7 +10,6 @@ from batchdrop.states import JobState
 
 
 class RowChanges(TypedDict, total=False):
-    version: int
     claimed_until: int
     due_at: int | None
     sends: int
@@ -21,6 +20,7 @@ class RowChanges(TypedDict, total=False):
 
 
 class JobChanges(RowChanges, total=False):
+    version: int
     unplanned: int
     unassembled: int
     line_numbering_key: str | None
@@ -39,6 +39,7 @@ class JobChanges(RowChanges, total=False):
     is_approved: bool | None
     budget_ledger: str | None
     reserved_micros: int
+    last_safe_at: int | None
     finishing_at: int | None
     late_reason: str | None
     is_past_deadline: bool

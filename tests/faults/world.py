@@ -346,7 +346,7 @@ class World:
             outputs={key: _read(key, body, volatile) for key, body in outputs.items()},
             attempts={key: sum(each["attempts"] for each in _results(key, body)) for key, body in outputs.items()},
             written_twice=[key for key, versions in self.aws.objects.items() if len(versions) > 1],
-            charged={name: each["requests"] for name, each in charges.items() if each["requests"]},
+            charged={name: paid for name, each in charges.items() if (paid := charges_of(each))},
             charged_twice={name: each["bodies_charged_more_than_once"] for name, each in charges.items()},
             live_twice={name: each["ever_live_duplicates"] for name, each in charges.items()},
             events=sorted({event["DetailType"] for event in self.aws.events}),
@@ -369,6 +369,11 @@ class Outcome:
     def results(self) -> list[Any]:
         """The result lines of every job."""
         return [each for key, lines in self.outputs.items() if key.endswith("/results.jsonl") for each in lines]
+
+
+def charges_of(charges: dict[str, Any]) -> int:
+    """How many requests a provider charged, in batches and at real time."""
+    return int(charges["requests"] + charges["realtime"]["requests"])
 
 
 def _read(key: str, body: bytes, volatile: set[str]) -> Any:

@@ -296,7 +296,7 @@ def test_functions_that_queues_start_leave_room_in_an_account_of_some_dozens(tem
         mapping["ScalingConfig"]["MaximumConcurrency"]
         for mapping in template.of_type("AWS::Lambda::EventSourceMapping").values()
     ]
-    assert bounds == [2] * 6
+    assert bounds == [2] * 7
     reserved = [each for each in template.functions().values() if "ReservedConcurrentExecutions" in each]
     assert reserved == []  # which an account of 10 does not allow
 

@@ -163,6 +163,16 @@ def test_a_worker_that_dies_leaves_only_its_wave_in_doubt(cloud: Cloud, provider
     assert attempts == [1 + (number == on - 1 and doubts) for number in range(COUNT)]
 
 
+def test_answers_that_are_there_are_not_called_again(cloud: Cloud) -> None:
+    """The row is older than the answers: its table was restored, or the write of `called` was undone by hand."""
+    batch = waiting(cloud, "openai")
+    cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=600, after=2)
+    left = work(cloud, batch)
+    cloud.services.store.release(left, cloud.clock.seconds(), called=0, uncalled=())
+    assert_done(cloud, batch, "openai")
+    assert charged(cloud)["openai"] == (0, COUNT)
+
+
 def test_a_worker_that_wakes_up_late_writes_nothing(cloud: Cloud) -> None:
     batch = waiting(cloud, "openai")
     claimed = cloud.services.store.claim(batch, 360)

@@ -63,6 +63,7 @@ CALLS: dict[str, dict[str, Call]] = {
 for each in CALLS.values():
     each |= {
         "create": create,
+        "call": lambda client, _: client.call(batch(), b'{"model":"m"}', seconds=60),
         "retrieve": lambda client, _: client.retrieve("batch_1"),
         "page": lambda client, _: client.page(None),
         "newest": lambda client, _: list(client.newest()),
@@ -71,7 +72,7 @@ for each in CALLS.values():
         "delete": lambda client, _: client.delete(ENDED),
     }
 EVERY = [(protocol, name) for protocol, calls in CALLS.items() for name in calls]
-BODIES = {"upload", "create"}
+BODIES = {"upload", "create", "call"}
 
 
 @pytest.mark.parametrize("protocol", CALLS)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from batchdrop.deadlines import moment_after, why_too_soon
 from batchdrop.limits.last_safe_moment import last_safe_moment, may_be_called, seconds_of, wants_calls
-from batchdrop.providers.config import Limits, ProviderConfig
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, JobSettings, Protocol
 from batchdrop.states import BatchState
 from faking.rows import NOW, a_batch, a_job

@@ -12,8 +12,8 @@ from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.errors import OutcomeUnknown, Unreachable
 from batchdrop.protocols.realtime_rows import reply_row
 from batchdrop.protocols.token_estimates import tokens_of
-from batchdrop.providers.config import Limits
 from batchdrop.providers.interface import BatchApi, Reply
+from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch
 from batchdrop.services import Services
 

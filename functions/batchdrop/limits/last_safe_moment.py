@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from batchdrop.providers.config import Limits, ProviderConfig
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, Job
 from batchdrop.states import OPEN_BATCHES, BatchState
 

@@ -34,7 +34,7 @@ from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
 from batchdrop.records import Job, Protocol, Split
-from batchdrop.result_line import ErrorCode, Result, ResultError
+from batchdrop.result_line import ErrorCode, Result, ResultError, UsualResult
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 
@@ -45,28 +45,12 @@ _BLOCK_LINES = 256  # enough that a block costs nothing beside its lines
 _FEW_LINES = 16  # where the answers of a block are not all usual, those of its parts may be
 
 
-class _UsualResult(msgspec.Struct, gc=False):
-    """A `Result` of an answer, which is written as one and costs less to make."""
-
-    id: str | None
-    custom_id: msgspec.Raw
-    response: object
-    error: None
-    line: int
-    provider: str
-    model: str
-    endpoint: str
-    batch_id: str | None
-    attempts: int
-    via: str | None
-
-
 class _Block:
     """Lines that follow one another, from a place on, and what becomes of them."""
 
     def __init__(self, place: int, lines: list[IndexedLine]) -> None:
         self.place, self.lines = place, lines
-        self.results: list[Result | _UsualResult | None] = [None] * len(lines)
+        self.results: list[Result | UsualResult | None] = [None] * len(lines)
         self.finish_reasons: list[str | None] = [None] * len(lines)
         self.answered = 0
 
@@ -230,9 +214,9 @@ class Assembly:
 
     def _usual_results(
         self, sent: SentBatch, route: Route, lines: list[IndexedLine], answers: UsualAnswers
-    ) -> Iterator[_UsualResult]:
+    ) -> Iterator[UsualResult]:
         return map(
-            _UsualResult,
+            UsualResult,
             answers.ids,
             [line.custom_id for line in lines],
             answers.responses,

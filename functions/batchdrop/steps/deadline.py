@@ -69,7 +69,7 @@ def _keep_deadline(job: Job, minute: Minute, services: Services) -> None:
     if moment is None:  # its results are being put together, or a round begins
         services.store.release(job, min(now + tick, next_deadline(job)))
     elif now < moment:
-        services.store.release(job, min(moment, next_deadline(job)))
+        services.store.release(job, min(moment, next_deadline(job)), last_safe_at=moment)
     else:
         begun = begin_finishing(job, batches, services)
         if begun.finishing_at is not None:
@@ -82,8 +82,6 @@ def _finish(job: Job, minute: Minute, services: Services) -> None:
     called: list[Batch] = []
     for batch in takewhile(lambda _: minute.has_time(), services.store.readable_batches(job.id)):
         failed = partial(services.store.count_unit_failure, job.id, key_of(batch)[1], services.settings.lease_seconds)
-        with guard("deadline", failed=failed, job=job.id, unit=batch.id):
-            if minute.may_ask(batch.provider):
-                with minute.asking(batch.provider):
-                    called += take_to_real_time(batch, services)
+        with guard("deadline", failed=failed, job=job.id, unit=batch.id), minute.asking(batch.provider):
+            called += take_to_real_time(batch, services) if minute.may_ask(batch.provider) else []
     call_batches(called, services)

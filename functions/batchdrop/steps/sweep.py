@@ -49,8 +49,8 @@ def sweep(services: Services) -> None:
     if lease is None:
         return
     minute = Minute(services)
-    recoveries = _RECOVERIES | {(Job, JobState.CANCELLING): partial(continue_cancelling, minute=minute)}
-    recoveries[Job, JobState.RUNNING] = partial(look_at_clock, minute=minute)
+    looks_at_jobs = {JobState.RUNNING: look_at_clock, JobState.CANCELLING: continue_cancelling}
+    recoveries = _RECOVERIES | {(Job, state): partial(look, minute=minute) for state, look in looks_at_jobs.items()}
     recoveries |= {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
     careful = Careful(lease, services)
     try:
