@@ -232,10 +232,10 @@ _AWS_REPEATS = "AWS' client repeats the call; a write that was done finds its ow
 
 
 def hurried(then: Callable[[Scene], None] = lambda _: None) -> Callable[[Scene], None]:
-    """The job must be done in two hours, its batch hangs, and something is wrong with the calls for what it left."""
+    """The job must be done in six hours, its batch hangs, and something is wrong with the calls for what it left."""
 
     def arrange(scene: Scene) -> None:
-        scene.world.aws.put("input/folder/batchdrop.toml", b'deadline = "2h"', {})
+        scene.world.aws.put("input/folder/batchdrop.toml", b'deadline = "6h"', {})
         limits = {"realtime_concurrency": 1, "realtime_requests_per_minute": 600, "realtime_tokens_per_minute": 10**6}
         providers = {
             name: msgspec.structs.replace(each, limits=msgspec.structs.replace(each.limits, **limits))

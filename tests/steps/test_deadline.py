@@ -13,6 +13,7 @@ from batchdrop.steps.deadline import look_at_clock
 from batchdrop.steps.finish import finish_batch
 from batchdrop.worker import Minute
 from faking.cloud import Cloud, Outcome, jsonl
+from faking.cloud import cloud as new_cloud
 from faking.deadlines import (
     DEADLINE,
     HANGS,
@@ -26,7 +27,7 @@ from faking.deadlines import (
     one_at_a_time,
     pass_until_finishing,
 )
-from faking.lines import got, wanted
+from faking.lines import got, mixed, wanted
 
 LINES = lines(12)
 
@@ -64,6 +65,17 @@ def test_batches_that_hang_are_cancelled_and_all_is_called_in_time(cloud: Cloud)
     assert most_charged(cloud) == 1
     assert {(each["via"], each["attempts"]) for each in outcome.results} == {("realtime", 1)}
     assert events(cloud) == [("Job Completed", None)]
+
+
+def test_calls_that_run_at_once_answer_each_line_once() -> None:
+    with new_cloud() as cloud:
+        cloud.simulator.shape(**HANGS)
+        job = drop(cloud, mixed(40))
+        cloud.settle()
+        assert is_answered(cloud.outcome(job), mixed(40))
+        assert is_in_time(job_of(cloud, job))
+        assert charged(cloud) == {"openai": (0, 30), "anthropic": (0, 10)}
+        assert most_charged(cloud) == 1
 
 
 def test_a_deadline_that_batches_meet_costs_no_call(cloud: Cloud) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 
 import msgspec
 from aws_lambda_powertools import Logger
@@ -89,7 +90,7 @@ def call_wave(calls: list[Call], batch: Batch, api: BatchApi, seconds: float, se
     """
     caller = _Caller(batch, api, seconds, services)
     pool = ThreadPoolExecutor(max_workers=len(calls))
-    futures = {pool.submit(caller.call, each): each for each in calls}
+    futures = {pool.submit(copy_context().run, caller.call, each): each for each in calls}  # its logs name the job
     wait(futures, timeout=seconds + _LONGER)
     pool.shutdown(wait=False, cancel_futures=True)
     return _wave({call: future for future, call in futures.items()})

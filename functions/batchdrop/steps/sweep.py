@@ -49,10 +49,7 @@ def sweep(services: Services) -> None:
     if lease is None:
         return
     minute = Minute(services)
-    looks_at_jobs = {JobState.RUNNING: look_at_clock, JobState.CANCELLING: continue_cancelling}
-    recoveries = _RECOVERIES | {(Job, state): partial(look, minute=minute) for state, look in looks_at_jobs.items()}
-    recoveries |= {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
-    careful = Careful(lease, services)
+    recoveries, careful = _recoveries(minute), Careful(lease, services)
     try:
         with guard("sweep", job=lease.at_job, unit=lease.at_sk):
             careful.count_death()
@@ -76,6 +73,13 @@ def sweep(services: Services) -> None:
         services.store.leases.end(lease)
         raise
     services.store.leases.end(lease)
+
+
+def _recoveries(minute: Minute) -> Recoveries:
+    """What each state waits for, of this run: what takes long knows of its time."""
+    looks = {JobState.RUNNING: look_at_clock, JobState.CANCELLING: continue_cancelling}
+    found = _RECOVERIES | {(Job, state): partial(look, minute=minute) for state, look in looks.items()}
+    return found | {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
 
 
 def _redrive(services: Services) -> None:
