@@ -1654,6 +1654,13 @@ MUTATIONS = (
         "tests/cli/test_put.py::test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused",
     ),
     Mutation(
+        "no batch is created of what is called at real time",
+        "steps/submit.py",
+        "    if batch.is_realtime:  # since",
+        "    if False:  # since",
+        f"{_DEADLINE}test_a_late_message_creates_no_batch_of_what_is_called",
+    ),
+    Mutation(
         "nothing is called before the last safe moment",
         "steps/deadline.py",
         "    elif now < moment:",

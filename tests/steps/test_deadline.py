@@ -325,6 +325,24 @@ def test_a_deadline_that_was_over_before_the_file_was_taken_is_refused(cloud: Cl
     assert job.reason == "deadline = '2h': that time was over before the file was taken."
 
 
+def test_a_late_message_creates_no_batch_of_what_is_called(cloud: Cloud) -> None:
+    """It was admitted, and its message has not come when the last safe moment does."""
+    cloud.clock.now += 1
+    job = cloud.drop("input/x.jsonl", jsonl(lines(4, only="openai")), **{DEADLINE: "2h"})
+    assert job is not None
+    cloud.deliver("plan")
+    assert [each.state for each in batches_of(cloud, job)] == [BatchState.ADMITTED]
+    cloud.clock.now += TWO_HOURS - 1_000
+    look(cloud, job_of(cloud, job))
+    (batch,) = batches_of(cloud, job)
+    assert (batch.state, batch.is_realtime) == (BatchState.ADMITTED, True)
+    assert cloud.services.store.providers.ledger(batch.ledger).reserved == 0
+    cloud.deliver("submit")
+    cloud.settle()
+    assert charged(cloud)["openai"] == (0, 4)
+    assert cloud.simulator.charges()["openai"]["batches"] == 0
+
+
 def test_what_no_call_answers_stays_in_its_batch(cloud: Cloud) -> None:
     """The others are called; the job is late for its sake alone."""
     video = {"custom_id": "v", "method": "POST", "url": "/v1/videos", "body": {"model": "sora-2", "prompt": "a cat"}}

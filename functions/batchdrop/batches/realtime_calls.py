@@ -20,7 +20,7 @@ from batchdrop.services import Services
 
 logger = Logger(child=True)
 
-_LONGER = 15  # seconds, than a call may be silent: then it is given up, whatever it still sends
+_LONGER = 1.05  # than a call may be silent: then it is given up, whatever it still sends
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ def call_wave(calls: list[Call], batch: Batch, api: BatchApi, seconds: float, se
     caller = _Caller(batch, api, seconds, services)
     pool = ThreadPoolExecutor(max_workers=len(calls))
     futures = {pool.submit(copy_context().run, caller.call, each): each for each in calls}  # its logs name the job
-    wait(futures, timeout=seconds + _LONGER)
+    wait(futures, timeout=seconds * _LONGER)
     pool.shutdown(wait=False, cancel_futures=True)
     return _wave({call: future for future, call in futures.items()})
 

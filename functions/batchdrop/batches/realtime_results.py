@@ -32,8 +32,11 @@ def write_results(batch: Batch, services: Services) -> tuple[str, int]:
     own = services.providers[batch.provider].refusals
     accounts = Accounts(batch, services.settings.deployment, max_bytes=MAX_RESULT_BYTES, own=own)
     doubtful = set(range(batch.called)) - there - set(batch.uncalled)
-    with services.files.writer(raw_key(prefix, 0)) as out:
-        accounts.read(teed(_rows(batch, there, doubtful, services), out), 0)
+    key = raw_key(prefix, 0)
+    with services.files.writer(key) as out:
+        left = accounts.read(teed(_rows(batch, there, doubtful, services), out), 0)
+    for span in left:
+        accounts.read_rows(services.files.reader(key), 0, span)
     services.files.put(index_key(prefix), accounts.collected.to_bytes(), content_type="application/octet-stream")
     return prefix, len(doubtful)
 

@@ -34,7 +34,7 @@ logger = Logger(child=True)
 
 _CALL_SHARE = 3  # of a run: a call takes a third of it at most, five minutes on AWS
 _WAVES_SHARE = 2  # the last wave begins in its first half
-_CLAIM_LONGER = 60  # seconds, than a wave takes
+_CLAIM_LONGER = 5  # a claim holds a fifth longer than a call takes: six minutes on AWS
 _LONGEST_SLEEP = 60  # the claim holds while it waits
 _ELSEWHERE_TICKS = 2
 
@@ -63,7 +63,7 @@ def _finish_alone(job: Job, batch: Batch, services: Services) -> None:
             at = services.now() + _ELSEWHERE_TICKS * services.settings.tick_seconds
             services.store.release(batch, at, failures=batch.failures)
         return
-    run = _Run(job, lease, services)
+    run = _Run(job, batch.provider, lease, services)
     try:
         run.work(batch)
     except Exception:
@@ -79,50 +79,48 @@ def _call_seconds(services: Services) -> int:
 
 
 def _claim_seconds(services: Services) -> int:
-    return _call_seconds(services) + _CLAIM_LONGER
+    return _call_seconds(services) + _call_seconds(services) // _CLAIM_LONGER
 
 
 class _Run:
     """One run's calls of one provider. `goes_on` names the batch that the next run begins with."""
 
-    def __init__(self, job: Job, lease: Lease, services: Services) -> None:
-        self._job, self._services, self.lease = job, services, lease
+    def __init__(self, job: Job, provider: str, lease: Lease, services: Services) -> None:
+        self._job, self._provider, self._services, self.lease = job, provider, services, lease
+        self._limits = services.providers[provider].limits
+        self._pace = Pace(self._limits, services.now())
         self._until = services.now() + services.settings.function_seconds // _WAVES_SHARE
         self.goes_on: str | None = None
 
     def work(self, batch: Batch) -> None:
-        limits = self._services.providers[batch.provider].limits
-        self._pace = Pace(limits, self._services.now())
         following: Batch | None = batch
         while following is not None and self._is_done(following):
-            following = self._next(batch.provider)
+            following = self._next()
 
-    def _next(self, provider: str) -> Batch | None:
+    def _next(self) -> Batch | None:
         now = self._services.now()
         batches = self._services.store.readable_batches(self._job.id)
-        return next(
-            (each for each in batches if _is_open(each) and each.provider == provider and each.claimed_until <= now),
-            None,
-        )
+        its = (each for each in batches if each.provider == self._provider)
+        return next((each for each in its if _is_open(each) and each.claimed_until <= now), None)
 
     def _is_done(self, batch: Batch) -> bool:
         """Call the requests of a batch that nobody called; whether all were, and its results are written."""
         services, now = self._services, self._services.now()
-        pause = services.store.providers.get_pause(batch.provider)
-        if is_held(batch.provider, services) or (pause is not None and pause.until > now):
+        pause = services.store.providers.get_pause(self._provider)
+        if is_held(self._provider, services) or (pause is not None and pause.until > now):
             at = now + services.settings.tick_seconds if pause is None else max(pause.until, now + 1)
             services.store.release(batch, at, failures=batch.failures)
             return False
         try:
-            api = services.apis[batch.provider]
+            api = services.apis[self._provider]
         except AccountRefused as error:
-            account_refused(batch.provider, error, services)
+            account_refused(self._provider, error, services)
             services.store.release(batch, now + services.settings.tick_seconds, failures=batch.failures)
             return False
         work = _Work(services.store.claim(batch, _claim_seconds(services)), self._job, services)
         with temporary_folder() as folder:
             work.open(Path(folder) / "requests.jsonl")
-            at_once = 1 if pause is not None else services.providers[batch.provider].limits.realtime_concurrency
+            at_once = self._limits.realtime_concurrency if pause is None else 1
             while calls := work.take(at_once):
                 if not self._may_begin(work, calls):
                     return False
@@ -130,8 +128,8 @@ class _Run:
                 if self._is_stopped(work, wave):
                     return False
                 if wave.kept and pause is not None:
-                    services.store.providers.end_pause(batch.provider)
-                    pause, at_once = None, services.providers[batch.provider].limits.realtime_concurrency
+                    services.store.providers.end_pause(self._provider)
+                    pause, at_once = None, self._limits.realtime_concurrency
         _end(work.batch, self._job, services)
         return True
 
@@ -162,10 +160,10 @@ class _Run:
         """Whether the provider is to be left alone for now: its account is refused, or it cannot be reached."""
         refused = next((each.refused for each in wave.meanings if each.refused is not None), None)
         if refused is not None:
-            account_refused(work.batch.provider, refused, self._services)
+            account_refused(self._provider, refused, self._services)
         elif wave.is_unreached or wave.is_outage:
-            call_failed(work.batch.provider, "calls at real time are not answered", self._services)
-        pause = self._services.store.providers.active_pause(work.batch.provider) if wave.again else None
+            call_failed(self._provider, "calls at real time are not answered", self._services)
+        pause = self._services.store.providers.active_pause(self._provider) if wave.again else None
         if refused is None and not wave.is_unreached and pause is None:
             return False
         work.put_off([], self._services.now() + self._services.settings.tick_seconds)
