@@ -26,6 +26,7 @@ from batchdrop_cli.options import (
     DEFAULT_TARGET,
     Again,
     AsCsv,
+    By,
     DryRun,
     File,
     Folder,
@@ -57,6 +58,7 @@ def put(  # noqa: PLR0913 - options of the command line
     wait: Annotated[bool, Parameter(negative="", help="Show progress until the job is over.")] = False,
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
+    by: By = None,
     key: Key = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
@@ -70,7 +72,7 @@ def put(  # noqa: PLR0913 - options of the command line
     if dry_run:
         return _quote_only(file, key, providers_file, max_cost, rows)
     cloud = find_cloud(target)
-    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, providers_file=providers_file, again=again)
+    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, by=by, providers_file=providers_file, again=again)
     return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
 
 
@@ -83,6 +85,7 @@ def run(  # noqa: PLR0913 - options of the command line
     csv: AsCsv = False,
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
+    by: By = None,
     key: Key = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
@@ -97,7 +100,7 @@ def run(  # noqa: PLR0913 - options of the command line
         return _quote_only(file, key, providers_file, max_cost, rows)
     check_folder(output)
     cloud = find_cloud(target)
-    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, providers_file=providers_file, again=again)
+    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, by=by, providers_file=providers_file, again=again)
     return _see_through(cloud, job_id, output, csv=csv)
 
 
@@ -115,6 +118,7 @@ def _drop(  # noqa: PLR0913 - what a drop is
     options: RowOptions,
     *,
     max_cost: str | None,
+    by: str | None,
     providers_file: Path | None,
     again: bool,
 ) -> str:
@@ -126,7 +130,7 @@ def _drop(  # noqa: PLR0913 - what a drop is
         check_kind(file, key, rows, rows.rendering(providers))
     limit = None if max_cost is None else read_budget(max_cost)
     quoted = quoting.quote_before_upload(file, key, providers, limit, rows)
-    metadata = _budget(max_cost) | put_own_settings(cloud, key, options, providers)
+    metadata = _promises(max_cost, by) | put_own_settings(cloud, key, options, providers)
     return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=metadata)
 
 
@@ -155,7 +159,7 @@ def retry(  # noqa: PLR0913 - options of the command line
     cloud = find_cloud(target)
     with TemporaryDirectory() as folder:
         numbers = Path(folder) / "numbers"
-        found, settings = jobs.find(cloud, job), _budget(max_cost)
+        found, settings = jobs.find(cloud, job), _promises(max_cost, None)
         chosen = retries.choose(cloud, found, numbers, cut=finish is not None, settings=settings)
         if save is not None:
             return _save(cloud, chosen, save, file)
@@ -180,9 +184,10 @@ def check_folder(folder: Path | None) -> None:
         raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
 
 
-def _budget(max_cost: str | None) -> dict[str, str]:
-    """What goes with a file, so that its job is held to the same limit."""
-    return {} if max_cost is None else {"batchdrop-budget-usd": max_cost}
+def _promises(max_cost: str | None, by: str | None) -> dict[str, str]:
+    """What goes with a file, so that its job is held to the same limit, and to the deadline."""
+    given = {"batchdrop-budget-usd": max_cost, "batchdrop-deadline": by}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _put_settings(file: Path, key: str, target: Target, *, dry_run: bool) -> int:

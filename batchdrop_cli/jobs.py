@@ -19,6 +19,7 @@ from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.deadline import ShownDeadline, deadline_of
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.expected import ExpectedEnd, expected_end
 from batchdrop_cli.say import note_newer
@@ -86,6 +87,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     batches: list[Group]
     waits_for: list[str]
     expected_end: ExpectedEnd | None
+    deadline: ShownDeadline | None
     output: str
     quote: Quote | None
     budget_usd: str | None
@@ -172,6 +174,7 @@ def shown(cloud: Cloud, job: Job) -> Shown:
     batches = list(cloud.store.batches(job.id))
     retries = cloud.store.retries(job.id, newer=note_newer)
     manifest = read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None
+    expected = expected_end(cloud, batches)
     return Shown(
         job=job.id,
         state=job.state,
@@ -188,7 +191,8 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         published_at=_time(job.published_at),
         batches=groups(batches),
         waits_for=[] if job.state in TERMINAL_JOBS else waits_for(cloud, job, batches),
-        expected_end=expected_end(cloud, batches),
+        expected_end=expected,
+        deadline=deadline_of(job, expected),
         output=output_prefix(job),
         quote=_quote(cloud, job) if manifest is None else manifest.quote,
         budget_usd=None if job.settings.budget_usd is None else usd(job.settings.budget_usd),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from batchdrop.dollars import BUDGET_WORDS, read_budget
+from batchdrop.inputs.setting_definitions import MOMENT_WORDS, SETTINGS
 from cyclopts import Parameter
 
 from batchdrop_cli.cloud import Target
@@ -26,6 +27,11 @@ def between(low: int, high: int) -> Callable[[object, float | None], None]:
 def _validate_cost(_: object, value: str | None) -> None:
     if value is not None and read_budget(value) is None:
         raise ValueError(f"must be {BUDGET_WORDS}")
+
+
+def _validate_moment(_: object, value: str | None) -> None:
+    if value is not None and not SETTINGS["deadline"].accepts(value):
+        raise ValueError(f"must be {MOMENT_WORDS}")
 
 
 def _validate_id(_: object, value: str) -> None:
@@ -55,6 +61,14 @@ MaxCost = Annotated[
         allow_leading_hyphen=True,
         validator=_validate_cost,
         help="US dollars, the job's budget: a file that may cost more, or nobody knows how much, is not sent.",
+    ),
+]
+By = Annotated[
+    str | None,
+    Parameter(
+        allow_leading_hyphen=True,
+        validator=_validate_moment,
+        help='The deadline, as "6h" after the drop or "07:00Z": what batches leave is called at real-time prices.',
     ),
 ]
 ProvidersFile = Annotated[

@@ -54,11 +54,14 @@ def say_shown(shown: Shown, prices: PriceList) -> None:
     if shown.manifest is not None:
         say_counts(shown.manifest)
         _say_cost(shown.manifest, prices)
+        _say_deadline(shown.manifest)
     _say_batches(shown)
     for reason in shown.waits_for:
         say(f"waits    {reason}")
     if shown.expected_end is not None:
         say(f"expected {shown.expected_end}")
+    if shown.deadline is not None:
+        say(f"deadline {shown.deadline}")
     say(f"output   s3://{shown.bucket}/{shown.output}{'' if shown.manifest else ' (when it is over)'}")
 
 
@@ -105,6 +108,19 @@ def _say_cost(manifest: Manifest, prices: PriceList) -> None:
     if totals is not None:
         say(f"tokens   {totals.input_tokens:,} in, {totals.output_tokens:,} out")
         say(f"cost     {cost_of_job(manifest, prices)}, estimated")
+
+
+def _say_deadline(manifest: Manifest) -> None:
+    deadline = manifest.deadline
+    if deadline is None:
+        return
+    what = "met" if deadline.met else f"missed{f'. {deadline.reason}' if deadline.reason else ''}"
+    say(f"deadline {deadline.at}: {what}")
+    if deadline.finished_realtime:
+        extra = "" if deadline.extra_usd is None else f", for ${_up(deadline.extra_usd)} more than in batches"
+        say(f"called   {count(deadline.finished_realtime, 'line')} at real time{extra}")
+    if deadline.doubts:
+        say(f"doubts   {count(deadline.doubts, 'call')} got no reply, and may be charged")
 
 
 def _say_quote(quote: Quote | None) -> None:

@@ -15,6 +15,7 @@ _MISSING = {
     "intake": "no job was made of the file: its event does not arrive, or intake fails",
     "plan": "no further part of the file was read (a large compressed file takes minutes)",
     "submit": "no batch was sent",
+    "finish": "no request was called at real time",
     "collect": "no results were collected",
     "assemble": "the results were not put in order",
     "publish": "the results were not published",
@@ -41,7 +42,8 @@ def _step_of(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) ->
         case JobState.PUBLISHING:
             return "publish"
         case JobState.RUNNING if not waits:
-            return _step_of_batches({batch.state for batch in batches})
+            called = any(each.is_realtime and each.state is BatchState.ADMITTED for each in batches)
+            return "finish" if called else _step_of_batches({batch.state for batch in batches})
         case _:
             return None
 

@@ -12,7 +12,7 @@ from goals import Goals
 
 from local_cloud.emulator import PYTHON
 
-STEPS = ("intake", "plan", "submit", "poll", "collect", "assemble", "publish", "sweep")
+STEPS = ("intake", "plan", "submit", "finish", "poll", "collect", "assemble", "publish", "sweep")
 MOST_CPU = 0.7  # seconds, with bytecode in place
 RUNS = 3
 LOAD = """

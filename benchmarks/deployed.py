@@ -30,7 +30,7 @@ from local_cloud.emulator import PYTHON
 LEASE_SECONDS = 900
 ROUND_SECONDS = 1  # between two rounds of poll; within one second it asks for nothing twice
 PROVIDERS = ("openai", "anthropic")
-QUEUED = ("intake", "plan", "submit", "collect", "assemble", "publish")
+QUEUED = ("intake", "plan", "submit", "finish", "collect", "assemble", "publish")
 UNLIMITED = {"enqueued_tokens": 20_000_000_000, "queued_requests": 100_000_000}
 
 

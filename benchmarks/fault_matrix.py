@@ -75,6 +75,13 @@ create that arrives more than half an hour after its call had ended cannot be to
 found, and reported. OpenAI's batch finds its file deleted, and costs nothing.
 """
 
+_DOUBTS = """
+Here the batch never ends, and the job must be done in six hours: "later" is the time that the deadline left to the
+batch. A call that was answered and whose reply is lost is paid twice, since neither vendor can be asked for it; it is a
+doubt that the manifest counts, which is what *reported* means here.
+"""
+_NOTES = {"While a batch is created": _LATE, "When a deadline comes near": _DOUBTS}
+
 
 def main() -> int:
     asked = _arguments()
@@ -121,7 +128,7 @@ def page(found: Sequence[Row]) -> str:
         rows_here = [row for row in found if row.title in titles]
         parts.append(f"\n## {group}\n\n{_HEADER}")
         parts.extend(f"{line}\n" for line in _lines(rows_here))
-        parts.append(_LATE if any(row.twice for row in rows_here) else "")
+        parts.append(_NOTES.get(group, ""))
     return "".join(parts)
 
 

@@ -69,6 +69,7 @@ class Pipeline(Construct):
         self._to_intake = self._queue("intake", QUICK)
         self._to_plan = self._queue("plan", LONG)
         self._to_submit = self._queue("submit", LONG)
+        self._to_finish = self._queue("finish", LONG)
         self._to_collect = self._queue("collect", LONG)
         self._to_assemble = self._queue("assemble", LONG)
         self._to_publish = self._queue("publish", LONG)
@@ -81,6 +82,7 @@ class Pipeline(Construct):
         self._collect()
         self._assemble()
         self._publish()
+        self._finish()
         self.sweep = self._sweep()
 
     def _intake(self) -> None:
@@ -119,7 +121,7 @@ class Pipeline(Construct):
         )
         step.may_find_due_rows(self._storage)
         step.may_describe_table(self._storage)
-        step.may_send_to(self._to_submit, self._to_assemble)
+        step.may_send_to(self._to_submit, self._to_finish, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
 
@@ -132,7 +134,7 @@ class Pipeline(Construct):
         step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
         step.may_find_due_rows(self._storage)
         step.may_describe_table(self._storage)
-        step.may_send_to(self._to_submit, self._to_collect, self._to_assemble)
+        step.may_send_to(self._to_submit, self._to_finish, self._to_collect, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
         return step
@@ -147,7 +149,7 @@ class Pipeline(Construct):
         step.may_use_rows(self._storage, "GetItem", "Query", "PutItem", "UpdateItem")
         step.may_find_due_rows(self._storage)
         step.may_describe_table(self._storage)
-        step.may_send_to(self._to_submit, self._to_assemble)
+        step.may_send_to(self._to_submit, self._to_finish, self._to_assemble)
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
 
@@ -171,6 +173,19 @@ class Pipeline(Construct):
         step.may_list(self._storage)
         step.may_resume_uploads(self._storage, "output")
         step.may_use_rows(self._storage, "GetItem", "Query", "UpdateItem", "DeleteItem")
+        step.may_put_events(self._bus)
+
+    def _finish(self) -> None:
+        """What is left of a job at its last safe moment: its requests are called at real time."""
+        step = self._step("Finish", memory_mib=1024, limit_seconds=LONG, tmp_mib=GIB)
+        step.started_by(self._to_finish, batch_size=1, max_concurrency=self._context.max_concurrency)
+        step.may_read(self._storage, "work")
+        step.may_write(self._storage, "work")
+        step.may_abort_uploads(self._storage, "work")
+        step.may_use_rows(self._storage, "GetItem", "Query", "UpdateItem", "ConditionCheckItem")
+        step.may_describe_table(self._storage)
+        step.may_send_to(self._to_finish, self._to_collect)
+        step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
 
     def _sweep(self) -> Step:

@@ -9,22 +9,26 @@ from batchdrop.manifest import ModelCounts, Usage
 from batchdrop.money import Money, PriceSource, named, usd
 from batchdrop.rates import PriceList, Rates, charge
 
+_NONE = Usage()
+
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """In US dollars.
 
     Attributes:
-        dollars: In batches.
+        dollars: As it was asked for: in batches, or by calls.
         realtime: What the same tokens cost by calls of their own; None where that is not known.
         is_batch: False where only that price is known, which is a ceiling.
+        extra: What of `dollars` calls cost more than batches would have.
     """
 
     dollars: Decimal
     realtime: Decimal | None
     is_batch: bool
+    extra: Decimal = Decimal(0)
 
 
-def price_of(prices: PriceList, provider: str, model: str, usage: Usage) -> Price | None:
+def price_of(prices: PriceList, provider: str, model: str, usage: Usage, *, called: Usage = _NONE) -> Price | None:
     """The price of a model's tokens; None where it is not known.
 
     Args:
@@ -32,6 +36,7 @@ def price_of(prices: PriceList, provider: str, model: str, usage: Usage) -> Pric
         provider: As configured.
         model: As written in the line, the provider's prefix included.
         usage: Over all requests.
+        called: What of it came of calls at real time.
     """
     found = prices(provider, model)
     if found is None:
@@ -40,7 +45,9 @@ def price_of(prices: PriceList, provider: str, model: str, usage: Usage) -> Pric
     if rates is None:
         return None
     realtime = None if found.realtime is None else charge_usage(usage, found.realtime)
-    return Price(dollars=charge_usage(usage, rates), realtime=realtime, is_batch=found.batch is not None)
+    extra = charge_usage(called, found.realtime or rates) - charge_usage(called, rates)
+    dollars = charge_usage(usage, rates) + extra
+    return Price(dollars=dollars, realtime=realtime, is_batch=found.batch is not None, extra=extra)
 
 
 def charge_usage(usage: Usage, rates: Rates) -> Decimal:
@@ -62,18 +69,20 @@ def settle(models: Iterable[ModelCounts], prices: PriceList, source: PriceSource
         prices: What models cost.
         source: Where these prices are from.
     """
-    priced = [(each, price_of(prices, each.provider, each.model, each.usage)) for each in models]
+    priced = [(each, _priced(each, prices)) for each in models]
     known = [price for _, price in priced if price is not None]
     realtime = [price.realtime for price in known if price.realtime is not None]
     cost = _sum(price.dollars for price in known)
+    retries = [_cost(prices, each, each.retries, each.realtime.retries) for each, _ in priced]
+    duplicates = [_cost(prices, each, each.duplicates, each.realtime.duplicates) for each, _ in priced]
     is_known = bool(known) or not priced
     is_compared = is_known and len(realtime) == len(known)
     money = Money(
         cost_usd=usd(cost) if is_known else None,
         realtime_usd=usd(_sum(realtime)) if is_compared else None,
         saved_usd=usd(_sum(realtime) - cost) if is_compared else None,
-        retries_usd=usd(_sum(_cost(prices, each, each.retries) for each, _ in priced)) if is_known else None,
-        duplicates_usd=usd(_sum(_cost(prices, each, each.duplicates) for each, _ in priced)) if is_known else None,
+        retries_usd=usd(_sum(retries)) if is_known else None,
+        duplicates_usd=usd(_sum(duplicates)) if is_known else None,
         unpriced_models=_named(each for each, price in priced if price is None),
         no_batch_price=_named(each for each, price in priced if price is not None and not price.is_batch),
         prices=source,
@@ -85,9 +94,20 @@ def _sum(dollars: Iterable[Decimal]) -> Decimal:
     return sum(dollars, Decimal(0))
 
 
-def _cost(prices: PriceList, model: ModelCounts, usage: Usage) -> Decimal:
+def extra_of(models: Iterable[ModelCounts], prices: PriceList) -> Decimal | None:
+    """What answers that were called cost more than in batches; None where the price of one is not known."""
+    found = [_priced(each, prices) for each in models if each.realtime.answered]
+    known = [each.extra for each in found if each is not None and each.realtime is not None]
+    return _sum(known) if len(known) == len(found) else None
+
+
+def _priced(model: ModelCounts, prices: PriceList) -> Price | None:
+    return price_of(prices, model.provider, model.model, model.usage, called=model.realtime.usage)
+
+
+def _cost(prices: PriceList, model: ModelCounts, usage: Usage, called: Usage) -> Decimal:
     """What a part of a model's tokens cost; nothing where no price is known."""
-    price = None if usage == Usage() else price_of(prices, model.provider, model.model, usage)
+    price = None if usage == _NONE else price_of(prices, model.provider, model.model, usage, called=called)
     return Decimal(0) if price is None else price.dollars
 
 

@@ -29,6 +29,32 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens - other.input_tokens,
+            cached_input_tokens=self.cached_input_tokens - other.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens - other.cache_write_tokens,
+            output_tokens=self.output_tokens - other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens - other.reasoning_tokens,
+        )
+
+
+class Realtime(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a model's numbers came of calls at real time, for a deadline, at real-time prices."""
+
+    answered: int = 0
+    usage: Usage = Usage()
+    retries: Usage = Usage()
+    duplicates: Usage = Usage()
+
+    def __add__(self, other: "Realtime") -> "Realtime":
+        return Realtime(
+            answered=self.answered + other.answered,
+            usage=self.usage + other.usage,
+            retries=self.retries + other.retries,
+            duplicates=self.duplicates + other.duplicates,
+        )
+
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
@@ -60,7 +86,8 @@ class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
         usage: Of the answers in the results.
         retries: What of it was for requests that had been sent before.
         duplicates: What was used beside it, for second answers of lines that had one.
-        cost_usd: Of `usage`, in batches; exact decimals as text, null where the price is not known.
+        realtime: What of these three came of calls at real time.
+        cost_usd: Of `usage`, each part as it was asked for; exact decimals as text, null where the price is not known.
         realtime_usd: The same by calls of their own.
         saved_usd: The difference.
     """
@@ -75,6 +102,7 @@ class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     retries: Usage = Usage()
     duplicates: Usage = Usage()
+    realtime: Realtime = Realtime()
     cost_usd: str | None = None
     realtime_usd: str | None = None
     saved_usd: str | None = None
@@ -111,11 +139,31 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     answers: list[File] = []
 
 
+class Deadline(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a job's deadline, and what keeping it cost.
+
+    Attributes:
+        at: When the job was to be done.
+        met: Whether its results were complete by then.
+        finished_realtime: How many lines were answered by calls at real time.
+        extra_usd: What these answers cost more than in a batch; null where that is not known.
+        doubts: Calls whose reply was lost: the provider may have charged for them, and their lines were sent again.
+        reason: Why nothing was called although the deadline came near; null where something was, or need not be.
+    """
+
+    at: str
+    met: bool
+    finished_realtime: int
+    extra_usd: str | None
+    doubts: int
+    reason: str | None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Written last: when it is there, every file it names is whole.
 
     `quote` is what the job was quoted at before it was paid, null where it was not; `money` what it cost, null where it
-    has no results.
+    has no results; `deadline` what became of its deadline, null where it has none.
     """
 
     schema: str = SCHEMA
@@ -131,6 +179,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     quote: Quote | None = None
     money: Money | None = None
+    deadline: Deadline | None = None
 
 
 class ManifestAt(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,6 +38,8 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[str, ...] = ()
     csv_bom: bool = False
     csv_formulas: bool = False
+    deadline: str | None = None
+    realtime: str = "deadline"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +97,10 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     where that is unknown. `budget_folder` is the folder whose settings set its monthly budget. While it is held,
     `is_announced` says that its event was sent; `is_approved`, what somebody decided. Once it runs, `reserved_micros`
     is what it holds of the folder's month that `budget_ledger` names.
+
+    `deadline_at` is when it must be done, by calls at real time if need be; `last_safe_at`, until when its batches run,
+    as last computed. `finishing_at` says since when what is left of it is called, `late_reason` why nothing of it is,
+    `is_past_deadline` that its event was sent.
     """
 
     state: JobState
@@ -132,6 +138,11 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     is_approved: bool | None = None
     budget_ledger: str | None = None
     reserved_micros: int = 0
+    deadline_at: int | None = None
+    last_safe_at: int | None = None
+    finishing_at: int | None = None
+    late_reason: str | None = None
+    is_past_deadline: bool = False
 
     @property
     def has_results(self) -> bool:
@@ -198,6 +209,9 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     with missing lines, and `loss_evidence_at` since when, until it is believed; `defer_reason`, why its results could
     not be collected the last time, in words for people and none of the provider's. `is_duplicate` says that its create
     came after it had been given up, and its requests were sent with another: only its answers count.
+
+    `is_realtime` says that its requests are called one by one: from ADMITTED it goes to ENDED, with no share of the
+    limits. Those below `called` may have been called, `uncalled` aside; `doubts` counts the calls with no reply.
     """
 
     state: BatchState
@@ -249,6 +263,10 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     loss_evidence_at: int = msgspec.field(default=0, name="seen_at")
     defer_reason: str | None = msgspec.field(default=None, name="put_off")
     is_duplicate: bool = False
+    is_realtime: bool = False
+    called: int = 0
+    uncalled: tuple[int, ...] = ()
+    doubts: int = 0
 
     def as_planned(self, **changes: object) -> Self:
         """A batch of the same requests, with changes; nothing of what happened to this one is in it."""

@@ -75,6 +75,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One line on its way back. `error` is null exactly when there is an answer.
 
     `row` holds the columns that the job's template keeps; absent where it keeps none.
+    `via` says how it was sent, the last time; null where it was not.
     """
 
     id: str | None
@@ -88,6 +89,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None
     attempts: int
     row: msgspec.Raw | UnsetType = UNSET
+    via: Literal["batch", "realtime"] | None = None
 
 
 class UsualResult(msgspec.Struct, gc=False):
@@ -104,3 +106,4 @@ class UsualResult(msgspec.Struct, gc=False):
     batch_id: str | None
     attempts: int
     row: msgspec.Raw | UnsetType
+    via: str | None

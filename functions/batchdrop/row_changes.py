@@ -20,6 +20,7 @@ class RowChanges(TypedDict, total=False):
 
 
 class JobChanges(RowChanges, total=False):
+    version: int
     unplanned: int
     unassembled: int
     line_numbering_key: str | None
@@ -38,6 +39,10 @@ class JobChanges(RowChanges, total=False):
     is_approved: bool | None
     budget_ledger: str | None
     reserved_micros: int
+    last_safe_at: int | None
+    finishing_at: int | None
+    late_reason: str | None
+    is_past_deadline: bool
 
 
 class SplitChanges(RowChanges, total=False):
@@ -86,3 +91,7 @@ class BatchChanges(RowChanges, total=False):
     loss_evidence_at: int
     defer_reason: str | None
     is_duplicate: bool
+    is_realtime: bool
+    called: int
+    uncalled: tuple[int, ...]
+    doubts: int

@@ -24,7 +24,7 @@ _AWS = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_tim
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Handed to every step; time comes in here too."""
+    """Handed to every step; time comes in here, and passes here, too."""
 
     settings: Settings
     providers: Providers
@@ -34,6 +34,7 @@ class Services:
     events: Events
     apis: Apis
     now: Callable[[], int]
+    sleep: Callable[[float], None] = time.sleep
 
     def after(self, hops: int) -> Self:
         """The same for the worker of a message that is so far in its chain."""

@@ -39,12 +39,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     intake_queue: str | None = None
     plan_queue: str | None = None
     submit_queue: str | None = None
+    finish_queue: str | None = None
     collect_queue: str | None = None
     assemble_queue: str | None = None
     publish_queue: str | None = None
     intake_dead_letters: str | None = None
     plan_dead_letters: str | None = None
     submit_dead_letters: str | None = None
+    finish_dead_letters: str | None = None
     collect_dead_letters: str | None = None
     assemble_dead_letters: str | None = None
     publish_dead_letters: str | None = None
@@ -55,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (self.intake_dead_letters, self.intake_queue),
             (self.plan_dead_letters, self.plan_queue),
             (self.submit_dead_letters, self.submit_queue),
+            (self.finish_dead_letters, self.finish_queue),
             (self.collect_dead_letters, self.collect_queue),
             (self.assemble_dead_letters, self.assemble_queue),
             (self.publish_dead_letters, self.publish_queue),

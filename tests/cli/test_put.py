@@ -45,6 +45,19 @@ def test_put_streams_the_file_under_input_and_prints_its_job(aws: "Aws", run: "R
     assert aws.s3.get_object(Bucket=BUCKET, Key="input/reviews.jsonl")["Body"].read() == BODY
 
 
+def test_by_goes_with_the_file_as_its_deadline(aws: "Aws", run: "Run", file: Path) -> None:
+    assert run("put", file, "--by", "6h").code == 0
+    [key] = [each["Key"] for each in aws.s3.list_objects_v2(Bucket=BUCKET, Prefix="input/")["Contents"]]
+    assert aws.s3.head_object(Bucket=BUCKET, Key=key)["Metadata"]["batchdrop-deadline"] == "6h"
+
+
+@pytest.mark.parametrize("value", ["soon", "6", "-6h", "25:00Z", ""])
+def test_a_deadline_without_sense_is_wrong_use(run: "Run", file: Path, value: str) -> None:
+    ran = run("put", file, f"--by={value}")
+    assert ran.code == 2
+    assert "must be a duration after the drop such as" in ran.err
+
+
 def test_put_takes_another_key(aws: "Aws", run: "Run", file: Path) -> None:
     assert run("put", file, "--key", "input/team/a.jsonl").code == 0
     assert aws.keys() == ["input/team/a.jsonl"]

@@ -3,7 +3,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import msgspec
@@ -14,13 +14,17 @@ from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_retry
 from batchdrop.batches.completion_times import Confidence, count_completion
 from batchdrop.batches.job_quote import JobQuote
+from batchdrop.manifest import timestamp
 from batchdrop.money import PriceSource, Quote, QuotedTokens, TokenRange
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job, JobSettings
 from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
+from faking import rows
+from faking.rows import NOW
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.deadline import deadline_of
 from batchdrop_cli.expected import ExpectedEnd
 from batchdrop_cli.waiting import paused, waits_for
 
@@ -304,6 +308,7 @@ def test_show_as_json_is_one_object(
         ],
         "waits_for": [],
         "expected_end": None,
+        "deadline": None,
         "output": f"output/mine/reviews/{a_job().id}/",
         "quote": None,
         "budget_usd": None,
@@ -350,6 +355,39 @@ def test_show_says_when_the_batches_will_have_ended_by_how_long_others_took(
     assert told["confidence"] == "medium"
     [line] = [each for each in run("show").out.splitlines() if each.startswith("expected")]
     assert line.endswith(" UTC, medium confidence")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "2027-01-15 10:00 UTC"),
+        ({"last_safe_at": NOW + 5_000}, "2027-01-15 10:00 UTC; calls at real time from 2027-01-15 09:23 UTC on"),
+        (
+            {"last_safe_at": NOW, "finishing_at": NOW + 60},
+            "2027-01-15 10:00 UTC; what is left is called at real time since 2027-01-15 08:01 UTC",
+        ),
+        ({"last_safe_at": NOW, "late_reason": "No money."}, "2027-01-15 10:00 UTC. No money."),
+        (
+            {"settings": JobSettings(deadline="2h", realtime="off")},
+            '2027-01-15 10:00 UTC. Nothing is called at real time (realtime = "off").',
+        ),
+    ],
+)
+def test_show_says_what_is_done_for_a_deadline(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], changes: dict[str, Any], said: str
+) -> None:
+    aws.store.add(a_job(**({"deadline_at": NOW + 7_200, "settings": JobSettings(deadline="2h")} | changes)))
+    [line] = [each for each in run("show").out.splitlines() if each.startswith("deadline")]
+    assert line == f"deadline {said}"
+
+
+@pytest.mark.parametrize(
+    ("high", "words"), [(NOW + 4_000, "on, probably not needed"), (NOW + 6_000, "on, probably needed")]
+)
+def test_the_forecast_says_whether_batches_will_probably_meet_it(high: int, words: str) -> None:
+    job = rows.a_job(deadline_at=NOW + 7_200, last_safe_at=NOW + 5_000)
+    expected = ExpectedEnd(low=timestamp(NOW), high=timestamp(high), confidence=Confidence.LOW)
+    assert str(deadline_of(job, expected)).endswith(f"2027-01-15 09:23 UTC {words}")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchdrop.providers.config import Limits, ProviderConfig, parse_providers
+from batchdrop.providers.config import ProviderConfig, parse_providers
 from batchdrop.providers.folder_rules import Rules
+from batchdrop.providers.limits import Limits
 from batchdrop.providers.price_table import OwnPrices
 from batchdrop.records import Protocol
 from faking.cloud import cloud as new_cloud

@@ -32,6 +32,7 @@ from batchdrop.settings import Settings
 from batchdrop.states import TERMINAL_JOBS
 from batchdrop.steps.assemble import assemble_split
 from batchdrop.steps.collect import collect_batch
+from batchdrop.steps.finish import finish_batch
 from batchdrop.steps.intake import Dropped, take_object
 from batchdrop.steps.plan import plan_split
 from batchdrop.steps.poll import poll_provider
@@ -52,7 +53,7 @@ from provider_simulator.app import Simulator
 from provider_simulator.transport import SimulatorTransport
 
 BUCKET, TABLE, REGION = "bucket", "table", "us-east-1"
-STEPS = ("plan", "submit", "collect", "assemble", "publish")
+STEPS = ("plan", "submit", "finish", "collect", "assemble", "publish")
 TOML = Path(__file__).parents[2] / "providers.toml"
 
 
@@ -67,6 +68,9 @@ class Clock:
 
     def seconds(self) -> int:
         return int(self.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 class FakeSecrets:
@@ -159,6 +163,7 @@ class Cloud:
         calls: dict[str, Callable[..., None]] = {
             "plan": plan_split,
             "submit": submit_batch,
+            "finish": finish_batch,
             "collect": collect_batch,
             "assemble": assemble_split,
             "publish": publish_job,
@@ -291,7 +296,7 @@ def cloud(
         mock_aws(),
         table_in_memory(table),
         one_session(),
-        Simulator(clock=clock) as simulator,
+        Simulator(clock=clock, wait=clock.sleep) as simulator,
         httpx2.Client(transport=SimulatorTransport(simulator)) as http,
     ):
         urls = {name: _queue(name) for name in ("intake", *STEPS, "events")}
@@ -325,6 +330,7 @@ def cloud(
             events=Events(_client("events")),
             apis=Apis(configured, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
             now=clock.seconds,
+            sleep=clock.sleep,
         )
         yield Cloud(services, simulator, clock, secrets, urls, urls["events"], make, table)
 

@@ -24,6 +24,7 @@ def result(line: int, endpoint: str | None, body: object = None, **changes: obje
         "endpoint": endpoint,
         "batch_id": "b",
         "attempts": 1,
+        "via": "batch",
     }
     return values | changes
 

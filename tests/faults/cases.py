@@ -230,6 +230,39 @@ _INCIDENT = {"fail_batch": "invalid_request", "fail_message": "Cannot find file 
 _READ = "its rows are read where they stand"
 _AWS_REPEATS = "AWS' client repeats the call; a write that was done finds its own mark"
 
+
+def hurried(then: Callable[[Scene], None] = lambda _: None) -> Callable[[Scene], None]:
+    """The job must be done in six hours, its batch hangs, and something is wrong with the calls for what it left."""
+
+    def arrange(scene: Scene) -> None:
+        scene.world.aws.put("input/folder/batchdrop.toml", b'deadline = "6h"', {})
+        limits = {"realtime_concurrency": 1, "realtime_requests_per_minute": 600, "realtime_tokens_per_minute": 10**6}
+        providers = {
+            name: msgspec.structs.replace(each, limits=msgspec.structs.replace(each.limits, **limits))
+            for name, each in scene.world.services.providers.items()
+        }
+        scene.world.services = replace(scene.world.services, providers=Providers(providers))
+        goes(seconds_to_complete=10**6, times=None)(scene)
+        then(scene)
+
+    return arrange
+
+
+def at_call(number: int, fault: Fault) -> Callable[[Scene], None]:
+    """Something strikes the so-manieth call at real time."""
+
+    def arrange(scene: Scene) -> None:
+        seen = Counter[str]()
+
+        def meets(name: str) -> Fault | None:
+            seen[name] += name.startswith("POST") and name.endswith(("/chat/completions", "/v1/messages"))
+            return fault if seen[name] == number and name.startswith("POST") else None
+
+        scene.world.clients.outside.meets = meets
+
+    return arrange
+
+
 CASES: dict[str, list[Case]] = {
     "What the others were asked": [
         Case("reply to create lost", wire("reply_lost")),
@@ -339,6 +372,28 @@ CASES: dict[str, list[Case]] = {
         Case("a list that never tells an end", stale_list, "its batches are asked for by their ids"),
         Case("the dropped version is deleted once it is planned", input_deleted, "failed.jsonl has empty lines"),
         Case("three result lines break off", goes(garble=3), "they are named, and not paid again"),
+    ],
+    "When a deadline comes near": [
+        Case("the batch hangs until the last safe moment", hurried()),
+        Case("the reply to a call is lost", hurried(wire("reply_lost", "realtime", after=499))),
+        Case("a call times out, and was answered", hurried(wire("timeout", "realtime", after=499))),
+        Case("the connection is reset, ten times", hurried(wire("connection_reset", "realtime", after=499, times=10))),
+        Case(
+            "429 with Retry-After, five times",
+            hurried(wire("status", "realtime", code=429, retry_after=20, after=499, times=5)),
+            "it waits as long as it is told",
+        ),
+        Case(
+            "529, twice",
+            hurried(wire("status", "realtime", code=529, after=499, times=2)),
+            "it is called again at once",
+        ),
+        Case("503 to twenty calls", hurried(wire("status", "realtime", code=503, after=499, times=20))),
+        Case("the key is refused at a call (401)", hurried(wire("status", "realtime", code=401, after=499))),
+        Case("killed before a call", hurried(at_call(500, Fault.DIES_BEFORE_AND_COMES_LATE))),
+        Case("killed while it waits for a reply", hurried(at_call(500, Fault.DIES_AFTER_AND_COMES_LATE))),
+        Case("killed, and its message is gone", hurried(at_call(500, Fault.DIES_AFTER_FOR_GOOD))),
+        Case("the worker sleeps past its claim, then calls", hurried(at_call(500, Fault.SLEEPS))),
     ],
     "Messages, workers and AWS": [
         Case("every message lost", lost),

@@ -14,8 +14,9 @@ from faults.aws import Message
 from faults.cases import CASES, LINES, OPENAI, Case, Scene
 from faults.outside import Outside
 from faults.points import DUPLICATE
+from faults.promises import doubts_of
 from faults.scenarios import Scenario
-from faults.world import BEGIN, World, new_world
+from faults.world import BEGIN, World, charges_of, new_world
 
 BATCH_SECONDS = 600  # a batch's life where nothing is wrong
 _LONGEST_TICK, _GROWTH = 1_800, 1.1  # a tick is a minute, as on AWS; longer only where nothing happens for long
@@ -27,6 +28,8 @@ HEALS = {
     "batch was never created": "in no list after half an hour: created anew",
     "batch not submitted for now": "waits for its turn again",
     "batch not submitted: no such call": "tried again, ten times at most",
+    "calls in doubt": "called again, once its reply was given up",
+    "job is finished at real time": "cancelled, and called at real time",
     "provider paused": "the provider is paused, and tried again every five minutes",
     "batch refused": "judged by its code and its words",
     "batch failed at the provider": "judged by its code and its words",
@@ -143,17 +146,18 @@ def _row(case: Case, scene: Scene, said: list[str]) -> Row:
     world, outcome = scene.world, scene.world.outcome()
     bill = world.simulator.charges()[scene.provider]
     kept = sum(not each["error"] and got(each) == wanted(scene.lines[each["line"] - 1]) for each in outcome.results)
+    doubts = sum(doubts_of(each) for key, lines in outcome.outputs.items() if "manifest" in key for each in lines)
     reasons = Counter(each["error"]["code"] for each in outcome.results if each["error"])
     row = Row(
         title=case.title,
         provider=scene.provider,
         accepted=bill["batches"],
-        charged=bill["requests"],
+        charged=charges_of(bill),
         kept=kept,
         reasons=dict(sorted(reasons.items())),
         lost=LINES - len({each["line"] for each in outcome.results}),
         twice=max(bill["bodies_charged_more_than_once"], len(outcome.live_twice[scene.provider])),
-        reported=DUPLICATE in outcome.events,
+        reported=DUPLICATE in outcome.events or doubts > 0,
         later=int(_published_at(world) - scene.took),
         healed=tuple(dict.fromkeys(said)),
         quietly=case.quietly,

@@ -45,6 +45,7 @@ _REFUSED, _TABLE = f"{_STEPS}test_refused_batches.py::", "tests/unit/test_refusa
 _FAILED_UNITS, _LOGS = f"{_STEPS}test_failed_units.py::", f"{_STEPS}test_logs.py::"
 _IN_A_ROW = f"{_STEPS}test_failures_in_a_row.py::"
 _SHARED_RETRIES = f"{_STEPS}test_retries.py::"
+_DEADLINE, _FINISH = f"{_STEPS}test_deadline.py::", f"{_STEPS}test_finish.py::"
 _RESTORED = f"{_STEPS}test_restored_table.py::"
 _RESIZING = f"{_STEPS}test_resizing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_fault_isolation.py::", f"{_FAULTS}test_late_workers.py::"
@@ -91,8 +92,8 @@ MUTATIONS = (
     Mutation(
         "second answers count as spent",
         "limits/spending.py",
-        "charge_usage(counts.usage + counts.duplicates,",
-        "charge_usage(counts.usage,",
+        "charge_usage(counts.usage + counts.duplicates - called,",
+        "charge_usage(counts.usage - called,",
         "tests/unit/test_spending.py::test_second_answers_are_paid_too",
     ),
     Mutation(
@@ -112,8 +113,8 @@ MUTATIONS = (
     Mutation(
         "a limit of cost goes with the file as its job's budget",
         "batchdrop_cli/file_commands.py",
-        'return {} if max_cost is None else {"batchdrop-budget-usd": max_cost}',
-        "return {}",
+        '{"batchdrop-budget-usd": max_cost, ',
+        "{",
         f"{_QUOTE}test_the_limit_is_held_to_the_exact_most",
     ),
     Mutation(
@@ -477,8 +478,8 @@ MUTATIONS = (
     Mutation(
         "what requests cost that were sent before is told",
         "outputs/assembly.py",
-        "self._routes[route].add(usage, answers=len(lines), is_retry=sent.attempts() > 1)",
-        "self._routes[route].add(usage, answers=len(lines))",
+        "answers=len(lines), is_retry=sent.attempts() > 1,",
+        "answers=len(lines), is_retry=False,",
         f"{_MONEY}test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines",
     ),
     Mutation(
@@ -943,8 +944,8 @@ MUTATIONS = (
     Mutation(
         "a create tells its length, and goes out in one piece",
         "providers/anthropic_client.py",
-        ', "Content-Length": str(body.length)}',
-        "}",
+        '{"Content-Length": str(body.length)}',
+        "{}",
         f"{_CLIENT_REQUESTS}test_no_request_is_chunked_and_each_body_tells_its_length",
     ),
     Mutation(
@@ -1752,8 +1753,126 @@ MUTATIONS = (
         "tests/cli/test_put.py::test_of_two_commands_that_drop_the_same_bytes_at_once_one_is_refused",
     ),
     Mutation(
+        "no batch is created of what is called at real time",
+        "steps/submit.py",
+        "    if batch.is_realtime:  # since",
+        "    if False:  # since",
+        f"{_DEADLINE}test_a_late_message_creates_no_batch_of_what_is_called",
+    ),
+    Mutation(
+        "nothing is called before the last safe moment",
+        "steps/deadline.py",
+        "    elif now < moment:",
+        "    elif now < moment - 3_000:",
+        f"{_DEADLINE}test_nothing_is_called_before_the_last_safe_moment",
+    ),
+    Mutation(
+        "a cancel is given its ten minutes before a deadline",
+        "limits/last_safe_moment.py",
+        "(_CANCEL_TICKS + _MARGIN_TICKS)",
+        "_MARGIN_TICKS",
+        "tests/unit/test_last_safe_moment.py::test_twenty_minutes_and_a_quarter_more_than_the_calls_are_kept",
+    ),
+    Mutation(
+        "calls keep within the budget of their job",
+        "batches/finishing.py",
+        "why = None if job.is_approved else _why_over(job, most, services)",
+        "why = None",
+        f"{_DEADLINE}test_a_budget_that_calls_would_break_is_kept_and_the_job_is_late",
+    ),
+    Mutation(
+        "what calls cost more is reserved when they begin",
+        "batches/finishing.py",
+        'return raise_reservation(job, most, services), {"most_micros": most, "reserved_micros": most}',
+        'return [], {"most_micros": most}',
+        f"{_DEADLINE}test_jobs_race_for_the_last_of_a_month_and_one_gets_it",
+    ),
+    Mutation(
+        "a cancel for a deadline is no attempt of what the batch left",
+        "steps/collect.py",
+        "copy.is_uncharged_attempt or _was_cancelled_for_deadline(batch, job)",
+        "copy.is_uncharged_attempt",
+        f"{_DEADLINE}test_batches_that_hang_are_cancelled_and_all_is_called_in_time",
+    ),
+    Mutation(
+        "a call is noted before it is made",
+        "steps/finish.py",
+        """        work.begin(calls)
+        self._pace.count(calls)
+        wave = call_wave(calls, work.batch, api, _call_seconds(services), services)
+""",
+        """        self._pace.count(calls)
+        wave = call_wave(calls, work.batch, api, _call_seconds(services), services)
+        work.begin(calls)
+""",
+        f"{_FINISH}test_a_worker_that_dies_leaves_only_its_wave_in_doubt",
+    ),
+    Mutation(
+        "what may have been called is not called again in its batch",
+        "steps/finish.py",
+        "(position >= called or position in open_)",
+        "(called >= 0 or position in open_)",
+        f"{_FINISH}test_a_worker_that_dies_leaves_only_its_wave_in_doubt",
+    ),
+    Mutation(
+        "an answer that is saved is not paid for again",
+        "steps/finish.py",
+        "if position not in there and (",
+        "if (",
+        f"{_FINISH}test_answers_that_are_there_are_not_called_again",
+    ),
+    Mutation(
+        "what was refused for now is no doubt",
+        "steps/finish.py",
+        "self._uncalled |= {each.position for each in wave.again}",
+        "self._uncalled |= set()",
+        f"{_FINISH}test_a_long_wait_is_the_next_runs",
+    ),
+    Mutation(
+        "a job that was cancelled is called no more",
+        "steps/finish.py",
+        "also=[require_state(self._job, JobState.RUNNING)],",
+        "also=[],",
+        f"{_FINISH}test_a_job_that_is_cancelled_during_a_run_is_called_no_more",
+    ),
+    Mutation(
+        "one run at a time calls a provider",
+        "steps/finish.py",
+        'take(f"finish#{batch.provider}",',
+        'take(f"finish#{batch.provider}{services.now()}{batch.epoch}",',
+        f"{_FINISH}test_one_run_at_a_time_calls_a_provider",
+    ),
+    Mutation(
+        "a gateway's page with a 5xx is a doubt",
+        "providers/http_errors.py",
+        "or error.code in _TIMEOUTS or is_gateways",
+        "or error.code in _TIMEOUTS",
+        "tests/unit/test_reply_decision.py::test_a_reply_is_kept_called_again_doubted_or_stops_all_calls",
+    ),
+    Mutation(
+        "calls at real time are paid at the standard rate",
+        "costs.py",
+        "    dollars = charge_usage(usage, rates) + extra",
+        "    dollars = charge_usage(usage, rates)",
+        f"{_DEADLINE}test_what_came_of_calls_is_paid_at_real_time_prices",
+    ),
+    Mutation(
+        "code of before leaves a job alone that is called at real time",
+        "batches/finishing.py",
+        '"version": FINISHING, ',
+        "",
+        f"{_DEADLINE}test_two_looks_at_the_clock_begin_once",
+    ),
+    Mutation(
+        "a deadline is half an hour away at least",
+        "deadlines.py",
+        "    if at - now < least:",
+        "    if at - now < 0:",
+        f"{_DEADLINE}test_a_deadline_without_sense_fails_the_job_before_anything_is_paid",
+    ),
+    Mutation(
         "a job ends at its greatest age",
-        "steps/sweep.py",
+        "steps/deadline.py",
         """    if now >= last_moment(job):
         reason""",
         """    if False:

@@ -237,10 +237,23 @@ ONE_BUDGET = Scenario(
     monthly_micros=250,  # each may cost 146 at most, and costs 55
     is_open_ended=True,
 )
+HURRIED = Scenario(
+    name="hurried",  # its batches hang, and what they leave is called before the deadline
+    files=(_lines(6),),
+    metadata={"batchdrop-deadline": "1h"},
+    splits=1,
+    limits={
+        "realtime_concurrency": 1,
+        "realtime_requests_per_minute": 6_000,
+        "realtime_tokens_per_minute": 9_000_000,
+    },
+    first={name: {"seconds_to_complete": 10**6} for name in (OPENAI, ANTHROPIC)},
+    is_open_ended=True,
+)
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
-        TOO_LARGE, LIMITED, RESTORED, NOT_DECIDED, APPROVED, TURNED_DOWN, ONE_BUDGET,
+        TOO_LARGE, LIMITED, RESTORED, NOT_DECIDED, APPROVED, TURNED_DOWN, ONE_BUDGET, HURRIED,
     )
 }  # fmt: skip

@@ -14,7 +14,7 @@ from faults.aws import Message
 from faults.granted import Grant, grants
 from faults.outside import Outside
 from faults.points import undisturbed
-from faults.scenarios import MAIN, PAUSED, REJECTED, TOO_LARGE
+from faults.scenarios import HURRIED, MAIN, PAUSED, REJECTED, TOO_LARGE
 from faults.world import World, new_world
 
 EXPLAINED = {
@@ -44,7 +44,12 @@ EXPLAINED = {
     "poll events:PutEvents default event bus, as batchdrop": "a provider refuses the account when it is asked",
     "submit sqs:SendMessage queue assemble": "a batch that ends there is the last of its round: nothing is left",
     "poll sqs:SendMessage queue assemble": "the same",
-    "poll dynamodb:PutItem table": "the same, and the next round has batches",
+    "submit sqs:SendMessage queue finish": "the same, of a job whose deadline is near: the next round is called",
+    "poll sqs:SendMessage queue finish": "the same",
+    "sweep sqs:SendMessage queue finish": "the same, or a batch that was never sent: tests/steps/test_deadline.py",
+    "finish sqs:SendMessage queue finish": "a run's time is over: tests/steps/test_finish.py",
+    "finish events:PutEvents default event bus, as batchdrop": "a provider refuses the account when it is called",
+    "poll dynamodb:PutItem table": "a batch ends there that is the last of its round, and the next round has batches",
     "poll s3:GetObject bucket, work/": "the same",
     "poll s3:PutObject bucket, work/": "the same",
     "sweep dynamodb:PutItem table": "the same",
@@ -63,7 +68,7 @@ EXPLAINED = {
 def used() -> Iterator[set[Grant]]:
     """What the steps call in whole jobs, among them one in which the first message of each step is lost."""
     with new_world() as world:
-        for scenario in (PAUSED, TOO_LARGE, REJECTED):
+        for scenario in (PAUSED, TOO_LARGE, REJECTED, HURRIED):
             undisturbed(world, scenario)
         run_with_lost_messages(world)
         yield world.aws.used

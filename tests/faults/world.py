@@ -32,6 +32,7 @@ from batchdrop.services import Services
 from batchdrop.settings import Settings
 from batchdrop.steps.assemble import assemble_split
 from batchdrop.steps.collect import collect_batch
+from batchdrop.steps.finish import finish_batch
 from batchdrop.steps.intake import Dropped, take_object
 from batchdrop.steps.plan import plan_split
 from batchdrop.steps.poll import poll_provider
@@ -51,7 +52,7 @@ from provider_simulator.facts import ProviderName
 from provider_simulator.transport import SimulatorTransport
 
 BEGIN = 1_800_000_000.0
-STEPS = ("intake", "plan", "submit", "collect", "assemble", "publish")
+STEPS = ("intake", "plan", "submit", "finish", "collect", "assemble", "publish")
 VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was not done
 KEY = "sk-simulated"
 RECEIVES = 5  # then a message is dead
@@ -74,6 +75,9 @@ class Clock:
 
     def seconds(self) -> int:
         return int(self.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @dataclass
@@ -268,6 +272,7 @@ class World:
         calls: dict[str, Callable[..., object]] = {
             "plan": plan_split,
             "submit": submit_batch,
+            "finish": finish_batch,
             "collect": collect_batch,
             "assemble": assemble_split,
             "publish": publish_job,
@@ -341,7 +346,7 @@ class World:
             outputs={key: _read(key, body, volatile) for key, body in outputs.items()},
             attempts={key: sum(each["attempts"] for each in _results(key, body)) for key, body in outputs.items()},
             written_twice=[key for key, versions in self.aws.objects.items() if len(versions) > 1],
-            charged={name: each["requests"] for name, each in charges.items() if each["requests"]},
+            charged={name: paid for name, each in charges.items() if (paid := charges_of(each))},
             charged_twice={name: each["bodies_charged_more_than_once"] for name, each in charges.items()},
             live_twice={name: each["ever_live_duplicates"] for name, each in charges.items()},
             events=sorted({event["DetailType"] for event in self.aws.events}),
@@ -364,6 +369,11 @@ class Outcome:
     def results(self) -> list[Any]:
         """The result lines of every job."""
         return [each for key, lines in self.outputs.items() if key.endswith("/results.jsonl") for each in lines]
+
+
+def charges_of(charges: dict[str, Any]) -> int:
+    """How many requests a provider charged, in batches and at real time."""
+    return int(charges["requests"] + charges["realtime"]["requests"])
 
 
 def _read(key: str, body: bytes, volatile: set[str]) -> Any:
@@ -473,6 +483,7 @@ def _services_of(clients: AwsClients, clock: Clock, http: httpx2.Client, scenari
         events=Events(clients.by_name["events"]),
         apis=Apis(providers, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
         now=clock.seconds,
+        sleep=clock.sleep,
     )
 
 

@@ -9,7 +9,7 @@ from faking.template import Template, as_list, synthesise
 from infra.context import ROOT
 
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0d5f4e2a-1111-2222-3333-444455556666"
-STEPS = {"intake", "plan", "submit", "poll", "collect", "assemble", "publish", "sweep"}
+STEPS = {"intake", "plan", "submit", "finish", "poll", "collect", "assemble", "publish", "sweep"}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from batchdrop.aws.metrics import Alert
 from faking.template import Template, as_list, synthesise
 
 BY_CLOCK = {"sweep", "poll"}
-STEPS = {"intake", "plan", "submit", "poll", "collect", "assemble", "publish", "sweep"}
+STEPS = {"intake", "plan", "submit", "finish", "poll", "collect", "assemble", "publish", "sweep"}
 
 
 def test_every_step_of_the_flow_has_its_function(template: Template) -> None:
@@ -35,7 +35,7 @@ def test_only_the_steps_that_need_a_folder_read_it(template: Template) -> None:
     assert {folder: template.steps_that_may("s3:GetObject", f"/{folder}/*") for folder in folders} == {
         "input": {"intake", "plan", "assemble", "sweep"},
         "output": {"intake", "publish", "sweep"},
-        "work": {"plan", "submit", "poll", "collect", "assemble", "publish", "sweep"},
+        "work": {"plan", "submit", "finish", "poll", "collect", "assemble", "publish", "sweep"},
     }
 
 
@@ -50,7 +50,7 @@ def test_what_few_steps_do_few_may(template: Template) -> None:
         "s3:ListBucketVersions": {"publish", "sweep"},
         "s3:ListBucketMultipartUploads": {"publish", "sweep"},
         "s3:ListMultipartUploadParts": {"publish"},
-        "dynamodb:ConditionCheckItem": {"submit"},
+        "dynamodb:ConditionCheckItem": {"submit", "finish"},
         "dynamodb:DeleteItem": {"submit", "publish", "sweep"},
         "sqs:GetQueueUrl": set(),
         "sqs:ChangeMessageVisibility": set(),
@@ -60,8 +60,9 @@ def test_what_few_steps_do_few_may(template: Template) -> None:
     assert template.steps_that_may("dynamodb:Query", "/index/days") == set()
 
 
-def test_only_submit_poll_collect_and_sweep_read_keys(template: Template) -> None:
-    assert template.steps_that_may("secretsmanager:GetSecretValue", "") == {"submit", "poll", "collect", "sweep"}
+def test_only_what_calls_a_provider_reads_keys(template: Template) -> None:
+    may = {"submit", "finish", "poll", "collect", "sweep"}
+    assert template.steps_that_may("secretsmanager:GetSecretValue", "") == may
 
 
 def test_events_are_sent_in_the_name_of_batchdrop_alone(template: Template) -> None:
@@ -72,7 +73,7 @@ def test_events_are_sent_in_the_name_of_batchdrop_alone(template: Template) -> N
         if "events:PutEvents" in as_list(statement["Action"])
     }
     only_ours = {"ForAllValues:StringEquals": {"events:source": "batchdrop"}}
-    assert sent == dict.fromkeys(("submit", "poll", "collect", "publish", "sweep"), only_ours)
+    assert sent == dict.fromkeys(("submit", "finish", "poll", "collect", "publish", "sweep"), only_ours)
 
 
 def test_keys_are_granted_by_name_and_created_by_nobody(template: Template) -> None:
@@ -108,14 +109,21 @@ def test_each_step_sends_only_where_the_flow_goes(template: Template) -> None:
             "BATCHDROP_ASSEMBLE_QUEUE",
             "BATCHDROP_PUBLISH_QUEUE",
         },
-        "submit": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
-        "poll": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_COLLECT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
-        "collect": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
+        "submit": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_FINISH_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
+        "finish": {"BATCHDROP_FINISH_QUEUE", "BATCHDROP_COLLECT_QUEUE"},
+        "poll": {
+            "BATCHDROP_SUBMIT_QUEUE",
+            "BATCHDROP_FINISH_QUEUE",
+            "BATCHDROP_COLLECT_QUEUE",
+            "BATCHDROP_ASSEMBLE_QUEUE",
+        },
+        "collect": {"BATCHDROP_SUBMIT_QUEUE", "BATCHDROP_FINISH_QUEUE", "BATCHDROP_ASSEMBLE_QUEUE"},
         "assemble": {"BATCHDROP_PUBLISH_QUEUE"},
         "publish": set(),
         "sweep": {
             "BATCHDROP_PLAN_QUEUE",
             "BATCHDROP_SUBMIT_QUEUE",
+            "BATCHDROP_FINISH_QUEUE",
             "BATCHDROP_COLLECT_QUEUE",
             "BATCHDROP_ASSEMBLE_QUEUE",
             "BATCHDROP_PUBLISH_QUEUE",
@@ -129,7 +137,7 @@ def test_only_sweep_takes_dead_letters_and_it_knows_every_queue_of_them(template
         step: {name for name in function["Environment"]["Variables"] if name.endswith("_DEAD_LETTERS")}
         for step, function in template.functions().items()
     }
-    started = {"intake", "plan", "submit", "collect", "assemble", "publish"}
+    started = {"intake", "plan", "submit", "finish", "collect", "assemble", "publish"}
     assert {step: names for step, names in known.items() if names} == {
         "sweep": {f"BATCHDROP_{step.upper()}_DEAD_LETTERS" for step in started}
     }
@@ -180,7 +188,7 @@ def test_every_queue_has_a_dead_letter_queue_that_sweep_empties(template: Templa
     sweep = template.functions()["sweep"]["Environment"]["Variables"]
     swept = {url["Ref"] for name, url in sweep.items() if name.endswith("_DEAD_LETTERS")}
     assert {name for name, queue in queues.items() if "RedrivePolicy" not in queue} == behind | of_rules == swept
-    assert len(behind) == 6
+    assert len(behind) == 7
     assert all(queue["RedrivePolicy"]["maxReceiveCount"] >= 10 for queue in queues.values() if "RedrivePolicy" in queue)
 
 
@@ -288,7 +296,7 @@ def test_functions_that_queues_start_leave_room_in_an_account_of_some_dozens(tem
         mapping["ScalingConfig"]["MaximumConcurrency"]
         for mapping in template.of_type("AWS::Lambda::EventSourceMapping").values()
     ]
-    assert bounds == [2] * 6
+    assert bounds == [2] * 7
     reserved = [each for each in template.functions().values() if "ReservedConcurrentExecutions" in each]
     assert reserved == []  # which an account of 10 does not allow
 
@@ -304,7 +312,7 @@ def test_nothing_may_use_a_key_that_is_not_named(template: Template) -> None:
 
 
 def test_only_steps_that_take_files_or_send_batches_see_whether_the_table_was_restored(template: Template) -> None:
-    may = {"intake", "plan", "submit", "poll", "collect", "sweep"}
+    may = {"intake", "plan", "submit", "finish", "poll", "collect", "sweep"}
     assert template.steps_that_may("dynamodb:DescribeTable", "") == may
 
 
@@ -364,6 +372,7 @@ def test_a_lease_outlasts_the_message_and_the_message_outlasts_the_function(temp
         "intake": (10, ["ReportBatchItemFailures"], {"MaximumConcurrency": 2}),
         "plan": one_at_a_time,
         "submit": one_at_a_time,
+        "finish": one_at_a_time,
         "collect": one_at_a_time,
         "assemble": one_at_a_time,
         "publish": one_at_a_time,
@@ -523,6 +532,7 @@ def test_what_a_step_spools_fits_its_tmp(template: Template) -> None:
         "intake": (256, 30, 512),
         "plan": (1024, 900, 10240),
         "submit": (1024, 900, 1024),
+        "finish": (1024, 900, 1024),
         "poll": (512, 60, 512),
         "collect": (1024, 900, 10240),
         "assemble": (1024, 900, 10240),

@@ -234,6 +234,7 @@ def test_a_line_that_cannot_be_sent_gives_its_error_and_itself(name: str, mistak
         "endpoint": None,
         "batch_id": None,
         "attempts": 0,
+        "via": None,
     }
     at = mistakes.errors.index(result)
     assert mistakes.failed[at] == (line if len(line) <= MAX_LINE_BYTES else b"")

@@ -61,7 +61,7 @@ def redriven(times: int | None, cloud: Cloud) -> tuple[int, int]:
 
 def test_a_dead_letter_of_every_step_goes_to_the_queue_it_came_from(cloud: Cloud) -> None:
     settings = cloud.services.settings
-    for step in ("intake", "plan", "submit", "collect", "assemble", "publish"):
+    for step in ("intake", "plan", "submit", "finish", "collect", "assemble", "publish"):
         bury(cloud, step, {"of": step})
     cloud.tick()
     for dead_letters, queue in settings.redrives():

@@ -239,6 +239,7 @@ IDLE: list[Case] = [
     *(("plan", split, job) for split, job in product(SplitState, JobState) if split is not SplitState.PENDING),
     *(("assemble", split, job) for split, job in product(SplitState, JobState) if split is not SplitState.PLANNED),
     *(("submit", batch, job) for batch, job in product(BatchState, JobState) if batch not in SUBMITTED),
+    *(("finish", batch, job) for batch, job in product(BatchState, JobState) if batch is not BatchState.ADMITTED),
     *(("collect", batch, job) for batch, job in product(BatchState, JobState) if batch is not BatchState.ENDED),
     *(("publish", job, job) for job in JobState if job is not JobState.PUBLISHING),
 ]
@@ -257,11 +258,13 @@ def test_a_step_that_finds_its_unit_in_another_state_changes_sends_and_asks_noth
         split = state if isinstance(state, SplitState) else SplitState.PLANNED
         here.services.store.add(a_split(job=job, state=split, open=0, due_at=None))
         batch = state if isinstance(state, BatchState) else BatchState.COLLECTED
-        here.services.store.add(a_batch(job=job, state=batch, batch_id="batch_1", due_at=None))
+        is_called = step == "finish"
+        here.services.store.add(a_batch(job=job, state=batch, batch_id="batch_1", is_realtime=is_called, due_at=None))
         units: dict[str, tuple[Any, ...]] = {
             "plan": (job, 0),
             "assemble": (job, 0),
             "submit": (job, "00000-0-0000"),
+            "finish": (job, "00000-0-0000"),
             "collect": (job, "00000-0-0000"),
             "publish": (job,),
         }
@@ -276,6 +279,7 @@ def test_a_step_that_finds_its_unit_in_another_state_changes_sends_and_asks_noth
 def test_a_step_whose_unit_is_gone_changes_sends_and_asks_nothing(watched: Watched, step: str) -> None:
     units: dict[str, Callable[[], tuple[Any, ...]]] = {
         "submit": lambda: ("j", "00000-0-0000"),
+        "finish": lambda: ("j", "00000-0-0000"),
         "collect": lambda: ("j", "00000-0-0000"),
         "publish": lambda: ("j",),
     }

@@ -6,11 +6,13 @@ When the newer code is deployed again, it goes on with them. Nothing is lost, an
 from typing import Any
 
 import pytest
+from batchdrop.aws.row_versions import ROW_VERSION
 from batchdrop.aws.table_items import encode
 from faking.cloud import Cloud, jsonl
 from faking.lines import chat, claude, got, wanted
 
 LINES = [*(chat(str(number)) for number in range(3)), *(claude(str(number)) for number in range(3))]
+NEWER = ROW_VERSION + 1
 STEPS = ("plan", "submit", "collect", "assemble", "publish")
 
 
@@ -61,7 +63,13 @@ def is_paid_once(cloud: Cloud) -> bool:
     [
         *zip(
             STEPS,
-            [{"version": 99}, {"state": "WEIGHED"}, {"version": 99}, {"state": "WEIGHED"}, {"version": 98}],
+            [
+                {"version": NEWER},
+                {"state": "WEIGHED"},
+                {"version": NEWER},
+                {"state": "WEIGHED"},
+                {"version": NEWER + 1},
+            ],
             strict=True,
         )
     ],
@@ -92,7 +100,7 @@ def test_rows_of_newer_code_wait_untouched_while_other_jobs_go_on(
 def test_a_job_of_newer_code_takes_its_splits_and_batches_with_it(cloud: Cloud, stop: str) -> None:
     job = drop(cloud, LINES)
     go_on_until(cloud, stop)
-    write_as_newer(cloud, job, {"JOB"}, version=99)
+    write_as_newer(cloud, job, {"JOB"}, version=NEWER)
     written = rows_of(cloud, job)
     for _ in range(26):
         cloud.deliver_all()
@@ -107,7 +115,7 @@ def test_a_job_of_newer_code_takes_its_splits_and_batches_with_it(cloud: Cloud, 
 def test_poll_leaves_the_batches_of_a_newer_job_as_they_are(cloud: Cloud) -> None:
     job = drop(cloud, LINES)
     cloud.deliver_all()
-    write_as_newer(cloud, job, {"JOB"}, version=99)
+    write_as_newer(cloud, job, {"JOB"}, version=NEWER)
     written, ledgers = rows_of(cloud, job), reserved(cloud)
     for _ in range(5):  # they end at the provider
         cloud.tick(3_600)
@@ -120,7 +128,7 @@ def test_poll_cancels_no_overdue_batch_of_a_newer_job(cloud: Cloud) -> None:
         cloud.simulator.shape(provider=provider, expire_fraction=0.0, seconds_to_complete=2_000_000)
     job = drop(cloud, LINES)
     cloud.deliver_all()
-    write_as_newer(cloud, job, {"JOB"}, version=99)
+    write_as_newer(cloud, job, {"JOB"}, version=NEWER)
     written = rows_of(cloud, job)
     for _ in range(4):
         cloud.tick(40 * 3_600)
@@ -132,10 +140,10 @@ def test_a_late_create_of_a_newer_job_is_looked_at_when_that_is_deployed_again(c
     cloud.simulator.fault("late", seconds=9_000, provider="anthropic", operation="create")
     job = drop(cloud, LINES[3:])
     cloud.settle(tick=300)
-    write_as_newer(cloud, job, {"JOB"}, version=99)
+    write_as_newer(cloud, job, {"JOB"}, version=NEWER)
     cloud.clock.now += 9_000
     told = []
-    for version in (99, 1):
+    for version in (NEWER, 1):
         write_as_newer(cloud, job, {"JOB"}, version=version)
         for _ in range(20):
             cloud.tick(700)
@@ -149,7 +157,7 @@ def test_an_upload_of_a_newer_job_is_no_orphan(cloud: Cloud) -> None:
     cloud.deliver_all()
     (upload,) = api.uploads()
     sk = next(sk for sk in rows_of(cloud, job) if sk.startswith("BATCH#"))
-    write_as_newer(cloud, job, {"JOB"}, version=99)
+    write_as_newer(cloud, job, {"JOB"}, version=NEWER)
     write_as_newer(cloud, job, {sk}, input_file_id="file-of-its-own")
     cloud.tick(4_000)
     assert [each.id for each in api.uploads()] == [upload.id]
@@ -158,7 +166,7 @@ def test_an_upload_of_a_newer_job_is_no_orphan(cloud: Cloud) -> None:
 def test_a_batch_of_a_newer_job_has_no_failures(cloud: Cloud) -> None:
     job = drop(cloud, LINES)
     cloud.deliver_all()
-    write_as_newer(cloud, job, {"JOB"}, version=99)
+    write_as_newer(cloud, job, {"JOB"}, version=NEWER)
     written = rows_of(cloud, job)
     assert [cloud.services.store.count_unit_failure(job, sk, 60) for sk in sorted(units(cloud, job))] == [0] * 4
     assert rows_of(cloud, job) == written
@@ -167,7 +175,7 @@ def test_a_batch_of_a_newer_job_has_no_failures(cloud: Cloud) -> None:
 def test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed(cloud: Cloud) -> None:
     retried = drop(cloud, LINES)
     cloud.settle()
-    write_as_newer(cloud, retried, {"JOB"}, version=99)
+    write_as_newer(cloud, retried, {"JOB"}, version=NEWER)
     words = {"batchdrop-retry-of": retried, "batchdrop-retry-lines": f"output/x/{retried}/lines.jsonl"}
     job = cloud.drop("input/x.retry-1.jsonl", jsonl(LINES[:1]), **words)
     assert job is not None

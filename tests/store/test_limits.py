@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import msgspec
 from batchdrop.limits.admission import admit_batches
-from batchdrop.providers.config import Limits, Providers
+from batchdrop.providers.config import Providers
+from batchdrop.providers.limits import Limits
 from batchdrop.states import BatchState
 from faking.cloud import Cloud
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from batchdrop.aws import row_versions
 from batchdrop.aws.provider_items import count_in_hour, own_batch_id
-from batchdrop.aws.row_versions import NewerRow
+from batchdrop.aws.row_versions import ROW_VERSION, NewerRow
 from batchdrop.aws.store import Store
 from batchdrop.aws.table_items import add_intent, add_retry, encode, put_version_pointer, watch_intent
 from batchdrop.records import Batch, Intent, JobSettings
@@ -16,7 +16,7 @@ from faking import cloud
 from faking.rows import JOB, NOW, a_batch, a_job, a_split
 
 RETRY = "20261106T091412Z-7f3a9c2e52"
-NEWER: list[dict[str, Any]] = [{"version": 99}, {"state": "WEIGHED"}]
+NEWER: list[dict[str, Any]] = [{"version": ROW_VERSION + 1}, {"state": "WEIGHED"}]
 UNKNOWN = {"colour": "12.50", "weight": {"low": 1, "high": None}}
 
 
@@ -172,7 +172,7 @@ def test_other_rows_of_newer_code_are_read_past_what_they_added_or_left_alone(
     assert before
     put(client, *key, **UNKNOWN)
     assert OTHERS[key](store) == before
-    put(client, *key, version=99)
+    put(client, *key, version=ROW_VERSION + 1)
     if "INTENT" in key[1]:
         assert OTHERS[key](store) == []
     else:

@@ -42,6 +42,15 @@ def test_an_answers_cost_has_all_its_digits_and_no_exponent() -> None:
     assert row(chat({"content": "hi"}), model="other")["cost_usd"] is None
 
 
+def test_an_answer_that_was_called_costs_what_calls_cost() -> None:
+    both = ModelPrices(batch=_RATES, realtime=_RATES.times(Decimal(2)))
+    body = chat({"content": "hi"})
+    found = [
+        next(AnswerRows((), lambda *_: both).read(result(body, via=via)))["cost_usd"] for via in ("batch", "realtime")
+    ]
+    assert found == ["0.0000000007", "0.0000000014"]
+
+
 @pytest.mark.parametrize(
     ("body", "endpoint"),
     [

@@ -63,6 +63,7 @@ CALLS: dict[str, dict[str, Call]] = {
 for each in CALLS.values():
     each |= {
         "create": create,
+        "call": lambda client, _: client.call(batch(), b'{"model":"m"}', seconds=60),
         "retrieve": lambda client, _: client.retrieve("batch_1"),
         "page": lambda client, _: client.page(None),
         "newest": lambda client, _: list(client.newest()),
@@ -71,7 +72,7 @@ for each in CALLS.values():
         "delete": lambda client, _: client.delete(ENDED),
     }
 EVERY = [(protocol, name) for protocol, calls in CALLS.items() for name in calls]
-BODIES = {"upload", "create"}
+BODIES = {"upload", "create", "call"}
 
 
 @pytest.mark.parametrize("protocol", CALLS)
@@ -100,6 +101,34 @@ def test_a_create_carries_all_its_requests_however_many_pieces_the_file_is_read_
     assert call.values("content-length") == [str(len(call.body))]
     sent = json.loads(call.body)["requests"]
     assert [each["custom_id"] for each in sent] == [f"d-t-{each}" for each in range(20_000)]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "endpoint", "path"),
+    [
+        ("openai", "/v1/chat/completions", "/chat/completions"),  # base_url ends with the version
+        ("openai", "/v1/responses", "/responses"),
+        ("anthropic", "/v1/messages", "/v1/messages"),
+    ],
+)
+def test_a_call_carries_the_body_of_its_request_byte_for_byte(protocol: str, endpoint: str, path: str) -> None:
+    body = '{"model":"m", "x":"\u2028ü","n":1.0}'.encode()
+    with raw_server(ANSWER) as server:
+        reply = api(server, protocol).call(batch(endpoint=endpoint), body, seconds=60)
+    (call,) = server.calls
+    assert (call.line.split(" ")[:2], call.body) == (["POST", path], body)
+    assert call.values("content-type") == ["application/json"]
+    assert (reply.status, json.loads(reply.body)) == (200, ANSWER)
+
+
+def test_a_call_carries_the_version_and_the_betas_of_its_batch() -> None:
+    with raw_server(ANSWER) as server:
+        sent = batch(endpoint="/v1/messages", api_version="2026-10-21", betas=("one", "two"))
+        api(server, "anthropic").call(sent, b"{}", seconds=60)
+    (call,) = server.calls
+    assert call.values("anthropic-version") == ["2026-10-21"]
+    assert call.values("anthropic-beta") == ["one,two"]
+    assert (call.values("x-api-key"), call.values("authorization")) == ([], [BEARER])
 
 
 BEARER = f"Bearer {SECRET}"

@@ -5,8 +5,9 @@ import pytest
 from batchdrop.limits.ledgers import batch_allowance, cost_of, is_too_large, limit_of
 from batchdrop.protocols.openai_failures import Judgement, judge_failures, never_fits
 from batchdrop.protocols.outcome import Failure, parse_token_limit
-from batchdrop.providers.config import Limits, ProviderConfig
+from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.http_errors import refusal
+from batchdrop.providers.limits import Limits
 from batchdrop.records import Ledger, Protocol
 from batchdrop.refusal_kinds import Kind
 from faking.rows import a_batch

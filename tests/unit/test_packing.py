@@ -8,7 +8,8 @@ from batchdrop.batches.request_files import custom_id_prefix, wire_body, wire_li
 from batchdrop.inputs.request_lines import Request
 from batchdrop.limits.ledgers import estimate_of
 from batchdrop.protocols.token_estimates import tokens_of
-from batchdrop.providers.config import Limits, ProviderConfig, Providers
+from batchdrop.providers.config import ProviderConfig, Providers
+from batchdrop.providers.limits import Limits
 from batchdrop.records import JobSettings, Protocol
 from hypothesis import given
 from hypothesis import strategies as st

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from batchdrop.errors import ConfigError
-from batchdrop.providers.config import Limits, ProviderConfig, Providers, load_providers, parse_providers
+from batchdrop.providers.config import ProviderConfig, Providers, load_providers, parse_providers
 from batchdrop.providers.headers import filled
+from batchdrop.providers.limits import Limits
 from batchdrop.records import Protocol
 
 MINIMAL = """

@@ -132,6 +132,16 @@ def collected_prefix(batch: Batch) -> str:
     return f"{copies_prefix(batch)}{batch.epoch}/"
 
 
+def called_prefix(batch: Batch) -> str:
+    """What the keys of a batch's answers at real time begin with, whichever worker got them."""
+    return f"{work_prefix(batch.job)}{batch.split:05}/realtime-{batch.id}/"
+
+
+def called_key(batch: Batch, position: int) -> str:
+    """Where the result row of one request lies; its number ends the key."""
+    return f"{called_prefix(batch)}{position:09}"
+
+
 def refusal_key(batch: Batch) -> str:
     """Where the provider's words lie that refused a batch."""
     return f"{work_prefix(batch.job)}{batch.split:05}/refused-{batch.id}-{batch.epoch}.json"

@@ -94,6 +94,20 @@ class Leases:
             return None
         return read_row({**found, "name": name}, Lease) or Lease(name=name, until=now + seconds)
 
+    def extend(self, lease: Lease, seconds: int) -> Lease:
+        """Hold it for so many seconds from now.
+
+        Raises:
+            ClaimLost: It ran out, and another run has begun.
+        """
+        until = self._now() + seconds
+        update = Update(f"LEASE#{lease.name}", "LEASE")
+        update.when("until", "=", lease.until)
+        update.set("until", until)
+        if self._table.update_once(update) is None:
+            raise ClaimLost
+        return msgspec.structs.replace(lease, until=until)
+
     def note_work(self, lease: Lease, job: str, sk: str) -> None:
         """Name the unit that a run is at, so that the next one knows what it died of."""
         update = Update(f"LEASE#{lease.name}", "LEASE")

@@ -113,6 +113,9 @@ class Queues:
     def submit(self, job: str, batch: str, *, delay: int = 0) -> None:
         self._send(self._settings.submit_queue, BatchMessage(job=job, batch=batch), delay)
 
+    def finish(self, job: str, batch: str) -> None:
+        self._send(self._settings.finish_queue, BatchMessage(job=job, batch=batch))
+
     def collect(self, job: str, batch: str) -> None:
         self._send(self._settings.collect_queue, BatchMessage(job=job, batch=batch))
 

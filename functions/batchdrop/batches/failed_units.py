@@ -99,7 +99,7 @@ def fail_running_job(job_id: str, reason: str, services: Services, *, is_paid: b
 
 
 def _end_batch(batch: Batch, reason: str, services: Services) -> None:
-    is_paid = batch.state not in _NEVER_SENT
+    is_paid = batch.state not in _NEVER_SENT or batch.called > 0
     fail_running_job(batch.job, reason, services, is_paid=is_paid)
     give_up(batch, services, code=ErrorCode.COLLECT_FAILED if is_paid else ErrorCode.SUBMIT_FAILED)
 
@@ -149,7 +149,8 @@ def _manifest_key(job: Job) -> str:
 
 
 def _reason(row: Job | Split | Batch, failures: int) -> str:
-    function = _FUNCTIONS.get(row.state, "Sweep")
+    is_called = isinstance(row, Batch) and row.is_realtime and row.state is BatchState.ADMITTED
+    function = "Finish" if is_called else _FUNCTIONS.get(row.state, "Sweep")
     return (
         f"{_name(row)} failed {failures} times in a row: look for {row.job} in the log group of the function "
         f'{function} ("unit failed", a timeout, or too little memory).'

@@ -93,7 +93,7 @@ def high_of_batch(batch: Batch, quote: JobQuote | None) -> Decimal | None:
 
     By the size of the batch and the dearest of the routes that it may hold, and never more than all of these cost.
     """
-    routes = [] if quote is None else [each for each in quote.routes if _may_hold(batch, each)]
+    routes = [] if quote is None else [each for each in quote.routes if may_hold(batch, each)]
     known = [each.high for each in routes if each.high is not None]
     if not routes or len(known) < len(routes):
         return None
@@ -181,7 +181,7 @@ def _route_quote(route: Route, cost: RouteCost) -> RouteQuote:
     )
 
 
-def _may_hold(batch: Batch, route: RouteQuote) -> bool:
+def may_hold(batch: Batch, route: RouteQuote) -> bool:
     """Whether a batch holds requests of a route; Anthropic's mix models, and may hold those of each."""
     if route.provider != batch.provider:
         return False

@@ -16,6 +16,7 @@ from batchdrop.dollars import micros_of
 from batchdrop.jobs import fail_job, settle_plan
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.budgets import Budgets, budgets_of, has_budget, ledger_of, reservation, why_over
+from batchdrop.limits.last_safe_moment import wants_calls
 from batchdrop.records import Batch, Job, Split
 from batchdrop.row_changes import JobChanges
 from batchdrop.services import Services
@@ -86,10 +87,15 @@ def send_or_hold(job: Job, budgets: Budgets, services: Services, **planned: Unpa
         if why is not None:
             return _hold(job, why, services, planned)
         taken, noted = reservation(job, budgets, most or 0, services)
-        opened: JobChanges = {**planned, **noted, "due_at": next_deadline(job), "reason": None}
+        opened: JobChanges = {**planned, **noted, "due_at": _first_look(job, services), "reason": None}
         return services.store.move(job, JobState.RUNNING, also=taken, **opened)
 
     return until_unchanged(decide)
+
+
+def _first_look(job: Job, services: Services) -> int:
+    """When sweep looks at the clock for an open job: at once, where its last safe moment is to be found."""
+    return services.now() if wants_calls(job) else next_deadline(job)
 
 
 def _hold(job: Job, why: str, services: Services, planned: JobChanges) -> Job:

@@ -10,7 +10,8 @@ from batchdrop.limits.ledgers import share_of
 from batchdrop.protocols import anthropic
 from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
 from batchdrop.protocols.token_estimates import NO_MEDIA, Media, tokens_of, tokens_of_each
-from batchdrop.providers.config import Limits, ProviderConfig, Providers
+from batchdrop.providers.config import ProviderConfig, Providers
+from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, JobSettings, Protocol
 
 MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -60,6 +60,13 @@ def wire_body(line: bytes) -> bytes:
     after_id = text.index(b'",') + 1  # our custom_id holds no quote
     mark = b',"params":' if text.startswith(b',"params":', after_id) else b',"body":'
     return text[text.index(mark, after_id) + len(mark) : -1]
+
+
+def request_bodies(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The bodies of a request file, each with its position, as `wire_line` wrote them."""
+    with path.open("rb") as file:
+        for position, line in enumerate(file):
+            yield position, wire_body(line)
 
 
 def escape_line_separators(body: bytes | Raw) -> bytes:

@@ -16,7 +16,7 @@ from batchdrop.aws.optimistic import ConcurrentChange, until_unchanged
 from batchdrop.aws.table_items import add_row, update_counter
 from batchdrop.batches.packing import Room, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests
-from batchdrop.batches.rows import batch_rows
+from batchdrop.batches.rows import batch_rows, call_batches
 from batchdrop.batches.split_plan import PlannedBatch
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
@@ -109,6 +109,7 @@ def _replace(
     until_unchanged(replace)
     logger.warning("batch replaced by smaller ones", batch=batch.id, batches=len(smaller))
     admit_batches(batch.provider, services)
+    call_batches(smaller, services)
 
 
 def _split(batch: Batch, services: Services) -> Split:

@@ -19,6 +19,7 @@ from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
 from batchdrop.errors import AccountRefused, ClaimLost, Gone, Missing, Refused, Transient
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.records import Batch, Job
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 
@@ -102,7 +103,7 @@ def find_copy(batch: Batch, services: Services) -> dict[str, Any] | None:
     if not whole or job is None:
         return None
     prefix = whole[-1].removesuffix(index_key(""))
-    return {"collected_key": prefix, **_accounted(batch, job, prefix, services)}
+    return {"collected_key": prefix, **accounted(batch, job, prefix, services)}
 
 
 def _is_index(rest: str) -> bool:
@@ -111,7 +112,8 @@ def _is_index(rest: str) -> bool:
     return epoch.isdecimal() and name == index_key("")
 
 
-def _accounted(batch: Batch, job: Job, prefix: str, services: Services) -> dict[str, Any]:
+def accounted(batch: Batch, job: Job, prefix: str, services: Services) -> BatchChanges:
+    """What collect would note of a whole copy of a batch's results."""
     found = read_collected(services.files, prefix).found
     if job.state is not JobState.RUNNING or batch.is_duplicate:
         return {}

@@ -117,7 +117,7 @@ class ResultCopy:
         stream, self._streams = self._streams, self._streams + 1
         key = raw_key(self._prefix, stream)
         with self._services.files.writer(key) as out:
-            left = self._accounts.read(_teed(chunks, out), stream)
+            left = self._accounts.read(teed(chunks, out), stream)
         for span in left:
             logger.warning("results are not one per line", batch=self._batch.id, bytes=len(span))
             self._accounts.read_rows(self._services.files.reader(key), stream, span)
@@ -169,7 +169,7 @@ def ended_batch(batch: Batch) -> ProviderBatch:
     )
 
 
-def _teed(chunks: Iterator[bytes], out: Upload) -> Iterator[bytes]:
+def teed(chunks: Iterator[bytes], out: Upload) -> Iterator[bytes]:
     for chunk in chunks:
         out.write(chunk)
         yield chunk

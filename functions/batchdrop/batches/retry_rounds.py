@@ -17,7 +17,7 @@ from batchdrop.aws.table_items import Write, update_counter
 from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
-from batchdrop.batches.rows import batch_rows
+from batchdrop.batches.rows import batch_rows, call_batches
 from batchdrop.batches.split_plan import PlannedBatch, read_members
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
@@ -99,6 +99,7 @@ def _go_on(end: RoundEnd, services: Services) -> None:
         logger.info("round begins", split=split.index, round=split.round + 1, batches=len(end.rows))
         for provider in sorted({row.provider for row in end.rows}):
             admit_batches(provider, services)
+        call_batches(end.rows, services)
     elif end.is_last:
         services.queues.assemble(split.job, split.index)
 

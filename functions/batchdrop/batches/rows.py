@@ -1,9 +1,10 @@
 """The rows of a plan's batches, and when each may be sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from batchdrop.batches.packing import ledger_of
 from batchdrop.batches.split_plan import PlannedBatch
+from batchdrop.limits.last_safe_moment import may_be_called
 from batchdrop.limits.ledgers import estimate_of
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
@@ -16,32 +17,51 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
     """The rows of a plan's batches: the same whoever makes them, the time aside."""
     for each in planned:
         provider = services.providers[each.group.provider]
-        yield Batch(
-            job=job.id,
-            state=BatchState.WAITING,
-            due_at=services.now() + delay_of(each.group.waits, services.settings.tick_seconds),
-            id=each.id,
-            split=split.index,
-            round=int(each.id.split("-")[1]),
-            token=each.token,
-            provider=provider.name,
-            endpoint=each.group.endpoint,
-            model=each.group.model,
-            requests=each.requests,
-            bytes=each.bytes,
-            tokens=each.tokens,
-            cost=estimate_of(provider.protocol, requests=each.requests, tokens=each.tokens),
-            attempt=each.group.attempt,
-            waits=each.group.waits,
-            ledger=ledger_of(each.group),
-            requests_key=each.requests_key,
-            members_key=each.members_key,
-            priority=job.settings.priority,
-            api_version=each.group.api_version,
-            betas=each.group.betas,
+        yield as_realtime(
+            job,
+            Batch(
+                job=job.id,
+                state=BatchState.WAITING,
+                due_at=services.now() + delay_of(each.group.waits, services.settings.tick_seconds),
+                id=each.id,
+                split=split.index,
+                round=int(each.id.split("-")[1]),
+                token=each.token,
+                provider=provider.name,
+                endpoint=each.group.endpoint,
+                model=each.group.model,
+                requests=each.requests,
+                bytes=each.bytes,
+                tokens=each.tokens,
+                cost=estimate_of(provider.protocol, requests=each.requests, tokens=each.tokens),
+                attempt=each.group.attempt,
+                waits=each.group.waits,
+                ledger=ledger_of(each.group),
+                requests_key=each.requests_key,
+                members_key=each.members_key,
+                priority=job.settings.priority,
+                api_version=each.group.api_version,
+                betas=each.group.betas,
+            ),
+            services,
         )
+
+
+def as_realtime(job: Job, batch: Batch, services: Services) -> Batch:
+    """The batch of a job whose rest is called at real time: it waits for no limit. Any other, as it is."""
+    if job.finishing_at is None or not may_be_called(batch):
+        return batch
+    due_at = services.now() + services.settings.lease_seconds
+    return batch.with_(state=BatchState.ADMITTED, is_realtime=True, cost=0, due_at=due_at)
 
 
 def delay_of(waits: int, tick: int) -> int:
     """How long a batch waits that was sent in vain before: ever longer, up to an hour."""
     return min(tick * 2 ** min(waits, _DOUBLINGS), _LONGEST_DELAY) if waits else 0
+
+
+def call_batches(batches: Iterable[Batch], services: Services) -> None:
+    """Have the requests of real-time batches called: one message for each provider, whose worker goes on by itself."""
+    first = {each.provider: each for each in reversed(list(batches)) if each.is_realtime}
+    for each in first.values():
+        services.queues.finish(each.job, each.id)

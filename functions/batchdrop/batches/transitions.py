@@ -74,14 +74,14 @@ def cancel_at_provider(batch: Batch, services: Services) -> None:
 
 def give_up(batch: Batch, services: Services, *, code: ErrorCode = ErrorCode.PROVIDER_STUCK) -> None:
     """End a batch that never ends at the provider, or never tells its results: its lines are not sent again."""
-    is_held = batch.state in {BatchState.ADMITTED, BatchState.SUBMITTING, BatchState.IN_FLIGHT}
+    holds_share = batch.state in {BatchState.ADMITTED, BatchState.SUBMITTING, BatchState.IN_FLIGHT}
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     try:
         close_batch(
             batch,
             BatchState.FAILED,
             services,
-            also=(*([Release(batch.ledger, batch.cost)] if is_held else []), *freed),
+            also=(*([Release(batch.ledger, batch.cost)] if holds_share and not batch.is_realtime else []), *freed),
             failure_code=code,
             ended_at=services.now(),
             due_at=None,

@@ -16,6 +16,7 @@ MAX_PRIORITY = 1_000_000
 VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
+MOMENT_WORDS = 'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"'
 MAX_NAMES, MAX_NAME_LENGTH = 50, 100  # of betas and of parameters: they stand in rows, betas also in a header
 _PARAMETER = re.compile(r"[^\x00-\x1f\x7f]+")
 
@@ -31,6 +32,10 @@ class Setting(NamedTuple):
 
 def _is_short_duration(value: str) -> bool:
     return DURATION.fullmatch(value) is not None and seconds(value) <= MAX_AGE
+
+
+def _is_moment(value: str) -> bool:
+    return _is_short_duration(value) or TIME_OF_DAY.fullmatch(value) is not None
 
 
 def _are_names(values: tuple[str, ...], pattern: re.Pattern[str]) -> bool:
@@ -58,8 +63,8 @@ SETTINGS: dict[str, Setting] = {
         "10",
     ),
     "expected_by": Setting(
-        lambda value: _is_short_duration(value) or TIME_OF_DAY.fullmatch(value) is not None,
-        'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"',
+        _is_moment,
+        MOMENT_WORDS,
         "When the job should be done: if it is not, the event `Job Late` is sent, once, and the job goes on",
         '"07:00Z"',
     ),
@@ -131,5 +136,19 @@ SETTINGS: dict[str, Setting] = {
         "Leaves a text in `answers.csv` as it is that a spreadsheet would run (it begins with `=`, `+`, `-`, `@`, a "
         "tab or a carriage return); otherwise a `'` stands before it",
         "true",
+    ),
+    "deadline": Setting(
+        _is_moment,
+        MOMENT_WORDS,
+        "When the job must be done: what its batches have not answered by the [last safe moment](deadlines.md) is "
+        "answered by calls at real-time prices",
+        '"6h"',
+    ),
+    "realtime": Setting(
+        lambda value: value in {"deadline", "off"},
+        'either "deadline" or "off"',
+        'What may be called at real-time prices: `"deadline"` keeps the deadline by it, with `"off"` a job that misses '
+        "its deadline is late",
+        '"off"',
     ),
 }

@@ -91,6 +91,18 @@ def reservation(job: Job, budgets: Budgets, most: int, services: Services) -> tu
     return taken, {"budget_ledger": ledger, "reserved_micros": most}
 
 
+def raise_reservation(job: Job, most: int, services: Services) -> list[Write]:
+    """What is written with the move after which a running job may cost more, as much as `most`.
+
+    The move is refused where the month has no room for it, but for a job that somebody approved.
+    """
+    monthly = budgets_of(job).monthly_usd
+    if job.budget_ledger is None or monthly is None:
+        return []
+    limit = None if job.is_approved else micros_of(monthly)
+    return services.store.budgets.reserve(job.budget_ledger, job.id, most - job.reserved_micros, limit=limit)
+
+
 def settlement(job: Job, spent: int | None, services: Services) -> list[Write]:
     """What is written with the move that ends a job: its cost in the place of what it reserved.
 

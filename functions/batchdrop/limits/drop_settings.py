@@ -8,6 +8,7 @@ import msgspec
 
 from batchdrop.aws import keys
 from batchdrop.aws.row_versions import BUDGETED, TEMPLATED
+from batchdrop.deadlines import moment_after, why_too_soon
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
 from batchdrop.inputs.job_settings import OWN_SETTINGS, find_budget_folder, find_template, own_metadata, resolve
 from batchdrop.inputs.templates import Rendering
@@ -58,6 +59,22 @@ def with_template(job: Job, files: Sequence[tuple[str, str]], services: Services
     if not services.store.is_known_version(keys.version_digest(job.bucket, job.key, job.version_id)):
         services.files.put(key, text, content_type="application/json")  # a late event's would outlive its job's work
     return job.with_(template_key=key, version=TEMPLATED)
+
+
+def with_deadline(job: Job, services: Services) -> Job:
+    """The job with the time that its deadline means.
+
+    Raises:
+        Unprocessable: That time is over, or no job is done so soon.
+    """
+    wanted = job.settings.deadline
+    if wanted is None:
+        return job
+    at = moment_after(job.dropped_at, wanted)
+    why = why_too_soon(wanted, at, now=services.now(), tick=services.settings.tick_seconds)
+    if why is not None:
+        raise Unprocessable(why)
+    return job.with_(deadline_at=at)
 
 
 def settings_files(job: Job, metadata: Mapping[str, str], services: Services) -> list[tuple[str, str]]:

@@ -28,6 +28,8 @@ def spent_by(manifest: Manifest, reserved: int, prices: PriceList) -> int | None
     """
     if manifest.counts is None or _MAYBE_PAID & manifest.counts.errors.keys():
         return None
+    if manifest.deadline is not None and manifest.deadline.doubts:
+        return None
     sums = _sums(manifest.models, prices)
     if sums is None:
         return None
@@ -46,10 +48,17 @@ def _sums(models: Iterable[ModelCounts], prices: PriceList) -> tuple[Decimal, De
                 return None
             continue
         long = (found.long_realtime if found.batch is None else found.long_batch) or usual
-        least += _cost(each, usual, usual.cache_write)
-        most += _cost(each, long, max(long.cache_write, long.cache_write_1h))
+        called = found.realtime or usual
+        long_called = found.long_realtime or called
+        least += _cost(each, usual, called)
+        most += _cost(each, _dearest(long), _dearest(long_called))
     return least, most
 
 
-def _cost(counts: ModelCounts, rates: Rates, cache_write: Decimal) -> Decimal:
-    return charge_usage(counts.usage + counts.duplicates, replace(rates, cache_write=cache_write))
+def _dearest(rates: Rates) -> Rates:
+    return replace(rates, cache_write=max(rates.cache_write, rates.cache_write_1h))
+
+
+def _cost(counts: ModelCounts, batch: Rates, realtime: Rates) -> Decimal:
+    called = counts.realtime.usage + counts.realtime.duplicates
+    return charge_usage(counts.usage + counts.duplicates - called, batch) + charge_usage(called, realtime)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from batchdrop.costs import price_of
+from batchdrop.manifest import Usage
 from batchdrop.protocols.answer_texts import Words, answer_in, words_in
 from batchdrop.rates import PriceList
 
@@ -43,6 +44,7 @@ class _Result(msgspec.Struct):
     response: _Response | None
     error: _Error | None
     row: dict[str, Raw] | None = None
+    via: str | None = None
 
 
 _results = msgspec.json.Decoder(_Result)
@@ -76,7 +78,8 @@ class AnswerRows:
 
     def _of_answer(self, result: _Result, words: Words, body: Raw) -> list[Cell]:
         answer = answer_in(result.endpoint, body)
-        price = price_of(self._prices, result.provider or "", result.model or "", answer.usage)
+        called = answer.usage if result.via == "realtime" else Usage()
+        price = price_of(self._prices, result.provider or "", result.model or "", answer.usage, called=called)
         return [
             words.text or words.refusal,
             result.model,

@@ -126,6 +126,7 @@ class Assembly:
             models=self._models(),
             api_versions=sorted({sent.batch.api_version for sent in self.sent if sent.batch.api_version}),
             answers=self._answers.seal(),
+            doubts=sum(sent.batch.doubts for sent in self.sent) if self.done == self.total else 0,
         )
 
     def _windows(self) -> Iterator[range]:
@@ -210,9 +211,9 @@ class Assembly:
         for at, result, reason in zip(lines, results, answers.finish_reasons, strict=True):
             block.results[at], block.finish_reasons[at] = result, reason
         block.answered += len(lines)
-        self._routes[route].requests += len(lines)
-        usage = sent.usual.sum_usage(answers.usages)
-        self._routes[route].add(usage, answers=len(lines), is_retry=sent.attempts() > 1)
+        counts, usage = self._routes[route], sent.usual.sum_usage(answers.usages)
+        counts.requests += len(lines)
+        counts.add(usage, answers=len(lines), is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
         return True
 
     def _usual_results(
@@ -231,6 +232,7 @@ class Assembly:
             repeat(sent.batch.batch_id),
             repeat(sent.attempts()),
             repeat(UNSET) if self._job.template_key is None else [line.kept for line in lines],
+            repeat(sent.via),
         )
 
     def _result(self, block: _Block, at: int, line: IndexedLine) -> Result:
@@ -288,7 +290,7 @@ class Assembly:
         elif outcome is not None and outcome.response is not None:
             answer = answer_reader(protocol)(outcome.response.body)
             block.answered, block.finish_reasons[at] = block.answered + 1, answer.finish_reason
-            counts.add(answer.usage, is_retry=sent.attempts() > 1)
+            counts.add(answer.usage, is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
@@ -301,6 +303,7 @@ class Assembly:
             batch_id=sent.batch.batch_id,
             attempts=sent.attempts(),
             row=line.kept,
+            via=sent.via,
         )
 
     def _count_unused(self) -> None:
@@ -314,7 +317,8 @@ class Assembly:
                 outcome = sent.outcome(place, position, self._spool)
                 if outcome is not None and outcome.response is not None:
                     usage = answer_reader(sent.batch.protocol)(outcome.response.body).usage
-                    self._routes[self._route_of[place]].duplicates += usage
+                    route = self._routes[self._route_of[place]]
+                    route.add_duplicate(usage, is_realtime=sent.batch.is_realtime)
 
     def _models(self) -> list[ModelCounts]:
         batches = self._batches_by_route()
@@ -330,6 +334,7 @@ class Assembly:
                 usage=counts.usage(),
                 retries=counts.retries,
                 duplicates=counts.duplicates,
+                realtime=counts.realtime,
             )
             for number, (route, counts) in enumerate(zip(self._plan.routes, self._routes, strict=True))
         ]

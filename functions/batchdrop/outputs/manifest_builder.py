@@ -11,13 +11,14 @@ from batchdrop.aws.bucket import Stored
 from batchdrop.aws.keys import MANIFEST
 from batchdrop.batches.job_quote import read_quote
 from batchdrop.batches.split_plan import lines_before
-from batchdrop.costs import settle
+from batchdrop.costs import extra_of, settle
 from batchdrop.dollars import dollars_of
 from batchdrop.errors import ClaimLost, OutOfTime
 from batchdrop.limits.budgets import Budgets, ledger_of
 from batchdrop.manifest import (
     BudgetState,
     Counts,
+    Deadline,
     File,
     Files,
     HeldEvent,
@@ -166,7 +167,8 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
     if job.outcome is None or job.published_at is None:
         raise LookupError(f"{job.id} has no outcome")
     api_versions = sorted({version for part in parts for version in part.api_versions})
-    models, money = _settled(add_models([part.models for part in parts]), job.published_at, services)
+    counted = add_models([part.models for part in parts])
+    models, money = _settled(counted, job.published_at, services)
     return Manifest(
         job=job.id,
         status=job.outcome,
@@ -184,6 +186,21 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         files=outputs,
         versions={"batchdrop": __version__} | ({"anthropic_api": ", ".join(api_versions)} if api_versions else {}),
         money=None if counts is None else money,
+        deadline=_deadline(job, counted, sum(part.doubts for part in parts), services),
+    )
+
+
+def _deadline(job: Job, models: list[ModelCounts], doubts: int, services: Services) -> Deadline | None:
+    if job.deadline_at is None:
+        return None
+    extra = extra_of(models, never_failing(settled_prices(services.providers)))
+    return Deadline(
+        at=timestamp(job.deadline_at),
+        met=(job.published_at or 0) <= job.deadline_at,
+        finished_realtime=sum(each.realtime.answered for each in models),
+        extra_usd=None if extra is None else usd(extra),
+        doubts=doubts,
+        reason=job.late_reason,
     )
 
 
@@ -214,12 +231,12 @@ def _few_names(money: Money) -> Money:
     return replace(money, unpriced_models=unpriced, no_batch_price=no_batch_price, prices=own)
 
 
-def late_event(job: Job) -> JobEvent:
-    """The event of a job that is not done by its `expected_by`; there is no manifest yet."""
+def late_event(job: Job, reason: str) -> JobEvent:
+    """The event of a job that is not done by then; there is no manifest yet."""
     return JobEvent(
         job=job.id,
         status=job.state,
-        reason=f"It is not done by {job.settings.expected_by} (expected_by).",
+        reason=reason,
         retry_of=job.retry_of,
         input=_input(job, lines=None, blank_lines=None),
         counts=None,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from batchdrop.manifest import Counts, ModelCounts, Usage
+from batchdrop.manifest import Counts, ModelCounts, Realtime, Usage
 from batchdrop.protocols.lenient_json import as_code
 
 _MOST_NAMES = 100  # of errors, and of finish reasons: the counts travel in an event, and EventBridge takes 256 KB
@@ -32,6 +32,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelCounts]
     api_versions: list[str]
     answers: dict[str, list[Sealed]] = {}
+    doubts: int = 0
 
 
 def add_counts(parts: list[Counts]) -> Counts:
@@ -71,6 +72,7 @@ def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
         usage=one.usage + other.usage,
         retries=one.retries + other.retries,
         duplicates=one.duplicates + other.duplicates,
+        realtime=one.realtime + other.realtime,
     )
 
 
@@ -112,7 +114,7 @@ class Tally:
 class RouteTally(msgspec.Struct, kw_only=True):
     """Counts one route of a split: tokens as plain numbers, since this may run for every line.
 
-    `retries` and `duplicates` are what `ModelCounts` has.
+    `retries`, `duplicates` and `realtime` are what `ModelCounts` has.
     """
 
     requests: int = 0
@@ -124,9 +126,12 @@ class RouteTally(msgspec.Struct, kw_only=True):
     reasoning_tokens: int = 0
     retries: Usage = Usage()
     duplicates: Usage = Usage()
+    realtime: Realtime = Realtime()
 
-    def add(self, usage: Usage, *, answers: int = 1, is_retry: bool = False) -> None:
-        """Add the sums of some answers; of requests that had been sent before, if so."""
+    def add(self, usage: Usage, *, answers: int = 1, is_retry: bool = False, is_realtime: bool = False) -> None:
+        """Add the sums of some answers; of requests that had been sent before, or of calls at real time, if so."""
+        if is_realtime:
+            self.realtime += Realtime(answered=answers, usage=usage, retries=usage if is_retry else Usage())
         if is_retry:
             self.retries += usage
         self.answered += answers
@@ -135,6 +140,11 @@ class RouteTally(msgspec.Struct, kw_only=True):
         self.cache_write_tokens += usage.cache_write_tokens
         self.output_tokens += usage.output_tokens
         self.reasoning_tokens += usage.reasoning_tokens
+
+    def add_duplicate(self, usage: Usage, *, is_realtime: bool) -> None:
+        self.duplicates += usage
+        if is_realtime:
+            self.realtime += Realtime(duplicates=usage)
 
     def usage(self) -> Usage:
         return Usage(

@@ -113,9 +113,16 @@ class SentBatch:
         ends = line_ends(text)
         return self.usual.answers(text, ends) if len(ends) == len(lines) - 1 else None
 
+    @property
+    def via(self) -> Literal["batch", "realtime"] | None:
+        """How its requests were sent; None where they were not."""
+        if self.batch.is_realtime:
+            return "realtime" if self.batch.called else None
+        return None if self.batch.batch_id is None else "batch"
+
     def attempts(self) -> int:
         """How often its requests were sent, this batch included."""
-        return self.batch.attempt - (self.batch.batch_id is None)
+        return self.batch.attempt - (self.batch.batch_id is None and not self.batch.called)
 
     def missing_result_error(self, *, is_cancelled: bool) -> ResultError:
         """Why a request of this batch has no line at all."""

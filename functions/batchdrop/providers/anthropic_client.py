@@ -18,9 +18,9 @@ from batchdrop.protocols.anthropic import DEFAULT_VERSION
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.headers import filled
 from batchdrop.providers.http_errors import resumable_stream
-from batchdrop.providers.interface import ProviderBatch, ProviderFile
+from batchdrop.providers.interface import ProviderBatch, ProviderFile, Reply
 from batchdrop.providers.keys import Key
-from batchdrop.providers.sdk_calls import TIMEOUT, TRANSFER, SdkCalls
+from batchdrop.providers.sdk_calls import JSON, TIMEOUT, TRANSFER, SdkCalls
 from batchdrop.records import Batch
 
 _BATCHES = "/v1/messages/batches"
@@ -70,12 +70,8 @@ class AnthropicBatches:
             raise ValueError("a create carries its requests")
         upload_seconds = seconds / 2  # the other half is the answer's
         body = _Body(requests, time.monotonic() + upload_seconds)
-        headers = {"Content-Type": "application/json", "Content-Length": str(body.length)}
-        if batch.betas:
-            headers["anthropic-beta"] = ",".join(batch.betas)
+        headers = JSON | {"Content-Length": str(body.length)} | self._headers_of(batch)
         client = self._client.with_options(timeout=min(_ANSWER_SECONDS, upload_seconds))
-        if batch.api_version:
-            client = client.with_options(default_headers=self._headers(batch.api_version))
         with self._calls.creating():
             answer = client.post(
                 _BATCHES,
@@ -132,6 +128,18 @@ class AnthropicBatches:
                 self._client.delete(_path(batch.id), cast_to=httpx2.Response)
         except Missing:
             return
+
+    def call(self, batch: Batch, body: bytes, *, seconds: float) -> Reply:
+        headers = JSON | self._headers_of(batch)
+        options: Any = {"headers": headers, "timeout": httpx2.Timeout(seconds, connect=15)}
+        return self._calls.reply_to(
+            lambda: self._client.post(batch.endpoint, cast_to=httpx2.Response, content=body, options=options)
+        )
+
+    def _headers_of(self, batch: Batch) -> dict[str, str]:
+        """The version and the betas that a batch's requests were written for."""
+        version = self._headers(batch.api_version) if batch.api_version else {}
+        return version | ({"anthropic-beta": ",".join(batch.betas)} if batch.betas else {})
 
     def uploads(self) -> Iterator[ProviderFile]:
         return iter(())  # a create carries its requests

@@ -20,6 +20,7 @@ from batchdrop.protocols.refusals import RefusalRule
 from batchdrop.providers.addresses import describe_address_error
 from batchdrop.providers.folder_rules import Rules, read_folders
 from batchdrop.providers.headers import describe_header_error
+from batchdrop.providers.limits import Limits
 from batchdrop.providers.price_table import PriceTable, read_prices
 from batchdrop.records import Protocol
 from batchdrop.texts import cut
@@ -32,7 +33,6 @@ _BATCHES = {  # what the vendors' own servers take of one batch (their documenta
     "anthropic.com": {"requests_per_batch": 100_000, "bytes_per_batch": 256_000_000},
 }
 _END = r"$(?!\n)"  # "$" alone takes a line end behind it, too
-_AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 _SecretName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}" + _END)]  # Secrets Manager's; no ARN
 _Pattern = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Version = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}" + _END)]
@@ -73,26 +73,6 @@ _SHAPES = {  # instead of a pattern
     ".betas": "must be the name of a beta: visible ASCII without a comma, up to 100 characters",
 }
 _TAKEN = {".protocol": ': it is "openai" or "anthropic"'}  # what msgspec's own words leave out, by path
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one batch, and all batches together, may hold.
-
-    Attributes:
-        requests_per_batch: OpenAI takes 50,000 requests a batch, Anthropic 100,000 (their documentation).
-        bytes_per_batch: OpenAI documents 200 MB, but an upload of 158 MB was refused with 413; Anthropic takes 256 MB.
-        enqueued_tokens: Prompt tokens in unfinished batches, per model (protocol openai). Not in OpenAI's API: the
-            dashboard shows it. An unknown limit is taken as 2 million.
-        queued_requests: Requests in unfinished batches, over all models (protocol anthropic); 200,000 in its lowest
-            tier.
-        batches_per_hour: Creates within any 60 minutes; None where no such limit is known.
-    """
-
-    requests_per_batch: _AtLeastOne = 50_000
-    bytes_per_batch: _AtLeastOne = 90_000_000
-    enqueued_tokens: _AtLeastOne = 2_000_000
-    queued_requests: _AtLeastOne = 200_000
-    batches_per_hour: _AtLeastOne | None = None
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -45,6 +45,16 @@ def is_undecided(status: int, body: bytes) -> bool:
     return status >= _SERVER_ERROR or status in {408, 409} or _read(body).code in _TIMEOUTS
 
 
+def is_timeout(status: int, body: bytes) -> bool:
+    """Whether a call with this status may have been answered all the same: somebody on the way waited no longer.
+
+    A page with a 5xx is a gateway's, which does not know.
+    """
+    error = _read(body)
+    is_gateways = status >= _SERVER_ERROR and not (error.code or error.type or error.message)
+    return status in {408, 504} or error.code in _TIMEOUTS or is_gateways
+
+
 def _read(body: bytes) -> ParsedError:
     return parse_error(Raw(transcode_to_utf8(body)))
 

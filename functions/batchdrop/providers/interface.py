@@ -41,6 +41,15 @@ class ProviderFile(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
 
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a call at real time, whatever its status; `retry_after` is in seconds, None where it is not said."""
+
+    status: int
+    body: bytes
+    request_id: str | None = None
+    retry_after: float | None = None
+
+
 class BatchApi(Interface):
     """What both protocols can do. Calls raise `AccountRefused`, `Refused`, `Transient` or `Missing`."""
 
@@ -84,6 +93,15 @@ class BatchApi(Interface):
 
     def delete(self, batch: ProviderBatch) -> None:
         """Delete what the provider keeps of an ended batch; what is gone already is fine."""
+        ...
+
+    def call(self, batch: Batch, body: bytes, *, seconds: float) -> Reply:
+        """Send one request of a batch by itself, with no retry; the wait for each piece of its reply is limited.
+
+        Raises:
+            OutcomeUnknown: There is no reply, and it may have been answered.
+            Unreachable: It was not sent.
+        """
         ...
 
     def uploads(self) -> Iterator[ProviderFile]:

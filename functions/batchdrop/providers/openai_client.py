@@ -16,15 +16,16 @@ from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.headers import filled
 from batchdrop.providers.http_errors import resumable_stream
-from batchdrop.providers.interface import ProviderBatch, ProviderFile
+from batchdrop.providers.interface import ProviderBatch, ProviderFile, Reply
 from batchdrop.providers.keys import Key
-from batchdrop.providers.sdk_calls import TIMEOUT, TRANSFER, SdkCalls
+from batchdrop.providers.sdk_calls import JSON, TIMEOUT, TRANSFER, SdkCalls
 from batchdrop.records import Batch
 
 _FILES_EXPIRE = 30 * 86_400  # seconds; OpenAI's longest; ours are deleted long before
 _PAGE = 100  # OpenAI's largest
 _FILES_PAGE = 10_000  # the same, of files
 _ANSWER_SECONDS = 60
+_VERSION = "/v1"  # an endpoint begins with it, and a base_url ends with it
 _ENDED_AS = {
     "completed": "completed",
     "failed": "failed",
@@ -138,6 +139,13 @@ class OpenAIBatches:
         for file_id in (batch.input_file_id, batch.output_file_id, batch.error_file_id):
             if file_id:
                 self.delete_upload(file_id)
+
+    def call(self, batch: Batch, body: bytes, *, seconds: float) -> Reply:
+        options: Any = {"headers": JSON, "timeout": httpx2.Timeout(seconds, connect=15)}
+        path = batch.endpoint.removeprefix(_VERSION)
+        return self._calls.reply_to(
+            lambda: self._client.post(path, cast_to=httpx2.Response, content=body, options=options)
+        )
 
     def uploads(self) -> Iterator[ProviderFile]:
         return filter(None, map(_upload, self._calls.all_pages(self._page_of_files)))

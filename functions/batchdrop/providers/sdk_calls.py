@@ -1,8 +1,9 @@
 """What both clients do around a call of their SDK: its errors become ours, answers are read leniently, lists paged."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import msgspec
@@ -12,8 +13,11 @@ from batchdrop.errors import OutcomeUnknown, Transient, UnexpectedResponse, Unre
 from batchdrop.protocols import lenient_json
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.http_errors import is_undecided, refusal
+from batchdrop.providers.interface import Reply
 
 TIMEOUT = httpx2.Timeout(15)  # of a call without a large body: poll and sweep make many within their minute
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+JSON = {"Content-Type": "application/json"}
 TRANSFER = httpx2.Timeout(120, connect=15)  # of an upload or a download, for each piece
 
 
@@ -61,6 +65,28 @@ class SdkCalls:
             raise self._refusal(error) from None
         except (self._error, httpx2.HTTPError, Transient) as error:
             raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
+
+    def reply_to(self, call: Callable[[], httpx2.Response]) -> Reply:
+        """What comes of a call at real time, an error status included.
+
+        Raises:
+            OutcomeUnknown: There is no reply, and it may have been answered.
+            Unreachable: It was not sent.
+        """
+        try:
+            answer = call()
+        except self._status_error as error:
+            answer = cast("Any", error).response
+        except (self._error, httpx2.HTTPError) as error:
+            if isinstance(error.__cause__ or error, _UNSENT):
+                raise Unreachable(f"{self._name} cannot be reached: {type(error).__name__}") from None
+            raise OutcomeUnknown(f"{self._name}: no reply to a call: {type(error).__name__}") from None
+        return Reply(
+            status=answer.status_code,
+            body=answer.content,
+            request_id=answer.headers.get("x-request-id") or answer.headers.get("request-id"),
+            retry_after=_retry_after(answer.headers),
+        )
 
     def _refusal(self, error: Exception) -> Exception:
         return refusal(*_answer_of(error), self._own_refusals)
@@ -111,6 +137,14 @@ class SdkCalls:
             if last == after:
                 raise Transient(f"{self._name} lists the same page again and again")
             after = last
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """In seconds; a date, which neither vendor sends, is not read."""
+    for name, unit in (("retry-after-ms", 1_000), ("retry-after", 1)):
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", headers.get(name, "")):
+            return float(headers[name]) / unit
+    return None
 
 
 def _answer_of(error: Any) -> tuple[int, bytes]:  # noqa: ANN401 - either SDK's error

@@ -120,6 +120,8 @@ def _stop(batch: Batch, services: Services) -> None:
     match batch.state:
         case BatchState.WAITING:
             _close(batch, services)
+        case BatchState.ADMITTED if batch.called:
+            services.queues.finish(batch.job, batch.id)  # what was called may be answered
         case BatchState.ADMITTED if batch.claimed_until <= now:
             _close(batch, services)
         case BatchState.IN_FLIGHT if batch.cancel_asked_at is None:
@@ -129,7 +131,8 @@ def _stop(batch: Batch, services: Services) -> None:
 
 
 def _close(batch: Batch, services: Services) -> None:
-    held = (Release(batch.ledger, batch.cost),) if batch.state is BatchState.ADMITTED else ()
+    is_held = batch.state is BatchState.ADMITTED and not batch.is_realtime
+    held = (Release(batch.ledger, batch.cost),) if is_held else ()
     try:
         close_batch(batch, BatchState.CANCELLED, services, also=held, due_at=None)
     except ClaimLost:

@@ -110,7 +110,8 @@ def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) 
     if copy.cut_as is not None and job.state is JobState.RUNNING and not batch.is_duplicate:
         _cut(batch, copy.cut_as, services)
     collected = copy.collected
-    uncharged, charged = _to_send_again(copy, batch, job)
+    is_uncharged_attempt = copy.is_uncharged_attempt or _was_cancelled_for_deadline(batch, job)
+    uncharged, charged = _to_send_again(copy, batch, job, is_uncharged_attempt=is_uncharged_attempt)
     again = uncharged + charged
     services.files.put(index_key(prefix), collected.to_bytes(), content_type="application/octet-stream")
     answered = collected.found.count(Found.ANSWERED)
@@ -120,7 +121,7 @@ def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) 
         "collected_key": prefix,
         "again": again,
         "uncharged": uncharged,
-        "is_uncharged_attempt": copy.is_uncharged_attempt,
+        "is_uncharged_attempt": is_uncharged_attempt,
         "blamed": copy.blamed,
         "output_file_id": (copy.told and copy.told.output_file_id) or batch.output_file_id,
         "error_file_id": (copy.told and copy.told.error_file_id) or batch.error_file_id,
@@ -155,7 +156,12 @@ def _pause_refused_account(batch: Batch, services: Services) -> None:
         count(Alert.PROVIDER_PAUSED)
 
 
-def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job) -> tuple[int, int]:
+def _was_cancelled_for_deadline(batch: Batch, job: Job) -> bool:
+    """Whether batchdrop had a batch cancelled, to call what it left at real time: that was no attempt."""
+    return job.finishing_at is not None and batch.cancel_asked_at is not None and not batch.is_realtime
+
+
+def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job, *, is_uncharged_attempt: bool) -> tuple[int, int]:
     """How many requests are sent again without counting an attempt, and how many others.
 
     Account errors are no attempt of their own requests, and say nothing of the others.
@@ -164,7 +170,7 @@ def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job) -> tuple[int, int
         return 0, 0
     uncharged = copy.collected.count(UNCHARGED)
     charged = copy.collected.count(CHARGED)
-    can_be_charged = copy.is_uncharged_attempt or batch.attempt < job.settings.max_attempts
+    can_be_charged = is_uncharged_attempt or batch.attempt < job.settings.max_attempts
     return uncharged, charged if can_be_charged else 0
 
 

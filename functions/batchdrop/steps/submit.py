@@ -50,6 +50,8 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
     job, batch = services.store.job(job_id), services.store.batch(job_id, batch_id)
     if job is None or batch is None or batch.state not in {BatchState.WAITING, BatchState.ADMITTED}:
         return
+    if batch.is_realtime:  # since its message was sent
+        return
     with turn(job_id, services):
         if is_held(batch.provider, services) or job.state is JobState.PUBLISHING:
             _give_back(batch, services)

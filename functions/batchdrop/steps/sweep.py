@@ -16,20 +16,20 @@ from batchdrop.batches.job_start import start_job
 from batchdrop.batches.late_creates import watch_creates
 from batchdrop.batches.orphaned_uploads import delete_orphans
 from batchdrop.batches.unknown_creates import resolve_batch
-from batchdrop.deadlines import collection_deadline, expected_at, last_moment
+from batchdrop.deadlines import collection_deadline, last_moment
 from batchdrop.failures import LAST, failures_of, retry_delay
-from batchdrop.jobs import TooLate, add_missing_splits, ask_to_cancel, fail_job, give_up_job
+from batchdrop.jobs import TooLate, add_missing_splits, fail_job, give_up_job
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.budget_repair import rebuild_budgets
 from batchdrop.limits.circuit_breaker import announce_pause_changes
 from batchdrop.limits.ledger_repair import rebuild_ledgers
 from batchdrop.missed_drops import send_missed_drops
-from batchdrop.outputs.manifest_builder import late_event
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.steps.cancel import continue_cancelling
 from batchdrop.steps.collect import delete_from_provider
+from batchdrop.steps.deadline import look_at_clock
 from batchdrop.steps.held import look_at_held
 from batchdrop.steps.publish import clean_up
 from batchdrop.steps.reconcile import reconcile
@@ -49,9 +49,7 @@ def sweep(services: Services) -> None:
     if lease is None:
         return
     minute = Minute(services)
-    recoveries = _RECOVERIES | {(Job, JobState.CANCELLING): partial(continue_cancelling, minute=minute)}
-    recoveries |= {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
-    careful = Careful(lease, services)
+    recoveries, careful = _recoveries(minute), Careful(lease, services)
     try:
         with guard("sweep", job=lease.at_job, unit=lease.at_sk):
             careful.count_death()
@@ -75,6 +73,13 @@ def sweep(services: Services) -> None:
         services.store.leases.end(lease)
         raise
     services.store.leases.end(lease)
+
+
+def _recoveries(minute: Minute) -> Recoveries:
+    """What each state waits for, of this run: what takes long knows of its time."""
+    looks = {JobState.RUNNING: look_at_clock, JobState.CANCELLING: continue_cancelling}
+    found = _RECOVERIES | {(Job, state): partial(look, minute=minute) for state, look in looks.items()}
+    return found | {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
 
 
 def _redrive(services: Services) -> None:
@@ -124,19 +129,6 @@ def _resume_planning(job: Job, services: Services) -> None:
         add_missing_splits(job, services)
 
 
-def _check_deadlines(job: Job, services: Services) -> None:
-    """A running job that is late is told once; one that is too old is ended, with what was answered."""
-    now = services.now()
-    if now >= last_moment(job):
-        reason = f"It was not done within {job.settings.max_age} (max_age)."
-        ask_to_cancel(job.id, services.store, now=now, reason=reason)
-        return
-    expected = expected_at(job)
-    if expected is not None and now >= expected and not job.is_late:
-        services.events.job_late(late_event(job))
-        services.store.release(job, last_moment(job), is_late=True)
-
-
 def _publish(job: Job, services: Services) -> None:
     if job.has_results and services.now() > collection_deadline(job):
         give_up_job(job, services)
@@ -165,7 +157,8 @@ def _delete_from_provider(batch: Batch, services: Services) -> None:
 
 def _submit(batch: Batch, services: Services) -> None:
     if _send(batch, services):
-        services.queues.submit(batch.job, batch.id)
+        send = services.queues.finish if batch.is_realtime else services.queues.submit
+        send(batch.job, batch.id)
 
 
 def _collect(batch: Batch, services: Services) -> None:
@@ -187,7 +180,6 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
 _RECOVERIES: Recoveries = {
     (Job, JobState.PLANNING): _resume_planning,
     (Job, JobState.HELD): look_at_held,
-    (Job, JobState.RUNNING): _check_deadlines,
     (Job, JobState.PUBLISHING): _publish,
     (Split, SplitState.PENDING): _plan,
     (Split, SplitState.PLANNED): _assemble,

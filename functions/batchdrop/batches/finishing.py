@@ -1,0 +1,134 @@
+"""Finishing: what batches have not answered by the last safe moment is called at real time, within the budgets."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from aws_lambda_powertools import Logger
+
+from batchdrop.aws.optimistic import until_unchanged
+from batchdrop.aws.provider_items import Release
+from batchdrop.aws.row_versions import FINISHING
+from batchdrop.aws.table_items import Write
+from batchdrop.batches.job_quote import JobQuote, high_of_batch, may_hold, read_quote
+from batchdrop.batches.restored_batches import take_sent
+from batchdrop.batches.transitions import cancel_at_provider
+from batchdrop.deadlines import next_deadline
+from batchdrop.dollars import micros_of
+from batchdrop.limits.budgets import budgets_of, has_budget, raise_reservation, why_over
+from batchdrop.limits.last_safe_moment import may_be_called
+from batchdrop.limits.restore_hold import is_held
+from batchdrop.providers.price_list import never_failing, settled_prices
+from batchdrop.rates import ModelPrices, PriceList, Rates
+from batchdrop.records import Batch, Job
+from batchdrop.row_changes import JobChanges
+from batchdrop.services import Services
+from batchdrop.states import BatchState, JobState
+
+logger = Logger(child=True)
+
+
+def begin_finishing(job: Job, batches: Sequence[Batch], services: Services) -> Job:
+    """Have the rest of a running job called, if its budgets allow that; the job as it is then.
+
+    Raises:
+        ClaimLost: Another moved it.
+    """
+    most = _most_with_calls(job, batches, services)
+
+    def decide() -> Job:
+        """Reserve in the same transaction: two jobs that both fit, but not together, never both get the last of it."""
+        now = services.now()
+        why = None if job.is_approved else _why_over(job, most, services)
+        if why is not None:
+            logger.warning("deadline not kept for a budget", most_micros=most)
+            return services.store.release(job, next_deadline(job), late_reason=why)
+        also, noted = _reservation(job, most, services)
+        begun: JobChanges = {**noted, "version": FINISHING, "finishing_at": now, "due_at": now}
+        return services.store.move(job, JobState.RUNNING, also=also, **begun)
+
+    begun = until_unchanged(decide)
+    if begun.finishing_at is not None:
+        logger.info("job is finished at real time", batches=sum(map(may_be_called, batches)))
+    return begun
+
+
+def take_to_real_time(batch: Batch, services: Services) -> list[Batch]:
+    """Take a batch of a finishing job from its provider's queue; itself, where its requests are to be called now.
+
+    Raises:
+        ClaimLost: Another moved it first: the next look tells.
+    """
+    if not may_be_called(batch) or batch.is_realtime or is_held(batch.provider, services):
+        return []
+    if batch.state in {BatchState.WAITING, BatchState.ADMITTED} and take_sent(batch, services):
+        return []
+    match batch.state:
+        case BatchState.WAITING:
+            return [_convert(batch, [], services)]
+        case BatchState.ADMITTED if batch.claimed_until <= services.now():
+            return [_convert(batch, [Release(batch.ledger, batch.cost)], services)]
+        case BatchState.IN_FLIGHT if batch.cancel_asked_at is None:
+            cancel_at_provider(batch, services)
+    return []
+
+
+def _convert(batch: Batch, also: list[Write], services: Services) -> Batch:
+    """A batch that was never created: an upload that it has is nobody's now, and is deleted as such."""
+    due_at = services.now() + services.settings.lease_seconds
+    return services.store.move(
+        batch, BatchState.ADMITTED, also=also, is_realtime=True, cost=0, input_file_id=None, due_at=due_at, failures=0
+    )
+
+
+def _why_over(job: Job, most: int | None, services: Services) -> str | None:
+    committed = 0 if job.budget_ledger is None else services.store.budgets.ledger(job.budget_ledger).committed
+    why = why_over(most, budgets_of(job), job.budget_ledger, committed - job.reserved_micros)
+    return why and f"Nothing was called at real time: with its rest at real-time prices, {_lowered(why)}"
+
+
+def _lowered(words: str) -> str:
+    return words[0].lower() + words[1:]
+
+
+def _reservation(job: Job, most: int | None, services: Services) -> tuple[list[Write], JobChanges]:
+    """What is written with the move, and what the job's row says of its money: nothing without a budget."""
+    if most is None or not has_budget(job):
+        return [], {}
+    if job.budget_ledger is None:
+        return [], {"most_micros": most}
+    return raise_reservation(job, most, services), {"most_micros": most, "reserved_micros": most}
+
+
+def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> int | None:
+    """What a job with a budget may cost at most with all that is open called once, in millionths of a dollar.
+
+    None where that is unknown. A call whose reply is lost may be charged, and its request is called again: that is no
+    part of it.
+    """
+    if not has_budget(job) or job.most_micros is None:
+        return None
+    quote, prices = read_quote(job, services.files), never_failing(settled_prices(services.providers))
+    extras = [_extra_of(each, quote, prices) for each in batches if may_be_called(each)]
+    known = [each for each in extras if each is not None]
+    return job.most_micros + micros_of(sum(known, Decimal(0))) if len(known) == len(extras) else None
+
+
+def _extra_of(batch: Batch, quote: JobQuote | None, prices: PriceList) -> Decimal | None:
+    """US dollars that the requests of a batch cost more at most by calls of their own than in it."""
+    high = high_of_batch(batch, quote)
+    routes = [] if quote is None else [each for each in quote.routes if may_hold(batch, each)]
+    found = [prices(each.provider, each.model) for each in routes]
+    shares = [_uplift(each) for each in found if each is not None]
+    return None if high is None or not shares or len(shares) < len(found) else high * max(shares)
+
+
+def _uplift(prices: ModelPrices) -> Decimal:
+    """What a call costs more than the same in a batch, as a share of that, at the dearest of its rates."""
+    pairs = ((prices.batch, prices.realtime), (prices.long_batch, prices.long_realtime))
+    shares = [_share(batch, realtime) for batch, realtime in pairs if batch is not None and realtime is not None]
+    return max(shares, default=Decimal(0))  # where no batch price is known, the quote's is what real time costs
+
+
+def _share(batch: Rates, realtime: Rates) -> Decimal:
+    names = [name for name in Rates.__struct_fields__ if getattr(batch, name)]
+    return max((getattr(realtime, name) / getattr(batch, name) - 1 for name in names), default=Decimal(0))

@@ -1,0 +1,62 @@
+"""Decides what the reply to a call at real time means for its request, and for the calls after it. Pure: one table."""
+
+from collections.abc import Sequence
+from enum import StrEnum, auto
+
+import msgspec
+
+from batchdrop.errors import AccountRefused, LimitReached
+from batchdrop.protocols.refusals import RefusalRule
+from batchdrop.providers.http_errors import is_timeout, refusal
+from batchdrop.providers.interface import Reply
+
+_SUCCESS = range(200, 300)
+_TOO_MANY, _SERVER_ERROR = 429, 500
+_MOST_TRIES = 3  # of what the provider answers with an error of its own; then it ends as in a batch, and goes again
+_MOST_WAITS = 10  # of what finds no room: then its size is the matter, perhaps
+_SHORTEST, _LONGEST = 1, 60  # seconds, where the provider does not say how long
+
+
+class Then(StrEnum):
+    """What is done with the request."""
+
+    KEEP = auto()  # the reply is its result
+    AGAIN = auto()  # it was not answered, and may be called again in a while
+    DOUBT = auto()  # it may have been answered
+    STOP = auto()  # the account is refused: no call is made
+
+
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+    """`wait` is in seconds, for all calls; `is_outage` says that the provider answered with an error of its own."""
+
+    then: Then
+    wait: float = 0
+    is_outage: bool = False
+    refused: AccountRefused | None = None
+
+
+def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
+    """What a reply means.
+
+    Args:
+        reply: It.
+        tries: How often the request was called before in this run, with no answer.
+        own: The provider's rules in `providers.toml`.
+    """
+    if reply.status in _SUCCESS:
+        return Meaning(then=Then.KEEP)
+    error = refusal(reply.status, reply.body, own)
+    if isinstance(error, AccountRefused):
+        return Meaning(then=Then.STOP, refused=error)
+    if is_timeout(reply.status, reply.body):
+        return Meaning(then=Then.DOUBT)
+    if reply.status == _TOO_MANY or isinstance(error, LimitReached):
+        return Meaning(then=Then.AGAIN if tries < _MOST_WAITS else Then.KEEP, wait=_wait(reply, tries))
+    if reply.status >= _SERVER_ERROR:
+        then = Then.AGAIN if tries < _MOST_TRIES else Then.KEEP
+        return Meaning(then=then, wait=_wait(reply, tries), is_outage=True)
+    return Meaning(then=Then.KEEP)
+
+
+def _wait(reply: Reply, tries: int) -> float:
+    return min(_SHORTEST << tries, _LONGEST) if reply.retry_after is None else reply.retry_after

@@ -1,0 +1,77 @@
+"""The last safe moment of a job: until then its batches may run, and what is left can still be called in time. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from batchdrop.providers.config import ProviderConfig
+from batchdrop.providers.limits import Limits
+from batchdrop.records import Batch, Job
+from batchdrop.states import OPEN_BATCHES, BatchState
+
+_CANCEL_TICKS = 10  # ten minutes on AWS: what a cancel may take (OpenAI's documentation)
+_MARGIN_TICKS = 10  # for sweep's and poll's pace, the next round, publishing, and a worker that dies on the way
+_SLACK = 4  # a quarter more than what the rates say: calls are refused, and go again
+_CALL_SECONDS = 10  # that a call takes: some hundred tokens of an answer come in as many seconds
+# Which answer a JSON call with JSON, at once: images are edited by forms, and videos asked for later.
+_CALLABLE = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/images/generations",
+        "/v1/messages",
+        "/v1/moderations",
+        "/v1/responses",
+    }
+)
+_ONLY_IN_BATCHES = "output-300k-"  # Anthropic's beta for longer answers than a call gives
+
+
+class _Work(msgspec.Struct):
+    requests: int = 0
+    tokens: int = 0
+
+
+def wants_calls(job: Job) -> bool:
+    """Whether a job's deadline is to be kept by calls at real time, and nothing stood against that."""
+    return job.deadline_at is not None and job.settings.realtime == "deadline" and job.late_reason is None
+
+
+def may_be_called(batch: Batch) -> bool:
+    """Whether the requests of a batch can be called at real time, and may have to be."""
+    is_open = batch.state in OPEN_BATCHES and batch.state is not BatchState.ENDED
+    is_callable = batch.endpoint in _CALLABLE and not any(each.startswith(_ONLY_IN_BATCHES) for each in batch.betas)
+    return is_open and is_callable and not batch.is_duplicate
+
+
+def last_safe_moment(
+    job: Job, batches: Iterable[Batch], providers: Mapping[str, ProviderConfig], *, tick: int
+) -> int | None:
+    """When what has not ended must be called at real time; None where nothing is left, or the job has no deadline.
+
+    Args:
+        job: It.
+        batches: All of its batches.
+        providers: With the rates that are allowed.
+        tick: The pace of poll and sweep, in seconds.
+    """
+    left: dict[str, _Work] = {}
+    for each in batches:
+        if may_be_called(each) and each.provider in providers:
+            work = left.setdefault(each.provider, _Work())
+            work.requests += each.requests
+            work.tokens += each.tokens
+    if job.deadline_at is None or not left:
+        return None
+    longest = max(seconds_of(each.requests, each.tokens, providers[name].limits) for name, each in left.items())
+    return job.deadline_at - (_CANCEL_TICKS + _MARGIN_TICKS) * tick - longest - -(-longest // _SLACK)
+
+
+def seconds_of(requests: int, tokens: int, limits: Limits) -> int:
+    """How long so many calls take at the allowed rates, rounded up."""
+    return max(
+        -(-60 * requests // limits.realtime_requests_per_minute),
+        -(-60 * tokens // limits.realtime_tokens_per_minute),
+        -(-_CALL_SECONDS * requests // limits.realtime_concurrency),
+    )

@@ -1,0 +1,58 @@
+"""A job whose batches hang, on deployed functions: what they left is called, with the emulator killed in between."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from faking.cloud import jsonl
+from faking.lines import chat, claude, got, wanted
+
+import local_cloud
+
+if TYPE_CHECKING:
+    from e2e.conftest import Behind, User
+
+pytestmark = pytest.mark.e2e
+
+LINES = [chat(f"hurry {number}") if number % 2 else claude(f"hurry {number}") for number in range(40)]
+DEADLINE = "2m"  # a tick is two seconds here, so that the batches have about a minute
+
+
+@pytest.fixture
+def hanging(behind: "Behind") -> Iterator[None]:
+    """Batches hang, and each call takes half a second."""
+    behind.control("POST", "shape", seconds_to_complete=10**6)
+    behind.control("POST", "faults", fault="slow", operation="realtime", seconds=0.5, times=None)
+    yield
+    behind.control("DELETE", "faults")
+
+
+def called(behind: "Behind") -> int:
+    return sum(int(each["realtime"]["requests"]) for each in behind.control("GET", "charges").values())
+
+
+@pytest.mark.usefixtures("hanging")
+def test_what_hangs_is_called_though_the_emulator_is_killed(user: "User", behind: "Behind") -> None:
+    before = behind.control("GET", "charges")
+    dropped = {"Key": "input/hurried.jsonl", "Body": jsonl(LINES), "Metadata": {"batchdrop-deadline": DEADLINE}}
+    behind.aws("s3").put_object(Bucket=behind.cloud.bucket, **dropped)
+    behind.wait(lambda: called(behind) >= len(LINES) // 4)
+    os.kill(behind.cloud.pids["emulator"], signal.SIGKILL)
+    behind.wait(lambda: local_cloud.current(behind.state_dir) is None)
+    behind.up()
+
+    answered = user.fetch("hurried")
+    results = [json.loads(line) for line in answered.results.splitlines()]
+    assert [got(each) for each in results] == [wanted(line) for line in LINES]
+    assert {each["via"] for each in results} == {"realtime"}
+    told = answered.manifest["deadline"]
+    assert told["finished_realtime"] == len(LINES)
+    after = behind.control("GET", "charges")
+    twice = sum(int(after[name]["bodies_charged_more_than_once"]) for name in after)
+    assert twice - sum(int(before[name]["bodies_charged_more_than_once"]) for name in before) <= told["doubts"]
+    paid = sum(int(after[name]["realtime"]["requests"] - before[name]["realtime"]["requests"]) for name in after)
+    assert len(LINES) <= paid <= len(LINES) + told["doubts"]
+    assert [after[name]["requests"] for name in after] == [before[name]["requests"] for name in before]
