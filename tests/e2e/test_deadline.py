@@ -24,7 +24,7 @@ DEADLINE = "2m"  # a tick is two seconds here, so that the batches have about a 
 @pytest.fixture
 def hanging(behind: "Behind") -> Iterator[None]:
     """Batches hang, and each call takes half a second."""
-    behind.control("POST", "shape", seconds_to_complete=10**6)
+    behind.control("POST", "shape", seconds_to_complete=10**6, seconds_to_cancel=2)
     behind.control("POST", "faults", fault="slow", operation="realtime", seconds=0.5, times=None)
     yield
     behind.control("DELETE", "faults")
