@@ -105,8 +105,8 @@ def test_each_request_is_charged_once(cloud: Cloud) -> None:
             "input/x.txt",
             b"a,b",
             (
-                "Only .jsonl files are processed, one JSON object per line, and tables, .csv and .tsv; each of them also "
-                "compressed, as .gz or .zst."
+                "Only .jsonl files are processed, one JSON object per line, and tables, .csv and .tsv; each of them "
+                "also compressed, as .gz or .zst."
             ),
         ),
         ("input/x.jsonl.gz", b"\x1f\x8b", "The file is truncated: the gzip stream ends early."),
