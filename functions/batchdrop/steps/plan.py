@@ -234,8 +234,8 @@ class PlanWriter:
         routes = [found[kind][0] for kind in usual.kinds]
         self._lines += len(usual.lengths)
         self._placed += len(usual.lengths)
-        columns = [numbers, offsets, usual.lengths, routes, usual.custom_ids, repeat(None)]
-        rows = zip(*columns, *([] if usual.rows is None else [usual.rows]), strict=False)
+        kept = repeat(None) if usual.rows is None else usual.rows
+        rows = zip(numbers, offsets, usual.lengths, routes, usual.custom_ids, repeat(None), kept, strict=False)
         return _encoder.encode_lines([*rows])
 
     def _read_line(self, line: Line) -> bytes:
