@@ -6,7 +6,8 @@ modules stand in rooms, and a module imports only what stands in its own room or
     steps → outputs → batches → limits → {jobs, missed_drops} → worker → services → inputs → {aws, providers}
     → protocols → language
 
-    steps       what a function calls: intake plan submit poll collect assemble publish cancel sweep reconcile
+    steps       what a function calls: intake plan submit poll collect assemble publish cancel deadline finish sweep
+                reconcile
     outputs     from results to published files
     batches     the life of a batch
     limits      what may be sent now

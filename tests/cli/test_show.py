@@ -14,13 +14,14 @@ from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_retry
 from batchdrop.batches.completion_times import Confidence, count_completion
 from batchdrop.batches.job_quote import JobQuote
-from batchdrop.manifest import timestamp
+from batchdrop.manifest import Deadline, Files, timestamp
 from batchdrop.money import PriceSource, Quote, QuotedTokens, TokenRange
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job, JobSettings
 from batchdrop.refusal_kinds import Kind
 from batchdrop.states import BatchState, JobState
 from faking import rows
+from faking.outputs import a_manifest
 from faking.rows import NOW
 
 from batchdrop_cli.cloud import Cloud
@@ -379,6 +380,34 @@ def test_show_says_what_is_done_for_a_deadline(
     aws.store.add(a_job(**({"deadline_at": NOW + 7_200, "settings": JobSettings(deadline="2h")} | changes)))
     [line] = [each for each in run("show").out.splitlines() if each.startswith("deadline")]
     assert line == f"deadline {said}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ["deadline 2026-11-27T07:00:00Z: met"]),
+        ({"met": False}, ["deadline 2026-11-27T07:00:00Z: missed"]),
+        ({"met": False, "reason": "No money."}, ["deadline 2026-11-27T07:00:00Z: missed. No money."]),
+        (
+            {"finished_realtime": 412, "extra_usd": "0.03911", "doubts": 1},
+            [
+                "deadline 2026-11-27T07:00:00Z: met",
+                "called   412 lines at real time, for $0.0392 more than in batches",
+                "doubts   1 call got no reply, and may be charged",
+            ],
+        ),
+    ],
+)
+def test_show_says_what_became_of_a_deadline_and_what_it_cost(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], changes: dict[str, Any], said: list[str]
+) -> None:
+    usual = {"at": "2026-11-27T07:00:00Z", "met": True, "finished_realtime": 0, "extra_usd": "0", "doubts": 0}
+    deadline = Deadline(**({"reason": None} | usual | changes))
+    nothing = Files(results=[], errors=None, failed=None)
+    aws.drop("output/m.json", msgspec.json.encode(a_manifest(a_job().id, nothing, deadline=deadline)))
+    aws.store.add(a_job(state=JobState.COMPLETED, manifest_key="output/m.json", due_at=None))
+    shown = run("show").out.splitlines()
+    assert [each for each in shown if each.startswith(("deadline", "called", "doubts"))] == said
 
 
 @pytest.mark.parametrize(

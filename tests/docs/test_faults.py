@@ -9,6 +9,7 @@ from faults.matrix import HEALS, LINES, every_case, rows
 
 COLUMNS = 10
 ROOT = PAGE.parents[1]
+CALLS = {case.title for case in CASES["When a deadline comes near"]}
 SHARE = ["reply to create lost", "expired half-done", "five answers are there as expired, too"]
 
 
@@ -48,7 +49,8 @@ def test_no_row_lost_a_line_and_none_was_paid_twice_in_silence() -> None:
     for title, who, _, charged, answers, errors, lost, twice, *_ in cells():
         assert lost == "0", title
         assert number(answers) + number(errors) == LINES, title
-        assert twice == "0" or ("*reported*" in twice and who == "Anthropic"), title
+        may_be_told = who == "Anthropic" or title in CALLS  # what no provider can be asked for
+        assert twice == "0" or ("*reported*" in twice and may_be_told), title
         unreadable = number(errors) if "unreadable_result" in errors else 0
         paid = number(charged) - number(twice)
         assert number(answers) <= paid <= number(answers) + unreadable, title
