@@ -81,11 +81,14 @@ def read_line(line: bytes) -> Line:
 
 def text_of(line: Line) -> str:
     """The answer's text: its parts joined; empty for what is none, such as an embedding or a tool call."""
-    read = _TEXTS.get(line.endpoint or "")
-    if read is None or line.response is None or line.error is not None:
-        return ""
+    return "" if line.response is None or line.error is not None else text_in(line.endpoint, line.response.body)
+
+
+def text_in(endpoint: str | None, body: Raw) -> str:
+    """The same of an answer's body."""
+    read = _TEXTS.get(endpoint or "")
     try:
-        return read(_body.decode(line.response.body))
+        return "" if read is None else read(_body.decode(body))
     except msgspec.DecodeError:
         return ""
 
@@ -105,8 +108,13 @@ def is_cut(line: Line) -> bool:
 def _answer_of(line: Line) -> Answer | None:
     if line.response is None or line.error is not None:
         return None
-    read = anthropic_results.read_answer if line.endpoint == anthropic.ENDPOINT else openai_results.read_answer
-    return read(line.response.body)
+    return answer_in(line.endpoint, line.response.body)
+
+
+def answer_in(endpoint: str | None, body: Raw) -> Answer:
+    """The tokens of an answer's body, and why it ended."""
+    read = anthropic_results.read_answer if endpoint == anthropic.ENDPOINT else openai_results.read_answer
+    return read(body)
 
 
 def _joined(parts: Iterable[_Part], kind: str) -> str:

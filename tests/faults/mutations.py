@@ -16,7 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 _SECONDS = 900
 _FAILED = 1  # pytest's word for tests that ran and failed
-_OTHER_PACKAGES = ("batchdrop_cli", "local_cloud")
+_OTHER_PACKAGES = ("batchdrop_cli", "batchdrop_client", "local_cloud")
 
 
 class Mutation(NamedTuple):
