@@ -27,7 +27,7 @@ from batchdrop_client.errors import in_words
 from batchdrop_client.results import Result, read_results
 from batchdrop_client.settings import metadata_of
 from batchdrop_client.sources import Source, as_file
-from batchdrop_client.waits import Clock, Deadline, Unwatched, raise_unless_answered
+from batchdrop_client.waits import Clock, Deadline, Looks, Unwatched, raise_unless_answered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,6 @@ class Job:
 
     # Waiting
 
-    @in_words()
     def wait(self, *, timeout: float | None = None, progress: bool = False) -> Self:
         """Wait until it is over, looking every few seconds.
 
@@ -84,25 +83,27 @@ class Job:
             JobHeld: It is over its budget, and waits for a person.
             JobFailed: It failed as a whole.
             WaitTimeout: It is not over; it goes on.
+            CloudFailed: Nothing has answered for five minutes; a shorter silence is waited out.
             BatchdropError: The file did not become a job in ten minutes.
         """
         deadline = Deadline(self.id, timeout, self._clock.now)
         with _display(shown=progress) as display:
-            wait = self._wait(display)
-            while (row := wait.look()) is None:
+            wait, looks = self._looks(display)
+            while (row := looks.look()) is None:
                 self._clock.sleep(deadline.within(wait.pause))
         return self._take(row)
 
     async def wait_async(self, *, timeout: float | None = None) -> Self:  # noqa: ASYNC109 - as `wait` has it
         """The same in a loop: looks are made in a thread, pauses hold nothing."""
-        deadline, wait = Deadline(self.id, timeout, self._clock.now), self._wait(Unwatched())
-        with in_words():
-            while (row := await asyncio.to_thread(wait.look)) is None:
-                await self._clock.rest(deadline.within(wait.pause))
+        deadline = Deadline(self.id, timeout, self._clock.now)
+        wait, looks = self._looks(Unwatched())
+        while (row := await asyncio.to_thread(looks.look)) is None:
+            await self._clock.rest(deadline.within(wait.pause))
         return self._take(row)
 
-    def _wait(self, display: progress.Display) -> progress.Wait:
-        return progress.Wait(self._cloud, self.id, display=display, now=self._clock.now)
+    def _looks(self, display: progress.Display) -> tuple[progress.Wait, Looks]:
+        wait = progress.Wait(self._cloud, self.id, display=display, now=self._clock.now)
+        return wait, Looks(wait.look, self._clock.now)
 
     def _take(self, row: Row) -> Self:
         self._row = row

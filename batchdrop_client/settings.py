@@ -29,7 +29,7 @@ def read_limit(max_cost: str | float | Decimal) -> Decimal:
     Raises:
         ValueError: They are not.
     """
-    limit = read_budget(str(max_cost))
+    limit = read_budget(max_cost if isinstance(max_cost, str) else f"{Decimal(str(max_cost)):f}")  # no 1e-06
     if limit is None:
         raise ValueError(f"max_cost must be {BUDGET_WORDS}, not {max_cost}.")
     return limit

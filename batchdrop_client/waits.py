@@ -10,9 +10,11 @@ from batchdrop.records import Job
 from batchdrop.states import JobState
 
 from batchdrop_cli.progress import Stage
-from batchdrop_client.errors import JobFailed, JobHeld, WaitTimeout
+from batchdrop_client.errors import CloudFailed, JobFailed, JobHeld, WaitTimeout, in_words
 
 logger = logging.getLogger("batchdrop.client")
+
+_AWAY_SECONDS = 300
 
 
 class Unwatched:
@@ -32,6 +34,31 @@ class Clock:
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     rest: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class Looks:
+    """Looks at a job that outlast a network that is away for a while: the job goes on, and so may who waits."""
+
+    def __init__(self, look: Callable[[], Job | None], now: Callable[[], float]) -> None:
+        self._look, self._now = look, now
+        self._answered_at: float | None = None
+
+    def look(self) -> Job | None:
+        """What is found; None where nothing answers, but did lately.
+
+        Raises:
+            CloudFailed: Nothing has answered for five minutes, or ever.
+        """
+        try:
+            with in_words():
+                found = self._look()
+        except CloudFailed as error:
+            if self._answered_at is None or self._now() - self._answered_at > _AWAY_SECONDS:
+                raise
+            logger.warning("%s The job continues, and is looked at again.", error)
+            return None
+        self._answered_at = self._now()
+        return found
 
 
 class Deadline:
