@@ -19,6 +19,7 @@ class World:
 
     cloud: Cloud
     told: list[str] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
     seconds: float = 0.0
     stands_still: bool = False
     """Nothing happens but that time passes."""
@@ -39,15 +40,18 @@ class World:
             return
         self.take_drops()
         self.cloud.deliver_all()
-        if any(job.state is not JobState.HELD for job in self.cloud.unfinished()):
+        if not all(job.state is JobState.HELD and job.is_approved is None for job in self.cloud.unfinished()):
             self.cloud.settle()
 
     async def rest(self, seconds: float) -> None:
         self.go_on(seconds)
 
     def take_drops(self) -> None:
-        """Intake of every object that was dropped, as its events would have it; twice is as good as once."""
+        """Intake of every object that was dropped, as its event would have it."""
         for version in self.drops():
+            if version["VersionId"] in self.taken:
+                continue
+            self.taken.add(version["VersionId"])
             take_object(self.cloud.dropped(version["Key"], b"", version["VersionId"]), self.cloud.services)
 
     def drops(self) -> list[dict[str, str]]:

@@ -28,7 +28,7 @@ def _deployed(world: "World", tmp_path: "Path", monkeypatch: pytest.MonkeyPatch)
     errors: list[Exception] = []
 
     def run() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.1):
             try:
                 world.go_on()
             except Exception as error:  # noqa: BLE001 - told below
