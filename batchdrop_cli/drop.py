@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from batchdrop.aws.bucket import Head
@@ -37,6 +38,7 @@ _INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its e
 
 _DAYS = 31  # a job ends within 30 days by default
 _JOBS = 200  # that are looked at before a drop; a few milliseconds each
+_ONE_WRITE = Lock()  # threads that drop at once would read each other's versions, and make clients at once
 
 Progressed = Callable[[int], None]
 """Told the bytes of each piece that went out; from several threads."""
@@ -284,8 +286,8 @@ def upload(
         The id of the job that intake makes of it.
     """
     config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
-    extra = {"Metadata": {**(metadata or {}), **mark(cloud)}}
-    with _versions_written(cloud) as versions:
+    with _ONE_WRITE, _versions_written(cloud) as versions:
+        extra = {"Metadata": {**(metadata or {}), **mark(cloud)}}
         cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs=extra, Callback=progressed, Config=config)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
 
@@ -296,11 +298,11 @@ def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> s
     Returns:
         The id of the job that intake makes of it.
     """
-    extra = {"Metadata": {**metadata, **mark(cloud)}, "MetadataDirective": "REPLACE"}
     origin: CopySourceTypeDef = {"Bucket": cloud.bucket, "Key": source.key}
     if source.version_id is not None:
         origin["VersionId"] = source.version_id
-    with _versions_written(cloud) as versions:
+    with _ONE_WRITE, _versions_written(cloud) as versions:
+        extra = {"Metadata": {**metadata, **mark(cloud)}, "MetadataDirective": "REPLACE"}
         cloud.s3.copy(origin, cloud.bucket, key, ExtraArgs=extra)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from threading import RLock
+from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
@@ -58,7 +58,7 @@ class Client:
         self._target = Target(state_dir=folder, stack=stack, region=region, profile=profile)
         if folder is not None and self._target.means_aws:
             raise ValueError("local excludes stack, region and profile.")
-        self._clock, self._lock = Clock(), RLock()
+        self._clock, self._lock = Clock(), Lock()
         self._found: Cloud | None = None
         self._gatherer = Gatherer(self._put_asked, gather or Gather())
 
@@ -115,8 +115,7 @@ class Client:
             check_kind(path, key)
             if max_cost is not None:
                 quoting.quote_before_upload(path, key, cloud.prices_file, read_limit(max_cost))
-            with self._lock:  # uploads of one S3 client learn their versions one at a time
-                return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata))
+            return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata))
 
     @in_words()
     def job(self, job_id: str = jobs.LATEST) -> Job:

@@ -45,6 +45,23 @@ def test_put_streams_the_file_under_input_and_prints_its_job(aws: "Aws", run: "R
     assert aws.s3.get_object(Bucket=BUCKET, Key="input/reviews.jsonl")["Body"].read() == BODY
 
 
+def test_threads_upload_one_after_the_other(aws: "Aws", file: Path) -> None:
+    cloud = Cloud(title="test", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session())
+    sent: list[str] = []
+    other = Thread(target=lambda: upload(cloud, file, "input/b.jsonl", lambda _: sent.append("b")))
+
+    def begin_the_other(_: int) -> None:
+        sent.append("a")
+        if not other.is_alive():
+            other.start()
+        other.join(0.2)
+
+    upload(cloud, file, "input/a.jsonl", begin_the_other)
+    assert set(sent) == {"a"}
+    other.join()
+    assert aws.keys() == ["input/a.jsonl", "input/b.jsonl"]
+
+
 def test_put_takes_another_key(aws: "Aws", run: "Run", file: Path) -> None:
     assert run("put", file, "--key", "input/team/a.jsonl").code == 0
     assert aws.keys() == ["input/team/a.jsonl"]

@@ -91,7 +91,7 @@ def test_a_network_that_is_away_for_a_while_does_not_end_a_wait(caplog: pytest.L
 
 def test_one_that_stays_away_or_never_was_there_does() -> None:
     seconds = [0.0]
-    with pytest.raises(CloudFailed, match="^AWS could not be used: Connect timeout"):
+    with pytest.raises(CloudFailed, match=r"^AWS could not be used: Connect timeout"):
         looks_at([SILENCE], seconds).look()
     looks = looks_at([None, SILENCE], seconds)
     assert looks.look() is None
