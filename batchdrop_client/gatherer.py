@@ -102,7 +102,7 @@ class Gatherer:
         if waiting and self._loop is not None:
             flight = self._loop.create_task(self._answer(waiting))
             self._flights.add(flight)
-            flight.add_done_callback(self._flights.discard)
+            flight.add_done_callback(lambda _: self._land(flight, waiting))
 
     def _take(self) -> Sequence[_Asked]:
         """What is gathered, which is nothing from now on."""
@@ -120,13 +120,15 @@ class Gatherer:
             results = await asyncio.to_thread(lambda: {result.line: result for result in job.results()})
             for line, each in enumerate(asked, start=1):
                 _settle(each.answer, results[line])
-        except asyncio.CancelledError:
-            for each in asked:
-                each.answer.cancel()
-            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, who asked must learn it
             for each in asked:
                 _settle(each.answer, error)
+
+    def _land(self, flight: asyncio.Task[None], asked: Sequence[_Asked]) -> None:
+        """End who still waits: the flight was cancelled, perhaps before it began."""
+        self._flights.discard(flight)
+        for each in asked:
+            each.answer.cancel()
 
     def _put_file(self, lines: bytes) -> Job:
         """In a thread, which ends whatever becomes of the loop: the job of what was uploaded is always known."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -189,6 +190,19 @@ def test_after_an_error_in_its_block_nothing_more_is_dropped_and_nobody_waits(wo
     world.stands_still = False
     (job_id,) = client.asked_jobs
     assert [said(each) for each in world.client().job(job_id).wait().results()] == [expected(CHAT, body("a"))]
+
+
+def test_an_error_right_after_a_drop_leaves_nobody_waiting(world: "World") -> None:
+    async def main() -> list[Any]:
+        asking: list[asyncio.Future[Any]] = []
+        with suppress(LookupError):
+            async with world.client(Gather(count=1)) as client:
+                asking.append(asyncio.ensure_future(client.ask(body("a"))))
+                await asyncio.sleep(0)
+                raise LookupError
+        return await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), timeout=60)
+
+    assert [type(each) for each in asyncio.run(main())] == [asyncio.CancelledError]
 
 
 def test_a_loop_that_closes_ends_who_waits_and_the_next_loop_begins_anew(world: "World") -> None:

@@ -2497,8 +2497,8 @@ MUTATIONS = (
     Mutation(
         "threads upload one after the other",
         "batchdrop_cli/drop.py",
-        '    with _ONE_WRITE, _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(metadata or {}), ',
-        '    with _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(metadata or {}), ',
+        '    with _ONE_WRITE, _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(',
+        '    with _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(',
         "tests/cli/test_put.py::test_threads_upload_one_after_the_other",
     ),
     Mutation(
@@ -2510,9 +2510,9 @@ MUTATIONS = (
     ),
     Mutation(
         "after an error in its block nothing more is dropped",
-        "batchdrop_client/gatherer.py",
-        "        for asked in self._take():\n            asked.answer.cancel()\n",
-        "        self._drop()\n",
+        "batchdrop_client/client.py",
+        "self._gatherer.finish() if kind is None else self._gatherer.abandon()",
+        "self._gatherer.finish()",
         "tests/client/test_ask.py::test_after_an_error_in_its_block_nothing_more_is_dropped_and_nobody_waits",
     ),
     Mutation(
