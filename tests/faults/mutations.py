@@ -2509,6 +2509,13 @@ MUTATIONS = (
         "tests/client/test_ask.py::test_who_does_not_wait_any_more_is_not_sent_and_not_paid",
     ),
     Mutation(
+        "an error right after a drop leaves nobody waiting",
+        "batchdrop_client/gatherer.py",
+        "        for each in asked:\n            each.answer.cancel()\n",
+        "",
+        "tests/client/test_ask.py::test_an_error_right_after_a_drop_leaves_nobody_waiting",
+    ),
+    Mutation(
         "after an error in its block nothing more is dropped",
         "batchdrop_client/client.py",
         "self._gatherer.finish() if kind is None else self._gatherer.abandon()",
