@@ -24,8 +24,15 @@ from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings
 from batchdrop.result_line import ErrorCode
 
+from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
-from batchdrop_cli.row_settings import REQUESTS, RowSettings, refuse_table_without_template
+from batchdrop_cli.row_settings import (
+    REQUESTS,
+    RowOptions,
+    RowSettings,
+    refuse_table_without_template,
+    settings_there,
+)
 from batchdrop_cli.user_errors import UserError
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
@@ -186,6 +193,19 @@ def check_kind(path: Path, key: str, rows: RowSettings = REQUESTS, rendering: Re
         raise UserError(f"{path} is empty. Nothing was dropped.")
     if is_blank_so_far:
         raise UserError(f"{path} contains only blank lines. Nothing was dropped.")
+
+
+def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, providers: Providers) -> RowSettings:
+    """How the lines of a file will be read that is dropped there; a table is looked at, as `check_kind` does.
+
+    Raises:
+        UserError: Its options or its folders' settings have no sense, or it is no such table.
+    """
+    rows = settings_there(cloud, key, options, providers)
+    if is_table(key):
+        refuse_table_without_template(path, key, rows)
+        check_kind(path, key, rows, rows.rendering(providers))
+    return rows
 
 
 def check_settings(path: Path, providers: Providers | None = None) -> None:

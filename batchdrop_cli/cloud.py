@@ -1,7 +1,7 @@
 """Which cloud a command works on, and the clients for it: the local one of this folder, else the stack on AWS."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from getpass import getuser
 from pathlib import Path
@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli.say import note
+from batchdrop_cli.say import Tell, describe_newer, note
 from batchdrop_cli.state_dir import HERE, find_state_dir, is_named
 from batchdrop_cli.user_errors import UserError
 from local_cloud.machine import full_disk
@@ -47,6 +47,7 @@ class Target:
         stack: Its name, when it is not "batchdrop"; means --aws.
         region: Its region, when it is not the profile's; means --aws.
         state_dir: The local cloud's folder; when it is not told, `.local` if there is one, or the last one's.
+        profile: The AWS profile, for programs: the command takes AWS_PROFILE. Means --aws.
     """
 
     aws: Annotated[bool, Parameter(negative="", help="Use the stack on AWS, even with a local cloud here.")] = False
@@ -55,10 +56,11 @@ class Target:
     state_dir: Annotated[Path | None, Parameter(help="The local cloud's folder; default: .local, or the last one.")] = (
         None
     )
+    profile: Annotated[str | None, Parameter(parse=False)] = None
 
     @property
     def means_aws(self) -> bool:
-        return self.aws or self.stack is not None or self.region is not None
+        return self.aws or any(each is not None for each in (self.stack, self.region, self.profile))
 
     @property
     def options(self) -> str:
@@ -80,7 +82,7 @@ class Cloud:
 
     `options` is what another command repeats to find it; `providers_file` holds its providers, and `providers_source`
     says so to a person. `logs` is the folder of the local cloud's logs; `simulator_url` begins the addresses of its
-    simulated providers.
+    simulated providers. `tell` takes what whoever uses it should know meanwhile.
     """
 
     title: str
@@ -96,10 +98,14 @@ class Cloud:
     providers_file: Path = local_cloud.PROVIDERS_FILE
     providers_source: str = str(local_cloud.PROVIDERS_FILE)
     prices_file: Path = local_cloud.PROVIDERS_FILE  # its providers at their own addresses, which tell what they charge
+    tell: Tell = note
 
     def command(self, words: str) -> str:
         """A command to be tried next, as it is typed."""
         return f"batchdrop {words}{self.options}"
+
+    def tell_newer(self, job: str) -> None:
+        self.tell(describe_newer(job))
 
     @cached_property
     def prices(self) -> PriceList:
@@ -149,17 +155,22 @@ class Cloud:
         return 0.5 if self.is_local else 5.0
 
 
-def find_cloud(target: Target) -> Cloud:
+def find_cloud(target: Target, tell: Tell = note) -> Cloud:
     """The local cloud of the folder, unless AWS is asked for; the stack on AWS where there is none.
 
-    Where there is one that is not up, AWS is never taken instead: that would be paid.
+    Where there is one that is not up, AWS is never taken instead: that would be paid. `tell` takes what whoever asks
+    should know, now and later.
 
     Raises:
         UserError: The local cloud is not up; there is no such stack, or it is not batchdrop's.
     """
+    return replace(_find(target, tell), tell=tell)
+
+
+def _find(target: Target, tell: Tell) -> Cloud:
     if target.means_aws:
         return _deployed(target)
-    folder = find_state_dir(target.state_dir)
+    folder = find_state_dir(target.state_dir, tell)
     if not is_named(target.state_dir) and not local_cloud.exists(folder):
         return _deployed(target)
     found = local_cloud.current(folder)
@@ -170,7 +181,7 @@ def find_cloud(target: Target) -> Cloud:
         )
     full = full_disk(folder)
     if full:
-        note(full, style="red")
+        tell(full)
     return _local(found, target)
 
 
@@ -203,7 +214,7 @@ def _first_file(*paths: Path) -> Path:
 
 def _deployed(target: Target) -> Cloud:
     stack = target.stack or DEFAULT_STACK
-    session = boto3.Session(region_name=target.region)
+    session = boto3.Session(region_name=target.region, profile_name=target.profile)
     client: CloudFormationClient = session.client("cloudformation")
     try:
         answer = client.describe_stacks(StackName=stack)

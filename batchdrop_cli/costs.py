@@ -24,7 +24,7 @@ from batchdrop.states import TERMINAL_JOBS
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.prices import prices_of
-from batchdrop_cli.say import count, note, note_newer, say_table
+from batchdrop_cli.say import count, note, say_table
 
 type By = Literal["folder", "model", "day"]
 
@@ -148,7 +148,7 @@ def _read(cloud: Cloud, since: date) -> Iterator[tuple[Job, Manifest | None]]:
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=back)).strftime("%Y%m%d") for back in range((today - since).days + 1)]
     files = cloud.files  # before there are threads: making a client is not for several at once
-    over = (job for job in cloud.store.recent_jobs(days, newer=note_newer) if job.state in TERMINAL_JOBS)
+    over = (job for job in cloud.store.recent_jobs(days, newer=cloud.tell_newer) if job.state in TERMINAL_JOBS)
     with ThreadPoolExecutor(_READS_AT_ONCE) as reading:
         for some in batched(over, _READS_AT_ONCE * 4, strict=False):
             yield from zip(some, reading.map(partial(_manifest, files), some), strict=True)

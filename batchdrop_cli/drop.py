@@ -3,11 +3,12 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from batchdrop.aws.bucket import Head
@@ -23,7 +24,7 @@ from botocore.exceptions import ClientError
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.jobs import recent
-from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.user_errors import AlreadyRunning, UserError
 from batchdrop_cli.whose import mark
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ _INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its e
 
 _DAYS = 31  # a job ends within 30 days by default
 _JOBS = 200  # that are looked at before a drop; a few milliseconds each
+_ONE_WRITE = Lock()  # threads that drop at once would read each other's versions, and make clients at once
+
+Progressed = Callable[[int], None]
+"""Told the bytes of each piece that went out; from several threads."""
+Showing = Callable[[str, int], AbstractContextManager[Progressed]]
+"""Shows the upload of a file of this name and so many bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +130,7 @@ def same_running(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None
     Looks at the object that lies at this key, which may be too young to be a job yet, and at the newest jobs, whatever
     their keys.
     """
-    return _at_key(cloud, key, fingerprint) or _among(recent(cloud.store, days=_DAYS, limit=_JOBS), fingerprint)
+    return _at_key(cloud, key, fingerprint) or _among(recent(cloud, days=_DAYS, limit=_JOBS), fingerprint)
 
 
 @contextmanager
@@ -195,9 +202,10 @@ def _is_over(cloud: Cloud, job_id: str) -> bool:
 
 
 def already_running_error(cloud: Cloud, job_id: str) -> UserError:
-    return UserError(
-        f"Job {job_id} is already processing the same bytes. See: {cloud.command(f'show {job_id}')} - "
-        "to send and pay for them again: --again"
+    see = cloud.command(f"show {job_id}")
+    return AlreadyRunning(
+        f"Job {job_id} is already processing the same bytes. See: {see} - to send and pay for them again: --again",
+        job_id=job_id,
     )
 
 
@@ -225,8 +233,45 @@ def unfinished(cloud: Cloud, key: str, head: Head) -> str | None:
     return None if job.state in TERMINAL_JOBS else job_id
 
 
+@contextmanager
+def unseen(_name: str, _bytes: int) -> Iterator[Progressed]:
+    """An upload that nobody watches."""
+    yield lambda _: None
+
+
+def drop_file(  # noqa: PLR0913 - what a drop is
+    cloud: Cloud,
+    path: Path,
+    key: str,
+    *,
+    again: bool,
+    metadata: Mapping[str, str] | None = None,
+    showing: Showing = unseen,
+) -> str:
+    """Upload a file unless the same bytes are running; the id of its job.
+
+    Args:
+        cloud: Where to.
+        path: The file.
+        key: Under `input/`.
+        again: Ask nobody, and pay for the same bytes again.
+        metadata: The object's, beside who drops it.
+        showing: Entered with the file's name and bytes when the upload begins.
+
+    Raises:
+        UserError: The same bytes are running, or another command drops them now.
+    """
+    fingerprint = fingerprint_of(path)
+    with only_drop(cloud, key, fingerprint, again=again) as dropped:
+        with showing(path.name, fingerprint.bytes) as progressed:
+            job_id = upload(cloud, path, key, progressed, metadata)
+        dropped.append(job_id)
+    cloud.tell(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    return job_id
+
+
 def upload(
-    cloud: Cloud, path: Path, key: str, progressed: Callable[[int], None], metadata: Mapping[str, str] | None = None
+    cloud: Cloud, path: Path, key: str, progressed: Progressed, metadata: Mapping[str, str] | None = None
 ) -> str:
     """Stream the file to the bucket, in parts where it is large.
 
@@ -241,8 +286,8 @@ def upload(
         The id of the job that intake makes of it.
     """
     config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
-    extra = {"Metadata": {**(metadata or {}), **mark(cloud)}}
-    with _versions_written(cloud) as versions:
+    with _ONE_WRITE, _versions_written(cloud) as versions:
+        extra = {"Metadata": {**(metadata or {}), **mark(cloud)}}
         cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs=extra, Callback=progressed, Config=config)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
 
@@ -253,11 +298,11 @@ def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> s
     Returns:
         The id of the job that intake makes of it.
     """
-    extra = {"Metadata": {**metadata, **mark(cloud)}, "MetadataDirective": "REPLACE"}
     origin: CopySourceTypeDef = {"Bucket": cloud.bucket, "Key": source.key}
     if source.version_id is not None:
         origin["VersionId"] = source.version_id
-    with _versions_written(cloud) as versions:
+    with _ONE_WRITE, _versions_written(cloud) as versions:
+        extra = {"Metadata": {**metadata, **mark(cloud)}, "MetadataDirective": "REPLACE"}
         cloud.s3.copy(origin, cloud.bucket, key, ExtraArgs=extra)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
 

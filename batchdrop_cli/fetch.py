@@ -9,7 +9,6 @@ from batchdrop.manifest import File, Manifest
 from batchdrop.records import Job
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.say import note
 from batchdrop_cli.user_errors import UserError
 
 DEFAULT_FOLDER = Path("results")
@@ -55,7 +54,7 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
     if other is None:
         _refuse_files(folder, manifest)
     if other not in {None, job.id}:
-        note(f"{folder} holds the files of job {other}: they are replaced.")
+        cloud.tell(f"{folder} holds the files of job {other}: they are replaced.")
         (folder / MANIFEST).unlink()  # it would not fit what lies beside it from now on
     paths = [download(cloud, file, folder) for file in _files(manifest)]
     if job.manifest_key is not None:

@@ -1,7 +1,8 @@
 """The commands that drop a file, see it through, and send what failed in it again."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -18,7 +19,7 @@ import local_cloud
 from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
-from batchdrop_cli.check import check_kind, check_settings
+from batchdrop_cli.check import check_kind, check_rows, check_settings
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
 from batchdrop_cli.exit_codes import OK, OVER_LIMIT, WRONG_USE
@@ -41,11 +42,9 @@ from batchdrop_cli.row_settings import (
     NO_ROWS,
     RowOptions,
     put_own_settings,
-    refuse_table_without_template,
     settings_here,
-    settings_there,
 )
-from batchdrop_cli.say import count, note, say
+from batchdrop_cli.say import note, say
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
 
@@ -124,10 +123,7 @@ def _drop(  # noqa: PLR0913 - what a drop is
 ) -> str:
     """Check a file, quote it, and drop it with the settings of its own; the id of its job."""
     providers = load_providers(providers_file or cloud.prices_file)
-    rows = settings_there(cloud, key, options, providers)
-    if is_table(key):
-        refuse_table_without_template(file, key, rows)
-        check_kind(file, key, rows, rows.rendering(providers))
+    rows = check_rows(cloud, file, key, options, providers)
     limit = None if max_cost is None else read_budget(max_cost)
     quoted = quoting.quote_before_upload(file, key, providers, limit, rows)
     metadata = _promises(max_cost, by) | put_own_settings(cloud, key, options, providers)
@@ -163,7 +159,8 @@ def retry(  # noqa: PLR0913 - options of the command line
         chosen = retries.choose(cloud, found, numbers, cut=finish is not None, settings=settings)
         if save is not None:
             return _save(cloud, chosen, save, file)
-        job_id = _retry(cloud, chosen, file, key, again=again)
+        showing = progress.upload_shown
+        job_id = retry_once.drop_lines(cloud, chosen, file, key, again=again, showing=showing)
     if no_wait:
         return _leave(cloud, job_id)
     code = _see_through(cloud, job_id, output, csv=csv)
@@ -210,73 +207,26 @@ def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, fixed: Path | None) 
         raise UserError(f"Use either --save {path} or the fixed copy {fixed}, not both.", code=WRONG_USE)
     retries.save(cloud, chosen, path)
     say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
-    _note_hopeless(chosen)
+    retry_once.tell_hopeless(cloud, chosen)
     finish = " --finish length" if chosen.cut else ""
     note("Fix the lines, keeping their order, and send them with:")
     note(f"  {cloud.command(f'retry {chosen.job.id} {shlex.quote(str(path))}{finish}')}")
     return OK
 
 
-def _note_hopeless(chosen: retries.Chosen) -> None:
-    """Say which lines cannot succeed as they are; nothing where there is none."""
-    if chosen.hopeless.count:
-        note(f"{chosen.hopeless.count:,} of {chosen} cannot succeed unless changed: {chosen.hopeless}.")
-
-
-def _note_unchanged(unchanged: retries.Hopeless, file: Path) -> None:
-    if unchanged.count:
-        note(f"{file} leaves {count(unchanged.count, 'line')} unchanged that cannot succeed: {unchanged}.")
-
-
-def _retry(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str | None, *, again: bool) -> str:
-    """Drop the lines as a job of their own; its id."""
-    if file is None and chosen.cut:
-        save, send = (f"retry {chosen.job.id}{words} --finish length" for words in ("", " FILE"))
-        raise UserError(
-            f"{chosen} of job {chosen.job.id}: the same limit would cut them again. Raise max_tokens in a copy: "
-            f"{cloud.command(f'{save} --save FILE')} - and send that: {cloud.command(send)}",
-            code=WRONG_USE,
-        )
-    if file is not None:
-        retries.check_fixed(cloud, chosen, file)
-    if key is not None:
-        retries.check_folder(chosen.job, drop.check_key(key))
-    with retry_once.only_retry(cloud, chosen, file, again=again) as dropped:
-        key = key or retries.free_key(cloud, chosen.job)
-        dropped.append(_send(cloud, chosen, file, key, again=again))
-    return dropped[0]
-
-
-def _send(cloud: Cloud, chosen: retries.Chosen, file: Path | None, key: str, *, again: bool) -> str:
-    if file is not None:
-        check_kind(file, key)
-        _note_unchanged(retries.find_unchanged(cloud, chosen, file), file)
-        return drop_file(cloud, file, key, again=again, metadata=retries.lineage(cloud, chosen))
-    _note_hopeless(chosen)
-    job_id = retries.send_failed(cloud, chosen, key)
-    note(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
-    return job_id
-
-
 def drop_file(  # noqa: PLR0913 - what a drop is
-    cloud: Cloud,
-    file: Path,
-    key: str,
-    *,
-    again: bool,
-    metadata: Mapping[str, str] | None = None,
-    quoted: Quote | None = None,
+    cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[str, str], quoted: Quote | None
 ) -> str:
     """Upload a file unless the same bytes are running, and say what it was quoted at; the id of its job."""
-    fingerprint = drop.fingerprint_of(file)
-    with drop.only_drop(cloud, key, fingerprint, again=again) as dropped:
+
+    @contextmanager
+    def showing(name: str, size: int) -> Iterator[drop.Progressed]:
         if quoted is not None:
             note_quote(quoted)
-        with progress.upload_shown(file.name, fingerprint.bytes) as progressed:
-            job_id = drop.upload(cloud, file, key, progressed, metadata)
-        dropped.append(job_id)
-    note(f"Dropped {file} at s3://{cloud.bucket}/{key} ({cloud.title}).")
-    return job_id
+        with progress.upload_shown(name, size) as progressed:
+            yield progressed
+
+    return drop.drop_file(cloud, file, key, again=again, metadata=metadata, showing=showing)
 
 
 def wait_until_over(cloud: Cloud, job_id: str) -> Job:

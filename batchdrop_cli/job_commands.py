@@ -2,20 +2,19 @@
 
 import json
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from batchdrop.aws.keys import is_job_id
-from batchdrop.jobs import CANCELLABLE, NotHeld, TooLate, approve_job, ask_to_cancel, reject_job
+from batchdrop.jobs import CANCELLABLE
 from batchdrop.manifest import timestamp
 from batchdrop.records import Job
-from batchdrop.states import TERMINAL_JOBS, JobState
+from batchdrop.states import JobState
 from cyclopts import Parameter
 
-from batchdrop_cli import fetch, jobs, merge, report, whose
+from batchdrop_cli import decisions, fetch, jobs, merge, report, whose
 from batchdrop_cli import reconcile as reconciling
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.costs import By, costs_of, read_since, say_costs, to_csv
@@ -23,7 +22,7 @@ from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import add_csv, check_folder, report_and_fetch, wait_and_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import cost_of, prices_of
-from batchdrop_cli.say import count, note, note_newer, say, say_as_is
+from batchdrop_cli.say import count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
@@ -95,10 +94,7 @@ def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
     found = jobs.find(cloud, job)
     if found.state in CANCELLABLE:
         _describe_and_ask(cloud, found, yes=yes)
-    try:
-        ask_to_cancel(found.id, cloud.store, now=int(time.time()))
-    except TooLate as error:
-        raise UserError(f"Job {found.id} is {error}: it is too late to cancel it.") from error
+    decisions.cancel(cloud, found)
     say(f"Job {found.id} is being cancelled. See: {cloud.command(f'show {found.id}')}")
     return OK
 
@@ -106,10 +102,7 @@ def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
 def approve(job: JobId, /, *, target: Target = DEFAULT_TARGET) -> int:
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
-    try:
-        approved = approve_job(found.id, cloud.store, now=int(time.time()))
-    except NotHeld as error:
-        raise _not_held(cloud, found, error, "approve") from error
+    approved = decisions.approve(cloud, found)
     if approved.state is JobState.HELD:
         say(f"Job {found.id} is approved: its batches are sent within a minute, whatever they cost.")
     else:
@@ -121,18 +114,10 @@ def approve(job: JobId, /, *, target: Target = DEFAULT_TARGET) -> int:
 def reject(job: JobId, /, *, target: Target = DEFAULT_TARGET) -> int:
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
-    try:
-        rejected = reject_job(found.id, cloud.store, now=int(time.time()))
-    except NotHeld as error:
-        raise _not_held(cloud, found, error, "reject") from error
+    rejected = decisions.reject(cloud, found)
     ends = "it ends within a minute" if rejected.state is JobState.PUBLISHING else f"it is {rejected.state}"
     say(f"Job {found.id} is rejected: {ends}. Nothing was sent, and nothing is paid.")
     return OK
-
-
-def _not_held(cloud: Cloud, job: Job, error: NotHeld, wanted: str) -> UserError:
-    see = cloud.command(f"show {job.id}")
-    return UserError(f"Job {job.id} is {error}, not held for its budget: there is nothing to {wanted}. See: {see}")
 
 
 def _describe_and_ask(cloud: Cloud, job: Job, *, yes: bool) -> None:
@@ -189,7 +174,7 @@ def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
 
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
-    retries = list(cloud.store.retries(found.id, newer=note_newer))
+    retries = list(cloud.store.retries(found.id, newer=cloud.tell_newer))
     if not yes:
         note(f"Job {found.id}: s3://{cloud.bucket}/{found.key}, with all its results.")
         _ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")
@@ -227,9 +212,7 @@ def results(  # noqa: PLR0913 - options of the command line
     check_folder(output)
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
-    if found.state not in TERMINAL_JOBS:
-        see = cloud.command(f"show {found.id}")
-        raise UserError(f"Job {found.id} is {found.state}: there are no results yet. See: {see}")
+    jobs.refuse_unfinished(cloud, found)
     if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
         return _merge(cloud, found, output, csv=csv, replace_answers=replace_answers)
     return report_and_fetch(cloud, found, output, csv=csv)
@@ -238,7 +221,7 @@ def results(  # noqa: PLR0913 - options of the command line
 def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_answers: bool) -> int:
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest, has_errors_file=False)
-    whole = merge.family(cloud.store, job)
+    whole = merge.family(cloud, job)
     folder = folder or fetch.folder_for(job, merged=True)
     merged = merge.merge(cloud, whole, folder, replace_answers=replace_answers)
     _note_left_out(cloud, merged)

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 from batchdrop.aws.keys import is_job_id, output_prefix
-from batchdrop.aws.store import Store
 from batchdrop.batches.job_quote import read_quote
 from batchdrop.errors import Gone
 from batchdrop.inputs.retry_lineage import find_misfit
@@ -22,10 +21,9 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.deadline import ShownDeadline, deadline_of
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.expected import ExpectedEnd, expected_end
-from batchdrop_cli.say import note_newer
 from batchdrop_cli.standstill import where_to_look
 from batchdrop_cli.totals import Totals, totals_of
-from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.user_errors import NoSuchJob, NotOver, UserError
 from batchdrop_cli.waiting import waits_for
 
 LATEST = "latest"
@@ -95,9 +93,9 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest | None
 
 
-def recent(store: Store, *, days: int, limit: int) -> list[Job]:
+def recent(cloud: Cloud, *, days: int, limit: int) -> list[Job]:
     """The newest jobs first; those that only newer code can read are named."""
-    return list(islice(store.recent_jobs(_days(days), newer=note_newer), limit))
+    return list(islice(cloud.store.recent_jobs(_days(days), newer=cloud.tell_newer), limit))
 
 
 def _days(days: int) -> list[str]:
@@ -112,20 +110,20 @@ def find(cloud: Cloud, name: str) -> Job:
         UserError: There is none, or not yet.
     """
     if name == LATEST:
-        newest = recent(cloud.store, days=_LATEST_DAYS, limit=1)
+        newest = recent(cloud, days=_LATEST_DAYS, limit=1)
         if not newest:
             drop_one = cloud.command("put FILE")
-            raise UserError(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: {drop_one}")
+            raise NoSuchJob(f"No file was dropped in the last {_LATEST_DAYS} days. Drop one with: {drop_one}")
         return newest[0]
     job = cloud.store.job(name)
     if job is not None:
         return job
     if is_young(name):
-        raise UserError(
+        raise NoSuchJob(
             f"Job {name} does not exist yet: its file was dropped a moment ago. Wait for it: "
             f"{cloud.command(f'wait {name}')} - if that lasts, look at {where_to_look(cloud, 'intake')}"
         )
-    raise UserError(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
+    raise NoSuchJob(f"There is no job {name}. See: {cloud.command('jobs')}", code=WRONG_USE)
 
 
 def is_young(name: str) -> bool:
@@ -138,7 +136,7 @@ def is_young(name: str) -> bool:
 
 def list_recent(cloud: Cloud, *, days: int, limit: int) -> list[Listed]:
     """The newest jobs first, with the totals of those that are over."""
-    found = recent(cloud.store, days=days, limit=limit)
+    found = recent(cloud, days=days, limit=limit)
     with ThreadPoolExecutor(_READS_AT_ONCE) as reading:
         totals = reading.map(lambda job: _totals(cloud, job), found)
         return [msgspec.structs.replace(listed(job), totals=each) for job, each in zip(found, totals, strict=True)]
@@ -172,7 +170,7 @@ def listed(job: Job) -> Listed:
 
 def shown(cloud: Cloud, job: Job) -> Shown:
     batches = list(cloud.store.batches(job.id))
-    retries = cloud.store.retries(job.id, newer=note_newer)
+    retries = cloud.store.retries(job.id, newer=cloud.tell_newer)
     manifest = read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None
     expected = expected_end(cloud, batches)
     return Shown(
@@ -194,14 +192,14 @@ def shown(cloud: Cloud, job: Job) -> Shown:
         expected_end=expected,
         deadline=deadline_of(job, expected),
         output=output_prefix(job),
-        quote=_quote(cloud, job) if manifest is None else manifest.quote,
+        quote=quote_of(cloud, job) if manifest is None else manifest.quote,
         budget_usd=None if job.settings.budget_usd is None else usd(job.settings.budget_usd),
         totals=None if manifest is None else totals_of(manifest, cloud.prices),
         manifest=manifest,
     )
 
 
-def _quote(cloud: Cloud, job: Job) -> Quote | None:
+def quote_of(cloud: Cloud, job: Job) -> Quote | None:
     """What a job is quoted at that is not over; None where it has no quote, or who asks may not read it."""
     try:
         found = read_quote(job, cloud.files)
@@ -270,6 +268,17 @@ def _moved(batch: Batch, rounds: Mapping[int, int]) -> int:
     if batch.state is BatchState.REPLACED:
         return batch.requests
     return batch.again if batch.round < rounds[batch.split] else 0
+
+
+def refuse_unfinished(cloud: Cloud, job: Job) -> None:
+    """Refuse a job that has no results yet.
+
+    Raises:
+        NotOver: So it is.
+    """
+    if job.state not in TERMINAL_JOBS:
+        see = cloud.command(f"show {job.id}")
+        raise NotOver(f"Job {job.id} is {job.state}: there are no results yet. See: {see}")
 
 
 def read_manifest(cloud: Cloud, job: Job) -> Manifest:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-from batchdrop.aws.store import Store
 from batchdrop.errors import Gone
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.records import Job
@@ -21,7 +20,6 @@ from batchdrop.states import JobState
 from batchdrop_cli import fetch, jobs
 from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.say import note_newer
 
 _HAVE_RESULTS = frozenset({JobState.COMPLETED, JobState.CANCELLED})
 _LONGEST_NUMBER = 32  # bytes: a longer line is no number of one
@@ -63,13 +61,14 @@ class Misfit:
     problem: str
 
 
-def family(store: Store, job: Job) -> Family:
-    return Family(job=job, retries=[family(store, retry) for retry in store.retries(job.id, newer=note_newer)])
+def family(cloud: Cloud, job: Job) -> Family:
+    retries = cloud.store.retries(job.id, newer=cloud.tell_newer)
+    return Family(job=job, retries=[family(cloud, retry) for retry in retries])
 
 
-def fitting(store: Store, job: Job) -> list[Job]:
+def fitting(cloud: Cloud, job: Job) -> list[Job]:
     """The retries of a job that belong to it, in the order of their drops."""
-    return [retry for retry in store.retries(job.id, newer=note_newer) if find_misfit(retry, job) is None]
+    return [retry for retry in cloud.store.retries(job.id, newer=cloud.tell_newer) if find_misfit(retry, job) is None]
 
 
 @dataclass(frozen=True, kw_only=True)

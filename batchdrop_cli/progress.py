@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import NamedTuple, Protocol
 
 from batchdrop.records import Batch, Job
@@ -110,26 +111,45 @@ class _Silence:
         return found
 
 
+class Wait:
+    """A wait for one job, a look at a time; who waits sleeps for `pause` seconds between two."""
+
+    def __init__(self, cloud: Cloud, job_id: str, *, display: Display, now: Callable[[], float]) -> None:
+        self._cloud, self._job_id, self._display, self._now = cloud, job_id, display, now
+        self._began = now()
+        self._silence = _Silence(cloud, self._began)
+        self.pause = _SHORTEST_PAUSE
+
+    def look(self) -> Job | None:
+        """The job once it is over or held; tells where to look when nothing happens for half a minute.
+
+        Raises:
+            UserError: The file did not become a job in ten minutes.
+        """
+        job, waited = self._cloud.store.job(self._job_id), self._now() - self._began
+        if job is not None and (job.state in TERMINAL_JOBS or _waits_for_a_person(job)):
+            return job
+        if job is None and waited > _NOTICED_WITHIN:
+            raise _no_job_error(self._cloud, self._job_id)
+        look = _read_progress(self._cloud, job)
+        self._display.show(look.stage)
+        standstill = self._silence.describe(look, self._now())
+        if standstill is not None:
+            self._display.tell(standstill)
+        self.pause = min(self._cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10)
+        return None
+
+
 def wait_for_job(cloud: Cloud, job_id: str, *, display: Display, clock: Clock) -> Job:
-    """Look at a job until it is over or held, and tell where to look when nothing happens for half a minute.
+    """Look at a job until it is over or held.
 
     Raises:
         UserError: The file did not become a job in ten minutes.
     """
-    began = clock.now()
-    silence = _Silence(cloud, began)
-    while True:
-        job, waited = cloud.store.job(job_id), clock.now() - began
-        if job is not None and (job.state in TERMINAL_JOBS or _waits_for_a_person(job)):
-            return job
-        if job is None and waited > _NOTICED_WITHIN:
-            raise _no_job_error(cloud, job_id)
-        look = _read_progress(cloud, job)
-        display.show(look.stage)
-        standstill = silence.describe(look, clock.now())
-        if standstill is not None:
-            display.tell(standstill)
-        clock.sleep(min(cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10))
+    wait = Wait(cloud, job_id, display=display, now=clock.now)
+    while (job := wait.look()) is None:
+        clock.sleep(wait.pause)
+    return job
 
 
 def _waits_for_a_person(job: Job) -> bool:
@@ -151,9 +171,9 @@ def _no_job_error(cloud: Cloud, job_id: str) -> UserError:
 
 @contextmanager
 def shown(console: Console | None = None) -> Iterator[Display]:
-    """A bar on a terminal; elsewhere a line whenever the words change."""
+    """A bar on a terminal and in a notebook that has widgets; elsewhere a line whenever the words change."""
     console = console or err()
-    if not console.is_terminal:
+    if not console.is_terminal and not (console.is_jupyter and find_spec("ipywidgets")):
         yield _Lines()
         return
     with _Bars(console, MofNCompleteColumn(table_column=_whole())) as bars:

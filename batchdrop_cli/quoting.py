@@ -11,7 +11,7 @@ from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT
 from batchdrop_cli.quote import Priced, Quote, quote_file
 from batchdrop_cli.quote_report import say_quote
 from batchdrop_cli.row_settings import RowSettings
-from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.user_errors import TooExpensive
 
 # A larger file is not quoted unless it is asked for: reading it takes longer than its owner would wait for one line.
 _QUOTED_BYTES = 16 * 1024 * 1024  # two seconds
@@ -56,12 +56,12 @@ def refuse_above(priced: Priced, max_cost: Decimal | None) -> None:
     file = priced.quote.file
     see = f"Nothing was sent. See: batchdrop quote {shlex.quote(file)}"
     if priced.most is None:
-        raise UserError(
+        raise TooExpensive(
             f"{file}: what it may cost at most is unknown, so that --max-cost {max_cost} cannot be kept. {see}",
             code=OVER_LIMIT,
         )
     most = priced.quote.batch.high_usd
-    raise UserError(f"{file} may cost ${most} in batches, more than --max-cost {max_cost}. {see}", code=OVER_LIMIT)
+    raise TooExpensive(f"{file} may cost ${most} in batches, more than --max-cost {max_cost}. {see}", code=OVER_LIMIT)
 
 
 def is_quick(file: Path, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""The same lines are retried by one command at a time, and answers that a retry brought are not paid for again."""
+"""Failed lines are dropped again: by one command at a time, and answers that a retry brought are not paid for twice."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,14 +7,85 @@ from functools import partial
 from itertools import count as counting
 from pathlib import Path
 
-from batchdrop.aws.store import Store
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
 
 from batchdrop_cli import drop, merge
+from batchdrop_cli import retry as retries
+from batchdrop_cli.check import check_kind
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.retry import RETRY_LINES, Chosen, beside
-from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.say import count
+from batchdrop_cli.user_errors import AlreadyRunning, UserError
+
+
+def drop_lines(  # noqa: PLR0913 - what a retry is
+    cloud: Cloud,
+    chosen: Chosen,
+    file: Path | None,
+    key: str | None,
+    *,
+    again: bool,
+    showing: drop.Showing = drop.unseen,
+) -> str:
+    """Drop the lines as a job of their own; its id.
+
+    Args:
+        cloud: Where the job is.
+        chosen: The lines.
+        file: A fixed copy of them; None for the lines as they are.
+        key: In the folder of the job's file; None for one beside it.
+        again: Send them although they are being retried, or were.
+        showing: Shows the upload of the fixed copy.
+
+    Raises:
+        UserError: The lines, the copy or the key do not fit, or would be paid twice.
+    """
+    if file is None and chosen.cut:
+        raise _uncut_error(cloud, chosen)
+    if file is not None:
+        retries.check_fixed(cloud, chosen, file)
+    if key is not None:
+        retries.check_folder(chosen.job, drop.check_key(key))
+    with only_retry(cloud, chosen, file, again=again) as dropped:
+        key = key or retries.free_key(cloud, chosen.job)
+        dropped.append(_drop(cloud, chosen, file, key, again=again, showing=showing))
+    return dropped[0]
+
+
+def _uncut_error(cloud: Cloud, chosen: Chosen) -> UserError:
+    save, send = (f"retry {chosen.job.id}{words} --finish length" for words in ("", " FILE"))
+    return UserError(
+        f"{chosen} of job {chosen.job.id}: the same limit would cut them again. Raise max_tokens in a copy: "
+        f"{cloud.command(f'{save} --save FILE')} - and send that: {cloud.command(send)}",
+        code=WRONG_USE,
+    )
+
+
+def _drop(  # noqa: PLR0913 - what a retry is
+    cloud: Cloud, chosen: Chosen, file: Path | None, key: str, *, again: bool, showing: drop.Showing
+) -> str:
+    if file is not None:
+        check_kind(file, key)
+        _tell_unchanged(cloud, retries.find_unchanged(cloud, chosen, file), file)
+        metadata = retries.lineage(cloud, chosen)
+        return drop.drop_file(cloud, file, key, again=again, metadata=metadata, showing=showing)
+    tell_hopeless(cloud, chosen)
+    job_id = retries.send_failed(cloud, chosen, key)
+    cloud.tell(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    return job_id
+
+
+def tell_hopeless(cloud: Cloud, chosen: Chosen) -> None:
+    """Tell which lines cannot succeed as they are; nothing where there is none."""
+    if chosen.hopeless.count:
+        cloud.tell(f"{chosen.hopeless.count:,} of {chosen} cannot succeed unless changed: {chosen.hopeless}.")
+
+
+def _tell_unchanged(cloud: Cloud, unchanged: retries.Hopeless, file: Path) -> None:
+    if unchanged.count:
+        cloud.tell(f"{file} leaves {count(unchanged.count, 'line')} unchanged that cannot succeed: {unchanged}.")
 
 
 @contextmanager
@@ -38,9 +109,10 @@ def only_retry(cloud: Cloud, chosen: Chosen, fixed: Path | None, *, again: bool)
 
 
 def _already_retrying_error(cloud: Cloud, job_id: str) -> UserError:
-    return UserError(
-        f"Job {job_id} is already retrying these lines. See: {cloud.command(f'show {job_id}')} - "
-        "to send and pay for them again: --again"
+    see = cloud.command(f"show {job_id}")
+    return AlreadyRunning(
+        f"Job {job_id} is already retrying these lines. See: {see} - to send and pay for them again: --again",
+        job_id=job_id,
     )
 
 
@@ -50,8 +122,8 @@ def _refuse_twice(cloud: Cloud, chosen: Chosen, fixed: Path | None) -> None:
     Raises:
         UserError: So it is.
     """
-    same = [each for each in merge.fitting(cloud.store, chosen.job) if each.retry_lines == chosen.key]
-    earlier = [each for retry in same for each in _with_retries(cloud.store, retry)]
+    same = [each for each in merge.fitting(cloud, chosen.job) if each.retry_lines == chosen.key]
+    earlier = [each for retry in same for each in _with_retries(cloud, retry)]
     running = [each.id for each in earlier if each.state not in TERMINAL_JOBS] or _just_dropped(cloud, chosen)
     if running:
         raise _already_retrying_error(cloud, running[0])
@@ -71,7 +143,7 @@ def _answered_again(cloud: Cloud, retry: Job, fixed: Path | None) -> int:
     places = counting(1) if fixed is None else _filled(fixed)
     place = next(places, None)
     answered = 0
-    for result in merge.results(cloud, merge.family(cloud.store, retry)):
+    for result in merge.results(cloud, merge.family(cloud, retry)):
         while place is not None and place < result.line:
             place = next(places, None)
         answered += result.line == place and result.error is None
@@ -84,10 +156,10 @@ def _filled(path: Path) -> Iterator[int]:
         yield from (place for place, line in enumerate(file, start=1) if line.strip())
 
 
-def _with_retries(store: Store, job: Job) -> Iterator[Job]:
+def _with_retries(cloud: Cloud, job: Job) -> Iterator[Job]:
     yield job
-    for retry in merge.fitting(store, job):
-        yield from _with_retries(store, retry)
+    for retry in merge.fitting(cloud, job):
+        yield from _with_retries(cloud, retry)
 
 
 def _just_dropped(cloud: Cloud, chosen: Chosen) -> list[str]:

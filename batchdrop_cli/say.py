@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -22,6 +22,9 @@ _GAP = 2  # between two columns of a table: rich pads each cell on both sides
 _COMMAND = re.compile(r"batchdrop .*?(?=$|[.,;)](?: |$)| - | \()")
 _LABEL = re.compile(r" *(?:\S+ {2,})?")  # what the rest of a line stands under: `state    RUNNING: …`
 _GLUE = "\0"  # stands for a blank at which a line is not broken
+
+Tell = Callable[[str], None]
+"""Takes a sentence about what happens meanwhile: `note` for the command."""
 
 
 def _console(*, stderr: bool) -> Console:
@@ -55,10 +58,6 @@ def note(text: str, *, style: str | None = None) -> None:
 def describe_newer(job: str) -> str:
     """Why a job is not shown that newer code wrote, and what to do."""
     return f"Job {job} was written by a newer version of batchdrop: upgrade this command to see it."
-
-
-def note_newer(job: str) -> None:
-    note(describe_newer(job))
 
 
 def say_as_is(text: str) -> None:

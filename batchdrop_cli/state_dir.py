@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import local_cloud
-from batchdrop_cli.say import note
+from batchdrop_cli.say import Tell, note
 from batchdrop_cli.user_errors import UserError
 from local_cloud.state import PRIVATE_FILE
 
@@ -17,7 +17,7 @@ _PROJECT = Path(__file__).resolve().parent.parent
 _OWNER = "owner"  # a file in the folder: what lies there runs as whoever brings it up
 
 
-def find_state_dir(given: Path | None) -> Path:
+def find_state_dir(given: Path | None, tell: Tell = note) -> Path:
     """The folder that `--state-dir` or the environment names; else `.local` if a cloud is there, or the last one's.
 
     Raises:
@@ -31,7 +31,7 @@ def find_state_dir(given: Path | None) -> Path:
     last = _last()
     if last is None:
         return HERE
-    note(f"Using the local cloud of {last}; --state-dir or {VARIABLE} names another.")
+    tell(f"Using the local cloud of {last}; --state-dir or {VARIABLE} names another.")
     return last
 
 

@@ -59,12 +59,32 @@ _BY_CODE = {
 }
 
 
-class UserError(Exception):
+class UserError(BatchdropError):
     """One sentence for the user, and the exit code: 1 when something failed, 2 when the command was used wrongly."""
 
     def __init__(self, message: str, *, code: int = FAILED) -> None:
         super().__init__(message)
         self.code = code
+
+
+class AlreadyRunning(UserError):  # noqa: N818 - a fact about a job
+    """A job that is not over has the same bytes, or retries the same lines: `job_id`."""
+
+    def __init__(self, message: str, *, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class NoSuchJob(UserError):  # noqa: N818 - a fact about an id
+    """There is no job of this id, or not yet."""
+
+
+class NotOver(UserError):  # noqa: N818 - a fact about a job
+    """The job is not over: it has no results yet."""
+
+
+class TooExpensive(UserError):  # noqa: N818 - a fact about a file
+    """The file may cost more than its limit, or nobody knows how much: nothing was sent."""
 
 
 def sentence(error: BaseException) -> tuple[str, int]:

@@ -36,5 +36,5 @@ def is_own_last(cloud: Cloud, job: Job, by: str | None) -> bool:
     own = mark(cloud).get(DROPPED_BY)
     if own is None or by != own:
         return False
-    newest = next((each for each in recent(cloud.store, days=_DAYS, limit=_JOBS) if dropper(cloud, each) == own), None)
+    newest = next((each for each in recent(cloud, days=_DAYS, limit=_JOBS) if dropper(cloud, each) == own), None)
     return newest is not None and newest.id == job.id

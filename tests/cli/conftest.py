@@ -4,11 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qs
 
 import boto3
 import pytest
@@ -17,6 +14,7 @@ from batchdrop.records import Batch, Job, JobSettings
 from batchdrop.states import JobState
 from faking import rows
 from faking.dynamodb import table_in_memory
+from faking.stacks import a_stack
 from faults.table import Table
 from moto import mock_aws
 
@@ -30,32 +28,6 @@ if TYPE_CHECKING:
 REGION, BUCKET, TABLE = "eu-central-1", "batchdrop-test", "batchdrop-jobs"
 JOB = f"{datetime.now(UTC):%Y%m%d}T091412Z-7f3a9c2e51"  # dropped today, so that it is among the recent ones
 NOW = 1_794_000_000
-_OUTPUTS = "".join(
-    f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
-    for key, value in {"Bucket": BUCKET, "Table": TABLE, "Deployment": "test"}.items()
-)
-_STACK = f"""<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>
-<Stacks><member><StackName>batchdrop</StackName><StackStatus>CREATE_COMPLETE</StackStatus>
-<CreationTime>2026-11-01T00:00:00Z</CreationTime><Outputs>{_OUTPUTS}</Outputs></member></Stacks>
-</DescribeStacksResult></DescribeStacksResponse>"""
-_NO_STACK = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><Error><Type>Sender</Type>
-<Code>ValidationError</Code><Message>Stack with id other does not exist</Message></Error></ErrorResponse>"""
-
-
-class _Stacks(BaseHTTPRequestHandler):
-    """CloudFormation with one stack. moto's own needs a package that this project does not."""
-
-    def do_POST(self) -> None:
-        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        found = asked["StackName"] == ["batchdrop"]
-        body = (_STACK if found else _NO_STACK).encode()
-        self.send_response(200 if found else 400)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: tests are quiet."""
 
 
 class Ran(NamedTuple):
@@ -83,10 +55,8 @@ class Aws:
 
 @pytest.fixture(scope="session")
 def stacks() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Stacks)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with a_stack(bucket=BUCKET, table=TABLE) as address:
+        yield address
 
 
 @pytest.fixture

@@ -58,6 +58,23 @@ def test_a_deadline_without_sense_is_wrong_use(run: "Run", file: Path, value: st
     assert "must be a duration after the drop such as" in ran.err
 
 
+def test_threads_upload_one_after_the_other(aws: "Aws", file: Path) -> None:
+    cloud = Cloud(title="test", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session())
+    sent: list[str] = []
+    other = Thread(target=lambda: upload(cloud, file, "input/b.jsonl", lambda _: sent.append("b")))
+
+    def begin_the_other(_: int) -> None:
+        sent.append("a")
+        if not other.is_alive():
+            other.start()
+        other.join(0.2)
+
+    upload(cloud, file, "input/a.jsonl", begin_the_other)
+    assert set(sent) == {"a"}
+    other.join()
+    assert aws.keys() == ["input/a.jsonl", "input/b.jsonl"]
+
+
 def test_put_takes_another_key(aws: "Aws", run: "Run", file: Path) -> None:
     assert run("put", file, "--key", "input/team/a.jsonl").code == 0
     assert aws.keys() == ["input/team/a.jsonl"]

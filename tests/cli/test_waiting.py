@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -180,6 +181,13 @@ def test_count_per_cent_and_time_are_visible_whatever_the_batches_do(width: int)
     assert all(len(line.replace("\x1b[2K", "").replace("\x1b[1A", "").strip("\r")) <= width + 12 for line in drawn)
     assert "For 30 seconds no batch was sent." in screen.getvalue()
     assert any("batchdrop keys set openai --stack mine" in line for line in lines)
+
+
+def test_in_a_notebook_without_widgets_lines_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert find_spec("ipywidgets") is None
+    with shown(Console(force_jupyter=True)) as display:
+        display.show(Stage(text="reading the file"))
+    assert "reading the file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("width", [80, 60])

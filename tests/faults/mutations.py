@@ -16,7 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 _SECONDS = 900
 _FAILED = 1  # pytest's word for tests that ran and failed
-_OTHER_PACKAGES = ("batchdrop_cli", "local_cloud")
+_OTHER_PACKAGES = ("batchdrop_cli", "batchdrop_client", "local_cloud")
 
 
 class Mutation(NamedTuple):
@@ -2697,6 +2697,69 @@ MUTATIONS = (
         "if retry.retry_lines is None or not retry.retry_lines.startswith(places):",
         "if False:",
         f"{_SHARED_RETRIES}test_a_retry_from_another_folder_is_refused_and_never_named_among_the_jobs_retries",
+    ),
+    Mutation(
+        "threads upload one after the other",
+        "batchdrop_cli/drop.py",
+        '    with _ONE_WRITE, _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(',
+        '    with _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(',
+        "tests/cli/test_put.py::test_threads_upload_one_after_the_other",
+    ),
+    Mutation(
+        "what nobody waits for any more is not sent",
+        "batchdrop_client/gatherer.py",
+        "[asked for asked in self._take() if not asked.answer.done()]",
+        "list(self._take())",
+        "tests/client/test_ask.py::test_who_does_not_wait_any_more_is_not_sent_and_not_paid",
+    ),
+    Mutation(
+        "an error right after a drop leaves nobody waiting",
+        "batchdrop_client/gatherer.py",
+        "        for each in asked:\n            each.answer.cancel()\n",
+        "",
+        "tests/client/test_ask.py::test_an_error_right_after_a_drop_leaves_nobody_waiting",
+    ),
+    Mutation(
+        "after an error in its block nothing more is dropped",
+        "batchdrop_client/client.py",
+        "self._gatherer.finish() if kind is None else self._gatherer.abandon()",
+        "self._gatherer.finish()",
+        "tests/client/test_ask.py::test_after_an_error_in_its_block_nothing_more_is_dropped_and_nobody_waits",
+    ),
+    Mutation(
+        "a network that is away for a while does not end a client's wait",
+        "batchdrop_client/waits.py",
+        "if self._answered_at is None or self._now() - self._answered_at > _AWAY_SECONDS:",
+        "if True:",
+        "tests/client/test_client.py::test_a_network_that_is_away_for_a_while_does_not_end_a_wait",
+    ),
+    Mutation(
+        "a client that names a local cloud never takes AWS",
+        "batchdrop_client/client.py",
+        "Target(state_dir=folder, ",
+        "Target(",
+        "tests/client/test_client.py::test_a_cloud_that_is_not_there_is_told_as_the_command_tells_it",
+    ),
+    Mutation(
+        "a client checks settings before the upload",
+        "batchdrop_client/settings.py",
+        "    resolve([], metadata)\n",
+        "",
+        "tests/client/test_put.py::test_what_is_wrong_is_told_and_nothing_is_sent",
+    ),
+    Mutation(
+        "a client keeps a limit of cost before the upload",
+        "batchdrop_client/client.py",
+        "            if max_cost is not None:\n                quoting",
+        "            if False:\n                quoting",
+        "tests/client/test_put.py::test_a_file_above_its_limit_is_not_sent_and_one_below_takes_it_along",
+    ),
+    Mutation(
+        "a text that is not JSON is not quoted",
+        "batchdrop_client/results.py",
+        "the answer is not JSON ({error}).",
+        "the answer is not JSON ({self.text}).",
+        "tests/client/test_results.py::test_a_text_that_is_not_json_names_its_line_and_is_not_quoted",
     ),
     Mutation(
         "merging asks again whether a retry belongs to the job",

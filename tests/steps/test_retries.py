@@ -53,9 +53,9 @@ def retried(cloud: Cloud, user: UsersCloud, job: Job, folder: Path, fixed: bytes
     return run(cloud, drop.upload(user, file, key, lambda _: None, retry.lineage(user, chosen)), key)
 
 
-def merged(cloud: Cloud, user: UsersCloud, job: Job, folder: Path, *, whole: bool = False) -> list[dict[str, Any]]:
+def merged(user: UsersCloud, job: Job, folder: Path, *, whole: bool = False) -> list[dict[str, Any]]:
     """What `results --with-retries` gives; with `whole`, and `--replace-answers`."""
-    found = merge(user, family(cloud.services.store, job), folder / "merged", replace_answers=whole)
+    found = merge(user, family(user, job), folder / "merged", replace_answers=whole)
     results = [json.loads(line) for line in found.paths[0].read_bytes().splitlines()]
     errors = [json.loads(line) for line in found.paths[1].read_bytes().splitlines()]
     assert errors == [result for result in results if result["error"]]
@@ -76,7 +76,7 @@ def test_a_job_with_expired_lines_is_whole_after_a_retry(cloud: Cloud, user: Use
     second = retried(cloud, user, first, tmp_path)
     assert (second.key, second.retry_of, second.settings.max_attempts) == ("input/a/x.retry-1.jsonl", first.id, 1)
     assert [int(line) for line in cloud.read(second.retry_lines or "").splitlines()] == missing
-    results = merged(cloud, user, first, tmp_path)
+    results = merged(user, first, tmp_path)
     assert [got(result) for result in results] == [wanted(line) for line in lines]
     assert [(result["line"], result["custom_id"]) for result in results] == [
         (number, line.get("custom_id")) for number, line in enumerate(lines, start=1)
@@ -94,7 +94,7 @@ def test_a_chain_of_retries_and_a_fixed_line_end_in_their_places(
     second = retried(cloud, user, first, tmp_path, fixed)
     third = retried(cloud, user, second, tmp_path, jsonl([chat("three")]))
     assert (third.key, third.retry_of) == ("input/x.retry-1.retry-1.jsonl", second.id)
-    results = merged(cloud, user, first, tmp_path)
+    results = merged(user, first, tmp_path)
     assert [(result["line"], result["custom_id"], got(result)) for result in results] == [
         (1, "a", wanted(chat("one"))),
         (2, "mine", wanted(chat("two"))),
@@ -115,9 +115,9 @@ def test_a_retry_is_an_object_with_two_words_of_metadata(cloud: Cloud, user: Use
     body = jsonl([chat("two"), chat("third"), b"["])
     second = cloud.run("input/fixed.jsonl", body, **metadata).manifest.job
     assert [each.id for each in cloud.services.store.retries(first.id)] == [second]
-    results = merged(cloud, user, first, tmp_path, whole=True)
+    results = merged(user, first, tmp_path, whole=True)
     assert [got(result) for result in results[:3]] == [wanted(chat(text)) for text in ("one", "two", "third")]
-    assert got(merged(cloud, user, first, tmp_path)[2]) == wanted(chat("three"))
+    assert got(merged(user, first, tmp_path)[2]) == wanted(chat("three"))
     assert (results[3]["line"], results[3]["error"]["message"][:8]) == (4, "Line 4: ")
 
 
@@ -141,7 +141,7 @@ def test_answers_that_were_cut_are_replaced_by_longer_ones(cloud: Cloud, user: U
     key = retry.free_key(user, first)
     run(cloud, drop.upload(user, file, key, lambda _: None, retry.lineage(user, chosen)), key)
     longer = [json.loads(line) for line in file.read_bytes().splitlines()]
-    results = merged(cloud, user, first, tmp_path)
+    results = merged(user, first, tmp_path)
     assert [got(result) for result in results] == [wanted(each) for each in (longer[0], lines[1], longer[1])]
 
 

@@ -1,0 +1,50 @@
+"""What a person decides about a job: it is stopped, or, held for its budget, sent all the same or ended."""
+
+import time
+
+from batchdrop.jobs import NotHeld, TooLate, approve_job, ask_to_cancel, reject_job
+from batchdrop.records import Job
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.user_errors import UserError
+
+
+def cancel(cloud: Cloud, job: Job) -> Job:
+    """Ask to stop a job; answers received before are still published.
+
+    Raises:
+        UserError: It is over, or its results are being written.
+    """
+    try:
+        return ask_to_cancel(job.id, cloud.store, now=int(time.time()))
+    except TooLate as error:
+        raise UserError(f"Job {job.id} is {error}: it is too late to cancel it.") from error
+
+
+def approve(cloud: Cloud, job: Job) -> Job:
+    """Let a held job be sent whatever its budget.
+
+    Raises:
+        UserError: It is not held.
+    """
+    try:
+        return approve_job(job.id, cloud.store, now=int(time.time()))
+    except NotHeld as error:
+        raise _not_held(cloud, job, error, "approve") from error
+
+
+def reject(cloud: Cloud, job: Job) -> Job:
+    """End a held job with nothing paid.
+
+    Raises:
+        UserError: It is not held.
+    """
+    try:
+        return reject_job(job.id, cloud.store, now=int(time.time()))
+    except NotHeld as error:
+        raise _not_held(cloud, job, error, "reject") from error
+
+
+def _not_held(cloud: Cloud, job: Job, error: NotHeld, wanted: str) -> UserError:
+    see = cloud.command(f"show {job.id}")
+    return UserError(f"Job {job.id} is {error}, not held for its budget: there is nothing to {wanted}. See: {see}")

@@ -1,0 +1,39 @@
+"""The settings that go with one drop: those of a `batchdrop.toml`, by their names, as the object's metadata."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from batchdrop.dollars import BUDGET_WORDS, read_budget
+from batchdrop.inputs.job_settings import resolve
+
+
+def metadata_of(settings: Mapping[str, Any], max_cost: str | float | Decimal | None) -> dict[str, str]:
+    """The metadata of a drop, checked by the functions' own rules.
+
+    Raises:
+        BatchdropError: A setting is unknown, or its value has no sense.
+        ValueError: So is `max_cost`.
+    """
+    given = dict(settings)
+    if max_cost is not None:
+        given["budget_usd"] = str(read_limit(max_cost))
+    metadata = {f"batchdrop-{name.replace('_', '-')}": _as_text(value) for name, value in given.items()}
+    resolve([], metadata)
+    return metadata
+
+
+def read_limit(max_cost: str | float | Decimal) -> Decimal:
+    """US dollars.
+
+    Raises:
+        ValueError: They are not.
+    """
+    limit = read_budget(max_cost if isinstance(max_cost, str) else f"{Decimal(str(max_cost)):f}")  # no 1e-06
+    if limit is None:
+        raise ValueError(f"max_cost must be {BUDGET_WORDS}, not {max_cost}.")
+    return limit
+
+
+def _as_text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple | set) else str(value)
