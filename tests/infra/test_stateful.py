@@ -28,6 +28,8 @@ def test_nothing_that_holds_anything_is_replaced_by_an_update(template: Template
             "PipelineAssembleQueueDeadLetters83DEF26A",
             "PipelineCollectQueueD58E2818",
             "PipelineCollectQueueDeadLettersCB2013EA",
+            "PipelineFinishQueueDeadLetters31E13ACF",
+            "PipelineFinishQueueE7E0865C",
             "PipelineIntakeQueue49B92B5D",
             "PipelineIntakeQueueDeadLetters914E7AAB",
             "PipelinePlanQueue237F802D",
