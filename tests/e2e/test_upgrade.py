@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from batchdrop.aws.row_versions import ROW_VERSION
 from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 HOUR = 3_600
-NEWER_KEY = "newer.zip"
+NEWER_KEY, NEXT = "newer.zip", ROW_VERSION + 1
 NEWER = {
-    "batchdrop/aws/row_versions.py": [("ROW_VERSION = 3", "ROW_VERSION = 4")],
+    "batchdrop/aws/row_versions.py": [(f"ROW_VERSION = {ROW_VERSION}", f"ROW_VERSION = {NEXT}")],
     "batchdrop/records.py": [
-        ("    version: int = 1\n", "    version: int = 4\n"),
+        ("    version: int = 1\n", f"    version: int = {NEXT}\n"),
         ("    max_attempts: int = 3\n", '    max_attempts: int = 3\n    colour: str = "red"\n'),
     ],
 }
@@ -124,7 +125,7 @@ def test_jobs_outlive_an_upgrade_and_a_roll_back_and_nothing_is_paid_twice(
     user.put("newer", jsonl(lines("newer")))
     behind.wait(lambda: are_in_flight(behind, "newer"))
     written = rows_of(behind, "newer")
-    assert {row["version"]["N"] for row in written} == {"3"}
+    assert {row["version"]["N"] for row in written} == {str(NEXT)}
     assert [row["settings"]["M"]["colour"] for row in written if "settings" in row] == [{"S": "red"}]
 
     functions.deploy(functions.key)
