@@ -15,7 +15,7 @@ from batchdrop_cli import drop, jobs, quoting
 from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.row_settings import RowOptions, put_own_settings
-from batchdrop_cli.state_dir import HERE
+from batchdrop_cli.state_dir import HERE, need_own
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
 from batchdrop_client.job import Job
@@ -44,7 +44,7 @@ class Client:
         profile: str | None = None,
         gather: Gather | None = None,
     ) -> None:
-        """Say which cloud; each of the last three means AWS.
+        """Say which cloud; `stack`, `region` and `profile` mean AWS.
 
         Args:
             local: The local cloud of this folder, or that of a state folder; never AWS instead.
@@ -75,6 +75,8 @@ class Client:
     def _cloud(self) -> Cloud:
         with self._lock:
             if self._found is None:
+                if self._target.state_dir == HERE:
+                    need_own(HERE)  # `.local` may have come with the folder, and would get the requests
                 found = find_cloud(self._target, logger.info)
                 _ = found.s3, found.store  # boto3 makes clients in one thread only
                 self._found = found

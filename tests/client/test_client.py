@@ -14,6 +14,7 @@ from faking.lines import mixed
 from faking.stacks import a_stack
 
 from batchdrop_client.waits import Looks
+from local_cloud.state import Folder, Saved
 
 if TYPE_CHECKING:
     from conftest import World
@@ -58,6 +59,15 @@ def test_a_cloud_that_is_not_there_is_told_as_the_command_tells_it(options: dict
     with pytest.raises(BatchdropError) as raised:
         client.jobs()
     assert str(raised.value).startswith(said)
+
+
+@pytest.mark.usefixtures("_stack")
+def test_a_local_cloud_that_came_with_the_folder_is_not_taken() -> None:
+    foreign = Folder(Path(".local"))
+    foreign.make()
+    foreign.write(Saved.new())
+    with pytest.raises(BatchdropError, match=r"^The local cloud in \.local was brought up by somebody else"):
+        Client(local=True).jobs()
 
 
 def test_a_local_cloud_and_aws_exclude_each_other() -> None:

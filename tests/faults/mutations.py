@@ -2741,6 +2741,13 @@ MUTATIONS = (
         "tests/client/test_client.py::test_a_cloud_that_is_not_there_is_told_as_the_command_tells_it",
     ),
     Mutation(
+        "a client does not take a cloud that came with the folder",
+        "batchdrop_client/client.py",
+        "if self._target.state_dir == HERE:",
+        "if False:",
+        "tests/client/test_client.py::test_a_local_cloud_that_came_with_the_folder_is_not_taken",
+    ),
+    Mutation(
         "a client checks settings before the upload",
         "batchdrop_client/settings.py",
         "    resolve([], metadata)\n",
