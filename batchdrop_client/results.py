@@ -36,7 +36,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         model: As the line names it.
         endpoint: Tells the shape of `body`.
         attempts: How often it was sent.
-        via: "batch".
+        via: How it was sent, the last time: "batch" or "realtime"; None where it was not.
         response: What the provider sent, with its status; None where it sent nothing.
     """
 
@@ -49,7 +49,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     endpoint: str | None = None
     batch_id: str | None = None
     attempts: int = 0
-    via: str = "batch"
+    via: str | None = "batch"
     response: Response | None = None
 
     @property

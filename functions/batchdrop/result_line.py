@@ -74,8 +74,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One line on its way back. `error` is null exactly when there is an answer.
 
-    `row` holds the columns that the job's template keeps; absent where it keeps none.
-    `via` says how it was sent, the last time; null where it was not.
+    `via` says how it was sent, the last time; null where it was not. `row` holds the columns that the job's template
+    keeps; absent where it keeps none.
     """
 
     id: str | None
@@ -88,8 +88,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None
     batch_id: str | None
     attempts: int
-    row: msgspec.Raw | UnsetType = UNSET
     via: Literal["batch", "realtime"] | None = None
+    row: msgspec.Raw | UnsetType = UNSET
 
 
 class UsualResult(msgspec.Struct, gc=False):
@@ -105,5 +105,5 @@ class UsualResult(msgspec.Struct, gc=False):
     endpoint: str
     batch_id: str | None
     attempts: int
-    row: msgspec.Raw | UnsetType
     via: str | None
+    row: msgspec.Raw | UnsetType

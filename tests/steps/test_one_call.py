@@ -223,6 +223,10 @@ def test_each_step_of_a_job_writes_sends_and_asks_this_and_nothing_else(watched:
         "expires_at": "now+7776000",
         "manifest_key": f"output/x/{job}/manifest.json",
     }
+    [history] = [name for name in rows if name.startswith("ANSWERS")]
+    answered = rows.pop(history)
+    assert answered["answers"] == 1
+    assert answered["expires_at"] == f"now+{8 * 7 * 86_400}"
     assert {name for row in rows.values() for name, value in row.items() if value is not None} == set()
     assert sorted(rows) == ["BATCH 00000-0-0000", "SPLIT"]  # gone
 

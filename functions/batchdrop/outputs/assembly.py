@@ -231,8 +231,8 @@ class Assembly:
             repeat(route.endpoint),
             repeat(sent.batch.batch_id),
             repeat(sent.attempts()),
-            repeat(UNSET) if self._job.template_key is None else [line.kept for line in lines],
             repeat(sent.via),
+            repeat(UNSET) if self._job.template_key is None else [line.kept for line in lines],
         )
 
     def _result(self, block: _Block, at: int, line: IndexedLine) -> Result:
@@ -302,8 +302,8 @@ class Assembly:
             endpoint=route.endpoint,
             batch_id=sent.batch.batch_id,
             attempts=sent.attempts(),
-            row=line.kept,
             via=sent.via,
+            row=line.kept,
         )
 
     def _count_unused(self) -> None:
