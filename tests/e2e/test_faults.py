@@ -5,8 +5,6 @@ same each time, as far as functions that run side by side make the same calls.
 """
 
 import json
-import os
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+from e2e.conftest import User
 from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
@@ -22,7 +21,7 @@ import local_cloud
 from local_cloud.emulator import PYTHON
 
 if TYPE_CHECKING:
-    from e2e.conftest import Behind, User
+    from e2e.conftest import Behind
 
 pytestmark = pytest.mark.e2e
 
@@ -101,7 +100,8 @@ class Proxy:
 
 @pytest.fixture
 def proxy(behind: "Behind") -> Iterator[Proxy]:
-    behind.up()
+    if local_cloud.current(behind.state_dir) is None:
+        behind.up()
     command = [str(PYTHON), "-P", str(PROCESS), behind.cloud.endpoint]
     with subprocess.Popen(command, env={}, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -110,13 +110,12 @@ def proxy(behind: "Behind") -> Iterator[Proxy]:
             behind.up(functions_endpoint=made.url)
             yield made
             made.goes_wrong([])
-            behind.up()
         finally:
             process.terminate()
 
 
 @pytest.fixture
-def trouble(behind: "Behind") -> Iterator[None]:
+def trouble(behind: "Behind", proxy: Proxy) -> Iterator[None]:  # noqa: ARG001 - the cloud of the proxy is up
     """Batches take an hour of the simulator's clock, and some of them go badly, once each."""
     behind.control("POST", "shape", model="*", seconds_to_complete=HOUR)
     for shape in SHAPES:
@@ -136,16 +135,16 @@ def lines() -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("trouble")
 def test_a_job_of_twenty_batches_is_answered_and_paid_once_whatever_goes_wrong(
-    user: "User", behind: "Behind", proxy: Proxy
+    behind: "Behind", said: dict[str, Any], proxy: Proxy, tmp_path: Path
 ) -> None:
-    dropped, before = lines(), bill(behind)
+    user, dropped, before = User(said, tmp_path), lines(), bill(behind)
     proxy.goes_wrong(AWS_FAULTS)
     user.put("trouble", jsonl(dropped))
     behind.wait(lambda: states_of_batches(behind) == ["IN_FLIGHT"] * BATCHES, seconds=PATIENCE)
 
-    os.kill(behind.cloud.pids["emulator"], signal.SIGKILL)
-    behind.wait(lambda: local_cloud.current(behind.state_dir) is None)
+    held = behind.kill()
     behind.up(functions_endpoint=proxy.url)
+    behind.free(held)
     behind.control("POST", "shape", model="*", seconds_to_complete=0)
     behind.control("POST", "advance", seconds=HOUR)
 
