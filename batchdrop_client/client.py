@@ -187,7 +187,7 @@ class Client:
             RequestFailed: There is no answer; `result.error` says why.
             BatchdropError: The batch was not dropped, or its job failed or is held.
         """
-        return await self._gatherer.ask(body if model is None else {**body, "model": model})
+        return await self._gatherer.ask(body if model is None else _with_model(body, model))
 
     @property
     def asked_jobs(self) -> list[str]:
@@ -205,3 +205,9 @@ class Client:
     ) -> None:
         """Drop what is gathered and wait for its answers; after an error drop nothing, and leave jobs to themselves."""
         await (self._gatherer.finish() if kind is None else self._gatherer.abandon())
+
+
+def _with_model(line: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The line with another model, where its form has the model."""
+    form = next((name for name in ("body", "params") if isinstance(line.get(name), Mapping)), None)
+    return {**line, "model": model} if form is None else {**line, form: {**line[form], "model": model}}

@@ -87,12 +87,21 @@ def test_a_file_is_dropped_some_seconds_after_its_first_request(world: "World") 
     assert dropped(world) == [["a", "b"]]
 
 
-def test_another_model_takes_the_place_of_the_bodys(world: "World") -> None:
+@pytest.mark.parametrize(
+    ("line", "model"),
+    [
+        (body("a"), "gpt-4.1-mini"),
+        ({"custom_id": "a", "method": "POST", "url": CHAT, "body": body("a")}, "gpt-4.1-mini"),
+        ({"custom_id": "a", "params": {**body("a"), "model": "claude-opus-4-8"}}, "claude-haiku-4-5"),
+    ],
+    ids=["bare", "OpenAI's form", "Anthropic's form"],
+)
+def test_another_model_takes_the_place_of_the_bodys(world: "World", line: dict[str, Any], model: str) -> None:
     async def main() -> Result:
         async with world.client(Gather(count=1)) as client:
-            return await client.ask(body("a"), model="gpt-4.1-mini")
+            return await client.ask(line, model=model)
 
-    assert asyncio.run(main()).model == "gpt-4.1-mini"
+    assert asyncio.run(main()).model == model
 
 
 def test_a_request_without_an_answer_raises_and_the_others_have_theirs(world: "World") -> None:
