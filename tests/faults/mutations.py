@@ -204,8 +204,22 @@ MUTATIONS = (
     Mutation(
         "a row that has a name twice is not read in a block",
         "inputs/templated_lines.py",
-        'or _count_names(rows) != block.count(b":")',
+        'or _count_colons(rows) + values.count(b":") != block.count(b":")',
         "or False",
+        f"{_TEMPLATES}test_plain_rows_are_read_in_blocks",
+    ),
+    Mutation(
+        "a row that holds lists, objects or odd numbers is not read in a block, used or not",
+        "inputs/templated_lines.py",
+        '        _plain.decode(b"[%b]" % values)',
+        "        _ = _plain",
+        f"{_TEMPLATES}test_plain_rows_are_read_in_blocks",
+    ),
+    Mutation(
+        "an escaped colon does not stand for a name that is lost",
+        "inputs/templated_lines.py",
+        "None if has_ascii_escape(block) else cut_objects(block)",
+        "cut_objects(block)",
         f"{_TEMPLATES}test_plain_rows_are_read_in_blocks",
     ),
     Mutation(
@@ -2850,7 +2864,7 @@ MUTATIONS = (
     Mutation(
         "a block with an escape of ASCII is read line by line",
         "inputs/usual_lines.py",
-        "and _ASCII_ESCAPE.search(block)",
+        "and _ASCII_ESCAPE.search(block) is not None",
         "and False",
         f"{_USUAL_LINES}test_what_is_not_usual_is_read_line_by_line",
     ),
