@@ -186,6 +186,7 @@ class Client:
         Raises:
             RequestFailed: There is no answer; `result.error` says why.
             BatchdropError: The batch was not dropped, or its job failed or is held.
+            RuntimeError: The client's `async with` block is over, or another event loop waits for its answers.
         """
         return await self._gatherer.ask(body if model is None else _with_model(body, model))
 
@@ -198,6 +199,7 @@ class Client:
         return self.put(lines, key=key, settings=settings, again=True)  # its ids are new: nobody else has these bytes
 
     async def __aenter__(self) -> Self:
+        self._gatherer.begin()
         return self
 
     async def __aexit__(

@@ -201,6 +201,39 @@ def test_after_an_error_in_its_block_nothing_more_is_dropped_and_nobody_waits(wo
     assert [said(each) for each in world.client().job(job_id).wait().results()] == [expected(CHAT, body("a"))]
 
 
+def test_what_is_asked_while_the_block_ends_is_dropped_and_answered_too(world: "World") -> None:
+    async def main() -> Result:
+        async with world.client(Gather(seconds=NEVER)) as client:
+
+            async def ask_twice() -> Result:
+                await client.ask(body("a"))
+                return await client.ask(body("b"))
+
+            asking = asyncio.ensure_future(ask_twice())
+        return await asyncio.wait_for(asking, timeout=60)
+
+    assert said(asyncio.run(main())) == expected(CHAT, body("b"))
+    assert dropped(world) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("error", [None, LookupError], ids=["finished", "failed"])
+def test_nothing_is_asked_after_the_block_until_another_begins(world: "World", error: type[Exception] | None) -> None:
+    client = world.client(Gather(count=1))
+
+    async def main() -> Result:
+        with suppress(LookupError):
+            async with client:
+                if error is not None:
+                    raise error
+        with pytest.raises(RuntimeError, match="The client's `async with` block is over"):
+            await client.ask(body("a"))
+        assert world.drops() == []
+        async with client:
+            return await client.ask(body("b"))
+
+    assert said(asyncio.run(main())) == expected(CHAT, body("b"))
+
+
 def test_an_error_right_after_a_drop_leaves_nobody_waiting(world: "World") -> None:
     async def main() -> list[Any]:
         asking: list[asyncio.Future[Any]] = []

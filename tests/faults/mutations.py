@@ -2741,6 +2741,27 @@ MUTATIONS = (
         "tests/client/test_ask.py::test_after_an_error_in_its_block_nothing_more_is_dropped_and_nobody_waits",
     ),
     Mutation(
+        "what is asked while a block ends is dropped, too",
+        "batchdrop_client/gatherer.py",
+        "while self._gathered or self._flights:",
+        "if self._gathered or self._flights:",
+        "tests/client/test_ask.py::test_what_is_asked_while_the_block_ends_is_dropped_and_answered_too",
+    ),
+    Mutation(
+        "nothing is asked and paid after the block",
+        "batchdrop_client/gatherer.py",
+        "if self._is_over:",
+        "if False:",
+        "tests/client/test_ask.py::test_nothing_is_asked_after_the_block_until_another_begins",
+    ),
+    Mutation(
+        "another model takes the place of that of a vendor's form",
+        "batchdrop_client/client.py",
+        'for name in ("body", "params") if isinstance(line.get(name), Mapping)',
+        'for name in ("body", "params") if False',
+        "tests/client/test_ask.py::test_another_model_takes_the_place_of_the_bodys",
+    ),
+    Mutation(
         "a network that is away for a while does not end a client's wait",
         "batchdrop_client/waits.py",
         "if self._answered_at is None or self._now() - self._answered_at > _AWAY_SECONDS:",
