@@ -195,6 +195,13 @@ MUTATIONS = (
         f"{_TEMPLATES}test_a_value_alone_keeps_its_type_and_within_a_text_it_is_its_json",
     ),
     Mutation(
+        "a template's prompt is not quoted in a job's reason",
+        "inputs/templates.py",
+        "at character {start + 1:,} of its string",
+        "of {text[start:]!r}",
+        f"{_TEMPLATES}test_a_prompt_is_not_quoted_in_what_is_wrong_with_it",
+    ),
+    Mutation(
         "a row that lacks a column of the template is named",
         "inputs/templated_lines.py",
         "if column not in row:",

@@ -177,12 +177,12 @@ def test_a_request_that_would_be_too_long_is_never_made() -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("a {{ b", """no }} closes the {{ of '{{ b': a {{ of the text is written {{ "{{" }}"""),
+        ("a {{ b", """no }} closes the {{ at character 3 of its string: a {{ of the text is written {{ "{{" }}"""),
         ("{{ }}", "a {{ }} names no column: write {{ column }}"),
         ("{{ a {{ b }}", "a {{ }} names no column: write {{ column }}"),
         ("x {{ json a }}", "{{ json a }} must be alone in its string: its value is not text"),
         ({"{{ a }}": 1}, "the name '{{ a }}' holds {{: columns can stand in strings only, not in names"),
-        (float("inf"), "its body holds inf, which JSON does not have: write it as a string"),
+        (float("inf"), "its body holds a float that JSON does not have: write it as a string"),
     ],
 )
 def test_a_template_that_makes_no_request_says_why(content: Any, why: str) -> None:
@@ -202,6 +202,13 @@ def test_a_template_that_makes_no_request_says_why(content: Any, why: str) -> No
 )
 def test_the_endpoint_follows_from_model_and_body(model: str, body: dict[str, Any], endpoint: str) -> None:
     assert Rendering(Template(model=model, body=body), PROVIDERS).endpoint == endpoint
+
+
+@pytest.mark.parametrize("content", ["Be kind. {{ SECRET", "{{ a }}{{ json SECRET"])
+def test_a_prompt_is_not_quoted_in_what_is_wrong_with_it(content: str) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        rendering(content)
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_body_that_does_not_tell_its_endpoint_is_asked_for_it() -> None:
