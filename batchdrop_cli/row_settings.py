@@ -137,21 +137,21 @@ def _toml(text: str) -> str:
 
 
 def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:
-    """Those of the options, else of the nearest folders on this machine that have settings, up to the working one.
+    """Those of the folders on this machine, from the working one down to the file's, and of the options.
 
     Raises:
         UserError: They have no sense.
     """
-    return _of_options(options, providers) if options.is_given else _read(_files_here(file))
+    return _read([*_files_here(file), *_of_options(options, providers)])
 
 
 def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> RowSettings:
-    """Those of the options, else of the folders of a key in the bucket.
+    """Those of the folders of a key in the bucket, and of the options.
 
     Raises:
         UserError: They have no sense.
     """
-    return _of_options(options, providers) if options.is_given else _read(_files_there(cloud, key))
+    return _read([*_files_there(cloud, key), *_of_options(options, providers)])
 
 
 def put_own_settings(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> dict[str, str]:
@@ -178,8 +178,9 @@ def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> N
         )
 
 
-def _of_options(options: RowOptions, providers: Providers) -> RowSettings:
-    return _read([("The options", options.text(providers))])
+def _of_options(options: RowOptions, providers: Providers) -> list[tuple[str, str]]:
+    """The options as the settings file that they become: the last one, as the functions take it."""
+    return [("The options", options.text(providers))] if options.is_given else []
 
 
 def _read(files: list[tuple[str, str]]) -> RowSettings:

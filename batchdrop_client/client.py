@@ -131,6 +131,9 @@ class Client:
         """
         if name is not None and key is not None:
             raise ValueError("Name a file or a key, not both.")
+        own = {"delimiter": delimiter} if delimiter is not None else {}
+        settings = {**settings, **own}
+        delimiter = settings.pop("delimiter", None)  # goes along as an option: metadata lose a tab
         metadata, cloud = metadata_of(settings, max_cost), self._cloud
         rows = RowOptions(
             model=model,

@@ -229,3 +229,13 @@ def test_a_table_without_a_template_is_refused_in_the_commands_words(client: Cli
     table.write_text("id,text\n1,good\n")
     with pytest.raises(BatchdropError, match="is a table: name --model and --prompt"):
         client.put(table)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_delimiter_among_the_settings_counts_before_the_upload_too(
+    client: Client, tmp_path: Path, delimiter: str
+) -> None:
+    table = tmp_path / "reviews.csv"
+    table.write_text(f"id{delimiter}text\n1{delimiter}good\n")
+    job = client.put(table, model="gpt-4o-mini", prompt="{{ text }}", settings={"delimiter": delimiter})
+    assert [each.text for each in job.wait().results()] == [wanted(chat("good"))[1]]

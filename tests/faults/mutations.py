@@ -2797,6 +2797,13 @@ MUTATIONS = (
         "tests/client/test_put.py::test_what_is_wrong_is_told_and_nothing_is_sent",
     ),
     Mutation(
+        "options without a template leave that of the folder",
+        "batchdrop_cli/row_settings.py",
+        "_read([*_files_there(cloud, key), *_of_options(options, providers)])",
+        "_read(_of_options(options, providers) or _files_there(cloud, key))",
+        "tests/cli/test_rows.py::test_options_without_a_template_leave_the_folders",
+    ),
+    Mutation(
         "a client keeps a limit of cost before the upload",
         "batchdrop_client/client.py",
         "            if max_cost is not None:\n                quoting",
