@@ -154,6 +154,15 @@ def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Provi
     return _read([*_files_there(cloud, key), *_of_options(options, providers)])
 
 
+def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
+    """Whether the lines of a file that is dropped there are rows.
+
+    Raises:
+        UserError: The settings have no sense.
+    """
+    return settings_there(cloud, key, options, providers).template is not None
+
+
 def put_own_settings(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> dict[str, str]:
     """Lay the options beside the file that is dropped, as its own settings; the metadata that name them."""
     if not options.is_given:

@@ -14,7 +14,7 @@ from batchdrop.providers.config import load_providers
 from batchdrop_cli import drop, jobs, quoting
 from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
-from batchdrop_cli.row_settings import RowOptions, put_own_settings
+from batchdrop_cli.row_settings import RowOptions, has_template, put_own_settings
 from batchdrop_cli.state_dir import HERE, need_own
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
@@ -25,7 +25,7 @@ from batchdrop_client.sources import Source, as_file
 from batchdrop_client.waits import Clock, logger
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_NAME = "requests.jsonl"  # of what is no file
+_KEY = f"{INPUT}requests.jsonl"  # of what is no file
 
 
 class Client:
@@ -131,9 +131,8 @@ class Client:
         """
         if name is not None and key is not None:
             raise ValueError("Name a file or a key, not both.")
-        own = {"delimiter": delimiter} if delimiter is not None else {}
-        settings = {**settings, **own}
-        delimiter = settings.pop("delimiter", None)  # goes along as an option: metadata lose a tab
+        settings = dict(settings)
+        separates = settings.pop("delimiter", None)  # goes along as an option: metadata lose a tab
         metadata, cloud = metadata_of(settings, max_cost), self._cloud
         rows = RowOptions(
             model=model,
@@ -144,11 +143,11 @@ class Client:
             temperature=temperature,
             id_column=id_column,
             keep=None if keep is None else list(keep),
-            delimiter=delimiter,
+            delimiter=separates if delimiter is None else delimiter,
         )
-        key = f"{INPUT}{name}" if name is not None else key
-        with as_file(source, _NAME if key is None else key.rpartition("/")[2]) as path:
-            key, providers = drop.choose_key(path, key), load_providers(cloud.prices_file)
+        key, providers = f"{INPUT}{name}" if name is not None else key, load_providers(cloud.prices_file)
+        with as_file(source, key or _KEY, lambda: has_template(cloud, key or _KEY, rows, providers)) as path:
+            key = drop.choose_key(path, key)
             if not is_table(key):
                 check_kind(path, key)
             read = check_rows(cloud, path, key, rows, providers)

@@ -11,11 +11,10 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
 from batchdrop_client.errors import RequestFailed
 from batchdrop_client.job import Job
 from batchdrop_client.results import Result
+from batchdrop_client.sources import encode_line
 
 logger = logging.getLogger("batchdrop.client")
 
@@ -76,11 +75,12 @@ class Gatherer:
         Raises:
             RequestFailed: It has none.
             RuntimeError: The client's block is over, or another loop uses the client.
+            TypeError, ValueError: It holds what JSON does not.
         """
         if self._is_over:
             raise RuntimeError("The client's `async with` block is over: ask within it, or begin another one.")
         loop = self._enter(asyncio.get_running_loop())
-        line = msgspec.json.encode({"custom_id": f"ask-{uuid4().hex}", **body}) + b"\n"
+        line = encode_line({"custom_id": f"ask-{uuid4().hex}", **body}, "The request")
         asked = _Asked(line=line, answer=loop.create_future())
         if self._gathered and self._bytes + len(line) > self._limits.bytes:
             self._drop()

@@ -288,3 +288,9 @@ def test_one_request_may_stand_in_a_vendors_form_with_its_own_id(world: "World")
 
     answer = asyncio.run(main())
     assert (answer.custom_id, answer.endpoint, answer.text == "") == ("mine", "/v1/messages", False)
+
+
+def test_a_request_that_is_no_json_is_refused_and_not_quoted(world: "World") -> None:
+    with pytest.raises(ValueError, match=r"^The request holds text that UTF-8 has no bytes for\.$") as raised:
+        asyncio.run(world.client().ask(body("secret \udc80")))
+    assert raised.value.__suppress_context__

@@ -26,6 +26,7 @@ ROWS: list[dict[str, Any]] = [
     {"custom_id": "a", "model": "text-embedding-3-small", "input": "good, “very”\u2028good"},
     {"custom_id": "b", "model": "text-embedding-3-small", "input": 'bad "\n"', "user": "u"},
 ]
+TEMPLATE = b'[template]\nmodel = "gpt-4o-mini"\nbody = { messages = [{ role = "user", content = "{{ text }}" }] }\n'
 BODY = b"".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in ROWS)
 
 
@@ -138,6 +139,46 @@ def test_what_is_no_row_is_a_type_error_that_names_it(client: Client, world: "Wo
     with pytest.raises(TypeError) as raised:
         client.put(source)
     assert str(raised.value) == said
+    assert dropped(world) == {}
+
+
+def test_empty_cells_of_rows_under_a_template_are_null(client: Client, world: "World") -> None:
+    cells = {"text": ["good", None], "n": [1.5, float("nan")]}
+    options: dict[str, Any] = {"model": "gpt-4o-mini", "prompt": "It: {{ text }}{{ n }}"}
+    frames = [pd.DataFrame(cells), pl.DataFrame(cells), pa.table(cells)]
+    for number, frame in enumerate(frames):
+        job = client.put(frame, name=f"{number}.jsonl", again=True, **options)
+        found = [(each.error, each.text) for each in job.wait().results()]
+        assert found == [(None, wanted(chat("It: good1.5"))[1]), (None, wanted(chat("It: "))[1])]
+    world.cloud.services.files.put("input/team/batchdrop.toml", TEMPLATE)
+    job = client.put(frames[0], key="input/team/a.jsonl", again=True)
+    assert [each.error for each in job.wait().results()] == [None, None]
+
+
+def test_times_of_pandas_are_written_as_iso_8601() -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2026-01-02T03:04:05", None])})
+    assert lines_of(frame) == [{"at": "2026-01-02T03:04:05"}, {}]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame([["a", "b"]], columns=["t", "t"]),
+        pd.DataFrame([["a", "b"]], columns=[1, "1"]),
+        pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["t", "t"]),
+    ],
+    ids=["pandas", "pandas' numbers", "arrow"],
+)
+def test_two_columns_of_one_name_are_refused(client: Client, world: "World", frame: Source) -> None:
+    with pytest.raises(ValueError, match="Two columns of the table have one name"):
+        client.put(frame)
+    assert dropped(world) == {}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"a": float("nan")}]])
+def test_a_number_that_json_has_not_is_refused_in_a_mapping(client: Client, world: "World", value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^Row 2: NaN and infinite numbers are not JSON"):
+        client.put([{"a": None}, {"temperature": value}])
     assert dropped(world) == {}
 
 
