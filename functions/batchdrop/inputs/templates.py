@@ -133,6 +133,12 @@ def read_template(table: object, source: str) -> Template | None:
         raise Unprocessable(f"{source}: [template].body names another model than [template].model")
     if len({*template.keep}) < len(template.keep):
         raise Unprocessable(f"{source}: [template].keep names a column twice")
+    twice = next((name for name in template.keep if f"in.{name}" in template.keep), None)
+    if twice is not None:
+        raise Unprocessable(
+            f'{source}: [template].keep names "{twice:.100}" and "in.{twice:.100}", which may be one column of the '
+            "answers: rename one of them"
+        )
     if _OPENS in template.model:
         raise Unprocessable(f"{source}: [template].model must be one model: drop a file for each")
     return template
