@@ -14,7 +14,7 @@ from batchdrop.providers.config import load_providers
 from batchdrop_cli import drop, jobs, quoting
 from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
-from batchdrop_cli.row_settings import RowOptions, has_template, put_own_settings
+from batchdrop_cli.row_settings import RowOptions, has_template, own_settings
 from batchdrop_cli.state_dir import HERE, need_own
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
@@ -153,8 +153,8 @@ class Client:
             read = check_rows(cloud, path, key, rows, providers)
             if max_cost is not None:
                 quoting.quote_before_upload(path, key, providers, read_limit(max_cost), read)
-            metadata |= put_own_settings(cloud, key, rows, providers)
-            return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata))
+            own = own_settings(key, rows, providers)
+            return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata, settings=own))
 
     @in_words()
     def job(self, job_id: str = jobs.LATEST) -> Job:

@@ -155,6 +155,45 @@ def test_empty_cells_of_rows_under_a_template_are_null(client: Client, world: "W
     assert [each.error for each in job.wait().results()] == [None, None]
 
 
+@pytest.mark.parametrize("key", ["input/reviews.jsonl", "input/other.jsonl"])
+def test_the_same_rows_with_another_prompt_are_no_second_payment(client: Client, world: "World", key: str) -> None:
+    def put(prompt: str) -> str:
+        return client.put([{"text": "good"}], key=key, model="gpt-4o-mini", prompt=prompt).id
+
+    first = client.put([{"text": "good"}], name="reviews.jsonl", model="gpt-4o-mini", prompt="Is it {{ text }}?").id
+    with pytest.raises(AlreadyRunning) as raised:
+        put("Is it {{ text }}?")
+    assert raised.value.job_id == first
+    world.take_drops()
+    second = put("Who said {{ text }}?")
+    with pytest.raises(AlreadyRunning) as raised:
+        put("Who said {{ text }}?")
+    assert raised.value.job_id == second
+    assert len(world.drops()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prompt": "x" * 70_000}, "at most 65,536 are read"),
+        ({"prompt": "{{ text }}", "max_tokens": 0}, "max_tokens must be a whole number from 1 to 1,000,000,000."),
+        ({"prompt": "{{ text }}", "max_tokens": 1.5}, "max_tokens must be a whole number from 1 to 1,000,000,000."),
+        ({"prompt": "{{ text }}", "temperature": 3}, "temperature must be from 0 to 2."),
+        ({"prompt": "{{ text }}", "temperature": float("nan")}, "temperature must be from 0 to 2."),
+        ({"embed": "text", "system": "Be kind."}, "--embed goes without --system, --max-tokens and --temperature."),
+        ({"embed": "text", "max_tokens": 5}, "--embed goes without --system, --max-tokens and --temperature."),
+        ({"prompt": "{{ text }}", "key": f"input/{'x' * 1_000}/a.jsonl"}, "its folder is too long for the settings"),
+    ],
+)
+def test_options_without_sense_are_refused_before_the_upload(
+    client: Client, world: "World", options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BatchdropError) as raised:
+        client.put([{"text": "a"}], **{"model": "gpt-4o-mini"} | options)
+    assert said in str(raised.value)
+    assert world.cloud.keys("input/") == []
+
+
 def test_times_of_pandas_are_written_as_iso_8601() -> None:
     frame = pd.DataFrame({"at": pd.to_datetime(["2026-01-02T03:04:05", None])})
     assert lines_of(frame) == [{"at": "2026-01-02T03:04:05"}, {}]

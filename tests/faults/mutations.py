@@ -2832,6 +2832,27 @@ MUTATIONS = (
         "tests/cli/test_rows.py::test_options_without_a_template_leave_the_folders",
     ),
     Mutation(
+        "the same rows with another prompt are not the same drop",
+        "batchdrop_cli/drop.py",
+        "if _settings_of(head.metadata) == fingerprint.settings:",
+        "if True:",
+        "tests/client/test_put.py::test_the_same_rows_with_another_prompt_are_no_second_payment",
+    ),
+    Mutation(
+        "the same rows with another prompt have a claim of their own",
+        "batchdrop_cli/fingerprints.py",
+        "*filter(None, [self.settings])",
+        "",
+        "tests/client/test_put.py::test_the_same_rows_with_another_prompt_are_no_second_payment",
+    ),
+    Mutation(
+        "settings that intake would refuse for their length are refused before the upload",
+        "batchdrop_cli/row_settings.py",
+        "if len(text) > SETTINGS_BYTES:",
+        "if False:",
+        "tests/client/test_put.py::test_options_without_sense_are_refused_before_the_upload",
+    ),
+    Mutation(
         "a client keeps a limit of cost before the upload",
         "batchdrop_client/client.py",
         "            if max_cost is not None:\n                quoting",
