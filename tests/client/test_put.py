@@ -30,6 +30,9 @@ TEMPLATE = b'[template]\nmodel = "gpt-4o-mini"\nbody = { messages = [{ role = "u
 BODY = b"".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in ROWS)
 
 
+NO_SETTINGS = ["template", "retry_of", "retry-of", "retry_lines", "sha256", "Settings"]
+
+
 def dropped(world: "World") -> dict[str, bytes]:
     return {each["Key"]: world.cloud.read(each["Key"]) for each in world.drops()}
 
@@ -83,6 +86,7 @@ def test_settings_go_with_the_file(client: Client, world: "World") -> None:
     ("options", "said"),
     [
         ({"settings": {"max_atempts": 5}}, "unknown setting 'max_atempts'; did you mean max_attempts?"),
+        *(({"settings": {name: "x"}}, f"settings: {name} is no setting of a drop") for name in NO_SETTINGS),
         ({"settings": {"max_attempts": 50}}, "max_attempts = '50': a number from 1 to 10"),
         ({"key": "output/a.jsonl"}, "--key output/a.jsonl: a key must begin with input/ and name a file."),
         ({"name": "a.txt"}, "is not processed: a file to drop contains JSON lines"),

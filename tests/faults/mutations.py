@@ -314,6 +314,13 @@ MUTATIONS = (
         "tests/unit/test_jsonl.py::test_a_users_own_file_is_checked_whatever_its_name",
     ),
     Mutation(
+        "kept rows that are long together are not held together",
+        "batches/split_plan.py",
+        "_INDEX_BLOCK_BYTES = 256 * 1024",
+        "_INDEX_BLOCK_BYTES = 256 * 1024 * 1024",
+        "tests/unit/test_line_index.py::test_kept_rows_of_megabytes_are_not_held_together",
+    ),
+    Mutation(
         "answers have one header, however many splits",
         "outputs/answer_outputs.py",
         "not split.index and not split.assembled",
@@ -2851,6 +2858,20 @@ MUTATIONS = (
         "if len(text) > SETTINGS_BYTES:",
         "if False:",
         "tests/client/test_put.py::test_options_without_sense_are_refused_before_the_upload",
+    ),
+    Mutation(
+        "a client names no retry and no template among the settings",
+        "batchdrop_client/settings.py",
+        'if name.lower().replace("-", "_") in _NO_SETTINGS:',
+        "if False:",
+        "tests/client/test_put.py::test_what_is_wrong_is_told_and_nothing_is_sent",
+    ),
+    Mutation(
+        "a number that JSON has not is refused, not sent as null",
+        "batchdrop_client/sources.py",
+        'if b"null" in line and _holds_no_number(row):',
+        "if False:",
+        "tests/client/test_put.py::test_a_number_that_json_has_not_is_refused_in_a_mapping",
     ),
     Mutation(
         "a client keeps a limit of cost before the upload",
