@@ -321,6 +321,13 @@ MUTATIONS = (
         "tests/unit/test_line_index.py::test_kept_rows_of_megabytes_are_not_held_together",
     ),
     Mutation(
+        "the limit of cells of a user's own process is never lowered",
+        "inputs/tables.py",
+        "max(csv.field_size_limit(), MAX_LINE_BYTES)",
+        "MAX_LINE_BYTES",
+        f"{_TABLES}test_the_limit_of_the_users_own_process_is_never_lowered",
+    ),
+    Mutation(
         "answers have one header, however many splits",
         "outputs/answer_outputs.py",
         "not split.index and not split.assembled",
@@ -2872,6 +2879,13 @@ MUTATIONS = (
         'if b"null" in line and _holds_no_number(row):',
         "if False:",
         "tests/client/test_put.py::test_a_number_that_json_has_not_is_refused_in_a_mapping",
+    ),
+    Mutation(
+        "empty cells of a frame stay where its rows are data",
+        "batchdrop_client/sources.py",
+        "return table if are_data() else map(_filled, table)",
+        "return map(_filled, table)",
+        "tests/client/test_put.py::test_empty_cells_of_rows_under_a_template_are_null",
     ),
     Mutation(
         "a client keeps a limit of cost before the upload",
