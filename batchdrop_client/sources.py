@@ -86,9 +86,14 @@ def encode_line(row: Any, name: str) -> bytes:  # noqa: ANN401 - what a user giv
 
 def _encoded(row: dict[str, Any]) -> bytes:
     line = _encoder.encode(row)
-    if b"null" in line and _holds_no_number(row):
-        raise ValueError("NaN and infinite numbers are not JSON: leave them out, or write None.")
+    if b"null" in line:
+        _refuse_no_number(row)
     return line
+
+
+def _refuse_no_number(value: object) -> None:
+    if _holds_no_number(value):
+        raise ValueError("NaN and infinite numbers are not JSON: leave them out, or write None.")
 
 
 def _holds_no_number(value: object) -> bool:
@@ -104,7 +109,9 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a cell holds
     """An array's or a number's Python value, and a time as ISO 8601 has it: numpy and pandas have methods for it."""
     for method in ("tolist", "isoformat"):
         if callable(getattr(value, method, None)):
-            return getattr(value, method)()
+            plain = getattr(value, method)()
+            _refuse_no_number(plain)
+            return plain
     raise TypeError(f"{type(value).__name__} is not JSON.")
 
 

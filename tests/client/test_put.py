@@ -218,7 +218,9 @@ def test_two_columns_of_one_name_are_refused(client: Client, world: "World", fra
     assert dropped(world) == {}
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"a": float("nan")}]])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), [{"a": float("nan")}], pd.Series([1, float("nan")]).to_numpy()]
+)
 def test_a_number_that_json_has_not_is_refused_in_a_mapping(client: Client, world: "World", value: Any) -> None:
     with pytest.raises(ValueError, match=r"^Row 2: NaN and infinite numbers are not JSON"):
         client.put([{"a": None}, {"temperature": value}])
