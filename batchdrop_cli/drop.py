@@ -1,10 +1,9 @@
 """Dropping a file: the upload, the job it becomes, and not paying twice for the same bytes by accident."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from batchdrop.aws.bucket import Head
 from batchdrop.aws.keys import INPUT, SETTINGS_FILE, is_job, job_id
 from batchdrop.aws.leases import DropClaim
 from batchdrop.errors import Gone
+from batchdrop.inputs.job_settings import OWN_SETTINGS, own_metadata
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
@@ -23,15 +23,15 @@ from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.fingerprints import PART_BYTES, Fingerprint, fingerprint_of
 from batchdrop_cli.jobs import recent
+from batchdrop_cli.row_settings import OwnSettings
 from batchdrop_cli.user_errors import AlreadyRunning, UserError
 from batchdrop_cli.whose import mark
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
-PART_BYTES = 8 * 1024 * 1024  # what boto3 and the aws command take, so that their uploads have the same ETag
-_READ_BYTES = 1024 * 1024
 _OBJECT_WRITES = ("PutObject", "CopyObject", "CompleteMultipartUpload")  # each answers the version that it wrote
 _SLOWEST_UPLOAD = 500_000  # bytes a second: a command that died holds its claim no longer than that would take
 _INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its event
@@ -44,43 +44,6 @@ Progressed = Callable[[int], None]
 """Told the bytes of each piece that went out; from several threads."""
 Showing = Callable[[str, int], AbstractContextManager[Progressed]]
 """Shows the upload of a file of this name and so many bytes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fingerprint:
-    """A file's size and the ETags that S3 gives its bytes: of an upload in one piece, and of one in parts."""
-
-    bytes: int
-    etags: frozenset[str]
-
-    def matches(self, size: int, etag: str | None) -> bool:
-        return size == self.bytes and etag is not None and etag.strip('"') in self.etags
-
-
-def fingerprint_of(path: Path) -> Fingerprint:
-    """Read the file once, in constant memory.
-
-    S3's ETag is an MD5, or the MD5 of the parts' MD5s and their number (the bucket is encrypted with S3's own keys,
-    which leaves it so). Beyond 10,000 parts, 80 GB, boto3 takes larger ones: such a file is not recognised.
-    """
-    whole, parts = hashlib.md5(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
-    size = number = 0
-    with path.open("rb") as file:
-        while file.peek(1):
-            digest = hashlib.md5(usedforsecurity=False)
-            for piece in _pieces(file.read, PART_BYTES):
-                digest.update(piece)
-                whole.update(piece)
-                size += len(piece)
-            parts.update(digest.digest())
-            number += 1
-    return Fingerprint(bytes=size, etags=frozenset({whole.hexdigest(), f"{parts.hexdigest()}-{number}"}))
-
-
-def _pieces(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:
-    while size and (piece := read(min(size, _READ_BYTES))):
-        size -= len(piece)
-        yield piece
 
 
 def default_key(path: Path) -> str:
@@ -130,7 +93,7 @@ def same_running(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None
     Looks at the object that lies at this key, which may be too young to be a job yet, and at the newest jobs, whatever
     their keys.
     """
-    return _at_key(cloud, key, fingerprint) or _among(recent(cloud, days=_DAYS, limit=_JOBS), fingerprint)
+    return _at_key(cloud, key, fingerprint) or _among(cloud, recent(cloud, days=_DAYS, limit=_JOBS), fingerprint)
 
 
 @contextmanager
@@ -147,8 +110,9 @@ def only_drop(cloud: Cloud, key: str, fingerprint: Fingerprint, *, again: bool) 
         yield []
         return
     running = partial(already_running_error, cloud)
-    digest = "-".join(sorted(fingerprint.etags))
-    with only_command(cloud, digest, size=fingerprint.bytes, what="the same bytes", running=running) as dropped:
+    with only_command(
+        cloud, fingerprint.digest, size=fingerprint.bytes, what="the same bytes", running=running
+    ) as dropped:
         if (found := same_running(cloud, key, fingerprint)) is not None:
             raise running(found)
         yield dropped
@@ -209,11 +173,21 @@ def already_running_error(cloud: Cloud, job_id: str) -> UserError:
     )
 
 
-def _among(jobs: Iterable[Job], fingerprint: Fingerprint) -> str | None:
+def _among(cloud: Cloud, jobs: Iterable[Job], fingerprint: Fingerprint) -> str | None:
     for job in jobs:
-        if job.state not in TERMINAL_JOBS and fingerprint.matches(job.bytes, job.etag):
+        if job.state in TERMINAL_JOBS or not fingerprint.matches(job.bytes, job.etag):
+            continue
+        try:
+            head = cloud.files.head(job.key, job.version_id)
+        except Gone:  # its settings are not known: rather ask than pay twice
+            return job.id
+        if _settings_of(head.metadata) == fingerprint.settings:
             return job.id
     return None
+
+
+def _settings_of(metadata: Mapping[str, str]) -> str | None:
+    return own_metadata(metadata).get(OWN_SETTINGS)
 
 
 def _at_key(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None:
@@ -221,7 +195,8 @@ def _at_key(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None:
         head = cloud.files.head(key)
     except Gone:
         return None
-    return unfinished(cloud, key, head) if fingerprint.matches(head.bytes, head.etag) else None
+    is_same = fingerprint.matches(head.bytes, head.etag) and _settings_of(head.metadata) == fingerprint.settings
+    return unfinished(cloud, key, head) if is_same else None
 
 
 def unfinished(cloud: Cloud, key: str, head: Head) -> str | None:
@@ -246,6 +221,7 @@ def drop_file(  # noqa: PLR0913 - what a drop is
     *,
     again: bool,
     metadata: Mapping[str, str] | None = None,
+    settings: OwnSettings | None = None,
     showing: Showing = unseen,
 ) -> str:
     """Upload a file unless the same bytes are running; the id of its job.
@@ -256,13 +232,17 @@ def drop_file(  # noqa: PLR0913 - what a drop is
         key: Under `input/`.
         again: Ask nobody, and pay for the same bytes again.
         metadata: The object's, beside who drops it.
+        settings: The file's own, which are laid beside it.
         showing: Entered with the file's name and bytes when the upload begins.
 
     Raises:
         UserError: The same bytes are running, or another command drops them now.
     """
-    fingerprint = fingerprint_of(path)
+    metadata = {**(metadata or {}), **(settings.metadata if settings else {})}
+    fingerprint = replace(fingerprint_of(path), settings=_settings_of(metadata))
     with only_drop(cloud, key, fingerprint, again=again) as dropped:
+        if settings is not None:
+            cloud.s3.put_object(Bucket=cloud.bucket, Key=settings.key, Body=settings.text)
         with showing(path.name, fingerprint.bytes) as progressed:
             job_id = upload(cloud, path, key, progressed, metadata)
         dropped.append(job_id)

@@ -40,8 +40,9 @@ from batchdrop_cli.quote import Quote
 from batchdrop_cli.quote_report import note_quote
 from batchdrop_cli.row_settings import (
     NO_ROWS,
+    OwnSettings,
     RowOptions,
-    put_own_settings,
+    own_settings,
     settings_here,
 )
 from batchdrop_cli.say import note, say
@@ -126,8 +127,8 @@ def _drop(  # noqa: PLR0913 - what a drop is
     rows = check_rows(cloud, file, key, options, providers)
     limit = None if max_cost is None else read_budget(max_cost)
     quoted = quoting.quote_before_upload(file, key, providers, limit, rows)
-    metadata = _promises(max_cost, by) | put_own_settings(cloud, key, options, providers)
-    return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=metadata)
+    own = own_settings(key, options, providers)
+    return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_promises(max_cost, by), settings=own)
 
 
 def retry(  # noqa: PLR0913 - options of the command line
@@ -215,7 +216,14 @@ def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, fixed: Path | None) 
 
 
 def drop_file(  # noqa: PLR0913 - what a drop is
-    cloud: Cloud, file: Path, key: str, *, again: bool, metadata: Mapping[str, str], quoted: Quote | None
+    cloud: Cloud,
+    file: Path,
+    key: str,
+    *,
+    again: bool,
+    metadata: Mapping[str, str],
+    settings: OwnSettings | None = None,
+    quoted: Quote | None,
 ) -> str:
     """Upload a file unless the same bytes are running, and say what it was quoted at; the id of its job."""
 
@@ -226,7 +234,7 @@ def drop_file(  # noqa: PLR0913 - what a drop is
         with progress.upload_shown(name, size) as progressed:
             yield progressed
 
-    return drop.drop_file(cloud, file, key, again=again, metadata=metadata, showing=showing)
+    return drop.drop_file(cloud, file, key, again=again, metadata=metadata, settings=settings, showing=showing)
 
 
 def wait_until_over(cloud: Cloud, job_id: str) -> Job:

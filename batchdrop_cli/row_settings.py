@@ -10,6 +10,7 @@ from batchdrop.aws.keys import SETTINGS_FILE, is_table, own_settings_key, settin
 from batchdrop.errors import Gone, Unprocessable
 from batchdrop.inputs.job_settings import find_template, resolve
 from batchdrop.inputs.templates import Rendering, Template
+from batchdrop.limits.drop_settings import SETTINGS_BYTES
 from batchdrop.providers.config import Providers
 from batchdrop.records import Protocol
 from cyclopts import Parameter
@@ -20,7 +21,9 @@ from batchdrop_cli.options import between
 from batchdrop_cli.user_errors import UserError
 
 _CLAUDE_TOKENS = 1024  # Anthropic wants a limit
+_MOST_TOKENS, _HOTTEST = 1_000_000_000, 2
 _SETTINGS = "batchdrop-settings"
+_KEY_BYTES = 1_024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +63,11 @@ class RowOptions:
         int | None,
         Parameter(
             help=f"The most tokens of an answer; for Claude {_CLAUDE_TOKENS:,} unless told.",
-            validator=between(1, 1_000_000_000),
+            validator=between(1, _MOST_TOKENS),
         ),
     ] = None
     temperature: Annotated[
-        float | None, Parameter(help="From 0 to 2; the model's own unless told.", validator=between(0, 2))
+        float | None, Parameter(help="From 0 to 2; the model's own unless told.", validator=between(0, _HOTTEST))
     ] = None
     id_column: Annotated[str | None, Parameter(help="The column that becomes custom_id.")] = None
     keep: Annotated[
@@ -110,6 +113,13 @@ class RowOptions:
     def _model(self) -> str:
         if self.model is None or (self.prompt is None) == (self.embed is None):
             raise UserError("To make requests of rows, name --model and either --prompt or --embed.", code=WRONG_USE)
+        if self.embed is not None and (self.system, self.max_tokens, self.temperature) != (None, None, None):
+            raise UserError("--embed goes without --system, --max-tokens and --temperature.", code=WRONG_USE)
+        # The command has checked these; a program has not.
+        if self.max_tokens is not None and not (type(self.max_tokens) is int and 1 <= self.max_tokens <= _MOST_TOKENS):
+            raise UserError(f"max_tokens must be a whole number from 1 to {_MOST_TOKENS:,}.", code=WRONG_USE)
+        if self.temperature is not None and not 0 <= self.temperature <= _HOTTEST:
+            raise UserError(f"temperature must be from 0 to {_HOTTEST}.", code=WRONG_USE)
         return self.model
 
     def _body(self, providers: Providers) -> dict[str, Any]:
@@ -137,31 +147,65 @@ def _toml(text: str) -> str:
 
 
 def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:
-    """Those of the options, else of the nearest folders on this machine that have settings, up to the working one.
+    """Those of the folders on this machine, from the working one down to the file's, and of the options.
 
     Raises:
         UserError: They have no sense.
     """
-    return _of_options(options, providers) if options.is_given else _read(_files_here(file))
+    return _read([*_files_here(file), *_of_options(options, providers)])
 
 
 def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> RowSettings:
-    """Those of the options, else of the folders of a key in the bucket.
+    """Those of the folders of a key in the bucket, and of the options.
 
     Raises:
         UserError: They have no sense.
     """
-    return _of_options(options, providers) if options.is_given else _read(_files_there(cloud, key))
+    return _read([*_files_there(cloud, key), *_of_options(options, providers)])
 
 
-def put_own_settings(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> dict[str, str]:
-    """Lay the options beside the file that is dropped, as its own settings; the metadata that name them."""
+def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
+    """Whether the lines of a file that is dropped there are rows.
+
+    Raises:
+        UserError: The settings have no sense.
+    """
+    return settings_there(cloud, key, options, providers).template is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSettings:
+    """The settings of a single file, to be laid beside it under `key`; `metadata` of the file name them."""
+
+    key: str
+    text: bytes
+    metadata: dict[str, str]
+
+
+def own_settings(key: str, options: RowOptions, providers: Providers) -> OwnSettings | None:
+    """The options as the own settings of a file that is dropped there; None where none are given.
+
+    Raises:
+        UserError: They do not make a template, or are longer than intake reads, or than S3 takes the key.
+    """
     if not options.is_given:
-        return {}
+        return None
     text = options.of(key).text(providers).encode()
+    if len(text) > SETTINGS_BYTES:
+        raise UserError(
+            f"The options make a settings file of {len(text):,} bytes; at most {SETTINGS_BYTES:,} are read. Shorten "
+            "the prompts, or put what is the same in each into a column.",
+            code=WRONG_USE,
+        )
     name = f"{hashlib.sha256(text).hexdigest()[:16]}.{SETTINGS_FILE}"
-    cloud.s3.put_object(Bucket=cloud.bucket, Key=own_settings_key(key, name), Body=text)
-    return {_SETTINGS: name}
+    beside = own_settings_key(key, name)
+    if len(beside.encode()) > _KEY_BYTES:
+        raise UserError(
+            f"--key: its folder is too long for the settings beside it: {beside:.100}… has {len(beside.encode()):,} "
+            f"bytes, and S3 takes {_KEY_BYTES:,}.",
+            code=WRONG_USE,
+        )
+    return OwnSettings(key=beside, text=text, metadata={_SETTINGS: name})
 
 
 def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> None:
@@ -178,8 +222,9 @@ def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> N
         )
 
 
-def _of_options(options: RowOptions, providers: Providers) -> RowSettings:
-    return _read([("The options", options.text(providers))])
+def _of_options(options: RowOptions, providers: Providers) -> list[tuple[str, str]]:
+    """The options as the settings file that they become: the last one, as the functions take it."""
+    return [("The options", options.text(providers))] if options.is_given else []
 
 
 def _read(files: list[tuple[str, str]]) -> RowSettings:

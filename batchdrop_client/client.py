@@ -14,7 +14,7 @@ from batchdrop.providers.config import load_providers
 from batchdrop_cli import drop, jobs, quoting
 from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
-from batchdrop_cli.row_settings import RowOptions, put_own_settings
+from batchdrop_cli.row_settings import RowOptions, has_template, own_settings
 from batchdrop_cli.state_dir import HERE, need_own
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
@@ -25,7 +25,7 @@ from batchdrop_client.sources import Source, as_file
 from batchdrop_client.waits import Clock, logger
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
-_NAME = "requests.jsonl"  # of what is no file
+_KEY = f"{INPUT}requests.jsonl"  # of what is no file
 
 
 class Client:
@@ -131,6 +131,8 @@ class Client:
         """
         if name is not None and key is not None:
             raise ValueError("Name a file or a key, not both.")
+        settings = dict(settings)
+        separates = settings.pop("delimiter", None)  # goes along as an option: metadata lose a tab
         metadata, cloud = metadata_of(settings, max_cost), self._cloud
         rows = RowOptions(
             model=model,
@@ -141,18 +143,18 @@ class Client:
             temperature=temperature,
             id_column=id_column,
             keep=None if keep is None else list(keep),
-            delimiter=delimiter,
+            delimiter=separates if delimiter is None else delimiter,
         )
-        key = f"{INPUT}{name}" if name is not None else key
-        with as_file(source, _NAME if key is None else key.rpartition("/")[2]) as path:
-            key, providers = drop.choose_key(path, key), load_providers(cloud.prices_file)
+        key, providers = f"{INPUT}{name}" if name is not None else key, load_providers(cloud.prices_file)
+        with as_file(source, key or _KEY, lambda: has_template(cloud, key or _KEY, rows, providers)) as path:
+            key = drop.choose_key(path, key)
             if not is_table(key):
                 check_kind(path, key)
             read = check_rows(cloud, path, key, rows, providers)
             if max_cost is not None:
                 quoting.quote_before_upload(path, key, providers, read_limit(max_cost), read)
-            metadata |= put_own_settings(cloud, key, rows, providers)
-            return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata))
+            own = own_settings(key, rows, providers)
+            return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata, settings=own))
 
     @in_words()
     def job(self, job_id: str = jobs.LATEST) -> Job:
@@ -186,8 +188,9 @@ class Client:
         Raises:
             RequestFailed: There is no answer; `result.error` says why.
             BatchdropError: The batch was not dropped, or its job failed or is held.
+            RuntimeError: The client's `async with` block is over, or another event loop waits for its answers.
         """
-        return await self._gatherer.ask(body if model is None else {**body, "model": model})
+        return await self._gatherer.ask(body if model is None else _with_model(body, model))
 
     @property
     def asked_jobs(self) -> list[str]:
@@ -198,6 +201,7 @@ class Client:
         return self.put(lines, key=key, settings=settings, again=True)  # its ids are new: nobody else has these bytes
 
     async def __aenter__(self) -> Self:
+        self._gatherer.begin()
         return self
 
     async def __aexit__(
@@ -205,3 +209,9 @@ class Client:
     ) -> None:
         """Drop what is gathered and wait for its answers; after an error drop nothing, and leave jobs to themselves."""
         await (self._gatherer.finish() if kind is None else self._gatherer.abandon())
+
+
+def _with_model(line: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """The line with another model, where its form has the model."""
+    form = next((name for name in ("body", "params") if isinstance(line.get(name), Mapping)), None)
+    return {**line, "model": model} if form is None else {**line, form: {**line[form], "model": model}}

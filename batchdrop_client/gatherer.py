@@ -11,11 +11,10 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
-import msgspec
-
 from batchdrop_client.errors import RequestFailed
 from batchdrop_client.job import Job
 from batchdrop_client.results import Result
+from batchdrop_client.sources import encode_line
 
 logger = logging.getLogger("batchdrop.client")
 
@@ -57,7 +56,12 @@ class Gatherer:
         self.jobs: list[str] = []
         self._put, self._limits = put, limits
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_over = False
         self._forget()
+
+    def begin(self) -> None:
+        """Gather, if again: a block of the client begins."""
+        self._is_over = False
 
     def _forget(self) -> None:
         self._gathered: list[_Asked] = []
@@ -70,9 +74,13 @@ class Gatherer:
 
         Raises:
             RequestFailed: It has none.
+            RuntimeError: The client's block is over, or another loop uses the client.
+            TypeError, ValueError: It holds what JSON does not.
         """
+        if self._is_over:
+            raise RuntimeError("The client's `async with` block is over: ask within it, or begin another one.")
         loop = self._enter(asyncio.get_running_loop())
-        line = msgspec.json.encode({"custom_id": f"ask-{uuid4().hex}", **body}) + b"\n"
+        line = encode_line({"custom_id": f"ask-{uuid4().hex}", **body}, "The request")
         asked = _Asked(line=line, answer=loop.create_future())
         if self._gathered and self._bytes + len(line) > self._limits.bytes:
             self._drop()
@@ -139,13 +147,19 @@ class Gatherer:
         return job
 
     async def finish(self) -> None:
-        """Drop what is gathered, and wait until all is answered."""
-        self._drop()
-        while self._flights:
-            await asyncio.wait(self._flights)
+        """Drop what is gathered, and wait until all is answered, and what is asked meanwhile; then gather no more."""
+        try:
+            await asyncio.sleep(0)  # tasks that were made and have not begun ask now
+            while self._gathered or self._flights:
+                self._drop()
+                if self._flights:
+                    await asyncio.wait(self._flights)
+        finally:
+            await self.abandon()
 
     async def abandon(self) -> None:
-        """Drop nothing more and wait for nothing; what was dropped goes on."""
+        """Gather and drop nothing more and wait for nothing; what was dropped goes on."""
+        self._is_over = True
         for asked in self._take():
             asked.answer.cancel()
         flights = list(self._flights)

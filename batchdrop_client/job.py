@@ -235,12 +235,15 @@ class Job:
         with TemporaryDirectory() as folder:
             numbers = Path(folder) / "numbers"
             chosen = retries.choose(self._cloud, self._found(), numbers, cut=finish is not None, settings=settings)
-            with nullcontext(None) if fixed is None else as_file(fixed, "fixed.jsonl") as file:
+            with nullcontext(None) if fixed is None else as_file(fixed, "fixed.jsonl", self._has_template) as file:
                 return Job(
                     self._cloud,
                     retry_once.drop_lines(self._cloud, chosen, file, None, again=again),
                     self._clock,
                 )
+
+    def _has_template(self) -> bool:
+        return self._found().template_key is not None
 
     def _found(self) -> Row:
         """Its row; read where it is not known to be over."""

@@ -54,7 +54,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def text(self) -> str | None:
-        """The answer's text, its parts joined; "" for a tool call, None for an embedding and where there is none."""
+        """The answer's text, its parts joined, or a refusal's words; "" for a tool call.
+
+        None for an embedding, and where there is no answer.
+        """
         if self.response is None or self.error is not None or self.endpoint == EMBEDDINGS:
             return None
         return text_in(self.endpoint, self.response.body)

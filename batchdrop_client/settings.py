@@ -5,7 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from batchdrop.dollars import BUDGET_WORDS, read_budget
-from batchdrop.inputs.job_settings import resolve
+from batchdrop.errors import Unprocessable
+from batchdrop.inputs.job_settings import OTHER_METADATA, resolve
+
+_NO_SETTINGS = frozenset({"template", *OTHER_METADATA})
+_INSTEAD = "put() makes a template of model and prompt, retry() names the job that it retries."
 
 
 def metadata_of(settings: Mapping[str, Any], max_cost: str | float | Decimal | None) -> dict[str, str]:
@@ -16,6 +20,9 @@ def metadata_of(settings: Mapping[str, Any], max_cost: str | float | Decimal | N
         ValueError: So is `max_cost`.
     """
     given = dict(settings)
+    for name in given:
+        if name.lower().replace("-", "_") in _NO_SETTINGS:
+            raise Unprocessable(f"settings: {name} is no setting of a drop: {_INSTEAD}")
     if max_cost is not None:
         given["budget_usd"] = str(read_limit(max_cost))
     metadata = {f"batchdrop-{name.replace('_', '-')}": _as_text(value) for name, value in given.items()}

@@ -14,7 +14,8 @@ from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.drop import PART_BYTES, fingerprint_of, upload
+from batchdrop_cli.drop import upload
+from batchdrop_cli.fingerprints import PART_BYTES, fingerprint_of
 from batchdrop_cli.progress import Stage, stage
 
 if TYPE_CHECKING:

@@ -102,6 +102,18 @@ def test_a_table_may_have_its_template_in_the_bucket(aws: "Aws", run: "Run", tab
     assert run("put", table, "--key", "input/team/reviews.csv").code == 0
 
 
+TEMPLATE = '[template]\nmodel = "gpt-4o-mini"\nbody = { messages = [{ role = "user", content = "{{ text }}" }] }\n'
+
+
+def test_options_without_a_template_leave_the_folders(aws: "Aws", run: "Run", table: Path) -> None:
+    table.write_text("id;text\n1;a\n", encoding="utf-8")
+    table.with_name("batchdrop.toml").write_text(TEMPLATE, encoding="utf-8")
+    options = ("--delimiter", ";", "--answers", "jsonl")
+    assert "1 to be sent" in run("validate", table, *options).out
+    aws.drop("input/team/batchdrop.toml", TEMPLATE.encode())
+    assert run("put", table, "--key", "input/team/reviews.csv", *options).code == 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -87,12 +87,21 @@ def test_a_file_is_dropped_some_seconds_after_its_first_request(world: "World") 
     assert dropped(world) == [["a", "b"]]
 
 
-def test_another_model_takes_the_place_of_the_bodys(world: "World") -> None:
+@pytest.mark.parametrize(
+    ("line", "model"),
+    [
+        (body("a"), "gpt-4.1-mini"),
+        ({"custom_id": "a", "method": "POST", "url": CHAT, "body": body("a")}, "gpt-4.1-mini"),
+        ({"custom_id": "a", "params": {**body("a"), "model": "claude-opus-4-8"}}, "claude-haiku-4-5"),
+    ],
+    ids=["bare", "OpenAI's form", "Anthropic's form"],
+)
+def test_another_model_takes_the_place_of_the_bodys(world: "World", line: dict[str, Any], model: str) -> None:
     async def main() -> Result:
         async with world.client(Gather(count=1)) as client:
-            return await client.ask(body("a"), model="gpt-4.1-mini")
+            return await client.ask(line, model=model)
 
-    assert asyncio.run(main()).model == "gpt-4.1-mini"
+    assert asyncio.run(main()).model == model
 
 
 def test_a_request_without_an_answer_raises_and_the_others_have_theirs(world: "World") -> None:
@@ -192,6 +201,39 @@ def test_after_an_error_in_its_block_nothing_more_is_dropped_and_nobody_waits(wo
     assert [said(each) for each in world.client().job(job_id).wait().results()] == [expected(CHAT, body("a"))]
 
 
+def test_what_is_asked_while_the_block_ends_is_dropped_and_answered_too(world: "World") -> None:
+    async def main() -> Result:
+        async with world.client(Gather(seconds=NEVER)) as client:
+
+            async def ask_twice() -> Result:
+                await client.ask(body("a"))
+                return await client.ask(body("b"))
+
+            asking = asyncio.ensure_future(ask_twice())
+        return await asyncio.wait_for(asking, timeout=60)
+
+    assert said(asyncio.run(main())) == expected(CHAT, body("b"))
+    assert dropped(world) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("error", [None, LookupError], ids=["finished", "failed"])
+def test_nothing_is_asked_after_the_block_until_another_begins(world: "World", error: type[Exception] | None) -> None:
+    client = world.client(Gather(count=1))
+
+    async def main() -> Result:
+        with suppress(LookupError):
+            async with client:
+                if error is not None:
+                    raise error
+        with pytest.raises(RuntimeError, match="The client's `async with` block is over"):
+            await client.ask(body("a"))
+        assert world.drops() == []
+        async with client:
+            return await client.ask(body("b"))
+
+    assert said(asyncio.run(main())) == expected(CHAT, body("b"))
+
+
 def test_an_error_right_after_a_drop_leaves_nobody_waiting(world: "World") -> None:
     async def main() -> list[Any]:
         asking: list[asyncio.Future[Any]] = []
@@ -246,3 +288,9 @@ def test_one_request_may_stand_in_a_vendors_form_with_its_own_id(world: "World")
 
     answer = asyncio.run(main())
     assert (answer.custom_id, answer.endpoint, answer.text == "") == ("mine", "/v1/messages", False)
+
+
+def test_a_request_that_is_no_json_is_refused_and_not_quoted(world: "World") -> None:
+    with pytest.raises(ValueError, match=r"^The request holds text that UTF-8 has no bytes for\.$") as raised:
+        asyncio.run(world.client().ask(body("secret \udc80")))
+    assert raised.value.__suppress_context__

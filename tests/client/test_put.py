@@ -26,7 +26,11 @@ ROWS: list[dict[str, Any]] = [
     {"custom_id": "a", "model": "text-embedding-3-small", "input": "good, “very”\u2028good"},
     {"custom_id": "b", "model": "text-embedding-3-small", "input": 'bad "\n"', "user": "u"},
 ]
+TEMPLATE = b'[template]\nmodel = "gpt-4o-mini"\nbody = { messages = [{ role = "user", content = "{{ text }}" }] }\n'
 BODY = b"".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in ROWS)
+
+
+NO_SETTINGS = ["template", "retry_of", "retry-of", "retry_lines", "sha256", "Settings"]
 
 
 def dropped(world: "World") -> dict[str, bytes]:
@@ -82,6 +86,7 @@ def test_settings_go_with_the_file(client: Client, world: "World") -> None:
     ("options", "said"),
     [
         ({"settings": {"max_atempts": 5}}, "unknown setting 'max_atempts'; did you mean max_attempts?"),
+        *(({"settings": {name: "x"}}, f"settings: {name} is no setting of a drop") for name in NO_SETTINGS),
         ({"settings": {"max_attempts": 50}}, "max_attempts = '50': a number from 1 to 10"),
         ({"key": "output/a.jsonl"}, "--key output/a.jsonl: a key must begin with input/ and name a file."),
         ({"name": "a.txt"}, "is not processed: a file to drop contains JSON lines"),
@@ -138,6 +143,87 @@ def test_what_is_no_row_is_a_type_error_that_names_it(client: Client, world: "Wo
     with pytest.raises(TypeError) as raised:
         client.put(source)
     assert str(raised.value) == said
+    assert dropped(world) == {}
+
+
+def test_empty_cells_of_rows_under_a_template_are_null(client: Client, world: "World") -> None:
+    cells = {"text": ["good", None], "n": [1.5, float("nan")]}
+    options: dict[str, Any] = {"model": "gpt-4o-mini", "prompt": "It: {{ text }}{{ n }}"}
+    frames = [pd.DataFrame(cells), pl.DataFrame(cells), pa.table(cells)]
+    for number, frame in enumerate(frames):
+        job = client.put(frame, name=f"{number}.jsonl", again=True, **options)
+        found = [(each.error, each.text) for each in job.wait().results()]
+        assert found == [(None, wanted(chat("It: good1.5"))[1]), (None, wanted(chat("It: "))[1])]
+    world.cloud.services.files.put("input/team/batchdrop.toml", TEMPLATE)
+    job = client.put(frames[0], key="input/team/a.jsonl", again=True)
+    assert [each.error for each in job.wait().results()] == [None, None]
+
+
+@pytest.mark.parametrize("key", ["input/reviews.jsonl", "input/other.jsonl"])
+def test_the_same_rows_with_another_prompt_are_no_second_payment(client: Client, world: "World", key: str) -> None:
+    def put(prompt: str) -> str:
+        return client.put([{"text": "good"}], key=key, model="gpt-4o-mini", prompt=prompt).id
+
+    first = client.put([{"text": "good"}], name="reviews.jsonl", model="gpt-4o-mini", prompt="Is it {{ text }}?").id
+    with pytest.raises(AlreadyRunning) as raised:
+        put("Is it {{ text }}?")
+    assert raised.value.job_id == first
+    world.take_drops()
+    second = put("Who said {{ text }}?")
+    with pytest.raises(AlreadyRunning) as raised:
+        put("Who said {{ text }}?")
+    assert raised.value.job_id == second
+    assert len(world.drops()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"prompt": "x" * 70_000}, "at most 65,536 are read"),
+        ({"prompt": "{{ text }}", "max_tokens": 0}, "max_tokens must be a whole number from 1 to 1,000,000,000."),
+        ({"prompt": "{{ text }}", "max_tokens": 1.5}, "max_tokens must be a whole number from 1 to 1,000,000,000."),
+        ({"prompt": "{{ text }}", "temperature": 3}, "temperature must be from 0 to 2."),
+        ({"prompt": "{{ text }}", "temperature": float("nan")}, "temperature must be from 0 to 2."),
+        ({"embed": "text", "system": "Be kind."}, "--embed goes without --system, --max-tokens and --temperature."),
+        ({"embed": "text", "max_tokens": 5}, "--embed goes without --system, --max-tokens and --temperature."),
+        ({"prompt": "{{ text }}", "key": f"input/{'x' * 1_000}/a.jsonl"}, "its folder is too long for the settings"),
+    ],
+)
+def test_options_without_sense_are_refused_before_the_upload(
+    client: Client, world: "World", options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BatchdropError) as raised:
+        client.put([{"text": "a"}], **{"model": "gpt-4o-mini"} | options)
+    assert said in str(raised.value)
+    assert world.cloud.keys("input/") == []
+
+
+def test_times_of_pandas_are_written_as_iso_8601() -> None:
+    frame = pd.DataFrame({"at": pd.to_datetime(["2026-01-02T03:04:05", None])})
+    assert lines_of(frame) == [{"at": "2026-01-02T03:04:05"}, {}]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame([["a", "b"]], columns=["t", "t"]),
+        pd.DataFrame([["a", "b"]], columns=[1, "1"]),
+        pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["t", "t"]),
+    ],
+    ids=["pandas", "pandas' numbers", "arrow"],
+)
+def test_two_columns_of_one_name_are_refused(client: Client, world: "World", frame: Source) -> None:
+    with pytest.raises(ValueError, match="Two columns of the table have one name"):
+        client.put(frame)
+    assert dropped(world) == {}
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), [{"a": float("nan")}], pd.Series([1, float("nan")]).to_numpy()]
+)
+def test_a_number_that_json_has_not_is_refused_in_a_mapping(client: Client, world: "World", value: Any) -> None:
+    with pytest.raises(ValueError, match=r"^Row 2: NaN and infinite numbers are not JSON"):
+        client.put([{"a": None}, {"temperature": value}])
     assert dropped(world) == {}
 
 
@@ -229,3 +315,13 @@ def test_a_table_without_a_template_is_refused_in_the_commands_words(client: Cli
     table.write_text("id,text\n1,good\n")
     with pytest.raises(BatchdropError, match="is a table: name --model and --prompt"):
         client.put(table)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_delimiter_among_the_settings_counts_before_the_upload_too(
+    client: Client, tmp_path: Path, delimiter: str
+) -> None:
+    table = tmp_path / "reviews.csv"
+    table.write_text(f"id{delimiter}text\n1{delimiter}good\n")
+    job = client.put(table, model="gpt-4o-mini", prompt="{{ text }}", settings={"delimiter": delimiter})
+    assert [each.text for each in job.wait().results()] == [wanted(chat("good"))[1]]

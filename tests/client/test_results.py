@@ -34,6 +34,7 @@ def embedded(vector: object) -> dict[str, Any]:
         (CHAT, {"choices": [{"message": {"content": None, "tool_calls": []}}]}, "", None),
         (MESSAGES, {"content": [{"type": "text", "text": "b"}, {"type": "text", "text": "!"}]}, "b!", None),
         (RESPONSES, {"output": [{"content": [{"type": "output_text", "text": "so"}]}]}, "so", None),
+        (CHAT, {"choices": [{"message": {"refusal": "No."}, "finish_reason": "stop"}]}, "No.", "stop"),
         (EMBEDDINGS, embedded([0.5]), None, None),
     ],
 )

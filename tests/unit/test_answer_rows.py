@@ -67,6 +67,19 @@ def test_a_refusal_is_no_empty_cell(body: Any, endpoint: str) -> None:
     assert (found["text"], found["finish_reason"]) == ("I cannot.", "refusal")
 
 
+def test_a_refusal_of_another_choice_is_not_that_of_the_first() -> None:
+    body = chat({"content": "hi"})
+    body["choices"].append({"message": {"content": None, "refusal": "I cannot."}, "finish_reason": "stop"})
+    found = row(body)
+    assert (found["text"], found["finish_reason"]) == ("hi", "stop")
+
+
+def test_an_odd_item_of_a_response_takes_no_others_text_along() -> None:
+    said = {"type": "message", "content": [{"type": "output_text", "text": "hi"}]}
+    found = row({"output": [{"type": "new", "content": "odd"}, 7, said], "status": "completed"}, "/v1/responses")
+    assert found["text"] == "hi"
+
+
 def test_a_kept_column_that_is_named_as_one_of_ours_is_told_from_it() -> None:
     found = row(chat({"content": "a"}), keep=("text", "sku", "none"), row={"text": "t", "sku": 1.50})
     names = ("in.text", "sku", "none", "text")
@@ -77,10 +90,15 @@ def cells(writer: CsvWriter, values: dict[str, Any]) -> list[str]:
     return next(csv.reader(io.StringIO(writer.line(values).decode(), newline="")))
 
 
-@given(text=st.text(st.characters(codec="utf-8")) | st.sampled_from(["=1", "+1", "-1", "@a", "\t=", "\r=", "'=", ""]))
+@given(
+    text=st.text(st.characters(codec="utf-8"))
+    | st.sampled_from(
+        ["=1", "+1", "-1", "@a", "\t=", "\r=", "\n=", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a", "'=", ""]
+    )
+)
 def test_no_cell_begins_as_a_formula_and_the_switch_leaves_every_text_as_it_is(text: str) -> None:
     disarmed = cells(CsvWriter(["a"], formulas=False), {"a": text})[0] if text else ""
-    assert disarmed == (f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text)
+    assert disarmed == (f"'{text}" if text[:1] in set("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20") else text)
     assert not text or cells(CsvWriter(["a"], formulas=True), {"a": text}) == [text]
 
 

@@ -154,6 +154,10 @@ def test_what_has_no_answer_no_quote_or_no_key_is_not_remembered() -> None:
     assert answered_tokens(models, routes, now=NOW) == []
 
 
+def test_a_quote_of_an_earlier_version_which_counts_no_input_is_not_remembered() -> None:
+    assert answered_tokens([model_counts("m", 5)], [route_quote("m", input_tokens=0)], now=NOW) == []
+
+
 def test_of_very_many_models_those_with_most_answers_are_remembered() -> None:
     names = [f"m-{number:03}" for number in range(1, 61)]
     models = [model_counts(name, number) for number, name in enumerate(names, start=1)]

@@ -349,6 +349,10 @@ def test_a_body_may_be_json_in_a_text() -> None:
         ('model = "m"\nbody = { model = "n" }', "[template].body names another model than [template].model"),
         (f'model = "{{{{ m }}}}"\n{BODY}', "[template].model must be one model: drop a file for each"),
         (f'model = "m"\nkeep = ["a", "a"]\n{BODY}', "[template].keep names a column twice"),
+        (
+            f'model = "m"\nkeep = ["in.text", "text"]\n{BODY}',
+            '[template].keep names "text" and "in.text", which may be one column of the answers: rename one of them',
+        ),
         (f'model = "m"\nkeep = "sku"\n{BODY}', "[template].keep: Expected `array`, got `str`"),
     ],
 )

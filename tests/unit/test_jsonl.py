@@ -2,10 +2,12 @@
 
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from batchdrop.errors import Unprocessable
 from batchdrop.inputs.split_lines import split_blocks, split_lines
 from batchdrop.jsonl import Block, Line, cut_blocks, cut_lines, joined
 from batchdrop.records import Source, Split
@@ -145,6 +147,14 @@ class Memory:
         for at in range(0, len(wanted), self.piece):
             self.read += len(wanted[at : at + self.piece])
             yield wanted[at : at + self.piece]
+
+
+@pytest.mark.parametrize(("key", "is_refused"), [("work/j/rows.jsonl", False), ("input/rows.jsonl", True)])
+def test_a_users_own_file_is_checked_whatever_its_name(key: str, is_refused: bool) -> None:  # noqa: FBT001 - a case
+    store: Any = Memory(b"a,b\n1,2\n", 100)
+    source = Source(key=key, version_id="v", bytes=8)
+    with pytest.raises(Unprocessable) if is_refused else nullcontext():
+        assert len(list(split_lines(source, split_at(0, 100, 8), store))) == 2
 
 
 def lines_of_splits(data: bytes, split_bytes: int, piece: int, max_bytes: int = LONG) -> list[list[Line]]:

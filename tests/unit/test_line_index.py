@@ -1,6 +1,7 @@
 """The lines of a plan are read some at a time; an index that ends too early is no end of its lines."""
 
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -38,6 +39,16 @@ def test_lines_come_in_their_order_however_many_are_taken(most: int) -> None:
 
 def test_custom_ids_that_are_long_are_not_held_together() -> None:
     index = index_of(b"".join(msgspec.json.encode(a_line(number, 400_000)) + b"\n" for number in range(6)))
+    assert [len(index.take(6)) for _ in range(6)] == [1] * 6
+
+
+def test_kept_rows_of_megabytes_are_not_held_together() -> None:
+    lines = [
+        msgspec.structs.replace(a_line(at), row=msgspec.Raw(b'{"a":"%b"}' % (b"x" * 1_000_000))) for at in range(6)
+    ]
+    text = b"".join(msgspec.json.encode(each) + b"\n" for each in lines)
+    files: Any = SimpleNamespace(stream=lambda _: iter([text]))  # all of them in one chunk
+    index = LineIndex(files, PLAN)
     assert [len(index.take(6)) for _ in range(6)] == [1] * 6
 
 

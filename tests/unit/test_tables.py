@@ -18,6 +18,15 @@ CELLS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
 )
 
 
+def test_the_limit_of_the_users_own_process_is_never_lowered() -> None:
+    before = csv.field_size_limit(2 * MAX_LINE_BYTES)
+    try:
+        lines(b"a\nb\n")
+        assert csv.field_size_limit() == 2 * MAX_LINE_BYTES
+    finally:
+        csv.field_size_limit(before)
+
+
 def pieces(body: bytes, size: int) -> Iterator[bytes]:
     return (body[at : at + size] for at in range(0, len(body), size))
 

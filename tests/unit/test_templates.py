@@ -12,7 +12,7 @@ from batchdrop.inputs.templated_lines import TemplatedBlocks, TemplatedReader
 from batchdrop.inputs.templates import Rendering, Template
 from batchdrop.inputs.usual_lines import UsualReader
 from batchdrop.providers.config import load_providers
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 PROVIDERS = load_providers(Path(__file__).parents[2] / "providers.toml")
@@ -91,20 +91,36 @@ def test_a_value_alone_keeps_its_type_and_within_a_text_it_is_its_json(value: An
     assert text == expected
 
 
-@given(
-    rows=st.lists(st.fixed_dictionaries({"a": VALUES, "id": VALUES}, optional={"sku": VALUES}), min_size=1, max_size=4)
+NAMES = st.sampled_from(['"a"', '"id"', '"sku"', '"b"', r'"\u0061"', r'"\u003a"', '":"'])
+WRITTEN = VALUES.map(json.dumps) | st.sampled_from(
+    ["1e999", "-1e400", "9" * 320, "1.50", '{"c":1,"c":2}', '[{"c":{"c":1,"c":1}}]', "[" * 501 + "]" * 501, '":"']
 )
-def test_a_block_of_rows_is_what_its_rows_are_one_by_one(rows: list[dict[str, Any]]) -> None:
+
+
+@st.composite
+def written_rows(draw: st.DrawFn) -> bytes:
+    """A row as it may be written: with names that stand twice, too."""
+    pairs = [('"a"', draw(WRITTEN)), ('"id"', draw(WRITTEN)), *draw(st.lists(st.tuples(NAMES, WRITTEN), max_size=2))]
+    return ("{" + ",".join(f"{name}:{value}" for name, value in pairs) + "}").encode()
+
+
+@given(rows=st.lists(written_rows(), min_size=1, max_size=3))
+@example([b'{"a":"a","id":"b","sku":1,"a":"c","\\u003a":3}'])
+@example([b'{"a":"a","id":"b","sku":1,"b":{"c":1,"c":2}}'])
+@example([b'{"a":"a","id":"b","sku":1,"b":1,"b":2}'])
+@example([b'{"a":"a","id":"b","sku":1,"b":1e999}'])
+@example([b'{"a":"a","id":"b","sku":1,"b":%b}' % (b"[" * 501 + b"]" * 501)])
+def test_a_block_of_rows_is_what_its_rows_are_one_by_one(rows: list[bytes]) -> None:
     made = rendering("It: {{ a }}", id_column="id", keep=("sku", "a"))
-    one_by_one = [reader(made).read(json.dumps(row).encode()) for row in rows]
+    one_by_one = [reader(made).read(row) for row in rows]
     blocks = TemplatedBlocks(made, UsualReader(PROVIDERS))
-    for each in one_by_one:
-        if isinstance(each, Request):
-            blocks.learn(each)
-    usual = blocks.read(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    first = reader(made).read(b'{"id":1,"a":"x"}')
+    assert isinstance(first, Request)
+    blocks.learn(first)
+    usual = blocks.read(b"".join(row + b"\n" for row in rows))
     if usual is None:
         return
-    assert usual.lengths == [len(json.dumps(row)) for row in rows]
+    assert usual.lengths == list(map(len, rows))
     assert usual.rows is not None
     assert [
         (bytes(body), bytes(custom_id), bytes(row))
@@ -114,15 +130,25 @@ def test_a_block_of_rows_is_what_its_rows_are_one_by_one(rows: list[dict[str, An
     ]
 
 
+PLAIN_ROWS = [b'{"id":1,"a":"x"}', b'{"id":"b","a":"y:"}', b'{"id":"b","a":"y","b":-1.5}']
+
+
 def test_plain_rows_are_read_in_blocks() -> None:
     made = rendering("It: {{ a }}", id_column="id", keep=("id",))
-    blocks, rows = TemplatedBlocks(made, UsualReader(PROVIDERS)), b'{"id":1,"a":"x"}\n{"id":"b","a":"y:"}\n'
+    blocks = TemplatedBlocks(made, UsualReader(PROVIDERS))
     first = reader(made).read(b'{"id":1,"a":"x"}')
     assert isinstance(first, Request)
     blocks.learn(first)
-    assert blocks.read(rows) is not None
-    twice = b'{"id":1,"a":"x"}\n{"id":1,"id":2,"a":"y"}\n'
-    assert (blocks.read(twice), blocks.read(b'{"id":1}\n'), blocks.read(b'{"id":1e400,"a":""}\n')) == (None, None, None)
+    assert blocks.read(b"\n".join([*PLAIN_ROWS, b""])) is not None
+    others = [
+        b'{"id":1,"id":2,"a":"y"}',
+        b'{"id":1,"a":"y","a":"z","\\u003a":3}',
+        b'{"id":1,"a":"y","b":{"c":1,"c":2}}',
+        b'{"id":1,"a":"y","b":[]}',
+        b'{"id":1,"a":"y","b":1e400}',
+        b'{"id":1}',
+    ]
+    assert [blocks.read(PLAIN_ROWS[0] + b"\n" + each + b"\n") for each in others] == [None] * len(others)
 
 
 def test_a_megabyte_of_text_comes_through() -> None:
@@ -151,12 +177,12 @@ def test_a_request_that_would_be_too_long_is_never_made() -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("a {{ b", """no }} closes the {{ of '{{ b': a {{ of the text is written {{ "{{" }}"""),
+        ("a {{ b", """no }} closes the {{ at character 3 of its string: a {{ of the text is written {{ "{{" }}"""),
         ("{{ }}", "a {{ }} names no column: write {{ column }}"),
         ("{{ a {{ b }}", "a {{ }} names no column: write {{ column }}"),
         ("x {{ json a }}", "{{ json a }} must be alone in its string: its value is not text"),
         ({"{{ a }}": 1}, "the name '{{ a }}' holds {{: columns can stand in strings only, not in names"),
-        (float("inf"), "its body holds inf, which JSON does not have: write it as a string"),
+        (float("inf"), "its body holds a float that JSON does not have: write it as a string"),
     ],
 )
 def test_a_template_that_makes_no_request_says_why(content: Any, why: str) -> None:
@@ -176,6 +202,13 @@ def test_a_template_that_makes_no_request_says_why(content: Any, why: str) -> No
 )
 def test_the_endpoint_follows_from_model_and_body(model: str, body: dict[str, Any], endpoint: str) -> None:
     assert Rendering(Template(model=model, body=body), PROVIDERS).endpoint == endpoint
+
+
+@pytest.mark.parametrize("content", ["Be kind. {{ SECRET", "{{ a }}{{ json SECRET"])
+def test_a_prompt_is_not_quoted_in_what_is_wrong_with_it(content: str) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        rendering(content)
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_body_that_does_not_tell_its_endpoint_is_asked_for_it() -> None:

@@ -24,7 +24,7 @@ _MONEY = frozenset({"budget_usd", "monthly_budget_usd"})
 _METADATA = "batchdrop-"
 OWN_SETTINGS = "settings"  # names a file beside the object, whose settings are the object's own
 _TEMPLATE = "template"
-_OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256", OWN_SETTINGS})
+OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256", OWN_SETTINGS})
 _LISTS = frozenset({"betas", "drop_params", "answers"})
 _NO_RULES = Rules()
 _OBJECT = "the object's metadata"
@@ -115,7 +115,7 @@ def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
     return {
         name: [each.strip() for each in value.split(",") if each.strip()] if name in _LISTS else value
         for name, value in own_metadata(metadata).items()
-        if name not in _OTHER_METADATA
+        if name not in OTHER_METADATA
     }
 
 

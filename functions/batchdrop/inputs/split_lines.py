@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from batchdrop.aws.bucket import Files
-from batchdrop.aws.keys import ROWS
+from batchdrop.aws.keys import ROWS, WORK
 from batchdrop.inputs.file_formats import reject_non_jsonl
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.jsonl import Block, Line, cut_blocks, cut_lines
@@ -63,8 +63,8 @@ def _begun_in(split: Split, lines: Iterator[Line]) -> Iterator[Line]:
 
 def _chunks(source: Source, start: int, split: Split, store: Files, max_bytes: int) -> Iterator[bytes]:
     chunks = _range(source, start, split, store, max_bytes)
-    is_known = split.start or source.key.endswith(ROWS)
-    return chunks if is_known else reject_non_jsonl(chunks)
+    is_ours = source.key.startswith(WORK) and source.key.endswith(ROWS)
+    return chunks if split.start or is_ours else reject_non_jsonl(chunks)
 
 
 def _range(source: Source, start: int, split: Split, store: Files, max_bytes: int) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ def to_jsonl(chunks: Iterator[bytes], *, delimiter: str, columns: Collection[str
     Raises:
         Unprocessable: It is no table, it lacks a column, or a row cannot be read; the message names the row.
     """
-    csv.field_size_limit(MAX_LINE_BYTES)
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))  # of the whole process, perhaps the user's own
     table = _Table(reject_binary(chunks, "CSV"), delimiter)
     header = table.header(columns)
     for rows in table.rows():

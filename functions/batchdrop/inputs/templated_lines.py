@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request
 from batchdrop.inputs.templates import Rendering
-from batchdrop.inputs.usual_lines import UsualLines, UsualReader, cut_objects
+from batchdrop.inputs.usual_lines import UsualLines, UsualReader, cut_objects, has_ascii_escape
 from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
 from batchdrop.protocols.json_text import decode_object, reject_unportable_json
 from batchdrop.protocols.request_checks import NULL, LineProblem
@@ -139,28 +139,27 @@ class TemplatedBlocks:
             return None
 
     def _read(self, block: bytes) -> UsualLines | None:
-        lines = cut_objects(block)
+        lines = None if has_ascii_escape(block) else cut_objects(block)
         if lines is None:
             return None
         lengths, rows = lines[0], _row.decode_lines(block)
-        if len(rows) != len(lengths) or _count_names(rows) != block.count(b":"):
+        values = b",".join(chain.from_iterable(row.values() for row in rows))
+        _plain.decode(b"[%b]" % values)  # within lists and objects names may stand twice, too deep as well
+        if len(rows) != len(lengths) or _count_colons(rows) + values.count(b":") != block.count(b":"):
             return None  # a name that is written twice in one row is read once
         if self._rendering.size(rows) > _BLOCK_BYTES:
             return None
         custom_ids = [self._rendering.custom_id(row) for row in rows]
         kept = [self._rendering.kept(row) for row in rows]
-        columns = [*self._rendering.template.keep, *filter(None, [self._rendering.template.id_column])]
-        _plain.decode(b"[%b]" % b",".join([row[each] for each in columns for row in rows]))
         usual = self._usual.read(self._rendering.lines(rows))
         if usual is None or len(usual.lengths) != len(rows):
             return None
         return msgspec.structs.replace(usual, lengths=lengths, custom_ids=custom_ids, rows=kept)
 
 
-def _count_names(rows: Sequence[Row]) -> int:
-    """The colons of rows, each name once."""
-    names = sum(map(len, rows)) + "".join(chain.from_iterable(rows)).count(":")
-    return names + b"".join(chain.from_iterable(row.values() for row in rows)).count(b":")
+def _count_colons(rows: Sequence[Row]) -> int:
+    """The colons behind the names of rows, and those within them; each name once."""
+    return sum(map(len, rows)) + "".join(chain.from_iterable(rows)).count(":")
 
 
 def under_template(

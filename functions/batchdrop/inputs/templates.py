@@ -19,13 +19,11 @@ from batchdrop.protocols.request_checks import LineProblem, read_body
 from batchdrop.providers.config import Providers, endpoints_of
 from batchdrop.records import Protocol
 from batchdrop.result_line import ErrorCode
-from batchdrop.texts import cut
 
 _OPENS, _CLOSES = "{{", "}}"
 _LITERAL = '"{{"'  # {{ "{{" }} stands for {{
 _JSON = "json "
 _QUOTE = b'"'
-_SHOWN = 60  # characters of a placeholder
 _NULL = Raw(b"null")
 
 
@@ -135,6 +133,12 @@ def read_template(table: object, source: str) -> Template | None:
         raise Unprocessable(f"{source}: [template].body names another model than [template].model")
     if len({*template.keep}) < len(template.keep):
         raise Unprocessable(f"{source}: [template].keep names a column twice")
+    twice = next((name for name in template.keep if f"in.{name}" in template.keep), None)
+    if twice is not None:
+        raise Unprocessable(
+            f'{source}: [template].keep names "{twice:.100}" and "in.{twice:.100}", which may be one column of the '
+            "answers: rename one of them"
+        )
     if _OPENS in template.model:
         raise Unprocessable(f"{source}: [template].model must be one model: drop a file for each")
     return template
@@ -172,7 +176,7 @@ def _pieces(value: object) -> Iterator[bytes | _Slot]:
         case float() if math.isfinite(value):
             yield msgspec.json.encode(value)
         case _:
-            raise _problem(f"its body holds {value!s:.60}, which JSON does not have: write it as a string")
+            raise _problem(f"its body holds a {type(value).__name__} that JSON does not have: write it as a string")
 
 
 def _object_pieces(value: dict[str, object]) -> Iterator[bytes | _Slot]:
@@ -204,8 +208,11 @@ def _split(text: str) -> Iterator[str | _Slot]:
     while (start := text.find(_OPENS, at)) >= 0:
         end = text.find(_CLOSES, start + len(_OPENS))
         if end < 0:
-            shown = cut(text[start:], _SHOWN)
-            raise _problem(f'no }}}} closes the {{{{ of {shown!r}: a {{{{ of the text is written {{{{ "{{{{" }}}}')
+            # The text is not shown: it is a prompt, and the message becomes the job's reason.
+            raise _problem(
+                f"no }}}} closes the {{{{ at character {start + 1:,} of its string: a {{{{ of the text is written "
+                '{{ "{{" }}'
+            )
         yield text[at:start]
         yield _slot(text[start + len(_OPENS) : end].strip())
         at = end + len(_CLOSES)

@@ -32,7 +32,6 @@ logger = Logger(child=True)
 _ROUTES = 1_000  # that are remembered: a file may name any number of models, and memory stays constant
 _OPENS, _CLOSES = set(b"{"), set(b"}")
 _first, _last = itemgetter(0), itemgetter(-2)  # of a line with its line feed
-# Of ASCII: decoded and encoded again, it may hold another number of colons, or spell a name in another way.
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _TEXTS_AT = frozenset({openai.CHAT, anthropic.ENDPOINT})  # the endpoints whose requests hold messages
 _INPUT_AT = frozenset({openai.EMBEDDINGS, openai.RESPONSES})  # those that hold an input
@@ -138,7 +137,7 @@ class UsualReader:
         )
 
     def _read(self, block: bytes) -> UsualLines | None:
-        if b"\\" in block and b"\\u00" in block and _ASCII_ESCAPE.search(block):
+        if has_ascii_escape(block):
             return None
         lines = _cut(block)
         envelopes = self._decode(block)
@@ -206,6 +205,11 @@ def _takes_sampling(api_version: str) -> bool:
 class _Lines(NamedTuple):
     lengths: list[int]
     bodies: list[bytes]
+
+
+def has_ascii_escape(block: bytes) -> bool:
+    """Whether ASCII may be escaped in it: decoded, it may hold more colons, or spell a name in another way."""
+    return b"\\" in block and b"\\u00" in block and _ASCII_ESCAPE.search(block) is not None
 
 
 def cut_objects(block: bytes) -> tuple[list[int], list[bytes]] | None:

@@ -17,7 +17,7 @@ from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job
 from batchdrop.services import Services
 
-_SETTINGS_BYTES = 64 * 1024
+SETTINGS_BYTES = 64 * 1024
 _OWN_NAME = re.compile(rf"[A-Za-z0-9._-]{{1,100}}{re.escape(keys.SETTINGS_ENDING)}", re.ASCII)
 _NO_TEMPLATE = (
     "A table (.csv, .tsv) needs a template, which says what is asked of each row: add [template] to a batchdrop.toml "
@@ -90,9 +90,9 @@ def settings_files(job: Job, metadata: Mapping[str, str], services: Services) ->
         if each not in services.files.keys(each):  # a listing misses nothing, and most folders have none
             continue
         try:
-            text = b"".join(services.files.stream(each, end=_SETTINGS_BYTES + 1))
-            if len(text) > _SETTINGS_BYTES:
-                raise Unprocessable(f"{each} is longer than {_SETTINGS_BYTES:,} bytes.")
+            text = b"".join(services.files.stream(each, end=SETTINGS_BYTES + 1))
+            if len(text) > SETTINGS_BYTES:
+                raise Unprocessable(f"{each} is longer than {SETTINGS_BYTES:,} bytes.")
             found.append((each, text.decode()))
         except Gone as error:
             _refuse_hidden(each, error, job, services)

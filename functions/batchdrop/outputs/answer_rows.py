@@ -19,7 +19,9 @@ LAST = (
     *("error_code", "error_message"),
 )
 _TAKEN = frozenset({*FIRST, *LAST, "embedding"})
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet would run
+_FORMULAS = (
+    *"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20",
+)  # what a cell begins with that a spreadsheet would run; the last four are full-width
 _NULL = b"null"
 type Cell = str | int | Raw | None
 

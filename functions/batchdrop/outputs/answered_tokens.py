@@ -18,7 +18,8 @@ def answered_tokens(models: Sequence[ModelCounts], routes: Sequence[RouteQuote],
         routes: As the job was quoted.
         now: Seconds since 1970.
     """
-    quoted = {(each.provider, each.model, each.endpoint): each for each in routes}
+    # A quote of an earlier version has no input tokens: against none, what was answered would look too dear.
+    quoted = {(each.provider, each.model, each.endpoint): each for each in routes if each.input_tokens}
     known = [each for each in models if each.answered and (each.provider, each.model, each.endpoint) in quoted]
     short = [each for each in known if len(each.model) <= _LONGEST_NAME]
     return [

@@ -1,6 +1,6 @@
 """What an answer's body says in plain text, whichever endpoint gave it. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -35,12 +35,13 @@ class _Embedding(msgspec.Struct):
 
 class _Body(msgspec.Struct):
     choices: list[_Choice] | None = None
-    output: list[_Output] | None = None
+    output: list[Raw] | None = None
     content: list[_Part] | None = None
     data: list[_Embedding] | None = None
 
 
 _body = msgspec.json.Decoder(_Body)
+_output = msgspec.json.Decoder(_Output)
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,9 @@ def words_in(endpoint: str | None, body: Raw) -> Words:
 
 
 def text_in(endpoint: str | None, body: Raw) -> str:
-    return words_in(endpoint, body).text
+    """The answer's text, or in which words it was refused."""
+    words = words_in(endpoint, body)
+    return words.text or words.refusal
 
 
 def answer_in(endpoint: str | None, body: Raw) -> Answer:
@@ -85,9 +88,19 @@ def answer_in(endpoint: str | None, body: Raw) -> Answer:
 
 
 def _refusal(body: _Body) -> str:
-    words = [each.message.refusal for each in body.choices or () if each.message is not None]
-    words += [part.refusal for each in body.output or () for part in each.content or ()]
+    words = [each.message.refusal for each in (body.choices or ())[:1] if each.message is not None]
+    words += [part.refusal for part in _parts(body)]
     return "".join(filter(None, words))
+
+
+def _parts(body: _Body) -> Iterator[_Part]:
+    """The parts of a response's output; an item that is not as the others takes no other's text along."""
+    for item in body.output or ():
+        try:
+            found = _output.decode(item)
+        except msgspec.ValidationError:
+            continue
+        yield from found.content or ()
 
 
 def _joined(parts: Iterable[_Part], kind: str) -> str:
@@ -106,7 +119,7 @@ def _of_completion(body: _Body) -> str:
 
 
 def _of_responses(body: _Body) -> str:
-    return "".join(_joined(each.content or (), "output_text") for each in body.output or ())
+    return _joined(_parts(body), "output_text")
 
 
 def _of_messages(body: _Body) -> str:
