@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from batchdrop.aws import keys
+from batchdrop.batches.failed_units import has_failed_for_good
 from batchdrop.errors import ClaimLost
+from batchdrop.failures import MOST_PAID, MOST_UNPAID
 from batchdrop.records import Batch
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.finish import finish_batch
@@ -302,6 +304,53 @@ def test_a_run_ends_in_time_and_the_next_goes_on(cloud: Cloud) -> None:
     assert (left.state, left.called) == (BatchState.ADMITTED, 2)
     assert_done(cloud, batch, "openai")
     assert charged(cloud)["openai"] == (0, COUNT)
+
+
+def test_writing_the_results_of_a_batch_may_take_longer_than_a_wave(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai")
+    others: list[Batch] = []
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(cloud.services.files, name)
+
+        def put(self, key: str, *args: Any, **kwargs: Any) -> Any:
+            if key.endswith("index"):
+                cloud.clock.now += 800
+                others.append(work(cloud, batch))
+            return cloud.services.files.put(key, *args, **kwargs)
+
+    finish_batch(batch.job, batch.id, replace(cloud.services, files=Slow()))  # type: ignore[arg-type]
+    assert [(each.state, each.failures) for each in others] == [(BatchState.ADMITTED, 0)]
+    assert now(cloud, batch).state is BatchState.ENDED
+    assert_done(cloud, batch, "openai")
+
+
+def test_results_that_cannot_be_written_in_time_are_the_next_runs(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai", 2)
+    cloud.simulator.fault("slow", provider="openai", operation="realtime", seconds=290, times=None)
+    left = work(cloud, batch)
+    assert (left.state, left.called, left.claimed_until) == (BatchState.ADMITTED, 2, 0)
+    cloud.deliver("finish")
+    assert now(cloud, batch).state is BatchState.ENDED
+    assert_done(cloud, batch, "openai", count=2)
+
+
+def test_a_batch_that_fails_each_time_is_given_up_late_and_its_answers_are_published(cloud: Cloud) -> None:
+    """What was paid is no loss: its requests cannot be read any more, and its answers can."""
+    batch = waiting(cloud, "openai")
+    cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=600, after=2)
+    left = work(cloud, batch)
+    cloud.services.store.release(left, cloud.clock.seconds(), failures=MOST_UNPAID)
+    assert not has_failed_for_good(now(cloud, batch), cloud.clock.seconds())
+    cloud.services.store.release(now(cloud, batch), cloud.clock.seconds(), failures=MOST_PAID)
+    while job_of(cloud, batch.job).state is not JobState.FAILED:
+        cloud.deliver_all()
+        cloud.tick()
+    outcome = cloud.outcome(batch.job)
+    assert outcome.manifest.status == "FAILED"
+    assert [each["error"] is None for each in outcome.results] == [True, True, *[False] * (COUNT - 2)]
+    assert charged(cloud)["openai"] == (0, 2)
 
 
 def test_calls_keep_the_rates_per_minute() -> None:

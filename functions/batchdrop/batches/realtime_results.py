@@ -14,7 +14,7 @@ from batchdrop.protocols.realtime_rows import doubt_row
 from batchdrop.records import Batch
 from batchdrop.services import Services
 
-_AT_ONCE = 32  # rows in memory
+_AT_ONCE = 32  # rows that are read, and in memory
 
 
 def called_positions(batch: Batch, services: Services) -> set[int]:
@@ -43,8 +43,7 @@ def write_results(batch: Batch, services: Services) -> tuple[str, int]:
 
 def _rows(batch: Batch, there: set[int], doubtful: set[int], services: Services) -> Iterator[bytes]:
     row = partial(_row, batch, there, services)
-    threads = services.providers[batch.provider].limits.realtime_concurrency
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         for some in batched(sorted(there | doubtful), _AT_ONCE, strict=False):
             yield from list(pool.map(row, some))
 

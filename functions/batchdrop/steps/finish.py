@@ -15,6 +15,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws.leases import Lease
 from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.table_items import require_state
+from batchdrop.batches.failed_units import has_failed_for_good
 from batchdrop.batches.realtime_calls import Call, Pace, Wave, call_wave
 from batchdrop.batches.realtime_results import called_positions, write_results
 from batchdrop.batches.request_files import request_bodies
@@ -37,6 +38,7 @@ _WAVES_SHARE = 2  # the last wave begins in its first half
 _CLAIM_LONGER = 5  # a claim holds a fifth longer than a call takes: six minutes on AWS
 _LONGEST_SLEEP = 60  # the claim holds while it waits
 _ELSEWHERE_TICKS = 2
+_LOST_TICKS = 2  # after which a message does not come any more
 
 
 def finish_batch(job_id: str, batch_id: str, services: Services) -> None:
@@ -45,8 +47,11 @@ def finish_batch(job_id: str, batch_id: str, services: Services) -> None:
     if job is None or batch is None or not _is_open(batch):
         return
     with turn(job_id, services):
-        if job.state is JobState.CANCELLING:
+        is_given_up = has_failed_for_good(batch, services.now())
+        if job.state is JobState.CANCELLING or (is_given_up and job.outcome is not None):
             _end(services.store.claim(batch, services.settings.lease_seconds), job, services)
+        elif is_given_up:
+            return  # sweep says so in the job's row, and sends it once more
         elif job.state is JobState.RUNNING:
             _finish_alone(job, batch, services)
 
@@ -130,15 +135,33 @@ class _Run:
                 if wave.kept and pause is not None:
                     services.store.providers.end_pause(self._provider)
                     pause, at_once = None, self._limits.realtime_concurrency
-        _end(work.batch, self._job, services)
+        return self._end(work)
+
+    def _end(self, work: "_Work") -> bool:
+        """Write a batch's results, which takes longer than a wave; False where that is left to another run."""
+        services = self._services
+        if services.now() >= self._until:
+            self._leave(work, [])
+            return False
+        self.lease = services.store.leases.extend(self.lease, services.settings.lease_seconds)
+        _end(
+            services.store.claim(work.batch.with_(claimed_until=0), services.settings.lease_seconds),
+            self._job,
+            services,
+        )
+        self.lease = services.store.leases.extend(self.lease, _claim_seconds(services))
         return True
+
+    def _leave(self, work: "_Work", calls: list[Call]) -> None:
+        """Put a batch off for the run that goes on at once; sweep sends it where its message is lost."""
+        work.put_off(calls, self._services.now() + _LOST_TICKS * self._services.settings.tick_seconds)
+        self.goes_on = work.batch.id
 
     def _may_begin(self, work: "_Work", calls: list[Call]) -> bool:
         """Wait until the next wave may begin; False where that is in another run, and the batch is put off."""
         now, next_at = self._services.now(), math.ceil(self._pace.next_at())
         if now >= self._until:
-            work.put_off(calls, now + self._services.settings.lease_seconds)
-            self.goes_on = work.batch.id
+            self._leave(work, calls)
         elif next_at > min(now + _LONGEST_SLEEP, self._until):
             work.put_off(calls, next_at)
         else:
@@ -229,7 +252,7 @@ class _Work:
 
 
 def _end(batch: Batch, job: Job, services: Services) -> None:
-    """Write the results of all that was called, and have them collected as any other batch's."""
+    """Write the results of all that may have been called, and have them collected as any other batch's."""
     prefix, doubts = write_results(batch, services)
     now = services.now()
     ended: BatchChanges = {
