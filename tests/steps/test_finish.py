@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from batchdrop.aws import keys
 from batchdrop.batches.failed_units import has_failed_for_good
-from batchdrop.errors import ClaimLost
+from batchdrop.errors import ClaimLost, OutcomeUnknown
 from batchdrop.failures import MOST_PAID, MOST_UNPAID
+from batchdrop.providers.interface import Reply
 from batchdrop.records import Batch
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.finish import finish_batch
@@ -226,6 +227,60 @@ def test_an_outage_pauses_the_provider_and_no_line_fails(cloud: Cloud, provider:
     assert cloud.services.store.providers.active_pause(provider) is not None
     assert_done(cloud, batch, provider)
     assert charged(cloud)[provider] == (0, COUNT)
+
+
+def gateway(cloud: Cloud, reply: Reply | None, times: int) -> list[float]:
+    """Stands before OpenAI: so many calls get this reply, or none; when they came."""
+    real, came = cloud.services.apis["openai"], list[float]()
+
+    class Gateway:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def call(self, *args: Any, **kwargs: Any) -> Reply:
+            came.append(cloud.clock.now)
+            if len(came) > times:
+                return real.call(*args, **kwargs)
+            if reply is None:
+                raise OutcomeUnknown("reset")
+            return reply
+
+    kept = cloud.make
+    cloud.make = lambda provider, key: Gateway() if provider.name == "openai" else kept(provider, key)  # type: ignore[assignment,return-value]
+    cloud.configure(cloud.services.providers)
+    return came
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(status=502, body=b"<html>Bad gateway</html>"), Reply(status=408, body=b""), None]
+)
+def test_an_outage_of_a_gateway_pauses_the_provider_and_takes_no_attempt_of_all_lines(
+    cloud: Cloud, reply: Reply | None
+) -> None:
+    batch = waiting(cloud, "openai")
+    came = gateway(cloud, reply, 12)
+    left = work(cloud, batch)
+    assert (left.state, left.called, len(came)) == (BatchState.ADMITTED, 5, 5)
+    assert cloud.services.store.providers.active_pause("openai") is not None
+    assert_done(cloud, batch, "openai", doubts=12)
+    assert charged(cloud)["openai"] == (0, COUNT)
+
+
+def test_a_request_in_doubt_waits_before_it_is_called_again(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai", 1)
+    came = gateway(cloud, None, 2)
+    assert_done(cloud, batch, "openai", doubts=2, count=1)
+    assert [later - earlier >= wait for earlier, later, wait in zip(came, came[1:], (60, 120), strict=False)] == [
+        True
+    ] * 2
+
+
+def test_failures_that_an_answer_follows_are_not_in_a_row(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai")
+    cloud.simulator.fault("reply_lost", provider="openai", operation="realtime", after=1)
+    work(cloud, batch)
+    pause = cloud.services.store.providers.get_pause("openai")
+    assert pause is None or (pause.failures, pause.until) == (0, 0)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -41,12 +41,12 @@ K, A, D, S = Then.KEEP, Then.AGAIN, Then.DOUBT, Then.STOP
         (said(529, "overloaded_error"), 0, A, 1),
         (said(529, "overloaded_error", after=30), 1, A, 30),
         (said(529, "overloaded_error"), 3, K, 8),
-        (said(504), 0, D, 0),
-        (said(408), 0, D, 0),
-        (said(500, "timeout_error"), 0, D, 0),
-        (said(400, "timeout"), 0, D, 0),
-        (said(502, page=True), 0, D, 0),
-        (said(524, page=True), 0, D, 0),
+        (said(504), 0, D, 1),
+        (said(408), 0, D, 1),
+        (said(500, "timeout_error"), 0, D, 1),
+        (said(400, "timeout"), 0, D, 1),
+        (said(502, page=True), 0, D, 1),
+        (said(524, page=True), 0, D, 1),
     ],
 )
 def test_a_reply_is_kept_called_again_doubted_or_stops_all_calls(
@@ -55,4 +55,4 @@ def test_a_reply_is_kept_called_again_doubted_or_stops_all_calls(
     meaning = meaning_of(reply, tries, ())
     assert (meaning.then, meaning.wait) == (then, wait)
     assert (meaning.refused is not None) is (then is S)
-    assert meaning.is_outage is (reply.status >= 500 and then in {A, K})
+    assert meaning.is_outage is (then is D or (reply.status >= 500 and then in {A, K}))

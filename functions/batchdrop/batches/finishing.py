@@ -11,6 +11,7 @@ from batchdrop.aws.row_versions import FINISHING
 from batchdrop.aws.table_items import Write
 from batchdrop.batches.job_quote import JobQuote, high_of_batch, may_hold, read_quote
 from batchdrop.batches.restored_batches import take_sent
+from batchdrop.batches.rows import LOST_TICKS
 from batchdrop.batches.transitions import cancel_at_provider
 from batchdrop.deadlines import next_deadline
 from batchdrop.dollars import micros_of
@@ -74,7 +75,7 @@ def take_to_real_time(batch: Batch, services: Services) -> list[Batch]:
 
 def _convert(batch: Batch, also: list[Write], services: Services) -> Batch:
     """A batch that was never created: an upload that it has is nobody's now, and is deleted as such."""
-    due_at = services.now() + services.settings.lease_seconds
+    due_at = services.now() + LOST_TICKS * services.settings.tick_seconds
     return services.store.move(
         batch, BatchState.ADMITTED, also=also, is_realtime=True, cost=0, input_file_id=None, due_at=due_at, failures=0
     )

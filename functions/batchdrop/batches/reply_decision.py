@@ -27,12 +27,15 @@ class Then(StrEnum):
 
 
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):
-    """`wait` is in seconds, for all calls; `is_outage` says that the provider answered with an error of its own."""
+    """`wait` is in seconds, for all calls; `is_outage` says that the provider is at fault: its own error, or none."""
 
     then: Then
     wait: float = 0
     is_outage: bool = False
     refused: AccountRefused | None = None
+
+
+NO_REPLY = Meaning(then=Then.DOUBT, wait=_SHORTEST, is_outage=True)
 
 
 def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
@@ -49,7 +52,7 @@ def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
     if isinstance(error, AccountRefused):
         return Meaning(then=Then.STOP, refused=error)
     if is_timeout(reply.status, reply.body):
-        return Meaning(then=Then.DOUBT)
+        return Meaning(then=Then.DOUBT, wait=_wait(reply, tries), is_outage=True)
     if reply.status == _TOO_MANY or isinstance(error, LimitReached):
         return Meaning(then=Then.AGAIN if tries < _MOST_WAITS else Then.KEEP, wait=_wait(reply, tries))
     if reply.status >= _SERVER_ERROR:

@@ -10,6 +10,7 @@ from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 
+LOST_TICKS = 2  # after which a message that was sent does not come any more
 _DOUBLINGS, _LONGEST_DELAY = 12, 3_600  # seconds
 
 
@@ -48,10 +49,14 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
 
 
 def as_realtime(job: Job, batch: Batch, services: Services) -> Batch:
-    """The batch of a job whose rest is called at real time: it waits for no limit. Any other, as it is."""
+    """The batch of a job whose rest is called at real time: it waits for no limit. Any other, as it is.
+
+    What was tried before waits, so that an outage does not take all attempts in a minute.
+    """
     if job.finishing_at is None or not may_be_called(batch):
         return batch
-    due_at = services.now() + services.settings.lease_seconds
+    ticks = LOST_TICKS if batch.attempt == 1 else batch.attempt - 1  # the margin of a deadline is ten
+    due_at = services.now() + ticks * services.settings.tick_seconds
     return batch.with_(state=BatchState.ADMITTED, is_realtime=True, cost=0, due_at=due_at)
 
 
@@ -60,8 +65,14 @@ def delay_of(waits: int, tick: int) -> int:
     return min(tick * 2 ** min(waits, _DOUBLINGS), _LONGEST_DELAY) if waits else 0
 
 
+def may_begin(batch: Batch, now: int) -> bool:
+    """Whether the requests of a real-time batch may be called now, though nobody sent it: they are new, or waited."""
+    return batch.attempt == 1 or (batch.due_at or 0) <= now
+
+
 def call_batches(batches: Iterable[Batch], services: Services) -> None:
     """Have the requests of real-time batches called: one message for each provider, whose worker goes on by itself."""
-    first = {each.provider: each for each in reversed(list(batches)) if each.is_realtime}
+    now = services.now()
+    first = {each.provider: each for each in reversed(list(batches)) if each.is_realtime and may_begin(each, now)}
     for each in first.values():
         services.queues.finish(each.job, each.id)

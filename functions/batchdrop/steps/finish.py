@@ -20,6 +20,7 @@ from batchdrop.batches.realtime_calls import Call, Pace, Wave, call_wave
 from batchdrop.batches.realtime_results import called_positions, write_results
 from batchdrop.batches.request_files import request_bodies
 from batchdrop.batches.restored_batches import accounted
+from batchdrop.batches.rows import LOST_TICKS, may_begin
 from batchdrop.errors import AccountRefused, ClaimLost
 from batchdrop.limits.circuit_breaker import account_refused, call_failed
 from batchdrop.limits.restore_hold import is_held
@@ -38,7 +39,6 @@ _WAVES_SHARE = 2  # the last wave begins in its first half
 _CLAIM_LONGER = 5  # a claim holds a fifth longer than a call takes: six minutes on AWS
 _LONGEST_SLEEP = 60  # the claim holds while it waits
 _ELSEWHERE_TICKS = 2
-_LOST_TICKS = 2  # after which a message does not come any more
 
 
 def finish_batch(job_id: str, batch_id: str, services: Services) -> None:
@@ -95,6 +95,7 @@ class _Run:
         self._limits = services.providers[provider].limits
         self._pace = Pace(self._limits, services.now())
         self._until = services.now() + services.settings.function_seconds // _WAVES_SHARE
+        self._is_doubted = False  # it failed, or was paused: one call tries it
         self.goes_on: str | None = None
 
     def work(self, batch: Batch) -> None:
@@ -105,7 +106,7 @@ class _Run:
     def _next(self) -> Batch | None:
         now = self._services.now()
         batches = self._services.store.readable_batches(self._job.id)
-        its = (each for each in batches if each.provider == self._provider)
+        its = (each for each in batches if each.provider == self._provider and may_begin(each, now))
         return next((each for each in its if _is_open(each) and each.claimed_until <= now), None)
 
     def _is_done(self, batch: Batch) -> bool:
@@ -125,16 +126,13 @@ class _Run:
         work = _Work(services.store.claim(batch, _claim_seconds(services)), self._job, services)
         with temporary_folder() as folder:
             work.open(Path(folder) / "requests.jsonl")
-            at_once = self._limits.realtime_concurrency if pause is None else 1
-            while calls := work.take(at_once):
+            self._is_doubted = pause is not None
+            while calls := work.take(1 if self._is_doubted else self._limits.realtime_concurrency):
                 if not self._may_begin(work, calls):
                     return False
                 wave = self._call(work, calls, api)
                 if self._is_stopped(work, wave):
                     return False
-                if wave.kept and pause is not None:
-                    services.store.providers.end_pause(self._provider)
-                    pause, at_once = None, self._limits.realtime_concurrency
         return self._end(work)
 
     def _end(self, work: "_Work") -> bool:
@@ -154,7 +152,7 @@ class _Run:
 
     def _leave(self, work: "_Work", calls: list[Call]) -> None:
         """Put a batch off for the run that goes on at once; sweep sends it where its message is lost."""
-        work.put_off(calls, self._services.now() + _LOST_TICKS * self._services.settings.tick_seconds)
+        work.put_off(calls, self._services.now() + LOST_TICKS * self._services.settings.tick_seconds)
         self.goes_on = work.batch.id
 
     def _may_begin(self, work: "_Work", calls: list[Call]) -> bool:
@@ -180,13 +178,17 @@ class _Run:
         return wave
 
     def _is_stopped(self, work: "_Work", wave: Wave) -> bool:
-        """Whether the provider is to be left alone for now: its account is refused, or it cannot be reached."""
+        """Whether the provider is to be left alone for now: its account is refused, or calls of it fail."""
         refused = next((each.refused for each in wave.meanings if each.refused is not None), None)
         if refused is not None:
             account_refused(self._provider, refused, self._services)
         elif wave.is_unreached or wave.is_outage:
+            self._is_doubted = True
             call_failed(self._provider, "calls at real time are not answered", self._services)
-        pause = self._services.store.providers.active_pause(self._provider) if wave.again else None
+        elif wave.is_answered and self._is_doubted:
+            self._is_doubted = False
+            self._services.store.providers.end_pause(self._provider)
+        pause = self._services.store.providers.active_pause(self._provider) if wave.again or wave.is_outage else None
         if refused is None and not wave.is_unreached and pause is None:
             return False
         work.put_off([], self._services.now() + self._services.settings.tick_seconds)
