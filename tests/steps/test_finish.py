@@ -200,14 +200,63 @@ def test_too_many_requests_wait_as_long_as_the_provider_says(cloud: Cloud, provi
     assert {each["attempts"] for each in cloud.outcome(batch.job).results} == {1}
 
 
-def test_a_long_wait_is_the_next_runs(cloud: Cloud) -> None:
+@pytest.mark.parametrize(("said", "waits"), [(40, 40), (600, 600), (99_999, 900)])
+def test_a_long_wait_is_the_next_runs_and_nobody_else_calls_meanwhile(cloud: Cloud, said: int, waits: int) -> None:
     batch = waiting(cloud, "openai")
-    cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=600, after=2)
+    cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=said, after=2)
     put_off = work(cloud, batch)
     assert (put_off.called, put_off.uncalled) == (3, (2,))
-    assert put_off.due_at == cloud.clock.seconds() + 600
+    assert put_off.due_at == cloud.clock.seconds() + waits
+    cloud.clock.now += waits - 1
+    assert cloud.services.store.leases.take("finish#openai", 1) is None
     assert_done(cloud, batch, "openai")
     assert charged(cloud)["openai"] == (0, COUNT)
+
+
+def test_a_request_that_never_finds_room_is_no_attempt_and_holds_up_no_other(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai")
+    real, calls = cloud.services.apis["openai"], list[bytes]()
+
+    class Full:
+        def call(self, asked: Batch, body: bytes, *, seconds: float) -> Reply:
+            calls.append(body)
+            is_first = body == calls[0] and len(calls) < 20
+            return Reply(status=429, body=b"{}", retry_after=0) if is_first else real.call(asked, body, seconds=seconds)
+
+    services = replace(cloud.services, apis={"openai": Full()})  # type: ignore[arg-type]
+    for _ in range(2):
+        finish_batch(batch.job, batch.id, services)
+        cloud.clock.now += 900
+    assert (now(cloud, batch).called, now(cloud, batch).uncalled) == (COUNT, (0,))
+    assert len(cloud.keys(keys.called_prefix(batch))) == COUNT - 1
+    assert_done(cloud, batch, "openai")
+    assert {each["attempts"] for each in cloud.outcome(batch.job).results} == {1}
+
+
+def test_a_wave_is_no_larger_than_the_rate_of_a_minute() -> None:
+    limits = "realtime_concurrency = 6\nrealtime_requests_per_minute = 2\nrealtime_tokens_per_minute = 9000000"
+    with one_at_a_time(limits) as cloud:
+        batch = waiting(cloud, "openai")
+        cloud.tick()  # the pause is cleared
+        called = []
+        while now(cloud, batch).state is BatchState.ADMITTED:
+            finish_batch(batch.job, batch.id, cloud.services)
+            called.append(charged(cloud)["openai"][1])
+            cloud.clock.now += 60
+        assert called == [2, 4, 6]
+
+
+def test_a_chain_of_runs_that_is_cut_goes_on_within_two_minutes(cloud: Cloud) -> None:
+    """Each run calls twice; a chain has ten messages, and what is left behind them is sweep's."""
+    batch = waiting(cloud, "openai", 26)
+    cloud.simulator.fault("slow", provider="openai", operation="realtime", seconds=290, times=None)
+    cloud.deliver_all()
+    left = now(cloud, batch)
+    assert left.state is BatchState.ADMITTED
+    assert left.called <= 20
+    assert left.due_at is not None
+    assert left.due_at - cloud.clock.seconds() <= 120
+    assert_done(cloud, batch, "openai", count=26)
 
 
 @pytest.mark.parametrize(("provider", "code"), [("openai", 503), ("anthropic", 529)])

@@ -7,7 +7,7 @@ the requests below `called` that have no answer. Nobody calls them again in this
 
 import math
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from aws_lambda_powertools import Logger
@@ -36,8 +36,8 @@ logger = Logger(child=True)
 
 _CALL_SHARE = 3  # of a run: a call takes a third of it at most, five minutes on AWS
 _WAVES_SHARE = 2  # the last wave begins in its first half
-_CLAIM_LONGER = 5  # a claim holds a fifth longer than a call takes: six minutes on AWS
-_LONGEST_SLEEP = 60  # the claim holds while it waits
+_CLAIM_LONGER = 5  # a claim holds a fifth longer than a call may take: six minutes on AWS
+_SLEEP_SHARE = 12  # of a claim, which holds while it waits and calls: half a minute on AWS
 _ELSEWHERE_TICKS = 2
 
 
@@ -74,7 +74,8 @@ def _finish_alone(job: Job, batch: Batch, services: Services) -> None:
     except Exception:
         services.store.leases.end(run.lease)
         raise
-    services.store.leases.end(run.lease)
+    if not run.waits:
+        services.store.leases.end(run.lease)
     if run.goes_on is not None:
         services.queues.finish(job.id, run.goes_on)
 
@@ -88,7 +89,7 @@ def _claim_seconds(services: Services) -> int:
 
 
 class _Run:
-    """One run's calls of one provider. `goes_on` names the batch that the next run begins with."""
+    """One run's calls of one provider. `goes_on` names the batch that the next begins with."""
 
     def __init__(self, job: Job, provider: str, lease: Lease, services: Services) -> None:
         self._job, self._provider, self._services, self.lease = job, provider, services, lease
@@ -97,6 +98,7 @@ class _Run:
         self._until = services.now() + services.settings.function_seconds // _WAVES_SHARE
         self._is_doubted = False  # it failed, or was paused: one call tries it
         self.goes_on: str | None = None
+        self.waits = False  # nobody calls before the lease is over
 
     def work(self, batch: Batch) -> None:
         following: Batch | None = batch
@@ -127,7 +129,8 @@ class _Run:
         with temporary_folder() as folder:
             work.open(Path(folder) / "requests.jsonl")
             self._is_doubted = pause is not None
-            while calls := work.take(1 if self._is_doubted else self._limits.realtime_concurrency):
+            most = min(self._limits.realtime_concurrency, self._limits.realtime_requests_per_minute)
+            while calls := work.take(1 if self._is_doubted else most):
                 if not self._may_begin(work, calls):
                     return False
                 wave = self._call(work, calls, api)
@@ -157,15 +160,16 @@ class _Run:
 
     def _may_begin(self, work: "_Work", calls: list[Call]) -> bool:
         """Wait until the next wave may begin; False where that is in another run, and the batch is put off."""
-        now, next_at = self._services.now(), math.ceil(self._pace.next_at())
-        if now >= self._until:
-            self._leave(work, calls)
-        elif next_at > min(now + _LONGEST_SLEEP, self._until):
+        services, now, next_at = self._services, self._services.now(), math.ceil(self._pace.next_at())
+        if next_at > now + _claim_seconds(services) // _SLEEP_SHARE:
             work.put_off(calls, next_at)
-        else:
-            self._services.sleep(max(next_at - now, 0))
-            return True
-        return False
+            self.lease, self.waits = services.store.leases.extend(self.lease, next_at - now), True
+            return False
+        services.sleep(max(next_at - now, 0))
+        if services.now() >= self._until:
+            self._leave(work, calls)
+            return False
+        return True
 
     def _call(self, work: "_Work", calls: list[Call], api: BatchApi) -> Wave:
         services = self._services
@@ -209,11 +213,9 @@ class _Work:
         there, called = called_positions(self.batch, self._services), self.batch.called
         open_ = self._uncalled - there
         self._uncalled = set(open_)
-        self._left = (
-            Call(position, body)
-            for position, body in request_bodies(path)
-            if position not in there and (position >= called or position in open_)
-        )
+        new = (Call(*each) for each in request_bodies(path) if each[0] not in there and each[0] >= called)
+        tried = (Call(*each) for each in request_bodies(path) if each[0] in open_ and each[0] < called)
+        self._left = chain(new, tried)  # one that never finds room holds up no other
 
     def take(self, most: int) -> list[Call]:
         """The next requests to be called, those first that were called in vain."""
