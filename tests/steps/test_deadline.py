@@ -1,11 +1,13 @@
 """Jobs with a deadline, whole: batches run until the last safe moment, and what they left is called in time."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from batchdrop.batches.failed_units import fail_running_job
 from batchdrop.dollars import micros_of
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
@@ -27,6 +29,7 @@ from faking.deadlines import (
     one_at_a_time,
     pass_until_finishing,
 )
+from faking.failing import Failing
 from faking.lines import got, mixed, wanted
 
 LINES = lines(12)
@@ -169,6 +172,93 @@ def test_two_looks_at_the_clock_begin_once(cloud: Cloud) -> None:
     cloud.settle()
     assert is_answered(cloud.outcome(job))
     assert most_charged(cloud) == 1
+
+
+def give_up_a_unit(cloud: Cloud, job: str) -> None:
+    fail_running_job(job, "A unit was given up.", cloud.services, is_paid=True)
+
+
+def test_a_job_of_which_a_unit_was_given_up_keeps_its_batches(cloud: Cloud) -> None:
+    """No further round would call what a cancel leaves."""
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES)
+    give_up_a_unit(cloud, job)
+    cloud.clock.now += TWO_HOURS - 1_000
+    look(cloud, job_of(cloud, job))
+    left = job_of(cloud, job)
+    assert (left.finishing_at, left.due_at) == (None, left.deadline_at)
+    assert {each.cancel_asked_at for each in batches_of(cloud, job)} == {None}
+
+
+def test_a_finishing_job_of_which_a_unit_was_given_up_cancels_nothing_more(cloud: Cloud) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES)
+    cloud.simulator.fault("status", operation="cancel", code=503, times=None)
+    pass_until_finishing(cloud, job)
+    cloud.simulator.clear_faults()
+    give_up_a_unit(cloud, job)
+    look(cloud, job_of(cloud, job))
+    assert {each.cancel_asked_at for each in batches_of(cloud, job)} == {None}
+
+
+class Died(BaseException):
+    """The worker is gone."""
+
+
+LATE = {"batchdrop-expected_by": "1h"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("EventBridge refuses"), Died()])
+def test_an_event_that_is_not_sent_costs_no_deadline(cloud: Cloud, error: BaseException) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES, **LATE)
+    cloud.clock.now += TWO_HOURS - 1_000
+    events = Failing(cloud.services.events, lambda name, _: name == "job_late", error)
+    services = replace(cloud.services, events=events)  # type: ignore[arg-type]
+    with suppress(Died):
+        look_at_clock(job_of(cloud, job), services, minute=Minute(services))
+    left = job_of(cloud, job)
+    assert (left.finishing_at, left.is_late, left.failures) == (cloud.clock.seconds(), False, 0)
+    cloud.settle()
+    assert is_in_time(job_of(cloud, job))
+    assert is_answered(cloud.outcome(job))
+
+
+def test_a_worker_that_dies_after_it_told_leaves_the_deadline_to_the_next_minute(cloud: Cloud) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES, **LATE)
+    cloud.clock.now += 3_700
+    look(cloud, job_of(cloud, job))
+    left = job_of(cloud, job)
+    assert (left.is_late, left.due_at) == (True, cloud.clock.seconds() + 60)
+    cloud.settle()
+    assert is_in_time(job_of(cloud, job))
+
+
+@pytest.mark.parametrize("only", ["openai", "anthropic"])
+def test_a_cancel_that_was_asked_and_not_noted_is_no_attempt(cloud: Cloud, only: str) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, lines(4, only=only), **{"batchdrop-max_attempts": "1"})
+    cloud.clock.now += TWO_HOURS - 1_000
+    real = cloud.services.store
+
+    class Dies:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def move(self, *args: Any, **changes: Any) -> Any:
+            if "cancel_asked_at" in changes:
+                raise Died
+            return real.move(*args, **changes)
+
+    services = replace(cloud.services, store=Dies())  # type: ignore[arg-type]
+    with pytest.raises(Died):
+        look_at_clock(job_of(cloud, job), services, minute=Minute(services))
+    (batch,) = batches_of(cloud, job)
+    assert batch.cancel_asked_at is None
+    cloud.services.store.release(job_of(cloud, job), cloud.clock.seconds() + 1_200)  # no look tells before it has ended
+    cloud.settle()
+    assert [each["error"] for each in cloud.outcome(job).results] == [None] * 4
 
 
 def test_realtime_off_is_late_and_says_so(cloud: Cloud) -> None:

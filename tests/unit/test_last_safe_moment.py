@@ -8,7 +8,7 @@ from batchdrop.limits.last_safe_moment import last_safe_moment, may_be_called, s
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, JobSettings, Protocol
-from batchdrop.states import BatchState
+from batchdrop.states import BatchState, JobState
 from faking.rows import NOW, a_batch, a_job
 
 DEADLINE = NOW + 21_600
@@ -92,6 +92,7 @@ def test_no_deadline_has_no_moment() -> None:
         (True, {}),
         (False, {"settings": JobSettings(deadline="6h", realtime="off")}),
         (False, {"late_reason": "no money"}),
+        (False, {"outcome": JobState.FAILED}),
         (False, {"deadline_at": None}),
     ],
 )

@@ -53,8 +53,10 @@ def begin_finishing(job: Job, batches: Sequence[Batch], services: Services) -> J
     return begun
 
 
-def take_to_real_time(batch: Batch, services: Services) -> list[Batch]:
+def take_to_real_time(job: Job, batch: Batch, services: Services) -> list[Batch]:
     """Take a batch of a finishing job from its provider's queue; itself, where its requests are to be called now.
+
+    One that runs is cancelled where a further round calls what it leaves: not once a unit was given up.
 
     Raises:
         ClaimLost: Another moved it first: the next look tells.
@@ -68,7 +70,7 @@ def take_to_real_time(batch: Batch, services: Services) -> list[Batch]:
             return [_convert(batch, [], services)]
         case BatchState.ADMITTED if batch.claimed_until <= services.now():
             return [_convert(batch, [Release(batch.ledger, batch.cost)], services)]
-        case BatchState.IN_FLIGHT if batch.cancel_asked_at is None:
+        case BatchState.IN_FLIGHT if batch.cancel_asked_at is None and job.outcome is None:
             cancel_at_provider(batch, services)
     return []
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from batchdrop.deadlines import next_deadline
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, Job
@@ -34,8 +35,22 @@ class _Work(msgspec.Struct):
 
 
 def wants_calls(job: Job) -> bool:
-    """Whether a job's deadline is to be kept by calls at real time, and nothing stood against that."""
-    return job.deadline_at is not None and job.settings.realtime == "deadline" and job.late_reason is None
+    """Whether a job's deadline is to be kept by calls at real time, and nothing stood against that.
+
+    A unit that was given up does: no further round begins, which would call what batches leave.
+    """
+    is_free = job.late_reason is None and job.outcome is None
+    return job.deadline_at is not None and job.settings.realtime == "deadline" and is_free
+
+
+def is_kept(job: Job, now: int) -> bool:
+    """Whether sweep works for the deadline of a running job: what is left of it is called, or may have to be."""
+    return job.finishing_at is not None or (wants_calls(job) and now < (job.deadline_at or 0))
+
+
+def next_look(job: Job, *, now: int, tick: int) -> int:
+    """When somebody looks at the clock for a running job that was just looked at."""
+    return now + tick if is_kept(job, now) else next_deadline(job)
 
 
 def may_be_called(batch: Batch) -> bool:
