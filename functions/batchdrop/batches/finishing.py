@@ -16,7 +16,7 @@ from batchdrop.batches.transitions import cancel_at_provider
 from batchdrop.deadlines import next_deadline
 from batchdrop.dollars import micros_of
 from batchdrop.limits.budgets import budgets_of, has_budget, raise_reservation, why_over
-from batchdrop.limits.last_safe_moment import may_be_called
+from batchdrop.limits.last_safe_moment import left_of, may_be_called
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.price_list import never_failing, settled_prices
 from batchdrop.rates import ModelPrices, PriceList, Rates
@@ -103,7 +103,7 @@ def _reservation(job: Job, most: int | None, services: Services) -> tuple[list[W
 
 
 def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> int | None:
-    """What a job with a budget may cost at most with all that is open called once, in millionths of a dollar.
+    """What a job with a budget may cost at most with all that is left called once, in millionths of a dollar.
 
     None where that is unknown. A call whose reply is lost may be charged, and its request is called again: that is no
     part of it.
@@ -111,7 +111,7 @@ def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> 
     if not has_budget(job) or job.most_micros is None:
         return None
     quote, prices = read_quote(job, services.files), never_failing(settled_prices(services.providers))
-    extras = [_extra_of(each, quote, prices) for each in batches if may_be_called(each)]
+    extras = [_extra_of(each, quote, prices) for each in left_of(batches)]
     known = [each for each in extras if each is not None]
     return job.most_micros + micros_of(sum(known, Decimal(0))) if len(known) == len(extras) else None
 
