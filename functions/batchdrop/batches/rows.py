@@ -49,14 +49,10 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
 
 
 def as_realtime(job: Job, batch: Batch, services: Services) -> Batch:
-    """The batch of a job whose rest is called at real time: it waits for no limit. Any other, as it is.
-
-    What was tried before waits, so that an outage does not take all attempts in a minute.
-    """
+    """The batch of a job whose rest is called at real time: it waits for no limit. Any other, as it is."""
     if job.finishing_at is None or not may_be_called(batch):
         return batch
-    ticks = LOST_TICKS if batch.attempt == 1 else batch.attempt - 1  # the margin of a deadline is ten
-    due_at = services.now() + ticks * services.settings.tick_seconds
+    due_at = services.now() + LOST_TICKS * services.settings.tick_seconds
     return batch.with_(state=BatchState.ADMITTED, is_realtime=True, cost=0, due_at=due_at)
 
 
@@ -65,14 +61,8 @@ def delay_of(waits: int, tick: int) -> int:
     return min(tick * 2 ** min(waits, _DOUBLINGS), _LONGEST_DELAY) if waits else 0
 
 
-def may_begin(batch: Batch, now: int) -> bool:
-    """Whether the requests of a real-time batch may be called now, though nobody sent it: they are new, or waited."""
-    return batch.attempt == 1 or (batch.due_at or 0) <= now
-
-
 def call_batches(batches: Iterable[Batch], services: Services) -> None:
     """Have the requests of real-time batches called: one message for each provider, whose worker goes on by itself."""
-    now = services.now()
-    first = {each.provider: each for each in reversed(list(batches)) if each.is_realtime and may_begin(each, now)}
+    first = {each.provider: each for each in reversed(list(batches)) if each.is_realtime}
     for each in first.values():
         services.queues.finish(each.job, each.id)

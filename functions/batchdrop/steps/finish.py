@@ -14,13 +14,14 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.leases import Lease
 from batchdrop.aws.optimistic import ConcurrentChange
+from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import require_state
 from batchdrop.batches.failed_units import has_failed_for_good
 from batchdrop.batches.realtime_calls import Call, Pace, Wave, call_wave
 from batchdrop.batches.realtime_results import called_positions, write_results
 from batchdrop.batches.request_files import request_bodies
 from batchdrop.batches.restored_batches import accounted
-from batchdrop.batches.rows import LOST_TICKS, may_begin
+from batchdrop.batches.rows import LOST_TICKS
 from batchdrop.errors import AccountRefused, ClaimLost
 from batchdrop.limits.circuit_breaker import account_refused, call_failed
 from batchdrop.limits.restore_hold import is_held
@@ -88,6 +89,14 @@ def _claim_seconds(services: Services) -> int:
     return _call_seconds(services) + _call_seconds(services) // _CLAIM_LONGER
 
 
+def _may_call_at(batch: Batch, pause: Pause | None, services: Services) -> int:
+    """When a provider may be called: after a failure, what was tried before waits, or an outage takes all attempts."""
+    now, tick = services.now(), services.settings.tick_seconds
+    if is_held(batch.provider, services):
+        return now + tick
+    return now if pause is None else max(pause.until, pause.failed_at + (batch.attempt - 1) * tick)
+
+
 class _Run:
     """One run's calls of one provider. `goes_on` names the batch that the next begins with."""
 
@@ -108,16 +117,16 @@ class _Run:
     def _next(self) -> Batch | None:
         now = self._services.now()
         batches = self._services.store.readable_batches(self._job.id)
-        its = (each for each in batches if each.provider == self._provider and may_begin(each, now))
+        its = (each for each in batches if each.provider == self._provider)
         return next((each for each in its if _is_open(each) and each.claimed_until <= now), None)
 
     def _is_done(self, batch: Batch) -> bool:
         """Call the requests of a batch that nobody called; whether all were, and its results are written."""
         services, now = self._services, self._services.now()
         pause = services.store.providers.get_pause(self._provider)
-        if is_held(self._provider, services) or (pause is not None and pause.until > now):
-            at = now + services.settings.tick_seconds if pause is None else max(pause.until, now + 1)
-            services.store.release(batch, at, failures=batch.failures)
+        may_call_at = _may_call_at(batch, pause, services)
+        if may_call_at > now:
+            services.store.release(batch, may_call_at, failures=batch.failures)
             return False
         try:
             api = services.apis[self._provider]
