@@ -322,6 +322,27 @@ def test_a_budget_with_room_for_calls_allows_them(cloud: Cloud) -> None:
     assert Decimal(outcome.manifest.money.cost_usd or "NaN") <= Decimal(budget)
 
 
+@pytest.mark.parametrize("setting", ["budget_usd", "monthly_budget_usd"])
+@pytest.mark.parametrize("after", ["is raised", "is removed"])
+def test_the_budgets_of_now_hold_for_calls(cloud: Cloud, setting: str, after: str) -> None:
+    """The job was held; what is set now has opened it."""
+    most, key = most_of(cloud, share="2.1"), "input/team/batchdrop.toml"
+    cloud.services.files.put(key, f"{setting} = 0.000001".encode())
+    cloud.simulator.shape(**HANGS)
+    job = cloud.drop("input/team/x.jsonl", jsonl(LINES), **{DEADLINE: "2h"})
+    assert job is not None
+    cloud.deliver_all()
+    assert job_of(cloud, job).state is JobState.HELD
+    cloud.services.files.put(key, f"{setting} = {most}".encode())
+    while job_of(cloud, job).state is JobState.HELD:
+        cloud.tick()
+    if after == "is removed":
+        cloud.services.files.put(key, b"")
+    cloud.settle()
+    assert {each["via"] for each in cloud.outcome(job).results} == {"realtime"}
+    assert (job_of(cloud, job).reserved_micros > 0) is (setting == "monthly_budget_usd")
+
+
 @pytest.mark.parametrize(("share", "way"), [("1.5", "batch"), ("2.1", "realtime")])
 def test_a_folders_month_holds_for_calls_too(cloud: Cloud, share: str, way: str) -> None:
     """What the job reserves is raised in the transaction that begins the calls, and settled at its end."""

@@ -15,7 +15,8 @@ from batchdrop.batches.rows import LOST_TICKS
 from batchdrop.batches.transitions import cancel_at_provider
 from batchdrop.deadlines import next_deadline
 from batchdrop.dollars import micros_of
-from batchdrop.limits.budgets import budgets_of, has_budget, raise_reservation, why_over
+from batchdrop.limits.budgets import Budgets, has_budget, raise_reservation, why_over
+from batchdrop.limits.drop_settings import budgets_now
 from batchdrop.limits.last_safe_moment import left_of, may_be_called
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.price_list import never_failing, settled_prices
@@ -34,16 +35,17 @@ def begin_finishing(job: Job, batches: Sequence[Batch], services: Services) -> J
     Raises:
         ClaimLost: Another moved it.
     """
+    budgets = budgets_now(job, services) if has_budget(job) else Budgets()
     most = _most_with_calls(job, batches, services)
 
     def decide() -> Job:
         """Reserve in the same transaction: two jobs that both fit, but not together, never both get the last of it."""
         now = services.now()
-        why = None if job.is_approved else _why_over(job, most, services)
+        why = None if job.is_approved else _why_over(job, budgets, most, services)
         if why is not None:
             logger.warning("deadline not kept for a budget", most_micros=most)
             return services.store.release(job, next_deadline(job), late_reason=why)
-        also, noted = _reservation(job, most, services)
+        also, noted = _reservation(job, budgets, most, services)
         begun: JobChanges = {**noted, "version": FINISHING, "finishing_at": now, "due_at": now}
         return services.store.move(job, JobState.RUNNING, also=also, **begun)
 
@@ -83,9 +85,10 @@ def _convert(batch: Batch, also: list[Write], services: Services) -> Batch:
     )
 
 
-def _why_over(job: Job, most: int | None, services: Services) -> str | None:
-    committed = 0 if job.budget_ledger is None else services.store.budgets.ledger(job.budget_ledger).committed
-    why = why_over(most, budgets_of(job), job.budget_ledger, committed - job.reserved_micros)
+def _why_over(job: Job, budgets: Budgets, most: int | None, services: Services) -> str | None:
+    ledger = None if budgets.monthly_usd is None else job.budget_ledger
+    committed = 0 if ledger is None else services.store.budgets.ledger(ledger).committed
+    why = why_over(most, budgets, ledger, committed - job.reserved_micros)
     return why and f"Nothing was called at real time: with its rest at real-time prices, {_lowered(why)}"
 
 
@@ -93,13 +96,12 @@ def _lowered(words: str) -> str:
     return words[0].lower() + words[1:]
 
 
-def _reservation(job: Job, most: int | None, services: Services) -> tuple[list[Write], JobChanges]:
-    """What is written with the move, and what the job's row says of its money: nothing without a budget."""
-    if most is None or not has_budget(job):
+def _reservation(job: Job, budgets: Budgets, most: int | None, services: Services) -> tuple[list[Write], JobChanges]:
+    """What is written with the move, and what the job's row says of its money: nothing where that is not known."""
+    if most is None:
         return [], {}
-    if job.budget_ledger is None:
-        return [], {"most_micros": most}
-    return raise_reservation(job, most, services), {"most_micros": most, "reserved_micros": most}
+    taken, noted = raise_reservation(job, budgets, most, services)
+    return taken, {**noted, "most_micros": most}
 
 
 def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> int | None:
@@ -108,7 +110,7 @@ def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> 
     None where that is unknown. A call whose reply is lost may be charged, and its request is called again: that is no
     part of it.
     """
-    if not has_budget(job) or job.most_micros is None:
+    if job.most_micros is None:
         return None
     quote, prices = read_quote(job, services.files), never_failing(settled_prices(services.providers))
     extras = [_extra_of(each, quote, prices) for each in left_of(batches)]

@@ -12,7 +12,7 @@ from batchdrop.deadlines import moment_after, why_too_soon
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
 from batchdrop.inputs.job_settings import OWN_SETTINGS, find_budget_folder, find_template, own_metadata, resolve
 from batchdrop.inputs.templates import Rendering
-from batchdrop.limits.budgets import has_budget
+from batchdrop.limits.budgets import Budgets, budgets_of, has_budget
 from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job
 from batchdrop.services import Services
@@ -40,6 +40,16 @@ def with_settings(job: Job, files: Sequence[tuple[str, str]], metadata: Mapping[
     settings = resolve(files, metadata, rules_for(services.providers.folders, job.key))
     job = job.with_(settings=settings, budget_folder=find_budget_folder(files))
     return job.with_(version=BUDGETED if has_budget(job) else job.version)
+
+
+def budgets_now(job: Job, services: Services) -> Budgets:
+    """A job's budgets as they are set now; as they were when it was dropped, where that cannot be read."""
+    try:
+        head = services.files.head(job.key, job.version_id)
+        files = settings_files(job, head.metadata, services)
+        return budgets_of(with_settings(job, files, head.metadata, services))
+    except (Gone, Unprocessable):
+        return budgets_of(job)
 
 
 def with_template(job: Job, files: Sequence[tuple[str, str]], services: Services) -> Job:
