@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from batchdrop.batches.failed_units import fail_running_job
 from batchdrop.dollars import micros_of
+from batchdrop.jobs import approve_job
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.deadline import look_at_clock
@@ -270,10 +271,25 @@ def test_realtime_off_is_late_and_says_so(cloud: Cloud) -> None:
     assert charged(cloud) == {"openai": (6, 0), "anthropic": (6, 0)}
     assert outcome.manifest.deadline is not None
     assert outcome.manifest.deadline.met is False
+    assert outcome.manifest.deadline.reason == 'Nothing was called at real time (realtime = "off").'
     late, _ = events(cloud)
     assert late[0] == "Job Late"
     assert late[1] is not None
     assert late[1].endswith("(deadline = '2h'). Nothing was called at real time (realtime = \"off\").")
+
+
+def test_a_job_that_is_approved_after_its_deadline_says_that_nothing_was_called(cloud: Cloud) -> None:
+    job = drop(cloud, LINES, **{"batchdrop-budget_usd": "0.000001"})
+    cloud.clock.now += TWO_HOURS + 60
+    approve_job(job, cloud.services.store, now=cloud.services.now())
+    cloud.settle()
+    manifest = cloud.outcome(job).manifest
+    assert manifest.deadline is not None
+    assert (manifest.deadline.met, manifest.deadline.finished_realtime, manifest.deadline.reason) == (
+        False,
+        0,
+        "Nothing was called at real time: the job was not under way when its last safe moment came.",
+    )
 
 
 def most_of(cloud: Cloud, *, share: str) -> str:
@@ -374,8 +390,6 @@ def test_jobs_race_for_the_last_of_a_month_and_one_gets_it(cloud: Cloud) -> None
 
 
 def test_an_approved_job_is_called_whatever_it_costs(cloud: Cloud) -> None:
-    from batchdrop.jobs import approve_job  # noqa: PLC0415 - one test's
-
     cloud.simulator.shape(**HANGS)
     job = drop(cloud, LINES, **{"batchdrop-budget_usd": "0.000001"})
     assert job_of(cloud, job).state is JobState.HELD
@@ -408,6 +422,7 @@ def test_what_came_of_calls_is_paid_at_real_time_prices(cloud: Cloud) -> None:
         ({DEADLINE: "-2h"}, "deadline = '-2h': a duration after the drop"),
         ({DEADLINE: "25:00Z"}, "deadline = '25:00Z': a duration after the drop"),
         ({DEADLINE: "61d"}, "deadline = '61d': a duration after the drop"),
+        ({DEADLINE: "6h", "batchdrop-max_age": "5h"}, "that is after the job ends, done or not (max_age = '5h')."),
         ({DEADLINE: ""}, "deadline = '': a duration after the drop"),
         ({"batchdrop-realtime": "always"}, 'realtime = \'always\': either "deadline" or "off"'),
     ],

@@ -1,4 +1,4 @@
-"""Finishing: what batches have not answered by the last safe moment is called at real time, within the budgets."""
+"""Has what batches have not answered by the last safe moment called at real time, within the budgets."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -30,7 +30,7 @@ logger = Logger(child=True)
 
 
 def begin_finishing(job: Job, batches: Sequence[Batch], services: Services) -> Job:
-    """Have the rest of a running job called, if its budgets allow that; the job as it is then.
+    """Have the rest of a running job called, if its budgets allow that; return the job as it is then.
 
     Raises:
         ClaimLost: Another moved it.
@@ -56,7 +56,7 @@ def begin_finishing(job: Job, batches: Sequence[Batch], services: Services) -> J
 
 
 def take_to_real_time(job: Job, batch: Batch, services: Services) -> list[Batch]:
-    """Take a batch of a finishing job from its provider's queue; itself, where its requests are to be called now.
+    """Take a batch of a finishing job from its provider's queue; return it where its requests are to be called now.
 
     One that runs is cancelled where a further round calls what it leaves: not once a unit was given up.
 
@@ -78,7 +78,7 @@ def take_to_real_time(job: Job, batch: Batch, services: Services) -> list[Batch]
 
 
 def _convert(batch: Batch, also: list[Write], services: Services) -> Batch:
-    """A batch that was never created: an upload that it has is nobody's now, and is deleted as such."""
+    """Make a batch that was never created real-time: an upload that it has is nobody's now, and is deleted as such."""
     due_at = services.now() + LOST_TICKS * services.settings.tick_seconds
     return services.store.move(
         batch, BatchState.ADMITTED, also=also, is_realtime=True, cost=0, input_file_id=None, due_at=due_at, failures=0

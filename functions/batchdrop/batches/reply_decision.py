@@ -44,7 +44,7 @@ def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
     """What a reply means.
 
     Args:
-        reply: It.
+        reply: The provider's reply.
         tries: How often the request was called before in this run, with no answer.
         own: The provider's rules in `providers.toml`.
     """

@@ -90,7 +90,7 @@ def last_safe_moment(
     """When what is left must be called at real time; None where nothing is, or the job has no deadline.
 
     Args:
-        job: It.
+        job: The job.
         batches: All of its batches.
         providers: With the rates that are allowed.
         tick: The pace of poll and sweep, in seconds.
