@@ -1845,8 +1845,8 @@ MUTATIONS = (
     Mutation(
         "the results of a called batch are written under a claim as long as a run",
         "steps/finish.py",
-        "self.lease = services.store.leases.extend(self.lease, services.settings.lease_seconds)",
-        "pass",
+        "services.store.claim(work.batch.with_(claimed_until=0), services.settings.lease_seconds),",
+        "services.store.claim(work.batch.with_(claimed_until=0), _claim_seconds(services)),",
         f"{_FINISH}test_writing_the_results_of_a_batch_may_take_longer_than_a_wave",
     ),
     Mutation(
