@@ -43,18 +43,23 @@ def counted_failures(row: Failing, now: int) -> RowChanges:
     return {"failures": failures, "failed_at": now if failures > row.failures else row.failed_at}
 
 
-def failures_before(failures: int, failed_at: int, state: State | str, now: int) -> int:
+def failures_before(failures: int, failed_at: int, most: int, now: int) -> int:
     """How many failures in a row one that is counted now follows, in work that writes nothing when it succeeds.
 
     None where the last one was too long ago; but what has failed for good stays so.
     """
     is_recent = now - failed_at <= IN_A_ROW_SECONDS
-    return failures if is_recent or failures >= most_failures(state) else 0
+    return failures if is_recent or failures >= most else 0
 
 
-def most_failures(state: State | str) -> int:
-    """How often a unit may fail in this state (or, in a row that cannot be decoded, in what stands there)."""
-    return MOST_UNPAID if state in _UNPAID else MOST_PAID
+def most_failures(state: State | str, called: int = 0) -> int:
+    """How often a unit may fail in this state (or, in a row that cannot be decoded, in what stands there).
+
+    Args:
+        state: The state.
+        called: How many of its requests may have been called at real time, and paid.
+    """
+    return MOST_UNPAID if state in _UNPAID and not called else MOST_PAID
 
 
 def retry_delay(failures: int, lease: int) -> int:

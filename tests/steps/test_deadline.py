@@ -1,12 +1,15 @@
 """Jobs with a deadline, whole: batches run until the last safe moment, and what they left is called in time."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from batchdrop.batches.failed_units import fail_running_job
 from batchdrop.dollars import micros_of
+from batchdrop.jobs import approve_job
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.deadline import look_at_clock
@@ -27,6 +30,7 @@ from faking.deadlines import (
     one_at_a_time,
     pass_until_finishing,
 )
+from faking.failing import Failing
 from faking.lines import got, mixed, wanted
 
 LINES = lines(12)
@@ -171,6 +175,93 @@ def test_two_looks_at_the_clock_begin_once(cloud: Cloud) -> None:
     assert most_charged(cloud) == 1
 
 
+def give_up_a_unit(cloud: Cloud, job: str) -> None:
+    fail_running_job(job, "A unit was given up.", cloud.services, is_paid=True)
+
+
+def test_a_job_of_which_a_unit_was_given_up_keeps_its_batches(cloud: Cloud) -> None:
+    """No further round would call what a cancel leaves."""
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES)
+    give_up_a_unit(cloud, job)
+    cloud.clock.now += TWO_HOURS - 1_000
+    look(cloud, job_of(cloud, job))
+    left = job_of(cloud, job)
+    assert (left.finishing_at, left.due_at) == (None, left.deadline_at)
+    assert {each.cancel_asked_at for each in batches_of(cloud, job)} == {None}
+
+
+def test_a_finishing_job_of_which_a_unit_was_given_up_cancels_nothing_more(cloud: Cloud) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES)
+    cloud.simulator.fault("status", operation="cancel", code=503, times=None)
+    pass_until_finishing(cloud, job)
+    cloud.simulator.clear_faults()
+    give_up_a_unit(cloud, job)
+    look(cloud, job_of(cloud, job))
+    assert {each.cancel_asked_at for each in batches_of(cloud, job)} == {None}
+
+
+class Died(BaseException):
+    """The worker is gone."""
+
+
+LATE = {"batchdrop-expected_by": "1h"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("EventBridge refuses"), Died()])
+def test_an_event_that_is_not_sent_costs_no_deadline(cloud: Cloud, error: BaseException) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES, **LATE)
+    cloud.clock.now += TWO_HOURS - 1_000
+    events = Failing(cloud.services.events, lambda name, _: name == "job_late", error)
+    services = replace(cloud.services, events=events)  # type: ignore[arg-type]
+    with suppress(Died):
+        look_at_clock(job_of(cloud, job), services, minute=Minute(services))
+    left = job_of(cloud, job)
+    assert (left.finishing_at, left.is_late, left.failures) == (cloud.clock.seconds(), False, 0)
+    cloud.settle()
+    assert is_in_time(job_of(cloud, job))
+    assert is_answered(cloud.outcome(job))
+
+
+def test_a_worker_that_dies_after_it_told_leaves_the_deadline_to_the_next_minute(cloud: Cloud) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, LINES, **LATE)
+    cloud.clock.now += 3_700
+    look(cloud, job_of(cloud, job))
+    left = job_of(cloud, job)
+    assert (left.is_late, left.due_at) == (True, cloud.clock.seconds() + 60)
+    cloud.settle()
+    assert is_in_time(job_of(cloud, job))
+
+
+@pytest.mark.parametrize("only", ["openai", "anthropic"])
+def test_a_cancel_that_was_asked_and_not_noted_is_no_attempt(cloud: Cloud, only: str) -> None:
+    cloud.simulator.shape(**HANGS)
+    job = drop(cloud, lines(4, only=only), **{"batchdrop-max_attempts": "1"})
+    cloud.clock.now += TWO_HOURS - 1_000
+    real = cloud.services.store
+
+    class Dies:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def move(self, *args: Any, **changes: Any) -> Any:
+            if "cancel_asked_at" in changes:
+                raise Died
+            return real.move(*args, **changes)
+
+    services = replace(cloud.services, store=Dies())  # type: ignore[arg-type]
+    with pytest.raises(Died):
+        look_at_clock(job_of(cloud, job), services, minute=Minute(services))
+    (batch,) = batches_of(cloud, job)
+    assert batch.cancel_asked_at is None
+    cloud.services.store.release(job_of(cloud, job), cloud.clock.seconds() + 1_200)  # no look tells before it has ended
+    cloud.settle()
+    assert [each["error"] for each in cloud.outcome(job).results] == [None] * 4
+
+
 def test_realtime_off_is_late_and_says_so(cloud: Cloud) -> None:
     cloud.simulator.shape(seconds_to_complete=3 * 3_600)
     job = drop(cloud, LINES, **{"batchdrop-realtime": "off"})
@@ -180,10 +271,25 @@ def test_realtime_off_is_late_and_says_so(cloud: Cloud) -> None:
     assert charged(cloud) == {"openai": (6, 0), "anthropic": (6, 0)}
     assert outcome.manifest.deadline is not None
     assert outcome.manifest.deadline.met is False
+    assert outcome.manifest.deadline.reason == 'Nothing was called at real time (realtime = "off").'
     late, _ = events(cloud)
     assert late[0] == "Job Late"
     assert late[1] is not None
     assert late[1].endswith("(deadline = '2h'). Nothing was called at real time (realtime = \"off\").")
+
+
+def test_a_job_that_is_approved_after_its_deadline_says_that_nothing_was_called(cloud: Cloud) -> None:
+    job = drop(cloud, LINES, **{"batchdrop-budget_usd": "0.000001"})
+    cloud.clock.now += TWO_HOURS + 60
+    approve_job(job, cloud.services.store, now=cloud.services.now())
+    cloud.settle()
+    manifest = cloud.outcome(job).manifest
+    assert manifest.deadline is not None
+    assert (manifest.deadline.met, manifest.deadline.finished_realtime, manifest.deadline.reason) == (
+        False,
+        0,
+        "Nothing was called at real time: the job was not under way when its last safe moment came.",
+    )
 
 
 def most_of(cloud: Cloud, *, share: str) -> str:
@@ -232,6 +338,27 @@ def test_a_budget_with_room_for_calls_allows_them(cloud: Cloud) -> None:
     assert Decimal(outcome.manifest.money.cost_usd or "NaN") <= Decimal(budget)
 
 
+@pytest.mark.parametrize("setting", ["budget_usd", "monthly_budget_usd"])
+@pytest.mark.parametrize("after", ["is raised", "is removed"])
+def test_the_budgets_of_now_hold_for_calls(cloud: Cloud, setting: str, after: str) -> None:
+    """The job was held; what is set now has opened it."""
+    most, key = most_of(cloud, share="2.1"), "input/team/batchdrop.toml"
+    cloud.services.files.put(key, f"{setting} = 0.000001".encode())
+    cloud.simulator.shape(**HANGS)
+    job = cloud.drop("input/team/x.jsonl", jsonl(LINES), **{DEADLINE: "2h"})
+    assert job is not None
+    cloud.deliver_all()
+    assert job_of(cloud, job).state is JobState.HELD
+    cloud.services.files.put(key, f"{setting} = {most}".encode())
+    while job_of(cloud, job).state is JobState.HELD:
+        cloud.tick()
+    if after == "is removed":
+        cloud.services.files.put(key, b"")
+    cloud.settle()
+    assert {each["via"] for each in cloud.outcome(job).results} == {"realtime"}
+    assert (job_of(cloud, job).reserved_micros > 0) is (setting == "monthly_budget_usd")
+
+
 @pytest.mark.parametrize(("share", "way"), [("1.5", "batch"), ("2.1", "realtime")])
 def test_a_folders_month_holds_for_calls_too(cloud: Cloud, share: str, way: str) -> None:
     """What the job reserves is raised in the transaction that begins the calls, and settled at its end."""
@@ -263,8 +390,6 @@ def test_jobs_race_for_the_last_of_a_month_and_one_gets_it(cloud: Cloud) -> None
 
 
 def test_an_approved_job_is_called_whatever_it_costs(cloud: Cloud) -> None:
-    from batchdrop.jobs import approve_job  # noqa: PLC0415 - one test's
-
     cloud.simulator.shape(**HANGS)
     job = drop(cloud, LINES, **{"batchdrop-budget_usd": "0.000001"})
     assert job_of(cloud, job).state is JobState.HELD
@@ -297,6 +422,7 @@ def test_what_came_of_calls_is_paid_at_real_time_prices(cloud: Cloud) -> None:
         ({DEADLINE: "-2h"}, "deadline = '-2h': a duration after the drop"),
         ({DEADLINE: "25:00Z"}, "deadline = '25:00Z': a duration after the drop"),
         ({DEADLINE: "61d"}, "deadline = '61d': a duration after the drop"),
+        ({DEADLINE: "6h", "batchdrop-max_age": "5h"}, "that is after the job ends, done or not (max_age = '5h')."),
         ({DEADLINE: ""}, "deadline = '': a duration after the drop"),
         ({"batchdrop-realtime": "always"}, 'realtime = \'always\': either "deadline" or "off"'),
     ],

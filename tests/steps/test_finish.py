@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from batchdrop.aws import keys
-from batchdrop.errors import ClaimLost
+from batchdrop.batches.failed_units import has_failed_for_good
+from batchdrop.errors import ClaimLost, OutcomeUnknown
+from batchdrop.failures import MOST_PAID, MOST_UNPAID
+from batchdrop.providers.interface import Reply
 from batchdrop.records import Batch
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.finish import finish_batch
@@ -197,14 +200,63 @@ def test_too_many_requests_wait_as_long_as_the_provider_says(cloud: Cloud, provi
     assert {each["attempts"] for each in cloud.outcome(batch.job).results} == {1}
 
 
-def test_a_long_wait_is_the_next_runs(cloud: Cloud) -> None:
+@pytest.mark.parametrize(("said", "waits"), [(40, 40), (600, 600), (99_999, 900)])
+def test_a_long_wait_is_the_next_runs_and_nobody_else_calls_meanwhile(cloud: Cloud, said: int, waits: int) -> None:
     batch = waiting(cloud, "openai")
-    cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=600, after=2)
+    cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=said, after=2)
     put_off = work(cloud, batch)
     assert (put_off.called, put_off.uncalled) == (3, (2,))
-    assert put_off.due_at == cloud.clock.seconds() + 600
+    assert put_off.due_at == cloud.clock.seconds() + waits
+    cloud.clock.now += waits - 1
+    assert cloud.services.store.leases.take("finish#openai", 1) is None
     assert_done(cloud, batch, "openai")
     assert charged(cloud)["openai"] == (0, COUNT)
+
+
+def test_a_request_that_never_finds_room_is_no_attempt_and_holds_up_no_other(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai")
+    real, calls = cloud.services.apis["openai"], list[bytes]()
+
+    class Full:
+        def call(self, asked: Batch, body: bytes, *, seconds: float) -> Reply:
+            calls.append(body)
+            is_first = body == calls[0] and len(calls) < 20
+            return Reply(status=429, body=b"{}", retry_after=0) if is_first else real.call(asked, body, seconds=seconds)
+
+    services = replace(cloud.services, apis={"openai": Full()})  # type: ignore[arg-type]
+    for _ in range(2):
+        finish_batch(batch.job, batch.id, services)
+        cloud.clock.now += 900
+    assert (now(cloud, batch).called, now(cloud, batch).uncalled) == (COUNT, (0,))
+    assert len(cloud.keys(keys.called_prefix(batch))) == COUNT - 1
+    assert_done(cloud, batch, "openai")
+    assert {each["attempts"] for each in cloud.outcome(batch.job).results} == {1}
+
+
+def test_a_wave_is_no_larger_than_the_rate_of_a_minute() -> None:
+    limits = "realtime_concurrency = 6\nrealtime_requests_per_minute = 2\nrealtime_tokens_per_minute = 9000000"
+    with one_at_a_time(limits) as cloud:
+        batch = waiting(cloud, "openai")
+        cloud.tick()  # the pause is cleared
+        called = []
+        while now(cloud, batch).state is BatchState.ADMITTED:
+            finish_batch(batch.job, batch.id, cloud.services)
+            called.append(charged(cloud)["openai"][1])
+            cloud.clock.now += 60
+        assert called == [2, 4, 6]
+
+
+def test_a_chain_of_runs_that_is_cut_goes_on_within_two_minutes(cloud: Cloud) -> None:
+    """Each run calls twice; a chain has ten messages, and what is left behind them is sweep's."""
+    batch = waiting(cloud, "openai", 26)
+    cloud.simulator.fault("slow", provider="openai", operation="realtime", seconds=290, times=None)
+    cloud.deliver_all()
+    left = now(cloud, batch)
+    assert left.state is BatchState.ADMITTED
+    assert left.called <= 20
+    assert left.due_at is not None
+    assert left.due_at - cloud.clock.seconds() <= 120
+    assert_done(cloud, batch, "openai", count=26)
 
 
 @pytest.mark.parametrize(("provider", "code"), [("openai", 503), ("anthropic", 529)])
@@ -224,6 +276,60 @@ def test_an_outage_pauses_the_provider_and_no_line_fails(cloud: Cloud, provider:
     assert cloud.services.store.providers.active_pause(provider) is not None
     assert_done(cloud, batch, provider)
     assert charged(cloud)[provider] == (0, COUNT)
+
+
+def gateway(cloud: Cloud, reply: Reply | None, times: int) -> list[float]:
+    """Stands before OpenAI: so many calls get this reply, or none; when they came."""
+    real, came = cloud.services.apis["openai"], list[float]()
+
+    class Gateway:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def call(self, *args: Any, **kwargs: Any) -> Reply:
+            came.append(cloud.clock.now)
+            if len(came) > times:
+                return real.call(*args, **kwargs)
+            if reply is None:
+                raise OutcomeUnknown("reset")
+            return reply
+
+    kept = cloud.make
+    cloud.make = lambda provider, key: Gateway() if provider.name == "openai" else kept(provider, key)  # type: ignore[assignment,return-value]
+    cloud.configure(cloud.services.providers)
+    return came
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply(status=502, body=b"<html>Bad gateway</html>"), Reply(status=408, body=b""), None]
+)
+def test_an_outage_of_a_gateway_pauses_the_provider_and_takes_no_attempt_of_all_lines(
+    cloud: Cloud, reply: Reply | None
+) -> None:
+    batch = waiting(cloud, "openai")
+    came = gateway(cloud, reply, 12)
+    left = work(cloud, batch)
+    assert (left.state, left.called, len(came)) == (BatchState.ADMITTED, 5, 5)
+    assert cloud.services.store.providers.active_pause("openai") is not None
+    assert_done(cloud, batch, "openai", doubts=12)
+    assert charged(cloud)["openai"] == (0, COUNT)
+
+
+def test_a_request_in_doubt_waits_before_it_is_called_again(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai", 1)
+    came = gateway(cloud, None, 2)
+    assert_done(cloud, batch, "openai", doubts=2, count=1)
+    assert [later - earlier >= wait for earlier, later, wait in zip(came, came[1:], (60, 120), strict=False)] == [
+        True
+    ] * 2
+
+
+def test_failures_that_an_answer_follows_are_not_in_a_row(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai")
+    cloud.simulator.fault("reply_lost", provider="openai", operation="realtime", after=1)
+    work(cloud, batch)
+    pause = cloud.services.store.providers.get_pause("openai")
+    assert pause is None or (pause.failures, pause.until) == (0, 0)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -302,6 +408,53 @@ def test_a_run_ends_in_time_and_the_next_goes_on(cloud: Cloud) -> None:
     assert (left.state, left.called) == (BatchState.ADMITTED, 2)
     assert_done(cloud, batch, "openai")
     assert charged(cloud)["openai"] == (0, COUNT)
+
+
+def test_writing_the_results_of_a_batch_may_take_longer_than_a_wave(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai")
+    others: list[Batch] = []
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(cloud.services.files, name)
+
+        def put(self, key: str, *args: Any, **kwargs: Any) -> Any:
+            if key.endswith("index"):
+                cloud.clock.now += 800
+                others.append(work(cloud, batch))
+            return cloud.services.files.put(key, *args, **kwargs)
+
+    finish_batch(batch.job, batch.id, replace(cloud.services, files=Slow()))  # type: ignore[arg-type]
+    assert [(each.state, each.failures) for each in others] == [(BatchState.ADMITTED, 0)]
+    assert now(cloud, batch).state is BatchState.ENDED
+    assert_done(cloud, batch, "openai")
+
+
+def test_results_that_cannot_be_written_in_time_are_the_next_runs(cloud: Cloud) -> None:
+    batch = waiting(cloud, "openai", 2)
+    cloud.simulator.fault("slow", provider="openai", operation="realtime", seconds=290, times=None)
+    left = work(cloud, batch)
+    assert (left.state, left.called, left.claimed_until) == (BatchState.ADMITTED, 2, 0)
+    cloud.deliver("finish")
+    assert now(cloud, batch).state is BatchState.ENDED
+    assert_done(cloud, batch, "openai", count=2)
+
+
+def test_a_batch_that_fails_each_time_is_given_up_late_and_its_answers_are_published(cloud: Cloud) -> None:
+    """What was paid is no loss: its requests cannot be read any more, and its answers can."""
+    batch = waiting(cloud, "openai")
+    cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=600, after=2)
+    left = work(cloud, batch)
+    cloud.services.store.release(left, cloud.clock.seconds(), failures=MOST_UNPAID)
+    assert not has_failed_for_good(now(cloud, batch), cloud.clock.seconds())
+    cloud.services.store.release(now(cloud, batch), cloud.clock.seconds(), failures=MOST_PAID)
+    while job_of(cloud, batch.job).state is not JobState.FAILED:
+        cloud.deliver_all()
+        cloud.tick()
+    outcome = cloud.outcome(batch.job)
+    assert outcome.manifest.status == "FAILED"
+    assert [each["error"] is None for each in outcome.results] == [True, True, *[False] * (COUNT - 2)]
+    assert charged(cloud)["openai"] == (0, 2)
 
 
 def test_calls_keep_the_rates_per_minute() -> None:

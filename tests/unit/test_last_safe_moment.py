@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from batchdrop.deadlines import moment_after, why_too_soon
-from batchdrop.limits.last_safe_moment import last_safe_moment, may_be_called, seconds_of, wants_calls
+from batchdrop.limits.last_safe_moment import last_safe_moment, left_of, may_be_called, seconds_of, wants_calls
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, JobSettings, Protocol
-from batchdrop.states import BatchState
+from batchdrop.states import BatchState, JobState
 from faking.rows import NOW, a_batch, a_job
 
 DEADLINE = NOW + 21_600
@@ -62,10 +62,33 @@ def test_batches_of_one_provider_add_up_and_providers_run_side_by_side() -> None
 
 
 @pytest.mark.parametrize("state", BatchState)
-def test_only_what_has_not_ended_is_left(state: BatchState) -> None:
-    is_left = state in {S.WAITING, S.ADMITTED, S.SUBMITTING, S.IN_FLIGHT}
-    assert may_be_called(a_batch(state=state)) is is_left
-    assert (moment(a_batch(state=state)) is not None) is is_left
+def test_what_has_not_ended_may_be_called_and_what_is_not_collected_is_left(state: BatchState) -> None:
+    may_be = state in {S.WAITING, S.ADMITTED, S.SUBMITTING, S.IN_FLIGHT}
+    assert may_be_called(a_batch(state=state)) is may_be
+    assert (moment(a_batch(state=state)) is not None) is (may_be or state is S.ENDED)
+
+
+def left(*batches: Batch) -> list[tuple[str, int, int]]:
+    return [(each.id, each.requests, each.tokens) for each in left_of(batches)]
+
+
+def test_what_is_to_be_sent_again_is_left() -> None:
+    """With its share of the tokens, rounded up."""
+    part = a_batch(1, state=S.COLLECTED, requests=60, tokens=100, again=20)
+    assert left(part, a_batch(2, state=S.COLLECTED, requests=60, tokens=6_000)) == [(part.id, 20, 34)]
+    assert moment(a_batch(1, state=S.COLLECTED, requests=60, tokens=0, again=20)) == DEADLINE - 1_200 - 20 - 5
+
+
+def test_what_the_next_round_has_sent_again_is_left_once() -> None:
+    first = a_batch(1, state=S.COLLECTED, requests=60, tokens=60, again=20)
+    second = a_batch(2, round=1, requests=20, tokens=20)
+    other = a_batch(3, split=7, state=S.COLLECTED, requests=60, tokens=60, again=1)
+    assert left(first, second, other) == [(second.id, 20, 20), (other.id, 1, 1)]
+
+
+def test_a_real_time_batch_leaves_what_it_has_noted() -> None:
+    called = a_batch(1, state=S.ENDED, is_realtime=True, requests=60, tokens=60, again=2)
+    assert left(called) == [(called.id, 2, 2)]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +115,7 @@ def test_no_deadline_has_no_moment() -> None:
         (True, {}),
         (False, {"settings": JobSettings(deadline="6h", realtime="off")}),
         (False, {"late_reason": "no money"}),
+        (False, {"outcome": JobState.FAILED}),
         (False, {"deadline_at": None}),
     ],
 )

@@ -33,20 +33,24 @@ K, A, D, S = Then.KEEP, Then.AGAIN, Then.DOUBT, Then.STOP
         (said(429, "rate_limit_exceeded"), 0, A, 1),
         (said(429, "rate_limit_exceeded"), 4, A, 16),
         (said(429, "rate_limit_exceeded"), 9, A, 60),
-        (said(429, "rate_limit_exceeded", after=7.5), 3, A, 7.5),
-        (said(429, "rate_limit_exceeded"), 10, K, 60),
+        (said(429, "rate_limit_exceeded", after=7.5), 2, A, 7.5),
+        (said(429, "rate_limit_exceeded", after=0), 3, A, 8),
+        (said(429, "rate_limit_exceeded", after=999_999_999), 0, A, 900),
+        (said(429, "rate_limit_exceeded"), 10, A, 300),
+        (said(429, "rate_limit_exceeded", after=600), 10, A, 600),
+        (said(429, "rate_limit_exceeded"), 99, A, 300),
         (said(429, page=True), 0, A, 1),
         (said(500), 0, A, 1),
         (said(503), 2, A, 4),
         (said(529, "overloaded_error"), 0, A, 1),
         (said(529, "overloaded_error", after=30), 1, A, 30),
         (said(529, "overloaded_error"), 3, K, 8),
-        (said(504), 0, D, 0),
-        (said(408), 0, D, 0),
-        (said(500, "timeout_error"), 0, D, 0),
-        (said(400, "timeout"), 0, D, 0),
-        (said(502, page=True), 0, D, 0),
-        (said(524, page=True), 0, D, 0),
+        (said(504), 0, D, 1),
+        (said(408), 0, D, 1),
+        (said(500, "timeout_error"), 0, D, 1),
+        (said(400, "timeout"), 0, D, 1),
+        (said(502, page=True), 0, D, 1),
+        (said(524, page=True), 0, D, 1),
     ],
 )
 def test_a_reply_is_kept_called_again_doubted_or_stops_all_calls(
@@ -55,4 +59,4 @@ def test_a_reply_is_kept_called_again_doubted_or_stops_all_calls(
     meaning = meaning_of(reply, tries, ())
     assert (meaning.then, meaning.wait) == (then, wait)
     assert (meaning.refused is not None) is (then is S)
-    assert meaning.is_outage is (reply.status >= 500 and then in {A, K})
+    assert meaning.is_outage is (then is D or (reply.status >= 500 and then in {A, K}))

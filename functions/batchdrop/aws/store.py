@@ -203,15 +203,15 @@ class Store(Rows):
             return 0
         if is_newer(readable_attributes(item)) or self._is_of_newer_job(pk):
             return 0
-        state = str(item.get("state", {}).get("S"))
-        failures = failures_before(number_of(item, "failures"), number_of(item, "failed_at"), state, now) + 1
+        most = most_failures(str(item.get("state", {}).get("S")), number_of(item, "called"))
+        failures = failures_before(number_of(item, "failures"), number_of(item, "failed_at"), most, now) + 1
         update = Update(pk, sk)
         update.when("epoch", "=", number_of(item, "epoch"))
         update.set("failures", failures)
         update.set("failed_at", now)
         if "due_key" in item:
             update.set("due_at", now + retry_delay(failures, lease))
-        if "due_key" in item and failures >= most_failures(state):
+        if "due_key" in item and failures >= most:
             update.set("due_key", due_key(RECOVERY, due_shard(pk, sk)))
         return 0 if self._table.update_once(update) is None else failures
 

@@ -64,7 +64,7 @@ def _due_group(row: Job | Split | Batch) -> str:
 
     The latter so that neither sends it or asks for it any more.
     """
-    if not isinstance(row, Batch) or row.failures >= most_failures(row.state):
+    if not isinstance(row, Batch) or row.failures >= most_failures(row.state, row.called):
         return RECOVERY
     return f"{row.state}#{row.provider}" if row.state in {BatchState.WAITING, BatchState.IN_FLIGHT} else RECOVERY
 

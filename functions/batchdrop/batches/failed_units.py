@@ -16,8 +16,9 @@ from batchdrop.batches.job_start import fail_split
 from batchdrop.batches.transitions import give_up
 from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import ClaimLost, Gone
-from batchdrop.failures import LAST, failures_of, most_failures
+from batchdrop.failures import LAST, MOST_PAID, failures_of, most_failures
 from batchdrop.jobs import KEPT_SECONDS, fail_job, give_up_job, settle_split
+from batchdrop.limits.last_safe_moment import next_look
 from batchdrop.manifest import Manifest
 from batchdrop.records import Batch, Job, Split
 from batchdrop.result_line import ErrorCode
@@ -45,7 +46,11 @@ _FUNCTIONS: dict[State, str] = {
 
 def has_failed_for_good(row: Job | Split | Batch, now: int) -> bool:
     """Whether a unit is given up. A job that is over is cleaned up for as long as its row lives."""
-    return row.state not in TERMINAL_JOBS and failures_of(row, now) >= most_failures(row.state)
+    return row.state not in TERMINAL_JOBS and failures_of(row, now) >= most_failures(row.state, _called(row))
+
+
+def _called(row: Job | Split | Batch) -> int:
+    return row.called if isinstance(row, Batch) else 0
 
 
 def end_failed_unit(row: Job | Split | Batch, services: Services) -> None:
@@ -99,8 +104,12 @@ def fail_running_job(job_id: str, reason: str, services: Services, *, is_paid: b
 
 
 def _end_batch(batch: Batch, reason: str, services: Services) -> None:
-    is_paid = batch.state not in _NEVER_SENT or batch.called > 0
+    is_called = batch.state is BatchState.ADMITTED and batch.called > 0
+    is_paid = batch.state not in _NEVER_SENT or is_called
     fail_running_job(batch.job, reason, services, is_paid=is_paid)
+    if is_called and failures_of(batch, services.now()) <= MOST_PAID:
+        services.queues.finish(batch.job, batch.id)  # once: what was answered is written, and nothing more is called
+        return
     give_up(batch, services, code=ErrorCode.COLLECT_FAILED if is_paid else ErrorCode.SUBMIT_FAILED)
 
 
@@ -109,11 +118,19 @@ def _end_job(job: Job, reason: str, services: Services) -> None:
         case JobState.PLANNING | JobState.HELD:
             fail_job(job, reason, services)
         case JobState.RUNNING if services.now() < last_moment(job):
-            services.store.release(job, last_moment(job), is_late=True)  # only its event was not sent
+            _end_telling(job, services)
         case JobState.PUBLISHING:
             _end_publishing(job, reason, services)
         case _:
             give_up_job(job, services, why=reason)
+
+
+def _end_telling(job: Job, services: Services) -> None:
+    """Only an event was not sent: the job goes on, and so does the keeping of its deadline."""
+    now, tick = services.now(), services.settings.tick_seconds
+    is_over = job.is_past_deadline or (job.deadline_at is not None and job.deadline_at <= now)
+    told = job.with_(is_late=True, is_past_deadline=is_over)
+    services.store.release(job, next_look(told, now=now, tick=tick), is_late=True, is_past_deadline=is_over)
 
 
 def _end_publishing(job: Job, reason: str, services: Services) -> None:
@@ -149,8 +166,8 @@ def _manifest_key(job: Job) -> str:
 
 
 def _reason(row: Job | Split | Batch, failures: int) -> str:
-    is_called = isinstance(row, Batch) and row.is_realtime and row.state is BatchState.ADMITTED
-    function = "Finish" if is_called else _FUNCTIONS.get(row.state, "Sweep")
+    is_finishs = isinstance(row, Batch) and row.is_realtime and row.state is BatchState.ADMITTED
+    function = "Finish" if is_finishs else _FUNCTIONS.get(row.state, "Sweep")
     return (
         f"{_name(row)} failed {failures} times in a row: look for {row.job} in the log group of the function "
         f'{function} ("unit failed", a timeout, or too little memory).'

@@ -1,4 +1,4 @@
-"""Finishing: what batches have not answered by the last safe moment is called at real time, within the budgets."""
+"""Has what batches have not answered by the last safe moment called at real time, within the budgets."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -11,11 +11,13 @@ from batchdrop.aws.row_versions import FINISHING
 from batchdrop.aws.table_items import Write
 from batchdrop.batches.job_quote import JobQuote, high_of_batch, may_hold, read_quote
 from batchdrop.batches.restored_batches import take_sent
+from batchdrop.batches.rows import LOST_TICKS
 from batchdrop.batches.transitions import cancel_at_provider
 from batchdrop.deadlines import next_deadline
 from batchdrop.dollars import micros_of
-from batchdrop.limits.budgets import budgets_of, has_budget, raise_reservation, why_over
-from batchdrop.limits.last_safe_moment import may_be_called
+from batchdrop.limits.budgets import Budgets, has_budget, raise_reservation, why_over
+from batchdrop.limits.drop_settings import budgets_now
+from batchdrop.limits.last_safe_moment import left_of, may_be_called
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.price_list import never_failing, settled_prices
 from batchdrop.rates import ModelPrices, PriceList, Rates
@@ -28,21 +30,22 @@ logger = Logger(child=True)
 
 
 def begin_finishing(job: Job, batches: Sequence[Batch], services: Services) -> Job:
-    """Have the rest of a running job called, if its budgets allow that; the job as it is then.
+    """Have the rest of a running job called, if its budgets allow that; return the job as it is then.
 
     Raises:
         ClaimLost: Another moved it.
     """
+    budgets = budgets_now(job, services) if has_budget(job) else Budgets()
     most = _most_with_calls(job, batches, services)
 
     def decide() -> Job:
         """Reserve in the same transaction: two jobs that both fit, but not together, never both get the last of it."""
         now = services.now()
-        why = None if job.is_approved else _why_over(job, most, services)
+        why = None if job.is_approved else _why_over(job, budgets, most, services)
         if why is not None:
             logger.warning("deadline not kept for a budget", most_micros=most)
             return services.store.release(job, next_deadline(job), late_reason=why)
-        also, noted = _reservation(job, most, services)
+        also, noted = _reservation(job, budgets, most, services)
         begun: JobChanges = {**noted, "version": FINISHING, "finishing_at": now, "due_at": now}
         return services.store.move(job, JobState.RUNNING, also=also, **begun)
 
@@ -52,8 +55,10 @@ def begin_finishing(job: Job, batches: Sequence[Batch], services: Services) -> J
     return begun
 
 
-def take_to_real_time(batch: Batch, services: Services) -> list[Batch]:
-    """Take a batch of a finishing job from its provider's queue; itself, where its requests are to be called now.
+def take_to_real_time(job: Job, batch: Batch, services: Services) -> list[Batch]:
+    """Take a batch of a finishing job from its provider's queue; return it where its requests are to be called now.
+
+    One that runs is cancelled where a further round calls what it leaves: not once a unit was given up.
 
     Raises:
         ClaimLost: Another moved it first: the next look tells.
@@ -67,22 +72,23 @@ def take_to_real_time(batch: Batch, services: Services) -> list[Batch]:
             return [_convert(batch, [], services)]
         case BatchState.ADMITTED if batch.claimed_until <= services.now():
             return [_convert(batch, [Release(batch.ledger, batch.cost)], services)]
-        case BatchState.IN_FLIGHT if batch.cancel_asked_at is None:
+        case BatchState.IN_FLIGHT if batch.cancel_asked_at is None and job.outcome is None:
             cancel_at_provider(batch, services)
     return []
 
 
 def _convert(batch: Batch, also: list[Write], services: Services) -> Batch:
-    """A batch that was never created: an upload that it has is nobody's now, and is deleted as such."""
-    due_at = services.now() + services.settings.lease_seconds
+    """Make a batch that was never created real-time: an upload that it has is nobody's now, and is deleted as such."""
+    due_at = services.now() + LOST_TICKS * services.settings.tick_seconds
     return services.store.move(
         batch, BatchState.ADMITTED, also=also, is_realtime=True, cost=0, input_file_id=None, due_at=due_at, failures=0
     )
 
 
-def _why_over(job: Job, most: int | None, services: Services) -> str | None:
-    committed = 0 if job.budget_ledger is None else services.store.budgets.ledger(job.budget_ledger).committed
-    why = why_over(most, budgets_of(job), job.budget_ledger, committed - job.reserved_micros)
+def _why_over(job: Job, budgets: Budgets, most: int | None, services: Services) -> str | None:
+    ledger = None if budgets.monthly_usd is None else job.budget_ledger
+    committed = 0 if ledger is None else services.store.budgets.ledger(ledger).committed
+    why = why_over(most, budgets, ledger, committed - job.reserved_micros)
     return why and f"Nothing was called at real time: with its rest at real-time prices, {_lowered(why)}"
 
 
@@ -90,25 +96,24 @@ def _lowered(words: str) -> str:
     return words[0].lower() + words[1:]
 
 
-def _reservation(job: Job, most: int | None, services: Services) -> tuple[list[Write], JobChanges]:
-    """What is written with the move, and what the job's row says of its money: nothing without a budget."""
-    if most is None or not has_budget(job):
+def _reservation(job: Job, budgets: Budgets, most: int | None, services: Services) -> tuple[list[Write], JobChanges]:
+    """What is written with the move, and what the job's row says of its money: nothing where that is not known."""
+    if most is None:
         return [], {}
-    if job.budget_ledger is None:
-        return [], {"most_micros": most}
-    return raise_reservation(job, most, services), {"most_micros": most, "reserved_micros": most}
+    taken, noted = raise_reservation(job, budgets, most, services)
+    return taken, {**noted, "most_micros": most}
 
 
 def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> int | None:
-    """What a job with a budget may cost at most with all that is open called once, in millionths of a dollar.
+    """What a job with a budget may cost at most with all that is left called once, in millionths of a dollar.
 
     None where that is unknown. A call whose reply is lost may be charged, and its request is called again: that is no
     part of it.
     """
-    if not has_budget(job) or job.most_micros is None:
+    if job.most_micros is None:
         return None
     quote, prices = read_quote(job, services.files), never_failing(settled_prices(services.providers))
-    extras = [_extra_of(each, quote, prices) for each in batches if may_be_called(each)]
+    extras = [_extra_of(each, quote, prices) for each in left_of(batches)]
     known = [each for each in extras if each is not None]
     return job.most_micros + micros_of(sum(known, Decimal(0))) if len(known) == len(extras) else None
 

@@ -8,7 +8,7 @@ import msgspec
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws import keys
-from batchdrop.batches.reply_decision import Meaning, Then, meaning_of
+from batchdrop.batches.reply_decision import NO_REPLY, Meaning, Then, meaning_of
 from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.errors import OutcomeUnknown, Unreachable
 from batchdrop.protocols.realtime_rows import reply_row
@@ -35,13 +35,13 @@ class Wave(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the calls of a wave. Those in neither list have an answer, or may have one.
 
     Attributes:
-        kept: How many have one.
+        is_answered: The provider answered one of them, and not with an error of its own.
         again: To be called again.
-        meanings: What the replies meant, of those that are no answers.
-        is_unreached: The provider cannot be reached.
+        meanings: What the replies meant.
+        is_unreached: No call reached the provider.
     """
 
-    kept: int
+    is_answered: bool
     again: list[Call]
     meanings: list[Meaning]
     is_unreached: bool
@@ -52,7 +52,7 @@ class Wave(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_outage(self) -> bool:
-        return not self.kept and any(each.is_outage for each in self.meanings)
+        return not self.is_answered and any(each.is_outage for each in self.meanings)
 
 
 class Pace:
@@ -97,22 +97,19 @@ def call_wave(calls: list[Call], batch: Batch, api: BatchApi, seconds: float, se
 
 
 def _wave(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
-    found = {call: future.result() if future.done() else _UNKNOWN for call, future in calls.items()}
+    found = {call: future.result() if future.done() else NO_REPLY for call, future in calls.items()}
     told = [each for each in found.values() if each is not None]
     again = {Then.AGAIN, Then.STOP}
     return Wave(
-        kept=sum(each.then is Then.KEEP for each in told),
+        is_answered=any(each.then is Then.KEEP and not each.is_outage for each in told),
         again=[
             Call(call.position, call.body, call.tries + (meaning is not None))
             for call, meaning in found.items()
             if meaning is None or meaning.then in again
         ],
-        meanings=[each for each in told if each.then is not Then.KEEP],
-        is_unreached=len(told) < len(found),
+        meanings=told,
+        is_unreached=not told,
     )
-
-
-_UNKNOWN = Meaning(then=Then.DOUBT)
 
 
 class _Caller:
@@ -129,7 +126,7 @@ class _Caller:
             return None
         except OutcomeUnknown as error:
             logger.warning("call without a reply", batch=self._batch.id, position=call.position, reason=str(error))
-            return _UNKNOWN
+            return NO_REPLY
         meaning = meaning_of(reply, call.tries, self._own)
         if meaning.then is Then.KEEP:
             self._files.put(keys.called_key(self._batch, call.position), self._row(call, reply))

@@ -1,4 +1,4 @@
-"""The results of a real-time batch, written as collect would have copied them: raw rows, and the index of them."""
+"""Writes the results of a real-time batch as collect would have copied them: raw rows, and the index of them."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,17 +14,17 @@ from batchdrop.protocols.realtime_rows import doubt_row
 from batchdrop.records import Batch
 from batchdrop.services import Services
 
-_AT_ONCE = 32  # rows in memory
+_AT_ONCE = 32  # rows that are read, and in memory
 
 
 def called_positions(batch: Batch, services: Services) -> set[int]:
-    """The requests whose answers are in `work/`, whichever worker got them."""
+    """Return the requests whose answers are in `work/`, whichever worker got them."""
     prefix = keys.called_prefix(batch)
     return {int(key.removeprefix(prefix)) for key in services.files.keys(prefix)}
 
 
 def write_results(batch: Batch, services: Services) -> tuple[str, int]:
-    """Write the rows of all that was called; where they lie, and how many calls have no reply.
+    """Write the rows of all that was called; return where they lie, and how many calls have no reply.
 
     What was not called, since the job was cancelled, has no row.
     """
@@ -43,8 +43,7 @@ def write_results(batch: Batch, services: Services) -> tuple[str, int]:
 
 def _rows(batch: Batch, there: set[int], doubtful: set[int], services: Services) -> Iterator[bytes]:
     row = partial(_row, batch, there, services)
-    threads = services.providers[batch.provider].limits.realtime_concurrency
-    with ThreadPoolExecutor(max_workers=threads) as pool:
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         for some in batched(sorted(there | doubtful), _AT_ONCE, strict=False):
             yield from list(pool.map(row, some))
 

@@ -13,8 +13,10 @@ from batchdrop.providers.interface import Reply
 _SUCCESS = range(200, 300)
 _TOO_MANY, _SERVER_ERROR = 429, 500
 _MOST_TRIES = 3  # of what the provider answers with an error of its own; then it ends as in a batch, and goes again
-_MOST_WAITS = 10  # of what finds no room: then its size is the matter, perhaps
+_MOST_WAITS = 10  # of what finds no room: then it is left to another run
 _SHORTEST, _LONGEST = 1, 60  # seconds, where the provider does not say how long
+_PUT_OFF = 300  # seconds; longer than a run sleeps
+_LONGEST_SAID = 900  # seconds, whatever it says
 
 
 class Then(StrEnum):
@@ -27,7 +29,7 @@ class Then(StrEnum):
 
 
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):
-    """`wait` is in seconds, for all calls; `is_outage` says that the provider answered with an error of its own."""
+    """`wait` is in seconds, for all calls; `is_outage` says that the provider is at fault: its own error, or none."""
 
     then: Then
     wait: float = 0
@@ -35,11 +37,14 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True):
     refused: AccountRefused | None = None
 
 
+NO_REPLY = Meaning(then=Then.DOUBT, wait=_SHORTEST, is_outage=True)
+
+
 def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
     """What a reply means.
 
     Args:
-        reply: It.
+        reply: The provider's reply.
         tries: How often the request was called before in this run, with no answer.
         own: The provider's rules in `providers.toml`.
     """
@@ -49,9 +54,10 @@ def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
     if isinstance(error, AccountRefused):
         return Meaning(then=Then.STOP, refused=error)
     if is_timeout(reply.status, reply.body):
-        return Meaning(then=Then.DOUBT)
+        return Meaning(then=Then.DOUBT, wait=_wait(reply, tries), is_outage=True)
     if reply.status == _TOO_MANY or isinstance(error, LimitReached):
-        return Meaning(then=Then.AGAIN if tries < _MOST_WAITS else Then.KEEP, wait=_wait(reply, tries))
+        wait = _wait(reply, tries)
+        return Meaning(then=Then.AGAIN, wait=wait if tries < _MOST_WAITS else max(wait, _PUT_OFF))
     if reply.status >= _SERVER_ERROR:
         then = Then.AGAIN if tries < _MOST_TRIES else Then.KEEP
         return Meaning(then=then, wait=_wait(reply, tries), is_outage=True)
@@ -59,4 +65,5 @@ def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
 
 
 def _wait(reply: Reply, tries: int) -> float:
-    return min(_SHORTEST << tries, _LONGEST) if reply.retry_after is None else reply.retry_after
+    usual = min(_SHORTEST << tries, _LONGEST)
+    return max(usual, min(reply.retry_after or 0, _LONGEST_SAID))

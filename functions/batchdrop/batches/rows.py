@@ -10,6 +10,7 @@ from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 
+LOST_TICKS = 2  # after which a message that was sent does not come any more
 _DOUBLINGS, _LONGEST_DELAY = 12, 3_600  # seconds
 
 
@@ -51,7 +52,7 @@ def as_realtime(job: Job, batch: Batch, services: Services) -> Batch:
     """The batch of a job whose rest is called at real time: it waits for no limit. Any other, as it is."""
     if job.finishing_at is None or not may_be_called(batch):
         return batch
-    due_at = services.now() + services.settings.lease_seconds
+    due_at = services.now() + LOST_TICKS * services.settings.tick_seconds
     return batch.with_(state=BatchState.ADMITTED, is_realtime=True, cost=0, due_at=due_at)
 
 

@@ -91,16 +91,16 @@ def reservation(job: Job, budgets: Budgets, most: int, services: Services) -> tu
     return taken, {"budget_ledger": ledger, "reserved_micros": most}
 
 
-def raise_reservation(job: Job, most: int, services: Services) -> list[Write]:
-    """What is written with the move after which a running job may cost more, as much as `most`.
+def raise_reservation(job: Job, budgets: Budgets, most: int, services: Services) -> tuple[list[Write], JobChanges]:
+    """What is written with the move after which a running job may cost as much as `most`, and what its row says of it.
 
     The move is refused where the month has no room for it, but for a job that somebody approved.
     """
-    monthly = budgets_of(job).monthly_usd
-    if job.budget_ledger is None or monthly is None:
-        return []
-    limit = None if job.is_approved else micros_of(monthly)
-    return services.store.budgets.reserve(job.budget_ledger, job.id, most - job.reserved_micros, limit=limit)
+    if job.budget_ledger is None:
+        return [], {}
+    limit = None if job.is_approved or budgets.monthly_usd is None else micros_of(budgets.monthly_usd)
+    taken = services.store.budgets.reserve(job.budget_ledger, job.id, most - job.reserved_micros, limit=limit)
+    return taken, {"reserved_micros": most}
 
 
 def settlement(job: Job, spent: int | None, services: Services) -> list[Write]:

@@ -8,11 +8,11 @@ import msgspec
 
 from batchdrop.aws import keys
 from batchdrop.aws.row_versions import BUDGETED, TEMPLATED
-from batchdrop.deadlines import moment_after, why_too_soon
+from batchdrop.deadlines import last_moment, moment_after, why_too_soon
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
 from batchdrop.inputs.job_settings import OWN_SETTINGS, find_budget_folder, find_template, own_metadata, resolve
 from batchdrop.inputs.templates import Rendering
-from batchdrop.limits.budgets import has_budget
+from batchdrop.limits.budgets import Budgets, budgets_of, has_budget
 from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job
 from batchdrop.services import Services
@@ -42,6 +42,16 @@ def with_settings(job: Job, files: Sequence[tuple[str, str]], metadata: Mapping[
     return job.with_(version=BUDGETED if has_budget(job) else job.version)
 
 
+def budgets_now(job: Job, services: Services) -> Budgets:
+    """A job's budgets as they are set now; as they were when it was dropped, where that cannot be read."""
+    try:
+        head = services.files.head(job.key, job.version_id)
+        files = settings_files(job, head.metadata, services)
+        return budgets_of(with_settings(job, files, head.metadata, services))
+    except (Gone, Unprocessable):
+        return budgets_of(job)
+
+
 def with_template(job: Job, files: Sequence[tuple[str, str]], services: Services) -> Job:
     """The job with the template that its settings have, which is kept as it is now: the bytes first, then the row.
 
@@ -65,13 +75,15 @@ def with_deadline(job: Job, services: Services) -> Job:
     """The job with the time that its deadline means.
 
     Raises:
-        Unprocessable: That time is over, or no job is done so soon.
+        Unprocessable: That time is over, no job is done so soon, or the job ends before it.
     """
     wanted = job.settings.deadline
     if wanted is None:
         return job
     at = moment_after(job.dropped_at, wanted)
     why = why_too_soon(wanted, at, now=services.now(), tick=services.settings.tick_seconds)
+    if why is None and at > last_moment(job):
+        why = f"deadline = {wanted!r}: that is after the job ends, done or not (max_age = {job.settings.max_age!r})."
     if why is not None:
         raise Unprocessable(why)
     return job.with_(deadline_at=at)

@@ -1,9 +1,10 @@
 """The last safe moment of a job: until then its batches may run, and what is left can still be called in time. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from batchdrop.deadlines import next_deadline
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, Job
@@ -34,31 +35,69 @@ class _Work(msgspec.Struct):
 
 
 def wants_calls(job: Job) -> bool:
-    """Whether a job's deadline is to be kept by calls at real time, and nothing stood against that."""
-    return job.deadline_at is not None and job.settings.realtime == "deadline" and job.late_reason is None
+    """Whether a job's deadline is to be kept by calls at real time, and nothing stood against that.
+
+    A unit that was given up does: no further round begins, which would call what batches leave.
+    """
+    is_free = job.late_reason is None and job.outcome is None
+    return job.deadline_at is not None and job.settings.realtime == "deadline" and is_free
+
+
+def is_kept(job: Job, now: int) -> bool:
+    """Whether sweep works for the deadline of a running job: what is left of it is called, or may have to be."""
+    return job.finishing_at is not None or (wants_calls(job) and now < (job.deadline_at or 0))
+
+
+def next_look(job: Job, *, now: int, tick: int) -> int:
+    """When somebody looks at the clock for a running job that was just looked at."""
+    return now + tick if is_kept(job, now) else next_deadline(job)
 
 
 def may_be_called(batch: Batch) -> bool:
     """Whether the requests of a batch can be called at real time, and may have to be."""
-    is_open = batch.state in OPEN_BATCHES and batch.state is not BatchState.ENDED
-    is_callable = batch.endpoint in _CALLABLE and not any(each.startswith(_ONLY_IN_BATCHES) for each in batch.betas)
-    return is_open and is_callable and not batch.is_duplicate
+    return batch.state in OPEN_BATCHES and batch.state is not BatchState.ENDED and _is_callable(batch)
+
+
+def _is_callable(batch: Batch) -> bool:
+    is_call = batch.endpoint in _CALLABLE and not any(each.startswith(_ONLY_IN_BATCHES) for each in batch.betas)
+    return is_call and not batch.is_duplicate
+
+
+def left_of(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches of a job of which something may have to be called, cut to the requests and tokens of that.
+
+    Of one that has ended and is not collected, all may be; of a collected one, what its split's next round sends again.
+    """
+    known, rounds = list(batches), dict[int, int]()
+    for each in known:
+        rounds[each.split] = max(each.round, rounds.get(each.split, 0))
+    for each in known:
+        requests = _requests_left(each, rounds[each.split])
+        if requests and _is_callable(each):
+            yield each.with_(requests=requests, tokens=-(-each.tokens * requests // each.requests))
+
+
+def _requests_left(batch: Batch, last_round: int) -> int:
+    if batch.state not in OPEN_BATCHES:
+        return batch.again if batch.round == last_round else 0
+    is_known = batch.state is BatchState.ENDED and batch.is_realtime
+    return batch.again if is_known else batch.requests
 
 
 def last_safe_moment(
     job: Job, batches: Iterable[Batch], providers: Mapping[str, ProviderConfig], *, tick: int
 ) -> int | None:
-    """When what has not ended must be called at real time; None where nothing is left, or the job has no deadline.
+    """When what is left must be called at real time; None where nothing is, or the job has no deadline.
 
     Args:
-        job: It.
+        job: The job.
         batches: All of its batches.
         providers: With the rates that are allowed.
         tick: The pace of poll and sweep, in seconds.
     """
     left: dict[str, _Work] = {}
-    for each in batches:
-        if may_be_called(each) and each.provider in providers:
+    for each in left_of(batches):
+        if each.provider in providers:
             work = left.setdefault(each.provider, _Work())
             work.requests += each.requests
             work.tokens += each.tokens

@@ -36,6 +36,7 @@ from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
 from batchdrop.providers.price_list import never_failing, settled_prices, source_of
 from batchdrop.records import Job
 from batchdrop.services import Services
+from batchdrop.states import JobState
 
 _MOST_NAMES = 100
 
@@ -194,14 +195,25 @@ def _deadline(job: Job, models: list[ModelCounts], doubts: int, services: Servic
     if job.deadline_at is None:
         return None
     extra = extra_of(models, never_failing(settled_prices(services.providers)))
+    is_met = (job.published_at or 0) <= job.deadline_at
     return Deadline(
         at=timestamp(job.deadline_at),
-        met=(job.published_at or 0) <= job.deadline_at,
+        met=is_met,
         finished_realtime=sum(each.realtime.answered for each in models),
         extra_usd=None if extra is None else usd(extra),
         doubts=doubts,
-        reason=job.late_reason,
+        reason=job.late_reason if is_met or job.finishing_at is not None else _why_not_called(job),
     )
+
+
+def _why_not_called(job: Job) -> str:
+    if job.late_reason is not None:
+        return job.late_reason
+    if job.settings.realtime == "off":
+        return 'Nothing was called at real time (realtime = "off").'
+    if job.outcome is JobState.FAILED:
+        return "Nothing was called at real time: a part of the job was given up."
+    return "Nothing was called at real time: the job was not under way when its last safe moment came."
 
 
 def _settled(models: list[ModelCounts], now: int, services: Services) -> tuple[list[ModelCounts], Money]:

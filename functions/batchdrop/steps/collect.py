@@ -157,8 +157,13 @@ def _pause_refused_account(batch: Batch, services: Services) -> None:
 
 
 def _was_cancelled_for_deadline(batch: Batch, job: Job) -> bool:
-    """Whether batchdrop had a batch cancelled, to call what it left at real time: that was no attempt."""
-    return job.finishing_at is not None and batch.cancel_asked_at is not None and not batch.is_realtime
+    """Whether batchdrop had a batch cancelled, to call what it left at real time: that was no attempt.
+
+    A worker may have died before it noted that: so whatever ended since then counts.
+    """
+    if job.finishing_at is None or batch.is_realtime:
+        return False
+    return batch.cancel_asked_at is not None or (batch.ended_at or 0) >= job.finishing_at
 
 
 def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job, *, is_uncharged_attempt: bool) -> tuple[int, int]:

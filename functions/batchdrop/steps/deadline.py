@@ -15,7 +15,7 @@ from batchdrop.batches.finishing import begin_finishing, take_to_real_time
 from batchdrop.batches.rows import call_batches
 from batchdrop.deadlines import expected_at, last_moment, next_deadline
 from batchdrop.jobs import ask_to_cancel
-from batchdrop.limits.last_safe_moment import last_safe_moment, wants_calls
+from batchdrop.limits.last_safe_moment import is_kept, last_safe_moment, next_look
 from batchdrop.manifest import timestamp
 from batchdrop.outputs.manifest_builder import late_event
 from batchdrop.records import Batch, Job
@@ -32,26 +32,31 @@ def look_at_clock(job: Job, services: Services, *, minute: Minute) -> None:
         reason = f"It was not done within {job.settings.max_age} (max_age)."
         ask_to_cancel(job.id, services.store, now=now, reason=reason)
         return
-    job = _tell_deadline(_tell_expected(job, now, services), now, services)
-    if job.finishing_at is not None:
-        _finish(job, minute, services)
-    elif wants_calls(job) and not job.is_past_deadline:
-        _keep_deadline(job, minute, services)
+    if not is_kept(job, now):
+        told = _tell(job, services)
+        if told is job:
+            services.store.release(job, next_deadline(job))
+        return
+    job = _finish(job, minute, services) if job.finishing_at is not None else _keep_deadline(job, minute, services)
+    with guard("late job", job=job.id):  # an event that fails costs no deadline
+        _tell(job, services)
 
 
-def _tell_expected(job: Job, now: int, services: Services) -> Job:
-    expected = expected_at(job)
-    if expected is None or now < expected or job.is_late:
-        return job
-    services.events.job_late(late_event(job, f"It is not done by {job.settings.expected_by} (expected_by)."))
-    return services.store.release(job, next_deadline(job.with_(is_late=True)), is_late=True)
+def _tell(job: Job, services: Services) -> Job:
+    """Tell once that a job is late, and once that its deadline is over; the job as it is then."""
+    now, expected = services.now(), expected_at(job)
+    if expected is not None and now >= expected and not job.is_late:
+        services.events.job_late(late_event(job, f"It is not done by {job.settings.expected_by} (expected_by)."))
+        job = services.store.release(job, _next_look(job.with_(is_late=True), services), is_late=True)
+    if job.deadline_at is not None and now >= job.deadline_at and not job.is_past_deadline:
+        services.events.job_late(late_event(job, why_late(job)))
+        over = job.with_(is_past_deadline=True)
+        job = services.store.release(job, _next_look(over, services), is_past_deadline=True)
+    return job
 
 
-def _tell_deadline(job: Job, now: int, services: Services) -> Job:
-    if job.deadline_at is None or now < job.deadline_at or job.is_past_deadline:
-        return job
-    services.events.job_late(late_event(job, why_late(job)))
-    return services.store.release(job, next_deadline(job.with_(is_past_deadline=True)), is_past_deadline=True)
+def _next_look(job: Job, services: Services) -> int:
+    return next_look(job, now=services.now(), tick=services.settings.tick_seconds)
 
 
 def why_late(job: Job) -> str:
@@ -62,26 +67,26 @@ def why_late(job: Job) -> str:
     return missed if job.late_reason is None else f"{missed} {job.late_reason}"
 
 
-def _keep_deadline(job: Job, minute: Minute, services: Services) -> None:
+def _keep_deadline(job: Job, minute: Minute, services: Services) -> Job:
+    """Begin to finish a job when its last safe moment has come; the job as it is then."""
     batches = list(services.store.readable_batches(job.id))
     tick, now = services.settings.tick_seconds, services.now()
     moment = last_safe_moment(job, batches, services.providers, tick=tick)
     if moment is None:  # its results are being put together, or a round begins
-        services.store.release(job, min(now + tick, next_deadline(job)))
-    elif now < moment:
-        services.store.release(job, min(moment, next_deadline(job)), last_safe_at=moment)
-    else:
-        begun = begin_finishing(job, batches, services)
-        if begun.finishing_at is not None:
-            _finish(begun, minute, services)
+        return services.store.release(job, min(now + tick, next_deadline(job)))
+    if now < moment:
+        return services.store.release(job, min(moment, next_deadline(job)), last_safe_at=moment)
+    begun = begin_finishing(job, batches, services)
+    return begun if begun.finishing_at is None else _finish(begun, minute, services)
 
 
-def _finish(job: Job, minute: Minute, services: Services) -> None:
-    """One look at all batches: whatever can be called now is."""
-    services.store.release(job, services.now() + services.settings.tick_seconds)  # first: others have their turn
+def _finish(job: Job, minute: Minute, services: Services) -> Job:
+    """One look at all batches: whatever can be called now is. The job as it is then."""
+    job = services.store.release(job, services.now() + services.settings.tick_seconds)  # first: others have their turn
     called: list[Batch] = []
     for batch in takewhile(lambda _: minute.has_time(), services.store.readable_batches(job.id)):
         failed = partial(services.store.count_unit_failure, job.id, key_of(batch)[1], services.settings.lease_seconds)
         with guard("deadline", failed=failed, job=job.id, unit=batch.id), minute.asking(batch.provider):
-            called += take_to_real_time(batch, services) if minute.may_ask(batch.provider) else []
+            called += take_to_real_time(job, batch, services) if minute.may_ask(batch.provider) else []
     call_batches(called, services)
+    return job

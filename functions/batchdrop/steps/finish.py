@@ -7,18 +7,21 @@ the requests below `called` that have no answer. Nobody calls them again in this
 
 import math
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.leases import Lease
 from batchdrop.aws.optimistic import ConcurrentChange
+from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import require_state
+from batchdrop.batches.failed_units import has_failed_for_good
 from batchdrop.batches.realtime_calls import Call, Pace, Wave, call_wave
 from batchdrop.batches.realtime_results import called_positions, write_results
 from batchdrop.batches.request_files import request_bodies
 from batchdrop.batches.restored_batches import accounted
+from batchdrop.batches.rows import LOST_TICKS
 from batchdrop.errors import AccountRefused, ClaimLost
 from batchdrop.limits.circuit_breaker import account_refused, call_failed
 from batchdrop.limits.restore_hold import is_held
@@ -34,8 +37,8 @@ logger = Logger(child=True)
 
 _CALL_SHARE = 3  # of a run: a call takes a third of it at most, five minutes on AWS
 _WAVES_SHARE = 2  # the last wave begins in its first half
-_CLAIM_LONGER = 5  # a claim holds a fifth longer than a call takes: six minutes on AWS
-_LONGEST_SLEEP = 60  # the claim holds while it waits
+_CLAIM_LONGER = 5  # a claim holds a fifth longer than a call may take: six minutes on AWS
+_SLEEP_SHARE = 12  # of a claim, which holds while it waits and calls: half a minute on AWS
 _ELSEWHERE_TICKS = 2
 
 
@@ -45,8 +48,11 @@ def finish_batch(job_id: str, batch_id: str, services: Services) -> None:
     if job is None or batch is None or not _is_open(batch):
         return
     with turn(job_id, services):
-        if job.state is JobState.CANCELLING:
+        is_given_up = has_failed_for_good(batch, services.now())
+        if job.state is JobState.CANCELLING or (is_given_up and job.outcome is not None):
             _end(services.store.claim(batch, services.settings.lease_seconds), job, services)
+        elif is_given_up:
+            return  # sweep says so in the job's row, and sends it once more
         elif job.state is JobState.RUNNING:
             _finish_alone(job, batch, services)
 
@@ -69,7 +75,8 @@ def _finish_alone(job: Job, batch: Batch, services: Services) -> None:
     except Exception:
         services.store.leases.end(run.lease)
         raise
-    services.store.leases.end(run.lease)
+    if not run.waits:
+        services.store.leases.end(run.lease)
     if run.goes_on is not None:
         services.queues.finish(job.id, run.goes_on)
 
@@ -82,15 +89,25 @@ def _claim_seconds(services: Services) -> int:
     return _call_seconds(services) + _call_seconds(services) // _CLAIM_LONGER
 
 
+def _may_call_at(batch: Batch, pause: Pause | None, services: Services) -> int:
+    """When a provider may be called: after a failure, what was tried before waits, or an outage takes all attempts."""
+    now, tick = services.now(), services.settings.tick_seconds
+    if is_held(batch.provider, services):
+        return now + tick
+    return now if pause is None else max(pause.until, pause.failed_at + (batch.attempt - 1) * tick)
+
+
 class _Run:
-    """One run's calls of one provider. `goes_on` names the batch that the next run begins with."""
+    """One run's calls of one provider. `goes_on` names the batch that the next begins with."""
 
     def __init__(self, job: Job, provider: str, lease: Lease, services: Services) -> None:
         self._job, self._provider, self._services, self.lease = job, provider, services, lease
         self._limits = services.providers[provider].limits
         self._pace = Pace(self._limits, services.now())
         self._until = services.now() + services.settings.function_seconds // _WAVES_SHARE
+        self._is_doubted = False  # it failed, or was paused: one call tries it
         self.goes_on: str | None = None
+        self.waits = False  # nobody calls before the lease is over
 
     def work(self, batch: Batch) -> None:
         following: Batch | None = batch
@@ -107,9 +124,9 @@ class _Run:
         """Call the requests of a batch that nobody called; whether all were, and its results are written."""
         services, now = self._services, self._services.now()
         pause = services.store.providers.get_pause(self._provider)
-        if is_held(self._provider, services) or (pause is not None and pause.until > now):
-            at = now + services.settings.tick_seconds if pause is None else max(pause.until, now + 1)
-            services.store.release(batch, at, failures=batch.failures)
+        may_call_at = _may_call_at(batch, pause, services)
+        if may_call_at > now:
+            services.store.release(batch, may_call_at, failures=batch.failures)
             return False
         try:
             api = services.apis[self._provider]
@@ -120,31 +137,48 @@ class _Run:
         work = _Work(services.store.claim(batch, _claim_seconds(services)), self._job, services)
         with temporary_folder() as folder:
             work.open(Path(folder) / "requests.jsonl")
-            at_once = self._limits.realtime_concurrency if pause is None else 1
-            while calls := work.take(at_once):
+            self._is_doubted = pause is not None
+            most = min(self._limits.realtime_concurrency, self._limits.realtime_requests_per_minute)
+            while calls := work.take(1 if self._is_doubted else most):
                 if not self._may_begin(work, calls):
                     return False
                 wave = self._call(work, calls, api)
                 if self._is_stopped(work, wave):
                     return False
-                if wave.kept and pause is not None:
-                    services.store.providers.end_pause(self._provider)
-                    pause, at_once = None, self._limits.realtime_concurrency
-        _end(work.batch, self._job, services)
+        return self._end(work)
+
+    def _end(self, work: "_Work") -> bool:
+        """Write a batch's results, which takes longer than a wave; False where that is left to another run."""
+        services = self._services
+        if services.now() >= self._until:
+            self._leave(work, [])
+            return False
+        self.lease = services.store.leases.extend(self.lease, services.settings.lease_seconds)
+        _end(
+            services.store.claim(work.batch.with_(claimed_until=0), services.settings.lease_seconds),
+            self._job,
+            services,
+        )
+        self.lease = services.store.leases.extend(self.lease, _claim_seconds(services))
         return True
+
+    def _leave(self, work: "_Work", calls: list[Call]) -> None:
+        """Put a batch off for the run that goes on at once; sweep sends it where its message is lost."""
+        work.put_off(calls, self._services.now() + LOST_TICKS * self._services.settings.tick_seconds)
+        self.goes_on = work.batch.id
 
     def _may_begin(self, work: "_Work", calls: list[Call]) -> bool:
         """Wait until the next wave may begin; False where that is in another run, and the batch is put off."""
-        now, next_at = self._services.now(), math.ceil(self._pace.next_at())
-        if now >= self._until:
-            work.put_off(calls, now + self._services.settings.lease_seconds)
-            self.goes_on = work.batch.id
-        elif next_at > min(now + _LONGEST_SLEEP, self._until):
+        services, now, next_at = self._services, self._services.now(), math.ceil(self._pace.next_at())
+        if next_at > now + _claim_seconds(services) // _SLEEP_SHARE:
             work.put_off(calls, next_at)
-        else:
-            self._services.sleep(max(next_at - now, 0))
-            return True
-        return False
+            self.lease, self.waits = services.store.leases.extend(self.lease, next_at - now), True
+            return False
+        services.sleep(max(next_at - now, 0))
+        if services.now() >= self._until:
+            self._leave(work, calls)
+            return False
+        return True
 
     def _call(self, work: "_Work", calls: list[Call], api: BatchApi) -> Wave:
         services = self._services
@@ -157,13 +191,17 @@ class _Run:
         return wave
 
     def _is_stopped(self, work: "_Work", wave: Wave) -> bool:
-        """Whether the provider is to be left alone for now: its account is refused, or it cannot be reached."""
+        """Whether the provider is to be left alone for now: its account is refused, or calls of it fail."""
         refused = next((each.refused for each in wave.meanings if each.refused is not None), None)
         if refused is not None:
             account_refused(self._provider, refused, self._services)
         elif wave.is_unreached or wave.is_outage:
+            self._is_doubted = True
             call_failed(self._provider, "calls at real time are not answered", self._services)
-        pause = self._services.store.providers.active_pause(self._provider) if wave.again else None
+        elif wave.is_answered and self._is_doubted:
+            self._is_doubted = False
+            self._services.store.providers.end_pause(self._provider)
+        pause = self._services.store.providers.active_pause(self._provider) if wave.again or wave.is_outage else None
         if refused is None and not wave.is_unreached and pause is None:
             return False
         work.put_off([], self._services.now() + self._services.settings.tick_seconds)
@@ -184,11 +222,9 @@ class _Work:
         there, called = called_positions(self.batch, self._services), self.batch.called
         open_ = self._uncalled - there
         self._uncalled = set(open_)
-        self._left = (
-            Call(position, body)
-            for position, body in request_bodies(path)
-            if position not in there and (position >= called or position in open_)
-        )
+        new = (Call(*each) for each in request_bodies(path) if each[0] not in there and each[0] >= called)
+        tried = (Call(*each) for each in request_bodies(path) if each[0] in open_ and each[0] < called)
+        self._left = chain(new, tried)  # one that never finds room holds up no other
 
     def take(self, most: int) -> list[Call]:
         """The next requests to be called, those first that were called in vain."""
@@ -229,7 +265,7 @@ class _Work:
 
 
 def _end(batch: Batch, job: Job, services: Services) -> None:
-    """Write the results of all that was called, and have them collected as any other batch's."""
+    """Write the results of all that may have been called, and have them collected as any other batch's."""
     prefix, doubts = write_results(batch, services)
     now = services.now()
     ended: BatchChanges = {

@@ -3,10 +3,9 @@
 from batchdrop.aws.metrics import Alert, count
 from batchdrop.batches.job_start import next_look, send_opened, send_or_hold
 from batchdrop.deadlines import last_moment
-from batchdrop.errors import Gone, Unprocessable
 from batchdrop.jobs import fail_job
-from batchdrop.limits.budgets import Budgets, budgets_of
-from batchdrop.limits.drop_settings import settings_files, with_settings
+from batchdrop.limits.budgets import Budgets
+from batchdrop.limits.drop_settings import budgets_now
 from batchdrop.outputs.manifest_builder import held_event
 from batchdrop.records import Job
 from batchdrop.services import Services
@@ -20,7 +19,7 @@ def look_at_held(job: Job, services: Services) -> None:
             job, f"It was over its budget, and nobody approved it within {job.settings.max_age} (max_age).", services
         )
         return
-    budgets = _budgets_now(job, services)
+    budgets = budgets_now(job, services)
     if job.is_approved:
         services.events.job_approved(held_event(job, budgets, services))
     looked_at = send_or_hold(job, budgets, services)
@@ -36,13 +35,3 @@ def _announce(job: Job, budgets: Budgets, services: Services) -> None:
     if not job.is_announced:
         services.events.job_held(held_event(job, budgets, services))
         services.store.release(job, next_look(services), is_announced=True)
-
-
-def _budgets_now(job: Job, services: Services) -> Budgets:
-    """The budgets as they are set now; as they were when it was dropped, where that cannot be read."""
-    try:
-        head = services.files.head(job.key, job.version_id)
-        files = settings_files(job, head.metadata, services)
-        return budgets_of(with_settings(job, files, head.metadata, services))
-    except (Gone, Unprocessable):
-        return budgets_of(job)
