@@ -26,7 +26,7 @@ ARGS ?=
 STARTED := $(shell date +%s)
 say = printf '[%3d s] %s\n' "$$(( $$(date +%s) - $(STARTED) ))"
 
-.PHONY: setup demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file pages lock synth bootstrap deploy smoke-paid clean
+.PHONY: setup demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file pages docs lock synth bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -121,6 +121,11 @@ pages: setup
 	@$(BIN)/python docs/schemas/settings_page.py
 	@PYTHONPATH=tests $(BIN)/python -m faults.rules_page
 
+# The documentation as a site, into site/public/; it fails on a link that leads nowhere. To read it:
+# .venv/bin/python -m http.server --directory site/public
+docs: .venv/.set-up
+	@$(BIN)/python docs/site/build.py
+
 bench-files: setup
 	@PYTHONPATH=tests POWERTOOLS_LOG_LEVEL=CRITICAL $(BIN)/python benchmarks/files_at_once.py $(ARGS)
 
@@ -149,4 +154,4 @@ smoke-paid: setup
 	@$(BIN)/batchdrop smoke-paid
 
 clean:
-	@rm -rf .venv .emulator .uv node_modules cdk.out .dependencies .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench
+	@rm -rf .venv .emulator .uv node_modules cdk.out .dependencies .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench site
