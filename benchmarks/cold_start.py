@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-from deployed import Deployed, alone, scratch
+from deployed import Deployed, alone
 from goals import Goals
 
 from local_cloud.emulator import PYTHON
@@ -25,7 +23,7 @@ print(json.dumps([*took, len(sys.modules), sorted({"openai", "anthropic"} & set(
 
 
 def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:  # noqa: ARG001 - the long form is the same
-    zipped, unzipped = sizes(stand.code)
+    zipped, unzipped = sizes(stand)
     print(f"\n7. Cold start; one asset for all functions: {zipped:.1f} MB zipped, {unzipped:.1f} MB on disk")
     print(f"   {'':12}{'import':>9}{'CPU':>9}{'modules':>9}   SDKs")
     for step in STEPS:
@@ -43,11 +41,10 @@ def load(step: str, code: Path) -> tuple[float, float, int, list[str]]:
     return wall, cpu, modules, sdks
 
 
-def sizes(code: Path) -> tuple[float, float]:
+def sizes(stand: Deployed) -> tuple[float, float]:
     """MB of the asset as Lambda gets it, and as it lies in /var/task."""
-    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
-        zipped = Path(shutil.make_archive(str(Path(folder, "code")), "zip", code)).stat().st_size
-    return zipped / 1e6, sum(path.stat().st_size for path in code.rglob("*") if path.is_file()) / 1e6
+    unzipped = sum(path.stat().st_size for path in stand.code.rglob("*") if path.is_file())
+    return stand.archive.stat().st_size / 1e6, unzipped / 1e6
 
 
 if __name__ == "__main__":
