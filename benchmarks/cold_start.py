@@ -6,13 +6,14 @@ import subprocess
 from pathlib import Path
 
 from deployed import Deployed, alone
+from forms import Form
 from goals import Goals
 
 from local_cloud.emulator import PYTHON
 
 STEPS = ("intake", "plan", "submit", "finish", "poll", "collect", "assemble", "publish", "sweep")
 MOST_CPU = 0.7  # seconds, with bytecode in place
-RUNS = 3
+RUNS = {Form.SMOKE: 1, Form.SHORT: 3, Form.FULL: 3}
 LOAD = """
 import importlib, json, sys, time
 began, cpu = time.perf_counter(), time.process_time()
@@ -22,12 +23,12 @@ print(json.dumps([*took, len(sys.modules), sorted({"openai", "anthropic"} & set(
 """
 
 
-def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:  # noqa: ARG001 - the long form is the same
+def measure(stand: Deployed, goals: Goals, *, form: Form) -> None:
     zipped, unzipped = sizes(stand)
     print(f"\n7. Cold start; one asset for all functions: {zipped:.1f} MB zipped, {unzipped:.1f} MB on disk")
     print(f"   {'':12}{'import':>9}{'CPU':>9}{'modules':>9}   SDKs")
     for step in STEPS:
-        wall, cpu, modules, sdks = min(load(step, stand.code) for _ in range(RUNS))
+        wall, cpu, modules, sdks = min(load(step, stand.code) for _ in range(RUNS[form]))
         print(f"   {step:12}{wall:7.2f} s{cpu:7.2f} s{modules:9}   {', '.join(sdks) or 'none'}", flush=True)
         goals.at_most(f"cold start of {step}", cpu, MOST_CPU, "CPU s")
 

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import Any, Self
 from zipfile import ZipFile
 
 import httpx2
+from forms import asked_form
 from goals import Goals
 from lines import write_chats
 from machine import machine
@@ -276,7 +276,7 @@ def alone(measure: Callable[..., None]) -> None:
     print(machine())
     goals = Goals()
     with deployed() as stand:
-        measure(stand, goals, full="--full" in sys.argv)
+        measure(stand, goals, form=asked_form())
     goals.show()
 
 

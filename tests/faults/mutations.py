@@ -1376,6 +1376,41 @@ MUTATIONS = (
         "tries = 0",
         f"{_STEPS}test_circuit_breaker.py::test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow",
     ),
+    Mutation(
+        "a batch that is taken ends the pause in the write that records it",
+        "steps/submit.py",
+        "over = [] if pause is None else [end_pause(batch.provider, now)]",
+        "over = []",
+        f"{_LATE}test_no_pause_stays_whose_provider_takes_batches",
+    ),
+    Mutation(
+        "so does a create that is found to have succeeded",
+        "batches/unknown_creates.py",
+        ", *end_if_probe(batch, services)],",
+        "],",
+        f"{_STEPS}test_circuit_breaker.py::test_a_probe_whose_create_is_found_ends_the_pause_in_the_same_write",
+    ),
+    Mutation(
+        "what a worker writes late changes nothing that is known better of a provider",
+        "aws/provider_store.py",
+        'update.when_expression(f"(attribute_not_exists({as_of}) OR {as_of} <= {update.value(now)})")',
+        'update.when_expression(f"(attribute_not_exists({as_of}) OR {as_of} >= {update.value(0)})")',
+        "tests/store/test_late_pauses.py::test_what_is_written_late_changes_no_pause_that_is_known_better",
+    ),
+    Mutation(
+        "a pause that is written after its time is not announced",
+        "limits/circuit_breaker.py",
+        " and ends > services.now():",
+        ":",
+        f"{_STEPS}test_circuit_breaker.py::test_a_pause_that_is_written_after_its_time_is_none",
+    ),
+    Mutation(
+        "a pause that is written after its time is cleared",
+        "limits/circuit_breaker.py",
+        "if not (pause.announced or pause.probe or pause.until > services.now()):",
+        "if False:",
+        f"{_STEPS}test_circuit_breaker.py::test_a_pause_that_is_written_after_its_time_is_none",
+    ),
     # Request files
     Mutation(
         "a body becomes one line where its request file is written",
