@@ -17,7 +17,8 @@ import money
 import others
 import scale
 import size
-from deployed import deployed
+from deployed import Deployed, deployed
+from forms import Form, asked_form
 from goals import Goals
 from machine import machine
 
@@ -26,21 +27,25 @@ MOST_MINUTES = 10
 
 
 def main() -> int:
-    full, began = "--full" in sys.argv, time.monotonic()
+    form, began = asked_form(), time.monotonic()
     goals = Goals()
     print(machine(), flush=True)
     with deployed() as stand:
-        for table in TABLES:
-            with telling(table.__name__, goals):
-                table.measure(stand, goals, full=full)
+        measure_tables(stand, goals, form)
     with telling("calls", goals):
-        calls.measure(goals)
-    if full:
-        latency.measure_all(full=full)
+        calls.measure(goals, form=form)
+    if form is Form.FULL:
+        latency.measure_all(form)
     minutes = (time.monotonic() - began) / 60
     goals.at_most("make bench", minutes, MOST_MINUTES, "minutes")
     goals.show()
     return 0 if goals.are_measured else 1
+
+
+def measure_tables(stand: Deployed, goals: Goals, form: Form) -> None:
+    for table in TABLES:
+        with telling(table.__name__, goals):
+            table.measure(stand, goals, form=form)
 
 
 @contextmanager

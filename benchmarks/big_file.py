@@ -191,8 +191,7 @@ def _s3(cloud: LocalCloud) -> Any:  # noqa: ANN401 - boto3 makes its clients at 
     return client("s3", cloud, read_timeout=600)
 
 
-def run(folder: Path, count: int, size: int, seconds: float) -> None:
-    cloud = local_cloud.up(folder)
+def run(cloud: LocalCloud, count: int, size: int, seconds: float) -> None:
     began = time.monotonic()
     with Peaks(cloud) as peaks:
         sent = upload(cloud, chat_lines(count, *PROVIDERS, size=size))
@@ -218,7 +217,7 @@ def main() -> None:
     print(machine())
     with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         try:
-            run(Path(folder), asked.lines, asked.size, asked.hours * 3_600)
+            run(local_cloud.up(Path(folder)), asked.lines, asked.size, asked.hours * 3_600)
         except Wrong as wrong:
             sys.exit(f"WRONG: {wrong}")
         finally:

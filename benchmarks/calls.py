@@ -16,12 +16,15 @@ os.environ["S3_UPLOAD_PART_MIN_SIZE"] = "1"  # moto's; before it is imported
 from batchdrop.aws import multipart
 from faking.cloud import TOML, cloud
 from faking.counting import PROVIDER, SERVICES, Calls, counted_job, idle_poll
+from forms import Form, asked_form
 from goals import Goals
 from lines import chat_lines
 from machine import machine
 
 STEPS = ("intake", "plan", "submit", "poll", "collect", "assemble", "publish")
 SCALE = 1_000
+_ALL = ((1, 1), (1_000, 1), (1_000_000, SCALE))
+SIZES = {Form.SMOKE: ((1, 1),), Form.SHORT: _ALL, Form.FULL: _ALL}  # lines, and how many times finer they are cut
 SPLIT_BYTES, PART_BYTES = 64 * 1024 * 1024, multipart.PART_MIN
 PROVIDERS = {"openai": ("openai",), "anthropic": ("anthropic",), "both": ("openai", "anthropic")}
 
@@ -32,19 +35,19 @@ MOST = 64  # half of what a job of a line took
 def main() -> None:
     print(machine())
     goals = Goals()
-    measure(goals)
+    measure(goals, form=asked_form())
     if "--each" in sys.argv:
         for step, calls in count_calls(1, PROVIDERS["openai"]).items():
             print(f"\n{step}\n  " + "\n  ".join(f"{number} {' '.join(call)}" for call, number in calls.items()))
     goals.show()
 
 
-def measure(goals: Goals) -> None:
+def measure(goals: Goals, *, form: Form) -> None:
     logging.disable(logging.CRITICAL)
     print("\n8. Calls of AWS, step by step; a million lines are a thousand, cut a thousand times finer")
     for name, providers in PROVIDERS.items():
         print(f"\n| {name} | {' | '.join(STEPS)} | all | of providers |\n|{'---|' * (len(STEPS) + 3)}")
-        for count, scale in ((1, 1), (1_000, 1), (1_000_000, SCALE)):
+        for count, scale in SIZES[form]:
             print(_row(f"{count:,} lines", count_calls(count, providers, scale=scale)), flush=True)
     print(f"\n{'':16}{''.join(f'{service:>10}' for service in SERVICES)}")
     small = count_calls(1, PROVIDERS["openai"])

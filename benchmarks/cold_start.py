@@ -2,19 +2,18 @@
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-from deployed import Deployed, alone, scratch
+from deployed import Deployed, alone
+from forms import Form
 from goals import Goals
 
 from local_cloud.emulator import PYTHON
 
 STEPS = ("intake", "plan", "submit", "finish", "poll", "collect", "assemble", "publish", "sweep")
 MOST_CPU = 0.7  # seconds, with bytecode in place
-RUNS = 3
+RUNS = {Form.SMOKE: 1, Form.SHORT: 3, Form.FULL: 3}
 LOAD = """
 import importlib, json, sys, time
 began, cpu = time.perf_counter(), time.process_time()
@@ -24,12 +23,12 @@ print(json.dumps([*took, len(sys.modules), sorted({"openai", "anthropic"} & set(
 """
 
 
-def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:  # noqa: ARG001 - the long form is the same
-    zipped, unzipped = sizes(stand.code)
+def measure(stand: Deployed, goals: Goals, *, form: Form) -> None:
+    zipped, unzipped = sizes(stand)
     print(f"\n7. Cold start; one asset for all functions: {zipped:.1f} MB zipped, {unzipped:.1f} MB on disk")
     print(f"   {'':12}{'import':>9}{'CPU':>9}{'modules':>9}   SDKs")
     for step in STEPS:
-        wall, cpu, modules, sdks = min(load(step, stand.code) for _ in range(RUNS))
+        wall, cpu, modules, sdks = min(load(step, stand.code) for _ in range(RUNS[form]))
         print(f"   {step:12}{wall:7.2f} s{cpu:7.2f} s{modules:9}   {', '.join(sdks) or 'none'}", flush=True)
         goals.at_most(f"cold start of {step}", cpu, MOST_CPU, "CPU s")
 
@@ -43,11 +42,10 @@ def load(step: str, code: Path) -> tuple[float, float, int, list[str]]:
     return wall, cpu, modules, sdks
 
 
-def sizes(code: Path) -> tuple[float, float]:
+def sizes(stand: Deployed) -> tuple[float, float]:
     """MB of the asset as Lambda gets it, and as it lies in /var/task."""
-    with tempfile.TemporaryDirectory(dir=scratch()) as folder:
-        zipped = Path(shutil.make_archive(str(Path(folder, "code")), "zip", code)).stat().st_size
-    return zipped / 1e6, sum(path.stat().st_size for path in code.rglob("*") if path.is_file()) / 1e6
+    unzipped = sum(path.stat().st_size for path in stand.code.rglob("*") if path.is_file())
+    return stand.archive.stat().st_size / 1e6, unzipped / 1e6
 
 
 if __name__ == "__main__":

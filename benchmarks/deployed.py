@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -16,8 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from zipfile import ZipFile
 
 import httpx2
+from forms import asked_form
 from goals import Goals
 from lines import write_chats
 from machine import machine
@@ -26,6 +27,7 @@ import local_cloud
 from local_cloud import LocalCloud
 from local_cloud.aws import client
 from local_cloud.emulator import PYTHON
+from local_cloud.state import Folder
 
 LEASE_SECONDS = 900
 ROUND_SECONDS = 1  # between two rounds of poll; within one second it asks for nothing twice
@@ -129,7 +131,9 @@ class Deployed:
         self._folder = folder
         self._chats: dict[tuple[int, int], Job] = {}
         self._provider_calls = Counter[str]()
-        self.code = self._asset()
+        (self.archive,) = Folder(Path(cloud.state_dir)).cdk_out.glob("asset.*.zip")
+        self.code = folder / "code"
+        ZipFile(self.archive).extractall(self.code)
         found = self.aws("lambda").list_functions()["Functions"]
         self.functions = {
             each["Handler"].split(".")[1]: each for each in found if each["Handler"].startswith("handlers.")
@@ -256,10 +260,6 @@ class Deployed:
             if "ScheduleExpression" in rule:
                 rules.disable_rule(Name=rule["Name"])
 
-    def _asset(self) -> Path:
-        out = Path(self.cloud.state_dir, "cdk.out")
-        return next(path for path in out.glob("asset.*") if (path / "handlers").is_dir())
-
     def _queue(self, function: str) -> tuple[str, int]:
         """The address of the queue that starts a function, and how many messages it gets at once."""
         (mapping,) = self.aws("lambda").list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
@@ -276,7 +276,7 @@ def alone(measure: Callable[..., None]) -> None:
     print(machine())
     goals = Goals()
     with deployed() as stand:
-        measure(stand, goals, full="--full" in sys.argv)
+        measure(stand, goals, form=asked_form())
     goals.show()
 
 

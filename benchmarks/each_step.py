@@ -4,23 +4,24 @@ The client's share is what the same bytes take to be read and written with nothi
 """
 
 from deployed import Deployed, Job, alone
+from forms import Form
 from goals import Goals
 from lines import CHAT
 
-LINES = 100_000
+LINES = {Form.SMOKE: 10, Form.SHORT: 100_000, Form.FULL: 100_000}
 LONG = 1_700  # bytes of a line of a common prompt
 STREAMED_MB = 64
 GOALS = {(CHAT, "plan"): 150, (CHAT, "collect"): 150, (CHAT, "assemble"): 130, (LONG, "plan"): 300}  # MB/s
 STEPS = ("plan", "submit", "collect", "assemble", "publish")
 
 
-def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:  # noqa: ARG001 - the long form is the same
+def measure(stand: Deployed, goals: Goals, *, form: Form) -> None:
     got, sent = client_seconds(stand)
     print(
         f"\n3. Each step alone, MB/s on one core; S3's client alone reads {1 / got:.0f} and writes {1 / sent:.0f} MB/s"
     )
     for size in (CHAT, LONG):
-        job = stand.chats(LINES, size)
+        job = stand.chats(LINES[form], size)
         print(f"   {f'lines of {size:,} B':18}{'bytes':>9}{'CPU':>9}{'client':>9}{'MB/s':>8}{'without':>9}")
         for step in STEPS:
             speed = _show(step, job, got, sent, _megabytes(step, job))

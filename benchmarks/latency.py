@@ -6,7 +6,6 @@ created at its provider, and from poll's last finding to the manifest. Times wit
 
 import json
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deployed import verdict
+from forms import Form, asked_form
 from machine import machine
 
 import local_cloud
@@ -23,9 +23,9 @@ from local_cloud import LocalCloud
 from local_cloud.aws import client
 
 GOAL, LARGE_GOAL = 1.0, 10.0  # seconds
-LARGE, LARGE_JOBS = 1_000, 5
-SMALL, SMALL_JOBS, SHORT_JOBS = 8, 200, 20
-WARMING_JOBS = 3
+LARGE, LARGE_JOBS = 1_000, {Form.SMOKE: 1, Form.SHORT: 5, Form.FULL: 5}
+SMALL, SMALL_JOBS = 8, {Form.SMOKE: 1, Form.SHORT: 20, Form.FULL: 200}
+WARMING_JOBS = {Form.SMOKE: 1, Form.SHORT: 3, Form.FULL: 3}
 LOOK_EVERY_SECONDS = 0.01
 WAIT_SECONDS = 120
 MODELS = ("gpt-4o-mini", "gpt-5-mini", "claude-haiku-4-5", "claude-sonnet-4-5")
@@ -98,30 +98,30 @@ def show(what: str, values: list[float], goal: float | None = None) -> None:
     print(f"   {what:48}{middle:7.2f} s{percentile(values, 0.99):7.2f} s{max(values):7.2f} s{word}", flush=True)
 
 
-def measure(cloud: LocalCloud, *, jobs: int) -> None:
+def measure(cloud: LocalCloud, form: Form) -> None:
     runner = Runner(cloud)
     print("\n4. Latency on the warm local cloud, with providers that complete at once")
     print(f"   {'':48}{'p50':>9}{'p99':>9}{'longest':>9}")
-    cold = [runner.run(LARGE) for _ in range(WARMING_JOBS)]
+    cold = [runner.run(LARGE) for _ in range(WARMING_JOBS[form])]
     show(f"{LARGE:,} lines, the first file after the deployment", [cold[0].visible - cold[0].dropped])
-    large = [trip.visible - trip.dropped for trip in (runner.run(LARGE) for _ in range(LARGE_JOBS))]
-    show(f"{LARGE:,} lines, drop → manifest ({LARGE_JOBS} jobs)", large, LARGE_GOAL)
-    small = [runner.run(SMALL) for _ in range(jobs)]
+    large = [trip.visible - trip.dropped for trip in (runner.run(LARGE) for _ in range(LARGE_JOBS[form]))]
+    show(f"{LARGE:,} lines, drop → manifest ({LARGE_JOBS[form]} jobs)", large, LARGE_GOAL)
+    small = [runner.run(SMALL) for _ in range(SMALL_JOBS[form])]
     created, ended = runner.last("submit", "batch submitted"), runner.last("poll", "batch ended")
-    show(f"{SMALL} lines, drop → manifest ({jobs} jobs)", [trip.visible - trip.dropped for trip in small])
+    show(f"{SMALL} lines, drop → manifest ({SMALL_JOBS[form]} jobs)", [trip.visible - trip.dropped for trip in small])
     show("    drop → last batch created", [created[trip.job] - trip.dropped for trip in small], GOAL)
     show("    last batch created → found ended by poll", [ended[trip.job] - created[trip.job] for trip in small])
     show("    found ended → manifest visible", [trip.visible - ended[trip.job] for trip in small], GOAL)
 
 
-def measure_all(*, full: bool) -> None:
+def measure_all(form: Form) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            measure(local_cloud.up(Path(folder)), jobs=SMALL_JOBS if full else SHORT_JOBS)
+            measure(local_cloud.up(Path(folder)), form)
         finally:
             local_cloud.down(Path(folder))
 
 
 if __name__ == "__main__":
     print(machine())
-    measure_all(full="--full" in sys.argv)
+    measure_all(asked_form())

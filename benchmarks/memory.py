@@ -25,17 +25,18 @@ PROMPT = "@@"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A file that makes one batch of BATCH_BYTES. `expire` is the share that is answered before the batch expires."""
+    """A file that makes one batch of `size` bytes. `expire` is the share that is answered before the batch expires."""
 
     name: str
     provider: str
     requests: int
     body: dict[str, Any]
+    size: int = BATCH_BYTES
     expire: float | None = None
 
     def line(self, number: int) -> bytes:
         text = f"{number}: {WORDS}"
-        room = BATCH_BYTES // self.requests - WIRE_BYTES - len(json.dumps(self.body))
+        room = self.size // self.requests - WIRE_BYTES - len(json.dumps(self.body))
         prompt = (text * (room // len(text) + 1))[:room]
         return json.dumps(self.body).replace(PROMPT, prompt).encode() + b"\n"
 
@@ -50,6 +51,7 @@ CASES = (
     Case(name="large embeddings", provider="openai", requests=49_990, body=LARGE_EMBEDDING),
     Case(name="anthropic", provider="anthropic", requests=9_900, body=CLAUDE),
     Case(name="long lines", provider="anthropic", requests=3, body=CLAUDE),
+    Case(name="smoke", provider="openai", requests=10, body=CHAT, size=10_000),
     Case(name="expiring", provider="anthropic", requests=9_900, body=CLAUDE, expire=0.1),
 )
 
@@ -87,7 +89,7 @@ def measure(stand: Deployed, case: Case, path: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    names = [case.name for case in CASES]
+    names = [case.name for case in CASES if case.size == BATCH_BYTES]
     parser.add_argument("case", nargs="*", default=names, help="some of them: " + ", ".join(names))
     wanted = parser.parse_args().case
     print(machine())

@@ -9,9 +9,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
+from forms import Form
 from goals import Goals
 
-LINES, SHORT_LINES = 1_000_000, 100_000
+LINES = 1_000_000
+COUNTED = {Form.SMOKE: 10, Form.SHORT: 100_000, Form.FULL: LINES}
 LINE_BYTES = 1_700
 LINES_GOAL, MONTH_GOAL = 0.05, 5.00
 MINUTES = 43_800  # of a month
@@ -69,9 +71,9 @@ class Function:
         )
 
 
-def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
+def measure(stand: Deployed, goals: Goals, *, form: Form) -> None:
     print("\n6. AWS's bill, USD, us-east-1, arm64, no free tier")
-    lines = LINES if full else SHORT_LINES
+    lines = COUNTED[form]
     job = stand.chats(lines, LINE_BYTES)
     used = Counter({name: amount * LINES / lines for name, amount in bill_of(stand, job).items()})
     what = f"1,000,000 lines, {LINE_BYTES / 1e3:.1f} GB (counted on {lines:,})"

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployed import PROVIDERS, Deployed, alone, scratch, verdict
+from forms import Form
 from goals import Goals
 from lines import write_chats
 
-LINES = 100_000
+LINES = {Form.SMOKE: 10, Form.SHORT: 100_000, Form.FULL: 100_000}
+ROUNDS = {Form.SMOKE: 1, Form.SHORT: 1, Form.FULL: 3}
 BATCH_LINES = 50_000  # OpenAI's most
 PEER = "batchwizard==0.5.0"
 PEER_PYTHON = scratch() / "batchwizard" / "bin" / "python"
@@ -86,26 +88,27 @@ def run_own(provider: str, path: Path, stand: Deployed) -> Row:
     return Row(name=OWN, wall=job.wall_seconds, cpu=job.process_seconds, peak_mb=job.peak_mb, calls=calls)
 
 
-def by_hand(path: Path) -> list[Path]:
+def by_hand(path: Path, count: int) -> list[Path]:
     """The file in pieces of a batch each, as a user of the others must cut it."""
     pieces = []
     with path.open("rb") as lines:
-        for number in range(-(-LINES // BATCH_LINES)):
+        for number in range(-(-count // BATCH_LINES)):
             pieces.append(path.with_name(f"{path.stem}-piece-{number}.jsonl"))
             with pieces[-1].open("wb") as piece:
                 piece.writelines(line for _, line in zip(range(BATCH_LINES), lines, strict=False))
     return pieces
 
 
-def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
-    missing = install_peer()
-    print(f"\n1. Against others: {LINES:,} chat lines, {LINES * 360 / 1e6:.0f} MB")
+def measure(stand: Deployed, goals: Goals, *, form: Form) -> None:
+    missing = "the smoke form installs nothing" if form is Form.SMOKE else install_peer()
+    lines = LINES[form]
+    print(f"\n1. Against others: {lines:,} chat lines, {lines * 360 / 1e6:.0f} MB")
     first: dict[str, float] = {}
     for provider in PROVIDERS:
-        path = write_chats(scratch() / f"chats-{provider}.jsonl", LINES, provider)
-        pieces = by_hand(path)
+        path = write_chats(scratch() / f"chats-{provider}.jsonl", lines, provider)
+        pieces = by_hand(path, lines)
         rows = []
-        for _ in range(3 if full else 1):
+        for _ in range(ROUNDS[form]):
             rows += [
                 run_script("bare_script", sys.executable, provider, [path], stand),
                 run_own(provider, path, stand),
@@ -113,18 +116,18 @@ def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
             rows += [] if missing else [run_script("peer", PEER_PYTHON, provider, pieces, stand)]
         best = show(provider, rows)
         first[provider] = best[OWN].cpu
-        compare(provider, best, missing, goals)
-    further(stand, first, goals, times=3 if full else 2)
+        compare(provider, best, missing, goals, lines)
+    further(stand, first, goals, lines, times=3 if form is Form.FULL else 2)
 
 
-def compare(provider: str, best: dict[str, Row], missing: str, goals: Goals) -> None:
+def compare(provider: str, best: dict[str, Row], missing: str, goals: Goals, lines: int) -> None:
     rival, own = best.get(RIVALS[provider]), best[OWN]
-    name = f"CPU for {LINES:,} lines at {provider}, against {RIVALS[provider]}"
+    name = f"CPU for {lines:,} lines at {provider}, against {RIVALS[provider]}"
     if rival is None:
         goals.not_measured(name, 0, "CPU s", missing)
     else:
         goals.at_most(name, own.cpu, rival.cpu, "CPU s")
-    goals.at_most(f"resident, {LINES:,} lines at {provider}", own.peak_mb, MOST_MB, "MB")
+    goals.at_most(f"resident, {lines:,} lines at {provider}", own.peak_mb, MOST_MB, "MB")
 
 
 def show(provider: str, rows: list[Row]) -> dict[str, Row]:
@@ -143,14 +146,14 @@ def show(provider: str, rows: list[Row]) -> dict[str, Row]:
     return {row.name: row for row in best}
 
 
-def further(stand: Deployed, first: dict[str, float], goals: Goals, *, times: int) -> None:
-    """Table 1b: what each further 100,000 lines take, after the first, of each provider."""
-    print(f"\n1b. Each further {LINES:,} lines; goal: at most {MOST_FURTHER} CPU seconds")
+def further(stand: Deployed, first: dict[str, float], goals: Goals, lines: int, *, times: int) -> None:
+    """Table 1b: what as many lines again take, of each provider."""
+    print(f"\n1b. Each further {lines:,} lines; goal: at most {MOST_FURTHER} CPU seconds")
     for provider in PROVIDERS:
-        path = write_chats(scratch() / "further.jsonl", times * LINES, provider)
+        path = write_chats(scratch() / "further.jsonl", times * lines, provider)
         each = (run_own(provider, path, stand).cpu - first[provider]) / (times - 1)
         print(f"   {provider:14}{each:7.2f} s   {verdict(met=each <= MOST_FURTHER)}", flush=True)
-        goals.at_most(f"each further {LINES:,} lines at {provider}", max(each, 0.0), MOST_FURTHER, "CPU s")
+        goals.at_most(f"each further {lines:,} lines at {provider}", max(each, 0.0), MOST_FURTHER, "CPU s")
 
 
 if __name__ == "__main__":

@@ -19,10 +19,12 @@ from batchdrop.inputs.usual_lines import _are_texts
 from batchdrop.outputs.line_spool import Spool
 from batchdrop.protocols import usual_rows
 from batchdrop.protocols.token_estimates import tokens_of_each
+from forms import Form, asked_form
 from lines import chat_lines
 from machine import machine
 
-LINES, TIMES = 370, 400  # a block of plan's, and how often
+LINES = 370  # a block of plan's
+TIMES = 1 if asked_form() is Form.SMOKE else 400
 FILL = 100  # lines that lie on the disk, for each that is read
 FORM = b'{"custom_id":"deployment-0123456789abcdef-%d","method":"POST","url":"/v1/chat/completions","body":%b}\n'
 ANSWER = {"object": "chat.completion", "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}}

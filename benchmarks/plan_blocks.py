@@ -17,9 +17,11 @@ from batchdrop.providers.config import load_providers
 from batchdrop.records import JobSettings, Source, Split
 from batchdrop.states import SplitState
 from batchdrop.steps.plan import PlanWriter
+from forms import Form, asked_form
 from lines import CHAT, chat_lines
 
-ROUNDS, LONG, PIECE = 7, 1_700, 1024 * 1024
+LONG, PIECE = 1_700, 1024 * 1024
+ROUNDS, LINES = (1, 200) if asked_form() is Form.SMOKE else (7, 20_000)
 PROVIDERS = load_providers(Path(__file__).parents[1] / "providers.toml")
 BOTH = ("openai", "anthropic")
 
@@ -80,15 +82,15 @@ def compare(name: str, lines: Iterable[bytes]) -> None:
 
 
 def some(change: Callable[[bytes], bytes], every: int) -> Iterator[bytes]:
-    for number, line in enumerate(chat_lines(20_000, *BOTH)):
+    for number, line in enumerate(chat_lines(LINES, *BOTH)):
         yield line if number % every else change(line)
 
 
 if __name__ == "__main__":
     print(f"{'CPU microseconds a line':34}{'alone':>9}{'blocks':>9}{'ratio':>8}{'MB/s':>8}")
-    compare(f"both providers, {CHAT} bytes", chat_lines(20_000, *BOTH))
-    compare(f"OpenAI, {CHAT} bytes", chat_lines(20_000, "openai"))
-    compare(f"both providers, {LONG:,} bytes", chat_lines(6_000, *BOTH, size=LONG))
+    compare(f"both providers, {CHAT} bytes", chat_lines(LINES, *BOTH))
+    compare(f"OpenAI, {CHAT} bytes", chat_lines(LINES, "openai"))
+    compare(f"both providers, {LONG:,} bytes", chat_lines(LINES // 3, *BOTH, size=LONG))
     compare("both, with blanks", some(spaced, 1))
     compare("both, one line in 100 unusual", some(streamed, 100))
     compare("both, all unusual", some(streamed, 1))

@@ -1,7 +1,7 @@
 """What `batchdrop quote` takes: CPU seconds and the most memory, by the number of lines; nothing is sent.
 
-`.venv/bin/python benchmarks/quote.py` quotes 100,000 and 400,000 lines, `--full` 1,000,000, too. Each file is read in a
-process of its own, once as `validate` does and once with its tokens counted and priced.
+`.venv/bin/python benchmarks/quote.py` quotes 100,000 and 400,000 lines, or as many as `--lines` says. Each file is read
+in a process of its own, once as `validate` does and once with its tokens counted and priced.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from lines import CHAT, write_chats
 from machine import machine, resident_mb
 
-_SHORT, _FULL = (100_000, 400_000), (1_000_000,)
+_LINES = (100_000, 400_000)
 
 
 def read(path: Path, what: str) -> None:
@@ -39,7 +39,7 @@ def measure(path: Path, what: str) -> tuple[str, str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--lines", type=int, nargs="*", default=_LINES)
     parser.add_argument("--read", nargs=2, metavar=("FILE", "WHAT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
@@ -48,7 +48,7 @@ def main() -> None:
     print(machine())
     print("| lines | bytes | | CPU | of it imports | resident |\n|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for lines in (*_SHORT, *(_FULL if options.full else ())):
+        for lines in options.lines:
             path = write_chats(Path(folder) / "chats.jsonl", lines, "openai", "anthropic")
             for what in ("validate", "quote"):
                 total, begun, resident = measure(path, what)

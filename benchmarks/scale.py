@@ -12,13 +12,14 @@ from batchdrop.aws.table_items import encode, key_of, values_of
 from batchdrop.records import Batch
 from batchdrop.states import BatchState
 from deployed import PROVIDERS, Deployed, Figures, Job, alone, verdict
+from forms import Form
 from goals import Goals
 from lines import CHAT, chat_lines
 
-JOBS, SHORT_JOBS = 1_000, 10
+JOBS = {Form.SMOKE: 2, Form.SHORT: 10, Form.FULL: 1_000}
 LINES = 4  # of a small job, of both providers in turn
-ACTIVE, SHORT_ACTIVE = 10_000, 1_000  # at each provider
-ENDED = 100  # of them, in the second round
+ACTIVE = {Form.SMOKE: 4, Form.SHORT: 1_000, Form.FULL: 10_000}  # at each provider
+ENDED = {Form.SMOKE: 2, Form.SHORT: 100, Form.FULL: 100}  # of them, in the second round
 MOST_SECONDS, MOST_CALLS = 60, 200
 MOST_OF_JOB = 66  # calls of AWS: half of what they were
 WRITES = 25  # DynamoDB's most in a batch
@@ -27,10 +28,10 @@ PAUSE_SECONDS = 10  # between two rounds; batches that young are asked for about
 HEADERS = {"anthropic-version": "2023-06-01"}
 
 
-def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
+def measure(stand: Deployed, goals: Goals, *, form: Form) -> None:
     print(f"\n5. Scale; goal: a round within {MOST_SECONDS} s and {MOST_CALLS} calls of the providers")
-    many_jobs(stand, goals, JOBS if full else SHORT_JOBS)
-    many_batches(stand, ACTIVE if full else SHORT_ACTIVE)
+    many_jobs(stand, goals, JOBS[form])
+    many_batches(stand, ACTIVE[form], ENDED[form])
 
 
 def many_jobs(stand: Deployed, goals: Goals, count: int) -> None:
@@ -50,10 +51,10 @@ def many_jobs(stand: Deployed, goals: Goals, count: int) -> None:
     goals.at_most(f"calls of AWS for a job of {LINES} lines", job.calls().total() / count, MOST_OF_JOB, "calls")
 
 
-def many_batches(stand: Deployed, count: int) -> None:
+def many_batches(stand: Deployed, count: int, ending: int) -> None:
     """Rounds of poll and sweep while so many batches are at each provider."""
     stand.control("shape", seconds_to_complete=NEVER)
-    rows = [row for provider in PROVIDERS for row in at_provider(stand, provider, count)]
+    rows = [row for provider in PROVIDERS for row in at_provider(stand, provider, count, ending)]
     put(stand, rows)
     for name in PROVIDERS:
         begin_anew(stand, name)
@@ -61,7 +62,7 @@ def many_batches(stand: Deployed, count: int) -> None:
     print(f"   {what:40}{'seconds':>9}{'CPU':>9}{'calls':>7}{'of AWS':>8}{'resident':>11}")
     try:
         with stand.worker() as worker:
-            for ended in (0, ENDED):
+            for ended in (0, ending):
                 for name in PROVIDERS:
                     stand.provider_calls()
                     run = worker.run("poll", {"provider": name})
@@ -110,8 +111,8 @@ def _show(what: str, found: Figures, calls: int, *, is_whole: bool) -> None:
     )
 
 
-def at_provider(stand: Deployed, provider: str, count: int) -> Iterator[Batch]:
-    """Create batches of one request at a provider, of which the last will end soon; the rows that poll would find.
+def at_provider(stand: Deployed, provider: str, count: int, ending: int) -> Iterator[Batch]:
+    """Create batches of one request at a provider, of which the last `ending` end soon; the rows that poll would find.
 
     The rows say that one was created each second until now: a provider's list has them in that order.
     """
@@ -120,8 +121,8 @@ def at_provider(stand: Deployed, provider: str, count: int) -> Iterator[Batch]:
     with httpx2.Client(base_url=stand.cloud.simulator_url or "", headers=headers, timeout=60) as http:
         creates = CREATES[provider](http)
         for number in range(count):
-            if number == count - ENDED:
-                stand.control("shape", provider=provider, times=ENDED, seconds_to_complete=SOON)
+            if number == count - ending:
+                stand.control("shape", provider=provider, times=ending, seconds_to_complete=SOON)
             yield Batch(
                 job=job,
                 state=BatchState.IN_FLIGHT,

@@ -3,17 +3,17 @@
 import sys
 
 from deployed import Deployed, alone, verdict
+from forms import Form
 from goals import Goals
 from lines import CHAT
 
-SHORT_MB = (36, 100)
-FULL_MB = (36, 360, 2_000)
+SIZES_MB = {Form.SMOKE: (1, 2), Form.SHORT: (36, 100), Form.FULL: (36, 360, 2_000)}
 HUGE_MB = 5_000  # with --huge
 MEMORY_FLAT, CPU_FLAT = 0.10, 0.15
 
 
-def measure(stand: Deployed, goals: Goals, *, full: bool) -> None:
-    sizes = (FULL_MB if full else SHORT_MB) + ((HUGE_MB,) if "--huge" in sys.argv else ())
+def measure(stand: Deployed, goals: Goals, *, form: Form) -> None:
+    sizes = SIZES_MB[form] + ((HUGE_MB,) if "--huge" in sys.argv else ())
     print("\n2. Size: both providers in turn, line by line")
     print(f"   goal: memory flat within {MEMORY_FLAT:.0%}, CPU for a line flat within {CPU_FLAT:.0%}")
     print(f"   {'file':>9}{'lines':>12}{'CPU / 100,000':>16}{'resident':>11}{'wall':>10}")

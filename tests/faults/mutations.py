@@ -3,9 +3,9 @@
 `make mutations` prints what caught what, and ends with 1 where nothing did. The sources here are never changed.
 """
 
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -13,10 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 _SECONDS = 900
 _FAILED = 1  # pytest's word for tests that ran and failed
 _OTHER_PACKAGES = ("batchdrop_cli", "batchdrop_client", "local_cloud")
+# Loaded once, for all tests: most of what a test's process takes is the SDKs.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["pytest", "hypothesis", "boto3", "httpx2", "msgspec", "openai", "anthropic"])
 
 
 class Mutation(NamedTuple):
@@ -1370,6 +1375,41 @@ MUTATIONS = (
         "tries = pause.until if pause else 0",
         "tries = 0",
         f"{_STEPS}test_circuit_breaker.py::test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow",
+    ),
+    Mutation(
+        "a batch that is taken ends the pause in the write that records it",
+        "steps/submit.py",
+        "over = [] if pause is None else [end_pause(batch.provider, now)]",
+        "over = []",
+        f"{_LATE}test_no_pause_stays_whose_provider_takes_batches",
+    ),
+    Mutation(
+        "so does a create that is found to have succeeded",
+        "batches/unknown_creates.py",
+        ", *end_if_probe(batch, services)],",
+        "],",
+        f"{_STEPS}test_circuit_breaker.py::test_a_probe_whose_create_is_found_ends_the_pause_in_the_same_write",
+    ),
+    Mutation(
+        "what a worker writes late changes nothing that is known better of a provider",
+        "aws/provider_store.py",
+        'update.when_expression(f"(attribute_not_exists({as_of}) OR {as_of} <= {update.value(now)})")',
+        'update.when_expression(f"(attribute_not_exists({as_of}) OR {as_of} >= {update.value(0)})")',
+        "tests/store/test_late_pauses.py::test_what_is_written_late_changes_no_pause_that_is_known_better",
+    ),
+    Mutation(
+        "a pause that is written after its time is not announced",
+        "limits/circuit_breaker.py",
+        " and ends > services.now():",
+        ":",
+        f"{_STEPS}test_circuit_breaker.py::test_a_pause_that_is_written_after_its_time_is_none",
+    ),
+    Mutation(
+        "a pause that is written after its time is cleared",
+        "limits/circuit_breaker.py",
+        "if not (pause.announced or pause.probe or pause.until > services.now()):",
+        "if False:",
+        f"{_STEPS}test_circuit_breaker.py::test_a_pause_that_is_written_after_its_time_is_none",
     ),
     # Request files
     Mutation(
@@ -3204,17 +3244,25 @@ def _run(mutation: Mutation) -> str:
 
 
 def _tested(test: str, root: Path) -> str:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{root / 'functions'}{os.pathsep}{root}",  # before the project's own
-        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
-    }
-    # -P: the folder that this runs in, the project's own, does not come before the copy.
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", test]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=_SECONDS, check=False)
-    if done.returncode == _FAILED:
+    said = root / "said"
+    process = _PROCESSES.Process(target=_test, args=(test, root, said))
+    process.start()
+    process.join(_SECONDS)
+    process.kill()
+    if process.exitcode == _FAILED:
         return "caught"
-    return "NOT CAUGHT" if done.returncode == 0 else f"NOT RUN: {done.stdout.decode()[-400:]}"
+    return "NOT CAUGHT" if process.exitcode == 0 else f"NOT RUN: {said.read_text(encoding='utf-8')[-400:]}"
+
+
+def _test(test: str, root: Path, said: Path) -> None:
+    """Run a test on a copy, in a process that is this test's own and has loaded nothing of the project."""
+    with said.open("w", encoding="utf-8") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.chdir(ROOT)
+    sys.path[:0] = copies = [str(root / "functions"), str(root)]  # before the project's own
+    os.environ |= {"PYTHONPATH": os.pathsep.join(copies), "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
+    sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", "--no-header", test]))
 
 
 def main(wanted: Iterable[str]) -> int:

@@ -6,7 +6,7 @@ import pytest
 from faking.cloud import Cloud
 
 from faults.aws import Message
-from faults.outside import Fault, Outside
+from faults.outside import Fault, Outside, is_create
 from faults.points import Point, Whole, undisturbed, violations
 from faults.scenarios import HURRIED, MAIN, PAUSED, RESTORED, Scenario
 from faults.world import STEPS, World, new_world
@@ -55,6 +55,18 @@ def test_a_collector_that_wakes_up_too_late_pauses_no_provider(world: World, nth
     whole = undisturbed(world, PAUSED)
     point = at("/raw-0.jsonl", Fault.SLEEPS_FOR_HOURS, whole.calls, nth=nth, scenario=PAUSED)
     assert violations(point, whole.outcome, world) == []
+
+
+@pytest.mark.parametrize(
+    ("calls_later", "fault"),
+    [(1, Fault.SLEEPS_FOR_HOURS), (2, Fault.DIES_BEFORE_FOR_GOOD)],
+    ids=["a create's outcome is written late", "nothing is done after it was written"],
+)
+def test_no_pause_stays_whose_provider_takes_batches(world: World, calls_later: int, fault: Fault) -> None:
+    whole = undisturbed(world, PAUSED)
+    creates = [number for number, name in enumerate(whole.calls, start=1) if is_create(name)]
+    points = [Point(((number + calls_later, fault),), PAUSED) for number in creates]
+    assert {str(each): violations(each, whole.outcome, world) for each in points} == {str(each): [] for each in points}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """A provider that refuses the account, or does not answer, is left alone for a while, and then tried with one batch."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from batchdrop.aws.provider_store import Pause
+from batchdrop.batches.unknown_creates import resolve_batch
 from batchdrop.errors import AccountRefused, Unreachable
 from batchdrop.limits.admission import admit_batches
-from batchdrop.limits.circuit_breaker import call_failed, calls_refused
+from batchdrop.limits.circuit_breaker import call_failed, calls_refused, end_if_probe, pause_provider
+from batchdrop.pause_codes import PauseCode
 from batchdrop.providers.interface import BatchApi
 from batchdrop.states import BatchState
 from faking.cloud import TOML, Cloud, jsonl
@@ -99,6 +103,32 @@ def test_too_many_requests_is_no_outage(cloud: Cloud) -> None:
     out = cloud.run("input/x.jsonl", [claude("one")])
     assert out.results[0]["error"] is None
     assert told(cloud) == []
+
+
+def test_a_pause_that_is_written_after_its_time_is_none(cloud: Cloud) -> None:
+    now = cloud.clock.seconds()
+    late = replace(cloud.services, now=iter([now - 10_800, now]).__next__)
+    pause_provider("openai", "no credit", PauseCode.ACCOUNT_REFUSED, late)
+    cloud.tick()
+    assert cloud.services.store.providers.get_pause("openai") is None
+    assert told(cloud) == []
+
+
+def test_a_probe_whose_create_is_found_ends_the_pause_in_the_same_write(cloud: Cloud) -> None:
+    cloud.services.store.providers.set_pause("anthropic", "an outage", cloud.clock.seconds())
+    cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+    job = cloud.drop("input/x.jsonl", jsonl([claude("one")]))
+    assert job is not None
+    cloud.deliver("plan")
+    cloud.deliver("submit")
+    (batch,) = cloud.services.store.batches(job)
+    (over,) = end_if_probe(batch, cloud.services)
+    cloud.clock.now += 3_600
+    resolve_batch(batch, cloud.services)
+    assert states(cloud, job) == {BatchState.IN_FLIGHT}
+    pause = cloud.services.store.providers.get_pause("anthropic")
+    assert pause == Pause(reason="an outage", probe=batch.token)
+    assert "PAUSE" in str(over("table"))
 
 
 def test_after_a_refused_key_one_batch_tries_the_next_and_the_others_follow() -> None:

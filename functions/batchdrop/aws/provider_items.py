@@ -118,6 +118,18 @@ def take_probe(batch: Batch, pause_until: int, until: int) -> Write:
     return lambda table: {"Update": update.request(table)}
 
 
+def end_pause(provider: str, now: int) -> Write:
+    """Let batches go again at once; never refused. Sweep announces the end, and clears what it finds ended."""
+    update = Update(*pause_key(provider))
+    for name, value in ended_pause(now).items():
+        update.set(name, value)
+    return lambda table: {"Update": update.request(table)}
+
+
+def ended_pause(now: int) -> dict[str, int]:
+    return {"until": 0, "failures": 0, "failed_at": 0, "as_of": now}
+
+
 def count_in_hour(provider: str, part: int, *, room: int) -> Write:
     """One more batch of a provider in the part of an hour that began then; refused where that has no room for it."""
     update = Update(*hour_key(provider, part))

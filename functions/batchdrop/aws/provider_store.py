@@ -7,10 +7,18 @@ from itertools import product
 
 import msgspec
 
-from batchdrop.aws.provider_items import hour_key, ledger_key, pause_key, slot_key, times_key
+from batchdrop.aws.provider_items import (
+    ended_pause,
+    hour_key,
+    ledger_key,
+    pause_key,
+    slot_key,
+    times_key,
+)
 from batchdrop.aws.row_versions import ROW_VERSION, NewerRow
 from batchdrop.aws.table import Due, Table, read_row
 from batchdrop.aws.table_items import DUE_SHARDS, RECOVERY, Item, Update, due_key, put_new
+from batchdrop.aws.table_writes import ConditionFailed
 from batchdrop.records import Batch, Intent, Ledger
 from batchdrop.states import BatchState
 
@@ -173,20 +181,27 @@ class ProviderStore:
         return read_row(item, Pause) if item else None
 
     def set_pause(self, provider: str, reason: str, until: int, *, code: str = "") -> bool:
-        """Stop submitting to a provider until then. True unless that was announced already."""
-        update = Update(*pause_key(provider))
+        """Stop submitting to a provider until then. True unless that was announced already, or is known to be over."""
+        update = _unless_newer(provider, self._now())
         update.set("reason", reason)
         update.set("reason_code", code)
         update.set("until", until)
-        return "told" not in self._table.update_and_read(update, returned="ALL_OLD")
+        update.set("as_of", self._now())
+        try:
+            return "told" not in self._table.update_and_read(update, returned="ALL_OLD")
+        except ConditionFailed:
+            return False
 
     def count_failure(self, provider: str) -> int:
-        """One more call to a provider failed; how many did in a row."""
-        update = Update(*pause_key(provider))
+        """One more call to a provider failed; how many did in a row, and 0 where one succeeded since."""
+        update = _unless_newer(provider, self._now())
         update.raise_by("failures", 1)
         update.raise_by("until", 0)
         update.set("failed_at", self._now())
-        return int(self._table.update_and_read(update)["failures"])
+        try:
+            return int(self._table.update_and_read(update)["failures"])
+        except ConditionFailed:
+            return 0
 
     def mark_pause_announced(self, provider: str) -> None:
         """Note that the pause was announced; nothing happens when it is over."""
@@ -198,10 +213,10 @@ class ProviderStore:
 
     def end_pause(self, provider: str) -> None:
         """Let batches go again at once, if there is a pause: sweep announces the end, and clears the pause."""
-        self._change_pause(provider, until=0, failures=0, failed_at=0)
+        self._change_pause(provider, **ended_pause(self._now()))
 
     def _change_pause(self, provider: str, **changes: int) -> None:
-        update = Update(*pause_key(provider))
+        update = _unless_newer(provider, self._now())
         update.when_expression(f"attribute_exists({update.name('until')})")
         for name, value in changes.items():
             update.set(name, value)
@@ -226,6 +241,14 @@ class ProviderStore:
     def _ledger(self, name: str, item: Item) -> Ledger:
         """A ledger that cannot be read counts as new: what it holds is still checked by the write that reserves."""
         return read_row({**item, "name": name}, Ledger) or Ledger(name=name)
+
+
+def _unless_newer(provider: str, now: int) -> Update:
+    """An update of a pause by what is known now, for a worker that may write it much later; refused by newer facts."""
+    update = Update(*pause_key(provider))
+    as_of = update.name("as_of")
+    update.when_expression(f"(attribute_not_exists({as_of}) OR {as_of} <= {update.value(now)})")
+    return update
 
 
 def _unless_changed(provider: str, pause: Pause) -> Update:

@@ -25,7 +25,7 @@ from batchdrop.batches.restored_batches import take_sent
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
 from batchdrop.errors import AccountRefused, ClaimLost, EndpointNotFound, Missing, Refused, Transient
 from batchdrop.jsonl import cut_lines
-from batchdrop.limits.circuit_breaker import calls_refused, close_breaker_if_probe
+from batchdrop.limits.circuit_breaker import calls_refused, end_if_probe
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
@@ -199,7 +199,7 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
         services.store.move(
             batch,
             BatchState.IN_FLIGHT,
-            also=[owned, *slot(batch, free_slot)],
+            also=[owned, *slot(batch, free_slot), *end_if_probe(batch, services)],
             batch_id=found.id,
             submitted_at=min(found.created_at or now, now),
             adopted=not is_proven,
@@ -208,7 +208,6 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
     except ConcurrentChange:
         _look_again(batch, services)
         return
-    close_breaker_if_probe(batch, services)
     logger.warning("batch adopted", batch=batch.id, batch_id=found.id)
 
 

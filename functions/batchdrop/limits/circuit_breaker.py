@@ -7,7 +7,9 @@ the next batch probes a while later.
 from aws_lambda_powertools import Logger
 
 from batchdrop.aws.metrics import Alert, count
+from batchdrop.aws.provider_items import end_pause
 from batchdrop.aws.provider_store import Pause
+from batchdrop.aws.table_items import Write
 from batchdrop.errors import AccountRefused
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch
@@ -72,11 +74,10 @@ def holds_back(pause: Pause | None, batch: Batch, services: Services) -> bool:
     return pause is not None and pause.until > services.now() and pause.probe != batch.token
 
 
-def close_breaker_if_probe(batch: Batch, services: Services) -> None:
-    """End the pause if this batch, whose create turns out to have succeeded, is its probe."""
+def end_if_probe(batch: Batch, services: Services) -> list[Write]:
+    """What ends the pause if this batch is its probe, for the move that records that its create succeeded."""
     pause = services.store.providers.get_pause(batch.provider)
-    if pause is not None and pause.probe == batch.token:
-        services.store.providers.end_pause(batch.provider)
+    return [end_pause(batch.provider, services.now())] if pause is not None and pause.probe == batch.token else []
 
 
 def pause_ends(services: Services) -> int:
@@ -85,9 +86,10 @@ def pause_ends(services: Services) -> int:
 
 
 def pause_provider(provider: str, reason: str, code: PauseCode, services: Services) -> None:
-    """Submit nothing to a provider for a while."""
+    """Submit nothing to a provider for a while; a worker that writes this after that while pauses nothing."""
     count(Alert.PROVIDER_PAUSED)
-    if services.store.providers.set_pause(provider, reason, pause_ends(services), code=code):
+    ends = pause_ends(services)
+    if services.store.providers.set_pause(provider, reason, ends, code=code) and ends > services.now():
         logger.error("provider paused", provider=provider, reason=reason)
         _announce(provider, reason, services)
 
@@ -101,7 +103,9 @@ def announce_pause_changes(provider: str, services: Services) -> None:
     if pause is None:
         return
     if pause.until:
-        if not pause.announced:
+        if not (pause.announced or pause.probe or pause.until > services.now()):
+            services.store.providers.clear_pause(provider, pause)  # it was written late: it never held
+        elif not pause.announced:
             _announce(provider, pause.reason, services)
         return
     if pause.failed_at + _TICKS * services.settings.tick_seconds > services.now():

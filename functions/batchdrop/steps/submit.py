@@ -12,7 +12,7 @@ from pathlib import Path
 
 from aws_lambda_powertools import Logger
 
-from batchdrop.aws.provider_items import free_slot, own_batch_id, take_slot
+from batchdrop.aws.provider_items import end_pause, free_slot, own_batch_id, take_slot
 from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_intent, require_state
 from batchdrop.batches.orphaned_uploads import upload_name
@@ -96,9 +96,7 @@ def _submit(job: Job, claimed: Batch, pause: Pause | None, services: Services) -
     except FAILURES as error:
         _carry_out(decide(error, row, tick=services.settings.tick_seconds), row, error, services)
     else:
-        _record(row, provider_id, services)
-        if pause is not None:  # a failure that was counted meanwhile may be the later of the two, and stays
-            services.store.providers.end_pause(row.provider)
+        _record(row, provider_id, pause, services)
 
 
 def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Services) -> None:
@@ -210,12 +208,17 @@ def _slot_delay(batch: Batch) -> int:
     return 1 + zlib.crc32(f"{batch.token} {batch.sends}".encode()) % longest
 
 
-def _record(batch: Batch, provider_id: str, services: Services) -> None:
+def _record(batch: Batch, provider_id: str, pause: Pause | None, services: Services) -> None:
+    """Record the batch's id, and the end of the pause that it tried: nobody repeats what would be a write of its own.
+
+    With no pause before, a failure that was counted meanwhile may be the later of the two, and stays.
+    """
     now = services.now()
+    over = [] if pause is None else [end_pause(batch.provider, now)]
     services.store.move(
         batch,
         BatchState.IN_FLIGHT,
-        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, free_slot)],
+        also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, free_slot), *over],
         batch_id=provider_id,
         submitted_at=now,
         due_at=now,
