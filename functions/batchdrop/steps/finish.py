@@ -188,6 +188,9 @@ class _Run:
         wave = call_wave(calls, work.batch, api, _call_seconds(services), services)
         self._pace.hold(services.now() + wave.wait)
         work.see(wave)
+        if wave.failure is not None:
+            work.note()
+            raise wave.failure
         return wave
 
     def _is_stopped(self, work: "_Work", wave: Wave) -> bool:
@@ -256,6 +259,12 @@ class _Work:
     def see(self, wave: Wave) -> None:
         self._again += wave.again
         self._uncalled |= {each.position for each in wave.again}
+
+    def note(self) -> None:
+        """Note what is known not to be answered, and hold the claim: that it runs out counts as a failure."""
+        held = self.batch.with_(claimed_until=0)
+        uncalled = tuple(sorted(self._uncalled))
+        self.batch = self._services.store.claim(held, _claim_seconds(self._services), uncalled=uncalled)
 
     def put_off(self, calls: list[Call], due_at: int) -> None:
         """Give the batch back, with what is known not to be answered."""
