@@ -43,17 +43,17 @@ class Falling:
     """
 
     def __init__(self, job: Job, writer: BatchWriter, services: Services) -> None:
-        self._job, self._writer, self._services = job, writer, services
+        self.job, self._writer, self._services = job, writer, services
         self.untaken: Untaken = {}
         self._places = 0
 
     def pool(self, batch: Batch, collected: Collected, members: Sequence[int], answered: set[int]) -> None:
         """Put the requests of a closed batch that fall into the round's batches, but for those that are answered."""
-        fallback = fallback_of(self._job.settings)
+        fallback = fallback_of(self.job.settings)
         if fallback is None or not batch.fallen:
             return
         services, found = self._services, collected.found
-        reader = FallbackReader(fallback, services.providers, self._job.settings)
+        reader = FallbackReader(fallback, services.providers, self.job.settings)
         kinds = frozenset(batch.fallen_kinds)
         positions = (at for at, kind in enumerate(found) if kind in kinds and members[at] not in answered)
         for position, place, body in requests_at(batch, positions, services):
@@ -69,11 +69,11 @@ class Falling:
 
     def _group(self, request: Request, attempt: int) -> Group:
         provider = self._services.providers[request.provider]
-        group = group_of(request, provider, self._job.settings)
+        group = group_of(request, provider, self.job.settings)
         return msgspec.structs.replace(group, attempt=attempt, is_fallback=True)
 
     def _keep(self, batch: Batch, body: bytes, place: int, *, was_sent: bool) -> None:
-        if batch.attempt + was_sent <= self._job.settings.max_attempts:
+        if batch.attempt + was_sent <= self.job.settings.max_attempts:
             group = group_again(batch, attempts=was_sent, stays=True)
             inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
             with suppress(LineProblem):

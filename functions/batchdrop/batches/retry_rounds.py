@@ -19,6 +19,7 @@ from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
 from batchdrop.batches.rows import batch_rows, call_batches
+from batchdrop.batches.sent_again import may_fall
 from batchdrop.batches.split_plan import PlannedBatch, read_members
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
@@ -181,14 +182,18 @@ def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int
 def _pool(batch: Batch, answered: set[int], writer: BatchWriter, falling: Falling, services: Services) -> None:
     """Put what is left of a batch into the next round's; apart from the others what that costs no attempt."""
     members, collected = read_members(services.files, batch.members_key), _collected(batch, services)
-    for group, kinds in _groups(batch):
+    for group, kinds in _groups(batch, falling.job):
         own = kinds.difference(batch.fallen_kinds)
         positions = [at for at, found in enumerate(collected.found) if found in own and members[at] not in answered]
         copy_requests(batch, group, positions, writer, services)
     falling.pool(batch, collected, members, answered)
 
 
-def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
+def _groups(batch: Batch, job: Job) -> Iterator[tuple[Group, frozenset[Found]]]:
+    """What goes again to where it was, each with what was found of it.
+
+    A call in doubt may be paid: its request never falls.
+    """
     if batch.is_uncharged_attempt:
         waits = not batch.blamed  # where the provider named some, the round made progress
         yield group_again(batch, waits=waits), CHARGED | UNCHARGED
@@ -196,7 +201,9 @@ def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
     if batch.uncharged:
         yield group_again(batch, waits=1), UNCHARGED
     if batch.again - batch.fallen > batch.uncharged:
-        yield group_again(batch, attempts=1), CHARGED
+        doubtful = frozenset({Found.DOUBT}) if may_fall(batch, job) else frozenset[Found]()
+        yield group_again(batch, attempts=1), CHARGED - doubtful
+        yield group_again(batch, attempts=1, stays=True), doubtful
 
 
 def _collected(batch: Batch, services: Services) -> Collected:
