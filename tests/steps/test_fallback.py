@@ -25,7 +25,7 @@ from faking.deadlines import (
     pass_until_finishing,
 )
 from faking.failing import Failing, writes
-from faking.lines import CHAT, CLAUDE, capped, chat, claude, got, wanted
+from faking.lines import CHAT, CLAUDE, capped, chat, claude, for_model, got, wanted
 
 GONE = "-does-not-exist"
 HAIKU, MINI, SONNET = f"anthropic/{CLAUDE}", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"
@@ -43,21 +43,15 @@ def by(fallback: str) -> dict[str, str]:
     return {"provider": provider, "model": model}
 
 
-def asked(line: dict[str, Any], model: str) -> dict[str, Any]:
-    """The same line for another model."""
-    inner = "params" if "params" in line else "body"
-    return line | {inner: line[inner] | {"model": model}}
-
-
 def answers(line: dict[str, Any], fallback: str) -> tuple[str, Any]:
     """What a fallback answers to a line."""
-    endpoint, answer = wanted(asked(line, fallback.partition("/")[2]))
+    endpoint, answer = wanted(for_model(line, fallback.partition("/")[2]))
     return endpoint, answer
 
 
 GPT, OPUS = f"gpt-4{GONE}", f"claude-opus{GONE}"
-GONE_LINES = {"openai": [asked(capped(f"say {n}", n), GPT) for n in range(3)]} | {
-    "anthropic": [asked(claude(f"say {n}", n), OPUS) for n in range(3)]
+GONE_LINES = {"openai": [for_model(capped(f"say {n}", n), GPT) for n in range(3)]} | {
+    "anthropic": [for_model(claude(f"say {n}", n), OPUS) for n in range(3)]
 }
 
 
@@ -121,7 +115,7 @@ def test_a_request_that_is_invalid_keeps_its_error(cloud: Cloud, provider: str) 
 
 
 def test_a_line_that_the_fallback_cannot_take_keeps_its_first_error_and_says_why(cloud: Cloud) -> None:
-    file = [asked(capped(f"say {n}", n), GPT) for n in range(3)]
+    file = [for_model(capped(f"say {n}", n), GPT) for n in range(3)]
     file[1]["body"]["n"] = 2
     outcome = cloud.run("input/x.jsonl", file, **{FALLBACK: HAIKU})
     first, error, last = outcome.results
@@ -132,7 +126,7 @@ def test_a_line_that_the_fallback_cannot_take_keeps_its_first_error_and_says_why
 
 
 def test_a_file_of_which_the_fallback_takes_nothing_in_the_end_is_published(cloud: Cloud) -> None:
-    file = [asked(capped("say", 0), GPT)]
+    file = [for_model(capped("say", 0), GPT)]
     file[0]["body"]["n"] = 2
     (error,) = cloud.run("input/x.jsonl", file, **{FALLBACK: HAIKU}).results
     assert f'The fallback {HAIKU} cannot take it: "n"' in error["error"]["message"]
@@ -233,7 +227,7 @@ def test_a_breaker_of_claudes_provider_sends_calls_to_another_that_has_claude() 
 def test_a_model_that_is_refused_at_real_time_goes_to_the_fallback() -> None:
     with one_at_a_time() as cloud:
         cloud.simulator.shape(**HANGS)
-        job = drop(cloud, [asked(each, OPUS) for each in lines(3, only="anthropic")], **{FALLBACK: HAIKU})
+        job = drop(cloud, [for_model(each, OPUS) for each in lines(3, only="anthropic")], **{FALLBACK: HAIKU})
         outcome = assert_in_time(cloud, job)
         assert [each["answered_by"] for each in outcome.results] == [by(HAIKU)] * 3
         assert [each["attempts"] for each in outcome.results] == [2] * 3  # a cancel is no attempt
@@ -292,7 +286,7 @@ def test_a_line_that_the_fallback_cannot_take_waits_for_its_own_provider() -> No
 def test_a_fallback_that_cannot_be_called_either_is_not_waited_for(fallback: str) -> None:
     with one_at_a_time() as cloud:
         cloud.services.store.providers.set_pause("anthropic", "paused", 2**40, code="")  # type: ignore[arg-type]
-        file = [asked(each, "gpt-4o") for each in lines(2, only="openai")]
+        file = [for_model(each, "gpt-4o") for each in lines(2, only="openai")]
         job = hurried(cloud, file, fallback)
         cloud.deliver_all()
         cloud.tick()

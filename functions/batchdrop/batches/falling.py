@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
+from aws_lambda_powertools import Logger
 
 from batchdrop.aws.provider_store import Pause
 from batchdrop.batches.packing import Group, group_again, group_of
@@ -17,6 +18,8 @@ from batchdrop.protocols import openai
 from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.records import Batch, Job
 from batchdrop.services import Services
+
+logger = Logger(child=True)
 
 _MOST_REASONS, _MOST_PLACES = 100, 10_000  # that a round notes of what the fallback cannot take
 
@@ -53,6 +56,7 @@ class Falling:
         if fallback is None or not batch.fallen:
             return
         services, found = self._services, collected.found
+        logger.warning("requests go to the fallback", batch=batch.id, requests=batch.fallen)
         reader = FallbackReader(fallback, services.providers, self.job.settings)
         kinds = frozenset(batch.fallen_kinds)
         positions = (at for at, kind in enumerate(found) if kind in kinds and members[at] not in answered)

@@ -293,8 +293,6 @@ def _end(batch: Batch, job: Job, services: Services, *, is_unserved: bool = Fals
         **accounted(batch, job, prefix, services, is_unserved=is_unserved),
     }
     moved = services.store.move(batch, BatchState.ENDED, **ended)
-    if is_unserved:
-        logger.warning("calls go to the fallback", batch=batch.id, requests=moved.fallen)
     if doubts:
         logger.warning("calls in doubt", batch=batch.id, doubts=doubts)
     logger.info("batch answered at real time", batch=batch.id, requests=batch.called)
