@@ -11,6 +11,7 @@ from batchdrop.aws.keys import ENDINGS, is_rewritten, is_table
 from batchdrop.batches.packing import MAX_ROUTES, Group, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND
+from batchdrop.inputs.fallbacks import find_fallback
 from batchdrop.inputs.file_formats import reject_non_jsonl
 from batchdrop.inputs.job_settings import find_template, resolve
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
@@ -209,14 +210,16 @@ def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, provider
 
 
 def check_settings(path: Path, providers: Providers | None = None) -> None:
-    """Check a folder's settings; with `providers`, also that its template makes requests.
+    """Check a folder's settings; with `providers`, also that its template makes requests, and its fallback is a model.
 
     Raises:
         UserError: It is not TOML, a key is unknown, or a value has no sense.
     """
     try:
         files = [(str(path), path.read_text(encoding="utf-8"))]
-        resolve(files, {})
+        settings = resolve(files, {})
+        if providers is not None and settings.fallback is not None:
+            find_fallback(settings.fallback, providers)
         template = find_template(files)
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8.") from None

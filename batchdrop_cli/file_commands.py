@@ -29,6 +29,7 @@ from batchdrop_cli.options import (
     AsCsv,
     By,
     DryRun,
+    FallbackModel,
     File,
     Folder,
     JobId,
@@ -49,6 +50,8 @@ from batchdrop_cli.say import note, say
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
 
+_MAX_COST, _FALLBACK = "batchdrop-budget-usd", "batchdrop-fallback"  # of the object's metadata
+
 
 def put(  # noqa: PLR0913 - options of the command line
     file: File,
@@ -59,6 +62,7 @@ def put(  # noqa: PLR0913 - options of the command line
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
     by: By = None,
+    fallback: FallbackModel = None,
     key: Key = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
@@ -70,9 +74,10 @@ def put(  # noqa: PLR0913 - options of the command line
     if not is_table(key):
         check_kind(file, key)
     if dry_run:
-        return _quote_only(file, key, providers_file, max_cost, rows)
+        return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
     cloud = find_cloud(target)
-    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, by=by, providers_file=providers_file, again=again)
+    promises = _promises(max_cost, by, fallback)
+    job_id = _drop(cloud, file, key, rows, promises=promises, providers_file=providers_file, again=again)
     return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
 
 
@@ -86,6 +91,7 @@ def run(  # noqa: PLR0913 - options of the command line
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
     by: By = None,
+    fallback: FallbackModel = None,
     key: Key = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
@@ -97,18 +103,28 @@ def run(  # noqa: PLR0913 - options of the command line
     if not is_table(key):
         check_kind(file, key)
     if dry_run:
-        return _quote_only(file, key, providers_file, max_cost, rows)
+        return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
     check_folder(output)
     cloud = find_cloud(target)
-    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, by=by, providers_file=providers_file, again=again)
+    promises = _promises(max_cost, by, fallback)
+    job_id = _drop(cloud, file, key, rows, promises=promises, providers_file=providers_file, again=again)
     return _see_through(cloud, job_id, output, csv=csv)
 
 
-def _quote_only(file: Path, key: str, providers_file: Path | None, max_cost: str | None, options: RowOptions) -> int:
+def _quote_only(  # noqa: PLR0913 - options of the command line
+    file: Path,
+    key: str,
+    providers_file: Path | None,
+    max_cost: str | None,
+    options: RowOptions,
+    *,
+    fallback: str | None,
+) -> int:
     providers = load_providers(providers_file or local_cloud.PROVIDERS_FILE)
     rows = settings_here(file, options, providers)
     limit = None if max_cost is None else read_budget(max_cost)
-    return quoting.quote_only(file, key, providers, limit, rows)
+    other = quoting.read_fallback(fallback, providers)
+    return quoting.quote_only(file, key, providers, limit, rows, fallback=other)
 
 
 def _drop(  # noqa: PLR0913 - what a drop is
@@ -117,18 +133,19 @@ def _drop(  # noqa: PLR0913 - what a drop is
     key: str,
     options: RowOptions,
     *,
-    max_cost: str | None,
-    by: str | None,
+    promises: Mapping[str, str],
     providers_file: Path | None,
     again: bool,
 ) -> str:
     """Check a file, quote it, and drop it with the settings of its own; the id of its job."""
     providers = load_providers(providers_file or cloud.prices_file)
     rows = check_rows(cloud, file, key, options, providers)
+    max_cost = promises.get(_MAX_COST)
     limit = None if max_cost is None else read_budget(max_cost)
-    quoted = quoting.quote_before_upload(file, key, providers, limit, rows)
+    other = quoting.read_fallback(promises.get(_FALLBACK), providers)
+    quoted = quoting.quote_before_upload(file, key, providers, limit, rows, fallback=other)
     own = own_settings(key, options, providers)
-    return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_promises(max_cost, by), settings=own)
+    return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=promises, settings=own)
 
 
 def retry(  # noqa: PLR0913 - options of the command line
@@ -156,7 +173,7 @@ def retry(  # noqa: PLR0913 - options of the command line
     cloud = find_cloud(target)
     with TemporaryDirectory() as folder:
         numbers = Path(folder) / "numbers"
-        found, settings = jobs.find(cloud, job), _promises(max_cost, None)
+        found, settings = jobs.find(cloud, job), _promises(max_cost)
         chosen = retries.choose(cloud, found, numbers, cut=finish is not None, settings=settings)
         if save is not None:
             return _save(cloud, chosen, save, file)
@@ -182,9 +199,9 @@ def check_folder(folder: Path | None) -> None:
         raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
 
 
-def _promises(max_cost: str | None, by: str | None) -> dict[str, str]:
-    """What goes with a file, so that its job is held to the same limit, and to the deadline."""
-    given = {"batchdrop-budget-usd": max_cost, "batchdrop-deadline": by}
+def _promises(max_cost: str | None, by: str | None = None, fallback: str | None = None) -> dict[str, str]:
+    """What goes with a file, so that its job is held to the same limit, and to the deadline, and has its fallback."""
+    given = {_MAX_COST: max_cost, "batchdrop-deadline": by, _FALLBACK: fallback}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -14,7 +14,7 @@ from batchdrop_cli import quoting, report
 from batchdrop_cli.check import check_file, check_settings, read_one
 from batchdrop_cli.drop import is_settings
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
-from batchdrop_cli.options import AsJson, File, between
+from batchdrop_cli.options import AsJson, FallbackModel, File, between
 from batchdrop_cli.quote import format_quote, quote_file
 from batchdrop_cli.quote_report import say_quote
 from batchdrop_cli.row_settings import NO_ROWS, RowOptions, settings_here
@@ -44,6 +44,7 @@ def quote(
     /,
     *,
     rows: RowOptions = NO_ROWS,
+    fallback: FallbackModel = None,
     as_json: AsJson = False,
     providers_file: Annotated[
         Path, Parameter(help="The providers, their models, and prices of your own.")
@@ -52,7 +53,8 @@ def quote(
     if is_settings(file.name):
         raise UserError(f"{file} contains settings, not requests: settings cost nothing.", code=WRONG_USE)
     providers = load_providers(providers_file)
-    priced = quote_file(file, providers, rows=settings_here(file, rows, providers))
+    other = quoting.read_fallback(fallback, providers)
+    priced = quote_file(file, providers, rows=settings_here(file, rows, providers), fallback=other)
     say_as_is(format_quote(priced.quote)) if as_json else say_quote(priced.quote)
     return quoting.exit_code_of(priced.quote)
 

@@ -71,6 +71,13 @@ By = Annotated[
         help='The deadline, as "6h" after the drop or "07:00Z": what batches leave is called at real-time prices.',
     ),
 ]
+FallbackModel = Annotated[
+    str | None,
+    Parameter(
+        name="--fallback",
+        help="A model, as lines name it, that serves the lines that their own model or provider failed for good.",
+    ),
+]
 ProvidersFile = Annotated[
     Path | None,
     Parameter(help="Another providers.toml; default: the local cloud's as deployed, or for AWS the project's."),

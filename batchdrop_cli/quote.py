@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 import msgspec
+from batchdrop.inputs.fallbacks import Fallback, taking
 from batchdrop.inputs.quotes import CostRange, RouteCost, quote_routes, total_of
 from batchdrop.inputs.token_counts import Route
 from batchdrop.money import TokenRange, named
@@ -119,7 +120,14 @@ class Priced(msgspec.Struct, frozen=True, kw_only=True):
     most: Decimal | None
 
 
-def quote_file(path: Path, providers: Providers, *, name: str | None = None, rows: RowSettings = REQUESTS) -> Priced:
+def quote_file(
+    path: Path,
+    providers: Providers,
+    *,
+    name: str | None = None,
+    rows: RowSettings = REQUESTS,
+    fallback: Fallback | None = None,
+) -> Priced:
     """Read a file as the functions will, and price it.
 
     Args:
@@ -127,12 +135,13 @@ def quote_file(path: Path, providers: Providers, *, name: str | None = None, row
         providers: Where its lines go, and what `[prices]` says of them.
         name: Its key, where another name than its own tells how it is read.
         rows: What its lines are.
+        fallback: The model that may answer any request that it can take: the dearer of two counts.
 
     Raises:
         UserError: It is no file that they read.
     """
     found = check_file(path, providers, name=name, rows=rows, count_tokens=True)
-    costs = quote_routes(found.tokens or {}, price_list.prices_for(providers))
+    costs = quote_routes(found.tokens or {}, price_list.prices_for(providers), taking(fallback, providers))
     total = total_of(each.batch for each in costs.values())
     quote = Quote(
         file=str(path),

@@ -5,33 +5,61 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchdrop.aws.keys import is_compressed
+from batchdrop.errors import Unprocessable
+from batchdrop.inputs.fallbacks import Fallback, find_fallback
 from batchdrop.providers.config import Providers
 
-from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT
+from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.quote import Priced, Quote, quote_file
 from batchdrop_cli.quote_report import say_quote
 from batchdrop_cli.row_settings import RowSettings
-from batchdrop_cli.user_errors import TooExpensive
+from batchdrop_cli.user_errors import TooExpensive, UserError
 
 # A larger file is not quoted unless it is asked for: reading it takes longer than its owner would wait for one line.
 _QUOTED_BYTES = 16 * 1024 * 1024  # two seconds
 _INFLATED = 8  # times: what text that is compressed usually becomes
 
 
-def quote_only(file: Path, key: str, providers: Providers, max_cost: Decimal | None, rows: RowSettings) -> int:
+def read_fallback(name: str | None, providers: Providers) -> Fallback | None:
+    """The model that an option names as the job's fallback.
+
+    Raises:
+        UserError: There is no such model.
+    """
+    try:
+        return None if name is None else find_fallback(name, providers)
+    except Unprocessable as error:
+        raise UserError(f"{error}. Nothing was sent.", code=WRONG_USE) from None
+
+
+def quote_only(  # noqa: PLR0913 - what a quote depends on
+    file: Path,
+    key: str,
+    providers: Providers,
+    max_cost: Decimal | None,
+    rows: RowSettings,
+    *,
+    fallback: Fallback | None = None,
+) -> int:
     """Show a file's quote; the exit code, as `validate` has it.
 
     Raises:
         UserError: It may cost more than `max_cost`.
     """
-    priced = quote_file(file, providers, name=key, rows=rows)
+    priced = quote_file(file, providers, name=key, rows=rows, fallback=fallback)
     say_quote(priced.quote)
     refuse_above(priced, max_cost)
     return exit_code_of(priced.quote)
 
 
-def quote_before_upload(
-    file: Path, key: str, providers: Providers, max_cost: Decimal | None, rows: RowSettings
+def quote_before_upload(  # noqa: PLR0913 - what a quote depends on
+    file: Path,
+    key: str,
+    providers: Providers,
+    max_cost: Decimal | None,
+    rows: RowSettings,
+    *,
+    fallback: Fallback | None = None,
 ) -> Quote | None:
     """What a file will cost, where it is short or a limit is to be kept; None where it is neither.
 
@@ -40,7 +68,7 @@ def quote_before_upload(
     """
     if max_cost is None and not is_quick(file, key):
         return None
-    priced = quote_file(file, providers, name=key, rows=rows)
+    priced = quote_file(file, providers, name=key, rows=rows, fallback=fallback)
     refuse_above(priced, max_cost)
     return priced.quote
 

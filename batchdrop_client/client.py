@@ -151,8 +151,9 @@ class Client:
             if not is_table(key):
                 check_kind(path, key)
             read = check_rows(cloud, path, key, rows, providers)
+            other = quoting.read_fallback(metadata.get("batchdrop-fallback"), providers)
             if max_cost is not None:
-                quoting.quote_before_upload(path, key, providers, read_limit(max_cost), read)
+                quoting.quote_before_upload(path, key, providers, read_limit(max_cost), read, fallback=other)
             own = own_settings(key, rows, providers)
             return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata, settings=own))
 

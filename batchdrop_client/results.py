@@ -11,7 +11,7 @@ from batchdrop.manifest import Usage
 from batchdrop.protocols.answer_texts import answer_in, text_in
 from batchdrop.protocols.openai import EMBEDDINGS
 from batchdrop.protocols.outcome import Answer
-from batchdrop.result_line import Response, ResultError
+from batchdrop.result_line import AnsweredBy, Response, ResultError
 
 from batchdrop_client.errors import NotJson
 
@@ -37,6 +37,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         endpoint: Tells the shape of `body`.
         attempts: How often it was sent.
         via: How it was sent, the last time: "batch" or "realtime"; None where it was not.
+        answered_by: The job's fallback, where it has the last word; None where `model` has.
         response: What the provider sent, with its status; None where it sent nothing.
     """
 
@@ -50,6 +51,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     batch_id: str | None = None
     attempts: int = 0
     via: str | None = "batch"
+    answered_by: AnsweredBy | None = None
     response: Response | None = None
 
     @property

@@ -40,6 +40,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     csv_formulas: bool = False
     deadline: str | None = None
     realtime: str = "deadline"
+    fallback: str | None = None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,6 +213,9 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `is_realtime` says that its requests are called one by one: from ADMITTED it goes to ENDED, with no share of the
     limits. Those below `called` may have been called, `uncalled` aside; `doubts` counts the calls with no reply.
+
+    `is_fallback` says that it goes to the job's fallback, `stays` that the fallback cannot take its requests. `fallen`
+    counts those of `again` that go there, which are those of which one of `fallen_kinds` was found (`Found`).
     """
 
     state: BatchState
@@ -267,6 +271,10 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     called: int = 0
     uncalled: tuple[int, ...] = ()
     doubts: int = 0
+    is_fallback: bool = False
+    stays: bool = False
+    fallen: int = 0
+    fallen_kinds: tuple[int, ...] = ()
 
     def as_planned(self, **changes: object) -> Self:
         """A batch of the same requests, with changes; nothing of what happened to this one is in it."""
@@ -281,7 +289,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
 _PLANNED = (
     *("job", "id", "split", "round", "token", "provider", "endpoint", "model", "requests", "bytes", "tokens", "cost"),
-    *("ledger", "attempt", "requests_key", "members_key", "api_version", "betas"),
+    *("ledger", "attempt", "requests_key", "members_key", "api_version", "betas", "is_fallback", "stays"),
 )
 
 

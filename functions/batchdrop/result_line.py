@@ -71,11 +71,19 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     body: msgspec.Raw
 
 
+class AnsweredBy(msgspec.Struct, frozen=True, kw_only=True):
+    """The fallback, where it has the last word on a line; `model` is its name on the wire."""
+
+    provider: str
+    model: str
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One line on its way back. `error` is null exactly when there is an answer.
 
-    `via` says how it was sent, the last time; null where it was not. `row` holds the columns that the job's template
-    keeps; absent where it keeps none.
+    `via` says how it was sent, the last time; null where it was not. `answered_by` is the job's fallback, where this
+    is what it said, an answer or an error; absent otherwise. `row` holds the columns that the job's template keeps;
+    absent where it keeps none.
     """
 
     id: str | None
@@ -89,6 +97,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str | None
     attempts: int
     via: Literal["batch", "realtime"] | None = None
+    answered_by: AnsweredBy | UnsetType = UNSET
     row: msgspec.Raw | UnsetType = UNSET
 
 
@@ -106,4 +115,5 @@ class UsualResult(msgspec.Struct, gc=False):
     batch_id: str | None
     attempts: int
     via: str | None
+    answered_by: AnsweredBy | UnsetType
     row: msgspec.Raw | UnsetType

@@ -95,3 +95,5 @@ class BatchChanges(RowChanges, total=False):
     called: int
     uncalled: tuple[int, ...]
     doubts: int
+    fallen: int
+    fallen_kinds: tuple[int, ...]

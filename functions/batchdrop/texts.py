@@ -1,6 +1,12 @@
 """Texts from outside, cut to what a row, an event, a header, a metric or a sentence has room for."""
 
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 _ELLIPSIS = "…"
+_UNKNOWN_FIELD = re.compile(r"contains unknown field `([^`]{1,100})`")  # msgspec's words
+_LONGEST_NAME = 100  # that a nearest one is looked for
 
 
 def cut(text: str, max_bytes: int) -> str:
@@ -14,3 +20,16 @@ def cut(text: str, max_bytes: int) -> str:
     if len(written) <= max_bytes:
         return written.decode()
     return written[: max_bytes - len(_ELLIPSIS.encode())].decode(errors="ignore") + _ELLIPSIS
+
+
+def nearest_of(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearest to one that is not; all of them where none is near."""
+    names = list(known)
+    found = get_close_matches(name.lower().replace("-", "_")[:_LONGEST_NAME], names, n=1)
+    return f"did you mean {found[0]}?" if found else f"known are {', '.join(names)}"
+
+
+def with_nearest(problem: str, known: Iterable[str]) -> str:
+    """What msgspec says of a table; where a field of it is unknown, with the nearest that is known."""
+    found = _UNKNOWN_FIELD.search(problem)
+    return problem if found is None else f"{problem}; {nearest_of(found[1], known)}"

@@ -52,6 +52,20 @@ def test_by_goes_with_the_file_as_its_deadline(aws: "Aws", run: "Run", file: Pat
     assert aws.s3.head_object(Bucket=BUCKET, Key=key)["Metadata"]["batchdrop-deadline"] == "6h"
 
 
+def test_a_fallback_goes_with_the_file(aws: "Aws", run: "Run", file: Path) -> None:
+    assert run("put", file, "--fallback", "anthropic/claude-haiku-4-5").code == 0
+    [key] = [each["Key"] for each in aws.s3.list_objects_v2(Bucket=BUCKET, Prefix="input/")["Contents"]]
+    metadata = aws.s3.head_object(Bucket=BUCKET, Key=key)["Metadata"]
+    assert metadata["batchdrop-fallback"] == "anthropic/claude-haiku-4-5"
+
+
+def test_a_fallback_that_is_no_model_is_wrong_use(run: "Run", file: Path) -> None:
+    ran = run("put", file, "--dry-run", "--fallback", "antropic/claude-haiku-4-5")
+    assert ran.code == 2
+    assert "fallback = 'antropic/claude-haiku-4-5': " in ran.err
+    assert 'no provider is named "antropic"' in ran.err
+
+
 @pytest.mark.parametrize("value", ["soon", "6", "-6h", "25:00Z", ""])
 def test_a_deadline_without_sense_is_wrong_use(run: "Run", file: Path, value: str) -> None:
     ran = run("put", file, f"--by={value}")

@@ -62,3 +62,15 @@ def _translated(body: dict[str, Any]) -> Any:
 def got(result: dict[str, Any]) -> tuple[str, Any]:
     """The same of a result."""
     return result["endpoint"], content(result["endpoint"], result["response"]["body"])
+
+
+def for_model(line: dict[str, Any], model: str) -> dict[str, Any]:
+    """The same line for another model."""
+    inner = "params" if "params" in line else "body"
+    return line | {inner: line[inner] | {"model": model}}
+
+
+def wanted_of(result: dict[str, Any], line: dict[str, Any]) -> tuple[str, Any]:
+    """What the model that a result names answers to its line."""
+    by = result.get("answered_by")
+    return wanted(line if by is None else for_model(line, by["model"]))

@@ -248,6 +248,32 @@ def hurried(then: Callable[[Scene], None] = lambda _: None) -> Callable[[Scene],
     return arrange
 
 
+_OTHERS = {OPENAI: "anthropic/claude-haiku-4-5", ANTHROPIC: "anthropic/claude-sonnet-4-5"}
+
+
+def with_fallback(then: Callable[[Scene], None]) -> Callable[[Scene], None]:
+    """The job has a fallback, and something is wrong with its own model, or provider."""
+
+    def arrange(scene: Scene) -> None:
+        then(scene)
+        settings = scene.world.aws.objects.get("input/folder/batchdrop.toml")
+        text = settings[-1].body if settings else b""
+        fallback = f'fallback = "{_OTHERS[scene.provider]}"'.encode()
+        scene.world.aws.put("input/folder/batchdrop.toml", text + b"\n" + fallback, {})
+
+    return arrange
+
+
+def own_model_fails(**failing: Any) -> Callable[[Scene], None]:
+    """Every line of the job's own model fails so, whenever it is sent."""
+
+    def arrange(scene: Scene) -> None:
+        model = "gpt-4o-mini" if scene.provider == OPENAI else "claude-haiku-4-5"
+        goes(failing={"match": f'"{model}"', **failing}, times=None)(scene)
+
+    return arrange
+
+
 def at_call(number: int, fault: Fault) -> Callable[[Scene], None]:
     """Something strikes the so-manieth call at real time."""
 
@@ -394,6 +420,21 @@ CASES: dict[str, list[Case]] = {
         Case("killed while it waits for a reply", hurried(at_call(500, Fault.DIES_AFTER_AND_COMES_LATE))),
         Case("killed, and its message is gone", hurried(at_call(500, Fault.DIES_AFTER_FOR_GOOD))),
         Case("the worker sleeps past its claim, then calls", hurried(at_call(500, Fault.SLEEPS))),
+    ],
+    "When a model or a provider fails for good, and there is a fallback": [
+        Case("every line of the model gets 404", with_fallback(own_model_fails(status=404, message="model: gone"))),
+        Case("500 to every line, at every attempt", with_fallback(own_model_fails(status=500))),
+        Case("400 to every line: the requests are invalid", with_fallback(own_model_fails(status=400)), "they end"),
+        Case(
+            "the model is not taken in batches",
+            with_fallback(goes(fail_batch="model_not_found", times=None)),
+            providers=(OPENAI,),
+        ),
+        Case(
+            "the key is refused until a deadline (401)",
+            with_fallback(hurried(wire("status", "*", code=401, times=None))),
+            providers=(OPENAI,),
+        ),
     ],
     "Messages, workers and AWS": [
         Case("every message lost", lost),

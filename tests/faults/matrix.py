@@ -5,10 +5,10 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from faking.cloud import jsonl
-from faking.lines import chat, claude, got, wanted
+from faking.lines import chat, claude, got, wanted_of
 
 from faults.aws import Message
 from faults.cases import CASES, LINES, OPENAI, Case, Scene
@@ -31,6 +31,7 @@ HEALS = {
     "calls in doubt": "called again, once its reply was given up",
     "job is finished at real time": "cancelled, and called at real time",
     "provider paused": "the provider is paused, and tried again every five minutes",
+    "requests go to the fallback": "sent to the job's fallback",
     "batch refused": "judged by its code and its words",
     "batch failed at the provider": "judged by its code and its words",
     "batch replaced by smaller ones": "cut into smaller batches",
@@ -144,19 +145,19 @@ def _wait_for_late_creates(world: World) -> None:
 
 def _row(case: Case, scene: Scene, said: list[str]) -> Row:
     world, outcome = scene.world, scene.world.outcome()
-    bill = world.simulator.charges()[scene.provider]
-    kept = sum(not each["error"] and got(each) == wanted(scene.lines[each["line"] - 1]) for each in outcome.results)
+    bills = world.simulator.charges().values()
+    kept = sum(_is_kept(each, scene) for each in outcome.results)
     doubts = sum(doubts_of(each) for key, lines in outcome.outputs.items() if "manifest" in key for each in lines)
     reasons = Counter(each["error"]["code"] for each in outcome.results if each["error"])
     row = Row(
         title=case.title,
         provider=scene.provider,
-        accepted=bill["batches"],
-        charged=charges_of(bill),
+        accepted=sum(each["batches"] for each in bills),
+        charged=sum(map(charges_of, bills)),
         kept=kept,
         reasons=dict(sorted(reasons.items())),
         lost=LINES - len({each["line"] for each in outcome.results}),
-        twice=max(bill["bodies_charged_more_than_once"], len(outcome.live_twice[scene.provider])),
+        twice=max(*(each["bodies_charged_more_than_once"] for each in bills), *map(len, outcome.live_twice.values())),
         reported=DUPLICATE in outcome.events or doubts > 0,
         later=int(_published_at(world) - scene.took),
         healed=tuple(dict.fromkeys(said)),
@@ -164,6 +165,10 @@ def _row(case: Case, scene: Scene, said: list[str]) -> Row:
         broken=(),
     )
     return row._replace(broken=tuple(_broken(row, world, outcome.written_twice)))
+
+
+def _is_kept(result: dict[str, Any], scene: Scene) -> bool:
+    return not result["error"] and got(result) == wanted_of(result, scene.lines[result["line"] - 1])
 
 
 def _broken(row: Row, world: World, written_twice: list[str]) -> Iterator[str]:

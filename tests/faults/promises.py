@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from faking.lines import got, wanted
+from faking.lines import got, wanted_of
 
 from faults.world import World
 
@@ -17,7 +17,8 @@ def broken_promises(world: World) -> list[str]:
     for number, body in enumerate(world.scenario.files, start=1):
         job = _job(world, number)
         found += [f"lines-{number}: {each}" for each in _of_job(job, body)]
-        answered.update(each["provider"] for each in job.get("results", []) if each["error"] is None)
+        answers = [each for each in job.get("results", []) if each["error"] is None]
+        answered.update(each.get("answered_by", each)["provider"] for each in answers)
         doubts += doubts_of(job["manifest"])
     return [*found, *_of_providers(world, answered, doubts), *_of_budgets(world)]
 
@@ -61,7 +62,7 @@ def _of_job(job: dict[str, Any], body: bytes) -> Iterator[str]:
 
 def _is_sound(result: dict[str, Any], lines: list[bytes]) -> bool:
     """Its own answer and no error, or an error."""
-    return result["error"] is not None or got(result) == wanted(json.loads(lines[result["line"] - 1]))
+    return result["error"] is not None or got(result) == wanted_of(result, json.loads(lines[result["line"] - 1]))
 
 
 def _of_providers(world: World, answered: Counter[str], doubts: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchdrop.jobs import approve_job, reject_job
 from faking.cloud import jsonl
-from faking.lines import capped, chat, claude
+from faking.lines import capped, chat, claude, for_model
 
 if TYPE_CHECKING:
     from faults.world import World
@@ -38,6 +38,7 @@ class Scenario:
         is_open_ended: The end depends on the moment; only the promises are asked for.
         loses_intents: A create that arrives hours later is not reported: nothing is left that tells of it.
         varies: Which requests a provider leaves unanswered is its own draw: only the sum of attempts is compared.
+        stays_paused: A provider is down for good: its pause stays.
         charged: What the providers charge for.
         monthly_micros: What all jobs together may have reserved or spent at any moment, in millionths of a dollar.
     """
@@ -55,6 +56,7 @@ class Scenario:
     is_open_ended: bool = False
     varies: bool = False
     loses_intents: bool = False
+    stays_paused: bool = False
     charged: dict[str, int] = field(default_factory=dict)
     monthly_micros: int | None = None
 
@@ -250,10 +252,42 @@ HURRIED = Scenario(
     first={name: {"seconds_to_complete": 10**6} for name in (OPENAI, ANTHROPIC)},
     is_open_ended=True,
 )
+_FALLBACK = {"batchdrop-fallback": "anthropic/claude-haiku-4-5"}
+FALLING = Scenario(
+    name="falling",  # to the fallback: two models are gone, and one line cannot be translated
+    files=(
+        jsonl(
+            [
+                chat("one", 1, "gpt-4-does-not-exist"),
+                for_model(claude("two", 2), "claude-opus-does-not-exist"),
+                for_model(chat("three") | {"body": chat("three")["body"] | {"n": 2}}, "gpt-4-does-not-exist"),
+                chat("busy four"),
+                chat("five"),
+            ]
+        ),
+    ),
+    metadata=_FALLBACK | {"batchdrop-max-attempts": "1"},
+    splits=1,
+    later={"seconds_to_complete": 90},
+    first={OPENAI: {"failing": [_BUSY], "seconds_to_complete": 90}},
+    charged={OPENAI: 1, ANTHROPIC: 3},
+)
+HURRIED_ELSEWHERE = Scenario(
+    name="hurried elsewhere",  # OpenAI refuses the key for good: what was for it is called at the fallback
+    files=(_lines(6),),
+    metadata=_FALLBACK | HURRIED.metadata,
+    splits=1,
+    limits=HURRIED.limits,
+    first={ANTHROPIC: {"seconds_to_complete": 10**6}},
+    begin=lambda world: world.simulator.fault("status", provider=OPENAI, operation="*", code=401, times=None),
+    is_open_ended=True,
+    stays_paused=True,
+)
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
         TOO_LARGE, LIMITED, RESTORED, NOT_DECIDED, APPROVED, TURNED_DOWN, ONE_BUDGET, HURRIED,
+        FALLING, HURRIED_ELSEWHERE,
     )
 }  # fmt: skip

@@ -322,7 +322,10 @@ class World:
     def left_over(self) -> list[str]:
         """What should not be there any more."""
         table = self.aws.table.items
-        rows = [f"row {key}" for key in self.rows() if not (_may_stay(key) or _is_given_up(table[key]))]
+        stays = {"PAUSE"} if self.scenario.stays_paused else set()
+        rows = [
+            f"row {key}" for key in self.rows() if not (_may_stay(key) or _is_given_up(table[key]) or key[1] in stays)
+        ]
         reserved = [f"{key[1]} reserves {each['reserved']}" for key, each in table.items() if _is_reserved(each)]
         work = [f"object {key}" for key in self.aws.objects if key.startswith("work/")]
         uploads = [f"unfinished upload of {key}" for key, _ in self.aws.uploads.values()]

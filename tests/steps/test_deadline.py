@@ -478,6 +478,23 @@ def test_what_no_call_answers_stays_in_its_batch(cloud: Cloud) -> None:
     assert [each["via"] for each in cloud.outcome(job).results] == ["realtime", "realtime", "batch"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [({DEADLINE: "2h"}, True), ({DEADLINE: "2h", "batchdrop-realtime": "off"}, False), ({}, False)],
+)
+def test_a_response_in_the_background_is_refused_where_it_may_be_called(
+    cloud: Cloud, settings: dict[str, str], *, refused: bool
+) -> None:
+    """A call for it would be answered at once, with a response that is queued."""
+    asked = [{"background": value, "model": "gpt-5-mini", "input": f"say {value}"} for value in (True, False, None)]
+    results = cloud.run("input/x.jsonl", asked, **settings).results
+    assert [each["error"] is not None for each in results] == [refused, False, False]
+    if refused:
+        error = results[0]["error"]
+        assert (error["code"], error["source"]) == ("unsupported_parameter", "input")
+        assert '"background" cannot be true in a job with a deadline' in error["message"]
+
+
 def test_a_job_that_was_sent_nothing_yet_is_called_in_place(cloud: Cloud) -> None:
     """Its provider was paused: the waiting batch itself becomes one of calls, and its share of no limit is taken."""
     cloud.services.store.providers.set_pause("openai", "paused", 2**40, code="")  # type: ignore[arg-type]

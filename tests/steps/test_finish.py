@@ -26,7 +26,7 @@ from faking.deadlines import (
     one_at_a_time,
     pass_until_finishing,
 )
-from faking.failing import Failing
+from faking.failing import Failing, writes
 from faking.lines import got, wanted
 
 PROVIDERS = ["openai", "anthropic"]
@@ -231,6 +231,23 @@ def test_a_request_that_never_finds_room_is_no_attempt_and_holds_up_no_other(clo
     assert len(cloud.keys(keys.called_prefix(batch))) == COUNT - 1
     assert_done(cloud, batch, "openai")
     assert {each["attempts"] for each in cloud.outcome(batch.job).results} == {1}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_answer_that_is_not_saved_leaves_no_other_call_of_its_wave_in_doubt(provider: str) -> None:
+    limits = "realtime_concurrency = 6\nrealtime_requests_per_minute = 6000\nrealtime_tokens_per_minute = 9000000"
+    with one_at_a_time(limits) as cloud:
+        batch = waiting(cloud, provider)
+        cloud.tick()  # the pause is cleared
+        cloud.simulator.fault("status", provider=provider, operation="realtime", code=429, after=1, times=5)
+        files = Failing(cloud.services.files, writes("realtime-"), OSError("not saved"))
+        with pytest.raises(OSError, match="not saved"):
+            finish_batch(batch.job, batch.id, replace(cloud.services, files=files))  # type: ignore[arg-type]
+        left = now(cloud, batch)
+        assert (left.called, len(left.uncalled)) == (COUNT, COUNT - 1)
+        assert left.claimed_until > cloud.clock.seconds()
+        assert_done(cloud, batch, provider, doubts=1)
+        assert charged(cloud)[provider] == (0, COUNT + 1)
 
 
 def test_a_wave_is_no_larger_than_the_rate_of_a_minute() -> None:

@@ -61,8 +61,13 @@ def cost_of(line: dict[str, Any], prices: dict[str, tuple[str, str, str]]) -> Fr
     else:
         read, cached = usage["input_tokens"], usage["input_tokens_details"]["cached_tokens"]
         written = usage["output_tokens"]
-    dear, cheap, answer = map(Fraction, prices[line["model"]])
+    dear, cheap, answer = map(Fraction, prices[model_of(line)])
     return ((read - cached) * dear + cached * cheap + written * answer) / 1_000_000
+
+
+def model_of(line: dict[str, Any]) -> str:
+    """The model that answered."""
+    return line.get("answered_by", line)["model"]
 
 
 def realtime_of(line: dict[str, Any]) -> Fraction:
@@ -88,7 +93,9 @@ def assert_money_is_the_sum(outcome: Outcome) -> None:
     assert exact(money.saved_usd) == realtime - cost
     assert exact(money.retries_usd) == sum(batch_of(line) for line in lines if line["attempts"] > 1)
     for each in manifest.models:
-        its = [line for line in lines if (line["model"], line["endpoint"]) == (each.model, each.endpoint)]
+        if each.model not in BATCH:  # none of its lines was answered
+            continue
+        its = [line for line in lines if (model_of(line), line["endpoint"]) == (each.model, each.endpoint)]
         assert exact(each.cost_usd) == sum(map(batch_of, its))
         assert exact(each.saved_usd) == sum(map(realtime_of, its)) - sum(map(batch_of, its))
 
@@ -129,6 +136,24 @@ def test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines() -> None:
     assert outcome.manifest.money is not None
     assert exact(outcome.manifest.money.retries_usd) > 0
     assert outcome.manifest.money.no_batch_price == ["openai/text-embedding-3-small"]
+
+
+def test_what_a_fallback_answered_costs_its_own_price(cloud: Cloud) -> None:
+    file = [chat("a"), chat("b", model="gpt-4-does-not-exist"), claude("c"), chat("busy d"), chat("broken")]
+    cloud.simulator.shape(
+        provider="openai", failing=[{"match": "busy", "status": 500}, {"match": "broken", "status": 400}]
+    )
+    outcome = cloud.run("input/x.jsonl", file, **{"batchdrop-fallback": "anthropic/claude-haiku-4-5"})
+    assert [each.get("answered_by", {}).get("model") for each in outcome.results] == [
+        *(None, "claude-haiku-4-5", None, "claude-haiku-4-5", None),
+    ]
+    assert_money_is_the_sum(outcome)
+    assert [(each.model, each.endpoint, each.answered) for each in outcome.manifest.models] == [
+        ("claude-haiku-4-5", "/v1/chat/completions", 2),
+        ("claude-haiku-4-5", "/v1/messages", 1),
+        ("gpt-4-does-not-exist", "/v1/chat/completions", 0),
+        ("gpt-4o-mini", "/v1/chat/completions", 1),
+    ]
 
 
 @pytest.mark.parametrize("lines", [["not JSON"], [chat("a")], [claude("b"), claude("c")]])

@@ -172,5 +172,5 @@ def test_a_result_is_written_as_it_is_read() -> None:
     split = of_one_batch(0, [json.dumps(gpt(f"{prefix_of(0)}0")).encode()])
     (line,) = (text for key, text in split.assemble().items() if key.endswith("results-00000.jsonl"))
     assert msgspec.json.encode(msgspec.json.decode(line, type=Result)) + b"\n" == line
-    assert [*json.loads(line), "row"] == list(Result.__struct_fields__)
+    assert [*json.loads(line), "answered_by", "row"] == list(Result.__struct_fields__)
     assert UsualResult.__struct_fields__ == Result.__struct_fields__

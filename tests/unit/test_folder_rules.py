@@ -35,7 +35,10 @@ def test_the_nearest_folder_wins_key_by_key() -> None:
             '[folders."input/"]\nallowed_providers = ["opnai"]',
             'folders."input/".allowed_providers: there is no [providers.opnai]',
         ),
-        ('[folders."input/"]\nmax_prio = 1', 'folders."input/": contains unknown field `max_prio`'),
+        (
+            '[folders."input/"]\nmax_prio = 1',
+            'folders."input/": contains unknown field `max_prio`; did you mean max_priority?',
+        ),
         ('[folders."input/"]\nmax_attempts = 0', 'folders."input/".max_attempts: Expected `int` >= 1'),
         *(
             (

@@ -109,7 +109,10 @@ def test_the_example_of_the_documentation_is_read() -> None:
         ("[prices]\nopenai = 3", "prices.openai: must be tables by pattern of models"),
         ("[prices.openai]\ninput = 3", 'prices.openai."input": must be a table'),
         ('[prices.openai."*"]', 'prices.openai."*": it is empty'),
-        ('[prices.openai."*"]\nbatches = 1', 'prices.openai."*": contains unknown field `batches`; there are batch, '),
+        (
+            '[prices.openai."*"]\nbatches = 1',
+            'prices.openai."*": contains unknown field `batches`; did you mean batch?',
+        ),
         ('[prices.openai."*"]\nbatch = 1', 'prices.openai."*".batch: must be a table'),
         ('[prices.openai."*"]\nbatch = { input = 1 }', 'prices.openai."*".batch: missing `output`'),
         ('[prices.openai."*"]\nbatch = { input = 1, output = 1, cached = 1 }', '"*".batch: contains unknown field `ca'),

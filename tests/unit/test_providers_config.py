@@ -152,8 +152,21 @@ NO_KEY_HERE = 'do not put keys in this file: store the key in the secret, and wr
         ("providers = 3", NO_TABLE),
         ("[[providers]]", NO_TABLE),
         ("[providers]\nmine = 3", "providers.mine: must be a table ([providers.mine])"),
-        ("x = 1\n" + MINIMAL, "Object contains unknown field `x`"),
-        (MINIMAL + 'modles = ["x"]', "providers.mine: contains unknown field `modles`"),
+        ("x = 1\n" + MINIMAL, "Object contains unknown field `x`; known are providers, folders, prices"),
+        (MINIMAL + 'modles = ["x"]', "providers.mine: contains unknown field `modles`; did you mean models?"),
+        ("[provider.mine]\n" + MINIMAL, "Object contains unknown field `provider`; did you mean providers?"),
+        (
+            LIMITS + "realtime-tokens = 1",
+            "providers.mine.limits: contains unknown field `realtime-tokens`; did you mean realtime_tokens_per_minute?",
+        ),
+        (
+            MINIMAL + '[[providers.mine.refusals]]\nkind = "size"\nword = "x"',
+            "providers.mine.refusals[0]: contains unknown field `word`; did you mean words?",
+        ),
+        (
+            MINIMAL + '[providers.mine.claude_models."*"]\nthinkings = []',
+            "providers.mine.claude_models[...]: contains unknown field `thinkings`; did you mean thinking?",
+        ),
         (MINIMAL + 'name = "x"', "providers.mine: contains unknown field `name`"),
         (MINIMAL.replace("secret", "#"), "providers.mine: missing required field `secret`"),
         (MINIMAL.replace("base_url", "#"), "providers.mine: missing required field `base_url`"),

@@ -9,7 +9,7 @@ from batchdrop.batches.result_index import Collected, Found
 from batchdrop.jsonl import Block, Line, Read, cut_blocks, joined
 from batchdrop.protocols.outcome import Outcome
 from batchdrop.protocols.readers import outcome_reader, usual_reader
-from batchdrop.protocols.refusals import RefusalRule, classify
+from batchdrop.protocols.refusals import RefusalRule, classify, refuses_model
 from batchdrop.protocols.result_rows import BETWEEN_ROWS, Piece, cut_rows
 from batchdrop.protocols.usual_rows import line_ends
 from batchdrop.records import Batch, Protocol
@@ -154,8 +154,13 @@ class Accounts:
         return True
 
     def _found(self, outcome: Outcome) -> Found:
-        is_accounts = outcome.error is not None and _is_of_account(outcome.error, self._own)
-        return Found.OF_ACCOUNT if is_accounts else _found(outcome)
+        found = _found(outcome)
+        if outcome.error is None:
+            return found
+        if _is_of_account(outcome.error, self._own):
+            return Found.OF_ACCOUNT
+        is_models = found is Found.REFUSED and refuses_model(outcome.error.code, outcome.error.message, self._own)
+        return Found.NOT_SERVED if is_models else found
 
     def _note_piece(self, read: Read, piece: Piece, stream: int) -> None:
         if self._note_rows(piece, stream, _WRAPPED):

@@ -15,6 +15,7 @@ from batchdrop.batches.rows import LOST_TICKS
 from batchdrop.batches.transitions import cancel_at_provider
 from batchdrop.deadlines import next_deadline
 from batchdrop.dollars import micros_of
+from batchdrop.inputs.fallbacks import Fallback, fallback_of
 from batchdrop.limits.budgets import Budgets, has_budget, raise_reservation, why_over
 from batchdrop.limits.drop_settings import budgets_now
 from batchdrop.limits.last_safe_moment import left_of, may_be_called
@@ -113,16 +114,18 @@ def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> 
     if job.most_micros is None:
         return None
     quote, prices = read_quote(job, services.files), never_failing(settled_prices(services.providers))
-    extras = [_extra_of(each, quote, prices) for each in left_of(batches)]
+    fallback = fallback_of(job.settings)
+    extras = [_extra_of(each, quote, prices, fallback) for each in left_of(batches)]
     known = [each for each in extras if each is not None]
     return job.most_micros + micros_of(sum(known, Decimal(0))) if len(known) == len(extras) else None
 
 
-def _extra_of(batch: Batch, quote: JobQuote | None, prices: PriceList) -> Decimal | None:
-    """US dollars that the requests of a batch cost more at most by calls of their own than in it."""
+def _extra_of(batch: Batch, quote: JobQuote | None, prices: PriceList, fallback: Fallback | None) -> Decimal | None:
+    """US dollars that the requests of a batch cost more at most by calls of their own, at either model, than in it."""
     high = high_of_batch(batch, quote)
     routes = [] if quote is None else [each for each in quote.routes if may_hold(batch, each)]
-    found = [prices(each.provider, each.model) for each in routes]
+    others = [] if fallback is None else [(fallback.provider, fallback.model)]
+    found = [prices(*each) for each in [*((route.provider, route.model) for route in routes), *others]]
     shares = [_uplift(each) for each in found if each is not None]
     return None if high is None or not shares or len(shares) < len(found) else high * max(shares)
 

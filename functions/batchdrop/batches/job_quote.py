@@ -15,6 +15,7 @@ from batchdrop.aws.bucket import Files
 from batchdrop.batches.expected_cost import expected_cost
 from batchdrop.batches.split_plan import read_plan
 from batchdrop.errors import Gone
+from batchdrop.inputs.fallbacks import Fallback, fallback_of, taking
 from batchdrop.inputs.quotes import RouteCost, quote_routes, total_of
 from batchdrop.inputs.token_counts import LEAST_SHARE, Route, TokenCounts
 from batchdrop.manifest import timestamp
@@ -72,7 +73,8 @@ def write_quote(job: Job, splits: Iterable[Split], services: Services) -> JobQuo
     if counts is None:
         return None
     answered = services.store.answers.tokens(job.key)
-    made = make_quote(counts, services.providers, answered, now=services.now())
+    fallback = fallback_of(job.settings)
+    made = make_quote(counts, services.providers, answered, now=services.now(), fallback=fallback)
     written = services.files.put_first(keys.quote_key(job.id), msgspec.json.encode(made))
     return msgspec.json.decode(written, type=JobQuote)
 
@@ -104,7 +106,12 @@ def high_of_batch(batch: Batch, quote: JobQuote | None) -> Decimal | None:
 
 
 def make_quote(
-    counts: Mapping[Route, TokenCounts], providers: Providers, answered: Iterable[AnsweredTokens], *, now: int
+    counts: Mapping[Route, TokenCounts],
+    providers: Providers,
+    answered: Iterable[AnsweredTokens],
+    *,
+    now: int,
+    fallback: Fallback | None = None,
 ) -> JobQuote:
     """Price what was counted.
 
@@ -113,9 +120,12 @@ def make_quote(
         providers: Where they go, and what `[prices]` says of them.
         answered: What others of its folder were answered with.
         now: Seconds since 1970.
+        fallback: The model that may answer any request that it can take.
     """
     prices = never_failing(settled_prices(providers))
-    costs = quote_routes(counts, prices)
+    takes = taking(fallback, providers)
+    costs = quote_routes(counts, prices, takes)
+    others = {(each.provider, each.model) for route in costs if (each := takes(route)) is not None}
     total = total_of(each.batch for each in costs.values())
     expected = expected_cost(counts, answered, prices, total, now=now)
     quote = Quote(
@@ -123,12 +133,17 @@ def make_quote(
         expected_usd=None if expected is None else usd(expected),
         high_usd=None if total.high is None else usd(total.high),
         tokens=_tokens(counts.values()),
-        unpriced_models=_named(route for route, cost in costs.items() if cost.batch is None),
+        unpriced_models=named(
+            [
+                *(route[:2] for route, cost in costs.items() if cost.batch is None),
+                *(other for other in others if prices(*other) is None),
+            ]
+        ),
         no_batch_price=_named(
             route for route, cost in costs.items() if cost.batch is not None and not cost.is_batch_price
         ),
         made_at=timestamp(now),
-        prices=source_of((route[:2] for route in counts), providers, day=timestamp(now)[:10]),
+        prices=source_of([*(route[:2] for route in counts), *others], providers, day=timestamp(now)[:10]),
     )
     return JobQuote(quote=quote, routes=[_route_quote(route, cost) for route, cost in costs.items()])
 
@@ -182,7 +197,9 @@ def _route_quote(route: Route, cost: RouteCost) -> RouteQuote:
 
 
 def may_hold(batch: Batch, route: RouteQuote) -> bool:
-    """Whether a batch holds requests of a route; Anthropic's mix models, and may hold those of each."""
+    """Whether a batch holds requests of a route; Anthropic's mix models, and a fallback's may be of any route."""
+    if batch.is_fallback:
+        return True
     if route.provider != batch.provider:
         return False
     wire_model = route.model.removeprefix(f"{route.provider}/")

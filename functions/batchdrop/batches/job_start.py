@@ -13,6 +13,7 @@ from batchdrop.batches.job_quote import JobQuote, write_quote
 from batchdrop.batches.split_plan import lines_before, read_plan
 from batchdrop.deadlines import next_deadline
 from batchdrop.dollars import micros_of
+from batchdrop.inputs.fallbacks import fallback_of, why_untaken
 from batchdrop.jobs import fail_job, settle_plan
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.budgets import Budgets, budgets_of, has_budget, ledger_of, reservation, why_over
@@ -147,6 +148,9 @@ def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
     failed = [split for split in splits if split.state is SplitState.FAILED]
     if failed:
         return failed[0].reason
+    untaken = _why_no_fallback(job, splits, services)
+    if untaken is not None:
+        return untaken
     invalid = sum(split.invalid for split in splits)
     if not invalid or job.settings.on_invalid != "reject":
         return None
@@ -162,3 +166,17 @@ def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
         f'{invalid} {"line is" if invalid == 1 else "lines are"} invalid, and on_invalid is "reject": {named}{more}. '
         "What is wrong with each: batchdrop validate FILE."
     )
+
+
+def _why_no_fallback(job: Job, splits: list[Split], services: Services) -> str | None:
+    """Why a job's fallback has no sense: it can take none of its lines."""
+    fallback = fallback_of(job.settings)
+    if fallback is None:
+        return None
+    plans = (read_plan(split, services) for split in splits)
+    routes = sorted({(each.provider, each.model, each.endpoint) for plan in plans for each in plan.routes})
+    whys = {route: why_untaken(route, fallback, services.providers) for route in routes}
+    if not whys or None in whys.values():
+        return None
+    (_, model, _), why = next(iter(whys.items()))
+    return f"fallback = {fallback.name!r:.100} can take no line of this file, such as those for {model!r:.100}: {why}."

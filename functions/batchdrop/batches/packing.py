@@ -24,6 +24,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
     fault of theirs (limits, incidents). The API version and the betas are Anthropic's: one header for a whole batch.
+    `is_fallback` and `stays` are as `Batch` has them.
     """
 
     provider: str
@@ -33,6 +34,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     waits: int = 0
     api_version: str | None = None
     betas: tuple[str, ...] = ()
+    is_fallback: bool = False
+    stays: bool = False
 
 
 class Bin(msgspec.Struct, kw_only=True):
@@ -111,7 +114,7 @@ def group_of(request: Request, provider: ProviderConfig, settings: JobSettings) 
     )
 
 
-def group_again(batch: Batch, *, attempts: int = 0, waits: int = 0) -> Group:
+def group_again(batch: Batch, *, attempts: int = 0, waits: int = 0, stays: bool = False) -> Group:
     """The group of a batch's requests in another batch, with so many attempts and waits more.
 
     What the configuration says by now changes nothing for them.
@@ -124,6 +127,8 @@ def group_again(batch: Batch, *, attempts: int = 0, waits: int = 0) -> Group:
         waits=batch.waits + waits,
         api_version=batch.api_version,
         betas=batch.betas,
+        is_fallback=batch.is_fallback,
+        stays=batch.stays or stays,
     )
 
 

@@ -20,6 +20,7 @@ from batchdrop.services import Services
 
 logger = Logger(child=True)
 
+_FAILED = Meaning(then=Then.DOUBT)  # through no fault of the provider
 _LONGER = 1.05  # than a call may be silent: then it is given up, whatever it still sends
 
 
@@ -39,12 +40,14 @@ class Wave(msgspec.Struct, frozen=True, kw_only=True):
         again: To be called again.
         meanings: What the replies meant.
         is_unreached: No call reached the provider.
+        failure: What one of the calls, or the writing of its answer, failed with; that call may have an answer.
     """
 
     is_answered: bool
     again: list[Call]
     meanings: list[Meaning]
     is_unreached: bool
+    failure: Exception | None = None
 
     @property
     def wait(self) -> float:
@@ -93,11 +96,13 @@ def call_wave(calls: list[Call], batch: Batch, api: BatchApi, seconds: float, se
     futures = {pool.submit(copy_context().run, caller.call, each): each for each in calls}  # its logs name the job
     wait(futures, timeout=seconds * _LONGER)
     pool.shutdown(wait=False, cancel_futures=True)
-    return _wave({call: future for future, call in futures.items()})
+    return wave_of({call: future for future, call in futures.items()})
 
 
-def _wave(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
-    found = {call: future.result() if future.done() else NO_REPLY for call, future in calls.items()}
+def wave_of(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
+    """What became of calls; one that failed leaves what the others say as it is."""
+    failures = [error for future in calls.values() if isinstance(error := _failure(future), Exception)]
+    found = {call: _FAILED if _failure(future) in failures else _said(future) for call, future in calls.items()}
     told = [each for each in found.values() if each is not None]
     again = {Then.AGAIN, Then.STOP}
     return Wave(
@@ -109,7 +114,16 @@ def _wave(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
         ],
         meanings=told,
         is_unreached=not told,
+        failure=failures[0] if failures else None,
     )
+
+
+def _failure(future: "Future[Meaning | None]") -> BaseException | None:
+    return future.exception() if future.done() else None
+
+
+def _said(future: "Future[Meaning | None]") -> Meaning | None:
+    return future.result() if future.done() else NO_REPLY
 
 
 class _Caller:

@@ -9,7 +9,7 @@ from batchdrop.aws import keys
 from batchdrop.batches.accounting import MAX_RESULT_BYTES, Accounts
 from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.result_copy import teed
-from batchdrop.batches.result_index import index_key, raw_key
+from batchdrop.batches.result_index import Found, index_key, raw_key
 from batchdrop.protocols.realtime_rows import doubt_row
 from batchdrop.records import Batch
 from batchdrop.services import Services
@@ -37,6 +37,8 @@ def write_results(batch: Batch, services: Services) -> tuple[str, int]:
         left = accounts.read(teed(_rows(batch, there, doubtful, services), out), 0)
     for span in left:
         accounts.read_rows(services.files.reader(key), 0, span)
+    for position in doubtful:
+        accounts.collected.found[position] = Found.DOUBT
     services.files.put(index_key(prefix), accounts.collected.to_bytes(), content_type="application/octet-stream")
     return prefix, len(doubtful)
 

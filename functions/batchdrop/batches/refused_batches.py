@@ -16,14 +16,22 @@ from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.resizing import cut_in_search, halve, origin_of, replace_oversized
 from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.batches.rows import delay_of
+from batchdrop.batches.sent_again import falls_whole
 from batchdrop.batches.transitions import back_to_waiting, slot
 from batchdrop.errors import Refused
 from batchdrop.limits.circuit_breaker import is_first_refusal, is_held_back, pause_provider
 from batchdrop.limits.ledgers import LEARNED_SECONDS, learned_sizes
 from batchdrop.pause_codes import PauseCode
 from batchdrop.protocols import openai_failures
-from batchdrop.protocols.outcome import Failure
-from batchdrop.protocols.refusals import Action, Standing, decide, named_request, parse_request_limit
+from batchdrop.protocols.outcome import QUEUE_FULL, Failure
+from batchdrop.protocols.refusals import (
+    Action,
+    Standing,
+    decide,
+    named_request,
+    parse_request_limit,
+    refuses_model,
+)
 from batchdrop.records import Batch
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode
@@ -66,11 +74,13 @@ def end_refused(batch: Batch, error: Refused, services: Services) -> None:
         learn_refused_model(batch, error.words, services)
     code = ErrorCode.REQUEST_TOO_LARGE if error.kind is Kind.SIZE else error.code
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
+    falls = falls_whole(batch, services.store.job(batch.job)) if _may_another_take(error) else {}
     logger.error("lines refused", batch=batch.id, requests=batch.requests, kind=error.kind)
     close_batch(
-        batch,
+        batch.with_(**falls),
         BatchState.FAILED,
         services,
+        **falls,
         also=(Release(batch.ledger, batch.cost), *freed),
         failure_code=code or f"http_{error.status}",
         refused_as=error.kind,
@@ -79,6 +89,12 @@ def end_refused(batch: Batch, error: Refused, services: Services) -> None:
         ended_at=services.now(),
         due_at=None,
     )
+
+
+def _may_another_take(error: Refused) -> bool:
+    """Whether another model may take the same requests: it is this one, or its provider, that fails them."""
+    is_providers = error.kind is Kind.PASSING or error.code in {ErrorCode.NO_SUCH_CALL, QUEUE_FULL}
+    return is_providers or error.kind is Kind.MODEL or refuses_model(error.code, error.words, of_row=False)
 
 
 class JudgedFailure(msgspec.Struct, frozen=True, kw_only=True):

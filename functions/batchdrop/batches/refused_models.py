@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 
 from batchdrop.aws.keys import refused_model_key
 from batchdrop.batches.retry_rounds import close_batch
+from batchdrop.batches.sent_again import falls_whole
 from batchdrop.limits.ledgers import LEARNED_SECONDS, is_refused
 from batchdrop.protocols.refusals import refused_model
 from batchdrop.records import Batch
@@ -52,11 +53,13 @@ def end_refused_model(batch: Batch, services: Services) -> bool:
     if not is_refused(batch, services.providers[batch.provider], ledger, services.now()):
         return False
     claimed = services.store.claim(batch, services.settings.lease_seconds)
+    falls = falls_whole(batch, services.store.job(batch.job))
     logger.error("lines not sent: their model is not taken in batches", batch=batch.id)
     close_batch(
-        claimed,
+        claimed.with_(**falls),
         BatchState.FAILED,
         services,
+        **falls,
         failure_code=ErrorCode.NOT_BATCHABLE,
         refused_as=Kind.MODEL,
         refused_key=ledger.refused_key,

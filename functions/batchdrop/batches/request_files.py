@@ -230,6 +230,14 @@ def copy_requests(
     batch: Batch, group: Group, positions: Iterable[int], writer: BatchWriter, services: Services
 ) -> None:
     """Put requests of a batch, at ascending positions, into batches of a group."""
+    for _, place, body in requests_at(batch, positions, services):
+        inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
+        with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
+            writer.add(group, body, inputs, place)
+
+
+def requests_at(batch: Batch, positions: Iterable[int], services: Services) -> Iterator[tuple[int, int, bytes]]:
+    """Requests of a batch, at ascending positions: each with its line's place in the plan's index, and its body."""
     members = read_members(services.files, batch.members_key)
     wanted = iter(positions)
     following = next(wanted, None)
@@ -238,8 +246,5 @@ def copy_requests(
         if following is None:
             return
         if position == following and line.bytes is not None:
-            body = wire_body(line.bytes)
-            inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
-            with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
-                writer.add(group, body, inputs, members[position])
+            yield position, members[position], wire_body(line.bytes)
             following = next(wanted, None)

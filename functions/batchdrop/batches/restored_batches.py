@@ -14,7 +14,8 @@ from batchdrop.aws.provider_items import Release, free_slot, own_batch_id
 from batchdrop.aws.restores import FoundBatch
 from batchdrop.aws.table_items import Write
 from batchdrop.batches.resizing import replace_again
-from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected
+from batchdrop.batches.result_index import Found, index_key, read_collected
+from batchdrop.batches.sent_again import to_send_again
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
 from batchdrop.errors import AccountRefused, ClaimLost, Gone, Missing, Refused, Transient
 from batchdrop.limits.restore_hold import restored_at
@@ -112,16 +113,12 @@ def _is_index(rest: str) -> bool:
     return epoch.isdecimal() and name == index_key("")
 
 
-def accounted(batch: Batch, job: Job, prefix: str, services: Services) -> BatchChanges:
-    """What collect would note of a whole copy of a batch's results."""
-    found = read_collected(services.files, prefix).found
-    if job.state is not JobState.RUNNING or batch.is_duplicate:
-        return {}
-    is_uncharged_attempt = all(each == Found.NOTHING for each in found)  # it failed as a whole
-    uncharged = sum(each in UNCHARGED for each in found)
-    can_be_charged = is_uncharged_attempt or batch.attempt < job.settings.max_attempts
-    charged = sum(each in CHARGED for each in found) if can_be_charged else 0
-    return {"again": uncharged + charged, "uncharged": uncharged, "is_uncharged_attempt": is_uncharged_attempt}
+def accounted(batch: Batch, job: Job, prefix: str, services: Services, *, is_unserved: bool = False) -> BatchChanges:
+    """What collect would note of a whole copy of a batch's results; `is_unserved` is as `to_send_again` has it."""
+    collected = read_collected(services.files, prefix)
+    failed_whole = all(each == Found.NOTHING for each in collected.found) and not is_unserved
+    again = to_send_again(collected, batch, job, is_uncharged_attempt=failed_whole, is_unserved=is_unserved)
+    return {**again, "is_uncharged_attempt": failed_whole} if again else {}
 
 
 def _take_found(batch: Batch, services: Services) -> bool:

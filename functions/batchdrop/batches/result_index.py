@@ -16,11 +16,13 @@ class Found(IntEnum):
     ANSWERED = 3
     UNREADABLE = 4  # what may be a paid answer, and nobody can read
     OF_ACCOUNT = 5  # an error of the account: it may pass, and says nothing of the request
+    NOT_SERVED = 6  # an error for good that is the model's: another may answer the same request
+    DOUBT = 7  # a call whose reply was lost: it may be paid, and is made again
 
 
 UNCHARGED = frozenset({Found.OF_ACCOUNT})  # what is sent again without counting an attempt
-CHARGED = frozenset({Found.NOTHING, Found.RETRYABLE})  # what is sent again while there are attempts left
-_RANKS = (0, 1, 3, 4, 2, 1)  # of each, by its number: what may be paid goes before what would be sent again
+CHARGED = frozenset({Found.NOTHING, Found.RETRYABLE, Found.DOUBT})  # what is sent again while there are attempts left
+_RANKS = (0, 1, 3, 4, 2, 1, 3, 1)  # of each, by its number: what may be paid goes before what would be sent again
 
 
 class Collected(msgspec.Struct, kw_only=True):

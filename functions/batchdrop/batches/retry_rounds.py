@@ -14,16 +14,18 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.optimistic import until_unchanged
 from batchdrop.aws.table_items import Write, update_counter
+from batchdrop.batches.falling import Falling, Untaken
 from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
 from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
 from batchdrop.batches.rows import batch_rows, call_batches
+from batchdrop.batches.sent_again import may_fall
 from batchdrop.batches.split_plan import PlannedBatch, read_members
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import account_refused
 from batchdrop.providers.config import NotConfigured
-from batchdrop.records import Batch, Split
+from batchdrop.records import Batch, Job, Split
 from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
@@ -33,10 +35,14 @@ logger = Logger(child=True)
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """The batches of a later round, and the ids of those that it goes on from; the first one that is written stays."""
+    """The batches of a later round, and the ids of those that it goes on from; the first one that is written stays.
+
+    `untaken` says which lines of these the fallback cannot take, and why.
+    """
 
     batches: list[PlannedBatch]
     goes_on: list[str]
+    untaken: Untaken = {}
 
 
 class RoundEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,24 +124,33 @@ def _next_round(split: Split, last: Batch, services: Services) -> list[Batch]:
     if not left:
         return []
     try:
-        planned = _round(split, split.round + 1, services)
+        planned = read_round(split, split.round + 1, services)
     except Gone:
-        planned = _plan_round(split, last, left, _answered_by_duplicates(batches, services), services)
+        answered = _answered_by_duplicates(batches, services)
+        planned = _plan_round(job, split, last, left, answered=answered, services=services)
     return list(batch_rows(job, split, planned.batches, services))
 
 
-def _round(split: Split, number: int, services: Services) -> Round:
+def read_round(split: Split, number: int, services: Services) -> Round:
+    """A later round of a split.
+
+    Raises:
+        Gone: It was never planned.
+    """
     return msgspec.json.decode(services.files.get(keys.plan_key(split.job, split.index, number)), type=Round)
 
 
-def _plan_round(split: Split, last: Batch, left: list[Batch], answered: set[int], services: Services) -> Round:
+def _plan_round(  # noqa: PLR0913 - what a round is made of
+    job: Job, split: Split, last: Batch, left: list[Batch], *, answered: set[int], services: Services
+) -> Round:
     with temporary_folder() as folder:
         prefix = f"{keys.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
         name = round_name(split.index, split.round + 1)
         writer = BatchWriter(name, prefix, Path(folder), services, split=split.index)
+        falling = Falling(job, writer, services)
         for each in left:
-            _pool(each, answered, writer, services)
-        planned = Round(batches=writer.finish(), goes_on=[each.id for each in left])
+            _pool(each, answered, writer, falling, services)
+        planned = Round(batches=writer.finish(), goes_on=[each.id for each in left], untaken=falling.untaken)
     key = keys.plan_key(split.job, split.index, split.round + 1)
     return msgspec.json.decode(services.files.put_first(key, msgspec.json.encode(planned)), type=Round)
 
@@ -149,7 +164,7 @@ def _left(split: Split, batches: list[Batch], services: Services) -> list[Batch]
     left = [each for each in batches if each.again]
     if not left:
         return []
-    gone_on = {each for number in range(1, split.round + 1) for each in _round(split, number, services).goes_on}
+    gone_on = {each for number in range(1, split.round + 1) for each in read_round(split, number, services).goes_on}
     return [each for each in left if each.id not in gone_on]
 
 
@@ -164,30 +179,35 @@ def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int
     return answered
 
 
-def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
+def _pool(batch: Batch, answered: set[int], writer: BatchWriter, falling: Falling, services: Services) -> None:
     """Put what is left of a batch into the next round's; apart from the others what that costs no attempt."""
-    members = read_members(services.files, batch.members_key)
-    for group, kinds in _groups(batch):
-        positions = (at for at in _positions(batch, kinds, services) if members[at] not in answered)
+    members, collected = read_members(services.files, batch.members_key), _collected(batch, services)
+    for group, kinds in _groups(batch, falling.job):
+        own = kinds.difference(batch.fallen_kinds)
+        positions = [at for at, found in enumerate(collected.found) if found in own and members[at] not in answered]
         copy_requests(batch, group, positions, writer, services)
+    falling.pool(batch, collected, members, answered)
 
 
-def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
+def _groups(batch: Batch, job: Job) -> Iterator[tuple[Group, frozenset[Found]]]:
+    """What goes again to where it was, each with what was found of it.
+
+    A call in doubt may be paid: its request never falls.
+    """
     if batch.is_uncharged_attempt:
         waits = not batch.blamed  # where the provider named some, the round made progress
         yield group_again(batch, waits=waits), CHARGED | UNCHARGED
         return
     if batch.uncharged:
         yield group_again(batch, waits=1), UNCHARGED
-    if batch.again > batch.uncharged:
-        yield group_again(batch, attempts=1), CHARGED
+    if batch.again - batch.fallen > batch.uncharged:
+        doubtful = frozenset({Found.DOUBT}) if may_fall(batch, job) else frozenset[Found]()
+        yield group_again(batch, attempts=1), CHARGED - doubtful
+        yield group_again(batch, attempts=1, stays=True), doubtful
 
 
-def _positions(batch: Batch, kinds: frozenset[Found], services: Services) -> Iterator[int]:
-    """The requests of a closed batch of which this was found."""
-    collected = (
-        Collected.empty(batch.requests)
-        if batch.collected_key is None
-        else read_collected(services.files, batch.collected_key)
-    )
-    return (position for position, found in enumerate(collected.found) if found in kinds)
+def _collected(batch: Batch, services: Services) -> Collected:
+    """What was found of each request of a closed batch."""
+    if batch.collected_key is None:
+        return Collected.empty(batch.requests)
+    return read_collected(services.files, batch.collected_key)

@@ -43,6 +43,8 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
                 priority=job.settings.priority,
                 api_version=each.group.api_version,
                 betas=each.group.betas,
+                is_fallback=each.group.is_fallback,
+                stays=each.group.stays,
             ),
             services,
         )

@@ -4,7 +4,6 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -16,10 +15,10 @@ from batchdrop.inputs.setting_definitions import SETTINGS
 from batchdrop.inputs.templates import Template, read_template
 from batchdrop.providers.folder_rules import Rules
 from batchdrop.records import JobSettings
+from batchdrop.texts import nearest_of
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBERS = frozenset({"max_attempts", "priority", "part_bytes"})
-_LONGEST_NAME = 100  # of an unknown setting, that a nearest one is looked for
 _MONEY = frozenset({"budget_usd", "monthly_budget_usd"})
 _METADATA = "batchdrop-"
 OWN_SETTINGS = "settings"  # names a file beside the object, whose settings are the object's own
@@ -124,7 +123,7 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
         values = {name: value for name, value in values.items() if name != _TEMPLATE}
     for name, value in values.items():
         if name not in JobSettings.__struct_fields__:
-            raise Unprocessable(f"{source}: unknown setting {name!r:.100}; {_known(name)}")
+            raise Unprocessable(f"{source}: unknown setting {name!r:.100}; {nearest_of(name, SETTINGS)}")
         problem = _problem(name, value)
         if problem is not None:
             shown = str(value) if isinstance(value, Decimal) else repr(value)
@@ -132,11 +131,6 @@ def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
     exact = {name: read_budget(value) if name in _MONEY else value for name, value in values.items()}
     read = msgspec.convert(exact, JobSettings, strict=False)
     return {name: getattr(read, name) for name in values}
-
-
-def _known(name: str) -> str:
-    nearest = get_close_matches(name.lower().replace("-", "_")[:_LONGEST_NAME], SETTINGS, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(SETTINGS)}"
 
 
 def _problem(name: str, value: object) -> str | None:

@@ -1,10 +1,11 @@
 """What a file will cost, as a range: from its counted tokens and its models' prices. Pure; money is never rounded."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
+from batchdrop.inputs.fallbacks import Fallback
 from batchdrop.inputs.token_counts import LEAST_SHARE, LoadKind, Route, TokenCounts
 from batchdrop.rates import ModelPrices, PriceList, Rates, charge
 
@@ -60,9 +61,58 @@ class RouteCost(msgspec.Struct, frozen=True, kw_only=True):
         return self.realtime - self.batch
 
 
-def quote_routes(counts: Mapping[Route, TokenCounts], prices: PriceList) -> dict[Route, RouteCost]:
-    """Each route's cost, in the order of their names."""
-    return {route: _quote(counts[route], prices(route[0], route[1])) for route in sorted(counts)}
+def quote_routes(
+    counts: Mapping[Route, TokenCounts],
+    prices: PriceList,
+    takes: Callable[[Route], Fallback | None] = lambda _: None,
+) -> dict[Route, RouteCost]:
+    """Each route's cost, in the order of their names.
+
+    Args:
+        counts: The requests, by route.
+        prices: What models cost.
+        takes: The fallback of a route, which may answer any of its requests instead.
+    """
+    costs = {}
+    for route in sorted(counts):
+        cost, other = _quote(counts[route], prices(route[0], route[1])), takes(route)
+        if other is not None:
+            cost = _either(
+                cost, _quote(counts[route], prices(other.provider, other.model)), is_same=other.provider == route[0]
+            )
+        costs[route] = cost
+    return costs
+
+
+def _either(own: RouteCost, other: RouteCost, *, is_same: bool) -> RouteCost:
+    """What requests cost that either of two models answers: each bound is that of the one that reaches further.
+
+    Another vendor counts other tokens for what is no text, so that the most is not known then.
+    """
+    is_known = is_same or not own.counts.parts
+    dearest = own.dearest
+    if own.dearest is not None and other.dearest is not None:
+        dearest = Dearest(
+            input=max(own.dearest.input, other.dearest.input), output=max(own.dearest.output, other.dearest.output)
+        )
+    return msgspec.structs.replace(
+        own,
+        batch=_widened(own.batch, other.batch, is_known=is_known),
+        realtime=_widened(own.realtime, other.realtime, is_known=is_known),
+        is_batch_price=own.is_batch_price and (other.is_batch_price or other.batch is None),
+        dearest=dearest,
+    )
+
+
+def _widened(own: CostRange | None, other: CostRange | None, *, is_known: bool) -> CostRange | None:
+    if own is None:
+        return None
+    highs = [None if each is None or not is_known else each.high for each in (own, other)]
+    known = [each for each in highs if each is not None]
+    return CostRange(
+        low=own.low if other is None else min(own.low, other.low),
+        high=max(known) if len(known) == len(highs) else None,
+    )
 
 
 def total_of(ranges: Iterable[CostRange | None]) -> CostRange:

@@ -17,6 +17,7 @@ VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it travels in a header's list
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
 MOMENT_WORDS = 'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"'
+MAX_MODEL_LENGTH = 256
 MAX_NAMES, MAX_NAME_LENGTH = 50, 100  # of betas and of parameters: they stand in rows, betas also in a header
 _PARAMETER = re.compile(r"[^\x00-\x1f\x7f]+")
 
@@ -143,6 +144,12 @@ SETTINGS: dict[str, Setting] = {
         "When the job must be done: what its batches have not answered by the [last safe moment](deadlines.md) is "
         "answered by calls at real-time prices",
         '"6h"',
+    ),
+    "fallback": Setting(
+        lambda value: bool(value.strip()) and len(value) <= MAX_MODEL_LENGTH and value.isprintable(),
+        f"a model as lines name it, of up to {MAX_MODEL_LENGTH} characters",
+        "Another model, which serves the lines that their own model, or its provider, [failed for good](fallback.md)",
+        '"anthropic/claude-haiku-4-5"',
     ),
     "realtime": Setting(
         lambda value: value in {"deadline", "off"},

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from batchdrop.aws import keys
-from batchdrop.aws.row_versions import BUDGETED, TEMPLATED
+from batchdrop.aws.row_versions import BUDGETED, FALLING, TEMPLATED
 from batchdrop.deadlines import last_moment, moment_after, why_too_soon
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
+from batchdrop.inputs.fallbacks import find_fallback
 from batchdrop.inputs.job_settings import OWN_SETTINGS, find_budget_folder, find_template, own_metadata, resolve
 from batchdrop.inputs.templates import Rendering
 from batchdrop.limits.budgets import Budgets, budgets_of, has_budget
@@ -40,6 +41,19 @@ def with_settings(job: Job, files: Sequence[tuple[str, str]], metadata: Mapping[
     settings = resolve(files, metadata, rules_for(services.providers.folders, job.key))
     job = job.with_(settings=settings, budget_folder=find_budget_folder(files))
     return job.with_(version=BUDGETED if has_budget(job) else job.version)
+
+
+def with_fallback(job: Job, services: Services) -> Job:
+    """The job with its fallback by its provider's name and its own, whatever patterns say later.
+
+    Raises:
+        Unprocessable: There is no such model, or the folder may not use it.
+    """
+    if job.settings.fallback is None:
+        return job
+    allowed = rules_for(services.providers.folders, job.key).allowed_providers
+    found = find_fallback(job.settings.fallback, services.providers, allowed)
+    return job.with_(settings=msgspec.structs.replace(job.settings, fallback=found.name), version=FALLING)
 
 
 def budgets_now(job: Job, services: Services) -> Budgets:

@@ -35,6 +35,11 @@ class _Error(msgspec.Struct):
     message: str
 
 
+class _Model(msgspec.Struct):
+    provider: str | None
+    model: str | None
+
+
 class _Result(msgspec.Struct):
     """A result line, as far as it is read here."""
 
@@ -47,6 +52,12 @@ class _Result(msgspec.Struct):
     error: _Error | None
     row: dict[str, Raw] | None = None
     via: str | None = None
+    answered_by: _Model | None = None
+
+    @property
+    def by(self) -> _Model:
+        """The model that answered, or was asked."""
+        return self.answered_by or _Model(self.provider, self.model)
 
 
 _results = msgspec.json.Decoder(_Result)
@@ -81,11 +92,11 @@ class AnswerRows:
     def _of_answer(self, result: _Result, words: Words, body: Raw) -> list[Cell]:
         answer = answer_in(result.endpoint, body)
         called = answer.usage if result.via == "realtime" else Usage()
-        price = price_of(self._prices, result.provider or "", result.model or "", answer.usage, called=called)
+        price = price_of(self._prices, result.by.provider or "", result.by.model or "", answer.usage, called=called)
         return [
             words.text or words.refusal,
-            result.model,
-            result.provider,
+            result.by.model,
+            result.by.provider,
             "refusal" if words.refusal else answer.finish_reason,
             answer.usage.input_tokens,
             answer.usage.output_tokens,
@@ -97,7 +108,7 @@ class AnswerRows:
 
 def _of_error(result: _Result) -> list[Cell]:
     words = (None, None) if result.error is None else (result.error.code, result.error.message)
-    return [None, result.model, result.provider, None, None, None, None, *words]
+    return [None, result.by.model, result.by.provider, None, None, None, None, *words]
 
 
 def _plain(dollars: Decimal) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from batchdrop.aws import keys
@@ -23,20 +23,22 @@ from batchdrop.batches.split_plan import (
     lines_before_split,
     read_plan,
 )
+from batchdrop.inputs.fallbacks import fallback_of
 from batchdrop.inputs.request_lines import is_translated
-from batchdrop.manifest import ModelCounts
 from batchdrop.outputs.answer_outputs import AnswerOutputs
 from batchdrop.outputs.failed_lines import FailedLines
 from batchdrop.outputs.join_index import NO_BATCH, JoinIndex
 from batchdrop.outputs.line_spool import Spool
-from batchdrop.outputs.sealed_parts import Part, RouteTally, Tally
+from batchdrop.outputs.route_tallies import RouteTallies
+from batchdrop.outputs.sealed_parts import Part, Tally
 from batchdrop.outputs.sent_batches import MOST_BYTES, SentBatch
 from batchdrop.outputs.split_outputs import SplitOutput
+from batchdrop.outputs.untaken_lines import UntakenLines
 from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
 from batchdrop.records import Job, Protocol, Split
-from batchdrop.result_line import ErrorCode, Result, ResultError, UsualResult
+from batchdrop.result_line import AnsweredBy, ErrorCode, Result, ResultError, UsualResult
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 
@@ -79,7 +81,10 @@ class Assembly:
             self._join.add(sent.members, sent.collected.found, is_duplicate=sent.batch.is_duplicate)
         self._route_of = array("i", bytes(4 * self.total))
         self._tally = Tally()
-        self._routes = [RouteTally() for _ in self._plan.routes]
+        fallback = fallback_of(job.settings)
+        self._routes = RouteTallies(self._plan.routes, fallback)
+        self._fallback = UNSET if fallback is None else AnsweredBy(provider=fallback.provider, model=fallback.model)
+        self._untaken = UntakenLines(job, split, services, self.total)
         prefix, piece = keys.attempt_prefix(split, "assemble"), services.settings.piece_bytes
         self._results = SplitOutput(folder, "results", prefix, services, min(job.settings.part_bytes or piece, piece))
         self._errors = SplitOutput(folder, "errors", prefix, services, piece)
@@ -106,6 +111,7 @@ class Assembly:
                 self._write(block)
             self.done = window.stop
         if self.done == self.total:
+            self._count_batches()
             self._count_unused()
         self._failed_lines.copy_to(self._failed)
         return self._seal()
@@ -123,7 +129,7 @@ class Assembly:
             errors=self._errors.sealed,
             failed=self._failed.sealed,
             counts=self._tally.counts(),
-            models=self._models(),
+            models=self._routes.models(),
             api_versions=sorted({sent.batch.api_version for sent in self.sent if sent.batch.api_version}),
             answers=self._answers.seal(),
             doubts=sum(sent.batch.doubts for sent in self.sent) if self.done == self.total else 0,
@@ -211,7 +217,7 @@ class Assembly:
         for at, result, reason in zip(lines, results, answers.finish_reasons, strict=True):
             block.results[at], block.finish_reasons[at] = result, reason
         block.answered += len(lines)
-        counts, usage = self._routes[route], sent.usual.sum_usage(answers.usages)
+        counts, usage = self._routes.of(route, is_fallback=sent.is_fallback), sent.usual.sum_usage(answers.usages)
         counts.requests += len(lines)
         counts.add(usage, answers=len(lines), is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
         return True
@@ -232,8 +238,12 @@ class Assembly:
             repeat(sent.batch.batch_id),
             repeat(sent.attempts()),
             repeat(sent.via),
+            repeat(self._answered_by(sent)),
             repeat(UNSET) if self._job.template_key is None else [line.kept for line in lines],
         )
+
+    def _answered_by(self, sent: SentBatch) -> AnsweredBy | UnsetType:
+        return self._fallback if sent.is_fallback else UNSET
 
     def _result(self, block: _Block, at: int, line: IndexedLine) -> Result:
         """The result of one line, whatever it is; an error is also written where errors go."""
@@ -277,7 +287,8 @@ class Assembly:
         return IndexedError(ErrorCode.INVALID_JSON, why, route.provider, route.model, route.endpoint)
 
     def _answer(self, block: _Block, at: int, line: IndexedLine, sent: SentBatch) -> Result:
-        route, counts, place = self._plan.routes[line.route], self._routes[line.route], block.place + at
+        route, place = self._plan.routes[line.route], block.place + at
+        counts = self._routes.of(line.route, is_fallback=sent.is_fallback)
         outcome = sent.outcome(place, self._join.positions[place], self._spool)
         protocol = sent.batch.protocol
         if outcome is not None and is_translated(protocol, route.endpoint):
@@ -286,6 +297,7 @@ class Assembly:
         missing = sent.missing_result_error(is_cancelled=self._is_cancelled)
         error = missing if outcome is None else sent.in_its_words(outcome)
         if error is not None:
+            error = self._untaken.with_reason(error, place)
             self._tally.fail(error.code)
         elif outcome is not None and outcome.response is not None:
             answer = answer_reader(protocol)(outcome.response.body)
@@ -303,8 +315,14 @@ class Assembly:
             batch_id=sent.batch.batch_id,
             attempts=sent.attempts(),
             via=sent.via,
+            answered_by=self._answered_by(sent),
             row=line.kept,
         )
+
+    def _count_batches(self) -> None:
+        for sent in self.sent:
+            its_routes = {self._route_of[place] for place in sent.members}
+            self._routes.count_batch(its_routes, is_fallback=sent.is_fallback)
 
     def _count_unused(self) -> None:
         """Count what was paid for answers of lines that have another one, by the split's last run."""
@@ -317,33 +335,5 @@ class Assembly:
                 outcome = sent.outcome(place, position, self._spool)
                 if outcome is not None and outcome.response is not None:
                     usage = answer_reader(sent.batch.protocol)(outcome.response.body).usage
-                    route = self._routes[self._route_of[place]]
+                    route = self._routes.of(self._route_of[place], is_fallback=sent.is_fallback)
                     route.add_duplicate(usage, is_realtime=sent.batch.is_realtime)
-
-    def _models(self) -> list[ModelCounts]:
-        batches = self._batches_by_route()
-        models = [
-            ModelCounts(
-                provider=route.provider,
-                model=route.model,
-                endpoint=route.endpoint,
-                requests=counts.requests,
-                answered=counts.answered,
-                failed=counts.requests - counts.answered,
-                batches=batches[number],
-                usage=counts.usage(),
-                retries=counts.retries,
-                duplicates=counts.duplicates,
-                realtime=counts.realtime,
-            )
-            for number, (route, counts) in enumerate(zip(self._plan.routes, self._routes, strict=True))
-        ]
-        return [each for each in models if each.requests or each.batches]
-
-    def _batches_by_route(self) -> list[int]:
-        """How many batches held requests of each route, counted by the split's last run; Anthropic's mix models."""
-        counts = [0] * len(self._plan.routes)
-        for sent in self.sent if self.done == self.total else ():
-            for route in {self._route_of[place] for place in sent.members}:
-                counts[route] += 1
-        return counts

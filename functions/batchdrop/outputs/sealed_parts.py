@@ -118,6 +118,7 @@ class RouteTally(msgspec.Struct, kw_only=True):
     """
 
     requests: int = 0
+    batches: int = 0
     answered: int = 0
     input_tokens: int = 0
     cached_input_tokens: int = 0

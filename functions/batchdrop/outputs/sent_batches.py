@@ -120,6 +120,10 @@ class SentBatch:
             return "realtime" if self.batch.called else None
         return None if self.batch.batch_id is None else "batch"
 
+    @property
+    def is_fallback(self) -> bool:
+        return self.batch.is_fallback
+
     def attempts(self) -> int:
         """How often its requests were sent, this batch included."""
         return self.batch.attempt - (self.batch.batch_id is None and not self.batch.called)

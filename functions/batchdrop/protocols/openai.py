@@ -3,7 +3,8 @@
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from msgspec import UNSET, Raw
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.protocols.request_checks import (
     Body,
@@ -125,6 +126,23 @@ def check_body(body: Body, endpoint: str) -> int:
     if endpoint == CHAT:
         refuse_no_messages(body.messages)  # type: ignore[arg-type]  # checked just above
     return _embedding_inputs(body.input) if endpoint == EMBEDDINGS else 0  # type: ignore[arg-type]  # the same
+
+
+def refuse_background(body: Raw, endpoint: str) -> None:
+    """Raise for a response in the background: a call for it is answered at once, that the response is queued."""
+    if endpoint == RESPONSES and _background.decode(body).background == Raw(b"true"):
+        raise LineProblem(
+            ErrorCode.UNSUPPORTED_PARAMETER,
+            '"background" cannot be true in a job with a deadline, whose rest is called at real time: leave it out, or '
+            'set realtime = "off"',
+        )
+
+
+class _Background(msgspec.Struct, gc=False):
+    background: Raw | UnsetType = UNSET
+
+
+_background = msgspec.json.Decoder(_Background)
 
 
 def count_inputs(body: Raw, endpoint: str) -> int:

@@ -102,6 +102,9 @@ _BY_CODE: dict[str, Kind] = {
     ),
 }
 
+_MODEL_CODES = frozenset({"model_not_found", "invalid_model"})
+_NOT_FOUND = "not_found_error"  # Anthropic's, of models and of files
+
 # In lower case. The first that stands in a message tells; in an error row, the one that begins it.
 _BY_WORDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     (
@@ -264,6 +267,13 @@ def decide(kind: Kind, standing: Standing) -> Action:
         case Kind.MODEL | Kind.BATCH:
             return Action.END
     return Action.END if is_single or (is_hopeless and kind is not Kind.SIZE) else Action.CUT
+
+
+def refuses_model(code: str | None, words: str, own: Sequence[RefusalRule] = (), *, of_row: bool = True) -> bool:
+    """Whether a refusal is for the model, so that another may take the same request. Arguments are as of `classify`."""
+    named = (code or "").lower()
+    is_anthropics = named == _NOT_FOUND and words[:_LOOKED_AT].lower().startswith("model")  # "model: claude-…"
+    return named in _MODEL_CODES or is_anthropics or classify(None, code, words, own, of_row=of_row) is Kind.MODEL
 
 
 def refused_model(words: str) -> str | None:

@@ -23,7 +23,7 @@ from batchdrop.providers.headers import describe_header_error
 from batchdrop.providers.limits import Limits
 from batchdrop.providers.price_table import PriceTable, read_prices
 from batchdrop.records import Protocol
-from batchdrop.texts import cut
+from batchdrop.texts import cut, with_nearest
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _NO_VERSION = 'must be a date such as "2023-06-01"'
@@ -71,6 +71,11 @@ _SHAPES = {  # instead of a pattern
     ".secret": "must be the name of a secret: letters, digits and /_+=.@-, up to 512",
     ".api_version": _NO_VERSION,
     ".betas": "must be the name of a beta: visible ASCII without a comma, up to 100 characters",
+}
+_TABLES: dict[str, type[msgspec.Struct]] = {  # of a provider, by path
+    ".limits": Limits,
+    ".claude_models": RuleChanges,
+    ".refusals": RefusalRule,
 }
 _TAKEN = {".protocol": ': it is "openai" or "anthropic"'}  # what msgspec's own words leave out, by path
 
@@ -212,7 +217,8 @@ def parse_providers(text: str, source: str = "providers.toml") -> Providers:
     except RecursionError:
         raise ConfigError(f"{source}: nested too deeply to be read") from None
     except (ValueError, ConfigError) as error:  # not TOML, a number of too many digits, or of another shape
-        raise ConfigError(cut(f"{source}: {error}", _LONGEST_MESSAGE)) from error
+        text = str(error) if isinstance(error, ConfigError) else with_nearest(str(error), _File.__struct_fields__)
+        raise ConfigError(cut(f"{source}: {text}", _LONGEST_MESSAGE)) from error
 
 
 def _providers(tables: Any) -> dict[str, ProviderConfig]:  # noqa: ANN401 - whatever the file says
@@ -230,13 +236,15 @@ def _provider(name: str, table: Any) -> ProviderConfig:  # noqa: ANN401 - whatev
     if not NAME.fullmatch(name):
         raise ConfigError(f"{where}: a name must be lower-case letters, digits and '-', up to 32")
     if "name" in table:
-        raise ConfigError(f"{where}: contains unknown field `name`")  # of the struct, not of the file
+        raise ConfigError(f"{where}: contains unknown field `name`")
     try:
         read = msgspec.convert(table, ProviderConfig)
     except msgspec.ValidationError as error:
         text, _, path = str(error).removeprefix("Object ").partition(" - at `$")
         path = path.rstrip("`")
         text = _SHAPES.get(path.partition("[")[0], text) if " matching regex " in text else text
+        known = _TABLES.get(path.partition("[")[0], ProviderConfig).__struct_fields__
+        text = with_nearest(text, [name for name in known if name != "name"])  # of the struct, not of the file
         raise ConfigError(f"{where}{_spelled(path, table)}: {text}{_TAKEN.get(path, '')}") from error
     for key, problem in _problems(read, {*table, *(f"limits.{key}" for key in table.get("limits", {}))}).items():
         if problem is not None:

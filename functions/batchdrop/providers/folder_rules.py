@@ -10,6 +10,7 @@ import msgspec
 
 from batchdrop.dollars import BUDGET_WORDS, read_budget
 from batchdrop.errors import ConfigError
+from batchdrop.texts import with_nearest
 
 FOLDER = re.compile(r"input/([^/]+/)*")
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=10)]
@@ -53,7 +54,7 @@ def _read(folder: str, table: Any, providers: Collection[str]) -> Rules:  # noqa
         rules = msgspec.convert(table, Rules)
     except msgspec.ValidationError as error:
         text, _, path = str(error).removeprefix("Object ").partition(" - at `$")
-        raise ConfigError(f"{where}{path.rstrip('`')}: {text}") from error
+        raise ConfigError(f"{where}{path.rstrip('`')}: {with_nearest(text, Rules.__struct_fields__)}") from error
     unknown = [name for name in rules.allowed_providers or () if name not in providers]
     if unknown:
         raise ConfigError(f"{where}.allowed_providers: there is no [providers.{unknown[0]}]")

@@ -11,6 +11,7 @@ import msgspec
 from batchdrop.dollars import exact_decimal
 from batchdrop.errors import ConfigError
 from batchdrop.rates import ModelPrices, Rates
+from batchdrop.texts import nearest_of
 
 MOST_DOLLARS = 100_000  # per million tokens
 _DOLLAR_DIGITS = 6  # decimals; so few that sums stay exact
@@ -111,7 +112,7 @@ def _refuse_conflicts(where: str, table: Mapping[str, Any]) -> None:
 def _refuse_unknown(where: str, table: Mapping[str, Any], known: Collection[str]) -> None:
     unknown = [key for key in table if key not in known]
     if unknown:
-        raise ConfigError(f"{where}: contains unknown field `{unknown[0]}`; there are {', '.join(known)}")
+        raise ConfigError(f"{where}: contains unknown field `{unknown[0]}`; {nearest_of(unknown[0], known)}")
 
 
 def _rates(where: str, table: Any) -> Rates:  # noqa: ANN401 - whatever the file says

@@ -17,6 +17,7 @@ from batchdrop.aws.optimistic import ConcurrentChange
 from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import require_state
 from batchdrop.batches.failed_units import has_failed_for_good
+from batchdrop.batches.falling import should_fall
 from batchdrop.batches.realtime_calls import Call, Pace, Wave, call_wave
 from batchdrop.batches.realtime_results import called_positions, write_results
 from batchdrop.batches.request_files import request_bodies
@@ -124,6 +125,9 @@ class _Run:
         """Call the requests of a batch that nobody called; whether all were, and its results are written."""
         services, now = self._services, self._services.now()
         pause = services.store.providers.get_pause(self._provider)
+        if should_fall(batch, self._job, pause, services):
+            _end(services.store.claim(batch, services.settings.lease_seconds), self._job, services, is_unserved=True)
+            return True
         may_call_at = _may_call_at(batch, pause, services)
         if may_call_at > now:
             services.store.release(batch, may_call_at, failures=batch.failures)
@@ -188,6 +192,9 @@ class _Run:
         wave = call_wave(calls, work.batch, api, _call_seconds(services), services)
         self._pace.hold(services.now() + wave.wait)
         work.see(wave)
+        if wave.failure is not None:
+            work.note()
+            raise wave.failure
         return wave
 
     def _is_stopped(self, work: "_Work", wave: Wave) -> bool:
@@ -257,6 +264,12 @@ class _Work:
         self._again += wave.again
         self._uncalled |= {each.position for each in wave.again}
 
+    def note(self) -> None:
+        """Note what is known not to be answered, and hold the claim: that it runs out counts as a failure."""
+        held = self.batch.with_(claimed_until=0)
+        uncalled = tuple(sorted(self._uncalled))
+        self.batch = self._services.store.claim(held, _claim_seconds(self._services), uncalled=uncalled)
+
     def put_off(self, calls: list[Call], due_at: int) -> None:
         """Give the batch back, with what is known not to be answered."""
         taken = {each.position for each in calls if each.position < self.batch.called}
@@ -264,8 +277,11 @@ class _Work:
         self.batch = self._services.store.release(self.batch, due_at, uncalled=uncalled)
 
 
-def _end(batch: Batch, job: Job, services: Services) -> None:
-    """Write the results of all that may have been called, and have them collected as any other batch's."""
+def _end(batch: Batch, job: Job, services: Services, *, is_unserved: bool = False) -> None:
+    """Write the results of all that may have been called, and have them collected as any other batch's.
+
+    What was not called goes to the fallback where `is_unserved`.
+    """
     prefix, doubts = write_results(batch, services)
     now = services.now()
     ended: BatchChanges = {
@@ -274,7 +290,7 @@ def _end(batch: Batch, job: Job, services: Services) -> None:
         "ended_as": "realtime",
         "ended_at": now,
         "due_at": now + services.settings.lease_seconds,
-        **accounted(batch, job, prefix, services),
+        **accounted(batch, job, prefix, services, is_unserved=is_unserved),
     }
     moved = services.store.move(batch, BatchState.ENDED, **ended)
     if doubts:

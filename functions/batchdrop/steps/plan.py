@@ -28,6 +28,7 @@ from batchdrop.inputs.templates import Rendering
 from batchdrop.inputs.usual_lines import UsualLines, UsualReader
 from batchdrop.jobs import PLANNED_IN, settle_plan
 from batchdrop.jsonl import Block, Line
+from batchdrop.limits.last_safe_moment import wants_calls
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.protocols import openai
 from batchdrop.protocols.request_checks import LineProblem
@@ -172,6 +173,7 @@ class PlanWriter:
         usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
         self._reader, self._usual = under_template(rendering, lines, usual)
         self._counts = RouteCounts()
+        self._is_called = wants_calls(job)
         self._errors: list[tuple[int, str]] = []
         self._lines = self._blank = self._invalid = self._placed = 0
         self._usual_blocks, self._may_halve = 0, True
@@ -275,6 +277,8 @@ class PlanWriter:
 
     def _add(self, read: Request) -> int:
         """Put a request into a batch; the number of its route."""
+        if self._is_called:
+            openai.refuse_background(read.body, read.endpoint)
         route, group = self._routes.of(read)
         is_translated = group.endpoint != read.endpoint
         media = self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
