@@ -35,6 +35,7 @@ GIVEN = ("endpoint", "region", "access_key_id", "secret_access_key", "bucket", "
 Held = tuple[dict[str, Any], str]  # a row, and its value that says until when
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         fixtures = getattr(item, "fixturenames", ())
