@@ -8,7 +8,7 @@ PARALLEL := --numprocesses auto --dist worksteal
 UNIT := $(BIN)/pytest -m "not e2e and not exploration" $(PARALLEL)
 EXPLORATION := $(BIN)/pytest -m exploration $(PARALLEL) tests/faults
 # Two local clouds, one for each process: tests/e2e/conftest.py has which test runs on which.
-E2E := $(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m e2e tests/e2e tests/examples tests/infra tests/local_cloud
+E2E := $(BIN)/pytest --numprocesses 2 --dist loadscope -m e2e tests/e2e tests/examples tests/infra tests/local_cloud
 CDK := $(BIN)/npx --no-install cdk
 COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --generate-hashes --no-emit-index-url
 
