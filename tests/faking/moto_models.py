@@ -270,8 +270,8 @@ _CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the
     "PutEvents": (_put_events, "Entries"),
 }
 
-# With each cloud moto registers 1,288 answers for `requests`, which nothing here uses, and spells what a queue has; with
-# each event it makes the parsers of its paths.
+# With each cloud moto registers 1,288 answers for `requests`, which nothing here uses, and spells what a queue has;
+# with each event it makes the parsers of its paths.
 models.RESPONSES_METHODS.clear()
 sqs.camelcase_to_underscores = cache(camelcase_to_underscores)
 jsonpath_ng.ext.parse = cache(jsonpath_ng.ext.parse)
