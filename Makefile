@@ -7,7 +7,8 @@ BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist worksteal
 UNIT := $(BIN)/pytest -m "not e2e and not exploration" $(PARALLEL)
 EXPLORATION := $(BIN)/pytest -m exploration $(PARALLEL) tests/faults
-E2E := $(BIN)/pytest -m e2e tests/e2e tests/examples tests/infra tests/local_cloud tests/benchmarks
+# Two local clouds, one for each process: tests/e2e/conftest.py has which test runs on which.
+E2E := $(BIN)/pytest --numprocesses 2 --dist loadscope -m e2e tests/e2e tests/examples tests/infra tests/local_cloud tests/benchmarks
 CDK := $(BIN)/npx --no-install cdk
 COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --generate-hashes --no-emit-index-url
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 NODE = Path(ROOT_DIR, "bin", "node")
-DEPLOY_SECONDS = 300.0
+DEPLOY_SECONDS = 900.0
 BOOTSTRAP_STACK = "CDKToolkit"
 # Short, so that what a stopped emulator left behind is taken up again soon. A lease is longer than a function may run.
 TIMES = {"tick_seconds": 2, "function_seconds": 60, "lease_seconds": 70}

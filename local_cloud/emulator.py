@@ -17,7 +17,7 @@ from local_cloud.state import HOST, REGION, Folder, Process, Saved
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = ROOT / ".emulator" / "bin" / "python"
 PROGRAM = ROOT / "local_cloud" / "emulator_process.py"
-START_SECONDS = 60.0
+START_SECONDS = 300.0  # on a machine with much else to do; one that ends is known at once
 # A worker loads an SDK for a second or two: more of them than processors make the first file slower, not faster.
 CONCURRENCY = min(max(os.process_cpu_count() or 2, 2), 8)  # of a function; 2 is the least that SQS takes
 LOOK_EVERY_SECONDS = 0.05

@@ -1,11 +1,10 @@
 """What a local cloud needs of this machine: room on the disk, and its ports."""
 
 import shutil
-import socket
 from pathlib import Path
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.state import HOST
+from local_cloud.state import is_free
 
 NEEDED_BYTES = 300_000_000  # the functions' package, its copy in the bucket and unpacked, and some files
 FULL_BYTES = 20_000_000  # below this a write may fail at any time
@@ -37,12 +36,8 @@ def free_bytes(folder: Path) -> int:
 
 def need_port(port: int) -> None:
     """Raises: LocalCloudError, when another program listens there."""
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((HOST, port))
-        except OSError as error:
-            raise LocalCloudError(
-                f"Port {port}, which is this local cloud's, is taken by another program: end that one, or bring up "
-                "another cloud in a folder of its own with --state-dir."
-            ) from error
+    if not is_free(port):
+        raise LocalCloudError(
+            f"Port {port}, which is this local cloud's, is taken by another program: end that one, or bring up "
+            "another cloud in a folder of its own with --state-dir."
+        )

@@ -12,7 +12,7 @@ from local_cloud.machine import need_port
 from local_cloud.state import HOST, Folder, Process, Saved
 from provider_simulator.door import KEY_VARIABLE
 
-START_SECONDS = 30.0
+START_SECONDS = 300.0  # as the emulator's
 LOOK_EVERY_SECONDS = 0.05
 
 

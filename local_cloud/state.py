@@ -5,12 +5,16 @@ import os
 import secrets
 import socket
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, Self
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
 STACK_NAME = "batchdrop"
+# Below those that clients' connections are given (on Linux from 32768, on macOS from 49152): while the cloud is down,
+# one of these would take its port.
+PORTS = range(20_000, 32_768)
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 
 
@@ -195,7 +199,18 @@ def _account() -> str:
 
 
 def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind((HOST, 0))
-        second.bind((HOST, 0))
-        return int(first.getsockname()[1]), int(second.getsockname()[1])
+    drawn = (PORTS.start + secrets.randbelow(len(PORTS)) for _ in count())
+    free = (port for port in drawn if is_free(port))
+    first = next(free)
+    return first, next(port for port in free if port != first)
+
+
+def is_free(port: int) -> bool:
+    """Whether a program of this machine could listen there."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((HOST, port))
+        except OSError:
+            return False
+    return True

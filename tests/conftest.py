@@ -1,5 +1,6 @@
 """Fixtures for all tests: no credentials of this machine, no network but this machine's."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +31,11 @@ from faking.cloud import Cloud  # noqa: E402 - the environment comes first
 from faking.cloud import cloud as _cloud  # noqa: E402 - the same
 
 import local_cloud  # noqa: E402 - the same
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was collected out of the garbage collector's rounds: it stays until the end."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,7 @@
 """A job whose batches hang, on deployed functions: what they left is called, with the emulator killed in between."""
 
 import json
-import os
-import signal
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,15 +9,14 @@ import pytest
 from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
-import local_cloud
-
 if TYPE_CHECKING:
     from e2e.conftest import Behind, User
 
 pytestmark = pytest.mark.e2e
 
 LINES = [chat(f"hurry {number}") if number % 2 else claude(f"hurry {number}") for number in range(40)]
-DEADLINE = "2m"  # a tick is two seconds here, so that the batches have about a minute
+KEY = "input/hurried.jsonl"
+NEAR = 40  # seconds, twenty ticks of two: less than a cancel and the margin take
 
 
 @pytest.fixture
@@ -30,6 +28,25 @@ def hanging(behind: "Behind") -> Iterator[None]:
     behind.control("DELETE", "faults")
 
 
+def are_in_flight(behind: "Behind") -> bool:
+    states = [row["state"]["S"] for row in behind.rows() if row["sk"]["S"].startswith("BATCH#") and "state" in row]
+    return states == ["IN_FLIGHT", "IN_FLIGHT"]
+
+
+def finishes_by_calls(behind: "Behind") -> bool:
+    """Whether the job does; while it does not, its deadline comes near, as if an hour had gone by."""
+    (job,) = [row for row in behind.rows() if row.get("key") == {"S": KEY} and row["sk"] == {"S": "JOB"}]
+    now = int(time.time())
+    if "finishing_at" not in job and not now < int(job["deadline_at"]["N"]) <= now + NEAR:
+        behind.aws("dynamodb").update_item(
+            TableName=behind.cloud.table,
+            Key={name: job[name] for name in ("pk", "sk")},
+            UpdateExpression="SET deadline_at = :near, due_at = :now",
+            ExpressionAttributeValues={":near": {"N": str(now + NEAR)}, ":now": {"N": str(now)}},
+        )
+    return "finishing_at" in job
+
+
 def called(behind: "Behind") -> int:
     return sum(int(each["realtime"]["requests"]) for each in behind.control("GET", "charges").values())
 
@@ -37,12 +54,14 @@ def called(behind: "Behind") -> int:
 @pytest.mark.usefixtures("hanging")
 def test_what_hangs_is_called_though_the_emulator_is_killed(user: "User", behind: "Behind") -> None:
     before = behind.control("GET", "charges")
-    dropped = {"Key": "input/hurried.jsonl", "Body": jsonl(LINES), "Metadata": {"batchdrop-deadline": DEADLINE}}
+    dropped = {"Key": KEY, "Body": jsonl(LINES), "Metadata": {"batchdrop-deadline": "1h"}}
     behind.aws("s3").put_object(Bucket=behind.cloud.bucket, **dropped)
+    behind.wait(lambda: are_in_flight(behind))
+    behind.wait(lambda: finishes_by_calls(behind))
     behind.wait(lambda: called(behind) >= len(LINES) // 4)
-    os.kill(behind.cloud.pids["emulator"], signal.SIGKILL)
-    behind.wait(lambda: local_cloud.current(behind.state_dir) is None)
+    held = behind.kill()
     behind.up()
+    behind.free(held)
 
     answered = user.fetch("hurried")
     results = [json.loads(line) for line in answered.results.splitlines()]

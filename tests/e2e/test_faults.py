@@ -17,8 +17,8 @@ from e2e.conftest import User
 from faking.cloud import jsonl
 from faking.lines import chat, claude, got, wanted
 
-import local_cloud
 from local_cloud.emulator import PYTHON
+from local_cloud.state import Folder
 
 if TYPE_CHECKING:
     from e2e.conftest import Behind
@@ -100,9 +100,9 @@ class Proxy:
 
 @pytest.fixture
 def proxy(behind: "Behind") -> Iterator[Proxy]:
-    if local_cloud.current(behind.state_dir) is None:
-        behind.up()
-    command = [str(PYTHON), "-P", str(PROCESS), behind.cloud.endpoint]
+    cloud = Folder(behind.state_dir).read()  # it need not be up
+    assert cloud is not None
+    command = [str(PYTHON), "-P", str(PROCESS), cloud.endpoint]
     with subprocess.Popen(command, env={}, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

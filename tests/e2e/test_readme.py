@@ -7,6 +7,8 @@ import pytest
 from e2e.conftest import COMMAND
 from faking.readme import ROOT, commands
 
+from batchdrop_cli.state_dir import own_state_dir
+
 pytestmark = pytest.mark.e2e
 
 ENDS_WITH = {  # all others end with 0
@@ -21,6 +23,7 @@ ENDS_WITH = {  # all others end with 0
 @pytest.fixture
 def clone(cloud_dir: Path, tmp_path: Path) -> Path:
     """A clone as far as the commands look at it, whose local cloud is the one that all tests share."""
+    own_state_dir(cloud_dir)  # as the command notes when it brings one up
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / ".local").symlink_to(cloud_dir)
     return tmp_path

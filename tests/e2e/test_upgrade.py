@@ -38,7 +38,7 @@ class Functions:
     """The deployed functions, whose code can be changed."""
 
     def __init__(self, behind: "Behind") -> None:
-        self._lambda, self._s3 = behind.aws("lambda"), behind.aws("s3")
+        self._behind, self._lambda, self._s3 = behind, behind.aws("lambda"), behind.aws("s3")
         pages = self._lambda.get_paginator("list_functions").paginate()
         found = [each for page in pages for each in page["Functions"] if each["Handler"].startswith("handlers.")]
         self._names = [each["FunctionName"] for each in found]
@@ -47,8 +47,11 @@ class Functions:
         (self.key,) = _code_of(behind.aws("cloudformation").get_template(StackName=STACK_NAME)["TemplateBody"])
 
     def deploy(self, key: str) -> None:
+        """Change the code; the emulator ends the workers of the code before, in the middle of what they do."""
+        held = self._behind.held()
         for name in self._names:
             self._lambda.update_function_code(FunctionName=name, S3Bucket=self._bucket, S3Key=key)
+        self._behind.free(held)
 
     def build_newer(self) -> str:
         """Put code into the bucket that differs from what is deployed as `NEWER` says; its key."""

@@ -6,14 +6,19 @@ moto's in either case. A test holds each answer against moto's own.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from io import BytesIO, IOBase
 from typing import Any, NamedTuple
 
+import jsonpath_ng.ext
 from botocore import handlers
 from botocore.response import StreamingBody
+from moto.core import models
 from moto.core.models import botocore_stubber
+from moto.core.utils import camelcase_to_underscores
 from moto.events.models import events_backends
 from moto.s3.models import FakeBucket, FakeDeleteMarker, FakeKey, S3Backend, s3_backends
+from moto.sqs import models as sqs
 from moto.sqs.models import Message, Queue, sqs_backends
 
 ACCOUNT = "123456789012"  # moto's
@@ -265,6 +270,11 @@ _CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the
     "PutEvents": (_put_events, "Entries"),
 }
 
+# With each cloud moto registers 1,288 answers for `requests`, which nothing here uses, and spells what a queue has;
+# with each event it makes the parsers of its paths.
+models.RESPONSES_METHODS.clear()
+sqs.camelcase_to_underscores = cache(camelcase_to_underscores)
+jsonpath_ng.ext.parse = cache(jsonpath_ng.ext.parse)
 for _service in ("s3", "sqs", "events"):
     handlers.BUILTIN_HANDLERS += [
         (f"before-parameter-build.{_service}", _keep_arguments, handlers.REGISTER_LAST),

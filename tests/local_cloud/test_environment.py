@@ -70,3 +70,4 @@ def test_a_cloud_is_remembered_as_it_was(tmp_path: Path) -> None:
     assert folder.read() == new
     assert (len(new.account), new.account.isdigit()) == (12, True)
     assert new.endpoint_port != new.simulator_port
+    assert {new.endpoint_port, new.simulator_port} <= set(range(20_000, 32_768))  # a client's connection takes neither
