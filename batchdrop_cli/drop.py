@@ -26,6 +26,7 @@ from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.fingerprints import PART_BYTES, Fingerprint, fingerprint_of
 from batchdrop_cli.jobs import recent
 from batchdrop_cli.row_settings import OwnSettings
+from batchdrop_cli.table_files import as_dropped, dropped_name, is_converted
 from batchdrop_cli.user_errors import AlreadyRunning, UserError
 from batchdrop_cli.whose import mark
 
@@ -47,7 +48,7 @@ Showing = Callable[[str, int], AbstractContextManager[Progressed]]
 
 
 def default_key(path: Path) -> str:
-    return INPUT + path.name
+    return INPUT + dropped_name(path)
 
 
 def choose_key(path: Path, key: str | None) -> str:
@@ -58,6 +59,8 @@ def choose_key(path: Path, key: str | None) -> str:
         UserError: Neither a job nor settings would come of an object at this key.
     """
     path.open("rb").close()
+    if key is not None and is_converted(path) and not key.endswith(".jsonl"):
+        raise UserError(f"{path} is dropped as JSON lines: end its --key in .jsonl, not as {key}.", code=WRONG_USE)
     return check_key(default_key(path) if key is None else key)
 
 
@@ -239,13 +242,14 @@ def drop_file(  # noqa: PLR0913 - what a drop is
         UserError: The same bytes are running, or another command drops them now.
     """
     metadata = {**(metadata or {}), **(settings.metadata if settings else {})}
-    fingerprint = replace(fingerprint_of(path), settings=_settings_of(metadata))
-    with only_drop(cloud, key, fingerprint, again=again) as dropped:
-        if settings is not None:
-            cloud.s3.put_object(Bucket=cloud.bucket, Key=settings.key, Body=settings.text)
-        with showing(path.name, fingerprint.bytes) as progressed:
-            job_id = upload(cloud, path, key, progressed, metadata)
-        dropped.append(job_id)
+    with as_dropped(path) as stored:
+        fingerprint = replace(fingerprint_of(stored), settings=_settings_of(metadata))
+        with only_drop(cloud, key, fingerprint, again=again) as dropped:
+            if settings is not None:
+                cloud.s3.put_object(Bucket=cloud.bucket, Key=settings.key, Body=settings.text)
+            with showing(path.name, fingerprint.bytes) as progressed:
+                job_id = upload(cloud, stored, key, progressed, metadata)
+            dropped.append(job_id)
     cloud.tell(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
-from batchdrop.aws.keys import is_table
 from batchdrop.dollars import read_budget
 from batchdrop.providers.config import load_providers
 from batchdrop.records import Job
@@ -46,6 +45,7 @@ from batchdrop_cli.row_settings import (
     settings_here,
 )
 from batchdrop_cli.say import note, say
+from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
 
@@ -67,7 +67,7 @@ def put(  # noqa: PLR0913 - options of the command line
     key = drop.choose_key(file, key)
     if is_settings(key):
         return _put_settings(file, key, target, dry_run=dry_run)
-    if not is_table(key):
+    if not holds_rows(file, key):
         check_kind(file, key)
     if dry_run:
         return _quote_only(file, key, providers_file, max_cost, rows)
@@ -94,7 +94,7 @@ def run(  # noqa: PLR0913 - options of the command line
     key = drop.choose_key(file, key)
     if is_settings(key):
         raise UserError(f"{file} contains settings, not requests: drop it with batchdrop put {file}", code=WRONG_USE)
-    if not is_table(key):
+    if not holds_rows(file, key):
         check_kind(file, key)
     if dry_run:
         return _quote_only(file, key, providers_file, max_cost, rows)
@@ -127,7 +127,7 @@ def _drop(  # noqa: PLR0913 - what a drop is
     rows = check_rows(cloud, file, key, options, providers)
     limit = None if max_cost is None else read_budget(max_cost)
     quoted = quoting.quote_before_upload(file, key, providers, limit, rows)
-    own = own_settings(key, options, providers)
+    own = own_settings(file, key, options, providers)
     return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=_promises(max_cost, by), settings=own)
 
 

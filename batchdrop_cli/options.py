@@ -45,7 +45,9 @@ Again = Annotated[
 AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value on standard output.")]
 DryRun = Annotated[bool, Parameter(negative="", help="Show the file's quote, and send nothing.")]
-File = Annotated[Path, Parameter(help="A file of JSON lines (.jsonl) or a table (.csv, .tsv); also as .gz or .zst.")]
+File = Annotated[
+    Path, Parameter(help="JSON lines (.jsonl) or a table (.csv, .tsv), also as .gz or .zst; .parquet, .arrow, .xlsx.")
+]
 Folder = Annotated[
     Path | None,
     Parameter(

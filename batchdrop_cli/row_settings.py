@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from batchdrop.aws.keys import SETTINGS_FILE, is_table, own_settings_key, settings_keys
+from batchdrop.aws.keys import SETTINGS_FILE, own_settings_key, settings_keys
 from batchdrop.errors import Gone, Unprocessable
 from batchdrop.inputs.job_settings import find_template, resolve
 from batchdrop.inputs.templates import Rendering, Template
@@ -18,6 +18,7 @@ from cyclopts import Parameter
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.options import between
+from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import UserError
 
 _CLAUDE_TOKENS = 1024  # Anthropic wants a limit
@@ -85,9 +86,9 @@ class RowOptions:
     def is_given(self) -> bool:
         return any(getattr(self, field.name) is not None for field in fields(self))
 
-    def of(self, key: str) -> "RowOptions":
+    def of(self, file: Path, key: str) -> "RowOptions":
         """The same for a file: the answers to a table are a table."""
-        wants_table = self.answers is None and self._has_template and is_table(key)
+        wants_table = self.answers is None and self._has_template and holds_rows(file, key)
         return replace(self, answers=["csv"]) if wants_table else self
 
     @property
@@ -182,7 +183,7 @@ class OwnSettings:
     metadata: dict[str, str]
 
 
-def own_settings(key: str, options: RowOptions, providers: Providers) -> OwnSettings | None:
+def own_settings(file: Path, key: str, options: RowOptions, providers: Providers) -> OwnSettings | None:
     """The options as the own settings of a file that is dropped there; None where none are given.
 
     Raises:
@@ -190,7 +191,7 @@ def own_settings(key: str, options: RowOptions, providers: Providers) -> OwnSett
     """
     if not options.is_given:
         return None
-    text = options.of(key).text(providers).encode()
+    text = options.of(file, key).text(providers).encode()
     if len(text) > SETTINGS_BYTES:
         raise UserError(
             f"The options make a settings file of {len(text):,} bytes; at most {SETTINGS_BYTES:,} are read. Shorten "
@@ -214,7 +215,7 @@ def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> N
     Raises:
         UserError: It is one.
     """
-    if rows.template is None and is_table(name):
+    if rows.template is None and holds_rows(file, name):
         raise UserError(
             f"{file} is a table: name --model and --prompt (or --embed), or put a {SETTINGS_FILE} with [template] into "
             "its folder.",
