@@ -17,7 +17,7 @@ from cyclopts import Parameter
 import local_cloud
 from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once
 from batchdrop_cli import retry as retries
-from batchdrop_cli.answers import write_csv
+from batchdrop_cli.answer_files import check_kinds, kinds_to_write, names_of, write_answers
 from batchdrop_cli.check import check_kind, check_rows, check_settings
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
@@ -99,6 +99,7 @@ def run(  # noqa: PLR0913 - options of the command line
     if dry_run:
         return _quote_only(file, key, providers_file, max_cost, rows)
     check_folder(output)
+    check_kinds(rows.answers)
     cloud = find_cloud(target)
     job_id = _drop(cloud, file, key, rows, max_cost=max_cost, by=by, providers_file=providers_file, again=again)
     return _see_through(cloud, job_id, output, csv=csv)
@@ -270,7 +271,8 @@ def _leave(cloud: Cloud, job_id: str) -> int:
 
 def _see_through(cloud: Cloud, job_id: str, output: Path | None, *, csv: bool) -> int:
     job = wait_until_over(cloud, job_id)
-    return _say_held(job) if job.state is JobState.HELD else report_and_fetch(cloud, job, output, csv=csv)
+    asked = ["csv"] if csv else []
+    return _say_held(job) if job.state is JobState.HELD else report_and_fetch(cloud, job, output, asked)
 
 
 def _say_held(job: Job) -> int:
@@ -278,27 +280,27 @@ def _say_held(job: Job) -> int:
     return OVER_LIMIT
 
 
-def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, *, csv: bool) -> int:
-    """Say what came of a job that is over, fetch its files, and say why lines failed; the exit code."""
+def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, answers: Sequence[str]) -> int:
+    """Say what came of a job that is over, fetch its files, and say why lines failed; the exit code.
+
+    Args:
+        cloud: Where it is.
+        job: The job.
+        output: The folder for its files; None for its own.
+        answers: The kinds of answers that are asked for now.
+    """
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest)
-    paths = _fetch(cloud, job, output, csv=csv)
+    paths = _fetch(cloud, job, output, answers)
     report.say_summary(manifest, cloud.prices)
     report.say_files(paths)
     failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
     return exit_code_of(manifest)
 
 
-def _fetch(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> list[Path]:
+def _fetch(cloud: Cloud, job: Job, folder: Path | None, answers: Sequence[str]) -> list[Path]:
     manifest = jobs.read_manifest(cloud, job)
     folder = folder or fetch.folder_for(job)
-    paths = fetch.fetch(cloud, job, manifest, folder)
-    if csv and manifest.files.results:
-        paths.append(add_csv(fetch.results_paths(manifest, folder), folder))
-    return paths
-
-
-def add_csv(results: Sequence[Path], folder: Path) -> Path:
-    path = folder / "results.csv"
-    write_csv(results, path)
-    return path
+    kinds = kinds_to_write(cloud, job, manifest, answers)
+    paths = fetch.fetch(cloud, job, manifest, folder, names_of(kinds))
+    return [*paths, *write_answers(cloud, job, manifest, fetch.results_paths(manifest, folder), kinds)]

@@ -49,6 +49,9 @@ class RowSettings:
 REQUESTS = RowSettings()
 
 
+AnswerKind = Literal["jsonl", "csv", "parquet"]
+
+
 @Parameter(name="*", group="Rows as requests")
 @dataclass(frozen=True, kw_only=True)
 class RowOptions:
@@ -78,8 +81,8 @@ class RowOptions:
         str | None, Parameter(help="What separates cells; default: a comma in .csv, a tab in .tsv.")
     ] = None
     answers: Annotated[
-        list[Literal["jsonl", "csv"]] | None,
-        Parameter(negative="", help="Publish answers.jsonl or answers.csv as well; a table's are .csv unless told."),
+        list[AnswerKind] | None,
+        Parameter(negative="", help="Files of answers, a row per line; may be repeated. For a table csv unless told."),
     ] = None
 
     @property

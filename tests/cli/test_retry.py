@@ -408,7 +408,7 @@ def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
         f"Job {FIRST} completed: 2 of 4 lines answered; 2 lines failed.",
         "With its retries: 3 of 4 lines answered; 1 line failed, see errors.jsonl.",
         "Estimated cost, its retries included: $0.7500 (saved $0.7500 against real time).",
-        *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "results.csv")),
+        *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "answers.csv")),
     ]
     last = result(4, CHAT, error={**error, "message": "Line 4: not JSON."})
     whole = [
@@ -418,10 +418,10 @@ def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
         last,
     ]
     assert (read(tmp_path / "results.jsonl"), read(tmp_path / "errors.jsonl")) == (whole, [last])
-    assert [line[:9] for line in (tmp_path / "results.csv").read_text().splitlines()[1:]] == [
-        f"{number},r-{number},gpt" for number in (1, 2, 3, 4)
+    assert [line[:6] for line in (tmp_path / "answers.csv").read_text().splitlines()[1:]] == [
+        f"{number},r-{number}," for number in (1, 2, 3, 4)
     ]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.jsonl", "results.csv", "results.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "errors.jsonl", "results.jsonl"]
 
 
 def test_later_retries_and_retries_of_retries_win_in_turn(run: "Run", shelf: Shelf, first: Job) -> None:
