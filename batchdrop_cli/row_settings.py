@@ -1,6 +1,5 @@
 """What is asked of each row of a file: by the command's options, by a folder here, or by one in the bucket."""
 
-import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,12 +17,12 @@ from cyclopts import Parameter
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.options import between
+from batchdrop_cli.settings_names import METADATA, new_name
 from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import UserError
 
 _CLAUDE_TOKENS = 1024  # Anthropic wants a limit
 _MOST_TOKENS, _HOTTEST = 1_000_000_000, 2
-_SETTINGS = "batchdrop-settings"
 _KEY_BYTES = 1_024
 
 
@@ -201,7 +200,7 @@ def own_settings(file: Path, key: str, options: RowOptions, providers: Providers
             "the prompts, or put what is the same in each into a column.",
             code=WRONG_USE,
         )
-    name = f"{hashlib.sha256(text).hexdigest()[:16]}.{SETTINGS_FILE}"
+    name = new_name(text)
     beside = own_settings_key(key, name)
     if len(beside.encode()) > _KEY_BYTES:
         raise UserError(
@@ -209,7 +208,7 @@ def own_settings(file: Path, key: str, options: RowOptions, providers: Providers
             f"bytes, and S3 takes {_KEY_BYTES:,}.",
             code=WRONG_USE,
         )
-    return OwnSettings(key=beside, text=text, metadata={_SETTINGS: name})
+    return OwnSettings(key=beside, text=text, metadata={METADATA: name})
 
 
 def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> None:

@@ -21,6 +21,7 @@ from faking.outputs import a_manifest, chat, lines, result
 from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import copy
+from batchdrop_cli.settings_names import new_name
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -151,6 +152,24 @@ def test_a_fixed_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: J
     assert run("retry", first.id, fixed, "--no-wait", "--key", "input/mine/other.jsonl").code == 0
     metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
     assert dropped(aws, "input/mine/other.jsonl") == (fixed.read_bytes(), metadata)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_retry_has_a_settings_file_of_its_own_where_its_job_has_one(
+    aws: "Aws", run: "Run", shelf: Shelf, *, is_there: bool
+) -> None:
+    text = b"max_attempts = 3"
+    name = new_name(text)
+    put = aws.s3.put_object(Bucket=BUCKET, Key="input/y.jsonl", Metadata={"batchdrop-settings": name})
+    if is_there:
+        aws.drop(f"input/{name}", text)
+    job = shelf.finish(FIRST, [refused(1)], key="input/y.jsonl", version_id=put["VersionId"])
+    assert run("retry", job.id, "--no-wait").code == 0
+    head = aws.s3.head_object(Bucket=BUCKET, Key="input/y.retry-1.jsonl")
+    own = head["Metadata"]["batchdrop-settings"]
+    assert (own != name, own[:17]) == (is_there, name[:17])
+    found = {key: aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in aws.keys(f"input/{name[:17]}")}
+    assert found == (dict.fromkeys([f"input/{name}", f"input/{own}"], text) if is_there else {})
 
 
 def test_the_settings_of_the_file_itself_go_along(aws: "Aws", run: "Run", shelf: Shelf) -> None:
