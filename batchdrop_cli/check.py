@@ -34,6 +34,7 @@ from batchdrop_cli.row_settings import (
     refuse_table_without_template,
     settings_there,
 )
+from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted, read_lines
 from batchdrop_cli.user_errors import UserError
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
@@ -125,7 +126,7 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
         UserError: It is no file that they read.
     """
     path.open("rb").close()  # a folder, and a file that is not there, are wrong use, whatever their names
-    name = name or path.name
+    name = name or dropped_name(path)
     _check_name(path, name)
     refuse_table_without_template(path, name, rows)
     rendering = rows.rendering(providers)
@@ -152,10 +153,11 @@ def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -
         UserError: There is no such line, or it is blank or too long.
     """
     path.open("rb").close()
-    _check_name(path, path.name)
+    name = dropped_name(path)
+    _check_name(path, name)
     rendering = rows.rendering(providers)
     try:
-        lines = cut_lines(read_chunks(path, path.name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES)
+        lines = cut_lines(read_chunks(path, name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES)
         line = next(islice(lines, number - 1, None), None)
     except Unprocessable as error:
         raise UserError(f"{path}: {error}") from None
@@ -203,7 +205,7 @@ def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, provider
         UserError: Its options or its folders' settings have no sense, or it is no such table.
     """
     rows = settings_there(cloud, key, options, providers)
-    if is_table(key):
+    if holds_rows(path, key):
         refuse_table_without_template(path, key, rows)
         check_kind(path, key, rows, rows.rendering(providers))
     return rows
@@ -243,7 +245,7 @@ def _check_name(path: Path, key: str) -> None:
         named = f"{path} as {key} would not be" if is_key else f"{path} is not"
         raise UserError(
             f"{named} processed: a file to drop contains JSON lines (.jsonl) or a table (.csv, .tsv), and may be "
-            "compressed (.jsonl.gz, .csv.zst).",
+            "compressed (.jsonl.gz, .csv.zst); of .parquet, .arrow and .xlsx the rows are dropped.",
             code=code,
         )
 
@@ -264,6 +266,8 @@ def _without_bom(line: Line) -> Line:
 def read_chunks(path: Path, name: str, rows: RowSettings, rendering: Rendering | None) -> Iterator[bytes]:
     """The lines of a file as its name says, in pieces; refused where they are another kind of file."""
     columns = () if rendering is None else (*rendering.columns, *rendering.template.keep)
+    if is_converted(path):
+        return read_lines(path, columns)
     chunks = read_source(_stored(path), name, max_bytes=_MAX_INFLATED, delimiter=rows.delimiter, columns=columns)
     return chunks if is_table(name) else reject_non_jsonl(chunks)
 

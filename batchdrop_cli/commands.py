@@ -232,6 +232,26 @@ _COMMANDS = {
         Example: batchdrop local down
         """,
     ),
+    "skill install": (
+        "skill:install",
+        """
+        Write a skill file that tells coding assistants how to use this command, by default to
+        .claude/skills/batchdrop/SKILL.md.
+
+        A file that somebody else wrote or changed is not overwritten.
+
+        Example: batchdrop skill install --to ~/.claude/skills/batchdrop
+        """,
+    ),
+    "mcp": (
+        "mcp_server:serve",
+        """
+        Serve quote, show and results to a program that speaks the Model Context Protocol, over standard input and
+        output; with --write also put, which is paid.
+
+        Example: batchdrop mcp --write
+        """,
+    ),
     "keys set": (
         "cloud_commands:keys_set",
         """
@@ -261,6 +281,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.command(App(name="local", help="The cloud on this machine: AWS's emulator with the deployed stack. No account."))
+app.command(App(name="skill", help="A file that tells coding assistants how to use this command."))
 app.command(App(name="keys", help="The providers' keys, in Secrets Manager."))
 
 

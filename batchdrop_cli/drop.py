@@ -14,7 +14,6 @@ from batchdrop.aws.bucket import Head
 from batchdrop.aws.keys import INPUT, SETTINGS_FILE, is_job, job_id
 from batchdrop.aws.leases import DropClaim
 from batchdrop.errors import Gone
-from batchdrop.inputs.job_settings import OWN_SETTINGS, own_metadata
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
@@ -26,6 +25,8 @@ from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.fingerprints import PART_BYTES, Fingerprint, fingerprint_of
 from batchdrop_cli.jobs import recent
 from batchdrop_cli.row_settings import OwnSettings
+from batchdrop_cli.settings_names import content_of
+from batchdrop_cli.table_files import as_dropped, dropped_name, is_converted
 from batchdrop_cli.user_errors import AlreadyRunning, UserError
 from batchdrop_cli.whose import mark
 
@@ -47,7 +48,7 @@ Showing = Callable[[str, int], AbstractContextManager[Progressed]]
 
 
 def default_key(path: Path) -> str:
-    return INPUT + path.name
+    return INPUT + dropped_name(path)
 
 
 def choose_key(path: Path, key: str | None) -> str:
@@ -58,6 +59,8 @@ def choose_key(path: Path, key: str | None) -> str:
         UserError: Neither a job nor settings would come of an object at this key.
     """
     path.open("rb").close()
+    if key is not None and is_converted(path) and not key.endswith(".jsonl"):
+        raise UserError(f"{path} is dropped as JSON lines: end its --key in .jsonl, not as {key}.", code=WRONG_USE)
     return check_key(default_key(path) if key is None else key)
 
 
@@ -181,13 +184,9 @@ def _among(cloud: Cloud, jobs: Iterable[Job], fingerprint: Fingerprint) -> str |
             head = cloud.files.head(job.key, job.version_id)
         except Gone:  # its settings are not known: rather ask than pay twice
             return job.id
-        if _settings_of(head.metadata) == fingerprint.settings:
+        if content_of(head.metadata) == fingerprint.settings:
             return job.id
     return None
-
-
-def _settings_of(metadata: Mapping[str, str]) -> str | None:
-    return own_metadata(metadata).get(OWN_SETTINGS)
 
 
 def _at_key(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None:
@@ -195,7 +194,7 @@ def _at_key(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None:
         head = cloud.files.head(key)
     except Gone:
         return None
-    is_same = fingerprint.matches(head.bytes, head.etag) and _settings_of(head.metadata) == fingerprint.settings
+    is_same = fingerprint.matches(head.bytes, head.etag) and content_of(head.metadata) == fingerprint.settings
     return unfinished(cloud, key, head) if is_same else None
 
 
@@ -239,13 +238,14 @@ def drop_file(  # noqa: PLR0913 - what a drop is
         UserError: The same bytes are running, or another command drops them now.
     """
     metadata = {**(metadata or {}), **(settings.metadata if settings else {})}
-    fingerprint = replace(fingerprint_of(path), settings=_settings_of(metadata))
-    with only_drop(cloud, key, fingerprint, again=again) as dropped:
-        if settings is not None:
-            cloud.s3.put_object(Bucket=cloud.bucket, Key=settings.key, Body=settings.text)
-        with showing(path.name, fingerprint.bytes) as progressed:
-            job_id = upload(cloud, path, key, progressed, metadata)
-        dropped.append(job_id)
+    with as_dropped(path) as stored:
+        fingerprint = replace(fingerprint_of(stored), settings=content_of(metadata))
+        with only_drop(cloud, key, fingerprint, again=again) as dropped:
+            if settings is not None:
+                cloud.s3.put_object(Bucket=cloud.bucket, Key=settings.key, Body=settings.text)
+            with showing(path.name, fingerprint.bytes) as progressed:
+                job_id = upload(cloud, stored, key, progressed, metadata)
+            dropped.append(job_id)
     cloud.tell(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 

@@ -1,6 +1,6 @@
 """A job's files onto this machine: what the manifest names, streamed; the manifest last, so that it says "whole"."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -43,8 +43,15 @@ def job_in(folder: Path) -> str | None:
         return None
 
 
-def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path]:
+def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path, beside: Sequence[str] = ()) -> list[Path]:
     """Download a finished job's files; the results, in order, come first.
+
+    Args:
+        cloud: Where they are.
+        job: Whose they are.
+        manifest: Names them.
+        folder: Where to.
+        beside: The names of files that will be written beside them.
 
     Raises:
         UserError: A file is not as long as the manifest says, or a file of that name is there that is nobody's.
@@ -52,7 +59,7 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
     folder.mkdir(parents=True, exist_ok=True)
     other = job_in(folder)
     if other is None:
-        _refuse_files(folder, manifest)
+        _refuse_files(folder, manifest, beside)
     if other not in {None, job.id}:
         cloud.tell(f"{folder} holds the files of job {other}: they are replaced.")
         (folder / MANIFEST).unlink()  # it would not fit what lies beside it from now on
@@ -64,11 +71,12 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path) -> list[Path
     return paths
 
 
-def _refuse_files(folder: Path, manifest: Manifest) -> None:
+def _refuse_files(folder: Path, manifest: Manifest, beside: Sequence[str]) -> None:
     """Refuse to overwrite files that no manifest tells of, but for those of a download that was broken off."""
-    for file in _files(manifest):
-        path = folder / _name(file)
-        if path.exists() and path.stat().st_size != file.bytes:
+    sizes = {_name(file): file.bytes for file in _files(manifest)} | dict.fromkeys(beside)
+    for name, size in sizes.items():
+        path = folder / name
+        if path.exists() and path.stat().st_size != size:
             raise UserError(
                 f"{path} exists and does not belong to this job; it is not overwritten. Name another folder."
             )

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
-from batchdrop.aws.keys import is_table
 from batchdrop.dollars import read_budget
 from batchdrop.providers.config import load_providers
 from batchdrop.records import Job
@@ -18,7 +17,7 @@ from cyclopts import Parameter
 import local_cloud
 from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once
 from batchdrop_cli import retry as retries
-from batchdrop_cli.answers import write_csv
+from batchdrop_cli.answer_files import check_kinds, kinds_to_write, names_of, write_answers
 from batchdrop_cli.check import check_kind, check_rows, check_settings
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
@@ -47,6 +46,7 @@ from batchdrop_cli.row_settings import (
     settings_here,
 )
 from batchdrop_cli.say import note, say
+from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
 
@@ -71,7 +71,7 @@ def put(  # noqa: PLR0913 - options of the command line
     key = drop.choose_key(file, key)
     if is_settings(key):
         return _put_settings(file, key, target, dry_run=dry_run)
-    if not is_table(key):
+    if not holds_rows(file, key):
         check_kind(file, key)
     if dry_run:
         return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
@@ -100,11 +100,12 @@ def run(  # noqa: PLR0913 - options of the command line
     key = drop.choose_key(file, key)
     if is_settings(key):
         raise UserError(f"{file} contains settings, not requests: drop it with batchdrop put {file}", code=WRONG_USE)
-    if not is_table(key):
+    if not holds_rows(file, key):
         check_kind(file, key)
     if dry_run:
         return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
     check_folder(output)
+    check_kinds(rows.answers)
     cloud = find_cloud(target)
     promises = _promises(max_cost, by, fallback)
     job_id = _drop(cloud, file, key, rows, promises=promises, providers_file=providers_file, again=again)
@@ -144,7 +145,7 @@ def _drop(  # noqa: PLR0913 - what a drop is
     limit = None if max_cost is None else read_budget(max_cost)
     other = quoting.read_fallback(promises.get(_FALLBACK), providers)
     quoted = quoting.quote_before_upload(file, key, providers, limit, rows, fallback=other)
-    own = own_settings(key, options, providers)
+    own = own_settings(file, key, options, providers)
     return drop_file(cloud, file, key, again=again, quoted=quoted, metadata=promises, settings=own)
 
 
@@ -287,7 +288,8 @@ def _leave(cloud: Cloud, job_id: str) -> int:
 
 def _see_through(cloud: Cloud, job_id: str, output: Path | None, *, csv: bool) -> int:
     job = wait_until_over(cloud, job_id)
-    return _say_held(job) if job.state is JobState.HELD else report_and_fetch(cloud, job, output, csv=csv)
+    asked = ["csv"] if csv else []
+    return _say_held(job) if job.state is JobState.HELD else report_and_fetch(cloud, job, output, asked)
 
 
 def _say_held(job: Job) -> int:
@@ -295,27 +297,27 @@ def _say_held(job: Job) -> int:
     return OVER_LIMIT
 
 
-def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, *, csv: bool) -> int:
-    """Say what came of a job that is over, fetch its files, and say why lines failed; the exit code."""
+def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, answers: Sequence[str]) -> int:
+    """Say what came of a job that is over, fetch its files, and say why lines failed; the exit code.
+
+    Args:
+        cloud: Where it is.
+        job: The job.
+        output: The folder for its files; None for its own.
+        answers: The kinds of answers that are asked for now.
+    """
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest)
-    paths = _fetch(cloud, job, output, csv=csv)
+    paths = _fetch(cloud, job, output, answers)
     report.say_summary(manifest, cloud.prices)
     report.say_files(paths)
     failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
     return exit_code_of(manifest)
 
 
-def _fetch(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool) -> list[Path]:
+def _fetch(cloud: Cloud, job: Job, folder: Path | None, answers: Sequence[str]) -> list[Path]:
     manifest = jobs.read_manifest(cloud, job)
     folder = folder or fetch.folder_for(job)
-    paths = fetch.fetch(cloud, job, manifest, folder)
-    if csv and manifest.files.results:
-        paths.append(add_csv(fetch.results_paths(manifest, folder), folder))
-    return paths
-
-
-def add_csv(results: Sequence[Path], folder: Path) -> Path:
-    path = folder / "results.csv"
-    write_csv(results, path)
-    return path
+    kinds = kinds_to_write(cloud, job, manifest, answers)
+    paths = fetch.fetch(cloud, job, manifest, folder, names_of(kinds))
+    return [*paths, *write_answers(cloud, job, manifest, fetch.results_paths(manifest, folder), kinds)]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from batchdrop.aws.keys import output_prefix, work_prefix
-from batchdrop.errors import AccountRefused, BatchdropError, ConfigError, Missing
+from batchdrop.aws.keys import output_prefix, own_settings_key, work_prefix
+from batchdrop.errors import AccountRefused, BatchdropError, ConfigError, Gone, Missing
 from batchdrop.providers.clients import Apis
 from batchdrop.providers.config import Providers, load_providers
 from batchdrop.providers.interface import BatchApi, ProviderBatch
@@ -14,6 +14,7 @@ from batchdrop.states import TERMINAL_JOBS, BatchState
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.settings_names import belongs_to_one, named_by
 from batchdrop_cli.user_errors import UserError
 
 _UNREAD = "it is damaged, or from a newer version of batchdrop"
@@ -103,18 +104,33 @@ def _delete_given_up(batch: Batch, batch_id: str, api: BatchApi) -> None:
 
 
 def _delete_objects(cloud: Cloud, job: Job) -> Iterator[str]:
-    for prefix in (work_prefix(job.id), output_prefix(job), f"output/{job.id}/"):
-        try:
-            is_clean = cloud.files.delete_all(prefix)
-        except ClientError as error:
-            yield f"s3://{cloud.bucket}/{prefix}: {_code(error)}"
-            continue
-        if not is_clean:
-            yield f"s3://{cloud.bucket}/{prefix}: some of its versions could not be deleted"
+    prefixes = [work_prefix(job.id), output_prefix(job), f"output/{job.id}/", *_own_settings(cloud, job)]
+    left = list(filter(None, (_delete_all(cloud, prefix) for prefix in prefixes)))
+    yield from left
+    if left:  # the file goes last: its metadata name its settings
+        return
     try:
         cloud.files.delete_version(job.key, job.version_id)
     except ClientError as error:
         yield f"s3://{cloud.bucket}/{job.key}, version {job.version_id}: {_code(error)}"
+
+
+def _own_settings(cloud: Cloud, job: Job) -> list[str]:
+    """The settings file that the command laid beside the job's file for it alone, where there is one."""
+    try:
+        name = named_by(cloud.files.head(job.key, job.version_id).metadata)
+    except Gone:
+        return []
+    return [own_settings_key(job.key, name)] if name is not None and belongs_to_one(name) else []
+
+
+def _delete_all(cloud: Cloud, prefix: str) -> str | None:
+    """Delete what lies there; a sentence where that failed."""
+    try:
+        is_clean = cloud.files.delete_all(prefix)
+    except ClientError as error:
+        return f"s3://{cloud.bucket}/{prefix}: {_code(error)}"
+    return None if is_clean else f"s3://{cloud.bucket}/{prefix}: some of its versions could not be deleted"
 
 
 def _code(error: ClientError) -> str:

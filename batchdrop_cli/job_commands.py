@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +17,14 @@ from cyclopts import Parameter
 
 from batchdrop_cli import decisions, fetch, jobs, merge, report, whose
 from batchdrop_cli import reconcile as reconciling
+from batchdrop_cli.answer_files import check_kinds, kinds_to_write, write_answers
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.costs import By, costs_of, read_since, say_costs, to_csv
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
-from batchdrop_cli.file_commands import add_csv, check_folder, report_and_fetch, wait_and_report
+from batchdrop_cli.file_commands import check_folder, report_and_fetch, wait_and_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import cost_of, prices_of
+from batchdrop_cli.row_settings import AnswerKind
 from batchdrop_cli.say import count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
@@ -198,6 +201,9 @@ def results(  # noqa: PLR0913 - options of the command line
     /,
     *,
     output: Folder = None,
+    answers: Annotated[
+        list[AnswerKind] | None, Parameter(negative="", help="Files of answers, a row per line; may be repeated.")
+    ] = None,
     csv: AsCsv = False,
     with_retries: Annotated[
         bool, Parameter(negative="", help="Put the results of its retries in their places; results and errors only.")
@@ -210,15 +216,17 @@ def results(  # noqa: PLR0913 - options of the command line
     if replace_answers and not with_retries:
         raise UserError("--replace-answers requires --with-retries.", code=WRONG_USE)
     check_folder(output)
+    asked = [*(answers or ()), *(["csv"] if csv else ())]
+    check_kinds(asked)
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
     jobs.refuse_unfinished(cloud, found)
     if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
-        return _merge(cloud, found, output, csv=csv, replace_answers=replace_answers)
-    return report_and_fetch(cloud, found, output, csv=csv)
+        return _merge(cloud, found, output, asked, replace_answers=replace_answers)
+    return report_and_fetch(cloud, found, output, asked)
 
 
-def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_answers: bool) -> int:
+def _merge(cloud: Cloud, job: Job, folder: Path | None, asked: Sequence[str], *, replace_answers: bool) -> int:
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest, has_errors_file=False)
     whole = merge.family(cloud, job)
@@ -229,7 +237,8 @@ def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_an
     manifests = [jobs.read_manifest(cloud, member) for member in merged.family.with_results()]
     cost = cost_of([price for each in manifests for price in prices_of(each, cloud.prices)])
     say(f"Estimated cost, its retries included: {cost}.")
-    report.say_files([*merged.paths, *([add_csv(merged.paths[:1], merged.paths[0].parent)] if csv else ())])
+    kinds = kinds_to_write(cloud, job, None, asked)
+    report.say_files([*merged.paths, *write_answers(cloud, job, None, merged.paths[:1], kinds)])
     code = exit_code_of(manifest)
     return code if code not in {OK, LINES_FAILED} else LINES_FAILED if merged.failed else OK
 

@@ -42,10 +42,12 @@ def _validate_id(_: object, value: str) -> None:
 Again = Annotated[
     bool, Parameter(negative="", help="Drop the same bytes although they are being processed; pay again.")
 ]
-AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results.csv as well.")]
+AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="The same as --answers csv.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value on standard output.")]
 DryRun = Annotated[bool, Parameter(negative="", help="Show the file's quote, and send nothing.")]
-File = Annotated[Path, Parameter(help="A file of JSON lines (.jsonl) or a table (.csv, .tsv); also as .gz or .zst.")]
+File = Annotated[
+    Path, Parameter(help="JSON lines (.jsonl) or a table (.csv, .tsv), also as .gz or .zst; .parquet, .arrow, .xlsx.")
+]
 Folder = Annotated[
     Path | None,
     Parameter(

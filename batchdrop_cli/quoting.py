@@ -13,6 +13,7 @@ from batchdrop_cli.exit_codes import LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.quote import Priced, Quote, quote_file
 from batchdrop_cli.quote_report import say_quote
 from batchdrop_cli.row_settings import RowSettings
+from batchdrop_cli.table_files import is_converted
 from batchdrop_cli.user_errors import TooExpensive, UserError
 
 # A larger file is not quoted unless it is asked for: reading it takes longer than its owner would wait for one line.
@@ -94,7 +95,8 @@ def refuse_above(priced: Priced, max_cost: Decimal | None) -> None:
 
 def is_quick(file: Path, key: str) -> bool:
     """Whether a file is read so fast that it is quoted unasked."""
-    return file.stat().st_size * (_INFLATED if is_compressed(key) else 1) <= _QUOTED_BYTES
+    is_packed = is_compressed(key) or is_converted(file)
+    return file.stat().st_size * (_INFLATED if is_packed else 1) <= _QUOTED_BYTES
 
 
 def exit_code_of(quote: Quote) -> int:

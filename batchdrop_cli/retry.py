@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from batchdrop.aws.bucket import Head
-from batchdrop.aws.keys import MAX_KEY_BYTES, retry_key, retry_lines_key
+from batchdrop.aws.keys import MAX_KEY_BYTES, own_settings_key, retry_key, retry_lines_key
 from batchdrop.errors import Gone
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.inputs.retry_lineage import folder_of
@@ -32,6 +32,7 @@ from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.say import count
+from batchdrop_cli.settings_names import METADATA, belongs_to_one, named_by, new_name
 from batchdrop_cli.user_errors import UserError
 
 RETRY_OF, RETRY_LINES = "batchdrop-retry-of", "batchdrop-retry-lines"
@@ -291,7 +292,19 @@ def _settings(cloud: Cloud, job: Job) -> dict[str, str]:
         metadata = cloud.files.head(job.key, job.version_id).metadata
     except Gone:
         return {}
-    return {name: value for name, value in metadata.items() if _SETTING.match(name)}
+    given = {name: value for name, value in metadata.items() if _SETTING.match(name)}
+    return given | _copied_settings(cloud, job, named_by(metadata))
+
+
+def _copied_settings(cloud: Cloud, job: Job, name: str | None) -> dict[str, str]:
+    """A settings file of the retry's own, where the job's file has one: `forget` deletes each with its job."""
+    if name is None or not belongs_to_one(name):
+        return {}
+    with suppress(Gone):  # intake will name it
+        text = cloud.files.get(own_settings_key(job.key, name))
+        name = new_name(text)
+        cloud.files.put(own_settings_key(job.key, name), text, content_type="application/toml")
+    return {METADATA: name}
 
 
 def send_failed(cloud: Cloud, chosen: Chosen, key: str) -> str:

@@ -1,12 +1,11 @@
 """What is asked of each row of a file: by the command's options, by a folder here, or by one in the bucket."""
 
-import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from batchdrop.aws.keys import SETTINGS_FILE, is_table, own_settings_key, settings_keys
+from batchdrop.aws.keys import SETTINGS_FILE, own_settings_key, settings_keys
 from batchdrop.errors import Gone, Unprocessable
 from batchdrop.inputs.job_settings import find_template, resolve
 from batchdrop.inputs.templates import Rendering, Template
@@ -18,11 +17,12 @@ from cyclopts import Parameter
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.options import between
+from batchdrop_cli.settings_names import METADATA, new_name
+from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import UserError
 
 _CLAUDE_TOKENS = 1024  # Anthropic wants a limit
 _MOST_TOKENS, _HOTTEST = 1_000_000_000, 2
-_SETTINGS = "batchdrop-settings"
 _KEY_BYTES = 1_024
 
 
@@ -46,6 +46,9 @@ class RowSettings:
 
 
 REQUESTS = RowSettings()
+
+
+AnswerKind = Literal["jsonl", "csv", "parquet"]
 
 
 @Parameter(name="*", group="Rows as requests")
@@ -77,17 +80,17 @@ class RowOptions:
         str | None, Parameter(help="What separates cells; default: a comma in .csv, a tab in .tsv.")
     ] = None
     answers: Annotated[
-        list[Literal["jsonl", "csv"]] | None,
-        Parameter(negative="", help="Publish answers.jsonl or answers.csv as well; a table's are .csv unless told."),
+        list[AnswerKind] | None,
+        Parameter(negative="", help="Files of answers, a row per line; may be repeated. For a table csv unless told."),
     ] = None
 
     @property
     def is_given(self) -> bool:
         return any(getattr(self, field.name) is not None for field in fields(self))
 
-    def of(self, key: str) -> "RowOptions":
+    def of(self, file: Path, key: str) -> "RowOptions":
         """The same for a file: the answers to a table are a table."""
-        wants_table = self.answers is None and self._has_template and is_table(key)
+        wants_table = self.answers is None and self._has_template and holds_rows(file, key)
         return replace(self, answers=["csv"]) if wants_table else self
 
     @property
@@ -182,7 +185,7 @@ class OwnSettings:
     metadata: dict[str, str]
 
 
-def own_settings(key: str, options: RowOptions, providers: Providers) -> OwnSettings | None:
+def own_settings(file: Path, key: str, options: RowOptions, providers: Providers) -> OwnSettings | None:
     """The options as the own settings of a file that is dropped there; None where none are given.
 
     Raises:
@@ -190,14 +193,14 @@ def own_settings(key: str, options: RowOptions, providers: Providers) -> OwnSett
     """
     if not options.is_given:
         return None
-    text = options.of(key).text(providers).encode()
+    text = options.of(file, key).text(providers).encode()
     if len(text) > SETTINGS_BYTES:
         raise UserError(
             f"The options make a settings file of {len(text):,} bytes; at most {SETTINGS_BYTES:,} are read. Shorten "
             "the prompts, or put what is the same in each into a column.",
             code=WRONG_USE,
         )
-    name = f"{hashlib.sha256(text).hexdigest()[:16]}.{SETTINGS_FILE}"
+    name = new_name(text)
     beside = own_settings_key(key, name)
     if len(beside.encode()) > _KEY_BYTES:
         raise UserError(
@@ -205,7 +208,7 @@ def own_settings(key: str, options: RowOptions, providers: Providers) -> OwnSett
             f"bytes, and S3 takes {_KEY_BYTES:,}.",
             code=WRONG_USE,
         )
-    return OwnSettings(key=beside, text=text, metadata={_SETTINGS: name})
+    return OwnSettings(key=beside, text=text, metadata={METADATA: name})
 
 
 def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> None:
@@ -214,7 +217,7 @@ def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> N
     Raises:
         UserError: It is one.
     """
-    if rows.template is None and is_table(name):
+    if rows.template is None and holds_rows(file, name):
         raise UserError(
             f"{file} is a table: name --model and --prompt (or --embed), or put a {SETTINGS_FILE} with [template] into "
             "its folder.",

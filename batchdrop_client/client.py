@@ -8,7 +8,7 @@ from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
-from batchdrop.aws.keys import INPUT, is_job_id, is_table
+from batchdrop.aws.keys import INPUT, is_job_id
 from batchdrop.providers.config import load_providers
 
 from batchdrop_cli import drop, jobs, quoting
@@ -16,6 +16,7 @@ from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.row_settings import RowOptions, has_template, own_settings
 from batchdrop_cli.state_dir import HERE, need_own
+from batchdrop_cli.table_files import holds_rows
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
 from batchdrop_client.job import Job
@@ -99,15 +100,16 @@ class Client:
         max_tokens: int | None = None,
         temperature: float | None = None,
         id_column: str | None = None,
-        keep: Sequence[str] | None = None,
+        keep: str | Sequence[str] | None = None,
         delimiter: str | None = None,
     ) -> Job:
         """Drop requests, or rows of which a template makes requests; their job.
 
         Args:
-            source: A path (`.jsonl`, `.csv`, `.tsv`, each also as `.gz` or `.zst`), bytes of JSON lines, an iterable of
-                mappings, a frame of pandas or polars, or an Arrow table: a request each, or a row where a model is
-                named or its folder has a template. What is no file is written to a temporary one.
+            source: A path (`.jsonl`, `.csv`, `.tsv`, each also as `.gz` or `.zst`; `.parquet`, `.arrow`, `.xlsx`),
+                bytes of JSON lines, an iterable of mappings, a frame of pandas or polars, or an Arrow table: a request
+                each, or a row where a model is named or its folder has a template. What is no file is written to a
+                temporary one.
             name: The file's name under `input/`; the path's own, or "requests.jsonl".
             key: The same with its folders, from `input/` on: settings of its folders apply.
             settings: Those of a `batchdrop.toml` for this file alone, by their names.
@@ -120,7 +122,7 @@ class Client:
             max_tokens: The most tokens of an answer; for Claude 1,024 unless told.
             temperature: From 0 to 2.
             id_column: The column that becomes `custom_id`.
-            keep: The columns that come back with each result, as `row`.
+            keep: The columns that come back with each result, as `row`, or a single one.
             delimiter: What separates a table's cells; without it a comma in `.csv` and a tab in `.tsv`.
 
         Raises:
@@ -142,19 +144,19 @@ class Client:
             max_tokens=max_tokens,
             temperature=temperature,
             id_column=id_column,
-            keep=None if keep is None else list(keep),
+            keep=[keep] if isinstance(keep, str) else None if keep is None else list(keep),
             delimiter=separates if delimiter is None else delimiter,
         )
         key, providers = f"{INPUT}{name}" if name is not None else key, load_providers(cloud.prices_file)
         with as_file(source, key or _KEY, lambda: has_template(cloud, key or _KEY, rows, providers)) as path:
             key = drop.choose_key(path, key)
-            if not is_table(key):
+            if not holds_rows(path, key):
                 check_kind(path, key)
             read = check_rows(cloud, path, key, rows, providers)
             other = quoting.read_fallback(metadata.get("batchdrop-fallback"), providers)
             if max_cost is not None:
                 quoting.quote_before_upload(path, key, providers, read_limit(max_cost), read, fallback=other)
-            own = own_settings(key, rows, providers)
+            own = own_settings(path, key, rows, providers)
             return self._job(drop.drop_file(cloud, path, key, again=again, metadata=metadata, settings=own))
 
     @in_words()

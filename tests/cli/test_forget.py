@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchdrop.aws.table_items import add_retry
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
+from cli.conftest import BUCKET
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -39,6 +41,30 @@ def test_what_a_provider_keeps_is_named_and_the_job_is_still_known(
         ],
     )
     assert (aws.keys(), aws.store.job(job.id) is not None) == ([], True)
+
+
+def test_settings_of_one_file_are_deleted_with_its_job_and_a_persons_own_stay(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    (tmp_path / "x.csv").write_text("text\na\n", encoding="utf-8")
+    for name in ("one", "two"):
+        asked = ("--model", "gpt-4o-mini", "--prompt", "{{ text }}", "--key", f"input/{name}.csv", "--again")
+        assert run("put", tmp_path / "x.csv", *asked).code == 0
+    first, second = (aws.s3.head_object(Bucket=BUCKET, Key=f"input/{name}.csv") for name in ("one", "two"))
+    names = [each["Metadata"]["batchdrop-settings"] for each in (first, second)]
+    assert (names[0] != names[1], names[0][:16]) == (True, names[1][:16])
+    aws.store.add(a_job(state=JobState.COMPLETED, key="input/one.csv", version_id=first["VersionId"]))
+    assert run("forget", "latest", "--yes").code == 0
+    assert aws.keys() == sorted([f"input/{names[1]}", "input/two.csv"])
+
+
+def test_a_settings_file_that_many_may_name_stays(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    own = {"batchdrop-settings": "reviews.batchdrop.toml"}
+    put = aws.s3.put_object(Bucket=BUCKET, Key="input/x.jsonl", Body=b"{}", Metadata=own)
+    aws.drop("input/reviews.batchdrop.toml", b"priority = 1")
+    aws.store.add(a_job(state=JobState.COMPLETED, key="input/x.jsonl", version_id=put["VersionId"]))
+    assert run("forget", "latest", "--yes").code == 0
+    assert aws.keys() == ["input/reviews.batchdrop.toml"]
 
 
 def test_a_forgotten_job_is_unknown_and_its_retries_are_named(

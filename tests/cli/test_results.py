@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import pyarrow.parquet
 import pytest
 from batchdrop.manifest import File, Files, Manifest, ResultsFile
 from batchdrop.records import Job
@@ -141,18 +142,45 @@ def test_a_file_that_is_nobodys_is_not_overwritten(run: "Run", finished: Manifes
     assert [path.name for path in here.iterdir()] == ["errors.jsonl"]
 
 
-def test_a_table_holds_texts_errors_and_tokens(run: "Run", finished: Manifest) -> None:
-    assert run("results", finished.job, "--csv").code == 3
-    with Path("results/reviews/results.csv").open(encoding="utf-8", newline="") as file:
-        assert list(csv.reader(file)) == [
-            ["line", "custom_id", "model", "text", "error_code", "error_message", "input_tokens", "output_tokens"],
-            ["1", "r-1", "gpt-4o-mini", "good, “very”\u2028good", "", "", "9", "2"],
-            ["2", '{"order": 8}', "claude-haiku-4-5", "bad!", "", "", "8", "1"],
-            ["3", "7", "gpt-4o-mini", "so, so", "", "", "4", "3"],
-            ["4", "", "gpt-4o-mini", "", "", "", "2", "0"],
-            ["5", "r-5", "gpt-4o-mini", "", "context_length_exceeded", "too long", "", ""],
-            ["6", "", "", "", "invalid_json", "Line 6 is not JSON.", "", ""],
-        ]
+HEADER = (
+    *("line", "custom_id", "text", "model", "provider", "finish_reason", "input_tokens", "output_tokens", "cost_usd"),
+    *("error_code", "error_message"),
+)
+
+
+def test_answers_are_written_here_where_none_were_published(run: "Run", finished: Manifest) -> None:
+    code, out, _ = run("results", finished.job, "--csv", "--answers", "parquet")
+    assert (code, [line for line in out.splitlines() if "answers." in line]) == (
+        3,
+        ["  results/reviews/answers.csv", "  results/reviews/answers.parquet"],
+    )
+    with Path("results/reviews/answers.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert (tuple(header), [(row[:4], row[6:8], row[9:]) for row in rows]) == (
+        HEADER,
+        [
+            (["1", "r-1", "good, “very”\u2028good", "gpt-4o-mini"], ["9", "2"], ["", ""]),
+            (["2", '{"order": 8}', "bad!", "claude-haiku-4-5"], ["8", "1"], ["", ""]),
+            (["3", "7", "so, so", "gpt-4o-mini"], ["4", "3"], ["", ""]),
+            (["4", "", "", "gpt-4o-mini"], ["2", "0"], ["", ""]),
+            (["5", "r-5", "", "gpt-4o-mini"], ["", ""], ["context_length_exceeded", "too long"]),
+            (["6", "", "", ""], ["", ""], ["invalid_json", "Line 6 is not JSON."]),
+        ],
+    )
+    table = pyarrow.parquet.read_table("results/reviews/answers.parquet")
+    assert (tuple(table.column_names), table["embedding"].to_pylist()) == (
+        (*HEADER, "embedding"),
+        [None, None, None, [0.5], None, None],
+    )
+
+
+def test_answers_that_are_nobodys_are_not_overwritten(run: "Run", finished: Manifest) -> None:
+    here = Path("here")
+    here.mkdir()
+    (here / "answers.csv").write_bytes(b"precious")
+    refused = run("results", finished.job, "-o", here, "--csv")
+    assert (refused.code, [path.name for path in here.iterdir()]) == (1, ["answers.csv"])
+    assert refused.err.startswith("here/answers.csv exists and does not belong to this job")
 
 
 def test_an_unfinished_job_has_no_results_yet(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:

@@ -21,6 +21,7 @@ from faking.outputs import a_manifest, chat, lines, result
 from batchdrop_cli.answers import is_cut, read_line
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import copy
+from batchdrop_cli.settings_names import new_name
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -151,6 +152,24 @@ def test_a_fixed_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: J
     assert run("retry", first.id, fixed, "--no-wait", "--key", "input/mine/other.jsonl").code == 0
     metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
     assert dropped(aws, "input/mine/other.jsonl") == (fixed.read_bytes(), metadata)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_retry_has_a_settings_file_of_its_own_where_its_job_has_one(
+    aws: "Aws", run: "Run", shelf: Shelf, *, is_there: bool
+) -> None:
+    text = b"max_attempts = 3"
+    name = new_name(text)
+    put = aws.s3.put_object(Bucket=BUCKET, Key="input/y.jsonl", Metadata={"batchdrop-settings": name})
+    if is_there:
+        aws.drop(f"input/{name}", text)
+    job = shelf.finish(FIRST, [refused(1)], key="input/y.jsonl", version_id=put["VersionId"])
+    assert run("retry", job.id, "--no-wait").code == 0
+    head = aws.s3.head_object(Bucket=BUCKET, Key="input/y.retry-1.jsonl")
+    own = head["Metadata"]["batchdrop-settings"]
+    assert (own != name, own[:17]) == (is_there, name[:17])
+    found = {key: aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in aws.keys(f"input/{name[:17]}")}
+    assert found == (dict.fromkeys([f"input/{name}", f"input/{own}"], text) if is_there else {})
 
 
 def test_the_settings_of_the_file_itself_go_along(aws: "Aws", run: "Run", shelf: Shelf) -> None:
@@ -408,7 +427,7 @@ def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
         f"Job {FIRST} completed: 2 of 4 lines answered; 2 lines failed.",
         "With its retries: 3 of 4 lines answered; 1 line failed, see errors.jsonl.",
         "Estimated cost, its retries included: $0.7500 (saved $0.7500 against real time).",
-        *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "results.csv")),
+        *(f"  {tmp_path / name}" for name in ("results.jsonl", "errors.jsonl", "answers.csv")),
     ]
     last = result(4, CHAT, error={**error, "message": "Line 4: not JSON."})
     whole = [
@@ -418,10 +437,10 @@ def test_an_answer_replaces_an_error_and_an_error_replaces_an_error_only(
         last,
     ]
     assert (read(tmp_path / "results.jsonl"), read(tmp_path / "errors.jsonl")) == (whole, [last])
-    assert [line[:9] for line in (tmp_path / "results.csv").read_text().splitlines()[1:]] == [
-        f"{number},r-{number},gpt" for number in (1, 2, 3, 4)
+    assert [line[:6] for line in (tmp_path / "answers.csv").read_text().splitlines()[1:]] == [
+        f"{number},r-{number}," for number in (1, 2, 3, 4)
     ]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.jsonl", "results.csv", "results.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "errors.jsonl", "results.jsonl"]
 
 
 def test_later_retries_and_retries_of_retries_win_in_turn(run: "Run", shelf: Shelf, first: Job) -> None:

@@ -119,10 +119,11 @@ SETTINGS: dict[str, Setting] = {
         '";"',
     ),
     "answers": Setting(
-        lambda values: {*values} <= {"jsonl", "csv"},
-        'names of kinds of files: "jsonl", "csv"',
+        lambda values: {*values} <= {"jsonl", "csv", "parquet"},
+        'names of kinds of files: "jsonl", "csv", "parquet"',
         "Publishes `answers.jsonl` and `answers.csv` beside the results: one [row per line](tables.md#answers), with "
-        "its text, tokens and cost",
+        'its text, tokens and cost; for `"parquet"` the JSON lines, of which the command makes Parquet when it fetches '
+        "them",
         '["csv"]',
     ),
     "csv_bom": Setting(

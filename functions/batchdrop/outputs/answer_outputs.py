@@ -10,10 +10,15 @@ from batchdrop.outputs.answer_rows import AnswerRows, Cell, CsvWriter
 from batchdrop.outputs.sealed_parts import Sealed
 from batchdrop.outputs.split_outputs import SplitOutput
 from batchdrop.providers.price_list import never_failing, settled_prices
-from batchdrop.records import Job, Split
+from batchdrop.records import Job, JobSettings, Split
 from batchdrop.services import Services
 
 _encoder = msgspec.json.Encoder()
+
+
+def published_kinds(settings: JobSettings) -> list[str]:
+    """The files of answers that are published: of JSON lines the command makes Parquet."""
+    return sorted({"jsonl" if kind == "parquet" else kind for kind in settings.answers})
 
 
 class AnswerOutputs:
@@ -28,7 +33,7 @@ class AnswerOutputs:
         self._rows = AnswerRows(() if template is None else template.keep, prices)
         table = CsvWriter(self._rows.columns, formulas=job.settings.csv_formulas)
         lines = {"jsonl": lambda row: _encoder.encode(row) + b"\n", "csv": table.line}
-        for kind in sorted({*job.settings.answers}):
+        for kind in published_kinds(job.settings):
             output = SplitOutput(folder, f"answers-{kind}", prefix, services, services.settings.piece_bytes)
             if kind == "csv" and not split.index and not split.assembled:  # the header, once
                 output.write_head(table.head(bom=job.settings.csv_bom))

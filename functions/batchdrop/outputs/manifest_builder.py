@@ -32,6 +32,7 @@ from batchdrop.manifest import (
     timestamp,
 )
 from batchdrop.money import Money, Quote, usd
+from batchdrop.outputs.answer_outputs import published_kinds
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
 from batchdrop.providers.price_list import never_failing, settled_prices, source_of
 from batchdrop.records import Job
@@ -81,7 +82,7 @@ def _whole(job: Job, has_time: Callable[[], bool], services: Services) -> Manife
         failed=join(f"{prefix}failed.jsonl", [sealed for part in parts for sealed in part.failed]),
         answers=[
             join(f"{prefix}answers.{kind}", [sealed for part in parts for sealed in part.answers.get(kind, [])])
-            for kind in sorted({*job.settings.answers})
+            for kind in published_kinds(job.settings)
         ],
     )
     return _manifest(
