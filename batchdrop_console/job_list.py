@@ -15,9 +15,10 @@ from batchdrop.states import TERMINAL_JOBS, JobState
 
 from batchdrop_cli import jobs
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.say import Tell, describe_newer
 from batchdrop_cli.totals import Totals
 from batchdrop_console.memory import Memory
-from batchdrop_console.pages import Console
+from batchdrop_console.pages import Console, teller
 
 DAYS = 35  # without a day: as far back as `latest` looks
 MOST_COUNTED = 10_000
@@ -94,9 +95,9 @@ def find_jobs(console: Console, wanted: Filter, pool: Executor) -> Found:
     """A page of the jobs that are wanted."""
     ids, is_more = _ids(console, wanted, pool)
     after = [each for each in ids if each < wanted.before] if wanted.before else ids
-    rows, searched, last = list[Job](), 0, ""
+    rows, searched, last, tell = list[Job](), 0, "", teller()
     for some in batched(after[:_MOST_SEARCHED], _AT_ONCE if wanted.is_given else PAGE, strict=False):
-        for name, job in zip(some, pool.map(partial(_row, console), some), strict=True):
+        for name, job in zip(some, pool.map(partial(_row, console, tell), some), strict=True):
             searched, last = searched + 1, name
             if job is not None and wanted.takes(job):
                 rows.append(job)
@@ -138,10 +139,10 @@ def _ids_of_day(cloud: Cloud, memory: Memory, today: str, day: str) -> list[str]
     return known
 
 
-def _row(console: Console, job: str) -> Job | None:
+def _row(console: Console, tell: Tell, job: str) -> Job | None:
     known = console.memory.row(job)
     if known is None:
-        known = console.cloud.store.readable_job(job, newer=console.cloud.tell_newer)
+        known = console.cloud.store.readable_job(job, newer=lambda name: tell(describe_newer(name)))
         if known is not None:
             console.memory.keep_row(known)
     return known

@@ -1,5 +1,6 @@
 """Pages out of templates: what is shown of a value, and how an error is said."""
 
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.escapes import escape
 from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.say import Tell
 from batchdrop_cli.user_errors import sentence
 from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
 from batchdrop_console.memory import Memory
@@ -47,12 +49,14 @@ class Console:
         may_write: Whether anything may be changed.
         log: Takes one line for each action.
         memory: What does not change any more, once read.
+        now: Seconds since 1970.
     """
 
     cloud: Cloud
     may_write: bool = False
     log: Callable[[str], None]
     memory: Memory = field(default_factory=Memory)
+    now: Callable[[], int] = lambda: int(time.time())
 
 
 def console_of(request: Request) -> Console:
@@ -60,11 +64,19 @@ def console_of(request: Request) -> Console:
     return found
 
 
+def teller() -> Tell:
+    """Takes what is said meanwhile for the page that is being made here, from whatever thread."""
+    told = _TELLS.get()
+    return _say_nothing if told is None else told.append
+
+
 def tell(text: str) -> None:
     """Take what the command's code says meanwhile, for the page that is being made."""
-    told = _TELLS.get()
-    if told is not None:
-        told.append(text)
+    teller()(text)
+
+
+def _say_nothing(_: str) -> None:
+    """Nothing: no page is being made."""
 
 
 Endpoint = Callable[[Request], Response]
