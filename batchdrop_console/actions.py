@@ -14,21 +14,13 @@ from batchdrop_cli.failed_lines import find_reasons
 from batchdrop_cli.say import count
 from batchdrop_cli.user_errors import UserError, sentence
 from batchdrop_client import Client
-from batchdrop_console.pages import Console, console_of, page, render, see_other
+from batchdrop_console.pages import READ_ONLY, Console, console_of, page, render, see_other
 
-READ_ONLY = "This console only reads. To change something, start it with: batchdrop console --write"
 QUESTIONS = {
     "cancel": "Cancel this job?",
     "approve": "Send this job whatever it costs?",
     "reject": "End this job with nothing sent?",
     "retry": "Send the failed lines again?",
-}
-DONE = {
-    "cancel": "The job is being cancelled. Answers received before are still published.",
-    "approve": "The job is approved: its batches are sent within a minute, whatever they cost.",
-    "reject": "The job is rejected: it ends within a minute. Nothing was sent, and nothing is paid.",
-    "retry": "The failed lines were dropped as this job.",
-    "drop": "The file was dropped as this job.",
 }
 
 

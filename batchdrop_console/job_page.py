@@ -17,6 +17,7 @@ from batchdrop_cli.failed_lines import find_reasons
 from batchdrop_cli.jobs import Shown
 from batchdrop_cli.prices import prices_of
 from batchdrop_console.pages import console_of, page, render
+from batchdrop_console.providers_page import duration
 from batchdrop_console.results_page import files_of
 from batchdrop_console.timeline import timeline
 
@@ -64,7 +65,9 @@ def _job(request: Request) -> dict[str, object]:
         "job": job,
         "shown": shown,
         "is_over": job.state in TERMINAL_JOBS,
-        "parts": _parts(shown, manifest),
+        "parts_of": _parts(shown, manifest),
+        "ended": jobs.ended_requests(batches),
+        "took": duration((job.published_at or job.dropped_at) - job.dropped_at),
         "picture": timeline(job, batches, manifest, now=console.now()),
         "reasons": [] if manifest is None else find_reasons(cloud, manifest),
         "models": _models(console.cloud.prices, manifest),

@@ -23,9 +23,7 @@ def _jobs(request: Request, template: str, *, is_full: bool) -> Response:
     console, wanted = console_of(request), job_list.read_filter(request.query_params)
     pool = request.app.state.pool
     found = job_list.find_jobs(console, wanted, pool)
-    listed = (
-        job_list.with_facts(console, found.rows, pool) if is_full else list(job_list.as_known(console, found.rows))
-    )
+    listed = job_list.with_facts(console, found.rows, pool) if is_full else list(job_list.as_known(console, found.rows))
     return render(
         request,
         template,

@@ -22,7 +22,7 @@ from batchdrop_cli.escapes import escape
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.say import Tell
 from batchdrop_cli.user_errors import sentence
-from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
+from batchdrop_cli.words import JOB_WORDS
 from batchdrop_console.memory import Memory
 
 FOLDER = Path(__file__).parent
@@ -37,6 +37,16 @@ STATES = {
     JobState.COMPLETED: ("Completed", "✓", "good"),
     JobState.CANCELLED: ("Cancelled", "■", "off"),
     JobState.FAILED: ("Failed", "✕", "bad"),
+}
+
+
+READ_ONLY = "This console only reads. To change something, start it with: batchdrop console --write"
+DONE = {
+    "cancel": "The job is being cancelled. Answers received before are still published.",
+    "approve": "The job is approved: its batches are sent within a minute, whatever they cost.",
+    "reject": "The job is rejected: it ends within a minute. Nothing was sent, and nothing is paid.",
+    "retry": "The failed lines were dropped as this job.",
+    "drop": "The file was dropped as this job.",
 }
 
 
@@ -178,4 +188,4 @@ _environment.filters |= {
     "summary": summary_of,
     "time": time_of,
 }
-_environment.globals |= {"states": STATES, "job_words": JOB_WORDS, "batch_words": BATCH_WORDS}
+_environment.globals |= {"states": STATES, "job_words": JOB_WORDS, "read_only": READ_ONLY, "said": DONE}

@@ -40,7 +40,8 @@ def read_place(text: str) -> Place:
     """A place as an address has it; the beginning for anything else."""
     numbers = text.split(".")
     if len(numbers) != len(Place.__struct_fields__) or not all(
-        each.isascii() and each.isdecimal() and len(each) <= 15 for each in numbers  # noqa: PLR2004 - of a petabyte
+        each.isascii() and each.isdecimal() and len(each) <= 15
+        for each in numbers  # noqa: PLR2004 - of a petabyte
     ):
         return START
     part, at, input_at, line = map(int, numbers)
