@@ -24,8 +24,10 @@ def describe_cancel(cloud: Cloud, job: Job, by: str | None) -> list[str]:
     return [
         f"Job {job.id}: s3://{cloud.bucket}/{job.key}",
         f"dropped {timestamp(job.dropped_at)} by {by or 'an unknown user'}",
-        f"{done.ended:,} of {count(done.total, 'request')} have ended: their results are published; all that was "
-        "sent is paid",
+        (
+            f"{done.ended:,} of {count(done.total, 'request')} have ended: their results are published; all that was "
+            "sent is paid"
+        ),
     ]
 
 

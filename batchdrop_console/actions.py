@@ -1,4 +1,4 @@
-"""What may be done to a job: it is asked first, done as the command does it, logged as one line, and told as an event."""
+"""What may be done to a job: it is asked first, done as the command does it, logged as one line, sent as an event."""
 
 import msgspec
 from batchdrop.errors import BatchdropError

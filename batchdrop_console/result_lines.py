@@ -18,6 +18,7 @@ from batchdrop_client.results import Result, read_results
 PAGE = 20
 _LONGEST_LINE = 1024 * 1024  # a longer one is named, and not shown
 _LONGEST_TEXT = 20_000  # characters of an answer or a prompt on a page
+_MOST_DIGITS = 15  # of a place: a petabyte
 _MOST_BYTES = 8 * 1024 * 1024  # read for one page
 
 
@@ -39,10 +40,8 @@ START = Place()
 def read_place(text: str) -> Place:
     """A place as an address has it; the beginning for anything else."""
     numbers = text.split(".")
-    if len(numbers) != len(Place.__struct_fields__) or not all(
-        each.isascii() and each.isdecimal() and len(each) <= 15
-        for each in numbers  # noqa: PLR2004 - of a petabyte
-    ):
+    is_place = all(each.isascii() and each.isdecimal() and len(each) <= _MOST_DIGITS for each in numbers)
+    if len(numbers) != len(Place.__struct_fields__) or not is_place:
         return START
     part, at, input_at, line = map(int, numbers)
     return Place(part=part, at=at, input_at=input_at, line=max(line, 1))
@@ -67,7 +66,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     next: Place | None
 
 
-def read_page(cloud: Cloud, job: Job, manifest: Manifest, place: Place, *, only_errors: bool, with_texts: bool) -> Page:
+def read_page(  # noqa: PLR0913 - what a page is
+    cloud: Cloud, job: Job, manifest: Manifest, place: Place, *, only_errors: bool, with_texts: bool
+) -> Page:
     """A page of results.
 
     Args:

@@ -30,7 +30,7 @@ def serve(cloud: Cloud, *, port: int, may_write: bool, opens_browser: bool) -> N
     console = Console(cloud=cloud, may_write=may_write, log=_log)
     say(f"The console of the {cloud.title} is at {access.url}")
     note(
-        f"It opens once, {'may change things' if may_write else 'and only reads: --write allows more'}. Ctrl-C ends it."
+        f"It opens once. {'Changes are allowed' if may_write else 'It only reads (--write allows more)'}; Ctrl-C ends it."
     )
     if opens_browser:
         webbrowser.open(access.url)
@@ -51,9 +51,7 @@ def _listen(port: int) -> socket.socket:
         listening.bind((_LOOPBACK, port))
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise UserError(
-            f"Port {port} cannot be used ({why}): name another with --port, or any free one with 0."
-        ) from error
+        raise UserError(f"Port {port} cannot be used ({why}): name another; 0 takes any that is free.") from error
     return listening
 
 
