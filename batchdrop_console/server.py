@@ -29,9 +29,7 @@ def serve(cloud: Cloud, *, port: int, may_write: bool, opens_browser: bool) -> N
     access = Access(listening.getsockname()[1])
     console = Console(cloud=cloud, may_write=may_write, log=_log)
     say(f"The console of the {cloud.title} is at {access.url}")
-    note(
-        f"It opens once. {'Changes are allowed' if may_write else 'It only reads (--write allows more)'}; Ctrl-C ends it."
-    )
+    note(f"It opens once. {'Changes are allowed' if may_write else 'It only reads (see --write)'}. Ctrl-C ends it.")
     if opens_browser:
         webbrowser.open(access.url)
     config = uvicorn.Config(

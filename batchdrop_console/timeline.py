@@ -146,6 +146,7 @@ def _label(group: Sequence[Batch]) -> str:
     first = group[0]
     parts = [first.model or first.provider]
     parts += [count(len(group), "batch", "batches")] if len(group) > 1 else []
+    parts += [count(sum(each.requests for each in group), "request")]
     parts += [f"round {first.round + 1}"] if first.round else []
     parts += ["at real time"] if first.is_realtime else []
     return " · ".join(parts)
@@ -188,7 +189,7 @@ def _phases(job: Job, manifest: Manifest | None, scale: _Scale) -> list[Lane]:
         ("collected and put in order", Kind.COLLECTING, ended, end),
     ]
     return [
-        Lane(label=label, state="done", requests=requests, segments=[segment], marks=[])
+        Lane(label=label, state="", requests=requests, segments=[segment], marks=[])
         for label, kind, begin, until in found
         if begin is not None and until is not None and (segment := scale.segment(kind, begin, until)) is not None
     ]

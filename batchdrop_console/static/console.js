@@ -14,20 +14,24 @@
     if (!chart) return;
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     const bars = uPlot.paths.bars({ size: [0.6, 40], radius: 0.15 });
+    const [days, spent, saved] = JSON.parse(chart.dataset.series);
+    const realtime = spent.map((each, day) => each + saved[day]);
+    const day = (seconds) => new Date(seconds * 1e3).toISOString().slice(0, 10);
+    const half = 43200; // seconds: the first and the last bar are whole
     drawn = new uPlot(
       {
         width: chart.clientWidth,
         height: 220,
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
-        scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-        axes: [axis, { ...axis, size: 64, values: (_, ticks) => ticks.map(dollars) }],
+        scales: { x: { range: (_, low, high) => [low - half, high + half] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+        axes: [{ ...axis, space: 64, incrs: [1, 2, 7, 14, 30].map((n) => n * 86400), values: (_, ticks) => ticks.map((each) => day(each).slice(5)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(dollars) }],
         series: [
-          { value: (_, seconds) => (seconds == null ? "–" : new Date(seconds * 1e3).toISOString().slice(0, 10)), label: "Day" },
-          { label: "Spent", stroke: colour("--accent"), fill: colour("--accent"), paths: bars, value: (_, v) => dollars(v) },
-          { label: "Saved", stroke: colour("--good"), width: 2, dash: [6, 4], points: { size: 6, fill: colour("--surface") }, value: (_, v) => dollars(v) },
+          { value: (_, seconds) => (seconds == null ? "–" : day(seconds)), label: "Day" },
+          { label: "At real time", stroke: colour("--muted"), width: 1.5, dash: [4, 3], fill: colour("--sunken"), paths: bars, points: { show: false }, value: (_, v) => dollars(v) },
+          { label: "Spent", stroke: colour("--accent"), fill: colour("--accent"), paths: bars, points: { show: false }, value: (_, v) => dollars(v) },
         ],
       },
-      JSON.parse(chart.dataset.series),
+      [days, realtime, spent],
       chart,
     );
   };

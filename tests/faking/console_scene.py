@@ -1,4 +1,4 @@
-"""A bucket and a table as they are after some weeks: jobs in every state, for the console's pages and their pictures."""
+"""A bucket and a table as they are after some weeks: jobs in every state, for the console's pages and pictures."""
 
 import json
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job, JobSettings
 from batchdrop.states import BatchState, JobState
 
-from faking.cloud import BUCKET, Cloud
+from faking.cloud import BUCKET, TABLE, Cloud
 from faking.rows import a_batch, a_job
 
 DAY, HOUR, MINUTE = 86_400, 3_600, 60
@@ -81,7 +81,7 @@ class Scene:
         at = job.dropped_at
         states = [
             ("gpt-4o-mini", BatchState.COLLECTED, 4 * MINUTE, 70 * MINUTE, {"again": 0}),
-            ("gpt-4o-mini", BatchState.COLLECTED, 4 * MINUTE, 95 * MINUTE, {"again": 212, "ended_as": "expired"}),
+            ("gpt-4o-mini", BatchState.COLLECTED, 4 * MINUTE, 95 * MINUTE, {"again": 212, "ended_as": "expired", "id": "00001-0-0001", "split": 1}),
             ("gpt-4o-mini", BatchState.IN_FLIGHT, 80 * MINUTE, None, {}),
             ("gpt-4o-mini", BatchState.WAITING, None, None, {}),
             ("claude-haiku-4-5", BatchState.ENDED, 12 * MINUTE, 176 * MINUTE, {}),
@@ -92,9 +92,9 @@ class Scene:
             for number, (model, state, sent, ended, more) in enumerate(states)
         ]
         again = self._batch(job, 6, "gpt-4o-mini", BatchState.IN_FLIGHT, at, 101 * MINUTE, None, requests=212)
-        self._add(job, *batches, again.with_(id="00000-1-0006", round=1))
+        self._add(job, *batches, again.with_(id="00001-1-0006", split=1, round=1))
 
-    def _batch(  # noqa: PLR0913 - what a batch is
+    def _batch(  # noqa: PLR0913, PLR0917 - what a batch is
         self,
         job: Job,
         number: int,
@@ -145,7 +145,7 @@ class Scene:
     def _hostile(self) -> None:
         """A job whose names, reason, errors and answers are someone's try to run a script."""
         name = "".join(PAYLOADS[1:3]).replace("/", "")
-        self._finished("hostile", f"input/{name}.jsonl", age=30 * HOUR, lines=6, failed=2, texts=PAYLOADS)
+        self._finished("hostile", f"input/{name}.jsonl", age=16 * DAY, lines=6, failed=2, texts=PAYLOADS)
 
     def _quoted(self, job: Job, low: str, expected: str, high: str) -> Job:
         self._cloud.services.files.put(
@@ -266,8 +266,10 @@ class Scene:
                     batch = self._batch(job, number, model, BatchState.ENDED, ended - took, 0, took)
                     count_completion(batch, providers)
         providers.set_pause("anthropic", "Its key is refused (401)", self.now + 240, code=PauseCode.KEY_REFUSED)
-        for name, taken in (("openai/gpt-4o-mini", 1_320_000), ("anthropic/claude-haiku-4-5", 61_000)):
-            providers.change_ledger(providers.ledger(name), reserved=taken, moves=1)
+        for provider, model, taken in (("openai", "gpt-4o-mini", 1_320_000), ("anthropic", "claude-haiku-4-5", 61_000)):
+            row = {"pk": f"PROVIDER#{provider}", "sk": f"LEDGER#{provider}/{model}", "reserved": taken}
+            item = {name: {"N": str(value)} if isinstance(value, int) else {"S": value} for name, value in row.items()}
+            self._cloud.dynamodb.put_item(TableName=TABLE, Item=item)
 
 
 def _quote(low: str, expected: str, high: str) -> Quote:
@@ -311,10 +313,12 @@ def _result(at: int, text: str, *, failed: bool) -> dict[str, object]:
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 9, "completion_tokens": 7},
     }
-    is_hostile = text in PAYLOADS
-    code = PAYLOADS[0] if is_hostile else "context_length_exceeded"
-    message = text if is_hostile else "The request has 131,204 tokens; this model takes 128,000 at most."
-    error = {"code": code, "message": message, "source": "provider", "retryable": False}
+    is_hostile, is_input = text in PAYLOADS, at % 60 == 1
+    code = PAYLOADS[0] if is_hostile else "invalid_json" if is_input else "context_length_exceeded"
+    said = (
+        "Line 2 is not JSON: expected ',' at byte 212." if is_input else "The request has 131,204 tokens, over 128,000."
+    )
+    error = {"code": code, "message": text if is_hostile else said, "source": "provider", "retryable": False}
     return {
         "id": f"batch_req_{at}",
         "custom_id": text if is_hostile else f"review-{at + 1:05}",
