@@ -66,6 +66,8 @@ def make_app(console: Console, access: Access) -> Starlette:
 async def _enter(request: Request) -> Response:
     """Exchange the token for the cookie, once."""
     access: Access = request.app.state.access
+    if request.method == "HEAD":  # a preview of the address must not use it up
+        return PlainTextResponse("")
     session = access.enter(request.query_params.get("token", ""))
     if session is None:
         text = "This address has been opened before, or is not the one that was printed. Start the console again.\n"

@@ -1,12 +1,10 @@
 """The console on a whole batchdrop in this process, and a client that sends what its browser would."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import boto3
-import httpx
 import pytest
 from faking.cloud import BUCKET, REGION, TABLE, Cloud
 from starlette.testclient import TestClient
@@ -35,21 +33,22 @@ class World:
         return Console(cloud=users, may_write=may_write, log=self.log.append, now=self.cloud.clock.seconds)
 
     @contextmanager
-    def outside(self, *, may_write: bool = False) -> Iterator[TestClient]:
+    def outside(self, console: Console) -> Iterator[TestClient]:
         """A client that has no cookie yet."""
-        app = make_app(self.console(may_write=may_write), self.access)
-        with TestClient(app, base_url=ADDRESS, follow_redirects=False) as client:
+        with TestClient(make_app(console, self.access), base_url=ADDRESS, follow_redirects=False) as client:
             yield client
 
     @contextmanager
-    def browser(self, *, may_write: bool = False) -> Iterator[TestClient]:
-        """A client that has opened the address which the command printed."""
-        with self.outside(may_write=may_write) as client:
+    def browser_of(self, console: Console) -> Iterator[TestClient]:
+        """A client that has opened the address which the command printed; its posts come from the console's pages."""
+        with self.outside(console) as client:
             client.get("/enter", params={"token": TOKEN})
+            client.headers["origin"] = ADDRESS
             yield client
 
-
-Post = Callable[..., httpx.Response]
+    def browser(self) -> AbstractContextManager[TestClient]:
+        """The same of a console that only reads."""
+        return self.browser_of(self.console())
 
 
 @pytest.fixture
@@ -65,16 +64,5 @@ def browser(world: World) -> Iterator[TestClient]:
 
 @pytest.fixture
 def writer(world: World) -> Iterator[TestClient]:
-    """A browser of a console that may write; its posts come from the console's own pages."""
-    with world.browser(may_write=True) as client:
-        client.headers["origin"] = ADDRESS
+    with world.browser_of(world.console(may_write=True)) as client:
         yield client
-
-
-def lines(count: int, **more: Any) -> list[Any]:
-    """Requests, each with an id of its own."""
-    return [
-        {"custom_id": f"r-{number}", "model": "gpt-4o-mini", "messages": [{"role": "user", "content": f"q{number}"}]}
-        | more
-        for number in range(count)
-    ]

@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from faking.cloud import BUCKET, REGION, TABLE
 from faking.cloud import cloud as a_cloud
-from faking.console_scene import PAYLOADS, Scene
+from faking.console_scene import Scene
 from faking.console_server import served
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 

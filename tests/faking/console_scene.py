@@ -79,9 +79,10 @@ class Scene:
         )
         job = self._quoted(job, "11.20", "14.85", "22.40")
         at = job.dropped_at
-        states = [
+        expired = {"again": 212, "ended_as": "expired", "id": "00001-0-0001", "split": 1}
+        states: list[tuple[str, BatchState, int | None, int | None, dict[str, object]]] = [
             ("gpt-4o-mini", BatchState.COLLECTED, 4 * MINUTE, 70 * MINUTE, {"again": 0}),
-            ("gpt-4o-mini", BatchState.COLLECTED, 4 * MINUTE, 95 * MINUTE, {"again": 212, "ended_as": "expired", "id": "00001-0-0001", "split": 1}),
+            ("gpt-4o-mini", BatchState.COLLECTED, 4 * MINUTE, 95 * MINUTE, expired),
             ("gpt-4o-mini", BatchState.IN_FLIGHT, 80 * MINUTE, None, {}),
             ("gpt-4o-mini", BatchState.WAITING, None, None, {}),
             ("claude-haiku-4-5", BatchState.ENDED, 12 * MINUTE, 176 * MINUTE, {}),
