@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import boto3
 from batchdrop.aws.bucket import Files
+from batchdrop.aws.events import Events
 from batchdrop.aws.store import Store
 from batchdrop.errors import ConfigError
 from batchdrop.providers.config import Providers, load_providers
@@ -28,6 +29,7 @@ from local_cloud.machine import full_disk
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -131,6 +133,11 @@ class Cloud:
     def secrets(self) -> "SecretsManagerClient":
         client: SecretsManagerClient = self._client("secretsmanager")
         return client
+
+    @cached_property
+    def events(self) -> Events:
+        client: EventBridgeClient = self._client("events")
+        return Events(client)
 
     def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         config = _NO_PROXY if self.endpoint else None

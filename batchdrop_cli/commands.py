@@ -194,6 +194,17 @@ _COMMANDS = {
         Example: batchdrop providers
         """,
     ),
+    "console": (
+        "console_command:console",
+        """
+        Open the console in a browser: jobs, costs and providers as pages, on this machine alone, with your own AWS
+        credentials. It only reads, unless with --write; Ctrl-C ends it.
+
+        It needs the extra "console": pip install 'batchdrop[console]'
+
+        Example: batchdrop console --write
+        """,
+    ),
     "demo": (
         "cloud_commands:demo",
         """

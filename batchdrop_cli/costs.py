@@ -5,12 +5,12 @@ Memory grows with the rows of the table alone; manifests are read some at a time
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from itertools import batched
+from itertools import batched, islice
 from typing import Literal
 
 import msgspec
@@ -108,18 +108,39 @@ class _Sum:
 
 def costs_of(cloud: Cloud, by: By, since: date) -> Costs:
     """What the jobs cost that were dropped since a day, and are over."""
-    rows, total = dict[str, _Sum](), _Sum()
-    for job, manifest in _manifests(cloud, since):
+    return costs_by(cloud, [by], since)[0]
+
+
+def costs_by(cloud: Cloud, ways: Sequence[By], since: date, *, most: int | None = None) -> list[Costs]:
+    """The same in several ways, by one look at each manifest; of so many jobs at most, the newest."""
+    sums = [_Sums(by) for by in ways]
+    for job, manifest in islice(_manifests(cloud, since), most):
         priced = list(zip(manifest.models, prices_of(manifest, cloud.prices), strict=True))
+        for each in sums:
+            each.add(job, manifest, priced)
+    return [each.costs(since) for each in sums]
+
+
+class _Sums:
+    """The rows of one way to sum up, and their total."""
+
+    def __init__(self, by: By) -> None:
+        self._by: By = by
+        self._rows, self._total = dict[str, _Sum](), _Sum()
+
+    def add(self, job: Job, manifest: Manifest, priced: Sequence[tuple[ModelCounts, Price | None]]) -> None:
+        by = self._by
         names = [_model(each) if by == "model" else _name(job, by) for each, _ in priced]
         for name in dict.fromkeys(names):
-            rows.setdefault(name, _Sum()).add_job(None if by == "model" else manifest)
+            self._rows.setdefault(name, _Sum()).add_job(None if by == "model" else manifest)
         for name, (model, price) in zip(names, priced, strict=True):
-            rows[name].add_model(model, price)
-            total.add_model(model, price)
-        total.add_job(manifest)
-    found = [rows[name].row(name) for name in sorted(rows)]
-    return Costs(by=by, since=since.isoformat(), rows=found, total=total.row("total"))
+            self._rows[name].add_model(model, price)
+            self._total.add_model(model, price)
+        self._total.add_job(manifest)
+
+    def costs(self, since: date) -> Costs:
+        found = [self._rows[name].row(name) for name in sorted(self._rows)]
+        return Costs(by=self._by, since=since.isoformat(), rows=found, total=self._total.row("total"))
 
 
 def _model(model: ModelCounts) -> str:
@@ -141,7 +162,7 @@ def _manifests(cloud: Cloud, since: date) -> Iterator[tuple[Job, Manifest]]:
         else:
             yield job, manifest
     if gone:
-        note(f"{count(gone, 'job')} left out: the manifest is gone, or was never written.")
+        cloud.tell(f"{count(gone, 'job')} left out: the manifest is gone, or was never written.")
 
 
 def _read(cloud: Cloud, since: date) -> Iterator[tuple[Job, Manifest | None]]:

@@ -3,10 +3,32 @@
 import time
 
 from batchdrop.jobs import NotHeld, TooLate, approve_job, ask_to_cancel, reject_job
+from batchdrop.manifest import timestamp
 from batchdrop.records import Job
 
+from batchdrop_cli import jobs
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.say import count
 from batchdrop_cli.user_errors import UserError
+
+
+def describe_cancel(cloud: Cloud, job: Job, by: str | None) -> list[str]:
+    """What is said before a job is stopped: its file, who dropped it, and what stays.
+
+    Args:
+        cloud: Where it is.
+        job: As it was read.
+        by: Who dropped it.
+    """
+    done = jobs.ended_requests(list(cloud.store.batches(job.id)))
+    return [
+        f"Job {job.id}: s3://{cloud.bucket}/{job.key}",
+        f"dropped {timestamp(job.dropped_at)} by {by or 'an unknown user'}",
+        (
+            f"{done.ended:,} of {count(done.total, 'request')} have ended: their results are published; all that was "
+            "sent is paid"
+        ),
+    ]
 
 
 def cancel(cloud: Cloud, job: Job) -> Job:

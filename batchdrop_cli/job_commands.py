@@ -10,7 +10,6 @@ from typing import Annotated
 import msgspec
 from batchdrop.aws.keys import is_job_id
 from batchdrop.jobs import CANCELLABLE
-from batchdrop.manifest import timestamp
 from batchdrop.records import Job
 from batchdrop.states import JobState
 from cyclopts import Parameter
@@ -125,13 +124,10 @@ def reject(job: JobId, /, *, target: Target = DEFAULT_TARGET) -> int:
 
 def _describe_and_ask(cloud: Cloud, job: Job, *, yes: bool) -> None:
     by = whose.dropper(cloud, job)
-    done = jobs.ended_requests(list(cloud.store.batches(job.id)))
-    note(f"Job {job.id}: s3://{cloud.bucket}/{job.key}")
-    note(f"  dropped {timestamp(job.dropped_at)} by {by or 'an unknown user'}")
-    note(
-        f"  {done.ended:,} of {count(done.total, 'request')} have ended: their results are published; all that was "
-        "sent is paid"
-    )
+    first, *more = decisions.describe_cancel(cloud, job, by)
+    note(first)
+    for line in more:
+        note(f"  {line}")
     if not yes and not whose.is_own_last(cloud, job, by):
         _ask(
             "Cancel it?",

@@ -95,10 +95,11 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 def recent(cloud: Cloud, *, days: int, limit: int) -> list[Job]:
     """The newest jobs first; those that only newer code can read are named."""
-    return list(islice(cloud.store.recent_jobs(_days(days), newer=cloud.tell_newer), limit))
+    return list(islice(cloud.store.recent_jobs(last_days(days), newer=cloud.tell_newer), limit))
 
 
-def _days(days: int) -> list[str]:
+def last_days(days: int) -> list[str]:
+    """The last days as `YYYYMMDD`, today first."""
     today = datetime.now(UTC).date()
     return [(today - timedelta(days=back)).strftime("%Y%m%d") for back in range(days)]
 
@@ -138,11 +139,12 @@ def list_recent(cloud: Cloud, *, days: int, limit: int) -> list[Listed]:
     """The newest jobs first, with the totals of those that are over."""
     found = recent(cloud, days=days, limit=limit)
     with ThreadPoolExecutor(_READS_AT_ONCE) as reading:
-        totals = reading.map(lambda job: _totals(cloud, job), found)
+        totals = reading.map(lambda job: totals_of_job(cloud, job), found)
         return [msgspec.structs.replace(listed(job), totals=each) for job, each in zip(found, totals, strict=True)]
 
 
-def _totals(cloud: Cloud, job: Job) -> Totals | None:
+def totals_of_job(cloud: Cloud, job: Job) -> Totals | None:
+    """The sums of a job that is over; None where it has none, or who asks may not read them."""
     if job.state not in TERMINAL_JOBS or job.manifest_key is None:
         return None
     try:
@@ -168,8 +170,9 @@ def listed(job: Job) -> Listed:
     )
 
 
-def shown(cloud: Cloud, job: Job) -> Shown:
-    batches = list(cloud.store.batches(job.id))
+def shown(cloud: Cloud, job: Job, batches: Sequence[Batch] | None = None) -> Shown:
+    """All that is shown of a job; `batches` are its own where they were read before."""
+    batches = list(cloud.store.batches(job.id)) if batches is None else batches
     retries = cloud.store.retries(job.id, newer=cloud.tell_newer)
     manifest = read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None
     expected = expected_end(cloud, batches)

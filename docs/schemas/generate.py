@@ -12,7 +12,16 @@ from batchdrop import deadlines
 from batchdrop.dollars import MAX_BUDGET
 from batchdrop.inputs import setting_definitions
 from batchdrop.inputs.templates import Template
-from batchdrop.manifest import EVENT_SCHEMA, SCHEMA, DuplicateBatch, HeldEvent, JobEvent, Manifest, ProviderEvent
+from batchdrop.manifest import (
+    EVENT_SCHEMA,
+    SCHEMA,
+    ActionEvent,
+    DuplicateBatch,
+    HeldEvent,
+    JobEvent,
+    Manifest,
+    ProviderEvent,
+)
 from batchdrop.providers import price_table
 from batchdrop.providers.config import NAME, ProviderConfig
 from batchdrop.providers.folder_rules import FOLDER, Rules
@@ -96,7 +105,7 @@ def _manifest() -> Schema:
 
 
 def _event() -> Schema:
-    events = (JobEvent, HeldEvent, ProviderEvent, DuplicateBatch)
+    events = (JobEvent, HeldEvent, ProviderEvent, DuplicateBatch, ActionEvent)
     schema, structs = _of(EVENT_SCHEMA, "The detail of an event of the source batchdrop", *events)
     schema["$comment"] = "1.1: money"
     _always_written(structs)

@@ -230,6 +230,23 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class ActionEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The detail of `Console Action`: what somebody did to a job in the console.
+
+    Attributes:
+        job: The job; of a drop and a retry, the one that came of it; null where none did.
+        action: `drop`, `cancel`, `approve`, `reject` or `retry`.
+        by: Who did it: an ARN on AWS, the name of the account on a local cloud; null where that is unknown.
+        result: What came of it: `done`, or why nothing was changed.
+    """
+
+    schema: str = EVENT_SCHEMA
+    job: str | None
+    action: str
+    by: str | None
+    result: str
+
+
 class DuplicateBatch(msgspec.Struct, frozen=True, kw_only=True):
     """The detail of `Duplicate Batch`: a create that arrived after it had been given up. What it answered is paid.
 

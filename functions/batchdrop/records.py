@@ -26,6 +26,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 3
     on_invalid: str = "skip"
     priority: int = 0
+    summary: str | None = None
     expected_by: str | None = None
     max_age: str = "30d"
     part_bytes: int | None = None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from batchdrop.errors import Transient
-from batchdrop.manifest import DuplicateBatch, HeldEvent, JobEvent, ProviderEvent
+from batchdrop.manifest import ActionEvent, DuplicateBatch, HeldEvent, JobEvent, ProviderEvent
 from batchdrop.states import JobState
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class Events:
 
     def duplicate_batch(self, event: DuplicateBatch) -> None:
         self._put("Duplicate Batch", event)
+
+    def console_action(self, event: ActionEvent) -> None:
+        self._put("Console Action", event)
 
     def _put(self, detail_type: str, detail: msgspec.Struct) -> None:
         answer = self._client.put_events(

@@ -68,7 +68,7 @@ class Rows:
     def retries(self, job: str, *, newer: Callable[[str], object] = _leave_out) -> Iterator[Job]:
         """The jobs that retry lines of this one, in the order of their drops; `newer` is told of those left out."""
         for item in self._table.items(f"JOB#{job}", "RETRY#"):
-            retry = self._readable_job(item["sk"].removeprefix("RETRY#"), newer)
+            retry = self.readable_job(item["sk"].removeprefix("RETRY#"), newer=newer)
             if retry is not None:
                 yield retry
 
@@ -79,10 +79,23 @@ class Rows:
             days: The days.
             newer: Called with the id of each job that only newer code can read; it is left out.
         """
-        for pk in chain.from_iterable(map(self._table.job_keys, days)):
-            job = self._readable_job(pk.removeprefix("JOB#"), newer)
+        for each in self.recent_job_ids(days):
+            job = self.readable_job(each, newer=newer)
             if job is not None:
                 yield job
+
+    def recent_job_ids(self, days: Sequence[str]) -> Iterator[str]:
+        """The ids of the same jobs, by the index alone."""
+        return (pk.removeprefix("JOB#") for pk in chain.from_iterable(map(self._table.job_keys, days)))
+
+    def readable_job(self, job: str, *, newer: Callable[[str], object] = _leave_out) -> Job | None:
+        """A job of a list, which shows the others where one cannot be read; `newer` is told of one of newer code."""
+        try:
+            item = self._table.item(f"JOB#{job}", "JOB")
+        except NewerRow:
+            newer(job)
+            return None
+        return read_row(item, Job) if item else None
 
     def due(self, *, by: int) -> Iterator[Due]:
         """What sweep should look at: the rows whose time has come."""
@@ -112,15 +125,6 @@ class Rows:
                 return self.split(due.job, int(rest))
             case _:
                 return self.batch(due.job, rest)
-
-    def _readable_job(self, job: str, newer: Callable[[str], object]) -> Job | None:
-        """A job of a list, which shows the others where one cannot be read."""
-        try:
-            item = self._table.item(f"JOB#{job}", "JOB")
-        except NewerRow:
-            newer(job)
-            return None
-        return read_row(item, Job) if item else None
 
     def _rows[R: (Job, Split, Batch)](self, pk: str, prefix: str, kind: type[R]) -> Iterator[R]:
         return (msgspec.convert(item, kind) for item in self._table.items(pk, prefix))

@@ -103,6 +103,15 @@ def size_of(requests: int) -> int:
     return len(str(requests))
 
 
+def usual_seconds(days: Iterable[DayOfTimes], shares: Iterable[float]) -> list[float]:
+    """Within how many seconds these shares of the batches had ended, each of these days counting alike."""
+    counts: dict[int, float] = {}
+    for each in days:
+        for number, count in each.bins.items():
+            counts[number] = counts.get(number, 0) + count
+    return [_end_of(_percentile(counts, share)) for share in shares] if counts else []
+
+
 def times_like(batch: Batch, days: Iterable[DayOfTimes], *, now: int) -> Times | None:
     """How long batches like this one took: of its model and size, else of its model, else of its provider.
 

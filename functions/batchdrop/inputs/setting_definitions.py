@@ -18,6 +18,7 @@ HEADER_WORD = re.compile(r"[!-+\--~]+")  # visible ASCII without a comma: it tra
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]Z")
 MOMENT_WORDS = 'a duration after the drop such as "6h", 60 days at most, or a time of day such as "07:00Z"'
 MAX_MODEL_LENGTH = 256
+MAX_SUMMARY = 200  # characters: it is one line, and lies in the job's row
 MAX_NAMES, MAX_NAME_LENGTH = 50, 100  # of betas and of parameters: they stand in rows, betas also in a header
 _PARAMETER = re.compile(r"[^\x00-\x1f\x7f]+")
 
@@ -62,6 +63,13 @@ SETTINGS: dict[str, Setting] = {
         f"a number from {-MAX_PRIORITY} to {MAX_PRIORITY}",
         "Jobs of a higher priority are sent first",
         "10",
+    ),
+    "summary": Setting(
+        lambda value: 1 <= len(value) <= MAX_SUMMARY and value.isprintable(),
+        f"a line of text, {MAX_SUMMARY} characters at most",
+        "What the file is for, in your words: the [console](console.md) shows it beside the job. It is kept in the "
+        "table, so that nothing secret belongs in it",
+        '"Reviews of November, second try"',
     ),
     "expected_by": Setting(
         _is_moment,

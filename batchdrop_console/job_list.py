@@ -1,0 +1,180 @@
+"""Which jobs a page lists: by folder, state, day and text, the newest first, a page at a time, in bounded time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from datetime import UTC, date, datetime
+from functools import partial
+from itertools import batched
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from batchdrop.aws.keys import INPUT, is_job_id
+from batchdrop.records import Job
+from batchdrop.states import TERMINAL_JOBS, JobState
+
+from batchdrop_cli import jobs
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.say import Tell, describe_newer
+from batchdrop_cli.totals import Totals
+from batchdrop_console.memory import Memory
+from batchdrop_console.pages import Console, teller
+
+DAYS = 35  # without a day: as far back as `latest` looks
+MOST_COUNTED = 10_000
+PAGE = 25
+_MOST_SEARCHED = 2_000  # rows that a filter reads for one page; it offers to go on
+_AT_ONCE = 100
+_LONGEST = 200  # characters of a filter
+ACTIVE = "ACTIVE"
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted; empty for all. `before` is the last job of the page before."""
+
+    folder: str = ""
+    state: str = ""
+    day: str = ""
+    text: str = ""
+    before: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        return any((self.folder, self.state, self.text))
+
+    def query(self, **changes: str) -> str:
+        values = {**msgspec.structs.asdict(self), **changes}
+        return urlencode({name: value for name, value in values.items() if value})
+
+    def takes(self, job: Job) -> bool:
+        if self.state == ACTIVE and job.state in TERMINAL_JOBS:
+            return False
+        if self.state not in {"", ACTIVE, job.state}:
+            return False
+        if not job.key.startswith(INPUT + self.folder.strip("/")):
+            return False
+        words = f"{job.id} {job.key} {job.settings.summary or ''} {job.reason or ''}".casefold()
+        return self.text.casefold() in words
+
+
+def read_filter(query: Mapping[str, Any]) -> Filter:
+    """The filter of an address; what has no sense in it is left out."""
+    given = {name: str(query.get(name, ""))[:_LONGEST].strip() for name in Filter.__struct_fields__}
+    given["state"] = given["state"] if given["state"] in {ACTIVE, *JobState} else ""
+    given["before"] = given["before"] if is_job_id(given["before"]) else ""
+    given["day"] = given["day"] if _is_day(given["day"]) else ""
+    return Filter(**given)
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text) <= datetime.now(UTC).date()
+    except ValueError:
+        return False
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of jobs.
+
+    Attributes:
+        rows: The jobs.
+        count: How many there are in the days that were looked at, whatever the filter; `MOST_COUNTED` at most.
+        is_more: Whether there are more than `count`.
+        searched: How many rows were read for the filter.
+        next: Where the next page begins; empty at the end.
+    """
+
+    rows: list[Job]
+    count: int
+    is_more: bool
+    searched: int
+    next: str
+
+
+def find_jobs(console: Console, wanted: Filter, pool: Executor) -> Found:
+    """A page of the jobs that are wanted."""
+    ids, is_more = _ids(console, wanted, pool)
+    after = [each for each in ids if each < wanted.before] if wanted.before else ids
+    rows, searched, last, tell = list[Job](), 0, "", teller()
+    for some in batched(after[:_MOST_SEARCHED], _AT_ONCE if wanted.is_given else PAGE, strict=False):
+        for name, job in zip(some, pool.map(partial(_row, console, tell), some), strict=True):
+            searched, last = searched + 1, name
+            if job is not None and wanted.takes(job):
+                rows.append(job)
+            if len(rows) == PAGE:
+                break
+        if len(rows) == PAGE:
+            break
+    return Found(
+        rows=rows,
+        count=len(ids),
+        is_more=is_more,
+        searched=searched,
+        next=last if searched < len(after) else "",
+    )
+
+
+def _ids(console: Console, wanted: Filter, pool: Executor) -> tuple[list[str], bool]:
+    """The ids of the days that are looked at, and whether there are more than are counted."""
+    days = [wanted.day.replace("-", "")] if wanted.day else jobs.last_days(DAYS)
+    found = list[str]()
+    today = jobs.last_days(1)[0]
+    for week in batched(days, 7, strict=False):
+        for ids in pool.map(partial(_ids_of_day, console.cloud, console.memory, today), week):
+            found += ids
+        if len(found) > MOST_COUNTED:
+            return found[:MOST_COUNTED], True
+    return found, False
+
+
+def _ids_of_day(cloud: Cloud, memory: Memory, today: str, day: str) -> list[str]:
+    known = memory.ids_of(day) if day != today else None
+    if known is None:
+        known = []
+        for each in cloud.store.recent_job_ids([day]):
+            known.append(each)
+            if len(known) > MOST_COUNTED:
+                break
+        memory.keep_ids(day, known)
+    return known
+
+
+def _row(console: Console, tell: Tell, job: str) -> Job | None:
+    known = console.memory.row(job)
+    if known is None:
+        known = console.cloud.store.readable_job(job, newer=lambda name: tell(describe_newer(name)))
+        if known is not None:
+            console.memory.keep_row(known)
+    return known
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A job of the list: its row; its sums when it is over, else how far it is. Neither is there before it was read."""
+
+    job: Job
+    is_over: bool
+    is_read: bool
+    totals: Totals | None = None
+    progress: jobs.Progress | None = None
+
+
+def with_facts(console: Console, rows: Sequence[Job], pool: Executor) -> list[Listed]:
+    """The jobs with what takes reads of its own."""
+    return list(pool.map(partial(_with_facts, console), rows))
+
+
+def _with_facts(console: Console, job: Job) -> Listed:
+    if job.state not in TERMINAL_JOBS:
+        progress = jobs.ended_requests(list(console.cloud.store.batches(job.id)))
+        return Listed(job=job, is_over=False, is_read=True, progress=progress)
+    if not console.memory.has_totals(job.id):
+        console.memory.keep_totals(job, jobs.totals_of_job(console.cloud, job))
+    return Listed(job=job, is_over=True, is_read=True, totals=console.memory.totals(job.id))
+
+
+def as_known(console: Console, rows: Sequence[Job]) -> Iterator[Listed]:
+    """The jobs with what is known of them without another read."""
+    for job in rows:
+        is_over = job.state in TERMINAL_JOBS
+        is_read = is_over and console.memory.has_totals(job.id)
+        yield Listed(job=job, is_over=is_over, is_read=is_read, totals=console.memory.totals(job.id))

@@ -1,0 +1,111 @@
+"""The page of a job: how far it is, what it waits for, what it costs, why lines failed."""
+
+from collections.abc import Sequence
+
+import msgspec
+from batchdrop.costs import Price
+from batchdrop.jobs import CANCELLABLE
+from batchdrop.manifest import Manifest, ModelCounts
+from batchdrop.rates import PriceList
+from batchdrop.records import Job
+from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
+from starlette.requests import Request
+from starlette.responses import Response
+
+from batchdrop_cli import jobs
+from batchdrop_cli.failed_lines import find_reasons
+from batchdrop_cli.jobs import Shown
+from batchdrop_cli.prices import prices_of
+from batchdrop_console.pages import console_of, page, render
+from batchdrop_console.providers_page import duration
+from batchdrop_console.results_page import files_of
+from batchdrop_console.timeline import timeline
+
+_GROUPS = (
+    ("waiting", frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUBMITTING})),
+    ("at the provider", frozenset({BatchState.IN_FLIGHT})),
+    ("ended", frozenset({BatchState.ENDED, BatchState.COLLECTED})),
+    ("not answered", frozenset({BatchState.CANCELLED, BatchState.FAILED})),
+)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """So many of a job's requests are in this state; `left` and `width` are per cent of the bar."""
+
+    name: str
+    requests: int
+    left: float
+    width: float
+
+
+@page
+def show_job(request: Request) -> Response:
+    return render(request, "job.html", **_job(request))
+
+
+@page
+def show_live(request: Request) -> Response:
+    """The part that changes while the job runs; the whole page anew once it is over."""
+    values = _job(request)
+    answer = render(request, "job_live.html", **values)
+    job = values["job"]
+    if isinstance(job, Job) and job.state in TERMINAL_JOBS:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
+
+
+def _job(request: Request) -> dict[str, object]:
+    console = console_of(request)
+    cloud, job = console.cloud, jobs.find(console.cloud, request.path_params["job"])
+    batches = list(cloud.store.batches(job.id))
+    shown = jobs.shown(cloud, job, batches)
+    manifest = shown.manifest
+    return {
+        "title": job.id,
+        "job": job,
+        "shown": shown,
+        "is_over": job.state in TERMINAL_JOBS,
+        "parts_of": _parts(shown, manifest),
+        "ended": jobs.ended_requests(batches),
+        "took": duration((job.published_at or job.dropped_at) - job.dropped_at),
+        "picture": timeline(job, batches, manifest, now=console.now()),
+        "reasons": [] if manifest is None else find_reasons(cloud, manifest),
+        "models": _models(console.cloud.prices, manifest),
+        "files": {} if manifest is None else files_of(manifest),
+        "actions": actions_of(job, manifest),
+        "done": request.query_params.get("done", ""),
+        "is_live": "still" not in request.query_params and job.state not in TERMINAL_JOBS,
+    }
+
+
+def _parts(shown: Shown, manifest: Manifest | None) -> list[Part]:
+    """A job's requests by what became of them so far, as parts of a bar."""
+    if manifest is not None:
+        counts = manifest.counts
+        return [] if counts is None else _bar([("answered", counts.answered), ("failed", counts.failed)])
+    found = [
+        (name, sum(each.requests - each.moved for each in shown.batches if each.state in states))
+        for name, states in _GROUPS
+    ]
+    return _bar(found)
+
+
+def _bar(found: Sequence[tuple[str, int]]) -> list[Part]:
+    total, left, parts = sum(number for _, number in found), 0.0, list[Part]()
+    for name, number in found:
+        width = number * 100 / total if total else 0.0
+        parts.append(Part(name=name, requests=number, left=round(left, 2), width=round(width, 2)))
+        left += width
+    return [each for each in parts if each.requests]
+
+
+def _models(prices: PriceList, manifest: Manifest | None) -> list[tuple[ModelCounts, Price | None]]:
+    return [] if manifest is None else list(zip(manifest.models, prices_of(manifest, prices), strict=True))
+
+
+def actions_of(job: Job, manifest: Manifest | None) -> list[str]:
+    """What may be done to a job as it is."""
+    found = ["approve", "reject"] if job.state is JobState.HELD and job.is_approved is None else []
+    found += ["cancel"] if job.state in CANCELLABLE else []
+    has_failed = manifest is not None and manifest.counts is not None and manifest.counts.failed > 0
+    return [*found, "retry"] if has_failed else found

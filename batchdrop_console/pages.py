@@ -1,0 +1,191 @@
+"""Pages out of templates: what is shown of a value, and how an error is said."""
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import wraps
+from pathlib import Path
+
+from batchdrop.aws.keys import INPUT
+from batchdrop.records import Job
+from batchdrop.states import JobState
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from markupsafe import escape as as_html
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.escapes import escape
+from batchdrop_cli.exit_codes import WRONG_USE
+from batchdrop_cli.say import Tell
+from batchdrop_cli.user_errors import sentence
+from batchdrop_cli.words import JOB_WORDS
+from batchdrop_console.memory import Memory
+
+FOLDER = Path(__file__).parent
+_TELLS: ContextVar[list[str] | None] = ContextVar("tells", default=None)
+# A word and a sign: a state is never told by its colour alone.
+STATES = {
+    JobState.PLANNING: ("Reading", "◔", "busy"),
+    JobState.HELD: ("Held", "‖", "held"),
+    JobState.RUNNING: ("Running", "▶", "busy"),
+    JobState.CANCELLING: ("Cancelling", "■", "held"),
+    JobState.PUBLISHING: ("Writing results", "◕", "busy"),
+    JobState.COMPLETED: ("Completed", "✓", "good"),
+    JobState.CANCELLED: ("Cancelled", "■", "off"),
+    JobState.FAILED: ("Failed", "✕", "bad"),
+}
+
+
+READ_ONLY = "This console only reads. To change something, start it with: batchdrop console --write"
+DONE = {
+    "cancel": "The job is being cancelled. Answers received before are still published.",
+    "approve": "The job is approved: its batches are sent within a minute, whatever they cost.",
+    "reject": "The job is rejected: it ends within a minute. Nothing was sent, and nothing is paid.",
+    "retry": "The failed lines were dropped as this job.",
+    "drop": "The file was dropped as this job.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Console:
+    """What all pages share.
+
+    Attributes:
+        cloud: Whose jobs they show.
+        may_write: Whether anything may be changed.
+        log: Takes one line for each action.
+        memory: What does not change any more, once read.
+        now: Seconds since 1970.
+    """
+
+    cloud: Cloud
+    may_write: bool = False
+    log: Callable[[str], None]
+    memory: Memory = field(default_factory=Memory)
+    now: Callable[[], int] = lambda: int(time.time())
+
+
+def console_of(request: Request) -> Console:
+    found: Console = request.app.state.console
+    return found
+
+
+def teller() -> Tell:
+    """Takes what is said meanwhile for the page that is being made here, from whatever thread."""
+    told = _TELLS.get()
+    return _say_nothing if told is None else told.append
+
+
+def tell(text: str) -> None:
+    """Take what the command's code says meanwhile, for the page that is being made."""
+    teller()(text)
+
+
+def _say_nothing(_: str) -> None:
+    """Nothing: no page is being made."""
+
+
+Endpoint = Callable[[Request], Response]
+
+
+def page(endpoint: Endpoint) -> Endpoint:
+    """Say every error of an endpoint in the command's words, on a page."""
+
+    @wraps(endpoint)
+    def answer(request: Request) -> Response:
+        _TELLS.set([])
+        try:
+            return endpoint(request)
+        except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
+            return say_error(request, error)
+
+    return answer
+
+
+def say_error(request: Request, error: Exception) -> Response:
+    """One sentence, and nothing of what the error holds."""
+    text, code = sentence(error)
+    status = 404 if code == WRONG_USE else 500
+    return render(request, "error.html", status=status, title="This did not work", text=text)
+
+
+def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
+    console = console_of(request)
+    shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "told": _TELLS.get()}
+    return HTMLResponse(_environment.get_template(template).render(**shared, **values), status)
+
+
+def see_other(url: str) -> Response:
+    """Show another page after a change, so that a reload does not repeat it."""
+    return RedirectResponse(url, 303)
+
+
+def _visible(value: object) -> object:
+    """One line of text with nothing hidden in it; markup of our own as it is."""
+    return escape(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def lines_of_text(text: str) -> Markup:
+    """A text of several lines, each shown as the command shows one."""
+    return Markup("\n").join(as_html(escape(line.expandtabs(4))) for line in text.splitlines())
+
+
+def name_of(key: str) -> str:
+    """A file's key as people say it."""
+    return key.removeprefix(INPUT)
+
+
+def money(dollars: str | Decimal | None) -> str:
+    """`$0.0042`, `$1,234.56`; a dash where it is not known."""
+    if dollars is None:
+        return "–"  # noqa: RUF001 - a dash stands for no number
+    amount = Decimal(dollars)
+    return f"${amount:,.2f}" if abs(amount) >= 1 or not amount else f"${amount:,.4f}"
+
+
+def size(count: int) -> str:
+    """`512 bytes`, `91 kB`, `1.2 GB`."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:  # noqa: PLR2004 - the next unit begins
+            return f"{amount:.0f} {unit}" if unit == "bytes" or amount >= 10 else f"{amount:.1f} {unit}"  # noqa: PLR2004 - two digits are enough
+        amount /= 1000
+    return f"{amount:.1f} TB"
+
+
+def time_of(at: str | None) -> str:
+    """`2026-11-27 05:40`, of a time in the command's JSON."""
+    return "–" if at is None else at.replace("T", " ")[:16]  # noqa: RUF001 - as above
+
+
+def share(part: int, whole: int) -> int:
+    """Per cent, rounded down: a hundred is all of them."""
+    return part * 100 // whole if whole else 0
+
+
+def summary_of(job: Job) -> str | None:
+    return job.settings.summary
+
+
+_environment = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_visible,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters |= {
+    "lines": lines_of_text,
+    "money": money,
+    "name": name_of,
+    "share": share,
+    "size": size,
+    "summary": summary_of,
+    "time": time_of,
+}
+_environment.globals |= {"states": STATES, "job_words": JOB_WORDS, "read_only": READ_ONLY, "said": DONE}

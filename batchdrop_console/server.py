@@ -1,0 +1,58 @@
+"""`batchdrop console`: the pages, served on this machine alone until Ctrl-C."""
+
+import socket
+import sys
+import webbrowser
+from dataclasses import replace
+
+import uvicorn
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.say import note, say
+from batchdrop_cli.user_errors import UserError
+from batchdrop_console.access import Access
+from batchdrop_console.app import make_app
+from batchdrop_console.pages import Console, tell
+
+_LOOPBACK = "127.0.0.1"
+
+
+def serve(cloud: Cloud, *, port: int, may_write: bool, opens_browser: bool) -> None:
+    """Serve the pages until the process is interrupted.
+
+    Raises:
+        UserError: The port is taken.
+    """
+    cloud = replace(cloud, tell=tell)
+    _ = cloud.s3, cloud.store, cloud.events, cloud.prices, cloud.user  # boto3 makes clients in one thread only
+    listening = _listen(port)
+    access = Access(listening.getsockname()[1])
+    console = Console(cloud=cloud, may_write=may_write, log=_log)
+    say(f"The console of the {cloud.title} is at {access.url}")
+    note(f"It opens once. {'Changes are allowed' if may_write else 'It only reads (see --write)'}. Ctrl-C ends it.")
+    if opens_browser:
+        webbrowser.open(access.url)
+    config = uvicorn.Config(
+        make_app(console, access),
+        log_level="error",
+        access_log=False,  # addresses hold job ids and words that were searched for
+        server_header=False,
+        timeout_graceful_shutdown=3,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((_LOOPBACK, port))
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise UserError(f"Port {port} cannot be used ({why}): name another; 0 takes any that is free.") from error
+    return listening
+
+
+def _log(line: str) -> None:
+    """An action, on standard error as it is, for whoever keeps it."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - a log line is not broken to the terminal's width
