@@ -30,6 +30,7 @@ OTHER_CLOUDS = ("kept_key", "clone", "enforcing", "proxy", "with_own", "elsewher
 # first cloud, but for those that need none and go where there is time.
 SECOND_CLOUD = ("test_deadline", "test_deployed", "test_policies", "test_restarts", "test_own_providers")
 NO_CLOUD = ("test_bundling",)
+PATIENCE = 300  # seconds for an answer; milliseconds are enough on a machine that does nothing else
 GIVEN = ("endpoint", "region", "access_key_id", "secret_access_key", "bucket", "table", "simulator_url")
 
 
@@ -124,14 +125,14 @@ class Behind:
         return cloud
 
     def aws(self, service: str) -> Any:
-        return client(service, self.cloud)
+        return client(service, self.cloud, read_timeout=PATIENCE)
 
     def rows(self) -> list[dict[str, Any]]:
         return list(self.aws("dynamodb").scan(TableName=self.cloud.table, ConsistentRead=True)["Items"])
 
     def control(self, method: str, what: str, **values: Any) -> Any:
         url = f"{self.cloud.simulator_url}/control/{what}"
-        answer = httpx2.request(method, url, json=values, headers=self.cloud.simulator_headers)
+        answer = httpx2.request(method, url, json=values, headers=self.cloud.simulator_headers, timeout=PATIENCE)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

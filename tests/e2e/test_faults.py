@@ -89,11 +89,11 @@ class Proxy:
         self.url = url
 
     def goes_wrong(self, rules: list[dict[str, Any]]) -> None:
-        httpx2.post(f"{self.url}/_microburst/rules", json=rules).raise_for_status()
+        httpx2.post(f"{self.url}/_microburst/rules", json=rules, timeout=PATIENCE).raise_for_status()
 
     def fired(self) -> Counter[tuple[str, str]]:
         """How often each operation was struck, by its service."""
-        found = httpx2.get(f"{self.url}/_microburst/fired", params={"limit": 10_000}).json()
+        found = httpx2.get(f"{self.url}/_microburst/fired", params={"limit": 10_000}, timeout=PATIENCE).json()
         events = found["events"] if isinstance(found, dict) else found
         return Counter((event["service"], event["operation"]) for event in events)
 
