@@ -66,7 +66,8 @@ class Runner:
         found: dict[str, float] = {}
         for line in _logged(log, message):
             at = datetime.strptime(line["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z").timestamp()
-            found[line["job"]] = max(found.get(line["job"], at), at)
+            job = line["correlation_id"]
+            found[job] = max(found.get(job, at), at)
         return found
 
     def _published(self, name: str) -> str | None:

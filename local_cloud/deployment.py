@@ -79,7 +79,7 @@ def bootstrap(folder: Folder, saved: Saved) -> None:
 def deploy(folder: Folder, saved: Saved) -> None:
     options = ["--require-approval", "never", "--progress", "events"]
     run_cdk(folder, saved, ["deploy", STACK_NAME, *options, *app_options(folder)], directory=ROOT)
-    _forget_old_code(folder.cdk_out)
+    forget_old_code(folder.cdk_out)
 
 
 def app_options(folder: Folder) -> list[str]:
@@ -88,12 +88,14 @@ def app_options(folder: Folder) -> list[str]:
     return ["--output", str(folder.cdk_out), "--app", f"{shlex.quote(sys.executable)} app.py", *given]
 
 
-def _forget_old_code(cdk_out: Path) -> None:
-    """Keep the functions' code that was built last: every change of it leaves 80 MB."""
-    built = [path for path in cdk_out.glob("asset.*") if path.is_dir()]
-    for old in sorted(built, key=lambda path: path.stat().st_mtime)[:-1]:
-        shutil.rmtree(old)
-        old.with_name(f"{old.name}.zip").unlink(missing_ok=True)
+def forget_old_code(cdk_out: Path) -> None:
+    """Keep the functions' code that was built last: every change of it leaves 40 MB.
+
+    Beside each archive lies a folder of its name. While that is there, the CDK takes the archive for built.
+    """
+    for old in sorted(cdk_out.glob("asset.*.zip"), key=lambda path: path.stat().st_mtime)[:-1]:
+        shutil.rmtree(old.with_suffix(""), ignore_errors=True)
+        old.unlink()
 
 
 def stack_outputs(saved: Saved, stack: str = STACK_NAME) -> dict[str, str] | None:
