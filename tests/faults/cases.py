@@ -251,6 +251,12 @@ def hurried(then: Callable[[Scene], None] = lambda _: None) -> Callable[[Scene],
 _OTHERS = {OPENAI: "anthropic/claude-haiku-4-5", ANTHROPIC: "anthropic/claude-sonnet-4-5"}
 
 
+_GONE = {
+    OPENAI: "The model `gpt-4o-mini` does not exist or you do not have access to it.",
+    ANTHROPIC: "model: claude-haiku-4-5",
+}
+
+
 def with_fallback(then: Callable[[Scene], None]) -> Callable[[Scene], None]:
     """The job has a fallback, and something is wrong with its own model, or provider."""
 
@@ -269,7 +275,7 @@ def own_model_fails(**failing: Any) -> Callable[[Scene], None]:
 
     def arrange(scene: Scene) -> None:
         model = "gpt-4o-mini" if scene.provider == OPENAI else "claude-haiku-4-5"
-        goes(failing={"match": f'"{model}"', **failing}, times=None)(scene)
+        goes(failing={"match": f'"{model}"', "message": _GONE[scene.provider], **failing}, times=None)(scene)
 
     return arrange
 
@@ -422,9 +428,13 @@ CASES: dict[str, list[Case]] = {
         Case("the worker sleeps past its claim, then calls", hurried(at_call(500, Fault.SLEEPS))),
     ],
     "When a model or a provider fails for good, and there is a fallback": [
-        Case("every line of the model gets 404", with_fallback(own_model_fails(status=404, message="model: gone"))),
-        Case("500 to every line, at every attempt", with_fallback(own_model_fails(status=500))),
-        Case("400 to every line: the requests are invalid", with_fallback(own_model_fails(status=400)), "they end"),
+        Case("every line of the model gets 404", with_fallback(own_model_fails(status=404))),
+        Case("500 to every line, at every attempt", with_fallback(own_model_fails(status=500, message="busy"))),
+        Case(
+            "400 to every line: the requests are invalid",
+            with_fallback(own_model_fails(status=400, message="busy")),
+            "they end with their reason",
+        ),
         Case(
             "the model is not taken in batches",
             with_fallback(goes(fail_batch="model_not_found", times=None)),

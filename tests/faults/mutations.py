@@ -51,6 +51,7 @@ _FAILED_UNITS, _LOGS = f"{_STEPS}test_failed_units.py::", f"{_STEPS}test_logs.py
 _IN_A_ROW = f"{_STEPS}test_failures_in_a_row.py::"
 _SHARED_RETRIES = f"{_STEPS}test_retries.py::"
 _DEADLINE, _FINISH = f"{_STEPS}test_deadline.py::", f"{_STEPS}test_finish.py::"
+_FALLBACK, _SENT_AGAIN = f"{_STEPS}test_fallback.py::", "tests/unit/test_sent_again.py::"
 _RESTORED = f"{_STEPS}test_restored_table.py::"
 _RESIZING = f"{_STEPS}test_resizing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_fault_isolation.py::", f"{_FAULTS}test_late_workers.py::"
@@ -72,6 +73,119 @@ _JOB_QUOTES = f"{_STEPS}test_job_quotes.py::"
 _MONEY = f"{_STEPS}test_settled_money.py::"
 
 MUTATIONS = (
+    # The fallback
+    Mutation(
+        "a model that is refused is replaced by the fallback, though it was never sent to",
+        "batches/refused_models.py",
+        "falls = falls_whole(batch, services.store.job(batch.job))",
+        "falls: dict[str, int] = {}",
+        f"{_FALLBACK}test_a_model_that_was_refused_lately_goes_to_the_fallback_unsent",
+    ),
+    Mutation(
+        "a batch that is refused for its model goes to the fallback",
+        "batches/refused_batches.py",
+        "if _may_another_take(error) else {}",
+        "if False else {}",
+        f"{_FALLBACK}test_a_model_that_was_refused_lately_goes_to_the_fallback_unsent",
+    ),
+    Mutation(
+        "a row that refuses the model is no error of the request",
+        "batches/accounting.py",
+        "return Found.NOT_SERVED if is_models else found",
+        "return found",
+        f"{_FALLBACK}test_a_model_that_is_refused_is_replaced_by_the_fallback",
+    ),
+    Mutation(
+        "a request goes to the fallback once",
+        "batches/sent_again.py",
+        "and not batch.is_fallback and not batch.stays",
+        "and not batch.stays",
+        f"{_SENT_AGAIN}test_what_goes_again_and_what_falls",
+    ),
+    Mutation(
+        "a call in doubt does not fall with its last attempt",
+        "batches/sent_again.py",
+        "frozenset({Found.NOTHING, Found.RETRYABLE, Found.NOT_SERVED})",
+        "frozenset({Found.NOTHING, Found.RETRYABLE, Found.NOT_SERVED, Found.DOUBT})",
+        f"{_SENT_AGAIN}test_what_goes_again_and_what_falls",
+    ),
+    Mutation(
+        "what was once in doubt never falls",
+        "batches/retry_rounds.py",
+        "frozenset({Found.DOUBT}) if may_fall(batch, job) else",
+        "frozenset({Found.DOUBT}) if False else",
+        f"{_FALLBACK}test_an_outage_in_the_middle_leaves_doubts_to_their_provider_and_the_rest_to_the_fallback",
+    ),
+    Mutation(
+        "a line that the fallback cannot take waits for its own provider",
+        "batches/falling.py",
+        "if batch.is_realtime and found[position] in CHARGED:",
+        "if False:",
+        f"{_FALLBACK}test_a_line_that_the_fallback_cannot_take_waits_for_its_own_provider",
+    ),
+    Mutation(
+        "a fallback that is paused too is not called",
+        "batches/falling.py",
+        "return services.store.providers.active_pause(fallback.provider) is None",
+        "return True",
+        f"{_FALLBACK}test_a_fallback_that_cannot_be_called_either_is_not_waited_for",
+    ),
+    Mutation(
+        "a line that the fallback cannot take says why",
+        "outputs/untaken_lines.py",
+        "self._reason_of[place] = len(self._reasons) - 1",
+        "pass",
+        f"{_FALLBACK}test_a_line_that_the_fallback_cannot_take_keeps_its_first_error_and_says_why",
+    ),
+    Mutation(
+        "what the fallback answers counts as its own",
+        "outputs/route_tallies.py",
+        "(self._fallbacks if is_fallback else self._own)[route]",
+        "self._own[route]",
+        f"{_MONEY}test_what_a_fallback_answered_costs_its_own_price",
+    ),
+    Mutation(
+        "a quote counts the dearer of two models",
+        "inputs/quotes.py",
+        "high=max(known) if",
+        "high=known[0] if",
+        f"{_FALLBACK}test_the_most_of_a_quote_counts_the_dearer_of_two_models",
+    ),
+    Mutation(
+        "a fallback that can take no line fails its job before anything is paid",
+        "batches/job_start.py",
+        "if untaken is not None:",
+        "if False:",
+        f"{_FALLBACK}test_a_fallback_that_can_take_no_line_fails_the_job_before_anything_is_paid",
+    ),
+    Mutation(
+        "a folder's fallback is of a provider that it may use",
+        "inputs/fallbacks.py",
+        "elif allowed is not None and provider.name not in allowed:",
+        "elif False:",
+        f"{_FALLBACK}test_a_folder_that_may_not_use_the_fallbacks_provider_is_told",
+    ),
+    Mutation(
+        "code of before leaves a job alone that has a fallback",
+        "limits/drop_settings.py",
+        ", version=FALLING)",
+        ")",
+        f"{_FALLBACK}test_a_job_keeps_its_fallback_by_its_providers_name",
+    ),
+    Mutation(
+        "an answer that is not saved leaves no other call of its wave in doubt",
+        "steps/finish.py",
+        "            work.note()\n",
+        "",
+        f"{_FINISH}test_an_answer_that_is_not_saved_leaves_no_other_call_of_its_wave_in_doubt",
+    ),
+    Mutation(
+        "a response in the background is refused where it may be called",
+        "steps/plan.py",
+        "if self._is_called:",
+        "if False:",
+        f"{_DEADLINE}test_a_response_in_the_background_is_refused_where_it_may_be_called",
+    ),
     # Budgets
     Mutation(
         "a job's end puts what it cost in the place of what it reserved",
@@ -118,8 +232,8 @@ MUTATIONS = (
     Mutation(
         "a limit of cost goes with the file as its job's budget",
         "batchdrop_cli/file_commands.py",
-        '{"batchdrop-budget-usd": max_cost, ',
-        "{",
+        "given = {_MAX_COST: max_cost, ",
+        "given = {",
         f"{_QUOTE}test_the_limit_is_held_to_the_exact_most",
     ),
     Mutation(
@@ -652,7 +766,7 @@ MUTATIONS = (
         "a dry run sends nothing",
         "batchdrop_cli/file_commands.py",
         """    if dry_run:
-        return _quote_only(file, key, providers_file, max_cost, rows)
+        return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
     cloud = find_cloud(target)
 """,
         """    cloud = find_cloud(target)
@@ -1601,8 +1715,8 @@ MUTATIONS = (
     Mutation(
         "only what was not answered is sent again",
         "batches/retry_rounds.py",
-        "if found in kinds)",
-        "if True)",
+        "if found in own and",
+        "if True and",
         f"{_RETRY_ROUNDS}test_only_what_expired_is_sent_again_and_nothing_is_paid_twice",
     ),
     Mutation(
@@ -1815,9 +1929,9 @@ MUTATIONS = (
     ),
     Mutation(
         "beside an account error no line goes again that has had its attempts",
-        "steps/collect.py",
-        "return uncharged, charged if can_be_charged else 0",
-        "return uncharged, charged",
+        "batches/sent_again.py",
+        "collected.count(CHARGED - falling) if has_attempts else 0",
+        "collected.count(CHARGED - falling)",
         f"{_STEPS}test_account_errors.py::test_only_the_lines_of_account_errors_go_again_for_free",
     ),
     Mutation(
@@ -2168,8 +2282,8 @@ MUTATIONS = (
     Mutation(
         "what may be paid goes before what would be sent again",
         "batches/result_index.py",
-        "_RANKS = (0, 1, 3, 4, 2, 1)",
-        "_RANKS = (0, 2, 3, 4, 1, 1)",
+        "_RANKS = (0, 1, 3, 4, 2, 1, 3, 1)",
+        "_RANKS = (0, 2, 3, 4, 1, 1, 3, 1)",
         f"{_ACCOUNTING}test_what_may_be_paid_goes_before_what_would_be_sent_again",
     ),
     Mutation(

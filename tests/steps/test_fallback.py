@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from batchdrop.aws.row_versions import FALLING
 from batchdrop.providers.config import Providers
 from batchdrop.providers.folder_rules import Rules
 from batchdrop.states import BatchState
@@ -345,6 +346,14 @@ def test_what_another_vendor_counts_for_a_picture_is_not_known(cloud: Cloud) -> 
 
 
 # Bad input
+
+
+@pytest.mark.parametrize("name", [MINI, "gpt-4o-mini"])
+def test_a_job_keeps_its_fallback_by_its_providers_name(cloud: Cloud, name: str) -> None:
+    """Whatever patterns say later; and code of before leaves it alone."""
+    job = cloud.drop("input/x.jsonl", jsonl(GONE_LINES["openai"]), **{FALLBACK: name})
+    assert job is not None
+    assert (job_of(cloud, job).settings.fallback, job_of(cloud, job).version) == (MINI, FALLING)
 
 
 @pytest.mark.parametrize(

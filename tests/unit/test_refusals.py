@@ -14,6 +14,7 @@ from batchdrop.protocols.refusals import (
     decide,
     named_request,
     parse_request_limit,
+    refuses_model,
 )
 from batchdrop.refusal_kinds import Kind
 
@@ -205,3 +206,24 @@ def test_whose_fault_a_failed_batch_was(
     said = tuple(Failure(code=code, message=message, line=line) for code, message, line in failures)
     judged = judge_failures(said, requests=5)
     assert (judged.kind, [each.line for each in judged.refused]) == (kind, lines)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "is_models"),
+    [
+        ("model_not_found", "", True),
+        ("invalid_request_error", "The model `gpt-4` does not exist or you do not have access to it.", True),
+        ("NotFoundError", "The model `llama` does not exist.", True),
+        (None, "The model `gpt-3` has been deprecated, learn more here.", True),
+        ("not_found_error", "model: claude-2", True),
+        ("model_not_batchable", "", True),
+        ("not_found_error", "File not found: file_1", False),
+        ("invalid_request_error", "messages: the text says that the model x does not exist", False),
+        ("invalid_request_error", "max_tokens is too large", False),
+        ("mismatched_model", "The provided model 'a' does not match the model 'b'", False),
+        ("context_length_exceeded", "This model's maximum context length is 8192 tokens.", False),
+        ("previous_response_not_found", "Previous response with id 'resp_1' not found.", False),
+    ],
+)
+def test_a_refusal_of_a_model_is_told_from_one_of_a_request(code: str | None, words: str, *, is_models: bool) -> None:
+    assert refuses_model(code, words) is is_models

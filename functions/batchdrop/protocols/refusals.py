@@ -103,7 +103,13 @@ _BY_CODE: dict[str, Kind] = {
 }
 
 _MODEL_CODES = frozenset({"model_not_found", "invalid_model"})
-_NOT_FOUND = "not_found_error"  # Anthropic's, of models and of files
+_NOT_FOUND = "not_found_error"  # Anthropic's, of models and of files: "model: claude-…"
+_NO_MODEL = (
+    re.compile(  # OpenAI, and servers of its protocol: "The model `…` does not exist or you do not have access …"
+        r"\s{0,9}(?:the |this )?model\s.{0,300}?(?:does not exist|not found|has been (?:deprecated|retired|shut down))",
+        re.IGNORECASE | re.DOTALL,
+    )
+)
 
 # In lower case. The first that stands in a message tells; in an error row, the one that begins it.
 _BY_WORDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
@@ -271,9 +277,9 @@ def decide(kind: Kind, standing: Standing) -> Action:
 
 def refuses_model(code: str | None, words: str, own: Sequence[RefusalRule] = (), *, of_row: bool = True) -> bool:
     """Whether a refusal is for the model, so that another may take the same request. Arguments are as of `classify`."""
-    named = (code or "").lower()
-    is_anthropics = named == _NOT_FOUND and words[:_LOOKED_AT].lower().startswith("model")  # "model: claude-…"
-    return named in _MODEL_CODES or is_anthropics or classify(None, code, words, own, of_row=of_row) is Kind.MODEL
+    named, said = (code or "").lower(), words[:_LOOKED_AT]
+    is_told = _NO_MODEL.match(said) is not None or (named == _NOT_FOUND and said.lower().startswith("model"))
+    return named in _MODEL_CODES or is_told or classify(None, code, words, own, of_row=of_row) is Kind.MODEL
 
 
 def refused_model(words: str) -> str | None:
