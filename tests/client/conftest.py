@@ -1,6 +1,9 @@
 """A client on a whole batchdrop in this process: everything happens while it waits, and no second passes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
 
 import boto3
 import pytest
@@ -8,6 +11,7 @@ from batchdrop.aws.keys import is_job
 from batchdrop.states import JobState
 from batchdrop.steps.intake import take_object
 from faking.cloud import BUCKET, REGION, TABLE, Cloud
+from faking.stacks import a_stack
 
 from batchdrop_cli.cloud import Cloud as UsersCloud
 from batchdrop_client import Client, Gather
@@ -68,3 +72,29 @@ def world(cloud: Cloud) -> World:
 @pytest.fixture
 def client(world: World) -> Client:
     return world.client()
+
+
+@pytest.fixture
+def deployed(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The stack "batchdrop", whose functions run beside the test, in a folder without a local cloud."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    over = Event()
+    errors: list[Exception] = []
+
+    def run() -> None:
+        while not over.wait(0.1):
+            try:
+                world.go_on()
+            except Exception as error:  # noqa: BLE001 - told below
+                errors.append(error)
+                return
+
+    with a_stack(bucket=BUCKET, table=TABLE) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", address)
+        functions = Thread(target=run)
+        functions.start()
+        yield
+        over.set()
+        functions.join()
+    assert errors == []

@@ -1,52 +1,22 @@
 """The blocks of docs/python.md and README.md, run in order against a stack that is found as anybody finds theirs."""
 
 import re
-from collections.abc import Iterator
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
-from faking.cloud import BUCKET, REGION, TABLE, jsonl
+from faking.cloud import jsonl
 from faking.lines import chat, wanted
 from faking.readme import ROOT
-from faking.stacks import a_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import World
 
 PAGE, README = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/python.md", "README.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def _deployed(world: "World", tmp_path: "Path", monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The stack "batchdrop", whose functions run beside the test, in a folder without a local cloud."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    over = Event()
-    errors: list[Exception] = []
-
-    def run() -> None:
-        while not over.wait(0.1):
-            try:
-                world.go_on()
-            except Exception as error:  # noqa: BLE001 - told below
-                errors.append(error)
-                return
-
-    with a_stack(bucket=BUCKET, table=TABLE) as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", address)
-        functions = Thread(target=run)
-        functions.start()
-        yield
-        over.set()
-        functions.join()
-    assert errors == []
-
-
-@pytest.mark.usefixtures("_deployed")
+@pytest.mark.usefixtures("deployed")
 def test_every_block_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     blocks = BLOCK.findall(PAGE)
     assert len(blocks) == PAGE.count("```python") > 5
@@ -58,7 +28,7 @@ def test_every_block_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> Non
     assert "unknown setting 'max_atempts'; did you mean max_attempts?" in out
 
 
-@pytest.mark.usefixtures("_deployed")
+@pytest.mark.usefixtures("deployed")
 def test_the_block_of_the_readme_runs(tmp_path: "Path", capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "reviews.jsonl").write_bytes(jsonl([chat("one"), {"model": "none"}]))
     (block,) = BLOCK.findall(README)

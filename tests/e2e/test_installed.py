@@ -1,12 +1,17 @@
 """The command from its wheel alone, in an environment and a folder of its own, with no clone of the project around."""
 
+import csv
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from faking.readme import README
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +23,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".uv" / "bin" / "uv"
 SAMPLE = ROOT / "examples" / "with_mistakes.jsonl"
+TABLE = ROOT / "examples" / "reviews.csv"
 
 
 class Installed:
@@ -68,7 +74,23 @@ def test_it_drops_a_file_and_fetches_the_results(behind: "Behind", installed: In
     here = ("--state-dir", str(behind.state_dir))
     put = installed("put", str(SAMPLE), "--key", "input/installed.jsonl", "--wait", *here)
     assert put.returncode == 3, put.stderr
-    fetched = installed("results", "latest", "-o", "answers", *here)
+    fetched = installed("results", "latest", "-o", "mistakes", *here)
     assert fetched.returncode == 3, fetched.stderr
-    found = json.loads((installed.folder / "answers" / "manifest.json").read_text())
+    found = json.loads((installed.folder / "mistakes" / "manifest.json").read_text())
     assert (found["counts"]["answered"], found["counts"]["failed"]) == (90, 10)
+
+
+@pytest.mark.usefixtures("user")  # the cloud is up
+def test_the_first_line_of_the_readme_makes_a_table_of_a_table(behind: "Behind", installed: Installed) -> None:
+    words = re.findall(r"^\$ batchdrop (.+)$", README, re.MULTILINE)[0]
+    (installed.folder / "examples").mkdir()
+    shutil.copy(TABLE, installed.folder / "examples")
+    ran = installed(*shlex.split(words), "--state-dir", str(behind.state_dir))
+    assert ran.returncode == 0, ran.stderr
+    assert "completed: 8 of 8 lines answered." in ran.stdout
+    assert "\n  answers/answers.csv\n" in ran.stdout
+    with (installed.folder / "answers" / "answers.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["custom_id"], bool(row["text"]), row["error_code"]) for row in rows] == [
+        (f"r-{number}", True, "") for number in range(1, 9)
+    ]
