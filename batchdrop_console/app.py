@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from batchdrop_console import actions, costs_page, drop_page, job_page, jobs_page, providers_page, results_page
 from batchdrop_console.access import ENTER, Access, Door
-from batchdrop_console.pages import FOLDER, Console, render
+from batchdrop_console.pages import FOLDER, Console, load_templates, render
 from batchdrop_console.uploads import Uploads
 
 _READS_AT_ONCE = 10  # as many connections as botocore keeps
@@ -30,6 +30,7 @@ def make_app(console: Console, access: Access) -> Starlette:
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
+        load_templates()
         app.state.uploads = Uploads()
         with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             app.state.pool = pool

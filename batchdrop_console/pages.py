@@ -40,6 +40,7 @@ STATES = {
 }
 
 
+_DECIMALS = ((Decimal(1), 2), (Decimal("0.001"), 4))  # of dollars from so many on
 READ_ONLY = "This console only reads. To change something, start it with: batchdrop console --write"
 DONE = {
     "cancel": "The job is being cancelled. Answers received before are still published.",
@@ -119,6 +120,12 @@ def render(request: Request, template: str, *, status: int = 200, **values: obje
     return HTMLResponse(_environment.get_template(template).render(**shared, **values), status)
 
 
+def load_templates() -> None:
+    """Compile all of them, so that no page waits for that."""
+    for name in _environment.list_templates():
+        _environment.get_template(name)
+
+
 def see_other(url: str) -> Response:
     """Show another page after a change, so that a reload does not repeat it."""
     return RedirectResponse(url, 303)
@@ -140,11 +147,12 @@ def name_of(key: str) -> str:
 
 
 def money(dollars: str | Decimal | None) -> str:
-    """`$0.0042`, `$1,234.56`; a dash where it is not known."""
+    """`$0.0042`, `$1,234.56`, `$0.000082`; a dash where it is not known."""
     if dollars is None:
         return "–"  # noqa: RUF001 - a dash stands for no number
     amount = Decimal(dollars)
-    return f"${amount:,.2f}" if abs(amount) >= 1 or not amount else f"${amount:,.4f}"
+    decimals = next((number for least, number in _DECIMALS if abs(amount) >= least), 6) if amount else 2
+    return f"${amount:,.{decimals}f}"
 
 
 def size(count: int) -> str:
