@@ -68,6 +68,11 @@ def milliseconds(client: TestClient, url: str) -> Took:
     return took
 
 
+def _wait(**_: object) -> None:
+    """As long as a call to AWS takes."""
+    time.sleep(_CALL)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("jobs", type=int, nargs="?", default=10_000)
@@ -79,7 +84,7 @@ def main() -> int:
         middle = fill(made, jobs)
         session = boto3.Session(region_name=REGION)
         users = UsersCloud(title="", is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
-        users.store._table._client.meta.events.register("before-call.dynamodb", lambda **_: time.sleep(_CALL))  # noqa: SLF001
+        users.store._table._client.meta.events.register("provide-client-params.dynamodb", _wait)  # noqa: SLF001
         _ = users.s3
         access, first_paint = Access(1), 0.0
         app = make_app(Console(cloud=users, log=print), access)

@@ -1,0 +1,54 @@
+"""`batchdrop console`: what it needs, and that it is served to this machine alone."""
+
+import re
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from batchdrop_cli import console_command
+
+if TYPE_CHECKING:
+    from conftest import Run
+
+_SERVE = """
+import sys
+import boto3
+from batchdrop_cli.cloud import Cloud
+from batchdrop_console.server import serve
+cloud = Cloud(title="test", is_local=True, bucket="b", table="t", session=boto3.Session(region_name="us-east-1"))
+serve(cloud, port=0, may_write=False, opens_browser=False)
+"""
+
+
+def test_what_is_missing_is_named_with_the_way_to_install_it(run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_command, "_PACKAGES", ("starlette", "not_installed"))
+    said = "The console needs not_installed: pip install 'batchdrop[console]'\n"
+    assert run("console") == (1, "", said)
+
+
+def test_a_port_that_has_no_sense_is_wrong_use(run: "Run") -> None:
+    assert run("console", "--port", "70000")[0] == 2
+
+
+def test_it_is_served_on_loopback_to_who_opens_the_printed_address() -> None:
+    with subprocess.Popen([sys.executable, "-u", "-c", _SERVE], stdout=subprocess.PIPE, text=True) as served:
+        try:
+            assert served.stdout is not None
+            (address,) = re.findall(r"http://127\.0\.0\.1:\d+/enter\?token=\S+", served.stdout.readline())
+            answers = [_get(address).status_code, httpx.get(address).status_code]
+        finally:
+            served.terminate()
+    assert answers == [200, 403]
+
+
+def _get(address: str) -> httpx.Response:
+    """The first answer: the server listens before it answers."""
+    while True:
+        try:
+            return httpx.get(address, timeout=60)
+        except httpx.ConnectError:
+            time.sleep(0.05)
