@@ -23,6 +23,7 @@ from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.say import Tell
 from batchdrop_cli.user_errors import sentence
 from batchdrop_cli.words import JOB_WORDS
+from batchdrop_client.errors import in_words
 from batchdrop_console.memory import Memory
 
 FOLDER = Path(__file__).parent
@@ -40,6 +41,7 @@ STATES = {
 }
 
 
+_RENEWED = (("/jobs", "jobs"), ("/live", "live"))  # parts of pages that ask for themselves again, by their addresses
 _DECIMALS = ((Decimal(1), 2), (Decimal("0.001"), 4))  # of dollars from so many on
 READ_ONLY = "This console only reads. To change something, start it with: batchdrop console --write"
 DONE = {
@@ -100,7 +102,8 @@ def page(endpoint: Endpoint) -> Endpoint:
     def answer(request: Request) -> Response:
         _TELLS.set([])
         try:
-            return endpoint(request)
+            with in_words():
+                return endpoint(request)
         except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
             return say_error(request, error)
 
@@ -111,7 +114,14 @@ def say_error(request: Request, error: Exception) -> Response:
     """One sentence, and nothing of what the error holds."""
     text, code = sentence(error)
     status = 404 if code == WRONG_USE else 500
-    return render(request, "error.html", status=status, title="This did not work", text=text)
+    if "hx-request" not in request.headers:
+        return render(request, "error.html", status=status, title="This did not work", text=text)
+    part = next((name for end, name in _RENEWED if request.url.path.endswith(end)), None)
+    return render(request, "error_part.html", status=status, part=part, url=_address(request), text=text)
+
+
+def _address(request: Request) -> str:
+    return f"{request.url.path}?{request.url.query}"
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:

@@ -4,12 +4,15 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
 
 from batchdrop_cli import console_command
+from batchdrop_console.server import opened
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -43,6 +46,22 @@ def test_it_is_served_on_loopback_to_who_opens_the_printed_address() -> None:
         finally:
             served.terminate()
     assert answers == [200, 403]
+
+
+def test_a_browser_is_sent_to_the_address_by_a_private_file_and_the_address_is_on_no_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = list[tuple[str, str, int]]()
+
+    def open_(address: str) -> None:
+        path = Path(unquote(urlsplit(address).path))
+        seen.append((address, path.read_text(encoding="utf-8"), path.parent.stat().st_mode & 0o777))
+
+    monkeypatch.setattr("webbrowser.open", open_)
+    url = "http://127.0.0.1:1/enter?token=secret"
+    with opened(url):
+        ((address, text, mode),) = seen
+    assert (address.startswith("file:///"), "secret" in address, url in text, mode) == (True, False, True, 0o700)
 
 
 def _get(address: str) -> httpx.Response:

@@ -98,6 +98,20 @@ def test_what_is_not_there_is_said_in_the_commands_words(browser: TestClient, pa
     assert (answer.status_code, f'role="alert">{said}</p>' in answer.text) == (404, True)
 
 
+def test_what_was_deleted_from_the_bucket_is_said_so_and_a_part_of_a_page_asks_again(world: "World") -> None:
+    manifest = world.cloud.run("input/a.jsonl", [chat("q")]).manifest
+    row = world.cloud.services.store.job(manifest.job)
+    assert row is not None
+    world.cloud.s3.delete_object(Bucket="bucket", Key=row.manifest_key)
+    with world.browser() as browser:
+        page = browser.get(f"/jobs/{manifest.job}")
+        part = browser.get(f"/jobs/{manifest.job}/live", headers={"hx-request": "true"})
+    said = f'role="alert">{row.manifest_key} is not in the bucket any more: it was deleted.</p>'
+    assert (page.status_code, said in page.text, said in part.text) == (500, True, True)
+    assert "<html" not in part.text
+    assert f'id="live" data-hx-get="/jobs/{manifest.job}/live?" data-hx-trigger="every 5s"' in part.text
+
+
 @pytest.mark.parametrize(
     ("state", "changes", "manifest", "actions"),
     [
