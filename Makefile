@@ -9,6 +9,8 @@ UNIT := $(BIN)/pytest -m "not e2e and not exploration" $(PARALLEL)
 EXPLORATION := $(BIN)/pytest -m exploration $(PARALLEL) tests/faults
 # Two local clouds, one for each process: tests/e2e/conftest.py has which test runs on which.
 E2E := $(BIN)/pytest --numprocesses 2 --dist loadscope -m e2e tests/e2e tests/examples tests/infra tests/local_cloud tests/benchmarks
+BROWSERS := chromium chromium-browser google-chrome
+CHROMIUM := chromium fonts-dejavu-core
 CDK := $(BIN)/npx --no-install cdk
 COMPILE := $(UV) pip compile --quiet --universal --python-version $(PYTHON) --generate-hashes --no-emit-index-url
 
@@ -27,7 +29,7 @@ ARGS ?=
 STARTED := $(shell date +%s)
 say = printf '[%3d s] %s\n' "$$(( $$(date +%s) - $(STARTED) ))"
 
-.PHONY: setup demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file pages docs lock synth bootstrap deploy smoke-paid clean
+.PHONY: setup chromium screenshots demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file pages docs lock synth bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -71,7 +73,22 @@ lint: .venv/.set-up
 	@$(say) "Types (mypy): a minute or two the first time"
 	@$(BIN)/mypy --no-error-summary
 
-test: setup lint
+# The browser of the console's tests: the system's own package, and no download from elsewhere.
+chromium:
+	@for each in $(BROWSERS); do command -v $$each >/dev/null && exit 0; done; \
+	$(say) "Chromium, for the console's tests: apt-get install $(CHROMIUM)"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(CHROMIUM) >/dev/null; \
+	else \
+	  echo "The console's tests need Chromium. Install it (Debian: apt-get install $(CHROMIUM), as root), then repeat." >&2; exit 1; \
+	fi
+
+# The pictures of docs/console.md, from the pages that the tests look at.
+screenshots: setup chromium
+	@BATCHDROP_SCREENSHOTS=docs/console $(BIN)/pytest --quiet --numprocesses 0 tests/console/test_browser.py -k screenshot
+
+test: setup chromium lint
 	@$(say) "Unit tests"
 	@$(UNIT)
 	@$(say) "Whole jobs with faults anywhere"
@@ -80,11 +97,11 @@ test: setup lint
 	@$(E2E)
 	@$(say) "Done"
 
-test-unit: setup
+test-unit: setup chromium
 	@$(UNIT)
 
 # All but the deployed stack's tests, and which lines and branches of functions/ none of them runs; pyproject.toml has the floor.
-coverage: setup
+coverage: setup chromium
 	@$(BIN)/pytest -m "not e2e" $(PARALLEL) --cov
 
 # Every call to the outside of whole jobs, with every fault; `make test` runs a share of them.

@@ -8,12 +8,12 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from batchdrop_console import actions, costs_page, drop_page, job_page, jobs_page, providers_page, results_page
 from batchdrop_console.access import ENTER, Access, Door
-from batchdrop_console.pages import FOLDER, Console, render
+from batchdrop_console.pages import FOLDER, Console, load_templates, render
 from batchdrop_console.uploads import Uploads
 
 _READS_AT_ONCE = 10  # as many connections as botocore keeps
@@ -30,6 +30,7 @@ def make_app(console: Console, access: Access) -> Starlette:
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
+        load_templates()
         app.state.uploads = Uploads()
         with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
             app.state.pool = pool
@@ -37,30 +38,34 @@ def make_app(console: Console, access: Access) -> Starlette:
         app.state.uploads.close()
 
     app = Starlette(
-        routes=[
-            Route(ENTER, _enter, methods=_GET),
-            Route("/", jobs_page.show_jobs, methods=_GET),
-            Route("/jobs", jobs_page.show_rows, methods=_GET),
-            Route("/jobs/{job}", job_page.show_job, methods=_GET),
-            Route("/jobs/{job}/live", job_page.show_live, methods=_GET),
-            Route("/jobs/{job}/results", results_page.show_results, methods=_GET),
-            Route("/jobs/{job}/files/{name}", results_page.download, methods=_GET),
-            Route("/jobs/{job}/{action}", actions.ask, methods=_GET),
-            Route("/jobs/{job}/{action}", actions.act, methods=_POST),
-            Route("/costs", costs_page.show_costs, methods=_GET),
-            Route("/costs/sums", costs_page.show_sums, methods=_GET),
-            Route("/providers", providers_page.show_providers, methods=_GET),
-            Route("/drop", drop_page.show_form, methods=_GET),
-            Route("/drop", drop_page.check, methods=_POST),
-            Route("/drop/{upload}", drop_page.send, methods=_POST),
-            Mount("/static", StaticFiles(directory=FOLDER / "static")),
-        ],
+        routes=_routes(),
         middleware=[Middleware(Door, access=access)],
         exception_handlers={404: _no_such_page, 405: _no_such_page},
         lifespan=running,
     )
     app.state.console, app.state.access = console, access
     return app
+
+
+def _routes() -> list[BaseRoute]:
+    return [
+        Route(ENTER, _enter, methods=_GET),
+        Route("/", jobs_page.show_jobs, methods=_GET),
+        Route("/jobs", jobs_page.show_rows, methods=_GET),
+        Route("/jobs/{job}", job_page.show_job, methods=_GET),
+        Route("/jobs/{job}/live", job_page.show_live, methods=_GET),
+        Route("/jobs/{job}/results", results_page.show_results, methods=_GET),
+        Route("/jobs/{job}/files/{name}", results_page.download, methods=_GET),
+        Route("/jobs/{job}/{action}", actions.ask, methods=_GET),
+        Route("/jobs/{job}/{action}", actions.act, methods=_POST),
+        Route("/costs", costs_page.show_costs, methods=_GET),
+        Route("/costs/sums", costs_page.show_sums, methods=_GET),
+        Route("/providers", providers_page.show_providers, methods=_GET),
+        Route("/drop", drop_page.show_form, methods=_GET),
+        Route("/drop", drop_page.check, methods=_POST),
+        Route("/drop/{upload}", drop_page.send, methods=_POST),
+        Mount("/static", StaticFiles(directory=FOLDER / "static")),
+    ]
 
 
 async def _enter(request: Request) -> Response:

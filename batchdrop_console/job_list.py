@@ -25,6 +25,7 @@ MOST_COUNTED = 10_000
 PAGE = 25
 _MOST_SEARCHED = 2_000  # rows that a filter reads for one page; it offers to go on
 _AT_ONCE = 100
+_DAYS_AT_ONCE = 7
 _LONGEST = 200  # characters of a filter
 ACTIVE = "ACTIVE"
 
@@ -78,22 +79,24 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         rows: The jobs.
-        count: How many there are in the days that were looked at, whatever the filter; `MOST_COUNTED` at most.
+        count: How many there are in the days that are looked at, whatever the filter, `MOST_COUNTED` at most; None
+            where they were not counted.
         is_more: Whether there are more than `count`.
         searched: How many rows were read for the filter.
         next: Where the next page begins; empty at the end.
     """
 
     rows: list[Job]
-    count: int
+    count: int | None
     is_more: bool
     searched: int
     next: str
 
 
-def find_jobs(console: Console, wanted: Filter, pool: Executor) -> Found:
-    """A page of the jobs that are wanted."""
-    ids, is_more = _ids(console, wanted, pool)
+def find_jobs(console: Console, wanted: Filter, pool: Executor, *, counts: bool) -> Found:
+    """A page of the jobs that are wanted; all are counted, or no more is looked at than the page needs."""
+    enough = MOST_COUNTED if counts else _MOST_SEARCHED if wanted.is_given else PAGE
+    ids, is_more = _ids(console, wanted, pool, enough, since="" if counts else wanted.before)
     after = [each for each in ids if each < wanted.before] if wanted.before else ids
     rows, searched, last, tell = list[Job](), 0, "", teller()
     for some in batched(after[:_MOST_SEARCHED], _AT_ONCE if wanted.is_given else PAGE, strict=False):
@@ -107,23 +110,26 @@ def find_jobs(console: Console, wanted: Filter, pool: Executor) -> Found:
             break
     return Found(
         rows=rows,
-        count=len(ids),
+        count=len(ids) if counts else None,
         is_more=is_more,
         searched=searched,
-        next=last if searched < len(after) else "",
+        next=last if searched < len(after) or (is_more and not counts) else "",
     )
 
 
-def _ids(console: Console, wanted: Filter, pool: Executor) -> tuple[list[str], bool]:
-    """The ids of the days that are looked at, and whether there are more than are counted."""
-    days = [wanted.day.replace("-", "")] if wanted.day else jobs.last_days(DAYS)
-    found = list[str]()
-    today = jobs.last_days(1)[0]
-    for week in batched(days, 7, strict=False):
-        for ids in pool.map(partial(_ids_of_day, console.cloud, console.memory, today), week):
-            found += ids
-        if len(found) > MOST_COUNTED:
-            return found[:MOST_COUNTED], True
+def _ids(console: Console, wanted: Filter, pool: Executor, enough: int, *, since: str) -> tuple[list[str], bool]:
+    """The newest ids of the days that are looked at, `enough` of them, and whether there are more.
+
+    Those of days after that of the job `since` are left out.
+    """
+    last, *earlier = [wanted.day.replace("-", "")] if wanted.day else jobs.last_days(DAYS)
+    today, found = jobs.last_days(1)[0], list[str]()
+    for days in ((last,), *batched(earlier, _DAYS_AT_ONCE, strict=False)):
+        looked_at = [each for each in days if not since or each <= since[: len(each)]]
+        for ids in pool.map(partial(_ids_of_day, console.cloud, console.memory, today), looked_at):
+            found += [each for each in ids if not since or each < since]
+        if len(found) > enough:
+            return found[:enough], True
     return found, False
 
 

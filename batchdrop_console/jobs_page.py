@@ -22,7 +22,7 @@ def show_rows(request: Request) -> Response:
 def _jobs(request: Request, template: str, *, is_full: bool) -> Response:
     console, wanted = console_of(request), job_list.read_filter(request.query_params)
     pool = request.app.state.pool
-    found = job_list.find_jobs(console, wanted, pool)
+    found = job_list.find_jobs(console, wanted, pool, counts=is_full)
     listed = job_list.with_facts(console, found.rows, pool) if is_full else list(job_list.as_known(console, found.rows))
     return render(
         request,

@@ -23,6 +23,7 @@ from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.say import Tell
 from batchdrop_cli.user_errors import sentence
 from batchdrop_cli.words import JOB_WORDS
+from batchdrop_client.errors import in_words
 from batchdrop_console.memory import Memory
 
 FOLDER = Path(__file__).parent
@@ -40,6 +41,8 @@ STATES = {
 }
 
 
+_RENEWED = (("/jobs", "jobs"), ("/live", "live"))  # parts of pages that ask for themselves again, by their addresses
+_DECIMALS = ((Decimal(1), 2), (Decimal("0.001"), 4))  # of dollars from so many on
 READ_ONLY = "This console only reads. To change something, start it with: batchdrop console --write"
 DONE = {
     "cancel": "The job is being cancelled. Answers received before are still published.",
@@ -99,7 +102,8 @@ def page(endpoint: Endpoint) -> Endpoint:
     def answer(request: Request) -> Response:
         _TELLS.set([])
         try:
-            return endpoint(request)
+            with in_words():
+                return endpoint(request)
         except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
             return say_error(request, error)
 
@@ -110,13 +114,26 @@ def say_error(request: Request, error: Exception) -> Response:
     """One sentence, and nothing of what the error holds."""
     text, code = sentence(error)
     status = 404 if code == WRONG_USE else 500
-    return render(request, "error.html", status=status, title="This did not work", text=text)
+    if "hx-request" not in request.headers:
+        return render(request, "error.html", status=status, title="This did not work", text=text)
+    part = next((name for end, name in _RENEWED if request.url.path.endswith(end)), None)
+    return render(request, "error_part.html", status=status, part=part, url=_address(request), text=text)
+
+
+def _address(request: Request) -> str:
+    return f"{request.url.path}?{request.url.query}"
 
 
 def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
     console = console_of(request)
     shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "told": _TELLS.get()}
     return HTMLResponse(_environment.get_template(template).render(**shared, **values), status)
+
+
+def load_templates() -> None:
+    """Compile all of them, so that no page waits for that."""
+    for name in _environment.list_templates():
+        _environment.get_template(name)
 
 
 def see_other(url: str) -> Response:
@@ -140,11 +157,12 @@ def name_of(key: str) -> str:
 
 
 def money(dollars: str | Decimal | None) -> str:
-    """`$0.0042`, `$1,234.56`; a dash where it is not known."""
+    """`$0.0042`, `$1,234.56`, `$0.000082`; a dash where it is not known."""
     if dollars is None:
         return "–"  # noqa: RUF001 - a dash stands for no number
     amount = Decimal(dollars)
-    return f"${amount:,.2f}" if abs(amount) >= 1 or not amount else f"${amount:,.4f}"
+    decimals = next((number for least, number in _DECIMALS if abs(amount) >= least), 6) if amount else 2
+    return f"${amount:,.{decimals}f}"
 
 
 def size(count: int) -> str:

@@ -3,7 +3,11 @@
 import socket
 import sys
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
@@ -30,8 +34,6 @@ def serve(cloud: Cloud, *, port: int, may_write: bool, opens_browser: bool) -> N
     console = Console(cloud=cloud, may_write=may_write, log=_log)
     say(f"The console of the {cloud.title} is at {access.url}")
     note(f"It opens once. {'Changes are allowed' if may_write else 'It only reads (see --write)'}. Ctrl-C ends it.")
-    if opens_browser:
-        webbrowser.open(access.url)
     config = uvicorn.Config(
         make_app(console, access),
         log_level="error",
@@ -39,7 +41,18 @@ def serve(cloud: Cloud, *, port: int, may_write: bool, opens_browser: bool) -> N
         server_header=False,
         timeout_graceful_shutdown=3,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    with opened(access.url) if opens_browser else nullcontext():
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def opened(url: str) -> Iterator[None]:
+    """Open an address in the browser by a private file: what a program is called with, every user of a machine sees."""
+    with TemporaryDirectory(prefix="batchdrop-console-") as folder:
+        path = Path(folder) / "open.html"
+        path.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={url}">', encoding="utf-8")
+        webbrowser.open(path.as_uri())
+        yield
 
 
 def _listen(port: int) -> socket.socket:

@@ -13,6 +13,8 @@ _SLOW = (
     "genai_prices",
     "aws_cdk",
     "werkzeug",
+    "starlette",
+    "jinja2",
     "msgspec",
     "batchdrop.aws.store",
 )

@@ -4,6 +4,7 @@ import pytest
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import JobSettings
 from batchdrop.states import BatchState, JobState
+from faking.cloud import jsonl
 from faking.lines import capped, chat
 from faking.outputs import a_manifest
 from faking.rows import JOB, NOW, a_batch, a_job
@@ -67,19 +68,13 @@ def test_the_page_is_loaded_anew_once_the_job_is_over(world: "World") -> None:
 
 
 def test_a_held_job_shows_its_quote_beside_its_budget(world: "World") -> None:
-    job = world.cloud.drop("input/b.jsonl", _lines(), **{"batchdrop-budget-usd": "0.000001"})
+    job = world.cloud.drop("input/b.jsonl", jsonl([capped("q")]), **{"batchdrop-budget-usd": "0.000001"})
     world.cloud.deliver_all()
     with world.browser() as browser:
         page = browser.get(f"/jobs/{job}").text
     assert "Held" in page
-    assert "Quoted $0.0000 to $0.0001." in page
-    assert "Budget $0.0000." in page
-
-
-def _lines() -> bytes:
-    import json  # noqa: PLC0415
-
-    return json.dumps(capped("q")).encode() + b"\n"
+    assert "Quoted $0.000000 to $0.000006." in page
+    assert "Budget $0.000001." in page
 
 
 def test_a_job_shows_its_own_summary(world: "World") -> None:
@@ -103,6 +98,20 @@ def test_what_is_not_there_is_said_in_the_commands_words(browser: TestClient, pa
     assert (answer.status_code, f'role="alert">{said}</p>' in answer.text) == (404, True)
 
 
+def test_what_was_deleted_from_the_bucket_is_said_so_and_a_part_of_a_page_asks_again(world: "World") -> None:
+    manifest = world.cloud.run("input/a.jsonl", [chat("q")]).manifest
+    row = world.cloud.services.store.job(manifest.job)
+    assert row is not None
+    world.cloud.s3.delete_object(Bucket="bucket", Key=row.manifest_key)
+    with world.browser() as browser:
+        page = browser.get(f"/jobs/{manifest.job}")
+        part = browser.get(f"/jobs/{manifest.job}/live", headers={"hx-request": "true"})
+    said = f'role="alert">{row.manifest_key} is not in the bucket any more: it was deleted.</p>'
+    assert (page.status_code, said in page.text, said in part.text) == (500, True, True)
+    assert "<html" not in part.text
+    assert f'id="live" data-hx-get="/jobs/{manifest.job}/live?" data-hx-trigger="every 5s"' in part.text
+
+
 @pytest.mark.parametrize(
     ("state", "changes", "manifest", "actions"),
     [
@@ -122,8 +131,6 @@ def test_only_what_can_be_done_to_a_job_is_offered(
     assert actions_of(a_job(state=state, **changes), manifest) == actions  # type: ignore[arg-type]  # a manifest or None
 
 
-def test_settings_of_a_job_do_not_reach_its_page_unless_they_are_for_people(
-    browser: TestClient, world: "World"
-) -> None:
+def test_what_nobody_sees_in_a_summary_is_shown_as_an_escape(browser: TestClient, world: "World") -> None:
     world.cloud.services.store.add(a_job(bucket="bucket", settings=JobSettings(summary="a\u202eb")))
     assert "a\\u202eb" in browser.get(f"/jobs/{JOB}").text

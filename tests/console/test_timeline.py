@@ -11,6 +11,8 @@ from batchdrop_console.timeline import MOST_LANES, Kind, Mark, Segment, timeline
 
 JOB = a_job(state=JobState.RUNNING, dropped_at=NOW)
 END = NOW + 1_000
+ENDED = {"submitted_at": NOW, "ended_at": NOW + 500}
+MOMENTS = st.none() | st.integers(-50, 3_000)
 
 
 def segments_of(batch: Batch) -> list[tuple[Kind, float, float]]:
@@ -39,7 +41,7 @@ def test_a_lane_says_when_a_batch_waited_and_flew(batch: Batch, segments: list[t
 
 
 def test_a_round_begins_with_the_end_of_the_one_before_it_in_its_split() -> None:
-    first = a_batch(0, BatchState.COLLECTED, submitted_at=NOW, ended_at=NOW + 500, again=2)
+    first = a_batch(0, BatchState.COLLECTED, **ENDED, again=2)
     other = a_batch(1, BatchState.COLLECTED, split=1, submitted_at=NOW, ended_at=NOW + 900)
     second = a_batch(2, BatchState.IN_FLIGHT, round=1, submitted_at=NOW + 600)
     lanes = timeline(JOB, [first, other, second], None, now=END).lanes
@@ -54,15 +56,15 @@ def test_a_round_begins_with_the_end_of_the_one_before_it_in_its_split() -> None
     [
         (a_batch(), []),
         (
-            a_batch(state=BatchState.COLLECTED, submitted_at=NOW, ended_at=NOW + 500, ended_as="completed"),
+            a_batch(state=BatchState.COLLECTED, **ENDED, ended_as="completed"),
             ["collected 2027-01-15T08:08:20Z"],
         ),
-        (a_batch(state=BatchState.COLLECTED, submitted_at=NOW, ended_at=NOW + 500, ended_as="expired"), ["expired"]),
-        (a_batch(state=BatchState.COLLECTED, submitted_at=NOW, ended_at=NOW + 500, again=3), ["3 requests sent again"]),
+        (a_batch(state=BatchState.COLLECTED, **ENDED, ended_as="expired"), ["expired"]),
+        (a_batch(state=BatchState.COLLECTED, **ENDED, again=3), ["3 requests sent again"]),
         (a_batch(state=BatchState.FAILED), ["given up"]),
         (a_batch(refusals=2), ["refused 2 times"]),
         (
-            a_batch(state=BatchState.ENDED, submitted_at=NOW, ended_at=NOW + 500, ended_as="failed"),
+            a_batch(state=BatchState.ENDED, **ENDED, ended_as="failed"),
             ["failed at the provider"],
         ),
     ],

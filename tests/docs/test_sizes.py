@@ -11,7 +11,7 @@ import batchdrop
 import pytest
 
 ROOT = Path(batchdrop.__file__).parents[2]
-FOLDERS = ("functions", "batchdrop_cli", "batchdrop_client", "local_cloud", "provider_simulator")
+FOLDERS = ("functions", "batchdrop_cli", "batchdrop_client", "batchdrop_console", "local_cloud", "provider_simulator")
 MOST_LINES, MOST_BODY, DEEPEST = 350, 30, 3
 TABLES = {  # of data: as long as what they list
     "functions/batchdrop/records.py",

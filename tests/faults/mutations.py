@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 _SECONDS = 900
 _FAILED = 1  # pytest's word for tests that ran and failed
-_OTHER_PACKAGES = ("batchdrop_cli", "batchdrop_client", "local_cloud")
+_OTHER_PACKAGES = ("batchdrop_cli", "batchdrop_client", "batchdrop_console", "local_cloud")
 # Loaded once, for all tests: most of what a test's process takes is the SDKs.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["pytest", "hypothesis", "boto3", "httpx2", "msgspec", "openai", "anthropic"])
@@ -3124,6 +3124,83 @@ MUTATIONS = (
         "the answer is not JSON ({error}).",
         "the answer is not JSON ({self.text}).",
         "tests/client/test_results.py::test_a_text_that_is_not_json_names_its_line_and_is_not_quoted",
+    ),
+    Mutation(
+        "the console answers only under its own address",
+        "batchdrop_console/access.py",
+        "if host not in hosts:",
+        "if False:",
+        "tests/console/test_access.py::test_a_request_is_refused_that_no_page_of_the_console_makes",
+    ),
+    Mutation(
+        "the console answers no other site's page",
+        "batchdrop_console/access.py",
+        'if origin is not None and origin != f"http://{host}":',
+        "if False:",
+        "tests/console/test_access.py::test_a_request_is_refused_that_no_page_of_the_console_makes",
+    ),
+    Mutation(
+        "a change comes from a page of the console",
+        "batchdrop_console/access.py",
+        "if method not in _SAFE and origin is None:",
+        "if False:",
+        "tests/console/test_access.py::test_a_request_is_refused_that_no_page_of_the_console_makes",
+    ),
+    Mutation(
+        "the console's token opens once",
+        "batchdrop_console/access.py",
+        "            self._token = None\n",
+        "            pass\n",
+        "tests/console/test_access.py::test_the_token_opens_once_and_becomes_a_cookie_that_no_script_and_no_other_site_has",
+    ),
+    Mutation(
+        "the console shows nothing without its cookie",
+        "batchdrop_console/access.py",
+        "self._access.knows(request.cookies.get(self._access.cookie))",
+        "True",
+        "tests/console/test_access.py::test_nothing_is_shown_without_the_cookie",
+    ),
+    Mutation(
+        "a console that only reads changes nothing",
+        "batchdrop_console/actions.py",
+        "    if not console.may_write:\n",
+        "    if False:\n",
+        "tests/console/test_actions.py::test_a_console_that_only_reads_changes_nothing",
+    ),
+    Mutation(
+        "an action in the console is sent as an event",
+        "batchdrop_console/actions.py",
+        "        cloud.events.console_action(",
+        "        str(",
+        "tests/console/test_actions.py::test_an_action_is_done_logged_as_one_line_and_sent_as_an_event",
+    ),
+    Mutation(
+        "what others wrote is text in the console",
+        "batchdrop_console/pages.py",
+        "    autoescape=True,",
+        "    autoescape=False,",
+        "tests/console/test_job_page.py::test_a_job_shows_its_own_summary",
+    ),
+    Mutation(
+        "the console shows hidden characters",
+        "batchdrop_console/pages.py",
+        "    finalize=_visible,",
+        "    finalize=lambda value: value,",
+        "tests/console/test_job_page.py::test_what_nobody_sees_in_a_summary_is_shown_as_an_escape",
+    ),
+    Mutation(
+        "prompts and answers are hidden until they are asked for",
+        "batchdrop_console/result_lines.py",
+        "answer=_answer(result) if with_texts and result is not None else None,",
+        "answer=_answer(result) if result is not None else None,",
+        "tests/console/test_results_page.py::test_prompts_and_answers_are_hidden_until_they_are_asked_for",
+    ),
+    Mutation(
+        "the first paint of the list of jobs reads no manifest",
+        "batchdrop_console/jobs_page.py",
+        'is_full="full" in request.query_params',
+        "is_full=True",
+        "tests/console/test_jobs_page.py::test_the_first_paint_reads_neither_manifests_nor_batches_and_the_list_that_follows_does",
     ),
     Mutation(
         "merging asks again whether a retry belongs to the job",
