@@ -16,38 +16,37 @@ _DOUBLINGS, _LONGEST_DELAY = 12, 3_600  # seconds
 
 def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Services) -> Iterator[Batch]:
     """The rows of a plan's batches: the same whoever makes them, the time aside."""
-    for each in planned:
-        provider = services.providers[each.group.provider]
-        yield as_realtime(
-            job,
-            Batch(
-                job=job.id,
-                state=BatchState.WAITING,
-                due_at=services.now() + delay_of(each.group.waits, services.settings.tick_seconds),
-                id=each.id,
-                split=split.index,
-                round=int(each.id.split("-")[1]),
-                token=each.token,
-                provider=provider.name,
-                endpoint=each.group.endpoint,
-                model=each.group.model,
-                requests=each.requests,
-                bytes=each.bytes,
-                tokens=each.tokens,
-                cost=estimate_of(provider.protocol, requests=each.requests, tokens=each.tokens),
-                attempt=each.group.attempt,
-                waits=each.group.waits,
-                ledger=ledger_of(each.group),
-                requests_key=each.requests_key,
-                members_key=each.members_key,
-                priority=job.settings.priority,
-                api_version=each.group.api_version,
-                betas=each.group.betas,
-                is_fallback=each.group.is_fallback,
-                stays=each.group.stays,
-            ),
-            services,
-        )
+    return (as_realtime(job, _row(job, split, each, services), services) for each in planned)
+
+
+def _row(job: Job, split: Split, planned: PlannedBatch, services: Services) -> Batch:
+    group, provider = planned.group, services.providers[planned.group.provider]
+    return Batch(
+        job=job.id,
+        state=BatchState.WAITING,
+        due_at=services.now() + delay_of(group.waits, services.settings.tick_seconds),
+        id=planned.id,
+        split=split.index,
+        round=int(planned.id.split("-")[1]),
+        token=planned.token,
+        provider=provider.name,
+        endpoint=group.endpoint,
+        model=group.model,
+        requests=planned.requests,
+        bytes=planned.bytes,
+        tokens=planned.tokens,
+        cost=estimate_of(provider.protocol, requests=planned.requests, tokens=planned.tokens),
+        attempt=group.attempt,
+        waits=group.waits,
+        ledger=ledger_of(group),
+        requests_key=planned.requests_key,
+        members_key=planned.members_key,
+        priority=job.settings.priority,
+        api_version=group.api_version,
+        betas=group.betas,
+        is_fallback=group.is_fallback,
+        stays=group.stays,
+    )
 
 
 def as_realtime(job: Job, batch: Batch, services: Services) -> Batch:

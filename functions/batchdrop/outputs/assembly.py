@@ -297,7 +297,6 @@ class Assembly:
         missing = sent.missing_result_error(is_cancelled=self._is_cancelled)
         error = missing if outcome is None else sent.in_its_words(outcome)
         if error is not None:
-            error = self._untaken.with_reason(error, place)
             self._tally.fail(error.code)
         elif outcome is not None and outcome.response is not None:
             answer = answer_reader(protocol)(outcome.response.body)
@@ -307,7 +306,7 @@ class Assembly:
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
             response=None if outcome is None else outcome.response,
-            error=error,
+            error=error and self._untaken.with_reason(error, place),
             line=self._lines_before + line.number,
             provider=route.provider,
             model=route.model,
