@@ -235,14 +235,14 @@ class Deployed:
     def control(self, name: str, **settings: Any) -> Any:  # noqa: ANN401 - the simulator's JSON
         """One of the simulator's controls; with no settings it is asked."""
         url = f"{self.cloud.simulator_url}/control/{name}"
-        with httpx2.Client(headers=self.cloud.simulator_headers, timeout=60) as http:
+        with httpx2.Client(headers=self.cloud.simulator_headers, timeout=600) as http:
             answer = http.post(url, json=settings) if settings else http.get(url)
         return answer.raise_for_status().json()
 
     def no_faults(self) -> None:
         """Let batches go their usual way again."""
         url, headers = f"{self.cloud.simulator_url}/control/faults", self.cloud.simulator_headers
-        httpx2.delete(url, headers=headers, timeout=60).raise_for_status()
+        httpx2.delete(url, headers=headers, timeout=600).raise_for_status()
 
     def provider_calls(self) -> Counter[str]:
         """The calls of the providers since the last time."""

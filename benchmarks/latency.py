@@ -27,7 +27,7 @@ LARGE, LARGE_JOBS = 1_000, {Form.SMOKE: 1, Form.SHORT: 5, Form.FULL: 5}
 SMALL, SMALL_JOBS = 8, {Form.SMOKE: 1, Form.SHORT: 20, Form.FULL: 200}
 WARMING_JOBS = {Form.SMOKE: 1, Form.SHORT: 3, Form.FULL: 3}
 LOOK_EVERY_SECONDS = 0.01
-WAIT_SECONDS = 120
+WAIT_SECONDS = 900  # on a machine with much else to do
 MODELS = ("gpt-4o-mini", "gpt-5-mini", "claude-haiku-4-5", "claude-sonnet-4-5")
 
 

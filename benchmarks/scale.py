@@ -118,7 +118,7 @@ def at_provider(stand: Deployed, provider: str, count: int, ending: int) -> Iter
     """
     job, now = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{provider:.10}", int(time.time())
     headers = HEADERS | stand.cloud.simulator_headers
-    with httpx2.Client(base_url=stand.cloud.simulator_url or "", headers=headers, timeout=60) as http:
+    with httpx2.Client(base_url=stand.cloud.simulator_url or "", headers=headers, timeout=600) as http:
         creates = CREATES[provider](http)
         for number in range(count):
             if number == count - ending:

@@ -1175,8 +1175,8 @@ MUTATIONS = (
     Mutation(
         "a provider's batch has one owner: its id is recorded with the move",
         "steps/submit.py",
-        "also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, free_slot)],",
-        "also=[*slot(batch, free_slot)],",
+        "also=[own_batch_id(batch, provider_id, now + WINDOW_SECONDS), *slot(batch, free_slot), *over],",
+        "also=[*slot(batch, free_slot), *over],",
         f"{_INVARIANTS}test_a_create_in_doubt_does_not_take_another_jobs_batch_for_its_own",
     ),
     Mutation(
