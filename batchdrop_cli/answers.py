@@ -36,6 +36,7 @@ class Line(msgspec.Struct):
     endpoint: str | None
     response: _Response | None
     error: _Error | None
+    shared_with: int | None = None
 
 
 _line = msgspec.json.Decoder(Line)
@@ -60,9 +61,9 @@ def text_of(line: Line) -> str:
 
 
 def usage_of(line: Line) -> Usage | None:
-    """The tokens of an answer; None where there is no answer."""
+    """The tokens of an answer; None where there is no answer, and none where it is counted in another line."""
     answer = _answer_of(line)
-    return None if answer is None else answer.usage
+    return None if answer is None else answer.usage if line.shared_with is None else Usage()
 
 
 def is_cut(line: Line) -> bool:

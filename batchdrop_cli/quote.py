@@ -81,6 +81,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """What a file will come to.
 
     Attributes:
+        shared_lines: Those that are not sent, since another's request is equal: nothing else counts them.
         input_estimate: How input tokens were told.
         batch: The sum; `high_usd` is null where a model has no price, or a request no known most.
         realtime: What the same requests would cost by calls of their own.
@@ -94,6 +95,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     lines: int
     blank_lines: int
     invalid_lines: int
+    shared_lines: int = 0
     invalid: list[InvalidKind]
     batches: int
     models: list[ModelQuote]
@@ -139,6 +141,7 @@ def quote_file(path: Path, providers: Providers, *, name: str | None = None, row
         lines=found.lines,
         blank_lines=found.blank,
         invalid_lines=found.invalid,
+        shared_lines=found.shared,
         invalid=[
             InvalidKind(code=code, lines=kind.lines, first_lines=kind.first_lines)
             for code, kind in sorted(found.kinds.items())

@@ -37,6 +37,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         endpoint: Tells the shape of `body`.
         attempts: How often it was sent.
         via: How it was sent, the last time: "batch" or "realtime"; None where it was not.
+        shared_with: The number of the line whose equal request was sent for this one, too; None where its own was. Its
+            answer costs nothing more.
         response: What the provider sent, with its status; None where it sent nothing.
     """
 
@@ -50,6 +52,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     batch_id: str | None = None
     attempts: int = 0
     via: str | None = "batch"
+    shared_with: int | None = None
     response: Response | None = None
 
     @property

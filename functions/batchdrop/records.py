@@ -40,6 +40,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     csv_formulas: bool = False
     deadline: str | None = None
     realtime: str = "deadline"
+    dedupe: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -75,7 +75,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """One line on its way back. `error` is null exactly when there is an answer.
 
     `via` says how it was sent, the last time; null where it was not. `row` holds the columns that the job's template
-    keeps; absent where it keeps none.
+    keeps; absent where it keeps none. `shared_with` is the number of the line whose request was sent for this one, too,
+    since they are equal; absent where the line's own was. All the rest says what became of that request.
     """
 
     id: str | None
@@ -90,6 +91,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     via: Literal["batch", "realtime"] | None = None
     row: msgspec.Raw | UnsetType = UNSET
+    shared_with: int | UnsetType = UNSET
 
 
 class UsualResult(msgspec.Struct, gc=False):
@@ -107,3 +109,4 @@ class UsualResult(msgspec.Struct, gc=False):
     attempts: int
     via: str | None
     row: msgspec.Raw | UnsetType
+    shared_with: int | UnsetType = UNSET

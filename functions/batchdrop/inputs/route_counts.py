@@ -34,8 +34,9 @@ class RouteCounts:
                 self.add(route, msgspec.structs.replace(request, body=Raw(body)), NO_MEDIA, model)
             return
         for number, sizes in enumerate(_sizes(usual)):
-            its = self._of(routes[number][0])
-            its.count_texts(sizes, usual.output_limits[number], usual.routes[number].endpoint)
+            if sizes:  # none, where all of a route share requests that were counted
+                its = self._of(routes[number][0])
+                its.count_texts(sizes, usual.output_limits[number], usual.routes[number].endpoint)
 
     def first(self, number: int) -> list[TokenCounts]:
         """Those of the first routes, of which some may have no request."""

@@ -151,4 +151,10 @@ SETTINGS: dict[str, Setting] = {
         "its deadline is late",
         '"off"',
     ),
+    "dedupe": Setting(
+        lambda value: isinstance(value, bool),
+        "true or false",
+        "Sends requests that are [equal](dedupe.md) once, and gives each of their lines the answer",
+        "true",
+    ),
 }

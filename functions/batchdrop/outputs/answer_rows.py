@@ -47,6 +47,7 @@ class _Result(msgspec.Struct):
     error: _Error | None
     row: dict[str, Raw] | None = None
     via: str | None = None
+    shared_with: int | None = None
 
 
 _results = msgspec.json.Decoder(_Result)
@@ -80,15 +81,18 @@ class AnswerRows:
 
     def _of_answer(self, result: _Result, words: Words, body: Raw) -> list[Cell]:
         answer = answer_in(result.endpoint, body)
-        called = answer.usage if result.via == "realtime" else Usage()
-        price = price_of(self._prices, result.provider or "", result.model or "", answer.usage, called=called)
+        usage = (
+            answer.usage if result.shared_with is None else Usage()
+        )  # it is counted in the line that it is shared with
+        called = usage if result.via == "realtime" else Usage()
+        price = price_of(self._prices, result.provider or "", result.model or "", usage, called=called)
         return [
             words.text or words.refusal,
             result.model,
             result.provider,
             "refusal" if words.refusal else answer.finish_reason,
-            answer.usage.input_tokens,
-            answer.usage.output_tokens,
+            usage.input_tokens,
+            usage.output_tokens,
             None if price is None else _plain(price.dollars),
             None,
             None,
