@@ -17,7 +17,8 @@ def broken_promises(world: World) -> list[str]:
     for number, body in enumerate(world.scenario.files, start=1):
         job = _job(world, number)
         found += [f"lines-{number}: {each}" for each in _of_job(job, body)]
-        answered.update(each["provider"] for each in job.get("results", []) if each["error"] is None)
+        own = [each for each in job.get("results", []) if each["error"] is None and "shared_with" not in each]
+        answered.update(each["provider"] for each in own)
         doubts += doubts_of(job["manifest"])
     return [*found, *_of_providers(world, answered, doubts), *_of_budgets(world)]
 

@@ -163,7 +163,9 @@ def test_a_quote_and_a_budget_count_what_is_sent(cloud: Cloud) -> None:
         assert quote is not None
         quotes.append((quote.high, quote.quote.tokens))
     assert quotes[0] == quotes[1]
-    out = run(cloud, [capped("b")] * 50, **{"batchdrop-budget-usd": str(quotes[0][0])})
+    assert quotes[0][0] is not None
+    assert quotes[0][0] < Decimal("0.0001") < 50 * quotes[0][0]
+    out = run(cloud, [capped("b")] * 50, **{"batchdrop-budget-usd": "0.0001"})
     assert out.manifest.status is JobState.COMPLETED
     assert cloud.simulator.charges()["openai"]["requests"] == 1 + 2  # of the jobs before, one each
 
