@@ -114,6 +114,19 @@ def test_options_without_a_template_leave_the_folders(aws: "Aws", run: "Run", ta
     assert run("put", table, "--key", "input/team/reviews.csv", *options).code == 0
 
 
+def test_an_option_sends_equal_requests_once(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"model":"gpt-4o-mini","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}\n' * 9)
+    quoted = [json.loads(run("quote", path, "--json", *options).out) for options in ((), ("--dedupe",))]
+    assert [each["shared_lines"] for each in quoted] == [0, 8]
+    assert [each["models"][0]["requests"] for each in quoted] == [9, 1]
+    assert float(quoted[0]["batch"]["high_usd"]) > 7 * float(quoted[1]["batch"]["high_usd"])
+    assert "1 to be sent, 0 with errors, 0 blank, 8 equal to others" in run("quote", path, "--dedupe").out
+    assert run("put", path, "--dedupe").code == 0
+    [settings] = [key for key in aws.keys("input/") if key.endswith(".toml")]
+    assert aws.s3.get_object(Bucket="batchdrop-test", Key=settings)["Body"].read() == b"dedupe = true\n"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
