@@ -22,7 +22,7 @@ from batchdrop.inputs.token_counts import Route, TokenCounts
 from batchdrop.jsonl import Line, cut_lines
 from batchdrop.protocols.token_estimates import Media, measure_media
 from batchdrop.providers.config import Providers
-from batchdrop.records import JobSettings
+from batchdrop.records import JobSettings, Protocol
 from batchdrop.result_line import ErrorCode
 
 from batchdrop_cli.cloud import Cloud
@@ -152,7 +152,13 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     if found.lines == found.blank:
         raise UserError(f"{path} contains only blank lines.")
     found.batches = batches.count
+    if rows.cache_prefix and found.tokens is not None:  # as if each had a marker: what is in common nobody looks for
+        found.tokens = {route: _kept(route, its, providers) for route, its in found.tokens.items()}
     return found
+
+
+def _kept(route: Route, counts: TokenCounts, providers: Providers) -> TokenCounts:
+    return counts.kept_for_an_hour() if providers[route[0]].protocol is Protocol.ANTHROPIC else counts
 
 
 def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -> Request | LineError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchdrop.aws.keys import INPUT
 from batchdrop.costs import Price
-from batchdrop.manifest import Dedupe, Manifest
+from batchdrop.manifest import Dedupe, Manifest, Usage
 from batchdrop.money import Quote
 from batchdrop.rates import PriceList
 from batchdrop.records import Job
@@ -108,8 +108,17 @@ def say_counts(manifest: Manifest) -> None:
 def _say_cost(manifest: Manifest, prices: PriceList) -> None:
     totals = totals_of(manifest, prices)
     if totals is not None:
-        say(f"tokens   {totals.input_tokens:,} in, {totals.output_tokens:,} out")
+        say(f"tokens   {totals.input_tokens:,} in{_cached(manifest)}, {totals.output_tokens:,} out")
         say(f"cost     {cost_of_job(manifest, prices)}, estimated")
+
+
+def _cached(manifest: Manifest) -> str:
+    """What share of the input was read from prompt caches, and written to them."""
+    used = sum((each.usage for each in manifest.models), Usage())
+    if not used.input_tokens or not (used.cached_input_tokens or used.cache_write_tokens):
+        return ""
+    read, written = (100 * each // used.input_tokens for each in (used.cached_input_tokens, used.cache_write_tokens))
+    return f" ({read} % read from prompt caches, {written} % written to them)"
 
 
 def _say_deadline(manifest: Manifest) -> None:

@@ -33,6 +33,7 @@ class RowSettings:
     template: Template | None = None
     delimiter: str | None = None
     dedupe: bool = False
+    cache_prefix: bool = False
 
     def rendering(self, providers: Providers) -> Rendering | None:
         """What becomes of rows.
@@ -235,7 +236,12 @@ def _of_options(options: RowOptions, providers: Providers) -> list[tuple[str, st
 def _read(files: list[tuple[str, str]]) -> RowSettings:
     try:
         found = resolve(files, {})
-        return RowSettings(template=find_template(files), delimiter=found.delimiter, dedupe=found.dedupe)
+        return RowSettings(
+            template=find_template(files),
+            delimiter=found.delimiter,
+            dedupe=found.dedupe,
+            cache_prefix=found.cache_prefix,
+        )
     except Unprocessable as error:
         raise UserError(str(error), code=WRONG_USE) from None
 

@@ -12,11 +12,15 @@ EVENT_SCHEMA = "batchdrop.event/1"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens as the provider counted them. `input_tokens` includes those read from and written to its cache."""
+    """Tokens as the provider counted them. `input_tokens` includes those read from and written to its cache.
+
+    `cache_write_1h_tokens` are those of `cache_write_tokens` that it keeps for an hour.
+    """
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
 
@@ -25,6 +29,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
             input_tokens=self.input_tokens + other.input_tokens,
             cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
@@ -34,6 +39,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
             input_tokens=self.input_tokens - other.input_tokens,
             cached_input_tokens=self.cached_input_tokens - other.cached_input_tokens,
             cache_write_tokens=self.cache_write_tokens - other.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens - other.cache_write_1h_tokens,
             output_tokens=self.output_tokens - other.output_tokens,
             reasoning_tokens=self.reasoning_tokens - other.reasoning_tokens,
         )

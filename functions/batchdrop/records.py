@@ -41,6 +41,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline: str | None = None
     realtime: str = "deadline"
     dedupe: bool = False
+    cache_prefix: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

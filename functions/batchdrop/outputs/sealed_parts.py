@@ -124,6 +124,7 @@ class RouteTally(msgspec.Struct, kw_only=True):
     input_tokens: int = 0
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     retries: Usage = Usage()
@@ -141,6 +142,7 @@ class RouteTally(msgspec.Struct, kw_only=True):
         self.input_tokens += usage.input_tokens
         self.cached_input_tokens += usage.cached_input_tokens
         self.cache_write_tokens += usage.cache_write_tokens
+        self.cache_write_1h_tokens += usage.cache_write_1h_tokens
         self.output_tokens += usage.output_tokens
         self.reasoning_tokens += usage.reasoning_tokens
 
@@ -165,6 +167,7 @@ class RouteTally(msgspec.Struct, kw_only=True):
             input_tokens=self.input_tokens,
             cached_input_tokens=self.cached_input_tokens,
             cache_write_tokens=self.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens,
             output_tokens=self.output_tokens,
             reasoning_tokens=self.reasoning_tokens,
         )

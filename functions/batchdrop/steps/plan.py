@@ -168,7 +168,14 @@ class PlanWriter:
             allowed_providers=rules_for(services.providers.folders, job.key).allowed_providers,
         )
         self._prefix = keys.attempt_prefix(split, "plan")
-        self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
+        self._batches = BatchWriter(
+            round_name(split.index, 0),
+            self._prefix,
+            folder,
+            services,
+            split=split.index,
+            marks_prefixes=job.settings.cache_prefix,
+        )
         self._routes = Routes(services.providers, job.settings)
         usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
         self._reader, self._usual = under_template(rendering, lines, usual)
@@ -195,9 +202,14 @@ class PlanWriter:
             batches=batches,
             first_errors=[],
             first_codes=self._errors,
-            tokens=self._counts.first(len(self._routes)),
+            tokens=self._counts.first(len(self._routes), self._cached_routes()),
             shared_key=self._sharing.finish(f"{self._prefix}shared", self._services.files),
         )
+
+    def _cached_routes(self) -> set[int]:
+        """The routes whose requests ask a prompt cache to keep what they have in common."""
+        named = enumerate((provider, model.removeprefix(f"{provider}/")) for provider, model, _ in self._routes)
+        return {number for number, each in named if each in self._batches.cached}
 
     def _index_of(self, found: Line | Block) -> Iterator[bytes]:
         """What the index says of lines, which are read and put into batches."""
