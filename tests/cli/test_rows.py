@@ -127,6 +127,17 @@ def test_an_option_sends_equal_requests_once(aws: "Aws", run: "Run", tmp_path: P
     assert aws.s3.get_object(Bucket="batchdrop-test", Key=settings)["Body"].read() == b"dedupe = true\n"
 
 
+def test_a_quote_counts_writing_to_a_prompt_cache_where_the_folder_asks_for_it(run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    line = {
+        "params": {"model": "claude-haiku-4-5", "max_tokens": 1, "messages": [{"role": "user", "content": "x" * 999}]}
+    }
+    path.write_text((json.dumps(line) + "\n") * 500)
+    plain = float(json.loads(run("quote", path, "--json").out)["batch"]["high_usd"])
+    path.with_name("batchdrop.toml").write_text("cache_prefix = true\n", encoding="utf-8")
+    assert 1.9 < float(json.loads(run("quote", path, "--json").out)["batch"]["high_usd"]) / plain < 2
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

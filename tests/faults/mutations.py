@@ -64,6 +64,7 @@ _QUOTES, _QUOTE = "tests/unit/test_quotes.py::", "tests/cli/test_quote.py::"
 _PRICE_LIST = "tests/unit/test_price_list.py::"
 _USUAL_LINES = "tests/unit/test_usual_lines.py::"
 _JOB_QUOTES = f"{_STEPS}test_job_quotes.py::"
+_CACHES = "tests/unit/test_prompt_caches.py::"
 _DEDUPE = f"{_STEPS}test_dedupe.py::"
 _MONEY = f"{_STEPS}test_settled_money.py::"
 
@@ -3176,6 +3177,42 @@ MUTATIONS = (
         "if isinstance(each, Block) and each.end > split.end:",
         "if False:",
         "tests/unit/test_jsonl.py::test_a_split_has_the_same_lines_in_blocks_and_reads_no_more",
+    ),
+    # Prompt caches
+    Mutation(
+        "only what all requests of a batch have in common is marked",
+        "protocols/prompt_caches.py",
+        "            del known[same:]",
+        "            del known[len(known) :]",
+        f"{_CACHES}test_the_last_block_that_all_have_in_common_is_marked",
+    ),
+    Mutation(
+        "no marker stands where the provider refuses it",
+        "protocols/prompt_caches.py",
+        "while prefix and not _may_be_marked(prefix[-1]):",
+        "while False:",
+        f"{_CACHES}test_the_last_block_that_all_have_in_common_is_marked",
+    ),
+    Mutation(
+        "a request with a marker of its own is left alone",
+        "protocols/prompt_caches.py",
+        "    if _OWN_MARKER in body:\n        return body",
+        "    if False:\n        return body",
+        f"{_CACHES}test_a_request_with_a_marker_of_its_own_is_left_alone",
+    ),
+    Mutation(
+        "a quote counts writing for an hour where something is marked",
+        "steps/plan.py",
+        "self._counts.first(len(self._routes), self._cached_routes())",
+        "self._counts.first(len(self._routes))",
+        f"{_STEPS}test_prompt_caching.py::test_a_quote_counts_writing_for_an_hour_where_something_is_marked",
+    ),
+    Mutation(
+        "what was written for an hour costs its own price",
+        "costs.py",
+        "usage.cached_input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens",
+        "usage.cached_input_tokens, usage.cache_write_tokens, 0",
+        f"{_STEPS}test_prompt_caching.py::test_what_was_written_for_an_hour_costs_twice_the_input",
     ),
     # Equal requests
     Mutation(

@@ -38,11 +38,11 @@ def mark(bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def without_marker(value: Any) -> Any:
-    """The same, and a list of one marked text as the text."""
+    """The same, and a list of one text as the text, which means as much."""
     if isinstance(value, list):
-        if len(value) == 1 and isinstance(value[0], dict) and value[0].keys() == {"type", "text", "cache_control"}:
-            return value[0]["text"]
-        return [without_marker(each) for each in value]
+        found = [without_marker(each) for each in value]
+        is_text = len(found) == 1 and isinstance(found[0], dict) and found[0].keys() == {"type", "text"}
+        return found[0]["text"] if is_text else found
     if isinstance(value, dict):
         return {name: without_marker(each) for name, each in value.items() if name != "cache_control" or each != HOUR}
     return value
