@@ -3253,15 +3253,15 @@ MUTATIONS = (
     Mutation(
         "a row of answers that shares costs nothing",
         "outputs/answer_rows.py",
-        "usage = answer.usage if result.shared_with is None else Usage()",
-        "usage = answer.usage",
+        "answer.usage if result.shared_with is None else Usage()",
+        "answer.usage",
         f"{_DEDUPE}test_rows_of_a_template_that_become_equal_share",
     ),
     Mutation(
         "the history of a folder counts what was sent",
         "outputs/answered_tokens.py",
-        "answers = counts.answered - counts.shared.answered",
-        "answers = counts.answered",
+        "counts.answered - counts.shared.answered",
+        "counts.answered",
         "tests/unit/test_expected_cost.py::test_answers_that_lines_share_are_remembered_once",
     ),
     Mutation(

@@ -81,9 +81,7 @@ class AnswerRows:
 
     def _of_answer(self, result: _Result, words: Words, body: Raw) -> list[Cell]:
         answer = answer_in(result.endpoint, body)
-        usage = (
-            answer.usage if result.shared_with is None else Usage()
-        )  # it is counted in the line that it is shared with
+        usage = answer.usage if result.shared_with is None else Usage()  # it stands in the row of that line
         called = usage if result.via == "realtime" else Usage()
         price = price_of(self._prices, result.provider or "", result.model or "", usage, called=called)
         return [

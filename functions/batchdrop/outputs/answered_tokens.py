@@ -29,9 +29,7 @@ def answered_tokens(models: Sequence[ModelCounts], routes: Sequence[RouteQuote],
 
 
 def _tokens(counts: ModelCounts, quoted: RouteQuote, now: int) -> AnsweredTokens:
-    answers = (
-        counts.answered - counts.shared.answered
-    )  # those that were sent: neither quotes nor tokens know the others
+    answers = counts.answered - counts.shared.answered  # quotes and tokens do not know the others
     return AnsweredTokens(
         week=week_of(now),
         provider=counts.provider,
