@@ -33,6 +33,7 @@ class Line(msgspec.Struct):
     endpoint: str | None
     response: _Response | None
     error: _Error | None
+    shared_with: int | None = None
 
 
 _line = msgspec.json.Decoder(Line)

@@ -11,6 +11,7 @@ from batchdrop.aws.keys import ENDINGS, is_rewritten, is_table
 from batchdrop.batches.packing import MAX_ROUTES, Group, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND
+from batchdrop.inputs.equal_requests import EqualRequests
 from batchdrop.inputs.fallbacks import find_fallback
 from batchdrop.inputs.file_formats import reject_non_jsonl
 from batchdrop.inputs.job_settings import find_template, resolve
@@ -22,7 +23,7 @@ from batchdrop.inputs.token_counts import Route, TokenCounts
 from batchdrop.jsonl import Line, cut_lines
 from batchdrop.protocols.token_estimates import Media, measure_media
 from batchdrop.providers.config import Providers
-from batchdrop.records import JobSettings
+from batchdrop.records import JobSettings, Protocol
 from batchdrop.result_line import ErrorCode
 
 from batchdrop_cli.cloud import Cloud
@@ -55,12 +56,13 @@ class Found(msgspec.Struct, kw_only=True):
     """What a file holds.
 
     `errors` are the first ones, as line, code and message; `invalid` counts them all, `kinds` by their codes. `tokens`
-    are counted where they are asked for.
+    are counted where they are asked for. `shared` counts lines that are not sent, since another's request is equal.
     """
 
     lines: int = 0
     blank: int = 0
     invalid: int = 0
+    shared: int = 0
     batches: int = 0
     requests: Counter[tuple[str, str, str]] = msgspec.field(default_factory=Counter)
     errors: list[tuple[int, str, str]] = msgspec.field(default_factory=list)
@@ -87,21 +89,30 @@ class Found(msgspec.Struct, kw_only=True):
 
 
 class _Batches:
-    """Counts the batches: each range of the file fills its own."""
+    """Counts the batches: each range of the file fills its own, and equal requests are looked for within it."""
 
-    def __init__(self, providers: Providers, split_bytes: int) -> None:
-        self._providers, self._split_bytes = providers, split_bytes
-        self._split, self._packer, self._routes = 0, Packer(providers), Routes(providers, JobSettings())
-        self._before = 0
+    def __init__(self, providers: Providers, split_bytes: int, *, dedupe: bool) -> None:
+        self._providers, self._split_bytes, self._dedupe = providers, split_bytes, dedupe
+        self._split = self._before = 0
+        self._begin()
 
-    def place(self, request: Request, offset: int) -> tuple[Media, Group]:
-        """Put a request into a batch; what of it is no text, and the batch's group."""
+    def _begin(self) -> None:
+        self._packer, self._routes = Packer(self._providers), Routes(self._providers, JobSettings())
+        self._equal = EqualRequests() if self._dedupe else None
+
+    def place(self, request: Request, offset: int) -> tuple[Media, Group] | None:
+        """Put a request into a batch; what of it is no text, and the batch's group. None where it equals another."""
         split = offset // self._split_bytes
         if split != self._split:
             self._before, self._split = self.count, split
-            self._packer, self._routes = Packer(self._providers), Routes(self._providers, JobSettings())
-        _, group = self._routes.of(request)
+            self._begin()
+        route, group = self._routes.of(request)
         body = bytes(request.body)
+        if self._equal is not None:
+            seen = self._equal.look([body], [route], 0)
+            if seen.shared:
+                return None
+            self._equal.remember(seen)
         media = measure_media(body, group.model)
         self._packer.fit(group, len(body), request.inputs, media)
         return media, group
@@ -130,7 +141,7 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     _check_name(path, name)
     refuse_table_without_template(path, name, rows)
     rendering = rows.rendering(providers)
-    found, batches = Found(tokens={} if count_tokens else None), _Batches(providers, split_bytes)
+    found, batches = Found(tokens={} if count_tokens else None), _Batches(providers, split_bytes, dedupe=rows.dedupe)
     reader = reader_of(rendering, providers)
     try:
         for line in cut_lines(read_chunks(path, name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES):
@@ -143,7 +154,13 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     if found.lines == found.blank:
         raise UserError(f"{path} contains only blank lines.")
     found.batches = batches.count
+    if rows.cache_prefix and found.tokens is not None:  # as if each had a marker: what is in common nobody looks for
+        found.tokens = {route: _kept(route, its, providers) for route, its in found.tokens.items()}
     return found
+
+
+def _kept(route: Route, counts: TokenCounts, providers: Providers) -> TokenCounts:
+    return counts.kept_for_an_hour() if providers[route[0]].protocol is Protocol.ANTHROPIC else counts
 
 
 def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -> Request | LineError:
@@ -290,8 +307,11 @@ def _check_line(line: Line, found: Found, batches: _Batches, reader: LineReader 
         found.refuse(read.code, read.message)
         return
     try:
-        media, group = batches.place(read, line.offset)
+        placed = batches.place(read, line.offset)
     except TooManyGroups:
         found.refuse(ErrorCode.TOO_MANY_GROUPS, f"over {MAX_ROUTES} models and endpoints are mixed in this part")
         return
-    found.take(read, media, group)
+    if placed is None:
+        found.shared += 1
+    else:
+        found.take(read, *placed)

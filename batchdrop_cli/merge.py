@@ -6,6 +6,7 @@ anything of it is laid over.
 """
 
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.records import Job
 from batchdrop.result_line import Result
 from batchdrop.states import JobState
+from msgspec import UNSET
 
 from batchdrop_cli import fetch, jobs
 from batchdrop_cli.answers import is_cut, read_line
@@ -179,8 +181,11 @@ class _Streams:
     def _renumbered(self, retry: Family) -> Iterator[Result]:
         """A retry's results, each with the number that its line has in the retried job."""
         numbers = _mapped(self._line_numbers(retry.job), self._list(retry.job))
+        known = array("Q") if retry.job.settings.dedupe else None  # by the retry's numbers
         for result, number in zip(self.merged(retry), numbers, strict=True):
-            yield _moved(result, number)
+            if known is not None:
+                known.extend([0] * (result.line - len(known)) + [number])
+            yield _moved(result, number, known or ())
 
     def _list(self, retry: Job) -> Iterator[int]:
         """The numbers of a retry's list, one a line.
@@ -267,9 +272,11 @@ def _number(line: bytes) -> int:
     return int(line)
 
 
-def _moved(result: Result, number: int) -> Result:
-    """Under another line's number, which an error may tell as well."""
+def _moved(result: Result, number: int, known: Sequence[int]) -> Result:
+    """Under another line's number, which an error may tell as well; `known` are those of the lines up to it."""
     error, told = result.error, f"Line {result.line}: "
     if error is not None and error.message.startswith(told):
         error = msgspec.structs.replace(error, message=f"Line {number}: {error.message.removeprefix(told)}")
-    return msgspec.structs.replace(result, line=number, error=error)
+    first = result.shared_with
+    shared_with = known[first] if first is not UNSET and first < len(known) else UNSET
+    return msgspec.structs.replace(result, line=number, error=error, shared_with=shared_with)

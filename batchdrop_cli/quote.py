@@ -82,6 +82,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """What a file will come to.
 
     Attributes:
+        shared_lines: Those that are not sent, since another's request is equal: nothing else counts them.
         input_estimate: How input tokens were told.
         batch: The sum; `high_usd` is null where a model has no price, or a request no known most.
         realtime: What the same requests would cost by calls of their own.
@@ -95,6 +96,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     lines: int
     blank_lines: int
     invalid_lines: int
+    shared_lines: int = 0
     invalid: list[InvalidKind]
     batches: int
     models: list[ModelQuote]
@@ -148,6 +150,7 @@ def quote_file(
         lines=found.lines,
         blank_lines=found.blank,
         invalid_lines=found.invalid,
+        shared_lines=found.shared,
         invalid=[
             InvalidKind(code=code, lines=kind.lines, first_lines=kind.first_lines)
             for code, kind in sorted(found.kinds.items())

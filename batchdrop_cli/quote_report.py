@@ -13,8 +13,9 @@ _CENTS_FROM = 10  # dollars: below, a cent is too coarse
 
 
 def say_quote(quote: Quote) -> None:
-    sent = quote.lines - quote.blank_lines - quote.invalid_lines
-    parts = (f"{sent:,} to be sent", f"{quote.invalid_lines:,} with errors", f"{quote.blank_lines:,} blank")
+    sent = quote.lines - quote.blank_lines - quote.invalid_lines - quote.shared_lines
+    parts = [f"{sent:,} to be sent", f"{quote.invalid_lines:,} with errors", f"{quote.blank_lines:,} blank"]
+    parts += [f"{quote.shared_lines:,} equal to others"] if quote.shared_lines else []
     say(f"{quote.file}: {count(quote.lines, 'line')}: {', '.join(parts)}")
     if quote.models:
         say()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchdrop.aws.keys import INPUT
 from batchdrop.costs import Price
-from batchdrop.manifest import Manifest
+from batchdrop.manifest import Dedupe, Manifest, Usage
 from batchdrop.money import Quote
 from batchdrop.rates import PriceList
 from batchdrop.records import Job
@@ -55,6 +55,8 @@ def say_shown(shown: Shown, prices: PriceList) -> None:
         say_counts(shown.manifest)
         _say_cost(shown.manifest, prices)
         _say_deadline(shown.manifest)
+        if shown.manifest.dedupe is not None:
+            say(f"shared   {_saved(shown.manifest.dedupe)}")
     _say_batches(shown)
     for reason in shown.waits_for:
         say(f"waits    {reason}")
@@ -106,8 +108,17 @@ def say_counts(manifest: Manifest) -> None:
 def _say_cost(manifest: Manifest, prices: PriceList) -> None:
     totals = totals_of(manifest, prices)
     if totals is not None:
-        say(f"tokens   {totals.input_tokens:,} in, {totals.output_tokens:,} out")
+        say(f"tokens   {totals.input_tokens:,} in{_cached(manifest)}, {totals.output_tokens:,} out")
         say(f"cost     {cost_of_job(manifest, prices)}, estimated")
+
+
+def _cached(manifest: Manifest) -> str:
+    """What share of the input was read from prompt caches, and written to them."""
+    used = sum((each.usage for each in manifest.models), Usage())
+    if not used.input_tokens or not (used.cached_input_tokens or used.cache_write_tokens):
+        return ""
+    read, written = (100 * each // used.input_tokens for each in (used.cached_input_tokens, used.cache_write_tokens))
+    return f" ({read} % read from prompt caches, {written} % written to them)"
 
 
 def _say_deadline(manifest: Manifest) -> None:
@@ -181,6 +192,14 @@ def say_summary(manifest: Manifest, prices: PriceList) -> None:
     say_table(headings, rows, numbers=headings[3:])
     say()
     say(f"Estimated cost: {cost_of_job(manifest, prices)}.")
+    if manifest.dedupe is not None:
+        say(f"Equal to others, and not sent: {_saved(manifest.dedupe)}.")
+
+
+def _saved(dedupe: Dedupe) -> str:
+    tokens = f"{count(dedupe.input_tokens, 'token')} in and {dedupe.output_tokens:,} out"
+    cost = "at an unknown price" if dedupe.saved_usd is None else f"${Decimal(dedupe.saved_usd):.4f}"
+    return f"{count(dedupe.requests_saved, 'request')}, which saved {tokens}, {cost}"
 
 
 def _dollars(price: Price | None) -> str:
@@ -198,7 +217,8 @@ def say_files(paths: Sequence[Path]) -> None:
 def say_found(path: Path, found: Found) -> None:
     """What `validate` found."""
     good = sum(found.requests.values())
-    parts = (f"{good:,} to be sent", f"{found.invalid:,} with errors", f"{found.blank:,} blank")
+    parts = [f"{good:,} to be sent", f"{found.invalid:,} with errors", f"{found.blank:,} blank"]
+    parts += [f"{found.shared:,} equal to others"] if found.shared else []
     say(f"{path}: {count(found.lines, 'line')}: {', '.join(parts)}")
     if found.requests:
         say()

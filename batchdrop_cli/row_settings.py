@@ -28,10 +28,12 @@ _KEY_BYTES = 1_024
 
 @dataclass(frozen=True, kw_only=True)
 class RowSettings:
-    """How a file's lines are read: as rows under a template, or, without one, as requests."""
+    """How a file's lines are read: as rows under a template, or, without one, as requests; and which are sent."""
 
     template: Template | None = None
     delimiter: str | None = None
+    dedupe: bool = False
+    cache_prefix: bool = False
 
     def rendering(self, providers: Providers) -> Rendering | None:
         """What becomes of rows.
@@ -83,6 +85,9 @@ class RowOptions:
         list[AnswerKind] | None,
         Parameter(negative="", help="Files of answers, a row per line; may be repeated. For a table csv unless told."),
     ] = None
+    dedupe: Annotated[
+        bool | None, Parameter(negative="", help="Send requests that are equal once; each line gets the answer.")
+    ] = None
 
     @property
     def is_given(self) -> bool:
@@ -95,7 +100,7 @@ class RowOptions:
 
     @property
     def _has_template(self) -> bool:
-        names = {field.name for field in fields(self)} - {"delimiter", "answers"}
+        names = {field.name for field in fields(self)} - {"delimiter", "answers", "dedupe"}
         return any(getattr(self, name) is not None for name in names)
 
     def text(self, providers: Providers) -> str:
@@ -106,6 +111,7 @@ class RowOptions:
         """
         lines = [] if self.delimiter is None else [f"delimiter = {_toml(self.delimiter)}"]
         lines += [f"answers = [{', '.join(map(_toml, self.answers))}]"] if self.answers else []
+        lines += [] if self.dedupe is None else [f"dedupe = {str(self.dedupe).lower()}"]
         if self._has_template:
             lines += ["[template]", f"model = {_toml(self._model())}"]
             lines.append(f"body = {_toml(msgspec.json.encode(self._body(providers)).decode())}")
@@ -232,7 +238,13 @@ def _of_options(options: RowOptions, providers: Providers) -> list[tuple[str, st
 
 def _read(files: list[tuple[str, str]]) -> RowSettings:
     try:
-        return RowSettings(template=find_template(files), delimiter=resolve(files, {}).delimiter)
+        found = resolve(files, {})
+        return RowSettings(
+            template=find_template(files),
+            delimiter=found.delimiter,
+            dedupe=found.dedupe,
+            cache_prefix=found.cache_prefix,
+        )
     except Unprocessable as error:
         raise UserError(str(error), code=WRONG_USE) from None
 

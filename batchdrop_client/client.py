@@ -102,6 +102,7 @@ class Client:
         id_column: str | None = None,
         keep: str | Sequence[str] | None = None,
         delimiter: str | None = None,
+        dedupe: bool | None = None,
     ) -> Job:
         """Drop requests, or rows of which a template makes requests; their job.
 
@@ -124,6 +125,7 @@ class Client:
             id_column: The column that becomes `custom_id`.
             keep: The columns that come back with each result, as `row`, or a single one.
             delimiter: What separates a table's cells; without it a comma in `.csv` and a tab in `.tsv`.
+            dedupe: Send requests that are equal once; each of their lines gets the answer.
 
         Raises:
             AlreadyRunning: The same bytes are being processed, by `job_id`.
@@ -146,6 +148,7 @@ class Client:
             id_column=id_column,
             keep=[keep] if isinstance(keep, str) else None if keep is None else list(keep),
             delimiter=separates if delimiter is None else delimiter,
+            dedupe=dedupe,
         )
         key, providers = f"{INPUT}{name}" if name is not None else key, load_providers(cloud.prices_file)
         with as_file(source, key or _KEY, lambda: has_template(cloud, key or _KEY, rows, providers)) as path:

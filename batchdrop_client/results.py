@@ -38,6 +38,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         attempts: How often it was sent.
         via: How it was sent, the last time: "batch" or "realtime"; None where it was not.
         answered_by: The job's fallback, where it has the last word; None where `model` has.
+        shared_with: The number of the line whose equal request was sent for this one, too; None where its own was. Its
+            answer costs nothing more.
         response: What the provider sent, with its status; None where it sent nothing.
     """
 
@@ -52,6 +54,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     attempts: int = 0
     via: str | None = "batch"
     answered_by: AnsweredBy | None = None
+    shared_with: int | None = None
     response: Response | None = None
 
     @property

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from batchdrop.manifest import ModelCounts, Usage
+from batchdrop.manifest import Dedupe, ModelCounts, Usage
 from batchdrop.money import Money, PriceSource, named, usd
 from batchdrop.rates import PriceList, Rates, charge
 
@@ -52,11 +52,12 @@ def price_of(prices: PriceList, provider: str, model: str, usage: Usage, *, call
 
 def charge_usage(usage: Usage, rates: Rates) -> Decimal:
     """US dollars at the rates of requests of one length: a sum over many says nothing of how long one was."""
-    cached, written = usage.cached_input_tokens, usage.cache_write_tokens
+    cached, written, for_an_hour = usage.cached_input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens
     return (
         charge(usage.input_tokens - cached - written, rates.input)
         + charge(cached, rates.cached_input)
-        + charge(written, rates.cache_write)
+        + charge(written - for_an_hour, rates.cache_write)
+        + charge(for_an_hour, rates.cache_write_1h)
         + charge(usage.output_tokens, rates.output)
     )
 
@@ -88,6 +89,23 @@ def settle(models: Iterable[ModelCounts], prices: PriceList, source: PriceSource
         prices=source,
     )
     return [_with_price(each, price) for each, price in priced], money
+
+
+def dedupe_of(models: Iterable[ModelCounts], prices: PriceList) -> Dedupe:
+    """What sending equal requests once saved."""
+    found = [(each.shared, _price_of_shared(prices, each)) for each in models if each.shared.requests]
+    known = [price.dollars for _, price in found if price is not None]
+    return Dedupe(
+        requests_saved=sum(shared.requests for shared, _ in found),
+        input_tokens=sum(shared.usage.input_tokens for shared, _ in found),
+        output_tokens=sum(shared.usage.output_tokens for shared, _ in found),
+        saved_usd=usd(_sum(known)) if len(known) == len(found) else None,
+    )
+
+
+def _price_of_shared(prices: PriceList, model: ModelCounts) -> Price | None:
+    """What the lines of a model that share others' answers would have cost."""
+    return price_of(prices, model.provider, model.model, model.shared.usage, called=model.shared.realtime)
 
 
 def _sum(dollars: Iterable[Decimal]) -> Decimal:

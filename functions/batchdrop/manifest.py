@@ -12,11 +12,15 @@ EVENT_SCHEMA = "batchdrop.event/1"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens as the provider counted them. `input_tokens` includes those read from and written to its cache."""
+    """Tokens as the provider counted them. `input_tokens` includes those read from and written to its cache.
+
+    `cache_write_1h_tokens` are those of `cache_write_tokens` that it keeps for an hour.
+    """
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
 
@@ -25,6 +29,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
             input_tokens=self.input_tokens + other.input_tokens,
             cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens + other.cache_write_1h_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
         )
@@ -34,6 +39,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
             input_tokens=self.input_tokens - other.input_tokens,
             cached_input_tokens=self.cached_input_tokens - other.cached_input_tokens,
             cache_write_tokens=self.cache_write_tokens - other.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens - other.cache_write_1h_tokens,
             output_tokens=self.output_tokens - other.output_tokens,
             reasoning_tokens=self.reasoning_tokens - other.reasoning_tokens,
         )
@@ -53,6 +59,30 @@ class Realtime(msgspec.Struct, frozen=True, kw_only=True):
             usage=self.usage + other.usage,
             retries=self.retries + other.retries,
             duplicates=self.duplicates + other.duplicates,
+        )
+
+
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a model's lines has the answer to the equal request of another line, and was not sent.
+
+    Attributes:
+        requests: How many lines.
+        answered: How many of these have an answer.
+        usage: What these answers would have used beside `ModelCounts.usage`.
+        realtime: What of it would have come of calls at real time.
+    """
+
+    requests: int = 0
+    answered: int = 0
+    usage: Usage = Usage()
+    realtime: Usage = Usage()
+
+    def __add__(self, other: "Shared") -> "Shared":
+        return Shared(
+            requests=self.requests + other.requests,
+            answered=self.answered + other.answered,
+            usage=self.usage + other.usage,
+            realtime=self.realtime + other.realtime,
         )
 
 
@@ -83,10 +113,12 @@ class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked of a model at an endpoint, and what its answers used and cost.
 
     Attributes:
-        usage: Of the answers in the results.
+        requests: The lines that ask it; `answered` and `failed` add up to it.
+        usage: Of the answers in the results, each that lines share counted once.
         retries: What of it was for requests that had been sent before.
         duplicates: What was used beside it, for second answers of lines that had one.
         realtime: What of these three came of calls at real time.
+        shared: What was not sent, since the request of another line is equal.
         cost_usd: Of `usage`, each part as it was asked for; exact decimals as text, null where the price is not known.
         realtime_usd: The same by calls of their own.
         saved_usd: The difference.
@@ -103,6 +135,7 @@ class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
     retries: Usage = Usage()
     duplicates: Usage = Usage()
     realtime: Realtime = Realtime()
+    shared: Shared = Shared()
     cost_usd: str | None = None
     realtime_usd: str | None = None
     saved_usd: str | None = None
@@ -159,11 +192,28 @@ class Deadline(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
 
 
+class Dedupe(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job saved by sending equal requests once.
+
+    Attributes:
+        requests_saved: Lines whose request was not sent, since another line's is equal.
+        input_tokens: What their answers would have used.
+        output_tokens: The same.
+        saved_usd: What these tokens would have cost; exact decimals as text, null where a price is not known.
+    """
+
+    requests_saved: int
+    input_tokens: int
+    output_tokens: int
+    saved_usd: str | None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Written last: when it is there, every file it names is whole.
 
     `quote` is what the job was quoted at before it was paid, null where it was not; `money` what it cost, null where it
-    has no results; `deadline` what became of its deadline, null where it has none.
+    has no results; `deadline` what became of its deadline, null where it has none; `dedupe` what sending equal requests
+    once saved, null where its settings do not ask for it.
     """
 
     schema: str = SCHEMA
@@ -180,6 +230,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     quote: Quote | None = None
     money: Money | None = None
     deadline: Deadline | None = None
+    dedupe: Dedupe | None = None
 
 
 class ManifestAt(msgspec.Struct, frozen=True, kw_only=True):

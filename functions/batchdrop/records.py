@@ -42,6 +42,8 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     deadline: str | None = None
     realtime: str = "deadline"
     fallback: str | None = None
+    dedupe: bool = False
+    cache_prefix: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

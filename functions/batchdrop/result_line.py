@@ -83,7 +83,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     `via` says how it was sent, the last time; null where it was not. `answered_by` is the job's fallback, where this
     is what it said, an answer or an error; absent otherwise. `row` holds the columns that the job's template keeps;
-    absent where it keeps none.
+    absent where it keeps none. `shared_with` is the number of the line whose request was sent for this one, too, since
+    they are equal; absent where the line's own was. All the rest says what became of that request.
     """
 
     id: str | None
@@ -99,6 +100,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     via: Literal["batch", "realtime"] | None = None
     answered_by: AnsweredBy | UnsetType = UNSET
     row: msgspec.Raw | UnsetType = UNSET
+    shared_with: int | UnsetType = UNSET
 
 
 class UsualResult(msgspec.Struct, gc=False):
@@ -117,3 +119,4 @@ class UsualResult(msgspec.Struct, gc=False):
     via: str | None
     answered_by: AnsweredBy | UnsetType
     row: msgspec.Raw | UnsetType
+    shared_with: int | UnsetType = UNSET

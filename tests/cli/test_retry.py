@@ -13,7 +13,7 @@ import pytest
 from batchdrop.aws.keys import job_id
 from batchdrop.aws.table_items import add_retry
 from batchdrop.manifest import Counts, File, Files, ResultsFile
-from batchdrop.records import Job
+from batchdrop.records import Job, JobSettings
 from batchdrop.states import JobState
 from faking.compression import gzipped
 from faking.outputs import a_manifest, chat, lines, result
@@ -405,6 +405,18 @@ def test_a_retry_waits_fetches_and_tells_how_to_see_all(
 
 
 # Merging
+
+
+def test_a_retry_that_shares_names_the_line_of_the_retried_job(
+    run: "Run", shelf: Shelf, first: Job, tmp_path: Path
+) -> None:
+    answers = [result(1, CHAT, chat("2")), result(3, CHAT, chat("2"), shared_with=1)]
+    numbers = shelf.list_of(2, 3, 4)
+    shelf.finish(SECOND, answers, retry_of=FIRST, retry_lines=numbers, settings=JobSettings(dedupe=True))
+    assert run("results", first.id, "--with-retries", "--csv", "-o", tmp_path).code == 0
+    assert [each.get("shared_with") for each in read(tmp_path / "results.jsonl")] == [None, None, None, 2]
+    rows = (tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()
+    assert [rows[at].rsplit(",", 2)[1:] for at in (2, 4)] == [["9", "2"], ["0", "0"]]
 
 
 def read(path: Path) -> list[Any]:

@@ -114,6 +114,30 @@ def test_options_without_a_template_leave_the_folders(aws: "Aws", run: "Run", ta
     assert run("put", table, "--key", "input/team/reviews.csv", *options).code == 0
 
 
+def test_an_option_sends_equal_requests_once(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"model":"gpt-4o-mini","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}\n' * 9)
+    quoted = [json.loads(run("quote", path, "--json", *options).out) for options in ((), ("--dedupe",))]
+    assert [each["shared_lines"] for each in quoted] == [0, 8]
+    assert [each["models"][0]["requests"] for each in quoted] == [9, 1]
+    assert float(quoted[0]["batch"]["high_usd"]) > 7 * float(quoted[1]["batch"]["high_usd"])
+    assert "1 to be sent, 0 with errors, 0 blank, 8 equal to others" in run("quote", path, "--dedupe").out
+    assert run("put", path, "--dedupe").code == 0
+    [settings] = [key for key in aws.keys("input/") if key.endswith(".toml")]
+    assert aws.s3.get_object(Bucket="batchdrop-test", Key=settings)["Body"].read() == b"dedupe = true\n"
+
+
+def test_a_quote_counts_writing_to_a_prompt_cache_where_the_folder_asks_for_it(run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    line = {
+        "params": {"model": "claude-haiku-4-5", "max_tokens": 1, "messages": [{"role": "user", "content": "x" * 999}]}
+    }
+    path.write_text((json.dumps(line) + "\n") * 500)
+    plain = float(json.loads(run("quote", path, "--json").out)["batch"]["high_usd"])
+    path.with_name("batchdrop.toml").write_text("cache_prefix = true\n", encoding="utf-8")
+    assert 1.9 < float(json.loads(run("quote", path, "--json").out)["batch"]["high_usd"]) / plain < 2
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

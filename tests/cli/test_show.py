@@ -14,7 +14,7 @@ from batchdrop.aws.provider_store import Pause
 from batchdrop.aws.table_items import add_retry
 from batchdrop.batches.completion_times import Confidence, count_completion
 from batchdrop.batches.job_quote import JobQuote
-from batchdrop.manifest import Deadline, Files, timestamp
+from batchdrop.manifest import Deadline, Dedupe, Files, Usage, timestamp
 from batchdrop.money import PriceSource, Quote, QuotedTokens, TokenRange
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job, JobSettings
@@ -408,6 +408,28 @@ def test_show_says_what_became_of_a_deadline_and_what_it_cost(
     aws.store.add(a_job(state=JobState.COMPLETED, manifest_key="output/m.json", due_at=None))
     shown = run("show").out.splitlines()
     assert [each for each in shown if each.startswith(("deadline", "called", "doubts"))] == said
+
+
+def test_show_says_what_prompt_caches_gave_and_took(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    nothing = Files(results=[], errors=None, failed=None)
+    manifest = a_manifest(a_job().id, nothing)
+    usage = Usage(input_tokens=1_000, cached_input_tokens=840, cache_write_tokens=20, output_tokens=7)
+    models = [msgspec.structs.replace(manifest.models[0], usage=usage)]
+    aws.drop("output/m.json", msgspec.json.encode(msgspec.structs.replace(manifest, models=models)))
+    aws.store.add(a_job(state=JobState.COMPLETED, manifest_key="output/m.json", due_at=None))
+    said = "tokens   1,000 in (84 % read from prompt caches, 2 % written to them), 7 out\n"
+    assert said in run("show").out
+
+
+@pytest.mark.parametrize(("saved", "said"), [("0.01", "$0.0100"), (None, "at an unknown price")])
+def test_show_says_what_sending_equal_requests_once_saved(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], saved: str | None, said: str
+) -> None:
+    dedupe = Dedupe(requests_saved=3, input_tokens=1_200, output_tokens=60, saved_usd=saved)
+    nothing = Files(results=[], errors=None, failed=None)
+    aws.drop("output/m.json", msgspec.json.encode(a_manifest(a_job().id, nothing, dedupe=dedupe)))
+    aws.store.add(a_job(state=JobState.COMPLETED, manifest_key="output/m.json", due_at=None))
+    assert f"shared   3 requests, which saved 1,200 tokens in and 60 out, {said}\n" in run("show").out
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from batchdrop.providers.config import load_providers
 from faking.compression import gzipped
 
 from batchdrop_cli.check import check_file
+from batchdrop_cli.row_settings import RowSettings
 from local_cloud import PROVIDERS_FILE
 
 if TYPE_CHECKING:
@@ -35,6 +36,28 @@ def test_a_good_file_is_counted_by_provider_model_and_endpoint(run: "Run", file:
         "",
         "2 batches to be made.",
     ]
+
+
+def test_equal_requests_are_counted_once_where_they_are_sent_once(run: "Run", file: Path) -> None:
+    file.write_bytes(CHAT + b"\n" + CLAUDE + b"\n" + (CLAUDE + b"\n") * 3)
+    assert "5 to be sent, 0 with errors, 0 blank\n" in run("validate", file).out
+    code, out, _ = run("validate", file, "--dedupe")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        f"{file}: 5 lines: 2 to be sent, 0 with errors, 0 blank, 3 equal to others",
+    )
+    file.with_name("batchdrop.toml").write_text("dedupe = true\n", encoding="utf-8")
+    assert run("validate", file).out == out
+
+
+def test_equal_requests_are_looked_for_within_what_is_planned_together(file: Path) -> None:
+    file.write_bytes((CHAT + b"\n") * 10)
+    providers, rows = load_providers(PROVIDERS_FILE), RowSettings(dedupe=True)
+    found = [
+        check_file(file, providers, rows=rows, split_bytes=size).shared
+        for size in (10**9, 5 * (len(CHAT) + 1), len(CHAT) + 1)
+    ]
+    assert found == [9, 8, 0]
 
 
 @pytest.mark.parametrize(("ending", "pack"), [("gz", gzipped), ("zst", zstd.compress)])

@@ -3,6 +3,7 @@
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +50,7 @@ class SplitInMemory:
         self.split = a_split(1, state=SplitState.PLANNED, round=9)
         self.job = a_job(state=JobState.RUNNING, line_numbering_key="numbering")
         numbering = LineNumbering(lines_before=[0, LINES_BEFORE], lines=len(lines), blank_lines=0)
-        plan = Plan(
+        self.plan = Plan(
             lines=len(lines),
             blank_lines=0,
             invalid=0,
@@ -59,9 +60,18 @@ class SplitInMemory:
             first_errors=[],
         )
         self.files.put("numbering", msgspec.json.encode(numbering))
-        self.files.put(keys.plan_key(self.split.job, 1, 0), msgspec.json.encode(plan))
+        self._put_plan()
         self.files.put("index", b"".join(msgspec.json.encode(each) + b"\n" for each in lines))
         self.files.put(self.job.key, b"".join(b"%-99d\n" % each.number for each in lines))
+
+    def _put_plan(self) -> None:
+        self.files.put(keys.plan_key(self.split.job, 1, 0), msgspec.json.encode(self.plan))
+
+    def share(self, pairs: list[tuple[int, int]]) -> None:
+        """Let lines share the requests of others: their places, and those of the others."""
+        self.files.put("shared", array("I", chain.from_iterable(pairs)).tobytes())
+        self.plan = msgspec.structs.replace(self.plan, shared_key="shared")
+        self._put_plan()
 
     def add(self, members: list[int], results: bytes | None, max_bytes: int = 4_000, **changes: Any) -> Batch:
         """Add a batch of some lines with the text of its results; None for one that failed as a whole."""

@@ -70,6 +70,8 @@ _QUOTES, _QUOTE = "tests/unit/test_quotes.py::", "tests/cli/test_quote.py::"
 _PRICE_LIST = "tests/unit/test_price_list.py::"
 _USUAL_LINES = "tests/unit/test_usual_lines.py::"
 _JOB_QUOTES = f"{_STEPS}test_job_quotes.py::"
+_CACHES = "tests/unit/test_prompt_caches.py::"
+_DEDUPE = f"{_STEPS}test_dedupe.py::"
 _MONEY = f"{_STEPS}test_settled_money.py::"
 
 MUTATIONS = (
@@ -660,8 +662,8 @@ MUTATIONS = (
     Mutation(
         "what requests cost that were sent before is told",
         "outputs/assembly.py",
-        "answers=len(lines), is_retry=sent.attempts() > 1,",
-        "answers=len(lines), is_retry=False,",
+        "answers=answers, is_retry=sent.attempts() > 1,",
+        "answers=answers, is_retry=False,",
         f"{_MONEY}test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines",
     ),
     Mutation(
@@ -3469,6 +3471,113 @@ MUTATIONS = (
         "mark is not None and mark[1] == _digest(text[: mark.start()])",
         "mark is not None",
         "tests/cli/test_skill.py::test_a_file_of_somebody_else_is_not_overwritten",
+    ),
+    # Prompt caches
+    Mutation(
+        "only what all requests of a batch have in common is marked",
+        "protocols/prompt_caches.py",
+        "            del known[same:]",
+        "            del known[len(known) :]",
+        f"{_CACHES}test_the_last_block_that_all_have_in_common_is_marked",
+    ),
+    Mutation(
+        "no marker stands where the provider refuses it",
+        "protocols/prompt_caches.py",
+        "while prefix and not _may_be_marked(prefix[-1]):",
+        "while False:",
+        f"{_CACHES}test_the_last_block_that_all_have_in_common_is_marked",
+    ),
+    Mutation(
+        "a request with a marker of its own is left alone",
+        "protocols/prompt_caches.py",
+        "    if _OWN_MARKER in body:\n        return body",
+        "    if False:\n        return body",
+        f"{_CACHES}test_a_request_with_a_marker_of_its_own_is_left_alone",
+    ),
+    Mutation(
+        "a quote counts writing for an hour where something is marked",
+        "steps/plan.py",
+        "self._counts.first(len(self._routes), self._cached_routes())",
+        "self._counts.first(len(self._routes))",
+        f"{_STEPS}test_prompt_caching.py::test_a_quote_counts_writing_for_an_hour_where_something_is_marked",
+    ),
+    Mutation(
+        "what was written for an hour costs its own price",
+        "costs.py",
+        "usage.cached_input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens",
+        "usage.cached_input_tokens, usage.cache_write_tokens, 0",
+        f"{_STEPS}test_prompt_caching.py::test_what_was_written_for_an_hour_costs_twice_the_input",
+    ),
+    # Equal requests
+    Mutation(
+        "equal requests are sent once",
+        "batches/shared_lines.py",
+        "self._requests = EqualRequests() if is_on else None",
+        "self._requests = None",
+        f"{_DEDUPE}test_equal_requests_are_sent_once_and_each_line_gets_the_answer",
+    ),
+    Mutation(
+        "requests to two models or endpoints are never equal",
+        "inputs/equal_requests.py",
+        "salt=route.to_bytes(_KEY_BYTES)",
+        'salt=b""',
+        f"{_DEDUPE}test_another_model_or_endpoint_is_another_request",
+    ),
+    Mutation(
+        "no more requests are remembered than memory is for",
+        "inputs/equal_requests.py",
+        "if len(new) < room:",
+        "if True:",
+        "tests/unit/test_equal_requests.py::test_blocks_of_any_size_find_what_a_dictionary_finds",
+    ),
+    Mutation(
+        "a window has the answers that its lines share with earlier ones",
+        "outputs/assembly.py",
+        "also = self._join.firsts_before(window)",
+        "also = set[int]()",
+        f"{_ASSEMBLY}test_a_line_that_shares_has_the_result_of_its_first_line",
+    ),
+    Mutation(
+        "an answer that lines share is paid once",
+        "outputs/assembly.py",
+        "        if are_shared:\n            counts.add_shared",
+        "        if False:\n            counts.add_shared",
+        f"{_DEDUPE}test_the_manifest_says_what_it_saved",
+    ),
+    Mutation(
+        "a row of answers that shares costs nothing",
+        "outputs/answer_rows.py",
+        "answer.usage if result.shared_with is None else Usage()",
+        "answer.usage",
+        f"{_DEDUPE}test_rows_of_a_template_that_become_equal_share",
+    ),
+    Mutation(
+        "the history of a folder counts what was sent",
+        "outputs/answered_tokens.py",
+        "counts.answered - counts.shared.answered",
+        "counts.answered",
+        "tests/unit/test_expected_cost.py::test_answers_that_lines_share_are_remembered_once",
+    ),
+    Mutation(
+        "code of before leaves a job alone whose lines share",
+        "limits/drop_settings.py",
+        "return job.with_(version=DEDUPED) if settings.dedupe else job",
+        "return job",
+        f"{_DEDUPE}test_older_code_leaves_such_a_job_alone",
+    ),
+    Mutation(
+        "a quote looks for equal requests as far as plan does",
+        "batchdrop_cli/check.py",
+        "            self._begin()\n        route, group",
+        "        route, group",
+        "tests/cli/test_validate.py::test_equal_requests_are_looked_for_within_what_is_planned_together",
+    ),
+    Mutation(
+        "a retry that shares names the line of the retried job",
+        "batchdrop_cli/merge.py",
+        "shared_with = known[first] if",
+        "shared_with = first if",
+        "tests/cli/test_retry.py::test_a_retry_that_shares_names_the_line_of_the_retried_job",
     ),
 )
 

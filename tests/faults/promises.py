@@ -17,7 +17,7 @@ def broken_promises(world: World) -> list[str]:
     for number, body in enumerate(world.scenario.files, start=1):
         job = _job(world, number)
         found += [f"lines-{number}: {each}" for each in _of_job(job, body)]
-        answers = [each for each in job.get("results", []) if each["error"] is None]
+        answers = [each for each in job.get("results", []) if each["error"] is None and "shared_with" not in each]
         answered.update(each.get("answered_by", each)["provider"] for each in answers)
         doubts += doubts_of(job["manifest"])
     return [*found, *_of_providers(world, answered, doubts), *_of_budgets(world)]

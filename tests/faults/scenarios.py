@@ -283,11 +283,28 @@ HURRIED_ELSEWHERE = Scenario(
     is_open_ended=True,
     stays_paused=True,
 )
+SHARED = Scenario(
+    name="shared",  # by several lines each: requests that are answered, that are refused, and that are sent again
+    files=(
+        jsonl(
+            [
+                (chat, claude)[number % 2](f"{text} {number % 2}", number)
+                for text in ("one", "busy", "wrong", "one", "busy")
+                for number in range(4)
+            ]
+        ),
+    ),
+    metadata={"batchdrop-dedupe": "true"},
+    first={name: {"failing": [_WRONG, _BUSY]} for name in (OPENAI, ANTHROPIC)},
+    later={"seconds_to_complete": 90, "failing": [_WRONG]},
+    splits=1,
+    charged={OPENAI: 2, ANTHROPIC: 2},
+)
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
         TOO_LARGE, LIMITED, RESTORED, NOT_DECIDED, APPROVED, TURNED_DOWN, ONE_BUDGET, HURRIED,
-        FALLING, HURRIED_ELSEWHERE,
+        FALLING, HURRIED_ELSEWHERE, SHARED,
     )
 }  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from batchdrop.batches.request_files import custom_id_prefix
+from batchdrop.batches.shared_lines import read_pairs
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Route
 from batchdrop.outputs.assembly import Assembly
 from batchdrop.records import Batch
@@ -70,13 +71,30 @@ def add(split: SplitInMemory, members: list[int], route: int, results: bytes | N
 
 
 @st.composite
+def sharing(draw: st.DrawFn, routes: list[int]) -> list[tuple[int, int]]:
+    """Lines that share the request of an earlier one of their route, most often some."""
+    firsts = dict[int, list[int]]()
+    pairs, chance = [], draw(st.sampled_from([0, 1, 3]))
+    for place, route in enumerate(routes):
+        its = firsts.setdefault(route, [])
+        if route >= 0 and its and draw(st.integers(0, 3)) < chance:
+            pairs.append((place, draw(st.sampled_from(its))))
+        else:
+            its.append(place)
+    return pairs
+
+
+@st.composite
 def splits(draw: st.DrawFn) -> SplitInMemory:
     """Lines of some routes, in batches of one protocol each that hold any of them, in any order; some in two."""
     routes = draw(st.lists(st.integers(-1, 3), min_size=1, max_size=60))
     lines = [a_line(at, route=route, error=BAD if route < 0 else None) for at, route in enumerate(routes)]
     split = SplitInMemory(lines, ROUTES)
+    pairs = draw(sharing(routes))
+    sharers = {place for place, _ in pairs}
+    split.share(pairs)
     for kind in (gpt, claude):
-        places = [at for at, route in enumerate(routes) if route >= 0 and kind_of(route) is kind]
+        places = [at for at, route in enumerate(routes) if route >= 0 and kind_of(route) is kind and at not in sharers]
         for _ in range(draw(st.integers(0, 2)) if places else 0):
             members = draw(st.permutations(places))[: draw(st.integers(1, len(places)))]
             text = draw(result_files(kind, prefix_of(len(split.batches)), len(members), pieces=False))
@@ -172,5 +190,43 @@ def test_a_result_is_written_as_it_is_read() -> None:
     split = of_one_batch(0, [json.dumps(gpt(f"{prefix_of(0)}0")).encode()])
     (line,) = (text for key, text in split.assemble().items() if key.endswith("results-00000.jsonl"))
     assert msgspec.json.encode(msgspec.json.decode(line, type=Result)) + b"\n" == line
-    assert [*json.loads(line), "answered_by", "row"] == list(Result.__struct_fields__)
+    assert [*json.loads(line), "answered_by", "row", "shared_with"] == list(Result.__struct_fields__)
     assert UsualResult.__struct_fields__ == Result.__struct_fields__
+
+
+def results_of(written: dict[str, bytes]) -> list[dict[str, Any]]:
+    found = [json.loads(line) for key in written if "/results-" in key for line in written[key].splitlines()]
+    return sorted(found, key=lambda each: int(each["line"]))
+
+
+@given(split=splits(), spool_bytes=st.sampled_from([1, 5_000, 2**30]), is_hurried=st.booleans())
+def test_a_line_that_shares_has_the_result_of_its_first_line(
+    split: SplitInMemory, spool_bytes: int, *, is_hurried: bool
+) -> None:
+    written = split.assemble(spool_bytes=spool_bytes, has_time=lambda: not is_hurried)
+    results = results_of(written)
+    assert [each["line"] for each in results] == [LINES_BEFORE + at + 1 for at in range(len(split.lines))]
+    for place, first in read_pairs(split.files, split.plan.shared_key):  # type: ignore[arg-type]  # a stand-in by shape
+        own = {name: results[place][name] for name in ("line", "custom_id")}
+        assert results[place] in (
+            results[first] | own | {"shared_with": LINES_BEFORE + first + 1},
+            results[first] | own | unsent(results[first], own["line"]),
+        )
+    parts = [json.loads(text) for key, text in written.items() if key.endswith("/part")]
+    errors = [line for key in sorted(written) if "/errors-" in key for line in written[key].splitlines()]
+    failed = [line for key in sorted(written) if "/failed-" in key for line in written[key].splitlines()]
+    assert len(errors) == len(failed) == sum(each["error"] is not None for each in results)
+    assert sum(each["counts"]["total"] for each in parts) == len(results)
+    models = [model for part in parts for model in part["models"]]
+    assert sum(each["shared"]["requests"] for each in models) == sum("shared_with" in each for each in results)
+    answered = [each for each in results if "shared_with" in each and each["error"] is None]
+    assert sum(each["shared"]["answered"] for each in models) == len(answered)
+    assert sum(each["answered"] for each in models) == sum(each["error"] is None for each in results)
+
+
+def unsent(first: dict[str, Any], line: int) -> dict[str, Any]:
+    """What is said of a line whose first line is in no batch: its own number stands in the sentence."""
+    if first["error"] is None or "Line " not in first["error"]["message"]:
+        return {}
+    message = first["error"]["message"].replace(f"Line {first['line']}:", f"Line {line}:")
+    return {"error": first["error"] | {"message": message}}

@@ -2,13 +2,14 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from batchdrop.aws.answer_history import AnsweredTokens, week_of
 from batchdrop.batches.expected_cost import expected_cost
 from batchdrop.batches.job_quote import RouteQuote
 from batchdrop.inputs.quotes import CostRange
 from batchdrop.inputs.token_counts import Load, Route, TokenCounts
-from batchdrop.manifest import ModelCounts, Usage
+from batchdrop.manifest import ModelCounts, Shared, Usage
 from batchdrop.outputs.answered_tokens import answered_tokens
 from batchdrop.rates import ModelPrices, Rates
 
@@ -145,6 +146,15 @@ def test_the_estimate_of_what_was_not_answered_is_left_out() -> None:
         estimated=200,
         input=100,
         output=30,
+    )
+
+
+def test_answers_that_lines_share_are_remembered_once() -> None:
+    """Neither the quote nor the tokens count them twice."""
+    once = model_counts("m", 10)
+    shared = msgspec.structs.replace(once, requests=41, answered=40, shared=Shared(requests=30, answered=30))
+    assert answered_tokens([shared], [route_quote("m")], now=NOW) == answered_tokens(
+        [once], [route_quote("m")], now=NOW
     )
 
 

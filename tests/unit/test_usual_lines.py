@@ -346,6 +346,7 @@ def files(draw: st.DrawFn) -> File:
     job = JobSettings(
         anthropic_version=draw(st.sampled_from([None, None, "2026-10-21"])),
         betas=draw(st.sampled_from([(), ("mcp-1",)])),
+        dedupe=draw(st.booleans()),
     )
     return File(
         data,

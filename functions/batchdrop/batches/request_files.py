@@ -3,7 +3,7 @@
 import hashlib
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.jsonl import cut_lines
 from batchdrop.protocols import openai
 from batchdrop.protocols.json_text import reject_unportable_object
+from batchdrop.protocols.prompt_caches import MOST_ADDED, CommonPrefixes, marked
 from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.protocols.token_estimates import Media, measure_media
 from batchdrop.records import Batch
@@ -128,6 +129,22 @@ class _Spool:
         self.members.extend(places)
 
 
+def _mark_prefixes(path: Path) -> Collection[str]:
+    """Mark what the requests of a file have in common, for their models' prompt caches; the models."""
+    prefixes = CommonPrefixes()
+    for _, body in request_bodies(path):
+        prefixes.read(body)
+    marks = prefixes.marks()
+    if marks:
+        marked_path = path.with_suffix(".marked")
+        with path.open("rb") as file, marked_path.open("wb", buffering=_WRITE_BUFFER) as out:
+            for line in file:
+                body = wire_body(line)
+                out.write(b"%b%b}\n" % (line[: -len(body) - 2], marked(body, marks)))
+        marked_path.replace(path)
+    return marks.keys()
+
+
 class BatchWriter:
     """Packs requests into batches and writes their files; memory holds four bytes a request.
 
@@ -137,15 +154,27 @@ class BatchWriter:
         folder: A folder on disk for them until they are whole.
         split: Whose lines they are.
         room: What a batch may hold, instead of the provider's limits.
+        marks_prefixes: Whether Claude's prompt cache is asked to keep what the requests of a batch have in common.
+
+    `cached` are the models, each with its provider, whose requests ask for that.
     """
 
     def __init__(  # noqa: PLR0913 - what they are called, where they go, what they hold
-        self, name: str, prefix: str, folder: Path, services: Services, *, split: int, room: Room | None = None
+        self,
+        name: str,
+        prefix: str,
+        folder: Path,
+        services: Services,
+        *,
+        split: int,
+        room: Room | None = None,
+        marks_prefixes: bool = False,
     ) -> None:
         self._name, self._prefix, self._folder, self._services = name, prefix, folder, services
         self._packer = Packer(services.providers, split=split, room=room)
         self._spools: dict[int, _Spool] = {}
         self._batches: list[PlannedBatch] = []
+        self._marks_prefixes, self.cached = marks_prefixes, set[tuple[str, str]]()
 
     def add(self, group: Group, body: bytes | Raw, inputs: int, place: int, *, is_checked: bool = False) -> Media:
         """Put a request into a batch; what of it is no text.
@@ -159,7 +188,7 @@ class BatchWriter:
         if self._services.providers[group.provider].escape_line_separators:
             body = escape_line_separators(body)
         media = measure_media(bytes(body), group.model)
-        filled, closed = self._packer.fit(group, memoryview(body).nbytes, inputs, media)
+        filled, closed = self._packer.fit(group, memoryview(body).nbytes + self._added(group), inputs, media)
         if closed is not None:
             self._close(closed)
         spool = self._spools.get(filled.number) or self._open(filled)
@@ -172,7 +201,7 @@ class BatchWriter:
         The files are the same as if each request had been added alone, in order. False where one of the groups has no
         such batch: then none is added.
         """
-        loads = {group: load_of(list(map(len, each.bodies)), each.inputs) for group, each in requests.items()}
+        loads = {group: load_of(self._sizes(group, each.bodies), each.inputs) for group, each in requests.items()}
         found = self._packer.fit_all(loads)
         if found is None:
             return False
@@ -186,6 +215,14 @@ class BatchWriter:
             self._close(filled)
         return sorted(self._batches, key=lambda each: each.id)
 
+    def _sizes(self, group: Group, bodies: list[bytes]) -> list[int]:
+        added = self._added(group)
+        return [len(body) + added for body in bodies] if added else list(map(len, bodies))
+
+    def _added(self, group: Group) -> int:
+        """The bytes that may be added to a request when its batch is full."""
+        return MOST_ADDED if self._marks_prefixes and group.model is None else 0
+
     def _open(self, filled: Bin) -> _Spool:
         custom_ids = custom_id_prefix(self._services.settings.deployment, self._token(filled.number))
         url = filled.group.endpoint if filled.group.model is not None else None
@@ -197,6 +234,8 @@ class BatchWriter:
     def _close(self, filled: Bin) -> None:
         spool = self._spools.pop(filled.number)
         spool.file.close()
+        if self._added(filled.group):
+            self.cached |= {(filled.group.provider, model) for model in _mark_prefixes(spool.path)}
         requests_key = f"{self._prefix}requests-{filled.number:04}.jsonl"
         members_key = f"{self._prefix}members-{filled.number:04}"
         self._services.files.put(requests_key, spool.path)

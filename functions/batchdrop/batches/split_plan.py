@@ -75,7 +75,8 @@ class PlannedBatch(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`lines` counts all lines of the split, blank ones too; `first_codes` are its first errors by the line's number.
 
-    `tokens` counts those of each route's requests; None in a plan of an earlier version.
+    `tokens` counts those of each route's requests; None in a plan of an earlier version. `shared_key` names the object
+    that says which lines share the request of another; None where none does.
     `first_errors` is of earlier versions, which want it: they wrote sentences there, which quote the lines.
     """
 
@@ -88,6 +89,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     first_errors: list[tuple[int, str]]
     first_codes: list[tuple[int, str]] = []
     tokens: list[TokenCounts] | None = None
+    shared_key: str | None = None
 
 
 class LineNumbering(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Counts the tokens of a split's requests while they are planned, for each of its routes. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -34,12 +34,14 @@ class RouteCounts:
                 self.add(route, msgspec.structs.replace(request, body=Raw(body)), NO_MEDIA, model)
             return
         for number, sizes in enumerate(_sizes(usual)):
-            its = self._of(routes[number][0])
-            its.count_texts(sizes, usual.output_limits[number], usual.routes[number].endpoint)
+            if sizes:  # none, where all of a route share requests that were counted
+                its = self._of(routes[number][0])
+                its.count_texts(sizes, usual.output_limits[number], usual.routes[number].endpoint)
 
-    def first(self, number: int) -> list[TokenCounts]:
-        """Those of the first routes, of which some may have no request."""
-        return [self._counts.get(route) or TokenCounts() for route in range(number)]
+    def first(self, number: int, cached: Collection[int] = ()) -> list[TokenCounts]:
+        """Those of the first routes, of which some may have no request; `cached` ones write to a cache for an hour."""
+        found = [self._counts.get(route) or TokenCounts() for route in range(number)]
+        return [counts.kept_for_an_hour() if route in cached else counts for route, counts in enumerate(found)]
 
     def _of(self, route: int) -> TokenCounts:
         counts = self._counts.get(route)

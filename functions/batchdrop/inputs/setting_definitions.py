@@ -167,4 +167,17 @@ SETTINGS: dict[str, Setting] = {
         "its deadline is late",
         '"off"',
     ),
+    "dedupe": Setting(
+        lambda value: isinstance(value, bool),
+        "true or false",
+        "Sends requests that are [equal](dedupe.md) once, and gives each of their lines the answer",
+        "true",
+    ),
+    "cache_prefix": Setting(
+        lambda value: isinstance(value, bool),
+        "true or false",
+        "Asks Claude's prompt cache to keep what the requests of a batch have in common, for an hour: what that costs, "
+        "and when it pays, [is to be read before](prompt-caching.md)",
+        "true",
+    ),
 }

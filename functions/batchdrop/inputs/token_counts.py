@@ -128,6 +128,15 @@ class TokenCounts(msgspec.Struct, kw_only=True, omit_defaults=True):
         for kind, load in other.loads.items():
             self._add(kind, load.input_tokens, load.output_tokens)
 
+    def kept_for_an_hour(self) -> "TokenCounts":
+        """The same, if each of the requests may write its input to a cache for an hour."""
+        kept = TokenCounts()
+        kept.add(self)
+        kept.loads = {}
+        for kind, load in self.loads.items():
+            kept._add("long-hour" if kind.startswith("long-") else "short-hour", load.input_tokens, load.output_tokens)
+        return kept
+
     @property
     def input_least(self) -> int:
         """The input tokens at least."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from batchdrop.aws import keys
-from batchdrop.aws.row_versions import BUDGETED, FALLING, TEMPLATED
+from batchdrop.aws.row_versions import BUDGETED, DEDUPED, FALLING, TEMPLATED
 from batchdrop.deadlines import last_moment, moment_after, why_too_soon
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
 from batchdrop.inputs.fallbacks import find_fallback
@@ -40,7 +40,8 @@ def with_settings(job: Job, files: Sequence[tuple[str, str]], metadata: Mapping[
     """
     settings = resolve(files, metadata, rules_for(services.providers.folders, job.key))
     job = job.with_(settings=settings, budget_folder=find_budget_folder(files))
-    return job.with_(version=BUDGETED if has_budget(job) else job.version)
+    job = job.with_(version=BUDGETED if has_budget(job) else job.version)
+    return job.with_(version=DEDUPED) if settings.dedupe else job
 
 
 def with_fallback(job: Job, services: Services) -> Job:

@@ -53,6 +53,7 @@ class _Result(msgspec.Struct):
     row: dict[str, Raw] | None = None
     via: str | None = None
     answered_by: _Model | None = None
+    shared_with: int | None = None
 
     @property
     def by(self) -> _Model:
@@ -91,15 +92,16 @@ class AnswerRows:
 
     def _of_answer(self, result: _Result, words: Words, body: Raw) -> list[Cell]:
         answer = answer_in(result.endpoint, body)
-        called = answer.usage if result.via == "realtime" else Usage()
-        price = price_of(self._prices, result.by.provider or "", result.by.model or "", answer.usage, called=called)
+        usage = answer.usage if result.shared_with is None else Usage()  # it stands in the row of that line
+        called = usage if result.via == "realtime" else Usage()
+        price = price_of(self._prices, result.by.provider or "", result.by.model or "", usage, called=called)
         return [
             words.text or words.refusal,
             result.by.model,
             result.by.provider,
             "refusal" if words.refusal else answer.finish_reason,
-            answer.usage.input_tokens,
-            answer.usage.output_tokens,
+            usage.input_tokens,
+            usage.output_tokens,
             None if price is None else _plain(price.dollars),
             None,
             None,

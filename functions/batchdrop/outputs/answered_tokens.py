@@ -29,13 +29,14 @@ def answered_tokens(models: Sequence[ModelCounts], routes: Sequence[RouteQuote],
 
 
 def _tokens(counts: ModelCounts, quoted: RouteQuote, now: int) -> AnsweredTokens:
+    answers = counts.answered - counts.shared.answered  # quotes and tokens do not know the others
     return AnsweredTokens(
         week=week_of(now),
         provider=counts.provider,
         model=counts.model,
         endpoint=counts.endpoint,
-        answers=counts.answered,
-        estimated=quoted.input_tokens * counts.answered // max(quoted.requests, 1),
+        answers=answers,
+        estimated=quoted.input_tokens * answers // max(quoted.requests, 1),
         input=counts.usage.input_tokens,
         output=counts.usage.output_tokens,
     )

@@ -14,31 +14,26 @@ from msgspec.structs import replace
 
 from batchdrop.aws import keys
 from batchdrop.batches.result_index import Found
-from batchdrop.batches.split_plan import (
-    IndexedError,
-    IndexedLine,
-    LineIndex,
-    Plan,
-    Route,
-    lines_before_split,
-    read_plan,
-)
+from batchdrop.batches.shared_lines import read_pairs
+from batchdrop.batches.split_plan import IndexedLine, LineIndex, Plan, Route, lines_before_split, read_plan
 from batchdrop.inputs.fallbacks import fallback_of
 from batchdrop.inputs.request_lines import is_translated
+from batchdrop.manifest import Usage
 from batchdrop.outputs.answer_outputs import AnswerOutputs
 from batchdrop.outputs.failed_lines import FailedLines
 from batchdrop.outputs.join_index import NO_BATCH, JoinIndex
 from batchdrop.outputs.line_spool import Spool
 from batchdrop.outputs.route_tallies import RouteTallies
-from batchdrop.outputs.sealed_parts import Part, Tally
+from batchdrop.outputs.sealed_parts import Part, RouteTally, Tally
 from batchdrop.outputs.sent_batches import MOST_BYTES, SentBatch
 from batchdrop.outputs.split_outputs import SplitOutput
+from batchdrop.outputs.unsent_lines import unsent_result
 from batchdrop.outputs.untaken_lines import UntakenLines
 from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
 from batchdrop.records import Job, Protocol, Split
-from batchdrop.result_line import AnsweredBy, ErrorCode, Result, ResultError, UsualResult
+from batchdrop.result_line import AnsweredBy, Result, UsualResult
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 
@@ -47,6 +42,10 @@ _encoder = msgspec.json.Encoder()
 _LINE_BYTES = 500  # what a line weighs beside its answer: never sent, it stands in both results and errors
 _BLOCK_LINES = 256  # enough that a block costs nothing beside its lines
 _FEW_LINES = 16  # where the answers of a block are not all usual, those of its parts may be
+
+type _Speaker = tuple[
+    int, int, bool
+]  # the number of a batch, a route, whether its answers are those of other lines, too
 
 
 class _Block:
@@ -79,6 +78,8 @@ class Assembly:
         self._lengths = [sent.collected.lengths for sent in self.sent]
         for sent in self.sent:
             self._join.add(sent.members, sent.collected.found, is_duplicate=sent.batch.is_duplicate)
+        self._join.share(read_pairs(services.files, self._plan.shared_key))
+        self._numbers = array("I", bytes(4 * self.total if self._plan.shared_key else 0))
         self._route_of = array("i", bytes(4 * self.total))
         self._tally = Tally()
         fallback = fallback_of(job.settings)
@@ -156,6 +157,8 @@ class Assembly:
         while place < window.stop:
             lines = index.take(min(_BLOCK_LINES, window.stop - place))
             self._route_of[place : place + len(lines)] = array("i", [line.route for line in lines])
+            if self._numbers:
+                self._numbers[place : place + len(lines)] = array("I", [line.number for line in lines])
             yield from self._halves(_Block(place, lines))
             place += len(lines)
 
@@ -176,15 +179,16 @@ class Assembly:
 
     def _spool_results(self, window: range) -> None:
         self._spool.clear()
+        also = self._join.firsts_before(window)
         for number, sent in enumerate(self.sent):
-            sent.spool(self._join.positions_in(number, window), self._spool, self._services.files)
+            sent.spool(self._join.positions_in(number, window, also), self._spool, self._services.files)
 
     def _write(self, block: _Block) -> None:
         """Write a block: its usual answers together, every other line by itself."""
-        for (number, route), lines in self._answered(block).items():
-            if not self._take_answers(block, number, route, lines):
+        for speaker, lines in self._answered(block).items():
+            if not self._take_answers(block, speaker, lines):
                 for start in range(0, len(lines), _FEW_LINES):
-                    self._take_answers(block, number, route, lines[start : start + _FEW_LINES])
+                    self._take_answers(block, speaker, lines[start : start + _FEW_LINES])
         for at, line in enumerate(block.lines):
             if block.results[at] is None:
                 block.results[at] = self._result(block, at, line)
@@ -194,20 +198,25 @@ class Assembly:
         self._answers.write(text)
         self._tally.answers(block.finish_reasons, block.answered)
 
-    def _answered(self, block: _Block) -> dict[tuple[int, int], list[int]]:
-        """Which lines of a block have an answer, by the number of its batch and by its route."""
-        lines = defaultdict[tuple[int, int], list[int]](list)
-        start, stop = block.place, block.place + len(block.lines)
-        spoken = zip(block.lines, self._join.batches[start:stop], self._join.positions[start:stop], strict=True)
-        for at, (line, number, position) in enumerate(spoken):
+    def _answered(self, block: _Block) -> dict[_Speaker, list[int]]:
+        """Which lines of a block have an answer, by what speaks for them."""
+        lines = defaultdict[_Speaker, list[int]](list)
+        start, stop, join = block.place, block.place + len(block.lines), self._join
+        its = (
+            block.lines,
+            range(start, stop),
+            *(each[start:stop] for each in (join.batches, join.positions, join.firsts)),
+        )
+        for at, (line, place, number, position, first) in enumerate(zip(*its, strict=True)):
             if number != NO_BATCH and line.error is None and self._found[number][position] == _ANSWERED:
-                lines[number, line.route].append(at)
+                lines[number, line.route, place != first].append(at)
         return lines
 
-    def _take_answers(self, block: _Block, number: int, route: int, lines: list[int]) -> bool:
+    def _take_answers(self, block: _Block, speaker: _Speaker, lines: list[int]) -> bool:
         """Put the answers of lines into a block; False, and nothing is done, where one of them is not usual."""
+        number, route, are_shared = speaker
         sent, its = self.sent[number], self._plan.routes[route]
-        places = [block.place + at for at in lines]
+        places = [self._join.firsts[block.place + at] for at in lines]
         positions = [self._join.positions[place] for place in places]
         is_foreign = is_translated(sent.batch.protocol, its.endpoint)
         answers = None if is_foreign else sent.answers(places, positions, self._spool)
@@ -216,10 +225,12 @@ class Assembly:
         results = self._usual_results(sent, its, [block.lines[at] for at in lines], answers)
         for at, result, reason in zip(lines, results, answers.finish_reasons, strict=True):
             block.results[at], block.finish_reasons[at] = result, reason
+        for at, place in zip(lines, places, strict=True) if are_shared else ():
+            block.results[at].shared_with = self._number_of(place)
         block.answered += len(lines)
         counts, usage = self._routes.of(route, is_fallback=sent.is_fallback), sent.usual.sum_usage(answers.usages)
-        counts.requests += len(lines)
-        counts.add(usage, answers=len(lines), is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
+        counts.ask(len(lines), are_shared=are_shared)
+        self._count_answers(counts, usage, sent, answers=len(lines), are_shared=are_shared)
         return True
 
     def _usual_results(
@@ -249,11 +260,12 @@ class Assembly:
         """The result of one line, whatever it is; an error is also written where errors go."""
         number = self._join.batches[block.place + at]
         if line.error is not None or number == NO_BATCH:
-            result = self._unsent(line)
+            result = unsent_result(line, self._lines_before + line.number, self._plan.routes)
         else:
             result = self._answer(block, at, line, self.sent[number])
         if result.error is None:
             return result
+        self._tally.fail(result.error.code)
         if self.unreadable:
             message = f"{result.error.message} {self.unreadable}"
             result = replace(result, error=replace(result.error, message=message))
@@ -261,52 +273,25 @@ class Assembly:
         self._failed_lines.add(line)
         return result
 
-    def _unsent(self, line: IndexedLine) -> Result:
-        number = self._lines_before + line.number
-        error = line.error or self._unwritten(line)
-        self._tally.fail(error.code)
-        return Result(
-            id=None,
-            custom_id=line.custom_id,
-            response=None,
-            error=ResultError(
-                code=error.code, message=f"Line {number}: {error.message}.", source="input", retryable=False
-            ),
-            line=number,
-            provider=error.provider,
-            model=error.model,
-            endpoint=error.endpoint,
-            batch_id=None,
-            attempts=0,
-            row=line.kept,
-        )
-
-    def _unwritten(self, line: IndexedLine) -> IndexedError:
-        """Why a line that was planned is in no batch: when one was replaced, its body was none for every reader."""
-        route, why = self._plan.routes[line.route], "not JSON for every reader: it was in no batch that could be sent"
-        return IndexedError(ErrorCode.INVALID_JSON, why, route.provider, route.model, route.endpoint)
-
     def _answer(self, block: _Block, at: int, line: IndexedLine, sent: SentBatch) -> Result:
         route, place = self._plan.routes[line.route], block.place + at
-        counts = self._routes.of(line.route, is_fallback=sent.is_fallback)
-        outcome = sent.outcome(place, self._join.positions[place], self._spool)
+        first, counts = self._join.firsts[place], self._routes.of(line.route, is_fallback=sent.is_fallback)
+        outcome = sent.outcome(first, self._join.positions[place], self._spool)
         protocol = sent.batch.protocol
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
-        counts.requests += 1
+        counts.ask(are_shared=place != first)
         missing = sent.missing_result_error(is_cancelled=self._is_cancelled)
         error = missing if outcome is None else sent.in_its_words(outcome)
-        if error is not None:
-            self._tally.fail(error.code)
-        elif outcome is not None and outcome.response is not None:
+        if error is None and outcome is not None and outcome.response is not None:
             answer = answer_reader(protocol)(outcome.response.body)
             block.answered, block.finish_reasons[at] = block.answered + 1, answer.finish_reason
-            counts.add(answer.usage, is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
+            self._count_answers(counts, answer.usage, sent, are_shared=place != first)
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
             response=None if outcome is None else outcome.response,
-            error=error and self._untaken.with_reason(error, place),
+            error=error and self._untaken.with_reason(error, first),
             line=self._lines_before + line.number,
             provider=route.provider,
             model=route.model,
@@ -316,12 +301,27 @@ class Assembly:
             via=sent.via,
             answered_by=self._answered_by(sent),
             row=line.kept,
+            shared_with=UNSET if place == first else self._number_of(first),
         )
 
     def _count_batches(self) -> None:
         for sent in self.sent:
             its_routes = {self._route_of[place] for place in sent.members}
             self._routes.count_batch(its_routes, is_fallback=sent.is_fallback)
+
+    def _count_answers(
+        self, counts: RouteTally, usage: Usage, sent: SentBatch, *, answers: int = 1, are_shared: bool
+    ) -> None:
+        """Count answers of a batch, all of which are those of other lines, too, or none."""
+        is_realtime = sent.batch.is_realtime
+        if are_shared:
+            counts.add_shared(usage, answers=answers, is_realtime=is_realtime)
+        else:
+            counts.add(usage, answers=answers, is_retry=sent.attempts() > 1, is_realtime=is_realtime)
+
+    def _number_of(self, place: int) -> int:
+        """The number of a line that others share."""
+        return self._lines_before + self._numbers[place]
 
     def _count_unused(self) -> None:
         """Count what was paid for answers of lines that have another one, by the split's last run."""

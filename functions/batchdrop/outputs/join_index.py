@@ -1,7 +1,7 @@
 """Which batch answers which line of a split. Pure."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from batchdrop.batches.result_index import Found
 
@@ -16,11 +16,14 @@ class JoinIndex:
     numbers 0, 1, … in the order in which they are added.
 
     `unused` are the answers, by batch and position, of lines for which another one speaks: they were paid, too.
+
+    `firsts` has for each line the one whose request was sent for it: itself, unless it shares the request of another.
     """
 
     def __init__(self, lines: int) -> None:
         self.batches, self.positions = array("I", [NO_BATCH]) * lines, array("I", bytes(4 * lines))
         self.unused: list[tuple[int, int]] = []
+        self.firsts: range | array[int] = range(lines)
         self._members: list[Sequence[int]] = []
         self._found: list[Sequence[int]] = []
 
@@ -38,12 +41,32 @@ class JoinIndex:
             elif not is_open and found[position] == answered:
                 self.unused.append((number, position))
 
-    def positions_in(self, number: int, window: range) -> list[int]:
-        """The positions at which a batch speaks for lines of a window, and has something to say."""
+    def share(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Let lines have what is said of others, whose request is theirs, too; after all batches were added.
+
+        `pairs` are the places of such a line, and of the other.
+        """
+        for place, first in pairs:
+            if isinstance(self.firsts, range):
+                self.firsts = array("I", self.firsts)
+            self.firsts[place] = first
+            self.batches[place], self.positions[place] = self.batches[first], self.positions[first]
+
+    def firsts_before(self, window: range) -> set[int]:
+        """The lines before a window whose request is also that of lines in it."""
+        if isinstance(self.firsts, range) or not window.start:
+            return set()
+        return {first for first in self.firsts[window.start : window.stop] if first < window.start}
+
+    def positions_in(self, number: int, window: range, also: Collection[int] = ()) -> list[int]:
+        """The positions at which a batch speaks for lines of a window, or for others, and has something to say."""
         batches, positions, found = self.batches, self.positions, self._found[number]
         start, stop = window.start, window.stop
         return [
             position
             for position, place in enumerate(self._members[number])
-            if batches[place] == number and positions[place] == position and found[position] and start <= place < stop
+            if batches[place] == number
+            and positions[place] == position
+            and found[position]
+            and (start <= place < stop or place in also)
         ]

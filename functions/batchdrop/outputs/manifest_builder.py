@@ -11,7 +11,7 @@ from batchdrop.aws.bucket import Stored
 from batchdrop.aws.keys import MANIFEST
 from batchdrop.batches.job_quote import read_quote
 from batchdrop.batches.split_plan import lines_before
-from batchdrop.costs import extra_of, settle
+from batchdrop.costs import dedupe_of, extra_of, settle
 from batchdrop.dollars import dollars_of
 from batchdrop.errors import ClaimLost, OutOfTime
 from batchdrop.limits.budgets import Budgets, ledger_of
@@ -19,6 +19,7 @@ from batchdrop.manifest import (
     BudgetState,
     Counts,
     Deadline,
+    Dedupe,
     File,
     Files,
     HeldEvent,
@@ -189,7 +190,12 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         versions={"batchdrop": __version__} | ({"anthropic_api": ", ".join(api_versions)} if api_versions else {}),
         money=None if counts is None else money,
         deadline=_deadline(job, counted, sum(part.doubts for part in parts), services),
+        dedupe=_dedupe(job, counted, services) if counts is not None else None,
     )
+
+
+def _dedupe(job: Job, models: list[ModelCounts], services: Services) -> Dedupe | None:
+    return dedupe_of(models, never_failing(settled_prices(services.providers))) if job.settings.dedupe else None
 
 
 def _deadline(job: Job, models: list[ModelCounts], doubts: int, services: Services) -> Deadline | None:

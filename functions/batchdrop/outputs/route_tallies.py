@@ -52,4 +52,5 @@ def _counts(provider: str, model: str, endpoint: str, tally: RouteTally) -> Mode
         retries=tally.retries,
         duplicates=tally.duplicates,
         realtime=tally.realtime,
+        shared=tally.shared,
     )

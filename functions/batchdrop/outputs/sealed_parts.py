@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from batchdrop.manifest import Counts, ModelCounts, Realtime, Usage
+from batchdrop.manifest import Counts, ModelCounts, Realtime, Shared, Usage
 from batchdrop.protocols.lenient_json import as_code
 
 _MOST_NAMES = 100  # of errors, and of finish reasons: the counts travel in an event, and EventBridge takes 256 KB
@@ -73,6 +73,7 @@ def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
         retries=one.retries + other.retries,
         duplicates=one.duplicates + other.duplicates,
         realtime=one.realtime + other.realtime,
+        shared=one.shared + other.shared,
     )
 
 
@@ -114,7 +115,7 @@ class Tally:
 class RouteTally(msgspec.Struct, kw_only=True):
     """Counts one route of a split: tokens as plain numbers, since this may run for every line.
 
-    `retries`, `duplicates` and `realtime` are what `ModelCounts` has.
+    `retries`, `duplicates`, `realtime` and `shared` are what `ModelCounts` has.
     """
 
     requests: int = 0
@@ -123,11 +124,13 @@ class RouteTally(msgspec.Struct, kw_only=True):
     input_tokens: int = 0
     cached_input_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     retries: Usage = Usage()
     duplicates: Usage = Usage()
     realtime: Realtime = Realtime()
+    shared: Shared = Shared()
 
     def add(self, usage: Usage, *, answers: int = 1, is_retry: bool = False, is_realtime: bool = False) -> None:
         """Add the sums of some answers; of requests that had been sent before, or of calls at real time, if so."""
@@ -139,8 +142,20 @@ class RouteTally(msgspec.Struct, kw_only=True):
         self.input_tokens += usage.input_tokens
         self.cached_input_tokens += usage.cached_input_tokens
         self.cache_write_tokens += usage.cache_write_tokens
+        self.cache_write_1h_tokens += usage.cache_write_1h_tokens
         self.output_tokens += usage.output_tokens
         self.reasoning_tokens += usage.reasoning_tokens
+
+    def ask(self, lines: int = 1, *, are_shared: bool) -> None:
+        """Count lines that ask it, all of them with the request of another line or none."""
+        self.requests += lines
+        if are_shared:
+            self.shared += Shared(requests=lines)
+
+    def add_shared(self, usage: Usage, *, answers: int = 1, is_realtime: bool) -> None:
+        """Add the sums of answers that are those of other lines, too."""
+        self.answered += answers
+        self.shared += Shared(answered=answers, usage=usage, realtime=usage if is_realtime else Usage())
 
     def add_duplicate(self, usage: Usage, *, is_realtime: bool) -> None:
         self.duplicates += usage
@@ -152,6 +167,7 @@ class RouteTally(msgspec.Struct, kw_only=True):
             input_tokens=self.input_tokens,
             cached_input_tokens=self.cached_input_tokens,
             cache_write_tokens=self.cache_write_tokens,
+            cache_write_1h_tokens=self.cache_write_1h_tokens,
             output_tokens=self.output_tokens,
             reasoning_tokens=self.reasoning_tokens,
         )

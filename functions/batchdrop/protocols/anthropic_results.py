@@ -1,5 +1,7 @@
 """Anthropic's batch protocol: what a result line says."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
@@ -31,6 +33,7 @@ class MessageUsage(msgspec.Struct, gc=False):
     output_tokens: Tokens = 0
     cache_read_input_tokens: Tokens = 0
     cache_creation_input_tokens: Tokens = 0
+    cache_creation: Any = None  # of any type: it must not cost the other numbers
     output_tokens_details: _Thinking | None = None
 
 
@@ -129,6 +132,12 @@ def read_answer(body: Raw) -> Answer:
     return _told(usual.usage or MessageUsage(), usual.stop_reason)
 
 
+def written_for_an_hour(usage: MessageUsage) -> int:
+    """The tokens that are kept for an hour; never more than are written at all."""
+    told = usage.cache_creation.get("ephemeral_1h_input_tokens") if isinstance(usage.cache_creation, dict) else None
+    return min(told, usage.cache_creation_input_tokens or 0) if isinstance(told, int) and told > 0 else 0
+
+
 def _told(usage: MessageUsage, stop_reason: str | None) -> Answer:
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     thinking = usage.output_tokens_details
@@ -137,6 +146,7 @@ def _told(usage: MessageUsage, stop_reason: str | None) -> Answer:
             input_tokens=(usage.input_tokens or 0) + cached + written,
             cached_input_tokens=cached,
             cache_write_tokens=written,
+            cache_write_1h_tokens=written_for_an_hour(usage),
             output_tokens=usage.output_tokens or 0,
             reasoning_tokens=(thinking.thinking_tokens or 0) if thinking else 0,
         ),

@@ -113,7 +113,7 @@ def rules_of(model: str, changes: Mapping[str, RuleChanges] | None = None) -> Mo
         model: Its name on the wire.
         changes: By shell pattern of models; the first that fits overrules the table, key by key.
     """
-    rules = RULES.get(_short_name(model), EVERYTHING)
+    rules = RULES.get(short_name(model), EVERYTHING)
     change = next((change for pattern, change in (changes or {}).items() if fnmatchcase(model, pattern)), None)
     if change is None:
         return rules
@@ -121,7 +121,7 @@ def rules_of(model: str, changes: Mapping[str, RuleChanges] | None = None) -> Mo
     return msgspec.structs.replace(rules, **given)
 
 
-def _short_name(model: str) -> str:
+def short_name(model: str) -> str:
     """`claude-3-5-haiku-20241022` is `haiku-3-5`: family and version, as `RULES` has them."""
     found = _NAME.search(model)
     if found is None:

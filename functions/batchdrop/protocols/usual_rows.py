@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from batchdrop.manifest import Usage
-from batchdrop.protocols.anthropic_results import MessageUsage
+from batchdrop.protocols.anthropic_results import MessageUsage, written_for_an_hour
 from batchdrop.protocols.lenient_json import NULL
 from batchdrop.protocols.openai_results import Choice, Incomplete, TokenUsage
 
@@ -248,6 +248,7 @@ class AnthropicRows:
             input_tokens=sum([each.input_tokens or 0 for each in known]) + cached + written,
             cached_input_tokens=cached,
             cache_write_tokens=written,
+            cache_write_1h_tokens=sum([written_for_an_hour(each) for each in known]) if written else 0,
             output_tokens=sum([each.output_tokens or 0 for each in known]),
             reasoning_tokens=sum([each.thinking_tokens or 0 for each in thinking]),
         )

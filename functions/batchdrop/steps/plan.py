@@ -17,6 +17,7 @@ from batchdrop.batches.job_start import REASONS, start_job
 from batchdrop.batches.packing import MAX_ROUTES, Group, Routes, TooManyGroups
 from batchdrop.batches.request_files import BatchWriter, Requests, round_name
 from batchdrop.batches.rows import batch_rows
+from batchdrop.batches.shared_lines import BlockToSend, LineSharing
 from batchdrop.batches.sources import rendering_of, rewrite_source
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
 from batchdrop.errors import ClaimLost, Gone, Locked, Unprocessable
@@ -25,7 +26,7 @@ from batchdrop.inputs.route_counts import RouteCounts
 from batchdrop.inputs.split_lines import split_blocks
 from batchdrop.inputs.templated_lines import under_template
 from batchdrop.inputs.templates import Rendering
-from batchdrop.inputs.usual_lines import UsualLines, UsualReader
+from batchdrop.inputs.usual_lines import UsualReader
 from batchdrop.jobs import PLANNED_IN, settle_plan
 from batchdrop.jsonl import Block, Line
 from batchdrop.limits.last_safe_moment import wants_calls
@@ -168,12 +169,20 @@ class PlanWriter:
             allowed_providers=rules_for(services.providers.folders, job.key).allowed_providers,
         )
         self._prefix = keys.attempt_prefix(split, "plan")
-        self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
+        self._batches = BatchWriter(
+            round_name(split.index, 0),
+            self._prefix,
+            folder,
+            services,
+            split=split.index,
+            marks_prefixes=job.settings.cache_prefix,
+        )
         self._routes = Routes(services.providers, job.settings)
         usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
         self._reader, self._usual = under_template(rendering, lines, usual)
         self._counts = RouteCounts()
         self._is_called = wants_calls(job)
+        self._sharing = LineSharing(folder, is_on=job.settings.dedupe)
         self._errors: list[tuple[int, str]] = []
         self._lines = self._blank = self._invalid = self._placed = 0
         self._usual_blocks, self._may_halve = 0, True
@@ -195,8 +204,14 @@ class PlanWriter:
             batches=batches,
             first_errors=[],
             first_codes=self._errors,
-            tokens=self._counts.first(len(self._routes)),
+            tokens=self._counts.first(len(self._routes), self._cached_routes()),
+            shared_key=self._sharing.finish(f"{self._prefix}shared", self._services.files),
         )
+
+    def _cached_routes(self) -> set[int]:
+        """The routes whose requests ask a prompt cache to keep what they have in common."""
+        named = enumerate((provider, model.removeprefix(f"{provider}/")) for provider, model, _ in self._routes)
+        return {number for number, each in named if each in self._batches.cached}
 
     def _index_of(self, found: Line | Block) -> Iterator[bytes]:
         """What the index says of lines, which are read and put into batches."""
@@ -227,10 +242,11 @@ class PlanWriter:
         if usual is None or self._lines + len(usual.lengths) > self._services.settings.lines_per_split:
             return None
         found = [self._routes.of(each) for each in usual.routes]
-        requests = _by_group(usual, [group for _, group in found], self._placed)
-        if not self._batches.add_all(requests):
+        to_send = self._sharing.of_block(usual, [number for number, _ in found], self._placed)
+        if not self._batches.add_all(_by_group(to_send, [group for _, group in found])):
             return None
-        self._counts.add_usual(usual, [(number, group.model) for number, group in found])
+        self._sharing.note(to_send.seen, self._placed)
+        self._counts.add_usual(to_send.usual, [(number, group.model) for number, group in found])
         numbers = range(self._lines + 1, self._lines + 1 + len(usual.lengths))
         offsets = accumulate((length + 1 for length in usual.lengths), initial=block.offset)
         routes = [found[kind][0] for kind in usual.kinds]
@@ -276,13 +292,16 @@ class PlanWriter:
         return self._failed(number, offset, length, read)
 
     def _add(self, read: Request) -> int:
-        """Put a request into a batch; the number of its route."""
+        """Put a request into a batch, unless it shares another; the number of its route."""
         if self._is_called:
             openai.refuse_background(read.body, read.endpoint)
         route, group = self._routes.of(read)
-        is_translated = group.endpoint != read.endpoint
-        media = self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
-        self._counts.add(route, read, media, group.model)
+        seen = self._sharing.of_line(read.body, route, self._placed)
+        if seen.sent:
+            is_translated = group.endpoint != read.endpoint
+            media = self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
+            self._counts.add(route, read, media, group.model)
+        self._sharing.note(seen, self._placed)
         self._placed += 1
         self._usual.learn(read)
         return route
@@ -296,13 +315,13 @@ class PlanWriter:
         return IndexedLine(number, offset, length, -1, read.custom_id, error, read.row)
 
 
-def _by_group(usual: UsualLines, groups: list[Group], first_place: int) -> dict[Group, Requests]:
-    """The requests of each group, in their order, with their places in the index. `groups` are those of the routes."""
-    places = range(first_place, first_place + len(usual.bodies))
+def _by_group(to_send: BlockToSend, groups: list[Group]) -> dict[Group, Requests]:
+    """The requests of each group that are sent, in their order. `groups` are those of the block's routes."""
+    usual, places = to_send.usual, to_send.places
     if len(set(groups)) == 1:
-        return {groups[0]: Requests(usual.bodies, places, inputs=_inputs_of(groups[0]))}
-    found: dict[Group, tuple[list[bytes], list[int]]] = {group: ([], []) for group in groups}
-    adders = [(found[group][0].append, found[group][1].append) for group in groups]
+        return {groups[0]: Requests(usual.bodies, places, inputs=_inputs_of(groups[0]))} if usual.bodies else {}
+    found: dict[Group, tuple[list[bytes], list[int]]] = {groups[kind]: ([], []) for kind in set(usual.kinds)}
+    adders = {kind: (found[groups[kind]][0].append, found[groups[kind]][1].append) for kind in set(usual.kinds)}
     for body, place, kind in zip(usual.bodies, places, usual.kinds, strict=True):
         add_body, add_place = adders[kind]
         add_body(body)
