@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws.bucket import Files
 from batchdrop.aws.keys import refusal_key
 from batchdrop.aws.provider_items import Release, free_slot
+from batchdrop.aws.table_items import Write
 from batchdrop.batches.refused_models import Words, learn_refused_model, put_words
 from batchdrop.batches.request_files import token_mark
 from batchdrop.batches.resizing import cut_in_search, halve, origin_of, replace_oversized
@@ -35,6 +36,7 @@ from batchdrop.protocols.refusals import (
 from batchdrop.records import Batch
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 
@@ -76,19 +78,17 @@ def end_refused(batch: Batch, error: Refused, services: Services) -> None:
     freed = slot(batch, free_slot) if batch.state is BatchState.SUBMITTING else []
     falls = falls_whole(batch, services.store.job(batch.job)) if _may_another_take(error) else {}
     logger.error("lines refused", batch=batch.id, requests=batch.requests, kind=error.kind)
-    close_batch(
-        batch.with_(**falls),
-        BatchState.FAILED,
-        services,
+    ended: BatchChanges = {
         **falls,
-        also=(Release(batch.ledger, batch.cost), *freed),
-        failure_code=code or f"http_{error.status}",
-        refused_as=error.kind,
-        refused_key=keep_words(batch, error.words, services),
-        input_file_id=None,  # so that what was uploaded is found to be nobody's, and deleted
-        ended_at=services.now(),
-        due_at=None,
-    )
+        "failure_code": code or f"http_{error.status}",
+        "refused_as": error.kind,
+        "refused_key": keep_words(batch, error.words, services),
+        "input_file_id": None,  # so that what was uploaded is found to be nobody's, and deleted
+        "ended_at": services.now(),
+        "due_at": None,
+    }
+    also: tuple[Write, ...] = (Release(batch.ledger, batch.cost), *freed)
+    close_batch(batch.with_(**falls), BatchState.FAILED, services, also=also, **ended)
 
 
 def _may_another_take(error: Refused) -> bool:

@@ -15,6 +15,7 @@ from batchdrop.protocols.refusals import refused_model
 from batchdrop.records import Batch
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import ErrorCode
+from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState
 from batchdrop.texts import cut
@@ -55,17 +56,15 @@ def end_refused_model(batch: Batch, services: Services) -> bool:
     claimed = services.store.claim(batch, services.settings.lease_seconds)
     falls = falls_whole(batch, services.store.job(batch.job))
     logger.error("lines not sent: their model is not taken in batches", batch=batch.id)
-    close_batch(
-        claimed.with_(**falls),
-        BatchState.FAILED,
-        services,
+    ended: BatchChanges = {
         **falls,
-        failure_code=ErrorCode.NOT_BATCHABLE,
-        refused_as=Kind.MODEL,
-        refused_key=ledger.refused_key,
-        ended_at=services.now(),
-        due_at=None,
-    )
+        "failure_code": ErrorCode.NOT_BATCHABLE,
+        "refused_as": Kind.MODEL,
+        "refused_key": ledger.refused_key,
+        "ended_at": services.now(),
+        "due_at": None,
+    }
+    close_batch(claimed.with_(**falls), BatchState.FAILED, services, **ended)
     return True
 
 
