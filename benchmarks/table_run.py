@@ -1,9 +1,9 @@
 """A table through the whole of it, in one process: rows per second and memory of each step, and of the command.
 
 `PYTHONPATH=tests .venv/bin/python benchmarks/table_run.py [rows]`; S3 is moto's, the table is in memory, the simulator
-answers. A million rows take 10 to 40 minutes and 4 GB of disk. The memory of a step is the most while it runs, less what
-was resident before: moto's copies of what the step reads and writes are in it, above all in plan, which reads the table
-in one piece, and in publish, which has S3 join parts.
+answers. A million rows take 10 to 40 minutes and 4 GB of disk. The memory of a step is the most while it runs, less
+what was resident before: moto's copies of what the step reads and writes are in it, above all in plan, which reads the
+table in one piece, and in publish, which has S3 join parts.
 """
 
 import re
