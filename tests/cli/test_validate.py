@@ -121,7 +121,7 @@ def test_providers_of_another_file_count(run: "Run", file: Path, tmp_path: Path)
             b"a,b\n",
             (
                 "a.txt is not processed: a file to drop contains JSON lines (.jsonl) or a table (.csv, .tsv), and may "
-                "be compressed (.jsonl.gz, .csv.zst)."
+                "be compressed (.jsonl.gz, .csv.zst); of .parquet, .arrow and .xlsx the rows are dropped."
             ),
         ),
     ],

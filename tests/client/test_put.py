@@ -159,6 +159,14 @@ def test_empty_cells_of_rows_under_a_template_are_null(client: Client, world: "W
     assert [each.error for each in job.wait().results()] == [None, None]
 
 
+def test_a_parquet_file_is_a_table_and_one_column_may_be_kept(client: Client, world: "World", tmp_path: Path) -> None:
+    path = tmp_path / "reviews.parquet"
+    pl.DataFrame({"text": ["good"], "lang": ["en"], "n": [1]}).write_parquet(path)
+    job = client.put(path, model="gpt-4o-mini", prompt="{{ text }} {{ n }}", keep="lang").wait()
+    assert [result.row for result in job.results()] == [{"lang": "en"}]
+    assert dropped(world) == {"input/reviews.jsonl": b'{"text":"good","lang":"en","n":1}\n'}
+
+
 @pytest.mark.parametrize("key", ["input/reviews.jsonl", "input/other.jsonl"])
 def test_the_same_rows_with_another_prompt_are_no_second_payment(client: Client, world: "World", key: str) -> None:
     def put(prompt: str) -> str:
