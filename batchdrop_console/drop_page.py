@@ -66,7 +66,7 @@ def _take(uploads: Uploads, form: FormData) -> Upload:
     file = form.get("file")
     if not isinstance(file, UploadFile) or not file.filename:
         raise UserError("Choose a file first.")
-    folder = _text(form, "folder").removeprefix(INPUT).strip("/")
+    folder = _text(form, "folder").strip("/").removeprefix(INPUT)
     name = PurePosixPath(file.filename.replace("\\", "/")).name
     key = drop.check_key(f"{INPUT}{folder}/{name}" if folder else f"{INPUT}{name}")
     rows = RowOptions(model=_text(form, "model") or None, prompt=_text(form, "prompt") or None)

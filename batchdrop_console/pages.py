@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import wraps
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import partial, wraps
 from pathlib import Path
 
 from batchdrop.aws.keys import INPUT
@@ -156,13 +156,13 @@ def name_of(key: str) -> str:
     return key.removeprefix(INPUT)
 
 
-def money(dollars: str | Decimal | None) -> str:
+def money(dollars: str | Decimal | None, rounding: str = ROUND_HALF_EVEN) -> str:
     """`$0.0042`, `$1,234.56`, `$0.000082`; a dash where it is not known."""
     if dollars is None:
         return "–"  # noqa: RUF001 - a dash stands for no number
     amount = Decimal(dollars)
     decimals = next((number for least, number in _DECIMALS if abs(amount) >= least), 6) if amount else 2
-    return f"${amount:,.{decimals}f}"
+    return f"${amount.quantize(Decimal(1).scaleb(-decimals), rounding):,}"
 
 
 def size(count: int) -> str:
@@ -199,7 +199,9 @@ _environment = Environment(
 )
 _environment.filters |= {
     "lines": lines_of_text,
+    "least": partial(money, rounding=ROUND_FLOOR),
     "money": money,
+    "most": partial(money, rounding=ROUND_CEILING),
     "name": name_of,
     "share": share,
     "size": size,

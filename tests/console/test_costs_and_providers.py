@@ -88,7 +88,7 @@ def test_a_time_is_as_exact_as_its_counts(seconds: float, said: str) -> None:
 
 @pytest.mark.parametrize(
     ("dollars", "said"),
-    [(None, "–"), ("0", "$0.00"), ("0.0000825", "$0.000083"), ("0.004217", "$0.0042"), ("1234.5", "$1,234.50")],  # noqa: RUF001
+    [(None, "–"), ("0", "$0.00"), ("0.0000824", "$0.000082"), ("0.004217", "$0.0042"), ("1234.5", "$1,234.50")],  # noqa: RUF001
 )
 def test_money_has_as_many_digits_as_tell_something(dollars: str | None, said: str) -> None:
     assert money(dollars) == said

@@ -1,3 +1,4 @@
+from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 
 from batchdrop_cli.jobs import shown
 from batchdrop_console.job_page import actions_of
+from batchdrop_console.pages import money
 
 if TYPE_CHECKING:
     from conftest import World
@@ -73,7 +75,9 @@ def test_a_held_job_shows_its_quote_beside_its_budget(world: "World") -> None:
     with world.browser() as browser:
         page = browser.get(f"/jobs/{job}").text
     assert "Held" in page
-    assert "Quoted $0.000000 to $0.000006." in page
+    quote = shown(world.console().cloud, world.cloud.jobs()[0]).quote
+    assert quote is not None
+    assert f"Quoted {money(quote.low_usd, ROUND_FLOOR)} to {money(quote.high_usd, ROUND_CEILING)}." in page
     assert "Budget $0.000001." in page
 
 
