@@ -96,7 +96,9 @@ def test_what_is_written_in_another_way_is_another_request(cloud: Cloud) -> None
 def test_another_model_or_endpoint_is_another_request(cloud: Cloud) -> None:
     prefixed, foreign = chat("a", model="openai/gpt-4o-mini"), chat("a", model="claude-haiku-4-5")
     lines = [chat("a"), chat("a", model="gpt-4o"), prefixed, foreign, claude("a"), chat("a"), foreign]
-    out = run(cloud, lines)
+    out = run(
+        cloud, [json.dumps(each, separators=(",", ":")).encode() for each in lines]
+    )  # without its prefix, as sent
     assert shared(out) == [None, None, None, None, None, 1, 4]
     assert [got(each) for each in out.results] == [wanted(each) for each in [*lines[:2], chat("a"), *lines[3:]]]
 
