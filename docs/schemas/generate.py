@@ -72,7 +72,9 @@ def _results_line() -> Schema:
 
 def _manifest() -> Schema:
     schema, structs = _of(SCHEMA, "manifest.json", Manifest)
-    schema["$comment"] = "1.1: quote, money, and by model retries, duplicates and what they cost. 1.2: files.answers"
+    schema["$comment"] = (
+        "1.1: quote, money, and by model retries, duplicates and what they cost. 1.2: files.answers. 1.3: top_error"
+    )
     _always_written(structs)
     _over_only(structs)
     structs["Manifest"]["properties"]["schema"] = {"const": SCHEMA}
@@ -98,7 +100,7 @@ def _manifest() -> Schema:
 def _event() -> Schema:
     events = (JobEvent, HeldEvent, ProviderEvent, DuplicateBatch)
     schema, structs = _of(EVENT_SCHEMA, "The detail of an event of the source batchdrop", *events)
-    schema["$comment"] = "1.1: money"
+    schema["$comment"] = "1.1: money. 1.2: top_error"
     _always_written(structs)
     for event in events:
         structs[event.__name__]["properties"]["schema"] = {"const": EVENT_SCHEMA}

@@ -30,6 +30,7 @@ from batchdrop.manifest import (
     ResultsFile,
     Times,
     timestamp,
+    top_error_of,
 )
 from batchdrop.money import Money, Quote, usd
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
@@ -188,6 +189,7 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         versions={"batchdrop": __version__} | ({"anthropic_api": ", ".join(api_versions)} if api_versions else {}),
         money=None if counts is None else money,
         deadline=_deadline(job, counted, sum(part.doubts for part in parts), services),
+        top_error=top_error_of(counts),
     )
 
 
@@ -233,6 +235,7 @@ def job_event(manifest: Manifest, at: ManifestAt) -> JobEvent:
         counts=manifest.counts,
         manifest=at,
         money=manifest.money and _few_names(manifest.money),
+        top_error=manifest.top_error,
     )
 
 
