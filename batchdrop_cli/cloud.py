@@ -92,6 +92,7 @@ class Cloud:
     session: boto3.Session
     endpoint: str | None = None
     deployment: str = ""
+    stack: str = DEFAULT_STACK
     options: str = ""
     logs: str | None = None
     simulator_url: str | None = None
@@ -129,16 +130,16 @@ class Cloud:
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
-        client: SecretsManagerClient = self._client("secretsmanager")
+        client: SecretsManagerClient = self.client("secretsmanager")
         return client
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         config = _NO_PROXY if self.endpoint else None
         return self.session.client(service, endpoint_url=self.endpoint, config=config)
 
     @cached_property
     def store(self) -> Store:
-        client: DynamoDBClient = self._client("dynamodb")
+        client: DynamoDBClient = self.client("dynamodb")
         return Store(client, self.table, now=lambda: int(time()) - _PAUSE_TOLD_SECONDS)
 
     @cached_property
@@ -199,6 +200,7 @@ def _local(found: local_cloud.LocalCloud, target: Target) -> Cloud:
         session=session,
         endpoint=found.endpoint,
         deployment=found.deployment,
+        stack=found.stack_name,
         options=target.options,
         logs=found.logs,
         simulator_url=found.simulator_url,
@@ -239,5 +241,6 @@ def _deployed(target: Target) -> Cloud:
         table=outputs["Table"],
         session=session,
         deployment=outputs.get("Deployment", ""),
+        stack=stack,
         options=target.options,
     )

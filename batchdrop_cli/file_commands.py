@@ -1,8 +1,8 @@
 """The commands that drop a file, see it through, and send what failed in it again."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -48,6 +48,9 @@ from batchdrop_cli.row_settings import (
 from batchdrop_cli.say import note, say
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
+
+Showing = Callable[[], AbstractContextManager[progress.Display]]
+"""Shows a wait while it lasts."""
 
 
 def put(  # noqa: PLR0913 - options of the command line
@@ -237,9 +240,9 @@ def drop_file(  # noqa: PLR0913 - what a drop is
     return drop.drop_file(cloud, file, key, again=again, metadata=metadata, settings=settings, showing=showing)
 
 
-def wait_until_over(cloud: Cloud, job_id: str) -> Job:
+def wait_until_over(cloud: Cloud, job_id: str, showing: Showing = progress.shown) -> Job:
     try:
-        with progress.shown() as display:
+        with showing() as display:
             return progress.wait_for_job(cloud, job_id, display=display, clock=progress.Clock())
     except (KeyboardInterrupt, BotoCoreError):
         note(f"Job {job_id} continues without this command. Wait for it again with:")
@@ -247,9 +250,9 @@ def wait_until_over(cloud: Cloud, job_id: str) -> Job:
         raise
 
 
-def wait_and_report(cloud: Cloud, job_id: str) -> int:
+def wait_and_report(cloud: Cloud, job_id: str, showing: Showing = progress.shown) -> int:
     """Wait, and say what came of it, why lines failed, and how to fetch the results."""
-    job = wait_until_over(cloud, job_id)
+    job = wait_until_over(cloud, job_id, showing)
     if job.state is JobState.HELD:
         return _say_held(job)
     manifest = jobs.read_manifest(cloud, job)

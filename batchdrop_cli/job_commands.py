@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from batchdrop.records import Job
 from batchdrop.states import JobState
 from cyclopts import Parameter
 
-from batchdrop_cli import decisions, fetch, jobs, merge, report, whose
+from batchdrop_cli import decisions, fetch, jobs, merge, report, watching, whose
 from batchdrop_cli import reconcile as reconciling
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.costs import By, costs_of, read_since, say_costs, to_csv
@@ -26,6 +27,7 @@ from batchdrop_cli.say import count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
+Watch = Annotated[bool, Parameter(negative="", help="Show it live until it is over, as `watch` does.")]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 
 
@@ -76,7 +78,13 @@ def costs(
     return OK
 
 
-def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target = DEFAULT_TARGET) -> int:
+def show(
+    job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, watch: Watch = False, target: Target = DEFAULT_TARGET
+) -> int:
+    if watch:
+        if as_json:
+            raise UserError("--json and --watch exclude each other.", code=WRONG_USE)
+        return watch_job(job, target)
     cloud = find_cloud(target)
     shown = jobs.shown(cloud, jobs.find(cloud, job))
     say_json(shown) if as_json else report.say_shown(shown, cloud.prices)
@@ -85,8 +93,19 @@ def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target
 
 def wait(job: JobId = jobs.LATEST, /, *, target: Target = DEFAULT_TARGET) -> int:
     cloud = find_cloud(target)
+    return wait_and_report(cloud, _waited_for(cloud, job))
+
+
+def watch_job(job: str, target: Target) -> int:
+    """Wait for a job with all that is known of it; the exit code of `wait`."""
+    cloud = find_cloud(target)
+    return wait_and_report(cloud, _waited_for(cloud, job), showing=partial(watching.watched, cloud))
+
+
+def _waited_for(cloud: Cloud, job: str) -> str:
+    """The id of a job, which may be too young to be there."""
     is_coming = is_job_id(job) and jobs.is_young(job)
-    return wait_and_report(cloud, job if is_coming else jobs.find(cloud, job).id)
+    return job if is_coming else jobs.find(cloud, job).id
 
 
 def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) -> int:
@@ -130,13 +149,13 @@ def _describe_and_ask(cloud: Cloud, job: Job, *, yes: bool) -> None:
         "sent is paid"
     )
     if not yes and not whose.is_own_last(cloud, job, by):
-        _ask(
+        ask(
             "Cancel it?",
             f"This is not your own latest drop. To cancel it anyway: {cloud.command(f'cancel {job.id} --yes')}",
         )
 
 
-def _ask(question: str, otherwise: str) -> None:
+def ask(question: str, otherwise: str) -> None:
     """Ask on a terminal.
 
     Raises:
@@ -163,7 +182,7 @@ def reconcile(
     if without is not None:
         if not yes:
             note(f"Requests that {without} has and the table does not know will be sent and paid for again.")
-            _ask("Send to it again?", f"To do it: {cloud.command(f'reconcile --without {without} --yes')}")
+            ask("Send to it again?", f"To do it: {cloud.command(f'reconcile --without {without} --yes')}")
         reconciling.release(cloud, without)
     reconciling.reconcile(cloud, waits=waits)
     return OK
@@ -177,7 +196,7 @@ def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
     retries = list(cloud.store.retries(found.id, newer=cloud.tell_newer))
     if not yes:
         note(f"Job {found.id}: s3://{cloud.bucket}/{found.key}, with all its results.")
-        _ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")
+        ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")
     left = forgetting.forget(cloud, found, forgetting.apis_of(cloud))
     for each in left:
         note(f"Not deleted: {each}")
