@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -16,10 +17,10 @@ from botocore.exceptions import BotoCoreError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once
+from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once, sources
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answers import write_csv
-from batchdrop_cli.check import check_kind, check_rows, check_settings
+from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
 from batchdrop_cli.exit_codes import OK, OVER_LIMIT, WRONG_USE
@@ -34,7 +35,9 @@ from batchdrop_cli.options import (
     JobId,
     Key,
     MaxCost,
+    PutKey,
     QuotedProviders,
+    Source,
 )
 from batchdrop_cli.quote import Quote
 from batchdrop_cli.quote_report import note_quote
@@ -54,7 +57,7 @@ Showing = Callable[[], AbstractContextManager[progress.Display]]
 
 
 def put(  # noqa: PLR0913 - options of the command line
-    file: File,
+    file: Source,
     /,
     *,
     rows: RowOptions = NO_ROWS,
@@ -62,21 +65,27 @@ def put(  # noqa: PLR0913 - options of the command line
     dry_run: DryRun = False,
     max_cost: MaxCost = None,
     by: By = None,
-    key: Key = None,
+    key: PutKey = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
     target: Target = DEFAULT_TARGET,
 ) -> int:
-    key = drop.choose_key(file, key)
-    if is_settings(key):
-        return _put_settings(file, key, target, dry_run=dry_run)
-    if not is_table(key):
-        check_kind(file, key)
-    if dry_run:
-        return _quote_only(file, key, providers_file, max_cost, rows)
-    cloud = find_cloud(target)
-    job_id = _drop(cloud, file, key, rows, max_cost=max_cost, by=by, providers_file=providers_file, again=again)
-    return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
+    cloud_of = cache(partial(find_cloud, target))
+
+    def put_one(file: Path, key: str) -> int | str:
+        """Drop a file; its job, or the exit code where there is none."""
+        if is_settings(key):
+            return _put_settings(file, key, cloud_of, dry_run=dry_run)
+        if dry_run:
+            return _quote_only(file, key, providers_file, max_cost, rows)
+        cloud = cloud_of()
+        job = _drop(cloud, file, key, rows, max_cost=max_cost, by=by, providers_file=providers_file, again=again)
+        return job if wait else _leave(cloud, job)
+
+    with sources.sources_of(file, key) as found:
+        chosen = [(each.path, sources.checked_key(each)) for each in found]
+        done = list(sources.each_of(put_one, chosen))
+    return sources.worst_of([wait_and_report(cloud_of(), each) if isinstance(each, str) else each for each in done])
 
 
 def run(  # noqa: PLR0913 - options of the command line
@@ -191,12 +200,11 @@ def _promises(max_cost: str | None, by: str | None) -> dict[str, str]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _put_settings(file: Path, key: str, target: Target, *, dry_run: bool) -> int:
-    check_settings(file)
+def _put_settings(file: Path, key: str, cloud_of: Callable[[], Cloud], *, dry_run: bool) -> int:
     if dry_run:
         say(f"{file}: settings, all of them known. Nothing was sent.")
         return OK
-    cloud = find_cloud(target)
+    cloud = cloud_of()
     drop.put_settings(cloud, file, key)
     folder = key.rpartition("/")[0]
     say(

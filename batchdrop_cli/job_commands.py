@@ -218,6 +218,8 @@ def results(  # noqa: PLR0913 - options of the command line
     *,
     output: Folder = None,
     csv: AsCsv = False,
+    failed: Annotated[bool, Parameter(negative="", help="Fetch failed.jsonl alone: the failed input lines.")] = False,
+    errors: Annotated[bool, Parameter(negative="", help="Fetch errors.jsonl alone: why they failed.")] = False,
     with_retries: Annotated[
         bool, Parameter(negative="", help="Put the results of its retries in their places; results and errors only.")
     ] = False,
@@ -228,13 +230,32 @@ def results(  # noqa: PLR0913 - options of the command line
 ) -> int:
     if replace_answers and not with_retries:
         raise UserError("--replace-answers requires --with-retries.", code=WRONG_USE)
+    only = _only(failed=failed, errors=errors, is_whole=csv or with_retries)
     check_folder(output)
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
     jobs.refuse_unfinished(cloud, found)
+    if only:
+        return _fetch_only(cloud, found, output, only)
     if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
         return _merge(cloud, found, output, csv=csv, replace_answers=replace_answers)
     return report_and_fetch(cloud, found, output, csv=csv)
+
+
+def _only(*, failed: bool, errors: bool, is_whole: bool) -> list[fetch.Kind]:
+    """The files that are asked for alone; none where all are."""
+    asked: list[tuple[fetch.Kind, bool]] = [("failed", failed), ("errors", errors)]
+    kinds = [kind for kind, wanted in asked if wanted]
+    if kinds and is_whole:
+        raise UserError(f"--{kinds[0]} excludes --csv and --with-retries.", code=WRONG_USE)
+    return kinds
+
+
+def _fetch_only(cloud: Cloud, job: Job, folder: Path | None, kinds: list[fetch.Kind]) -> int:
+    manifest = jobs.read_manifest(cloud, job)
+    report.say_files(fetch.fetch_only(cloud, job, manifest, folder or fetch.folder_for(job), kinds))
+    note(f"To send the failed lines again: {cloud.command(f'retry {job.id}')}")
+    return exit_code_of(manifest)
 
 
 def _merge(cloud: Cloud, job: Job, folder: Path | None, *, csv: bool, replace_answers: bool) -> int:

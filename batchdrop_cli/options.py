@@ -46,6 +46,13 @@ AsCsv = Annotated[bool, Parameter(name="--csv", negative="", help="Write results
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON value on standard output.")]
 DryRun = Annotated[bool, Parameter(negative="", help="Show the file's quote, and send nothing.")]
 File = Annotated[Path, Parameter(help="A file of JSON lines (.jsonl) or a table (.csv, .tsv); also as .gz or .zst.")]
+Source = Annotated[
+    Path,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="A file as for `run`, a folder whose files are all dropped, or - for standard input.",
+    ),
+]
 Folder = Annotated[
     Path | None,
     Parameter(
@@ -55,6 +62,10 @@ Folder = Annotated[
 ]
 JobId = Annotated[str, Parameter(help='A job\'s id, or "latest".', validator=_validate_id)]
 Key = Annotated[str | None, Parameter(help="The key in the bucket; default: input/NAME.")]
+PutKey = Annotated[
+    str | None,
+    Parameter(help="The key in the bucket; default: input/NAME; for a folder input/FOLDER/, for - input/stdin.jsonl."),
+]
 MaxCost = Annotated[
     str | None,
     Parameter(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 _MOST_PARTS = 10_000  # S3's limit
-_AT_ONCE = 8  # parts, each read by its thread: 64 MiB
+_AT_ONCE = 4  # parts, each in memory while it is sent: 32 MiB; Ctrl-C waits for them
 
 Progressed = Callable[[int], None]
 
