@@ -1,7 +1,7 @@
 """What a stack consists of, as CloudFormation lists it: queues, log groups, rules and alarms by their names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -38,9 +38,14 @@ def describe_stack(cloud: Cloud) -> "StackTypeDef":
 
 def find_parts(cloud: Cloud) -> Deployed:
     """The stack's parts; one call for a hundred of them."""
+    return parts_of(_resources(cloud))
+
+
+def parts_of(resources: Iterable[tuple[str, str, str]]) -> Deployed:
+    """The parts among resources, each of which has a type, a logical and a physical id."""
     found = Deployed()
     by_kind = {"Queue": found.queues, "QueueDeadLetters": found.dead_letters, "Logs": found.logs}
-    for kind, logical, physical in _resources(cloud):
+    for kind, logical, physical in resources:
         named = _OF_A_STEP.fullmatch(logical)
         if named is not None:
             by_kind[named["what"]][named["step"].lower()] = physical

@@ -63,6 +63,8 @@ class BatchdropStack(cdk.Stack):
             "Providers": ",".join(keys),
             "Region": self.region,
         }
+        if pipeline.notice_topic is not None:
+            outputs["NoticeTopic"] = pipeline.notice_topic.topic_arn
         for name, value in outputs.items():
             cdk.CfnOutput(self, name, value=value)
 

@@ -27,7 +27,7 @@ SCHEMAS = ROOT / "docs/schemas"
 NO_LISTING = {"local up"}  # what it prints is for programs that use the cloud, and holds its key
 
 
-def schema_of(command: str) -> Any:  # noqa: ANN401 - JSON
+def schema_of(command: str) -> Any:
     name = "quote" if command == "quote" else f"command-{command.replace(' ', '-')}"
     return json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
 
