@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.bundling import code_asset
 from infra.context import VISIBILITY_MARGIN_SECONDS, Context
 from infra.notices import Webhooks, notice_topic, told_rule
-from infra.queues import StepQueue, allow_rules
+from infra.queues import StepQueue, allow_rule
 from infra.step import Step
 from infra.storage import Storage
 
@@ -203,8 +203,8 @@ class Pipeline(Construct):
             topic = notice_topic(self, "Notices", self._context.notify_emails, self._kms_key)
             step.may_publish(topic)
             places.append({"topic": topic.topic_arn})
-        rules = [told_rule(self, f"Told{number}", queue, place) for number, place in enumerate(places)]
-        allow_rules(queue, rules)
+        for number, place in enumerate(places):
+            allow_rule(queue, told_rule(self, f"Told{number}", queue, place))
         return topic
 
     def _sweep(self) -> Step:
@@ -276,4 +276,4 @@ class Pipeline(Construct):
                 )
             ],
         )
-        allow_rules(queue, [rule])
+        allow_rule(queue, rule)

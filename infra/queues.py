@@ -1,7 +1,5 @@
 """A queue for each step that one message starts."""
 
-from collections.abc import Sequence
-
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -56,14 +54,14 @@ def dead_letter_queue(scope: Construct, construct_id: str, kms_key: kms.IKey | N
     )
 
 
-def allow_rules(queue: StepQueue, rules: Sequence[events.Rule]) -> None:
-    """Let these rules send to the queue, and nobody's others."""
+def allow_rule(queue: StepQueue, rule: events.IRule) -> None:
+    """Let this rule send to the queue, and nobody's others."""
     queue.queue.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal("events.amazonaws.com")],
             actions=["sqs:SendMessage"],
             resources=[queue.queue.queue_arn],
-            conditions={"ArnEquals": {"aws:SourceArn": [each.rule_arn for each in rules]}},
+            conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}},
         )
     )
 
