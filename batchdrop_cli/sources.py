@@ -59,7 +59,8 @@ def _spooled(key: str) -> Iterator[Source]:
 def _in_folder(folder: Path, key: str | None) -> list[Source]:
     """The folder's files in their order, the settings first: they hold for the files that follow."""
     prefix = _prefix(folder, key)
-    found, others = [], []
+    found: list[Path] = []
+    others: list[Path] = []
     for path in sorted(_files(folder)):
         is_known = path.name == SETTINGS_FILE or path.name.endswith(ENDINGS)
         (found if is_known else others).append(path)
