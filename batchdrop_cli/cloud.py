@@ -94,6 +94,7 @@ class Cloud:
     session: boto3.Session
     endpoint: str | None = None
     deployment: str = ""
+    stack: str = DEFAULT_STACK
     options: str = ""
     logs: str | None = None
     simulator_url: str | None = None
@@ -131,21 +132,21 @@ class Cloud:
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
-        client: SecretsManagerClient = self._client("secretsmanager")
+        client: SecretsManagerClient = self.client("secretsmanager")
         return client
 
     @cached_property
     def events(self) -> Events:
-        client: EventBridgeClient = self._client("events")
+        client: EventBridgeClient = self.client("events")
         return Events(client)
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
         config = _NO_PROXY if self.endpoint else None
         return self.session.client(service, endpoint_url=self.endpoint, config=config)
 
     @cached_property
     def store(self) -> Store:
-        client: DynamoDBClient = self._client("dynamodb")
+        client: DynamoDBClient = self.client("dynamodb")
         return Store(client, self.table, now=lambda: int(time()) - _PAUSE_TOLD_SECONDS)
 
     @cached_property
@@ -206,6 +207,7 @@ def _local(found: local_cloud.LocalCloud, target: Target) -> Cloud:
         session=session,
         endpoint=found.endpoint,
         deployment=found.deployment,
+        stack=found.stack_name,
         options=target.options,
         logs=found.logs,
         simulator_url=found.simulator_url,
@@ -246,5 +248,6 @@ def _deployed(target: Target) -> Cloud:
         table=outputs["Table"],
         session=session,
         deployment=outputs.get("Deployment", ""),
+        stack=stack,
         options=target.options,
     )

@@ -1,24 +1,12 @@
-"""The command: all its commands under one name, and the one place where every error ends.
+"""The commands that drop files, follow jobs and run a local cloud: where each is, and its help."""
 
-The command's modules, and the SDKs with them, are imported when it is called: `--help` needs none of them.
-"""
-
-from collections.abc import Callable, Sequence
-
-from batchdrop import __version__
-from cyclopts import App
-
-from batchdrop_cli import exit_codes
-
-_EXIT_CODES = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
-
-# Each command, where it is, and its help.
-_COMMANDS = {
+COMMANDS = {
     "validate": (
         "offline_commands:validate",
         """
-        Check a file offline: where its lines would go, and their errors. A batchdrop.toml is checked as
-        settings.
+        Check a file offline: where its lines go, and their errors.
+
+        A batchdrop.toml is checked as settings.
 
         A table (.csv, .tsv), or data in JSON lines, needs a template: the options below, or [template] in a
         batchdrop.toml of its folder. Settings in the bucket are not read: `drop_params`, betas and an API version may
@@ -32,8 +20,9 @@ _COMMANDS = {
     "quote": (
         "offline_commands:quote",
         """
-        Say what a file will cost before it is sent, offline: lines by model, batches, tokens and price, as a range, in
-        batches and at real time.
+        Say what a file will cost before it is sent, offline.
+
+        Lines by model, batches, tokens and price, as a range, in batches and at real time.
 
         Input tokens are an estimate, output tokens range from none to what the requests allow. Models without a known
         price are named. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
@@ -44,8 +33,9 @@ _COMMANDS = {
     "template": (
         "offline_commands:template",
         """
-        Show what a row of a file becomes under a template, offline: by the options below, or by [template] in a
-        batchdrop.toml of its folder.
+        Show what a row of a file becomes under a template, offline.
+
+        The template is that of the options below, or [template] in a batchdrop.toml of its folder.
 
         Exit code 0: the row would be sent; 3: it would not.
 
@@ -55,7 +45,10 @@ _COMMANDS = {
     "put": (
         "file_commands:put",
         """
-        Drop a file, and print its job. A batchdrop.toml is checked, and dropped as settings.
+        Drop a file, each file of a folder, or standard input (-).
+
+        It prints the job, or each job. A batchdrop.toml is checked, and dropped as settings. An upload that breaks off
+        goes on where it broke when the command is repeated within a week.
 
         With --wait the exit code is 0 when every line was answered, 3 when some failed, 4 when the job is held for
         its budget, 1 when it did not complete.
@@ -66,7 +59,9 @@ _COMMANDS = {
     "run": (
         "file_commands:run",
         """
-        Drop a file, wait, fetch its results, and sum up: counts, tokens, estimated cost, why lines failed.
+        Drop a file, wait, fetch its results, and sum up.
+
+        It sums up counts, tokens, estimated cost, and why lines failed.
 
         With --model and --prompt (or --embed) a table's rows are asked about one by one.
 
@@ -79,7 +74,9 @@ _COMMANDS = {
     "retry": (
         "file_commands:retry",
         """
-        Send a finished job's failed lines again, as they are or fixed; wait, fetch, and sum up, as `run` does.
+        Send a finished job's failed lines again, as they are or fixed.
+
+        It waits, fetches, and sums up, as `run` does.
 
         The lines become a job of their own. `batchdrop results JOB --with-retries` puts its results in their places.
         It says which of them cannot succeed unless they are changed. Exit codes are those of `run`.
@@ -90,7 +87,9 @@ _COMMANDS = {
     "jobs": (
         "job_commands:list_jobs",
         """
-        List recent jobs, the newest first, with lines, tokens and estimated cost of those that are over.
+        List recent jobs, the newest first.
+
+        Of those that are over it shows lines, tokens and estimated cost.
 
         Example: batchdrop jobs --days 30 --json
         """,
@@ -98,7 +97,9 @@ _COMMANDS = {
     "costs": (
         "job_commands:costs",
         """
-        Sum up what finished jobs cost, and what they saved against real time, by folder, model or day.
+        Sum up what finished jobs cost, and what they saved.
+
+        By folder, model or day; the saving is against real time.
 
         Jobs count by the day (UTC) on which their file was dropped. --csv prints a table for a spreadsheet.
 
@@ -108,7 +109,9 @@ _COMMANDS = {
     "show": (
         "job_commands:show",
         """
-        Show one job: its progress, what it waits for, its cost, where its files are.
+        Show one job: its progress, what it waits for, its cost.
+
+        And where its files are. --watch shows it live, as `watch` does.
 
         Example: batchdrop show latest
         """,
@@ -116,7 +119,9 @@ _COMMANDS = {
     "wait": (
         "job_commands:wait",
         """
-        Wait for a job, with the progress that `run` shows; nothing is fetched. Ctrl-C leaves the job running.
+        Wait for a job, with the progress that `run` shows.
+
+        Nothing is fetched. Ctrl-C leaves the job running.
 
         Exit code 0: every line was answered; 3: some lines failed; 4: the job is held for its budget; 1: it did not
         complete.
@@ -127,7 +132,9 @@ _COMMANDS = {
     "approve": (
         "job_commands:approve",
         """
-        Let a job be sent that is held for its budget: whatever it costs, it is paid.
+        Let a job be sent that is held for its budget.
+
+        Whatever it costs, it is paid.
 
         `batchdrop show JOB` says what it may cost, and what its budget is. Raising the budget lets it go on as well.
 
@@ -137,7 +144,9 @@ _COMMANDS = {
     "reject": (
         "job_commands:reject",
         """
-        End a job that is held for its budget. Nothing was sent, and nothing is paid.
+        End a job that is held for its budget; nothing is paid.
+
+        Nothing was sent.
 
         Example: batchdrop reject latest
         """,
@@ -145,8 +154,9 @@ _COMMANDS = {
     "cancel": (
         "job_commands:cancel",
         """
-        Stop a job: waiting requests are not sent, batches at the providers are cancelled, answers received so far are
-        published.
+        Stop a job; answers received so far are published.
+
+        Waiting requests are not sent, batches at the providers are cancelled.
 
         It shows who dropped the file and how many requests have ended, and asks unless it is your own latest drop.
 
@@ -156,7 +166,9 @@ _COMMANDS = {
     "results": (
         "job_commands:results",
         """
-        Fetch a finished job's results, errors, failed lines and manifest, and sum up as `run` does.
+        Fetch a finished job's files, and sum up as `run` does.
+
+        They are its results, errors, failed lines, answers and manifest; --failed and --errors fetch those alone.
 
         Exit code 0: every line was answered (with --with-retries: in the end); 3: some were not; 1: the job did not
         complete.
@@ -167,7 +179,9 @@ _COMMANDS = {
     "forget": (
         "job_commands:forget",
         """
-        Delete all that is kept of a finished job: its file, outputs, work files, rows, and the providers' copies.
+        Delete all that is kept of a finished job.
+
+        Its file, outputs, work files, rows, and the providers' copies.
 
         Only the version of the file that the job read is deleted. It lists everything that it could not delete,
         and then ends with 1.
@@ -178,7 +192,9 @@ _COMMANDS = {
     "reconcile": (
         "job_commands:reconcile",
         """
-        Find the batches sent after a restored or adopted table was written; until then nothing is sent.
+        Find the batches sent since a restored table was written.
+
+        Until then nothing is sent.
 
         The deployed functions list the providers' batches and adopt ours; the command asks for it, and waits. Ctrl-C
         does not stop it. Anthropic's batches show whose they are only when they end: that takes up to a day.
@@ -189,7 +205,9 @@ _COMMANDS = {
     "providers": (
         "cloud_commands:providers",
         """
-        Show the providers: which are paused and why, and how much of their limits is in use.
+        Show who takes batches, and how much of the limits is in use.
+
+        Of a paused provider it says why.
 
         Example: batchdrop providers
         """,
@@ -208,7 +226,9 @@ _COMMANDS = {
     "demo": (
         "cloud_commands:demo",
         """
-        Show the whole path on this machine: a local cloud, a file of real text, answers of both providers. Free.
+        Show the whole path on this machine, simulated and free.
+
+        A local cloud, a file of real text, answers of both providers.
 
         Example: batchdrop demo
         """,
@@ -216,7 +236,9 @@ _COMMANDS = {
     "smoke-paid": (
         "cloud_commands:smoke_paid",
         """
-        Send six requests to the real providers, with your keys: PAID, well under a cent. It asks first.
+        Send six requests to the real providers: PAID, under a cent.
+
+        With your keys. It asks first.
 
         The keys are OPENAI_API_KEY and ANTHROPIC_API_KEY of the environment. It starts a local cloud of its own with
         --real, drops six short lines, waits (minutes, at most a day), checks the answers, and stops that cloud. Those
@@ -228,8 +250,9 @@ _COMMANDS = {
     "local up": (
         "cloud_commands:local_up",
         """
-        Start the local cloud with the provider simulator, and deploy the stack into it. It stays up; a restart
-        loses nothing.
+        Start the local cloud with simulated providers, and deploy.
+
+        It stays up; a restart loses nothing.
 
         Example: batchdrop local up
         """,
@@ -237,8 +260,9 @@ _COMMANDS = {
     "local down": (
         "cloud_commands:local_down",
         """
-        Stop the local cloud. Its state stays in the folder, for the next `local up`; keys of real providers are
-        forgotten.
+        Stop the local cloud; its state is kept.
+
+        Its state stays in the folder, for the next `local up`; keys of real providers are forgotten.
 
         Example: batchdrop local down
         """,
@@ -266,7 +290,9 @@ _COMMANDS = {
     "keys set": (
         "cloud_commands:keys_set",
         """
-        Write a provider's key into Secrets Manager. The command asks for it without showing it, or reads a pipe.
+        Write a provider's key into Secrets Manager.
+
+        The command asks for it without showing it, or reads a pipe.
 
         It first lists the provider's batches with the key, which is free: a key that is refused is not stored.
 
@@ -282,42 +308,3 @@ _COMMANDS = {
         """,
     ),
 }
-
-app = App(
-    name="batchdrop",
-    help="Drop a JSONL file of LLM requests; the answers come back beside it, in order, at half price.",
-    help_epilogue=_EXIT_CODES,
-    version=__version__,
-    help_format="plaintext",
-    suppress_keyboard_interrupt=False,
-)
-app.command(App(name="local", help="The cloud on this machine: AWS's emulator with the deployed stack. No account."))
-app.command(App(name="skill", help="A file that tells coding assistants how to use this command."))
-app.command(App(name="keys", help="The providers' keys, in Secrets Manager."))
-
-
-def _paragraphs(text: str) -> str:
-    """Each paragraph as one line: the console's width cuts it."""
-    return "\n\n".join(" ".join(each.split()) for each in text.split("\n\n"))
-
-
-for _name, (_path, _help) in _COMMANDS.items():
-    *_group, _last = _name.split()
-    (app[_group[0]] if _group else app).command(f"batchdrop_cli.{_path}", name=_last, help=_paragraphs(_help))
-
-
-def run(arguments: Sequence[str] | None, *, begin: Callable[[], None]) -> int:
-    """Run the command; the exit code, as `exit_codes` has it. `begin` is called once its modules are imported."""
-    try:
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
-        begin()
-        code = command(*bound.args, **bound.kwargs)
-        return code if isinstance(code, int) else exit_codes.OK
-    except KeyboardInterrupt:
-        return exit_codes.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
-        from batchdrop_cli import say, user_errors  # noqa: PLC0415 - AWS's errors bring its SDK with them
-
-        text, code = user_errors.sentence(error)
-        say.note(text, style="red")
-        return code

@@ -21,25 +21,25 @@ _QUICK = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts"
 def main(arguments: Sequence[str]) -> int:
     """Say who deploys where, or what is missing. 0 when there is all that is needed."""
     try:
-        session = boto3.Session(profile_name=profile_of(arguments))
-        if session.get_credentials() is None:
-            note(
-                "There are no AWS credentials: run `aws configure` or `aws sso login`, set AWS_PROFILE.",
-                style="red",
-            )
-            return WRONG_USE
-        if session.region_name is None:
-            note("No AWS region is set: set AWS_REGION, or a region in your AWS profile.", style="red")
-            return WRONG_USE
-        account = session.client("sts", config=_QUICK).get_caller_identity()["Account"]
+        problem, place = describe_missing(boto3.Session(profile_name=profile_of(arguments)))
     except ProfileNotFound as error:
         note(f"{error}. `aws configure list-profiles` names those that there are.", style="red")
         return WRONG_USE
     except (BotoCoreError, ClientError) as error:
         note(sentence(error)[0], style="red")
         return FAILED
-    note(f"AWS account {account}, region {session.region_name}")
-    return OK
+    note(problem or place, style="red" if problem else None)
+    return WRONG_USE if problem else OK
+
+
+def describe_missing(session: boto3.Session) -> tuple[str | None, str]:
+    """What is missing, if anything is, and the account and region that are used."""
+    if session.get_credentials() is None:
+        return "There are no AWS credentials: run `aws configure` or `aws sso login`, set AWS_PROFILE.", ""
+    if session.region_name is None:
+        return "No AWS region is set: set AWS_REGION, or a region in your AWS profile.", ""
+    account = session.client("sts", config=_QUICK).get_caller_identity()["Account"]
+    return None, f"AWS account {account}, region {session.region_name}"
 
 
 def profile_of(arguments: Sequence[str]) -> str | None:

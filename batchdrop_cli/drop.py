@@ -17,8 +17,7 @@ from batchdrop.errors import Gone
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
-from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
@@ -27,6 +26,7 @@ from batchdrop_cli.jobs import recent
 from batchdrop_cli.row_settings import OwnSettings
 from batchdrop_cli.settings_names import content_of
 from batchdrop_cli.table_files import as_dropped, dropped_name, is_converted
+from batchdrop_cli.uploads import Upload, send
 from batchdrop_cli.user_errors import AlreadyRunning, UserError
 from batchdrop_cli.whose import mark
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _OBJECT_WRITES = ("PutObject", "CopyObject", "CompleteMultipartUpload")  # each answers the version that it wrote
 _SLOWEST_UPLOAD = 500_000  # bytes a second: a command that died holds its claim no longer than that would take
 _INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its event
+
+_AGAIN = "repeat the command within a week."  # as long as the bucket keeps parts
 
 _DAYS = 31  # a job ends within 30 days by default
 _JOBS = 200  # that are looked at before a drop; a few milliseconds each
@@ -253,7 +255,7 @@ def drop_file(  # noqa: PLR0913 - what a drop is
 def upload(
     cloud: Cloud, path: Path, key: str, progressed: Progressed, metadata: Mapping[str, str] | None = None
 ) -> str:
-    """Stream the file to the bucket, in parts where it is large.
+    """Stream the file to the bucket, in parts where it is large: an upload that broke off goes on where it broke.
 
     Args:
         cloud: Where to.
@@ -265,11 +267,21 @@ def upload(
     Returns:
         The id of the job that intake makes of it.
     """
-    config = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES)
     with _ONE_WRITE, _versions_written(cloud) as versions:
-        extra = {"Metadata": {**(metadata or {}), **mark(cloud)}}
-        cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs=extra, Callback=progressed, Config=config)
+        own = {**(metadata or {}), **mark(cloud)}
+        if path.stat().st_size < PART_BYTES:
+            cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs={"Metadata": own}, Callback=progressed)
+        else:
+            _send_in_parts(Upload(cloud=cloud, path=path, key=key, metadata=own), progressed)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
+
+
+def _send_in_parts(upload: Upload, progressed: Progressed) -> None:
+    try:
+        send(upload, progressed)
+    except (KeyboardInterrupt, BotoCoreError, ClientError):
+        upload.cloud.tell(f"The upload of {upload.path} broke off, and nothing was dropped. To go on with it, {_AGAIN}")
+        raise
 
 
 def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What a command's exit code says. `docs/command.md` and `--help` tell the same; a test holds them together."""
+"""What a command's exit code says. `docs/exit-codes.md` and `--help` tell the same; a test holds them together."""
 
 OK = 0
 FAILED = 1

@@ -1,7 +1,8 @@
 """A job's files onto this machine: what the manifest names, streamed; the manifest last, so that it says "whole"."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import msgspec
 from batchdrop.aws.keys import MANIFEST, output_prefix
@@ -12,6 +13,9 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.user_errors import UserError
 
 DEFAULT_FOLDER = Path("results")
+
+Kind = Literal["errors", "failed"]
+"""A file of a job that is fetched alone."""
 
 
 def folder_for(job: Job, *, merged: bool = False) -> Path:
@@ -71,9 +75,28 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path, beside: Sequ
     return paths
 
 
+def fetch_only(cloud: Cloud, job: Job, manifest: Manifest, folder: Path, kinds: Sequence[Kind]) -> list[Path]:
+    """Download some of a finished job's files, without its manifest: the folder does not hold the whole of it.
+
+    Raises:
+        UserError: The job has none, or a file of that name is there that is another's.
+    """
+    files = [file for file in (getattr(manifest.files, kind) for kind in kinds) if file is not None]
+    if not files:
+        raise UserError(f"Job {job.id} has no results. See: {cloud.command(f'show {job.id}')}")
+    folder.mkdir(parents=True, exist_ok=True)
+    if job_in(folder) != job.id:
+        _refuse_existing(folder, files)
+    return [download(cloud, file, folder) for file in files]
+
+
 def _refuse_files(folder: Path, manifest: Manifest, beside: Sequence[str]) -> None:
     """Refuse to overwrite files that no manifest tells of, but for those of a download that was broken off."""
-    sizes = {_name(file): file.bytes for file in _files(manifest)} | dict.fromkeys(beside)
+    _refuse_existing(folder, _files(manifest), beside)
+
+
+def _refuse_existing(folder: Path, files: Iterable[File], beside: Sequence[str] = ()) -> None:
+    sizes = {_name(file): file.bytes for file in files} | dict.fromkeys(beside)
     for name, size in sizes.items():
         path = folder / name
         if path.exists() and path.stat().st_size != size:

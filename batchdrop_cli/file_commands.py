@@ -1,8 +1,9 @@
 """The commands that drop a file, see it through, and send what failed in it again."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
@@ -15,10 +16,10 @@ from botocore.exceptions import BotoCoreError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once
+from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once, sources
 from batchdrop_cli import retry as retries
 from batchdrop_cli.answer_files import check_kinds, kinds_to_write, names_of, write_answers
-from batchdrop_cli.check import check_kind, check_rows, check_settings
+from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
 from batchdrop_cli.exit_codes import OK, OVER_LIMIT, WRONG_USE
@@ -34,7 +35,9 @@ from batchdrop_cli.options import (
     JobId,
     Key,
     MaxCost,
+    PutKey,
     QuotedProviders,
+    Source,
 )
 from batchdrop_cli.quote import Quote
 from batchdrop_cli.quote_report import note_quote
@@ -51,10 +54,12 @@ from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
 
 _MAX_COST, _FALLBACK = "batchdrop-budget-usd", "batchdrop-fallback"  # of the object's metadata
+Showing = Callable[[], AbstractContextManager[progress.Display]]
+"""Shows a wait while it lasts."""
 
 
 def put(  # noqa: PLR0913 - options of the command line
-    file: File,
+    file: Source,
     /,
     *,
     rows: RowOptions = NO_ROWS,
@@ -63,22 +68,27 @@ def put(  # noqa: PLR0913 - options of the command line
     max_cost: MaxCost = None,
     by: By = None,
     fallback: FallbackModel = None,
-    key: Key = None,
+    key: PutKey = None,
     again: Again = False,
     providers_file: QuotedProviders = None,
     target: Target = DEFAULT_TARGET,
 ) -> int:
-    key = drop.choose_key(file, key)
-    if is_settings(key):
-        return _put_settings(file, key, target, dry_run=dry_run)
-    if not holds_rows(file, key):
-        check_kind(file, key)
-    if dry_run:
-        return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
-    cloud = find_cloud(target)
-    promises = _promises(max_cost, by, fallback)
-    job_id = _drop(cloud, file, key, rows, promises=promises, providers_file=providers_file, again=again)
-    return wait_and_report(cloud, job_id) if wait else _leave(cloud, job_id)
+    cloud_of = cache(partial(find_cloud, target))
+
+    def put_one(file: Path, key: str) -> int | str:
+        """Drop a file; its job, or the exit code where there is none."""
+        if is_settings(key):
+            return _put_settings(file, key, cloud_of, dry_run=dry_run)
+        if dry_run:
+            return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
+        cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
+        job = _drop(cloud, file, key, rows, promises=promises, providers_file=providers_file, again=again)
+        return job if wait else _leave(cloud, job)
+
+    with sources.sources_of(file, key) as found:
+        chosen = [(each.path, sources.checked_key(each)) for each in found]
+        done = list(sources.each_of(put_one, chosen))
+    return sources.worst_of([wait_and_report(cloud_of(), each) if isinstance(each, str) else each for each in done])
 
 
 def run(  # noqa: PLR0913 - options of the command line
@@ -206,12 +216,11 @@ def _promises(max_cost: str | None, by: str | None = None, fallback: str | None 
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _put_settings(file: Path, key: str, target: Target, *, dry_run: bool) -> int:
-    check_settings(file)
+def _put_settings(file: Path, key: str, cloud_of: Callable[[], Cloud], *, dry_run: bool) -> int:
     if dry_run:
         say(f"{file}: settings, all of them known. Nothing was sent.")
         return OK
-    cloud = find_cloud(target)
+    cloud = cloud_of()
     drop.put_settings(cloud, file, key)
     folder = key.rpartition("/")[0]
     say(
@@ -255,9 +264,9 @@ def drop_file(  # noqa: PLR0913 - what a drop is
     return drop.drop_file(cloud, file, key, again=again, metadata=metadata, settings=settings, showing=showing)
 
 
-def wait_until_over(cloud: Cloud, job_id: str) -> Job:
+def wait_until_over(cloud: Cloud, job_id: str, showing: Showing = progress.shown) -> Job:
     try:
-        with progress.shown() as display:
+        with showing() as display:
             return progress.wait_for_job(cloud, job_id, display=display, clock=progress.Clock())
     except (KeyboardInterrupt, BotoCoreError):
         note(f"Job {job_id} continues without this command. Wait for it again with:")
@@ -265,9 +274,9 @@ def wait_until_over(cloud: Cloud, job_id: str) -> Job:
         raise
 
 
-def wait_and_report(cloud: Cloud, job_id: str) -> int:
+def wait_and_report(cloud: Cloud, job_id: str, showing: Showing = progress.shown) -> int:
     """Wait, and say what came of it, why lines failed, and how to fetch the results."""
-    job = wait_until_over(cloud, job_id)
+    job = wait_until_over(cloud, job_id, showing)
     if job.state is JobState.HELD:
         return _say_held(job)
     manifest = jobs.read_manifest(cloud, job)

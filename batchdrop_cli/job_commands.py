@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from batchdrop.records import Job
 from batchdrop.states import JobState
 from cyclopts import Parameter
 
-from batchdrop_cli import decisions, fetch, jobs, merge, report, whose
+from batchdrop_cli import decisions, fetch, jobs, merge, report, watching, whose
 from batchdrop_cli import reconcile as reconciling
 from batchdrop_cli.answer_files import check_kinds, kinds_to_write, write_answers
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
@@ -28,6 +29,7 @@ from batchdrop_cli.say import count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
+Watch = Annotated[bool, Parameter(negative="", help="Show it live until it is over, as `watch` does.")]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 
 
@@ -78,7 +80,13 @@ def costs(
     return OK
 
 
-def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target = DEFAULT_TARGET) -> int:
+def show(
+    job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, watch: Watch = False, target: Target = DEFAULT_TARGET
+) -> int:
+    if watch:
+        if as_json:
+            raise UserError("--json and --watch exclude each other.", code=WRONG_USE)
+        return watch_job(job, target)
     cloud = find_cloud(target)
     shown = jobs.shown(cloud, jobs.find(cloud, job))
     say_json(shown) if as_json else report.say_shown(shown, cloud.prices)
@@ -87,8 +95,19 @@ def show(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target
 
 def wait(job: JobId = jobs.LATEST, /, *, target: Target = DEFAULT_TARGET) -> int:
     cloud = find_cloud(target)
+    return wait_and_report(cloud, _waited_for(cloud, job))
+
+
+def watch_job(job: str, target: Target) -> int:
+    """Wait for a job with all that is known of it; the exit code of `wait`."""
+    cloud = find_cloud(target)
+    return wait_and_report(cloud, _waited_for(cloud, job), showing=partial(watching.watched, cloud))
+
+
+def _waited_for(cloud: Cloud, job: str) -> str:
+    """The id of a job, which may be too young to be there."""
     is_coming = is_job_id(job) and jobs.is_young(job)
-    return wait_and_report(cloud, job if is_coming else jobs.find(cloud, job).id)
+    return job if is_coming else jobs.find(cloud, job).id
 
 
 def cancel(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) -> int:
@@ -129,13 +148,13 @@ def _describe_and_ask(cloud: Cloud, job: Job, *, yes: bool) -> None:
     for line in more:
         note(f"  {line}")
     if not yes and not whose.is_own_last(cloud, job, by):
-        _ask(
+        ask(
             "Cancel it?",
             f"This is not your own latest drop. To cancel it anyway: {cloud.command(f'cancel {job.id} --yes')}",
         )
 
 
-def _ask(question: str, otherwise: str) -> None:
+def ask(question: str, otherwise: str) -> None:
     """Ask on a terminal.
 
     Raises:
@@ -162,7 +181,7 @@ def reconcile(
     if without is not None:
         if not yes:
             note(f"Requests that {without} has and the table does not know will be sent and paid for again.")
-            _ask("Send to it again?", f"To do it: {cloud.command(f'reconcile --without {without} --yes')}")
+            ask("Send to it again?", f"To do it: {cloud.command(f'reconcile --without {without} --yes')}")
         reconciling.release(cloud, without)
     reconciling.reconcile(cloud, waits=waits)
     return OK
@@ -176,7 +195,7 @@ def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
     retries = list(cloud.store.retries(found.id, newer=cloud.tell_newer))
     if not yes:
         note(f"Job {found.id}: s3://{cloud.bucket}/{found.key}, with all its results.")
-        _ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")
+        ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")
     left = forgetting.forget(cloud, found, forgetting.apis_of(cloud))
     for each in left:
         note(f"Not deleted: {each}")
@@ -201,6 +220,8 @@ def results(  # noqa: PLR0913 - options of the command line
         list[AnswerKind] | None, Parameter(negative="", help="Files of answers, a row per line; may be repeated.")
     ] = None,
     csv: AsCsv = False,
+    failed: Annotated[bool, Parameter(negative="", help="Fetch failed.jsonl alone: the failed input lines.")] = False,
+    errors: Annotated[bool, Parameter(negative="", help="Fetch errors.jsonl alone: why they failed.")] = False,
     with_retries: Annotated[
         bool, Parameter(negative="", help="Put the results of its retries in their places; results and errors only.")
     ] = False,
@@ -211,15 +232,34 @@ def results(  # noqa: PLR0913 - options of the command line
 ) -> int:
     if replace_answers and not with_retries:
         raise UserError("--replace-answers requires --with-retries.", code=WRONG_USE)
+    only = _only(failed=failed, errors=errors, is_whole=csv or with_retries)
     check_folder(output)
     asked = [*(answers or ()), *(["csv"] if csv else ())]
     check_kinds(asked)
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
     jobs.refuse_unfinished(cloud, found)
+    if only:
+        return _fetch_only(cloud, found, output, only)
     if with_retries and jobs.read_manifest(cloud, found).counts is not None:  # else there is nothing to complete
         return _merge(cloud, found, output, asked, replace_answers=replace_answers)
     return report_and_fetch(cloud, found, output, asked)
+
+
+def _only(*, failed: bool, errors: bool, is_whole: bool) -> list[fetch.Kind]:
+    """The files that are asked for alone; none where all are."""
+    asked: list[tuple[fetch.Kind, bool]] = [("failed", failed), ("errors", errors)]
+    kinds = [kind for kind, wanted in asked if wanted]
+    if kinds and is_whole:
+        raise UserError(f"--{kinds[0]} excludes --csv and --with-retries.", code=WRONG_USE)
+    return kinds
+
+
+def _fetch_only(cloud: Cloud, job: Job, folder: Path | None, kinds: list[fetch.Kind]) -> int:
+    manifest = jobs.read_manifest(cloud, job)
+    report.say_files(fetch.fetch_only(cloud, job, manifest, folder or fetch.folder_for(job), kinds))
+    note(f"To send the failed lines again: {cloud.command(f'retry {job.id}')}")
+    return exit_code_of(manifest)
 
 
 def _merge(cloud: Cloud, job: Job, folder: Path | None, asked: Sequence[str], *, replace_answers: bool) -> int:

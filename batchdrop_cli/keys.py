@@ -4,6 +4,7 @@ import sys
 from datetime import UTC
 from getpass import getpass
 
+import msgspec
 from batchdrop.errors import AccountRefused, BatchdropError
 from batchdrop.providers.clients import make_api
 from batchdrop.providers.config import ProviderConfig, Providers
@@ -69,10 +70,17 @@ def check_key(name: str, config: ProviderConfig, key: str) -> None:
         note(f"The key could not be checked: {error}. It is stored.")
 
 
-def stored_keys(cloud: Cloud, providers: Providers) -> list[dict[str, str | None]]:
-    """For each provider its secret, and when that was set; None when it is not set."""
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider's secret of `keys list --json`, and when it was set; null when it is not set."""
+
+    provider: str
+    secret: str
+    set_at: str | None
+
+
+def stored_keys(cloud: Cloud, providers: Providers) -> list[StoredKey]:
     return [
-        {"provider": name, "secret": config.secret, "set_at": _set_at(cloud, config.secret)}
+        StoredKey(provider=name, secret=config.secret, set_at=_set_at(cloud, config.secret))
         for name, config in providers.items()
     ]
 
@@ -86,8 +94,8 @@ def _set_at(cloud: Cloud, secret: str) -> str | None:
     return None if changed is None or "DeletedDate" in found else changed.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def say_keys(stored: list[dict[str, str | None]]) -> None:
-    rows = [(str(each["provider"]), each["set_at"] or "not set", str(each["secret"])) for each in stored]
+def say_keys(stored: list[StoredKey]) -> None:
+    rows = [(each.provider, each.set_at or "not set", each.secret) for each in stored]
     say_table(("provider", "set since", "secret"), rows)
 
 

@@ -17,10 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_heard = arguments is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a shell may not
     if is_heard:
         signal.signal(signal.SIGINT, _quit)
-    from batchdrop_cli import commands  # noqa: PLC0415 - nothing is begun yet that would have to be ended
+    from batchdrop_cli import application  # noqa: PLC0415 - nothing is begun yet that would have to be ended
 
     try:
-        return commands.run(arguments, begin=_raise_when_interrupted if is_heard else _change_nothing)
+        return application.run(arguments, begin=_raise_when_interrupted if is_heard else _change_nothing)
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:

@@ -48,6 +48,13 @@ DryRun = Annotated[bool, Parameter(negative="", help="Show the file's quote, and
 File = Annotated[
     Path, Parameter(help="JSON lines (.jsonl) or a table (.csv, .tsv), also as .gz or .zst; .parquet, .arrow, .xlsx.")
 ]
+Source = Annotated[
+    Path,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="A file as for `run`, a folder whose files are all dropped, or - for standard input.",
+    ),
+]
 Folder = Annotated[
     Path | None,
     Parameter(
@@ -57,6 +64,10 @@ Folder = Annotated[
 ]
 JobId = Annotated[str, Parameter(help='A job\'s id, or "latest".', validator=_validate_id)]
 Key = Annotated[str | None, Parameter(help="The key in the bucket; default: input/NAME.")]
+PutKey = Annotated[
+    str | None,
+    Parameter(help="The key in the bucket; default: input/NAME; for a folder input/FOLDER/, for - input/stdin.jsonl."),
+]
 MaxCost = Annotated[
     str | None,
     Parameter(

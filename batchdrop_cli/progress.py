@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol
@@ -41,13 +41,16 @@ _SHORTEST_PAUSE = 0.1  # seconds between two looks at first; then longer ones
 class Stage:
     """Where a job is, and what it waits for, a sentence each.
 
-    `done` of `total` counts requests while it runs, parts of the file while that is read.
+    `done` of `total` counts requests while it runs, parts of the file while that is read. `job` and `batches` are what
+    was found, for who shows more; they do not make one stage another.
     """
 
     text: str
     waits: tuple[str, ...] = ()
     done: int = 0
     total: int | None = None
+    job: Job | None = field(default=None, compare=False, repr=False)
+    batches: Sequence[Batch] = field(default=(), compare=False, repr=False)
 
 
 class Display(Protocol):
@@ -159,7 +162,7 @@ def _waits_for_a_person(job: Job) -> bool:
 def _read_progress(cloud: Cloud, job: Job | None) -> _Look:
     batches = [] if job is None else list(cloud.store.batches(job.id))
     waits = [] if job is None else waits_for(cloud, job, batches)
-    return _Look(job, batches, waits, stage(job, batches, waits))
+    return _Look(job, batches, waits, replace(stage(job, batches, waits), job=job, batches=batches))
 
 
 def _no_job_error(cloud: Cloud, job_id: str) -> UserError:

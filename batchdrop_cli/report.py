@@ -135,11 +135,15 @@ def _say_deadline(manifest: Manifest) -> None:
 
 
 def _say_quote(quote: Quote | None) -> None:
-    if quote is None:
-        return
+    if quote is not None:
+        say(f"quoted   {describe_quote(quote)}")
+
+
+def describe_quote(quote: Quote) -> str:
+    """`$0.0010 to $0.0200, $0.0100 expected`."""
     most = "with no known limit" if quote.high_usd is None else f"to ${_up(quote.high_usd)}"
     expected = "" if quote.expected_usd is None else f", ${_up(quote.expected_usd)} expected"
-    say(f"quoted   ${_down(quote.low_usd)} {most}{expected}")
+    return f"${_down(quote.low_usd)} {most}{expected}"
 
 
 def _down(dollars: str) -> Decimal:

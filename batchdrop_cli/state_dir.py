@@ -94,14 +94,15 @@ def _last() -> Path | None:
 
 def _record() -> Path:
     """One for each clone of this project: another's cloud runs other code."""
-    return _states() / f"last-{_short_hash(_PROJECT)}"
+    return states() / f"last-{_short_hash(_PROJECT)}"
 
 
 def _token_of(folder: Path) -> Path:
-    return _states() / f"owner-{_short_hash(folder.resolve())}"
+    return states() / f"owner-{_short_hash(folder.resolve())}"
 
 
-def _states() -> Path:
+def states() -> Path:
+    """The folder of what the command remembers on this machine."""
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "batchdrop"
 
 

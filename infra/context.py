@@ -38,6 +38,8 @@ class Context:
     stack_name: str
     architecture: lambda_.Architecture
     alarm_email: str | None
+    notify_emails: tuple[str, ...]
+    notify_webhooks: tuple[str, ...]
     providers_file: Path
     split_bytes: int
     tick_seconds: int
@@ -68,6 +70,8 @@ class Context:
             stack_name=_text(node, "stack_name"),
             architecture=_choice(node, "arch", str, ARCHITECTURES),
             alarm_email=_text(node, "alarm_email") or None,
+            notify_emails=_list(node, "notify_email", r"[^@\s]+@[^@\s]+", "an e-mail address"),
+            notify_webhooks=_list(node, "notify_webhooks", r"https://[^\s@#]+", "an address that begins with https://"),
             providers_file=ROOT / _text(node, "providers_file"),
             split_bytes=_number(node, "split_bytes", at_least=1),
             tick_seconds=_number(node, "tick_seconds", at_least=1, at_most=LONGEST_TICK_SECONDS),
@@ -103,6 +107,15 @@ def _text(node: Node, key: str) -> str:
     return str(_value(node, key))
 
 
+def _list(node: Node, key: str, form: str, what: str) -> tuple[str, ...]:
+    """Values separated by commas."""
+    values = tuple(each for each in (text.strip() for text in _text(node, key).split(",")) if each)
+    for value in values:
+        if not re.fullmatch(form, value):
+            raise ContextError(f"context value {key!r}: {value!r} is not {what}")
+    return values
+
+
 def _arn(node: Node, key: str) -> str | None:
     arns = _arns(node, key)
     if len(arns) > 1:
@@ -120,11 +133,8 @@ def _name(node: Node, key: str, form: str) -> str | None:
 
 def _arns(node: Node, key: str) -> tuple[str, ...]:
     """ARNs of KMS keys, separated by commas: an alias names no key that a policy could allow."""
-    arns = tuple(each for each in (text.strip() for text in _text(node, key).split(",")) if each)
-    for arn in arns:
-        if not re.fullmatch(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+", arn):
-            raise ContextError(f"context value {key!r}: {arn!r} is not the ARN of a KMS key (arn:aws:kms:…:key/…)")
-    return arns
+    form = r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
+    return _list(node, key, form, "the ARN of a KMS key (arn:aws:kms:…:key/…)")
 
 
 def _number(node: Node, key: str, *, at_least: int, at_most: int | None = None) -> int:

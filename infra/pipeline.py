@@ -3,15 +3,16 @@
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secrets
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.bundling import code_asset
 from infra.context import VISIBILITY_MARGIN_SECONDS, Context
-from infra.queues import StepQueue
+from infra.notices import Webhooks, notice_topic, told_rule
+from infra.queues import StepQueue, allow_rule
 from infra.step import Step
 from infra.storage import Storage
 
@@ -83,6 +84,7 @@ class Pipeline(Construct):
         self._assemble()
         self._publish()
         self._finish()
+        self.notice_topic = self._notify() if context.notify_emails or context.notify_webhooks else None
         self.sweep = self._sweep()
 
     def _intake(self) -> None:
@@ -188,6 +190,23 @@ class Pipeline(Construct):
         step.may_read_keys(self._keys)
         step.may_put_events(self._bus)
 
+    def _notify(self) -> sns.Topic | None:
+        """An event that somebody is to be told of, and one of those who are; who they are, only the deployer says."""
+        queue = self._queue("notify", SHORT)
+        step = self._step("Notify", memory_mib=256, limit_seconds=SHORT)
+        step.started_by(queue, batch_size=1, max_concurrency=self._context.max_concurrency)
+        places = [{"webhook": address} for address in self._context.notify_webhooks]
+        if places:
+            step.may_sign_webhooks(Webhooks(self, "Webhooks", kms_key=self._kms_key).secret)
+        topic = None
+        if self._context.notify_emails:
+            topic = notice_topic(self, "Notices", self._context.notify_emails, self._kms_key)
+            step.may_publish(topic)
+            places.append({"topic": topic.topic_arn})
+        for number, place in enumerate(places):
+            allow_rule(queue, told_rule(self, f"Told{number}", queue, place))
+        return topic
+
     def _sweep(self) -> Step:
         """Every minute: what stands still or died is sent again, what fits is admitted, what is over is cleaned."""
         step = self._step("Sweep", memory_mib=512, limit_seconds=SHORT)
@@ -257,11 +276,4 @@ class Pipeline(Construct):
                 )
             ],
         )
-        queue.queue.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("events.amazonaws.com")],
-                actions=["sqs:SendMessage"],
-                resources=[queue.queue.queue_arn],
-                conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}},
-            )
-        )
+        allow_rule(queue, rule)

@@ -1,6 +1,8 @@
 """A queue for each step that one message starts."""
 
 import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -49,6 +51,18 @@ def dead_letter_queue(scope: Construct, construct_id: str, kms_key: kms.IKey | N
         encryption_master_key=kms_key,
         enforce_ssl=True,
         retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
+    )
+
+
+def allow_rule(queue: StepQueue, rule: events.IRule) -> None:
+    """Let this rule send to the queue, and nobody's others."""
+    queue.queue.add_to_resource_policy(
+        iam.PolicyStatement(
+            principals=[iam.ServicePrincipal("events.amazonaws.com")],
+            actions=["sqs:SendMessage"],
+            resources=[queue.queue.queue_arn],
+            conditions={"ArnEquals": {"aws:SourceArn": rule.rule_arn}},
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
+from batchdrop import __version__
 from batchdrop.providers.config import load_providers
 from constructs import Construct
 
@@ -56,11 +57,14 @@ class BatchdropStack(cdk.Stack):
             "Bucket": storage.bucket.bucket_name,
             "Table": storage.table.table_name,
             "Deployment": deployment,
+            "Version": __version__,
             "PollFunction": pipeline.poll.function.function_name,
             "SweepFunction": pipeline.sweep.function.function_name,
             "Providers": ",".join(keys),
             "Region": self.region,
         }
+        if pipeline.notice_topic is not None:
+            outputs["NoticeTopic"] = pipeline.notice_topic.topic_arn
         for name, value in outputs.items():
             cdk.CfnOutput(self, name, value=value)
 

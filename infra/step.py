@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secrets
+from aws_cdk import aws_sns as sns
 from batchdrop.aws.events import SOURCE
 from constructs import Construct
 
@@ -162,6 +163,13 @@ class Step(Construct):
                 conditions={"ForAllValues:StringEquals": {"events:source": SOURCE}},
             )
         )
+
+    def may_sign_webhooks(self, secret: secrets.ISecret) -> None:
+        self._may(["secretsmanager:GetSecretValue"], secret.secret_arn)
+        self.function.add_environment("BATCHDROP_NOTIFY_SECRET", secret.secret_arn)
+
+    def may_publish(self, topic: sns.ITopic) -> None:
+        self._may(["sns:Publish"], topic.topic_arn)
 
     def _may(self, actions: list[str], *resources: str) -> None:
         self.function.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=list(resources)))

@@ -67,3 +67,9 @@ def _needed(saved: Saved) -> tuple[str, ...]:
 def runs(saved: Saved, name: str) -> bool:
     """Whether this process of the cloud is running."""
     return name in saved.processes and processes.is_running(saved.processes[name])
+
+
+def programs(state_dir: Path) -> dict[str, bool]:
+    """The programs that the cloud of this folder needs, and whether each runs; none where there is no cloud."""
+    saved = Folder(state_dir).read()
+    return {} if saved is None else {name: runs(saved, name) for name in _needed(saved)}

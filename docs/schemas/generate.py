@@ -30,6 +30,15 @@ from batchdrop.result_line import ErrorCode, Result
 from batchdrop.states import TERMINAL_JOBS
 
 from batchdrop_cli import quote
+from batchdrop_cli.costs import Costs
+from batchdrop_cli.dead_letters import DeadLetter
+from batchdrop_cli.doctor import Finding
+from batchdrop_cli.headroom import ShownProvider
+from batchdrop_cli.job_logs import LoggedLine
+from batchdrop_cli.jobs import Listed, Shown
+from batchdrop_cli.key_checks import CheckedKey
+from batchdrop_cli.keys import StoredKey
+from batchdrop_cli.local_status import LocalStatus
 
 Schema = dict[str, Any]
 
@@ -42,6 +51,20 @@ _DOLLARS_OF_EVENTS = (
     *(("BudgetState", name) for name in ("budget_usd", "monthly_budget_usd", "committed_usd")),
 )
 _BUDGET: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_BUDGET}  # decimals are numbers in TOML
+
+# What each command prints with `--json`, beside `quote`.
+LISTINGS: dict[str, Any] = {
+    "jobs": list[Listed],
+    "show": Shown,
+    "costs": Costs,
+    "providers": list[ShownProvider],
+    "logs": list[LoggedLine],
+    "doctor": list[Finding],
+    "redrive": list[DeadLetter],
+    "keys list": list[StoredKey],
+    "keys check": list[CheckedKey],
+    "local status": LocalStatus,
+}
 
 
 class ProvidersFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,6 +84,7 @@ def schemas() -> dict[str, Schema]:
         "batchdrop-toml.json": _settings(),
         "providers-toml.json": _providers(),
         "quote.json": _quote(),
+        **{f"command-{name.replace(' ', '-')}.json": _listing(name, kind) for name, kind in LISTINGS.items()},
     }
 
 
@@ -81,7 +105,9 @@ def _results_line() -> Schema:
 
 def _manifest() -> Schema:
     schema, structs = _of(SCHEMA, "manifest.json", Manifest)
-    schema["$comment"] = "1.1: quote, money, and by model retries, duplicates and what they cost. 1.2: files.answers"
+    schema["$comment"] = (
+        "1.1: quote, money, and by model retries, duplicates and what they cost. 1.2: files.answers. 1.3: top_error"
+    )
     _always_written(structs)
     _over_only(structs)
     structs["Manifest"]["properties"]["schema"] = {"const": SCHEMA}
@@ -107,7 +133,7 @@ def _manifest() -> Schema:
 def _event() -> Schema:
     events = (JobEvent, HeldEvent, ProviderEvent, DuplicateBatch, ActionEvent)
     schema, structs = _of(EVENT_SCHEMA, "The detail of an event of the source batchdrop", *events)
-    schema["$comment"] = "1.1: money"
+    schema["$comment"] = "1.1: money. 1.2: top_error"
     _always_written(structs)
     for event in events:
         structs[event.__name__]["properties"]["schema"] = {"const": EVENT_SCHEMA}
@@ -188,6 +214,13 @@ def _quote() -> Schema:
     structs["Quote"]["properties"]["schema"] = {"const": quote.SCHEMA}
     structs["DollarRange"]["properties"]["low_usd"] |= {"pattern": _DOLLARS}
     structs["DollarRange"]["properties"]["high_usd"] = {"anyOf": [{"type": "string", "pattern": _DOLLARS}, _NULL]}
+    return schema
+
+
+def _listing(command: str, kind: type) -> Schema:
+    title = f"What `batchdrop {command} --json` prints"
+    schema, structs = _of(f"batchdrop.command-{command.replace(' ', '-')}/1", title, kind)
+    _always_written(structs)
     return schema
 
 

@@ -7,7 +7,7 @@ modules stand in rooms, and a module imports only what stands in its own room or
     → protocols → language
 
     steps       what a function calls: intake plan submit poll collect assemble publish cancel deadline finish sweep
-                reconcile
+                reconcile notify
     outputs     from results to published files
     batches     the life of a batch
     limits      what may be sent now

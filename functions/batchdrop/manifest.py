@@ -9,6 +9,7 @@ from batchdrop.states import JobState
 
 SCHEMA = "batchdrop.manifest/1"
 EVENT_SCHEMA = "batchdrop.event/1"
+OTHERS = "(others)"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +100,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """`total` = `answered` + `failed` = the input's lines that are not blank.
 
-    `errors` and `finish_reasons` name a hundred each; what has another name is counted as `(others)`.
+    `errors` and `finish_reasons` name a hundred each; what has another name is counted as `OTHERS`.
     """
 
     total: int
@@ -107,6 +108,13 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     errors: dict[str, int]
     finish_reasons: dict[str, int]
+
+
+class TopError(msgspec.Struct, frozen=True, kw_only=True):
+    """The code that most lines of a job failed with, and how many did."""
+
+    code: str
+    lines: int
 
 
 class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,7 +221,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     `quote` is what the job was quoted at before it was paid, null where it was not; `money` what it cost, null where it
     has no results; `deadline` what became of its deadline, null where it has none; `dedupe` what sending equal requests
-    once saved, null where its settings do not ask for it.
+    once saved, null where its settings do not ask for it; `top_error` why most of its failed lines failed, null where
+    none did.
     """
 
     schema: str = SCHEMA
@@ -231,6 +240,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     money: Money | None = None
     deadline: Deadline | None = None
     dedupe: Dedupe | None = None
+    top_error: TopError | None = None
 
 
 class ManifestAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +261,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts | None
     manifest: ManifestAt | None
     money: Money | None = None
+    top_error: TopError | None = None
 
 
 class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,6 +321,13 @@ class DuplicateBatch(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str
     requests: int
     usage: Usage | None
+
+
+def top_error_of(counts: Counts | None) -> TopError | None:
+    """The commonest code of those that are named, the first by its name where several are; None where none is."""
+    named = [] if counts is None else [each for each in counts.errors.items() if each[0] != OTHERS]
+    code, lines = min(named, key=lambda each: (-each[1], each[0]), default=("", 0))
+    return TopError(code=code, lines=lines) if lines else None
 
 
 def timestamp(seconds: int) -> str:

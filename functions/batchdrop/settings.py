@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     collect_queue: str | None = None
     assemble_queue: str | None = None
     publish_queue: str | None = None
+    notify_queue: str | None = None
     intake_dead_letters: str | None = None
     plan_dead_letters: str | None = None
     submit_dead_letters: str | None = None
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     collect_dead_letters: str | None = None
     assemble_dead_letters: str | None = None
     publish_dead_letters: str | None = None
+    notify_dead_letters: str | None = None
 
     def redrives(self) -> list[tuple[str, str]]:
         """Each dead-letter queue with the queue that its messages came from."""
@@ -61,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             (self.collect_dead_letters, self.collect_queue),
             (self.assemble_dead_letters, self.assemble_queue),
             (self.publish_dead_letters, self.publish_queue),
+            (self.notify_dead_letters, self.notify_queue),
         )
         return [(dead_letters, queue) for dead_letters, queue in pairs if dead_letters and queue]
 

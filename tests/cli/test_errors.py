@@ -9,8 +9,8 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 from cyclopts import App
 
+from batchdrop_cli.application import app
 from batchdrop_cli.cloud import Target
-from batchdrop_cli.commands import app
 from batchdrop_cli.state_dir import own_state_dir
 from batchdrop_cli.user_errors import UserError, sentence
 from local_cloud.state import Folder, Saved

@@ -11,6 +11,7 @@ from batchdrop.records import Job
 from batchdrop.states import JobState
 
 from batchdrop_cli.escapes import escape, escape_json
+from batchdrop_cli.job_logs import LoggedLine, say_logged
 from batchdrop_cli.say import wrap
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_a_broken_line_is_escaped_too() -> None:
     assert "".join(wrap(HOSTILE, 400)) == SHOWN
 
 
-@pytest.mark.parametrize("arguments", [("show", "latest"), ("jobs",), ("wait", "latest")])
+@pytest.mark.parametrize("arguments", [("show", "latest"), ("jobs",), ("wait", "latest"), ("watch", "latest")])
 @pytest.mark.parametrize("width", [None, 80, 300])
 def test_keys_and_reasons_of_others_are_shown_escaped(
     aws: "Aws", run: "Run", a_job: Callable[..., Job], arguments: tuple[str, ...], width: int | None
@@ -58,6 +59,23 @@ def test_keys_and_reasons_of_others_are_shown_escaped(
     assert "]0;owned" in said.out + said.err
     assert [each for each in f"{said.out}{said.err}" if each != "\n" and is_obeyed(each)] == []
     assert "\nJob x completed" not in f"{said.out}{said.err}"
+
+
+def test_a_hostile_reason_is_escaped_by_the_doctor(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    aws.store.add(a_job(state=JobState.HELD, reason=HOSTILE))
+    said = run("doctor").out
+    assert SHOWN in said
+    assert [each for each in said if each != "\n" and is_obeyed(each)] == []
+
+
+@pytest.mark.parametrize("width", [None, 80])
+def test_a_hostile_log_line_is_escaped(capsys: pytest.CaptureFixture[str], width: int | None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(width)) if width else patch.delenv("COLUMNS", raising=False)
+        say_logged(LoggedLine(at="", step="plan", level="INFO", message=HOSTILE, details={HOSTILE: HOSTILE}))
+    said = capsys.readouterr().out
+    assert "]0;owned" in said
+    assert [each for each in said if each != "\n" and is_obeyed(each)] == []
 
 
 def test_json_of_a_hostile_job_holds_no_control_characters(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchdrop_cli.commands import COMMANDS
 from batchdrop_cli.exit_codes import MEANINGS
+from batchdrop_cli.operating import COMMANDS as OPERATING
 
 if TYPE_CHECKING:
     from conftest import Run
 
-PAGE = (Path(__file__).parents[2] / "docs/command.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/exit-codes.md").read_text(encoding="utf-8")
 
 
 def test_one_page_tells_every_exit_code_and_no_other() -> None:
@@ -17,14 +19,22 @@ def test_one_page_tells_every_exit_code_and_no_other() -> None:
     assert {int(code): meaning for code, meaning in rows} == MEANINGS
 
 
+def test_the_page_names_every_command() -> None:
+    cells = "".join(re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE))
+    named = {each.partition(" --")[0] for each in re.findall(r"`([^`]+)`", cells)} - {"--dry-run"}
+    assert named == {*COMMANDS, *OPERATING}
+
+
 def test_help_tells_every_exit_code(run: "Run") -> None:
     out = " ".join(re.sub(r"[│╭╮╰╯─]", " ", run("--help").out).split())
     assert all(f"{code} {meaning}" in out for code, meaning in MEANINGS.items())
 
 
-@pytest.mark.parametrize("command", ["validate", "put", "run", "retry", "wait", "results"])
+@pytest.mark.parametrize(
+    "command", ["validate", "put", "run", "retry", "wait", "watch", "results", "doctor", "keys check"]
+)
 def test_the_help_of_a_command_tells_its_exit_codes(run: "Run", command: str) -> None:
-    assert "xit code" in run(command, "--help").out
+    assert "xit code" in run(*command.split(), "--help").out
 
 
 @pytest.mark.parametrize("width", [60, 80])

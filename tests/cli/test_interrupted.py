@@ -43,7 +43,7 @@ def terminal() -> Iterator[tuple[int, int]]:
         yield source.fileno(), sink.fileno()
 
 
-FIRST = "batchdrop_cli.commands"  # what the console imports; cyclopts comes with it
+FIRST = "batchdrop_cli.application"  # what the console imports; cyclopts comes with it
 
 
 @pytest.mark.parametrize("module", [FIRST, "cyclopts", "batchdrop_cli.job_commands", "boto3"])

@@ -214,11 +214,6 @@ def test_the_job_is_of_the_version_that_was_uploaded_although_a_newer_one_came(
     assert job == job_id(BUCKET, mine["Key"], mine["VersionId"], head["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
 
 
-def test_a_folder_is_not_put(aws: "Aws", run: "Run", tmp_path: Path) -> None:
-    assert run("put", tmp_path) == (2, "", f"{tmp_path} is a folder; name a file.\n")
-    assert aws.keys() == []
-
-
 def test_wait_ends_with_1_when_the_job_fails(aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]) -> None:
     def fail_it() -> None:
         while not aws.keys():

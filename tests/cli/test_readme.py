@@ -14,12 +14,14 @@ from batchdrop.manifest import Counts, Files
 from batchdrop.records import Job
 from batchdrop.states import JobState
 from faking.outputs import a_manifest
+from faking.parts import stack_with_parts
 from faking.readme import commands
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
 
 KEY = "input/reviews.jsonl"
+LOOKING = ("setup", "doctor")
 
 
 @pytest.mark.parametrize("words", [each for each in commands(on_aws=True) if each[0] == "keys"], ids=" ".join)
@@ -29,7 +31,18 @@ def test_a_key_is_set(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch, w
     assert aws.secrets.get_secret_value(SecretId=f"batchdrop/{words[2]}")["SecretString"] == "sk-mine"
 
 
-@pytest.mark.parametrize("words", [each for each in commands(on_aws=True) if each[0] != "keys"], ids=" ".join)
+@pytest.mark.parametrize("words", [each for each in commands(on_aws=True) if each[0] in LOOKING], ids=" ".join)
+def test_what_is_set_up_is_looked_at(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    for provider in ("openai", "anthropic"):
+        aws.secrets.create_secret(Name=f"batchdrop/{provider}", SecretString="sk-mine")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with stack_with_parts(monkeypatch):
+        assert run(*words).code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [each for each in commands(on_aws=True) if each[0] not in {"keys", *LOOKING}], ids=" ".join
+)
 def test_a_file_is_run(aws: "Aws", run: "Run", a_job: Callable[..., Job], words: list[str]) -> None:
     Path("reviews.jsonl").write_bytes(b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}]}\n')
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchdrop_cli.commands import app
+from batchdrop_cli.application import app
 from batchdrop_cli.skill import DEFAULT, SKILL, skill_text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import shlex
 import pytest
 from faking.readme import ROOT
 
-from batchdrop_cli import commands
+from batchdrop_cli.application import app
 
 _FENCED = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`(batchdrop [a-z][^`\n]*)`")
@@ -41,7 +41,7 @@ def _until_end(line: str) -> str:
 @pytest.mark.parametrize(("page", "line"), _shown())
 def test_a_command_that_a_page_shows_can_be_typed(page: str, line: str) -> None:
     words = shlex.split(line)
-    named, _, rest = commands.app.parse_commands(words)
+    named, _, rest = app.parse_commands(words)
     assert named, f"{page} names a command that is not there"
     if rest:  # otherwise the page only names it
-        commands.app.parse_args(words, exit_on_error=False, print_error=False)
+        app.parse_args(words, exit_on_error=False, print_error=False)

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.e2e
 
 ENDS_WITH = {  # all others end with 0
     "validate": 3,  # the example has mistakes, as its name says
+    "watch": 3,
     "wait": 3,
     "cancel": 1,  # it is over by then; the README says so
     "results": 3,

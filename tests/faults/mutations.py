@@ -767,11 +767,11 @@ MUTATIONS = (
     Mutation(
         "a dry run sends nothing",
         "batchdrop_cli/file_commands.py",
-        """    if dry_run:
-        return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
-    cloud = find_cloud(target)
+        """        if dry_run:
+            return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
+        cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
 """,
-        """    cloud = find_cloud(target)
+        """        cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
 """,
         f"{_QUOTE}test_a_dry_run_sends_nothing",
     ),
@@ -2783,9 +2783,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a file of another kind is not uploaded",
-        "batchdrop_cli/file_commands.py",
-        "dry_run=dry_run)\n    if not holds_rows(file, key):\n        check_kind(file, key)\n",
-        "dry_run=dry_run)\n",
+        "batchdrop_cli/sources.py",
+        "    elif not holds_rows(source.path, key):\n        check_kind(source.path, key)\n",
+        "",
         "tests/cli/test_put.py::test_what_validate_refuses_as_a_whole_is_refused_before_the_upload",
     ),
     Mutation(
@@ -2990,8 +2990,8 @@ MUTATIONS = (
     Mutation(
         "threads upload one after the other",
         "batchdrop_cli/drop.py",
-        '    with _ONE_WRITE, _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(',
-        '    with _versions_written(cloud) as versions:\n        extra = {"Metadata": {**(',
+        "    with _ONE_WRITE, _versions_written(cloud) as versions:\n        own = {**(",
+        "    with _versions_written(cloud) as versions:\n        own = {**(",
         "tests/cli/test_put.py::test_threads_upload_one_after_the_other",
     ),
     Mutation(
@@ -3578,6 +3578,55 @@ MUTATIONS = (
         "shared_with = known[first] if",
         "shared_with = first if",
         "tests/cli/test_retry.py::test_a_retry_that_shares_names_the_line_of_the_retried_job",
+    ),
+    Mutation(
+        "a part of a file that was changed is sent again",
+        "batchdrop_cli/uploads.py",
+        "listed.get(number) == part.etag and _md5(upload.read(number)) == part.md5",
+        "listed.get(number) == part.etag",
+        "tests/cli/test_uploads.py::test_whatever_happens_in_between_the_file_arrives_as_it_is",
+    ),
+    Mutation(
+        "an upload that broke off goes on where it broke",
+        "batchdrop_cli/uploads.py",
+        "noted = (notes and _taken_up(upload, notes)) or _begun(upload, notes)",
+        "noted = _begun(upload, notes)",
+        "tests/cli/test_uploads.py::test_it_goes_on_wherever_it_broke",
+    ),
+    Mutation(
+        "what is listed of dead letters is left where it is until somebody agrees",
+        "batchdrop_cli/dead_letters.py",
+        '"VisibilityTimeout": 0}',
+        '"VisibilityTimeout": _HELD_SECONDS}',
+        "tests/cli/test_redrive.py::test_nobody_is_asked_in_a_pipe_and_nothing_is_changed",
+    ),
+    Mutation(
+        "a webhook's signature covers its id and its time",
+        "aws/deliveries.py",
+        'f"{message_id}.{timestamp}.".encode() + body',
+        "body",
+        f"{_STEPS}test_notify.py::test_a_signature_is_that_of_the_specifications_example",
+    ),
+    Mutation(
+        "a webhook that does not take a message is sent it again",
+        "aws/deliveries.py",
+        "if not 200 <= answer.status < 300 and answer.status != _GONE:",
+        "if False:",
+        f"{_STEPS}test_notify.py::test_what_a_webhook_does_not_take_is_sent_again",
+    ),
+    Mutation(
+        "a notice hides nothing",
+        "notices.py",
+        'character if character.isprintable() else "?"',
+        "character",
+        "tests/unit/test_notices.py::test_whatever_a_file_is_called_the_notice_can_be_sent_and_has_nothing_hidden",
+    ),
+    Mutation(
+        "the top error is a code that is named",
+        "manifest.py",
+        "if each[0] != OTHERS",
+        "",
+        "tests/unit/test_manifest.py::test_the_top_error_is_the_commonest_code_that_is_named",
     ),
 )
 

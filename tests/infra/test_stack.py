@@ -556,7 +556,16 @@ def test_all_functions_are_one_code_asset_for_arm(template: Template) -> None:
 
 def test_the_command_finds_the_stack_by_its_outputs(template: Template) -> None:
     outputs = template.document["Outputs"]
-    assert set(outputs) == {"Bucket", "Table", "Deployment", "PollFunction", "SweepFunction", "Providers", "Region"}
+    assert set(outputs) == {
+        "Bucket",
+        "Table",
+        "Deployment",
+        "Version",
+        "PollFunction",
+        "SweepFunction",
+        "Providers",
+        "Region",
+    }
     assert outputs["Providers"]["Value"] == "openai,anthropic"
 
 

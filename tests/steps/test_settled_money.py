@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from batchdrop.costs import settle
-from batchdrop.manifest import Manifest, ModelCounts, Usage
+from batchdrop.manifest import Manifest, ModelCounts, TopError, Usage
 from batchdrop.money import PriceSource, usd
 from batchdrop.outputs.manifest_builder import write_manifest
 from batchdrop.providers.config import Providers
@@ -308,3 +308,10 @@ def test_a_manifest_of_an_earlier_version_is_read() -> None:
     }
     read = msgspec.json.decode(json.dumps(written), type=Manifest)
     assert (read.money, read.quote, read.models[0].cost_usd, read.models[0].retries) == (None, None, None, Usage())
+
+
+def test_manifest_and_event_name_the_top_error(cloud: Cloud) -> None:
+    manifest = cloud.run("input/x.jsonl", ["a text", "another", 7, chat("a")]).manifest
+    (event,) = [each["detail"] for each in cloud.events() if each["detail-type"] == "Job Completed"]
+    assert manifest.top_error == TopError(code="not_a_request", lines=3)
+    assert event["top_error"] == {"code": "not_a_request", "lines": 3}

@@ -31,6 +31,7 @@ from batchdrop.manifest import (
     ResultsFile,
     Times,
     timestamp,
+    top_error_of,
 )
 from batchdrop.money import Money, Quote, usd
 from batchdrop.outputs.answer_outputs import published_kinds
@@ -191,6 +192,7 @@ def _manifest(  # noqa: PLR0913 - the parts of one document
         money=None if counts is None else money,
         deadline=_deadline(job, counted, sum(part.doubts for part in parts), services),
         dedupe=_dedupe(job, counted, services) if counts is not None else None,
+        top_error=top_error_of(counts),
     )
 
 
@@ -240,6 +242,7 @@ def job_event(manifest: Manifest, at: ManifestAt) -> JobEvent:
         counts=manifest.counts,
         manifest=at,
         money=manifest.money and _few_names(manifest.money),
+        top_error=manifest.top_error,
     )
 
 

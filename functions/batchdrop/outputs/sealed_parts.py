@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from batchdrop.manifest import Counts, ModelCounts, Realtime, Shared, Usage
+from batchdrop.manifest import OTHERS, Counts, ModelCounts, Realtime, Shared, Usage
 from batchdrop.protocols.lenient_json import as_code
 
 _MOST_NAMES = 100  # of errors, and of finish reasons: the counts travel in an event, and EventBridge takes 256 KB
-_OTHERS = "(others)"
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +78,8 @@ def _added(one: ModelCounts, other: ModelCounts) -> ModelCounts:
 
 def _count(names: Counter[str], name: str, number: int = 1) -> None:
     """Count by name; a provider may say any number of them, and sentences, too, which may quote a prompt."""
-    is_kept = name in names or (as_code(name) is not None and len(names) - (_OTHERS in names) < _MOST_NAMES)
-    names[name if is_kept else _OTHERS] += number
+    is_kept = name in names or (as_code(name) is not None and len(names) - (OTHERS in names) < _MOST_NAMES)
+    names[name if is_kept else OTHERS] += number
 
 
 class Tally:

@@ -1,0 +1,138 @@
+"""What `setup` does next, decided by what there is; nothing here looks, asks or runs anything by itself.
+
+Each step is taken once at most: it is asked about, run, and then everything is looked at again. A step that was
+declined, or failed, ends those that need it.
+"""
+
+from collections.abc import Set as AbstractSet
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+import msgspec
+from batchdrop import __version__
+
+_IN_ORDER = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+
+
+class Kind(StrEnum):
+    """What a step does."""
+
+    TOOLS = "tools"
+    BOOTSTRAP = "bootstrap"
+    DEPLOY = "deploy"
+    LOCAL_UP = "local up"
+    KEY = "key"
+    SEND = "send"
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is.
+
+    Attributes:
+        is_local: Whether this machine is wanted, or AWS.
+        is_clone: The project's own folder is there, with its Makefile: what deploys.
+        has_tools: The CDK's command, and with it its Node, is installed.
+        problem: Why AWS cannot be used, with what to do; None where it can.
+        place: The account and region, or the local cloud's folder.
+        is_bootstrapped: The account and region hold what the CDK needs.
+        stack: The stack's state; None where there is none. Of the local cloud, whether it is up.
+        is_current: The stack is of this version.
+        unset_keys: Providers whose key is not set.
+        sender: The model that one line can be sent to; None while no provider has a key.
+    """
+
+    is_local: bool
+    is_clone: bool = True
+    has_tools: bool = True
+    problem: str | None = None
+    place: str = ""
+    is_bootstrapped: bool = True
+    stack: str | None = None
+    is_current: bool = True
+    unset_keys: tuple[str, ...] = ()
+    sender: str | None = None
+
+
+class Step(NamedTuple):
+    """Something to be done, the question before it, and whom it is for: a key's provider, a line's model."""
+
+    kind: Kind
+    question: str
+    whom: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.whom}" if self.whom else self.kind
+
+
+class Over(NamedTuple):
+    """There is nothing more to do: why not, where something is missing, and what to type."""
+
+    problem: str | None = None
+
+
+def next_step(facts: Facts, tried: AbstractSet[str]) -> Step | Over:
+    """What comes next. `tried` names the steps that were taken or declined."""
+    if facts.problem is not None:
+        return Over(facts.problem)
+    needed = _needed(facts)
+    if needed is None:
+        wanted = [*_keys(facts), *_line(facts)]
+        return next((step for step in wanted if step.name not in tried), Over())
+    if not facts.is_local and not facts.is_clone:
+        return Over("This batchdrop was not installed from a clone of the project, which is what deploys.")
+    return needed if needed.name not in tried else Over(f"Setup cannot go on without this step: {needed.name}.")
+
+
+def _needed(facts: Facts) -> Step | None:
+    """The next step without which no other can be taken."""
+    if facts.is_local:
+        up = Step(Kind.LOCAL_UP, "Start AWS and both providers on this machine? It takes a minute or two.")
+        return None if facts.stack is not None else up
+    if facts.stack is not None and facts.stack.endswith(_IN_ORDER) and facts.is_current:
+        return None
+    if not facts.has_tools:
+        return Step(Kind.TOOLS, "Install the CDK and its Node into the project's folder? It takes a minute or two.")
+    if not facts.is_bootstrapped:
+        return Step(Kind.BOOTSTRAP, f"Bootstrap the CDK in {facts.place}? It is needed once for each region.")
+    there = "Idle, it costs about $6 a month." if facts.stack is None else f"The stack there is {facts.stack}."
+    return Step(Kind.DEPLOY, f"Deploy batchdrop {__version__} to {facts.place}? {there}")
+
+
+def _keys(facts: Facts) -> list[Step]:
+    return [
+        Step(Kind.KEY, f"Store a key for {name}? Without it, lines for {name} wait.", name) for name in facts.unset_keys
+    ]
+
+
+def _line(facts: Facts) -> list[Step]:
+    if facts.sender is None:
+        return []
+    price = "It costs nothing" if facts.is_local else "It costs far less than a cent"
+    return [Step(Kind.SEND, f"Send one line to {facts.sender}, to see that it works? {price}.", facts.sender)]
+
+
+class Border(Protocol):
+    """What looks, asks and runs."""
+
+    def look(self) -> Facts: ...
+
+    def agrees(self, step: Step) -> bool:
+        """Whether a step is to be taken."""
+        ...
+
+    def take(self, step: Step) -> bool:
+        """Take a step; whether it succeeded."""
+        ...
+
+
+def set_up(border: Border) -> Over:
+    """Take the steps that are needed and wanted, one after the other."""
+    tried: set[str] = set()
+    while True:
+        step = next_step(border.look(), tried)
+        if isinstance(step, Over):
+            return step
+        tried.add(step.name)
+        if border.agrees(step) and not border.take(step):
+            return Over(f"This step failed: {step.name}. Repair what it said, then repeat: batchdrop setup")

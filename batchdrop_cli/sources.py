@@ -1,0 +1,119 @@
+"""What `put` drops: one file, each file of a folder, or what comes on standard input."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from batchdrop.aws.keys import ENDINGS, INPUT, SETTINGS_FILE
+
+from batchdrop_cli.check import check_kind, check_settings
+from batchdrop_cli.drop import choose_key, is_settings
+from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
+from batchdrop_cli.say import count, note
+from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted
+from batchdrop_cli.user_errors import UserError
+
+STANDARD_INPUT = Path("-")
+_STDIN_KEY = f"{INPUT}stdin.jsonl"
+_SHOWN = 3  # names of files that are left out
+
+
+class Source(NamedTuple):
+    """A file, and the key that it is dropped at; None for the usual one."""
+
+    path: Path
+    key: str | None
+
+
+@contextmanager
+def sources_of(file: Path, key: str | None) -> Iterator[Sequence[Source]]:
+    """The files to drop; what comes on standard input lies in a file of its own meanwhile.
+
+    Raises:
+        UserError: The folder holds none, or the key does not fit.
+    """
+    if file == STANDARD_INPUT:
+        with _spooled(key or _STDIN_KEY) as source:
+            yield [source]
+    elif file.is_dir():
+        yield _in_folder(file, key)
+    else:
+        yield [Source(file, key)]
+
+
+@contextmanager
+def _spooled(key: str) -> Iterator[Source]:
+    if sys.stdin.isatty():
+        note("Reading lines from the terminal; Ctrl-D ends them.")
+    with TemporaryDirectory(prefix="batchdrop-") as folder:
+        path = Path(folder) / PurePosixPath(key).name
+        with path.open("wb") as out:
+            shutil.copyfileobj(sys.stdin.buffer, out)
+        yield Source(path, key)
+
+
+def _in_folder(folder: Path, key: str | None) -> list[Source]:
+    """The folder's files in their order, the settings first: they hold for the files that follow."""
+    prefix = _prefix(folder, key)
+    found: list[Path] = []
+    others: list[Path] = []
+    for path in sorted(_files(folder)):
+        is_known = path.name == SETTINGS_FILE or path.name.endswith(ENDINGS) or is_converted(path)
+        (found if is_known else others).append(path)
+    if others:
+        names = ", ".join(str(path.relative_to(folder)) for path in others[:_SHOWN])
+        more = ", …" if len(others) > _SHOWN else ""
+        note(f"{count(len(others), 'file')} left out: no JSON lines and no table by the name ({names}{more}).")
+    if not any(path.name != SETTINGS_FILE for path in found):
+        raise UserError(f"{folder} holds no file to drop: names must end in .jsonl, .csv or .tsv.", code=WRONG_USE)
+    ordered = sorted(found, key=lambda path: path.name != SETTINGS_FILE)
+    dropped = [path.with_name(dropped_name(path)).relative_to(folder).as_posix() for path in ordered]
+    return [Source(path, f"{prefix}{name}") for path, name in zip(ordered, dropped, strict=True)]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below, but what is hidden; links to folders are not followed."""
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(at, name) for name in names if not name.startswith("."))
+
+
+def _prefix(folder: Path, key: str | None) -> str:
+    if key is None:
+        name = folder.resolve().name
+        return f"{INPUT}{name}/" if name else INPUT
+    if not key.startswith(INPUT) or not key.endswith("/"):
+        raise UserError(f"--key {key}: for a folder it must begin with {INPUT} and end with a slash.", code=WRONG_USE)
+    return key
+
+
+def checked_key(source: Source) -> str:
+    """The key of a file that can become a job, or settings."""
+    key = choose_key(source.path, source.key)
+    if is_settings(key):
+        check_settings(source.path)
+    elif not holds_rows(source.path, key):
+        check_kind(source.path, key)
+    return key
+
+
+def each_of(put_one: Callable[[Path, str], int | str], chosen: Sequence[tuple[Path, str]]) -> Iterator[int | str]:
+    """Drop each; of several, one that cannot be dropped does not stop the others."""
+    for path, key in chosen:
+        try:
+            yield put_one(path, key)
+        except UserError as error:
+            if len(chosen) == 1:
+                raise
+            note(f"{path}: {error}", style="red")
+            yield error.code
+
+
+def worst_of(codes: Sequence[int]) -> int:
+    """The code of several files: the command failed, if one did; some lines failed, if some of one did."""
+    return next((code for code in (FAILED, WRONG_USE, OVER_LIMIT, LINES_FAILED) if code in codes), OK)

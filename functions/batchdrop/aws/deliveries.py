@@ -1,0 +1,78 @@
+"""Telling people and programs: an SNS topic, and webhooks signed as Standard Webhooks asks for.
+
+See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
+"""
+
+import base64
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+import urllib3
+
+from batchdrop.errors import Transient
+from batchdrop.notices import Notice
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+
+_SECONDS = 15  # the whole call; the specification wants 15 to 30
+_GONE = 410  # "stop sending here"
+_PREFIX = "whsec_"
+
+
+class Deliveries:
+    """Sends to one place at a time; what fails is sent again by the queue.
+
+    Args:
+        sns: SNS's client.
+        secrets: Secrets Manager's, for the key that signs.
+        secret: That key's secret; None where there are no webhooks.
+    """
+
+    def __init__(self, sns: "SNSClient", secrets: "SecretsManagerClient", secret: str | None) -> None:
+        self._sns, self._secrets, self._secret = sns, secrets, secret
+        self._key: bytes | None = None
+        self._http = urllib3.PoolManager(retries=False)
+
+    def publish(self, topic: str, notice: Notice) -> None:
+        self._sns.publish(TopicArn=topic, Subject=notice.subject, Message=notice.text)
+
+    def post(self, url: str, message_id: str, body: bytes, *, now: int) -> None:
+        """Send a signed message; a server that has gone for good is left alone.
+
+        Raises:
+            Transient: The server did not take it.
+        """
+        signature = sign(self._signing_key(), message_id, now, body)
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(now),
+            "webhook-signature": signature,
+        }
+        timeout = urllib3.Timeout(total=_SECONDS)
+        try:
+            answer = self._http.request("POST", url, body=body, headers=headers, timeout=timeout, redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise Transient(f"the webhook did not answer: {type(error).__name__}") from None
+        if not 200 <= answer.status < 300 and answer.status != _GONE:  # noqa: PLR2004 - what HTTP calls success
+            raise Transient(f"the webhook answered {answer.status}")
+
+    def _signing_key(self) -> bytes:
+        if self._key is None:
+            if self._secret is None:
+                raise ValueError("this function has no secret to sign with")
+            self._key = key_of(self._secrets.get_secret_value(SecretId=self._secret)["SecretString"])
+        return self._key
+
+
+def key_of(secret: str) -> bytes:
+    """The bytes of a secret as receivers are given it: base64, with or without `whsec_`."""
+    return base64.b64decode(secret.strip().removeprefix(_PREFIX))
+
+
+def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    signed = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    return f"v1,{base64.b64encode(signed).decode()}"

@@ -1,0 +1,110 @@
+"""`put` drops a file, each file of a folder, or standard input."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from batchdrop_cli.sources import worst_of
+
+if TYPE_CHECKING:
+    from conftest import Aws, Run
+
+LINE = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}]}\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "monday"
+    (made / "deep").mkdir(parents=True)
+    (made / ".hidden").mkdir()
+    (made / "b.jsonl").write_bytes(LINE)
+    (made / "deep" / "a.jsonl").write_bytes(LINE * 2)
+    (made / "batchdrop.toml").write_text("max_attempts = 2\n")
+    (made / "notes.txt").write_bytes(b"not dropped")
+    (made / ".hidden" / "c.jsonl").write_bytes(LINE)
+    return made
+
+
+class Piped:
+    """Standard input as a pipe has it."""
+
+    def __init__(self, body: bytes) -> None:
+        self.buffer = io.BytesIO(body)
+
+    def isatty(self) -> bool:
+        return False
+
+
+def test_each_file_of_a_folder_is_dropped_with_its_settings(aws: "Aws", run: "Run", folder: Path) -> None:
+    ran = run("put", folder)
+    assert (ran.code, len(ran.out.splitlines())) == (0, 3)  # the settings' sentence, and two jobs
+    assert ran.out.startswith("These settings apply to every file")  # they are there before the files
+    assert aws.keys() == ["input/monday/b.jsonl", "input/monday/batchdrop.toml", "input/monday/deep/a.jsonl"]
+    assert "1 file left out: no JSON lines and no table by the name (notes.txt).\n" in ran.err
+
+
+def test_a_folder_goes_where_its_key_says(aws: "Aws", run: "Run", folder: Path) -> None:
+    assert run("put", folder, "--key", "input/team/x/").code == 0
+    assert aws.keys() == ["input/team/x/b.jsonl", "input/team/x/batchdrop.toml", "input/team/x/deep/a.jsonl"]
+
+
+@pytest.mark.parametrize("key", ["input/x.jsonl", "output/x/", "x/"])
+def test_a_key_that_is_no_folder_is_wrong_use(aws: "Aws", run: "Run", folder: Path, key: str) -> None:
+    said = f"--key {key}: for a folder it must begin with input/ and end with a slash.\n"
+    ran = run("put", folder, "--key", key)
+    assert (ran.code, ran.err.endswith(said)) == (2, True)
+    assert aws.keys() == []
+
+
+def test_nothing_is_dropped_where_one_file_would_be_refused(aws: "Aws", run: "Run", folder: Path) -> None:
+    (folder / "deep" / "empty.jsonl").write_bytes(b"")
+    ran = run("put", folder)
+    assert (ran.code, aws.keys()) == (1, [])
+    assert f"{folder / 'deep' / 'empty.jsonl'} is empty. Nothing was dropped." in ran.err
+
+
+def test_a_file_that_runs_already_does_not_stop_the_others(aws: "Aws", run: "Run", folder: Path) -> None:
+    assert run("put", folder / "b.jsonl", "--key", "input/monday/b.jsonl").code == 0
+    ran = run("put", folder)
+    assert ran.code == 1
+    assert "is already processing the same bytes" in ran.err
+    assert aws.keys("input/monday/deep/") == ["input/monday/deep/a.jsonl"]
+
+
+def test_a_folder_without_a_file_is_wrong_use(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    said = f"{tmp_path / 'empty'} holds no file to drop: names must end in .jsonl, .csv or .tsv.\n"
+    assert run("put", tmp_path / "empty") == (2, "", said)
+    assert aws.keys() == []
+
+
+def test_a_folders_quotes_are_shown_and_nothing_is_sent(aws: "Aws", run: "Run", folder: Path) -> None:
+    ran = run("put", folder, "--dry-run")
+    assert (ran.code, aws.keys()) == (0, [])
+
+
+def test_standard_input_is_dropped(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(LINE))
+    assert run("put", "-").code == 0
+    assert aws.s3.get_object(Bucket="batchdrop-test", Key="input/stdin.jsonl")["Body"].read() == LINE
+
+
+def test_standard_input_takes_a_key(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(LINE))
+    assert run("put", "-", "--key", "input/team/today.jsonl").code == 0
+    assert aws.keys() == ["input/team/today.jsonl"]
+
+
+def test_empty_standard_input_is_refused(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(b""))
+    assert run("put", "-").code == 1
+    assert aws.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "worst"), [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 4], 4), ([4, 2], 2), ([0, 1, 2, 3, 4], 1)]
+)
+def test_several_files_end_as_the_worst_of_them(codes: list[int], worst: int) -> None:
+    assert worst_of(codes) == worst

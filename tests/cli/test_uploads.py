@@ -1,0 +1,163 @@
+"""An upload that broke off goes on where it broke: no part that S3 has is sent twice, and every byte arrives."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.drop import upload
+from batchdrop_cli.fingerprints import PART_BYTES
+from batchdrop_cli.uploads import Upload, send
+
+if TYPE_CHECKING:
+    from conftest import Aws
+
+BUCKET, KEY = "batchdrop-test", "input/large.jsonl"
+PARTS = 4
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = tmp_path / "large.jsonl"
+    path.write_bytes(b"".join(bytes([number]) * PART_BYTES for number in range(PARTS - 1)) + b"end")
+    return path
+
+
+class Line:
+    """The way to S3: it counts the parts that are sent, and breaks when it is told to."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.cloud = Cloud(
+            title="", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session(), tell=said.append
+        )
+        self.parts: list[int] = []
+        self.breaks_at: int | None = None
+        self.error: BaseException = EndpointConnectionError(endpoint_url="https://s3")
+        self.cloud.s3.meta.events.register("provide-client-params.s3.UploadPart", self._count)
+
+    def _count(self, params: dict[str, Any], **_: object) -> None:
+        if params["PartNumber"] == self.breaks_at:
+            raise self.error
+        self.parts.append(params["PartNumber"])
+
+    def upload(self, file: Path, **metadata: str) -> list[int]:
+        pieces: list[int] = []
+        upload(self.cloud, file, KEY, pieces.append, metadata)
+        return pieces
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def line(aws: "Aws", said: list[str]) -> Line:
+    assert aws.keys() == []
+    return Line(said)
+
+
+def stored(aws: "Aws") -> bytes:
+    return aws.s3.get_object(Bucket=BUCKET, Key=KEY)["Body"].read()
+
+
+def break_off(line: Line, file: Path, at: int) -> None:
+    line.breaks_at = at
+    with pytest.raises(type(line.error)):
+        line.upload(file)
+    line.breaks_at = None
+    line.parts.clear()
+
+
+@pytest.mark.parametrize("at", range(1, PARTS + 1))
+@pytest.mark.parametrize("error", [EndpointConnectionError(endpoint_url="https://s3"), KeyboardInterrupt()])
+def test_it_goes_on_wherever_it_broke(aws: "Aws", line: Line, file: Path, at: int, error: BaseException) -> None:
+    line.error = error
+    break_off(line, file, at)
+    pieces = line.upload(file)
+    assert stored(aws) == file.read_bytes()
+    assert set(line.parts) >= set(range(at, PARTS + 1))
+    assert set(line.parts).isdisjoint(range(1, at))
+    assert sum(pieces) == file.stat().st_size
+    assert aws.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+
+
+def test_what_broke_off_is_said_and_how_it_goes_on(line: Line, file: Path, said: list[str]) -> None:
+    break_off(line, file, 3)
+    line.upload(file)
+    assert said == [
+        f"The upload of {file} broke off, and nothing was dropped. To go on with it, repeat the command within a week.",
+        f"An upload of {file} broke off: 2 of 4 parts are there.",
+    ]
+
+
+def _change_the_file(_: "Aws", file: Path, __: Path) -> None:
+    with file.open("r+b") as out:
+        out.write(b"other bytes, as many")
+
+
+def _abort(aws: "Aws", _: Path, __: Path) -> None:
+    (left,) = aws.s3.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
+    aws.s3.abort_multipart_upload(Bucket=BUCKET, Key=KEY, UploadId=left["UploadId"])
+
+
+def _cut_the_notes(_: "Aws", __: Path, notes: Path) -> None:
+    notes.write_bytes(notes.read_bytes()[:-20])
+
+
+def _spoil_the_notes(_: "Aws", __: Path, notes: Path) -> None:
+    notes.write_bytes(b"\xff not JSON\n")
+
+
+def _lose_the_notes(_: "Aws", __: Path, notes: Path) -> None:
+    notes.unlink()
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [_change_the_file, _abort, _cut_the_notes, _spoil_the_notes, _lose_the_notes],
+    ids=lambda each: each.__name__,
+)
+def test_whatever_happens_in_between_the_file_arrives_as_it_is(
+    aws: "Aws", line: Line, file: Path, happens: Callable[["Aws", Path, Path], None]
+) -> None:
+    break_off(line, file, 3)
+    metadata = {"dropped-by": str(line.cloud.user)}
+    happens(aws, file, Upload(cloud=line.cloud, path=file, key=KEY, metadata=metadata).note_path)
+    line.upload(file)
+    assert stored(aws) == file.read_bytes()
+
+
+def test_another_settings_are_another_upload(aws: "Aws", line: Line, file: Path) -> None:
+    break_off(line, file, 3)
+    line.upload(file, **{"batchdrop-deadline": "6h"})
+    assert sorted(line.parts) == [1, 2, 3, 4]
+    assert aws.s3.head_object(Bucket=BUCKET, Key=KEY)["Metadata"]["batchdrop-deadline"] == "6h"
+
+
+def test_where_nothing_can_be_noted_it_is_uploaded_all_the_same(
+    aws: "Aws", line: Line, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    line.upload(file)
+    assert stored(aws) == file.read_bytes()
+
+
+def test_a_second_command_at_the_same_time_makes_an_upload_of_its_own(aws: "Aws", line: Line, file: Path) -> None:
+    other, began = Line([]), []
+
+    def begin_another(params: dict[str, Any], **_: object) -> None:
+        if params["PartNumber"] == PARTS and not began:
+            began.append(True)
+            same = {"dropped-by": str(other.cloud.user)}
+            send(Upload(cloud=other.cloud, path=file, key=KEY, metadata=same), lambda _: None)
+
+    line.cloud.s3.meta.events.register("provide-client-params.s3.UploadPart", begin_another)
+    line.upload(file)
+    assert (began, sorted(other.parts)) == ([True], [1, 2, 3, 4])
+    assert len(aws.s3.list_object_versions(Bucket=BUCKET)["Versions"]) == 2
