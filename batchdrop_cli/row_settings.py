@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from batchdrop.aws.keys import SETTINGS_FILE, is_table, own_settings_key, settings_keys
+from batchdrop.aws.keys import SETTINGS_FILE, beside_key, is_table, settings_keys
 from batchdrop.errors import Gone, Unprocessable
 from batchdrop.inputs.job_settings import find_template, resolve
 from batchdrop.inputs.templates import Rendering, Template
@@ -198,7 +198,7 @@ def own_settings(key: str, options: RowOptions, providers: Providers) -> OwnSett
             code=WRONG_USE,
         )
     name = f"{hashlib.sha256(text).hexdigest()[:16]}.{SETTINGS_FILE}"
-    beside = own_settings_key(key, name)
+    beside = beside_key(key, name)
     if len(beside.encode()) > _KEY_BYTES:
         raise UserError(
             f"--key: its folder is too long for the settings beside it: {beside:.100}… has {len(beside.encode()):,} "

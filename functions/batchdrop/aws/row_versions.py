@@ -19,6 +19,7 @@ logger = Logger(child=True)
 ROW_VERSION = 3
 BUDGETED = 2  # the version of a job with a budget: code of version 1 would send it whatever it costs
 TEMPLATED = 3  # of a job with a template: older code would take its rows for requests
+STRUCTURED = 3  # of a job with an output schema: older code would neither ask for it nor look at the answers
 FINISHING = 3  # of a job of which requests are called at real time: code of before would create batches of them, too
 _STATES = {str(state) for states in (JobState, SplitState, BatchState) for state in states}
 

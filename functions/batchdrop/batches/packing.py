@@ -24,6 +24,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
 
     `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
     fault of theirs (limits, incidents). The API version and the betas are Anthropic's: one header for a whole batch.
+    `has_schema` says that they ask for the job's output schema, which their answers are held against.
     """
 
     provider: str
@@ -33,6 +34,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     waits: int = 0
     api_version: str | None = None
     betas: tuple[str, ...] = ()
+    has_schema: bool = False
 
 
 class Bin(msgspec.Struct, kw_only=True):
@@ -74,6 +76,7 @@ class Routes:
         self._providers = providers
         self._settings = settings
         self._found: dict[tuple[str, str, str], tuple[int, Group]] = {}
+        self._with_schema: dict[Group, Group] = {}
 
     def of(self, request: Request) -> tuple[int, Group]:
         """The number and the group of a request.
@@ -88,7 +91,8 @@ class Routes:
                 raise TooManyGroups
             group = group_of(request, self._providers[request.provider], self._settings)
             found = self._found[key] = (len(self._found), group)
-        return found
+            self._with_schema[group] = msgspec.structs.replace(group, has_schema=True)
+        return (found[0], self._with_schema[found[1]]) if request.has_schema else found
 
     def __len__(self) -> int:
         return len(self._found)
@@ -124,6 +128,7 @@ def group_again(batch: Batch, *, attempts: int = 0, waits: int = 0) -> Group:
         waits=batch.waits + waits,
         api_version=batch.api_version,
         betas=batch.betas,
+        has_schema=batch.has_schema,
     )
 
 

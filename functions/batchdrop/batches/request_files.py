@@ -3,7 +3,7 @@
 import hashlib
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -95,6 +95,10 @@ def one_line(body: bytes | Raw, *, is_checked: bool = False) -> bytes | Raw:
 def round_name(split: int, round_: int) -> str:
     """What the ids of a round's batches begin with."""
     return f"{split:05}-{round_}"
+
+
+type Edit = Callable[[bytes], bytes]
+"""What becomes of a body when it is sent again."""
 
 
 class Requests(NamedTuple):
@@ -226,10 +230,16 @@ class BatchWriter:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def copy_requests(
-    batch: Batch, group: Group, positions: Iterable[int], writer: BatchWriter, services: Services
+def copy_requests(  # noqa: PLR0913 - from where to where
+    batch: Batch,
+    group: Group,
+    positions: Iterable[int],
+    writer: BatchWriter,
+    services: Services,
+    *,
+    edits: Iterator[Edit] | None = None,
 ) -> None:
-    """Put requests of a batch, at ascending positions, into batches of a group."""
+    """Put requests of a batch, at ascending positions, into batches of a group; `edits` has one for each."""
     members = read_members(services.files, batch.members_key)
     wanted = iter(positions)
     following = next(wanted, None)
@@ -239,6 +249,7 @@ def copy_requests(
             return
         if position == following and line.bytes is not None:
             body = wire_body(line.bytes)
+            body = body if edits is None else next(edits)(body)
             inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
             with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
                 writer.add(group, body, inputs, members[position])

@@ -14,7 +14,8 @@ from batchdrop.aws.provider_items import Release, free_slot, own_batch_id
 from batchdrop.aws.restores import FoundBatch
 from batchdrop.aws.table_items import Write
 from batchdrop.batches.resizing import replace_again
-from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key, read_collected
+from batchdrop.batches.result_index import Found, index_key, read_collected
+from batchdrop.batches.sent_again import sent_again
 from batchdrop.batches.transitions import WINDOW_SECONDS, back_to_waiting, slot
 from batchdrop.errors import AccountRefused, ClaimLost, Gone, Missing, Refused, Transient
 from batchdrop.limits.restore_hold import restored_at
@@ -114,14 +115,11 @@ def _is_index(rest: str) -> bool:
 
 def accounted(batch: Batch, job: Job, prefix: str, services: Services) -> BatchChanges:
     """What collect would note of a whole copy of a batch's results."""
-    found = read_collected(services.files, prefix).found
+    collected = read_collected(services.files, prefix)
     if job.state is not JobState.RUNNING or batch.is_duplicate:
         return {}
-    is_uncharged_attempt = all(each == Found.NOTHING for each in found)  # it failed as a whole
-    uncharged = sum(each in UNCHARGED for each in found)
-    can_be_charged = is_uncharged_attempt or batch.attempt < job.settings.max_attempts
-    charged = sum(each in CHARGED for each in found) if can_be_charged else 0
-    return {"again": uncharged + charged, "uncharged": uncharged, "is_uncharged_attempt": is_uncharged_attempt}
+    has_failed = all(each == Found.NOTHING for each in collected.found)  # as a whole
+    return sent_again(collected, batch, job, is_uncharged_attempt=has_failed)
 
 
 def _take_found(batch: Batch, services: Services) -> bool:

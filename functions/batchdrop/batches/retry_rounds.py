@@ -14,16 +14,17 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.optimistic import until_unchanged
 from batchdrop.aws.table_items import Write, update_counter
+from batchdrop.batches.corrections import corrections
 from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
-from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
+from batchdrop.batches.result_index import CHARGED, MISFITS, UNCHARGED, Collected, Found, read_collected
 from batchdrop.batches.rows import batch_rows, call_batches
 from batchdrop.batches.split_plan import PlannedBatch, read_members
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.limits.admission import admit_batches
 from batchdrop.limits.circuit_breaker import account_refused
 from batchdrop.providers.config import NotConfigured
-from batchdrop.records import Batch, Split
+from batchdrop.records import Batch, Job, Split
 from batchdrop.row_changes import BatchChanges
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
@@ -120,7 +121,8 @@ def _next_round(split: Split, last: Batch, services: Services) -> list[Batch]:
     try:
         planned = _round(split, split.round + 1, services)
     except Gone:
-        planned = _plan_round(split, last, left, _answered_by_duplicates(batches, services), services)
+        answered = _answered_by_duplicates(batches, services)
+        planned = _plan_round(job, split, last, left, services, answered=answered)
     return list(batch_rows(job, split, planned.batches, services))
 
 
@@ -128,13 +130,15 @@ def _round(split: Split, number: int, services: Services) -> Round:
     return msgspec.json.decode(services.files.get(keys.plan_key(split.job, split.index, number)), type=Round)
 
 
-def _plan_round(split: Split, last: Batch, left: list[Batch], answered: set[int], services: Services) -> Round:
+def _plan_round(  # noqa: PLR0913 - what goes on, and from what
+    job: Job, split: Split, last: Batch, left: list[Batch], services: Services, *, answered: set[int]
+) -> Round:
     with temporary_folder() as folder:
         prefix = f"{keys.attempt_prefix(split, 'round')}{last.id}-{last.epoch}/"
         name = round_name(split.index, split.round + 1)
         writer = BatchWriter(name, prefix, Path(folder), services, split=split.index)
         for each in left:
-            _pool(each, answered, writer, services)
+            _pool(job, each, answered, writer, services)
         planned = Round(batches=writer.finish(), goes_on=[each.id for each in left])
     key = keys.plan_key(split.job, split.index, split.round + 1)
     return msgspec.json.decode(services.files.put_first(key, msgspec.json.encode(planned)), type=Round)
@@ -164,22 +168,26 @@ def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int
     return answered
 
 
-def _pool(batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
+def _pool(job: Job, batch: Batch, answered: set[int], writer: BatchWriter, services: Services) -> None:
     """Put what is left of a batch into the next round's; apart from the others what that costs no attempt."""
     members = read_members(services.files, batch.members_key)
     for group, kinds in _groups(batch):
-        positions = (at for at in _positions(batch, kinds, services) if members[at] not in answered)
-        copy_requests(batch, group, positions, writer, services)
+        positions = [at for at in _positions(batch, kinds, services) if members[at] not in answered]
+        edits = corrections(job, batch, positions, services) if kinds == MISFITS else None
+        copy_requests(batch, group, positions, writer, services, edits=edits)
 
 
 def _groups(batch: Batch) -> Iterator[tuple[Group, frozenset[Found]]]:
-    if batch.is_uncharged_attempt:
+    others = batch.again - batch.misfits
+    if batch.misfits:
+        yield group_again(batch, attempts=1), MISFITS
+    if batch.is_uncharged_attempt and others:
         waits = not batch.blamed  # where the provider named some, the round made progress
         yield group_again(batch, waits=waits), CHARGED | UNCHARGED
         return
     if batch.uncharged:
         yield group_again(batch, waits=1), UNCHARGED
-    if batch.again > batch.uncharged:
+    if others > batch.uncharged:
         yield group_again(batch, attempts=1), CHARGED
 
 

@@ -43,6 +43,7 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
                 priority=job.settings.priority,
                 api_version=each.group.api_version,
                 betas=each.group.betas,
+                has_schema=each.group.has_schema,
             ),
             services,
         )

@@ -151,4 +151,11 @@ SETTINGS: dict[str, Setting] = {
         "its deadline is late",
         '"off"',
     ),
+    "schema_retry": Setting(
+        lambda value: value in {"same", "with_errors"},
+        'either "same" or "with_errors"',
+        'How a request is sent again whose answer does not fit the [output schema](structured-answers.md): `"same"` as '
+        'it was, `"with_errors"` with that answer and what is wrong with it',
+        '"with_errors"',
+    ),
 }

@@ -3,8 +3,8 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import groupby, repeat
-from operator import itemgetter
+from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from batchdrop.aws import keys
 from batchdrop.batches.result_index import Found
+from batchdrop.batches.sources import answer_check
 from batchdrop.batches.split_plan import (
     IndexedError,
     IndexedLine,
@@ -32,6 +33,8 @@ from batchdrop.outputs.line_spool import Spool
 from batchdrop.outputs.sealed_parts import Part, RouteTally, Tally
 from batchdrop.outputs.sent_batches import MOST_BYTES, SentBatch
 from batchdrop.outputs.split_outputs import SplitOutput
+from batchdrop.outputs.unused_answers import count_unused
+from batchdrop.protocols.answer_checks import AnswerCheck
 from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
@@ -106,9 +109,14 @@ class Assembly:
                 self._write(block)
             self.done = window.stop
         if self.done == self.total:
-            self._count_unused()
+            count_unused(self._join, self.sent, self._counts_of, self._spool, self._services.files)
         self._failed_lines.copy_to(self._failed)
         return self._seal()
+
+    @cached_property
+    def _check(self) -> AnswerCheck | None:
+        """What answers were held against; of those that do not fit it tells why."""
+        return answer_check(self._job, self._services)
 
     @property
     def unreadable(self) -> str | None:
@@ -278,19 +286,21 @@ class Assembly:
 
     def _answer(self, block: _Block, at: int, line: IndexedLine, sent: SentBatch) -> Result:
         route, counts, place = self._plan.routes[line.route], self._routes[line.route], block.place + at
-        outcome = sent.outcome(place, self._join.positions[place], self._spool)
-        protocol = sent.batch.protocol
+        position, protocol = self._join.positions[place], sent.batch.protocol
+        outcome = sent.outcome(place, position, self._spool)
+        misfit = None if outcome is None else sent.misfit_error(position, outcome, self._check)
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.requests += 1
         missing = sent.missing_result_error(is_cancelled=self._is_cancelled)
-        error = missing if outcome is None else sent.in_its_words(outcome)
+        error = missing if outcome is None else misfit or sent.in_its_words(outcome)
         if error is not None:
             self._tally.fail(error.code)
-        elif outcome is not None and outcome.response is not None:
-            answer = answer_reader(protocol)(outcome.response.body)
-            block.answered, block.finish_reasons[at] = block.answered + 1, answer.finish_reason
-            counts.add(answer.usage, is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
+        if outcome is not None and outcome.response is not None and (error is None or misfit is not None):
+            answer, answers = answer_reader(protocol)(outcome.response.body), int(error is None)
+            block.answered += answers
+            block.finish_reasons[at] = answer.finish_reason if answers else None
+            counts.add(answer.usage, answers=answers, is_retry=sent.attempts() > 1, is_realtime=sent.batch.is_realtime)
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
@@ -306,19 +316,8 @@ class Assembly:
             row=line.kept,
         )
 
-    def _count_unused(self) -> None:
-        """Count what was paid for answers of lines that have another one, by the split's last run."""
-        for number, its in groupby(self._join.unused, key=itemgetter(0)):
-            sent, positions = self.sent[number], [position for _, position in its]
-            self._spool.clear()
-            sent.spool([*positions], self._spool, self._services.files)
-            for position in positions:
-                place = sent.members[position]
-                outcome = sent.outcome(place, position, self._spool)
-                if outcome is not None and outcome.response is not None:
-                    usage = answer_reader(sent.batch.protocol)(outcome.response.body).usage
-                    route = self._routes[self._route_of[place]]
-                    route.add_duplicate(usage, is_realtime=sent.batch.is_realtime)
+    def _counts_of(self, place: int) -> RouteTally:
+        return self._routes[self._route_of[place]]
 
     def _models(self) -> list[ModelCounts]:
         batches = self._batches_by_route()

@@ -13,8 +13,10 @@ from batchdrop.batches.collect_verdict import MISSING_SECONDS, Then, Verdict, ju
 from batchdrop.batches.resizing import cut_in_search
 from batchdrop.batches.restored_batches import find_copy
 from batchdrop.batches.result_copy import ResultCopy, ended_batch
-from batchdrop.batches.result_index import CHARGED, UNCHARGED, Found, index_key
+from batchdrop.batches.result_index import Found, index_key
 from batchdrop.batches.retry_rounds import close_batch
+from batchdrop.batches.sent_again import sent_again
+from batchdrop.batches.sources import answer_check
 from batchdrop.batches.transitions import give_up, slot
 from batchdrop.errors import (
     AccountRefused,
@@ -102,7 +104,8 @@ def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) 
     if job is None:
         raise ClaimLost
     prefix = keys.collected_prefix(batch)
-    copy = ResultCopy(batch, services.apis[batch.provider], prefix, services, max_bytes)
+    check = answer_check(job, services) if batch.has_schema else None
+    copy = ResultCopy(batch, services.apis[batch.provider], prefix, services, max_bytes=max_bytes, check=check)
     copied = copy.read()
     verdict = judge(copied, batch, now=services.now())
     _stop_unless_whole(verdict, batch, services)
@@ -111,17 +114,14 @@ def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) 
         _cut(batch, copy.cut_as, services)
     collected = copy.collected
     is_uncharged_attempt = copy.is_uncharged_attempt or _was_cancelled_for_deadline(batch, job)
-    uncharged, charged = _to_send_again(copy, batch, job, is_uncharged_attempt=is_uncharged_attempt)
-    again = uncharged + charged
+    again = sent_again(collected, batch, job, is_uncharged_attempt=is_uncharged_attempt, is_final=copy.is_final)
     services.files.put(index_key(prefix), collected.to_bytes(), content_type="application/octet-stream")
     answered = collected.found.count(Found.ANSWERED)
-    logger.info("batch collected", batch=batch.id, answered=answered, again=again)
+    logger.info("batch collected", batch=batch.id, answered=answered, again=again["again"])
     # Still the same claim: only what was found is added.
     found: BatchChanges = {
         "collected_key": prefix,
-        "again": again,
-        "uncharged": uncharged,
-        "is_uncharged_attempt": is_uncharged_attempt,
+        **again,
         "blamed": copy.blamed,
         "output_file_id": (copy.told and copy.told.output_file_id) or batch.output_file_id,
         "error_file_id": (copy.told and copy.told.error_file_id) or batch.error_file_id,
@@ -164,19 +164,6 @@ def _was_cancelled_for_deadline(batch: Batch, job: Job) -> bool:
     if job.finishing_at is None or batch.is_realtime:
         return False
     return batch.cancel_asked_at is not None or (batch.ended_at or 0) >= job.finishing_at
-
-
-def _to_send_again(copy: "ResultCopy", batch: Batch, job: Job, *, is_uncharged_attempt: bool) -> tuple[int, int]:
-    """How many requests are sent again without counting an attempt, and how many others.
-
-    Account errors are no attempt of their own requests, and say nothing of the others.
-    """
-    if job.state is not JobState.RUNNING or batch.is_duplicate or copy.is_final:
-        return 0, 0
-    uncharged = copy.collected.count(UNCHARGED)
-    charged = copy.collected.count(CHARGED)
-    can_be_charged = is_uncharged_attempt or batch.attempt < job.settings.max_attempts
-    return uncharged, charged if can_be_charged else 0
 
 
 def _cut(batch: Batch, kind: Kind, services: Services) -> None:

@@ -22,6 +22,7 @@ from batchdrop.batches.realtime_results import called_positions, write_results
 from batchdrop.batches.request_files import request_bodies
 from batchdrop.batches.restored_batches import accounted
 from batchdrop.batches.rows import LOST_TICKS
+from batchdrop.batches.sources import answer_check
 from batchdrop.errors import AccountRefused, ClaimLost
 from batchdrop.limits.circuit_breaker import account_refused, call_failed
 from batchdrop.limits.restore_hold import is_held
@@ -266,7 +267,7 @@ class _Work:
 
 def _end(batch: Batch, job: Job, services: Services) -> None:
     """Write the results of all that may have been called, and have them collected as any other batch's."""
-    prefix, doubts = write_results(batch, services)
+    prefix, doubts = write_results(batch, services, answer_check(job, services))
     now = services.now()
     ended: BatchChanges = {
         "collected_key": prefix,

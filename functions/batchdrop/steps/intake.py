@@ -18,7 +18,14 @@ from batchdrop.inputs.job_settings import own_metadata
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.inputs.splits import splitting_of
 from batchdrop.jobs import published_as, send_splits
-from batchdrop.limits.drop_settings import may_pass, settings_files, with_deadline, with_settings, with_template
+from batchdrop.limits.drop_settings import (
+    may_pass,
+    settings_files,
+    with_deadline,
+    with_output_schema,
+    with_settings,
+    with_template,
+)
 from batchdrop.limits.restore_hold import restored_at
 from batchdrop.records import Job, JobSettings
 from batchdrop.services import Services
@@ -118,7 +125,7 @@ def _with_settings(job: Job, head: Head, services: Services) -> Job:
     _refuse_unreadable(job)
     files = settings_files(job, head.metadata, services)
     job = with_deadline(with_settings(job, files, head.metadata, services), services)
-    job = with_template(job, files, services)
+    job = with_output_schema(with_template(job, files, services), files, head.metadata, services)
     # What a compressed file or a table holds is known when it is rewritten: by the plan of its only split.
     split_bytes = job.bytes if keys.is_rewritten(job.key) else services.settings.split_bytes
     return job.with_(**splitting_of(job.bytes, split_bytes))

@@ -17,11 +17,12 @@ from batchdrop.batches.job_start import REASONS, start_job
 from batchdrop.batches.packing import MAX_ROUTES, Group, Routes, TooManyGroups
 from batchdrop.batches.request_files import BatchWriter, Requests, round_name
 from batchdrop.batches.rows import batch_rows
-from batchdrop.batches.sources import rendering_of, rewrite_source
+from batchdrop.batches.sources import read_output_schema, rendering_of, rewrite_source
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
 from batchdrop.errors import ClaimLost, Gone, Locked, Unprocessable
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.inputs.route_counts import RouteCounts
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.inputs.split_lines import split_blocks
 from batchdrop.inputs.templated_lines import under_template
 from batchdrop.inputs.templates import Rendering
@@ -159,17 +160,21 @@ class PlanWriter:
         self, job: Job, split: Split, services: Services, folder: Path, rendering: Rendering | None = None
     ) -> None:
         self._job, self._split, self._services, self._folder = job, split, services, folder
+        schema = read_output_schema(job, services)
+        formats = None if schema is None else OutputFormats(schema)
         lines = LineReader(
             services.providers,
             api_version=job.settings.anthropic_version,
             betas=job.settings.betas,
             drop_params=job.settings.drop_params,
             allowed_providers=rules_for(services.providers.folders, job.key).allowed_providers,
+            output_formats=formats,
         )
         self._prefix = keys.attempt_prefix(split, "plan")
         self._batches = BatchWriter(round_name(split.index, 0), self._prefix, folder, services, split=split.index)
         self._routes = Routes(services.providers, job.settings)
-        usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
+        api_version = job.settings.anthropic_version
+        usual = UsualReader(services.providers, api_version=api_version, output_formats=formats)
         self._reader, self._usual = under_template(rendering, lines, usual)
         self._counts = RouteCounts()
         self._errors: list[tuple[int, str]] = []
