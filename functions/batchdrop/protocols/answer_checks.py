@@ -44,10 +44,14 @@ class AnswerCheck:
 
     Args:
         schema: As JSON.
+
+    Attributes:
+        schema: As a value.
     """
 
     def __init__(self, schema: bytes) -> None:
-        self._validator = compile_schema(read_schema(schema))
+        self.schema = read_schema(schema)
+        self._validator = compile_schema(self.schema)
 
     def verdict(self, endpoint: str, body: Raw) -> Fit:
         """What is to be thought of an answer.
@@ -57,7 +61,7 @@ class AnswerCheck:
             body: The provider's.
         """
         words = words_in(endpoint, body)
-        if words.text and not words.refusal and self._is_fit(words.text):
+        if words.text and not words.refusal and self.read(words.text) is not None:
             return Fit.FITS
         reason = answer_in(endpoint, body).finish_reason
         if words.refusal or reason in _UNCHECKED or words.has_calls:
@@ -78,9 +82,10 @@ class AnswerCheck:
     def _errors(self, value: Any) -> Iterator[Any]:  # noqa: ANN401 - any JSON value
         return islice(self._validator.iter_errors(value), _MOST_ERRORS)
 
-    def _is_fit(self, text: str) -> bool:
+    def read(self, text: str) -> dict[str, Any] | None:
+        """An answer's text as the object that it is; None where it does not fit."""
         try:
-            value: Any = msgspec.json.decode(text)
-            return bool(self._validator.is_valid(value))
+            value: dict[str, Any] = msgspec.json.decode(text)
+            return value if self._validator.is_valid(value) else None
         except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-            return False
+            return None

@@ -180,20 +180,26 @@ class _Measure:
         if reference in self._open:
             raise _problem(f'refers to itself by "$ref": "{cut(reference, _LONGEST_NAME)}": that is not taken')
         self._open.add(reference)
-        found = self._known[reference] = self.of(self._find(reference), level + 1)
+        found = self._known[reference] = self.of(follow(reference, self._root), level + 1)
         self._open.discard(reference)
         return found
 
-    def _find(self, reference: str) -> object:
-        if reference != "#" and not reference.startswith("#/"):
-            raise _problem(
-                f'refers to "{cut(reference, _LONGEST_NAME)}": only its own parts are followed, as "#/$defs/name"'
-            )
-        found: Any = self._root
-        try:
-            for step in reference.split("/")[1:]:
-                name = unquote(step).replace("~1", "/").replace("~0", "~")
-                found = found[int(name)] if isinstance(found, list) else found[name]
-        except (LookupError, ValueError, TypeError):
-            raise _problem(f'refers to "{cut(reference, _LONGEST_NAME)}", which is not in it') from None
-        return found
+
+def follow(reference: str, root: Schema) -> object:
+    """The part of a schema that a reference leads to.
+
+    Raises:
+        Unprocessable: It leads elsewhere.
+    """
+    if reference != "#" and not reference.startswith("#/"):
+        raise _problem(
+            f'refers to "{cut(reference, _LONGEST_NAME)}": only its own parts are followed, as "#/$defs/name"'
+        )
+    found: Any = root
+    try:
+        for step in reference.split("/")[1:]:
+            name = unquote(step).replace("~1", "/").replace("~0", "~")
+            found = found[int(name)] if isinstance(found, list) else found[name]
+    except (LookupError, ValueError, TypeError):
+        raise _problem(f'refers to "{cut(reference, _LONGEST_NAME)}", which is not in it') from None
+    return found
