@@ -132,7 +132,7 @@ def quote_file(path: Path, providers: Providers, *, name: str | None = None, row
         UserError: It is no file that they read.
     """
     found = check_file(path, providers, name=name, rows=rows, count_tokens=True)
-    costs = quote_routes(found.tokens or {}, price_list.prices_for(providers))
+    costs = quote_routes(found.tokens or {}, price_list.prices_for(providers), rows.resends)
     total = total_of(each.batch for each in costs.values())
     quote = Quote(
         file=str(path),

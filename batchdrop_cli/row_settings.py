@@ -1,6 +1,7 @@
 """What is asked of each row of a file: by the command's options, by a folder here, or by one in the bucket."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -8,9 +9,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from batchdrop.aws.keys import SETTINGS_FILE, beside_key, is_table, settings_keys
 from batchdrop.errors import Gone, Unprocessable
-from batchdrop.inputs.job_settings import find_template, resolve
+from batchdrop.inputs.job_settings import find_output_schema, find_template, resolve
+from batchdrop.inputs.quotes import ONCE, Resends, resends_of
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.inputs.templates import Rendering, Template
 from batchdrop.limits.drop_settings import SETTINGS_BYTES
+from batchdrop.protocols.output_schemas import OutputSchema
 from batchdrop.providers.config import Providers
 from batchdrop.records import Protocol
 from cyclopts import Parameter
@@ -28,10 +32,20 @@ _KEY_BYTES = 1_024
 
 @dataclass(frozen=True, kw_only=True)
 class RowSettings:
-    """How a file's lines are read: as rows under a template, or, without one, as requests."""
+    """How a file's lines are read: as rows under a template, or, without one, as requests.
+
+    `schema` is what their answers are to fit, `resends` how often they are sent for that at most.
+    """
 
     template: Template | None = None
     delimiter: str | None = None
+    schema: OutputSchema | None = None
+    resends: Resends = ONCE
+
+    @property
+    def output_formats(self) -> OutputFormats | None:
+        """How requests ask for the output schema; None without one."""
+        return None if self.schema is None else OutputFormats(self.schema)
 
     def rendering(self, providers: Providers) -> Rendering | None:
         """What becomes of rows.
@@ -76,6 +90,10 @@ class RowOptions:
     delimiter: Annotated[
         str | None, Parameter(help="What separates cells; default: a comma in .csv, a tab in .tsv.")
     ] = None
+    schema: Annotated[
+        Path | None,
+        Parameter(help="A file with the JSON Schema that each answer is to fit; what does not is sent again."),
+    ] = None
     answers: Annotated[
         list[Literal["jsonl", "csv"]] | None,
         Parameter(negative="", help="Publish answers.jsonl or answers.csv as well; a table's are .csv unless told."),
@@ -92,8 +110,16 @@ class RowOptions:
 
     @property
     def _has_template(self) -> bool:
-        names = {field.name for field in fields(self)} - {"delimiter", "answers"}
+        names = {field.name for field in fields(RowOptions)} - {"delimiter", "answers", "schema"}
         return any(getattr(self, name) is not None for name in names)
+
+    def schema_text(self) -> bytes | None:
+        """The output schema as JSON.
+
+        Raises:
+            OSError: Its file cannot be read.
+        """
+        return None if self.schema is None else self.schema.read_bytes()
 
     def text(self, providers: Providers) -> str:
         """The same as a settings file.
@@ -103,6 +129,8 @@ class RowOptions:
         """
         lines = [] if self.delimiter is None else [f"delimiter = {_toml(self.delimiter)}"]
         lines += [f"answers = [{', '.join(map(_toml, self.answers))}]"] if self.answers else []
+        schema = self.schema_text()
+        lines += [] if schema is None else [f"output_schema = {_toml(_compact(schema))}"]
         if self._has_template:
             lines += ["[template]", f"model = {_toml(self._model())}"]
             lines.append(f"body = {_toml(msgspec.json.encode(self._body(providers)).decode())}")
@@ -146,13 +174,20 @@ def _toml(text: str) -> str:
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
+def _compact(schema: bytes) -> str:
+    try:
+        return OutputSchema(schema).text.decode()
+    except Unprocessable as error:
+        raise UserError(str(error), code=WRONG_USE) from None
+
+
 def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:
     """Those of the folders on this machine, from the working one down to the file's, and of the options.
 
     Raises:
         UserError: They have no sense.
     """
-    return _read([*_files_here(file), *_of_options(options, providers)])
+    return _read([*_files_here(file), *_of_options(options, providers)], lambda path: Path(path).read_bytes())
 
 
 def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> RowSettings:
@@ -161,7 +196,7 @@ def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Provi
     Raises:
         UserError: They have no sense.
     """
-    return _read([*_files_there(cloud, key), *_of_options(options, providers)])
+    return _read([*_files_there(cloud, key), *_of_options(options, providers)], cloud.files.get)
 
 
 def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
@@ -227,11 +262,36 @@ def _of_options(options: RowOptions, providers: Providers) -> list[tuple[str, st
     return [("The options", options.text(providers))] if options.is_given else []
 
 
-def _read(files: list[tuple[str, str]]) -> RowSettings:
+def _read(files: list[tuple[str, str]], fetch: Callable[[str], bytes]) -> RowSettings:
     try:
-        return RowSettings(template=find_template(files), delimiter=resolve(files, {}).delimiter)
+        settings, schema = resolve(files, {}), read_schema(files, fetch)
+        return RowSettings(
+            template=find_template(files),
+            delimiter=settings.delimiter,
+            schema=schema,
+            resends=resends_of(settings, has_schema=schema is not None),
+        )
     except Unprocessable as error:
         raise UserError(str(error), code=WRONG_USE) from None
+
+
+def read_schema(files: list[tuple[str, str]], fetch: Callable[[str], bytes]) -> OutputSchema | None:
+    """The output schema of settings.
+
+    Args:
+        files: Settings files, by their places.
+        fetch: Gives what lies in a place.
+
+    Raises:
+        Unprocessable: It has no sense, or is not there.
+    """
+    found = find_output_schema(files, {})
+    if found is None:
+        return None
+    try:
+        return OutputSchema(fetch(found.key or "") if found.text is None else found.text)
+    except (Gone, OSError):
+        raise Unprocessable(f"{found.key}, which output_schema names, is not there.") from None
 
 
 def _files_here(file: Path) -> list[tuple[str, str]]:

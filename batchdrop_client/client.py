@@ -14,13 +14,13 @@ from batchdrop.providers.config import load_providers
 from batchdrop_cli import drop, jobs, quoting
 from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
-from batchdrop_cli.row_settings import RowOptions, has_template, own_settings
+from batchdrop_cli.row_settings import has_template, own_settings
 from batchdrop_cli.state_dir import HERE, need_own
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
 from batchdrop_client.job import Job
 from batchdrop_client.results import Result
-from batchdrop_client.settings import metadata_of, read_limit
+from batchdrop_client.settings import GivenRows, SchemaSource, metadata_of, read_limit
 from batchdrop_client.sources import Source, as_file
 from batchdrop_client.waits import Clock, logger
 
@@ -101,6 +101,7 @@ class Client:
         id_column: str | None = None,
         keep: Sequence[str] | None = None,
         delimiter: str | None = None,
+        schema: SchemaSource | None = None,
     ) -> Job:
         """Drop requests, or rows of which a template makes requests; their job.
 
@@ -122,6 +123,8 @@ class Client:
             id_column: The column that becomes `custom_id`.
             keep: The columns that come back with each result, as `row`.
             delimiter: What separates a table's cells; without it a comma in `.csv` and a tab in `.tsv`.
+            schema: What each answer is to fit, as `result.data` has it then: a JSON Schema as a mapping or the path of
+                its file, or a class of pydantic's. What does not fit is sent again.
 
         Raises:
             AlreadyRunning: The same bytes are being processed, by `job_id`.
@@ -134,7 +137,7 @@ class Client:
         settings = dict(settings)
         separates = settings.pop("delimiter", None)  # goes along as an option: metadata lose a tab
         metadata, cloud = metadata_of(settings, max_cost), self._cloud
-        rows = RowOptions(
+        rows = GivenRows(
             model=model,
             prompt=prompt,
             system=system,
@@ -144,6 +147,7 @@ class Client:
             id_column=id_column,
             keep=None if keep is None else list(keep),
             delimiter=separates if delimiter is None else delimiter,
+            given_schema=schema,
         )
         key, providers = f"{INPUT}{name}" if name is not None else key, load_providers(cloud.prices_file)
         with as_file(source, key or _KEY, lambda: has_template(cloud, key or _KEY, rows, providers)) as path:
