@@ -15,7 +15,7 @@ from batchdrop.inputs.job_settings import OTHER_METADATA, resolve
 from batchdrop_cli.row_settings import RowOptions
 
 _NO_SETTINGS = frozenset({"template", *OTHER_METADATA})
-_INSTEAD = "put() makes a template of model and prompt, and takes a schema by that name; retry() names the job that it retries."
+_INSTEAD = "put() makes a template of model and prompt, and takes schema=; retry() names the job that it retries."
 
 type SchemaSource = str | PathLike[str] | Mapping[str, Any] | type
 """A JSON Schema: the path of its file, a mapping, or a class of pydantic's."""

@@ -93,7 +93,7 @@ def find_output_schema(
     if isinstance(value, dict):
         return NamedSchema(_as_json(value, source)) if value else None
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        return NamedSchema(value.encode()) if value.strip("{} ") else None
+        return None if value.strip() == "{}" else NamedSchema(value.encode())
     if isinstance(value, str) and _SCHEMA_NAME.fullmatch(value):
         return NamedSchema(None, beside_key(source, value))
     raise Unprocessable(

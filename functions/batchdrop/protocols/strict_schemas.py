@@ -13,7 +13,7 @@ _KEYWORDS = frozenset(
         *("minimum", "exclusiveMinimum", "minItems", "maxItems", "$schema", "$id"),
     }
 )
-_SAY_TYPE = frozenset({"type", "anyOf", "$ref", "enum", "const"})
+_SAY_TYPE = frozenset({"type", "anyOf", "$ref"})
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
 _MOST_PROPERTIES, _MOST_VALUES, _MOST_NESTED, _MOST_CHARACTERS = 5_000, 1_000, 10, 120_000
 
