@@ -83,7 +83,7 @@ class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked of a model at an endpoint, and what its answers used and cost.
 
     Attributes:
-        usage: Of the answers in the results.
+        usage: Of the answers in the results, and of those that did not fit the job's output schema.
         retries: What of it was for requests that had been sent before.
         duplicates: What was used beside it, for second answers of lines that had one.
         realtime: What of these three came of calls at real time.

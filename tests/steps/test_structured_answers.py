@@ -42,8 +42,8 @@ def settle_settings(cloud: Cloud, text: str = INLINE) -> None:
 def lines(count: int) -> list[dict[str, Any]]:
     """Lines of each form that has structured output: two of OpenAI's, one of Claude's, one that is translated."""
     forms = [
-        lambda text, number: capped(text, number),
-        lambda text, number: claude(text, number),
+        capped,
+        claude,
         lambda text, number: {"custom_id": number, "model": "gpt-5-mini", "input": text, "max_output_tokens": 50},
         lambda text, number: chat(text, number, CLAUDE),
     ]
