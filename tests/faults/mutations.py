@@ -1170,8 +1170,8 @@ MUTATIONS = (
     Mutation(
         "null tells no endpoint",
         "inputs/request_lines.py",
-        "            unset_nulls(body)\n        route",
-        "            pass\n        route",
+        "            unset_nulls(body)\n",
+        "            pass\n",
         f"{_REQUEST_LINES}test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent",
     ),
     Mutation(

@@ -18,35 +18,32 @@ def batch_rows(job: Job, split: Split, planned: list[PlannedBatch], services: Se
     """The rows of a plan's batches: the same whoever makes them, the time aside."""
     for each in planned:
         provider = services.providers[each.group.provider]
-        yield as_realtime(
-            job,
-            Batch(
-                job=job.id,
-                state=BatchState.WAITING,
-                due_at=services.now() + delay_of(each.group.waits, services.settings.tick_seconds),
-                id=each.id,
-                split=split.index,
-                round=int(each.id.split("-")[1]),
-                token=each.token,
-                provider=provider.name,
-                endpoint=each.group.endpoint,
-                model=each.group.model,
-                requests=each.requests,
-                bytes=each.bytes,
-                tokens=each.tokens,
-                cost=estimate_of(provider.protocol, requests=each.requests, tokens=each.tokens),
-                attempt=each.group.attempt,
-                waits=each.group.waits,
-                ledger=ledger_of(each.group),
-                requests_key=each.requests_key,
-                members_key=each.members_key,
-                priority=job.settings.priority,
-                api_version=each.group.api_version,
-                betas=each.group.betas,
-                has_schema=each.group.has_schema,
-            ),
-            services,
+        batch = Batch(
+            job=job.id,
+            state=BatchState.WAITING,
+            due_at=services.now() + delay_of(each.group.waits, services.settings.tick_seconds),
+            id=each.id,
+            split=split.index,
+            round=int(each.id.split("-")[1]),
+            token=each.token,
+            provider=provider.name,
+            endpoint=each.group.endpoint,
+            model=each.group.model,
+            requests=each.requests,
+            bytes=each.bytes,
+            tokens=each.tokens,
+            cost=estimate_of(provider.protocol, requests=each.requests, tokens=each.tokens),
+            attempt=each.group.attempt,
+            waits=each.group.waits,
+            ledger=ledger_of(each.group),
+            requests_key=each.requests_key,
+            members_key=each.members_key,
+            priority=job.settings.priority,
+            api_version=each.group.api_version,
+            betas=each.group.betas,
+            has_schema=each.group.has_schema,
         )
+        yield as_realtime(job, batch, services)
 
 
 def as_realtime(job: Job, batch: Batch, services: Services) -> Batch:

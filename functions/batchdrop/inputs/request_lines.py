@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.inputs.route_problems import provider_not_allowed, unknown_model
-from batchdrop.inputs.sent_bodies import OutputFormats, left_out, without
+from batchdrop.inputs.sent_bodies import OutputFormats, as_sent, left_out
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.claude_models import ModelRules, rules_of
 from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
@@ -170,23 +170,19 @@ class LineReader:
         if may_hold_nulls:
             unset_nulls(envelope, _COLUMNS)
         form, url, raw = _split_envelope(line, envelope)
-        body = _body(raw, form)
-        if may_hold_nulls:
-            unset_nulls(body)
+        body = _body(raw, form, may_hold_nulls=may_hold_nulls)
         route = self._route(form, url, body)
-        endpoint, inputs, has_schema = route.endpoint, 0, False
+        endpoint, inputs = route.endpoint, 0
         try:
             endpoint = endpoint or _bare_endpoint(route, raw, body)
-            if self._formats is not None:
-                raw, has_schema = self._formats.add(raw, endpoint, is_claude=route.is_claude)
-                body = read_body(raw) if has_schema else body
-                unset_nulls(body)
+            raw, body, has_schema = self._with_schema(raw, body, endpoint, route)
             if route.is_claude and endpoint != anthropic.ENDPOINT:
                 raw = self._translated(raw, route)
             else:
                 inputs = _check(route, endpoint, body)
                 has_id = form == "bare" and envelope.custom_id is not NULL
-                raw = _as_sent(raw, route, left_out=left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ())
+                left = left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ()
+                raw = as_sent(raw, left, model=route.model, wire_model=route.wire_model)
         except LineProblem as problem:
             problem.route = route.known(endpoint)
             raise
@@ -200,6 +196,15 @@ class LineReader:
             inputs=inputs,
             has_schema=has_schema,
         )
+
+    def _with_schema(self, raw: Raw, body: Body, endpoint: str, route: _ResolvedRoute) -> tuple[Raw, Body, bool]:
+        """A request that asks for the job's output schema, and whether it does."""
+        if self._formats is None:
+            return raw, body, False
+        raw, has_schema = self._formats.add(raw, endpoint, is_claude=route.is_claude)
+        read = read_body(raw)
+        unset_nulls(read)
+        return raw, read, has_schema
 
     def _translated(self, raw: Raw, route: _ResolvedRoute) -> Raw:
         sent = to_messages(
@@ -288,9 +293,12 @@ def _split_envelope(line: bytes, envelope: _Envelope) -> tuple[_Form, bytes, Raw
     return "bare", b"", Raw(line)
 
 
-def _body(raw: Raw, form: _Form) -> Body:
+def _body(raw: Raw, form: _Form, *, may_hold_nulls: bool) -> Body:
     try:
-        return read_body(raw)
+        body = read_body(raw)
+        if may_hold_nulls:
+            unset_nulls(body)
+        return body  # noqa: TRY300 - what is read is returned where it is read
     except msgspec.DecodeError:
         is_text = bytes(memoryview(raw)[:1]) == b'"'
         why = "is a string: write the object itself, not its JSON as a text" if is_text else "is not a JSON object"
@@ -338,10 +346,3 @@ def _check(route: _ResolvedRoute, endpoint: str, body: Body) -> int:
         return 0
     openai.refuse_wrong_endpoint(endpoint, route.wire_model, route.endpoints)
     return openai.check_body(body, endpoint)
-
-
-def _as_sent(body: Raw, route: _ResolvedRoute, *, left_out: Collection[str]) -> Raw:
-    """The body without a provider's prefix and what is left out."""
-    if route.wire_model == route.model and not left_out:
-        return body
-    return without(body, left_out, model=route.wire_model)

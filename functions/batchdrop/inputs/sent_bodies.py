@@ -101,8 +101,10 @@ def left_out(body: Raw, *, has_id: bool) -> list[str]:
     return [name for name, value in fields.items() if value == NULL or (has_id and name == "custom_id")]
 
 
-def without(body: Raw, names: Collection[str], *, model: str) -> Raw:
-    """The body for a model, and without some parameters; every other value keeps its bytes."""
+def as_sent(body: Raw, names: Collection[str], *, model: str, wire_model: str) -> Raw:
+    """The body without a provider's prefix of its model and some parameters; every other value keeps its bytes."""
+    if wire_model == model and not names:
+        return body
     fields = _object.decode(body)
-    fields["model"] = Raw(msgspec.json.encode(model))
+    fields["model"] = Raw(msgspec.json.encode(wire_model))
     return Raw(msgspec.json.encode({name: value for name, value in fields.items() if name not in names}))
