@@ -125,7 +125,7 @@ def test_a_schema_is_shown_in_the_request_and_goes_along_with_the_file(aws: "Aws
     assert isinstance(found, dict)
     assert found["body"]["output_config"] == {"format": {"type": "json_schema", "schema": SCHEMA}}
     assert run("put", table, *ASKED, "--schema", schema).code == 0
-    settings = next(key for key in aws.keys() if key.endswith(".batchdrop.toml"))
+    (settings,) = [key for key in aws.keys() if key.endswith(".batchdrop.toml")]  # noqa: SIM118 - it is no dict
     text = aws.s3.get_object(Bucket="batchdrop-test", Key=settings)["Body"].read().decode()
     assert json.loads(tomllib.loads(text)["output_schema"]) == SCHEMA
 
