@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-from batchdrop.aws.keys import ENDINGS, is_rewritten, is_table
+from batchdrop.aws.keys import ENDINGS, SCHEMA_ENDING, is_rewritten, is_table
 from batchdrop.batches.packing import MAX_ROUTES, Group, Packer, Routes, TooManyGroups
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.compression import BYTES_PER_SECOND
@@ -21,6 +21,7 @@ from batchdrop.inputs.templated_lines import TemplatedReader
 from batchdrop.inputs.templates import Rendering
 from batchdrop.inputs.token_counts import Route, TokenCounts
 from batchdrop.jsonl import Line, cut_lines
+from batchdrop.protocols.output_schemas import OutputSchema
 from batchdrop.protocols.token_estimates import Media, measure_media
 from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings, Protocol
@@ -32,6 +33,7 @@ from batchdrop_cli.row_settings import (
     REQUESTS,
     RowOptions,
     RowSettings,
+    read_schema,
     refuse_table_without_template,
     settings_there,
 )
@@ -142,7 +144,7 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     refuse_table_without_template(path, name, rows)
     rendering = rows.rendering(providers)
     found, batches = Found(tokens={} if count_tokens else None), _Batches(providers, split_bytes, dedupe=rows.dedupe)
-    reader = reader_of(rendering, providers)
+    reader = reader_of(rendering, providers, rows)
     try:
         for line in cut_lines(read_chunks(path, name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES):
             found.lines += 1
@@ -181,12 +183,12 @@ def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -
     text = None if line is None else _without_bom(line).bytes
     if text is None or is_blank(text):
         raise UserError(f"{path} has no line {number:,} that can be read: it ends before, or the line is blank.")
-    return reader_of(rendering, providers).read(text)
+    return reader_of(rendering, providers, rows).read(text)
 
 
-def reader_of(rendering: Rendering | None, providers: Providers) -> LineReader | TemplatedReader:
+def reader_of(rendering: Rendering | None, providers: Providers, rows: RowSettings) -> LineReader | TemplatedReader:
     """Reads the lines of a file, or its rows where there is a template."""
-    lines = LineReader(providers)
+    lines = LineReader(providers, output_formats=rows.output_formats)
     return lines if rendering is None else TemplatedReader(rendering, lines)
 
 
@@ -229,17 +231,23 @@ def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, provider
 
 
 def check_settings(path: Path, providers: Providers | None = None) -> None:
-    """Check a folder's settings; with `providers`, also that its template makes requests, and its fallback is a model.
+    """Check a folder's settings, or an output schema.
+
+    With `providers`, also that a template makes requests, and that a fallback is a model.
 
     Raises:
         UserError: It is not TOML, a key is unknown, or a value has no sense.
     """
     try:
+        if path.name.endswith(SCHEMA_ENDING):
+            OutputSchema(path.read_bytes())
+            return
         files = [(str(path), path.read_text(encoding="utf-8"))]
         settings = resolve(files, {})
         if providers is not None and settings.fallback is not None:
             find_fallback(settings.fallback, providers)
         template = find_template(files)
+        read_schema(files, lambda beside: Path(beside).read_bytes())
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8.") from None
     except Unprocessable as error:

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from batchdrop.aws.bucket import Head
-from batchdrop.aws.keys import INPUT, SETTINGS_FILE, is_job, job_id
+from batchdrop.aws.keys import INPUT, SCHEMA_ENDING, SETTINGS_FILE, is_job, job_id
 from batchdrop.aws.leases import DropClaim
 from batchdrop.errors import Gone
 from batchdrop.manifest import File
@@ -84,8 +84,8 @@ def check_key(key: str) -> str:
 
 
 def is_settings(key: str) -> bool:
-    """Whether a file is a folder's settings, by its name."""
-    return key.rpartition("/")[2] == SETTINGS_FILE
+    """Whether a file is a folder's settings, or an output schema that they name, by its name."""
+    return key.rpartition("/")[2] == SETTINGS_FILE or key.endswith(SCHEMA_ENDING)
 
 
 def put_settings(cloud: Cloud, path: Path, key: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
+from batchdrop.aws.keys import SCHEMA_ENDING
 from batchdrop.dollars import read_budget
 from batchdrop.providers.config import load_providers
 from batchdrop.records import Job
@@ -223,6 +224,9 @@ def _put_settings(file: Path, key: str, cloud_of: Callable[[], Cloud], *, dry_ru
     cloud = cloud_of()
     drop.put_settings(cloud, file, key)
     folder = key.rpartition("/")[0]
+    if key.endswith(SCHEMA_ENDING):
+        say(f"Settings under s3://{cloud.bucket}/{folder}/ may name this output schema from now on.")
+        return OK
     say(
         f"These settings apply to every file dropped under s3://{cloud.bucket}/{folder}/ from now on. Settings "
         "start no job."

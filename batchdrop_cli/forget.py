@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from batchdrop.aws.keys import output_prefix, own_settings_key, work_prefix
+from batchdrop.aws.keys import beside_key, output_prefix, work_prefix
 from batchdrop.errors import AccountRefused, BatchdropError, ConfigError, Gone, Missing
 from batchdrop.providers.clients import Apis
 from batchdrop.providers.config import Providers, load_providers
@@ -121,7 +121,7 @@ def _own_settings(cloud: Cloud, job: Job) -> list[str]:
         name = named_by(cloud.files.head(job.key, job.version_id).metadata)
     except Gone:
         return []
-    return [own_settings_key(job.key, name)] if name is not None and belongs_to_one(name) else []
+    return [beside_key(job.key, name)] if name is not None and belongs_to_one(name) else []
 
 
 def _delete_all(cloud: Cloud, prefix: str) -> str | None:

@@ -143,7 +143,8 @@ def quote_file(
         UserError: It is no file that they read.
     """
     found = check_file(path, providers, name=name, rows=rows, count_tokens=True)
-    costs = quote_routes(found.tokens or {}, price_list.prices_for(providers), taking(fallback, providers))
+    takes = taking(fallback, providers)
+    costs = quote_routes(found.tokens or {}, price_list.prices_for(providers), takes, rows.resends)
     total = total_of(each.batch for each in costs.values())
     quote = Quote(
         file=str(path),

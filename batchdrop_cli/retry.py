@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from batchdrop.aws.bucket import Head
-from batchdrop.aws.keys import MAX_KEY_BYTES, own_settings_key, retry_key, retry_lines_key
+from batchdrop.aws.keys import MAX_KEY_BYTES, beside_key, retry_key, retry_lines_key
 from batchdrop.errors import Gone
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES
 from batchdrop.inputs.retry_lineage import folder_of
@@ -301,9 +301,9 @@ def _copied_settings(cloud: Cloud, job: Job, name: str | None) -> dict[str, str]
     if name is None or not belongs_to_one(name):
         return {}
     with suppress(Gone):  # intake will name it
-        text = cloud.files.get(own_settings_key(job.key, name))
+        text = cloud.files.get(beside_key(job.key, name))
         name = new_name(text)
-        cloud.files.put(own_settings_key(job.key, name), text, content_type="application/toml")
+        cloud.files.put(beside_key(job.key, name), text, content_type="application/toml")
     return {METADATA: name}
 
 

@@ -1,15 +1,19 @@
 """What is asked of each row of a file: by the command's options, by a folder here, or by one in the bucket."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from batchdrop.aws.keys import SETTINGS_FILE, own_settings_key, settings_keys
+from batchdrop.aws.keys import SETTINGS_FILE, beside_key, settings_keys
 from batchdrop.errors import Gone, Unprocessable
-from batchdrop.inputs.job_settings import find_template, resolve
+from batchdrop.inputs.job_settings import find_output_schema, find_template, resolve
+from batchdrop.inputs.quotes import ONCE, Resends, resends_of
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.inputs.templates import Rendering, Template
 from batchdrop.limits.drop_settings import SETTINGS_BYTES
+from batchdrop.protocols.output_schemas import OutputSchema
 from batchdrop.providers.config import Providers
 from batchdrop.records import Protocol
 from cyclopts import Parameter
@@ -28,12 +32,22 @@ _KEY_BYTES = 1_024
 
 @dataclass(frozen=True, kw_only=True)
 class RowSettings:
-    """How a file's lines are read: as rows under a template, or, without one, as requests; and which are sent."""
+    """How a file's lines are read: as rows under a template, or, without one, as requests; and which are sent.
+
+    `schema` is what their answers are to fit, `resends` how often they are sent for that at most.
+    """
 
     template: Template | None = None
     delimiter: str | None = None
     dedupe: bool = False
     cache_prefix: bool = False
+    schema: OutputSchema | None = None
+    resends: Resends = ONCE
+
+    @property
+    def output_formats(self) -> OutputFormats | None:
+        """How requests ask for the output schema; None without one."""
+        return None if self.schema is None else OutputFormats(self.schema)
 
     def rendering(self, providers: Providers) -> Rendering | None:
         """What becomes of rows.
@@ -81,6 +95,10 @@ class RowOptions:
     delimiter: Annotated[
         str | None, Parameter(help="What separates cells; default: a comma in .csv, a tab in .tsv.")
     ] = None
+    schema: Annotated[
+        Path | None,
+        Parameter(help="A file with the JSON Schema that each answer is to fit; what does not is sent again."),
+    ] = None
     answers: Annotated[
         list[AnswerKind] | None,
         Parameter(negative="", help="Files of answers, a row per line; may be repeated. For a table csv unless told."),
@@ -100,8 +118,16 @@ class RowOptions:
 
     @property
     def _has_template(self) -> bool:
-        names = {field.name for field in fields(self)} - {"delimiter", "answers", "dedupe"}
+        names = {field.name for field in fields(RowOptions)} - {"delimiter", "answers", "dedupe", "schema"}
         return any(getattr(self, name) is not None for name in names)
+
+    def schema_text(self) -> bytes | None:
+        """The output schema as JSON.
+
+        Raises:
+            OSError: Its file cannot be read.
+        """
+        return None if self.schema is None else self.schema.read_bytes()
 
     def text(self, providers: Providers) -> str:
         """The same as a settings file.
@@ -112,6 +138,8 @@ class RowOptions:
         lines = [] if self.delimiter is None else [f"delimiter = {_toml(self.delimiter)}"]
         lines += [f"answers = [{', '.join(map(_toml, self.answers))}]"] if self.answers else []
         lines += [] if self.dedupe is None else [f"dedupe = {str(self.dedupe).lower()}"]
+        schema = self.schema_text()
+        lines += [] if schema is None else [f"output_schema = {_toml(_compact(schema))}"]
         if self._has_template:
             lines += ["[template]", f"model = {_toml(self._model())}"]
             lines.append(f"body = {_toml(msgspec.json.encode(self._body(providers)).decode())}")
@@ -155,13 +183,20 @@ def _toml(text: str) -> str:
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
+def _compact(schema: bytes) -> str:
+    try:
+        return OutputSchema(schema).text.decode()
+    except Unprocessable as error:
+        raise UserError(str(error), code=WRONG_USE) from None
+
+
 def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:
     """Those of the folders on this machine, from the working one down to the file's, and of the options.
 
     Raises:
         UserError: They have no sense.
     """
-    return _read([*_files_here(file), *_of_options(options, providers)])
+    return _read([*_files_here(file), *_of_options(options, providers)], lambda path: Path(path).read_bytes())
 
 
 def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> RowSettings:
@@ -170,7 +205,7 @@ def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Provi
     Raises:
         UserError: They have no sense.
     """
-    return _read([*_files_there(cloud, key), *_of_options(options, providers)])
+    return _read([*_files_there(cloud, key), *_of_options(options, providers)], cloud.files.get)
 
 
 def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
@@ -207,7 +242,7 @@ def own_settings(file: Path, key: str, options: RowOptions, providers: Providers
             code=WRONG_USE,
         )
     name = new_name(text)
-    beside = own_settings_key(key, name)
+    beside = beside_key(key, name)
     if len(beside.encode()) > _KEY_BYTES:
         raise UserError(
             f"--key: its folder is too long for the settings beside it: {beside:.100}… has {len(beside.encode()):,} "
@@ -236,17 +271,38 @@ def _of_options(options: RowOptions, providers: Providers) -> list[tuple[str, st
     return [("The options", options.text(providers))] if options.is_given else []
 
 
-def _read(files: list[tuple[str, str]]) -> RowSettings:
+def _read(files: list[tuple[str, str]], fetch: Callable[[str], bytes]) -> RowSettings:
     try:
-        found = resolve(files, {})
+        settings, schema = resolve(files, {}), read_schema(files, fetch)
         return RowSettings(
             template=find_template(files),
-            delimiter=found.delimiter,
-            dedupe=found.dedupe,
-            cache_prefix=found.cache_prefix,
+            delimiter=settings.delimiter,
+            dedupe=settings.dedupe,
+            cache_prefix=settings.cache_prefix,
+            schema=schema,
+            resends=resends_of(settings, has_schema=schema is not None),
         )
     except Unprocessable as error:
         raise UserError(str(error), code=WRONG_USE) from None
+
+
+def read_schema(files: list[tuple[str, str]], fetch: Callable[[str], bytes]) -> OutputSchema | None:
+    """The output schema of settings.
+
+    Args:
+        files: Settings files, by their places.
+        fetch: Gives what lies in a place.
+
+    Raises:
+        Unprocessable: It has no sense, or is not there.
+    """
+    found = find_output_schema(files, {})
+    if found is None:
+        return None
+    try:
+        return OutputSchema(fetch(found.key or "") if found.text is None else found.text)
+    except (Gone, OSError):
+        raise Unprocessable(f"{found.key}, which output_schema names, is not there.") from None
 
 
 def _files_here(file: Path) -> list[tuple[str, str]]:

@@ -14,14 +14,14 @@ from batchdrop.providers.config import load_providers
 from batchdrop_cli import drop, jobs, quoting
 from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
-from batchdrop_cli.row_settings import RowOptions, has_template, own_settings
+from batchdrop_cli.row_settings import has_template, own_settings
 from batchdrop_cli.state_dir import HERE, need_own
 from batchdrop_cli.table_files import holds_rows
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
 from batchdrop_client.job import Job
 from batchdrop_client.results import Result
-from batchdrop_client.settings import metadata_of, read_limit
+from batchdrop_client.settings import GivenRows, SchemaSource, metadata_of, read_limit
 from batchdrop_client.sources import Source, as_file
 from batchdrop_client.waits import Clock, logger
 
@@ -103,6 +103,7 @@ class Client:
         keep: str | Sequence[str] | None = None,
         delimiter: str | None = None,
         dedupe: bool | None = None,
+        schema: SchemaSource | None = None,
     ) -> Job:
         """Drop requests, or rows of which a template makes requests; their job.
 
@@ -126,6 +127,8 @@ class Client:
             keep: The columns that come back with each result, as `row`, or a single one.
             delimiter: What separates a table's cells; without it a comma in `.csv` and a tab in `.tsv`.
             dedupe: Send requests that are equal once; each of their lines gets the answer.
+            schema: What each answer is to fit, as `result.data` has it then: a JSON Schema as a mapping or the path of
+                its file, or a class of pydantic's. What does not fit is sent again.
 
         Raises:
             AlreadyRunning: The same bytes are being processed, by `job_id`.
@@ -138,7 +141,7 @@ class Client:
         settings = dict(settings)
         separates = settings.pop("delimiter", None)  # goes along as an option: metadata lose a tab
         metadata, cloud = metadata_of(settings, max_cost), self._cloud
-        rows = RowOptions(
+        rows = GivenRows(
             model=model,
             prompt=prompt,
             system=system,
@@ -149,6 +152,7 @@ class Client:
             keep=[keep] if isinstance(keep, str) else None if keep is None else list(keep),
             delimiter=separates if delimiter is None else delimiter,
             dedupe=dedupe,
+            given_schema=schema,
         )
         key, providers = f"{INPUT}{name}" if name is not None else key, load_providers(cloud.prices_file)
         with as_file(source, key or _KEY, lambda: has_template(cloud, key or _KEY, rows, providers)) as path:

@@ -1,15 +1,41 @@
 """The settings that go with one drop: those of a `batchdrop.toml`, by their names, as the object's metadata."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from batchdrop.dollars import BUDGET_WORDS, read_budget
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.job_settings import OTHER_METADATA, resolve
 
+from batchdrop_cli.row_settings import RowOptions
+
 _NO_SETTINGS = frozenset({"template", *OTHER_METADATA})
-_INSTEAD = "put() makes a template of model and prompt, retry() names the job that it retries."
+_INSTEAD = "put() makes a template of model and prompt, and takes schema=; retry() names the job that it retries."
+
+type SchemaSource = str | PathLike[str] | Mapping[str, Any] | type
+"""A JSON Schema: the path of its file, a mapping, or a class of pydantic's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenRows(RowOptions):
+    """The same with a schema as a program has it."""
+
+    given_schema: SchemaSource | None = None
+
+    def schema_text(self) -> bytes | None:
+        """The output schema as JSON."""
+        given: Any = self.given_schema
+        if given is None:
+            return None
+        if isinstance(given, str | PathLike):
+            return Path(given).read_bytes()
+        named = given if isinstance(given, Mapping) else given.model_json_schema()
+        return msgspec.json.encode(dict(named))
 
 
 def metadata_of(settings: Mapping[str, Any], max_cost: str | float | Decimal | None) -> dict[str, str]:

@@ -26,7 +26,7 @@ ARCHIVE = "functions.zip"  # alone in the asset's folder it is the asset: the CD
 PYTHON_VERSION = (3, 13)
 RUNTIME = lambda_.Runtime.PYTHON_3_13
 # The last glibc of which every wheel here has a build, and older than the one of Lambda's Amazon Linux 2023.
-PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 # Found by its imports alone; commands, their records and installers' notes only change the asset's bytes.
 UNUSED = ("bin", ".lock", "*.dist-info/RECORD", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED", "**/__pycache__")
 

@@ -282,7 +282,9 @@ def _served(call: Call) -> Response:
 
 
 def _spoilt(call: Call, fault: Fault) -> Response:
-    response = _served(call._replace(stop=fault.stop or realtime.cut_stop(call)) if fault.fault == "stopped" else call)
+    if fault.fault == "stopped":
+        call = call._replace(stop=fault.stop or realtime.cut_stop(call))
+    response = _served(call._replace(misfits=fault.fault == "misfit"))
     match fault.fault:
         case "unknown_status":
             return with_status(response, fault.message or "resting")

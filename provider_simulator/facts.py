@@ -78,6 +78,8 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
     """How many blocks its text is in, where an endpoint has blocks."""
     calls_tools: bool = False
     """Whether it calls every tool that it is offered, also where it need not."""
+    misfits: bool = False
+    """Whether it does not fit the schema that it is asked for: it is cut short, or a list."""
     service_tier: Literal["batch", "standard"] = "batch"
     """What it is charged as, where an answer says so."""
 
@@ -114,10 +116,13 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Why the answers end, in turn by their requests; none: as the requests make it."""
     blocks: int = 1
     calls_tools: bool = False
+    misfits: float = 0.0
+    """The share of the answers that do not fit the schema that they are asked for; another one in each batch."""
 
-    def style(self, request_key: int) -> Style:
-        stop = self.stops[request_key % len(self.stops)] if self.stops else None
-        return Style(stop=stop, blocks=self.blocks, calls_tools=self.calls_tools)
+    def style(self, body_key: int, request_key: int) -> Style:
+        stop = self.stops[body_key % len(self.stops)] if self.stops else None
+        misfits = request_key < self.misfits * 2**64
+        return Style(stop=stop, blocks=self.blocks, calls_tools=self.calls_tools, misfits=misfits)
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):

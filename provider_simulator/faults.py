@@ -23,6 +23,7 @@ type FaultName = Literal[
     "garbage",
     "slow",
     "stopped",
+    "misfit",
 ]
 type Operation = Literal[
     "upload", "create", "retrieve", "list", "results", "cancel", "delete", "file_retrieve", "file_list", "realtime", "*"

@@ -130,7 +130,7 @@ def _answer(batch: Batch, entry: scan.Entry, body: Json, tally: _Tally) -> Json:
     """
     for failing in batch.shape.failing:
         _fail_as_shaped(batch, failing, entry, body)
-    style = batch.shape.style(entry.body_key)
+    style = batch.shape.style(entry.body_key, entry.request_key)
     try:
         answer = one_request.answer_to(batch.terms, body, created=int(batch.created_at), style=style)
     except RefusedError as refused:

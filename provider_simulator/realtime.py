@@ -22,7 +22,7 @@ def answer_now(call: Call) -> Response:
         RefusedError: 400 and 404 as for a batch's lines, 413, 429 above a limit. Nothing was charged.
     """
     terms, body, now = _terms(call), _body(call), call.engine.now()
-    style = Style(stop=call.stop, service_tier="standard")
+    style = Style(stop=call.stop, misfits=call.misfits, service_tier="standard")
     given = one_request.answer_to(terms, body, created=int(now), style=style)
     input_tokens, output_tokens = answers.usage_of(given)
     charge = RealtimeCharge(

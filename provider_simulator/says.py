@@ -45,11 +45,12 @@ def say(body: Json, mark: str, prompt: object, style: Style) -> Said:
     forced = _forced(body)
     text = _text(body, mark, prompt)
     if forced is None and not style.calls_tools:
-        return Said(_written(body, mark, text))
+        return Said(_written(body, mark, text, style))
     named = forced if forced in tools else None
     chosen = [named] if named else list(tools)[: None if forced is None else 1]
     calls = tuple(Called(name, instance(tools[name], text, int(mark[:8], 16))) for name in chosen)
-    return Said("" if forced is not None and calls else _written(body, mark, text), calls, is_named=named is not None)
+    written = "" if forced is not None and calls else _written(body, mark, text, style)
+    return Said(written, calls, is_named=named is not None)
 
 
 def _listed(body: Json, *names: str) -> list[Any]:
@@ -81,16 +82,24 @@ def _forced(body: Json) -> str | None:
     return None
 
 
-def _written(body: Json, mark: str, text: str) -> str:
+def _written(body: Json, mark: str, text: str, style: Style) -> str:
     wish = _format(body)
     match wish:
         case {"type": "json_schema"}:
             schema = wish.get("json_schema", wish).get("schema", {})
-            return json.dumps(instance(schema, text, int(mark[:8], 16)), ensure_ascii=False)
+            return _said_json(instance(schema, text, int(mark[:8], 16)), style)
         case {"type": "json_object"}:
             return json.dumps({"answer": text})
         case _:
             return text
+
+
+def _said_json(value: object, style: Style) -> str:
+    """JSON; of what is not to fit some is cut short, and some is a list."""
+    text = json.dumps(value, ensure_ascii=False)
+    if not style.misfits:
+        return text
+    return json.dumps([text]) if len(text) % 2 else text[: len(text) // 2]
 
 
 def _format(body: Json) -> Any:  # noqa: ANN401 - the same

@@ -91,6 +91,8 @@ class Call(NamedTuple):
     """What it creates arrives so many seconds later."""
     stop: str | None = None
     """Why its answer ends, in the endpoint's words; None: as the request makes it."""
+    misfits: bool = False
+    """Whether its answer does not fit the schema that it asks for."""
 
 
 def spooled(folder: Path) -> IO[bytes]:

@@ -163,6 +163,7 @@ def _settings() -> Schema:
     properties["answers"]["items"] = {"enum": ["csv", "jsonl"]}
     properties["delimiter"] |= {"minLength": 1, "maxLength": 1}
     properties["template"] = _template()
+    properties["output_schema"] = {"type": ["object", "string"]}
     for name in ("betas", "drop_params"):
         properties[name] |= {"maxItems": setting_definitions.MAX_NAMES}
         properties[name]["items"] |= {"maxLength": setting_definitions.MAX_NAME_LENGTH}

@@ -52,6 +52,11 @@ max_completion_tokens = 20
 messages = [{ role = "user", content = "Sentiment of: {{ text }}" }]
 ```
 
+## output_schema
+
+`output_schema` is a JSON Schema that each answer is to fit: a table, JSON in a string, or the name of a file beside \
+the settings that ends in `.schema.json` ([structured-answers.md](structured-answers.md)).
+
 ## Settings of one file
 
 Where S3's metadata (2 kB) are too short, for a template above all, they may name a settings file beside the dropped \

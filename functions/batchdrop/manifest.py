@@ -122,7 +122,8 @@ class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         requests: The lines that ask it; `answered` and `failed` add up to it.
-        usage: Of the answers in the results, each that lines share counted once.
+        usage: Of the answers in the results, each that lines share counted once, and of those that did not fit the
+            job's output schema.
         retries: What of it was for requests that had been sent before.
         duplicates: What was used beside it, for second answers of lines that had one.
         realtime: What of these three came of calls at real time.

@@ -44,6 +44,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str | None = None
     dedupe: bool = False
     cache_prefix: bool = False
+    schema_retry: str = "same"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,7 +93,8 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     A retry names the job that it retries, and the key of the list of its lines' numbers there.
     `source_key`, `source_version` and `source_bytes` say what a compressed file was inflated to, or a table rewritten.
-    `template_key` names its template, as it was at the drop; None where its lines are requests.
+    `template_key` names its template, as it was at the drop; None where its lines are requests. `schema_key` names its
+    output schema, as it was then; None without one.
     `quote_key` names what it was quoted at; None where it is not known, or was not asked for yet.
     `kept_until` is set when something of it was given up: what it paid for stays in `work/` until then. `outcome` is
     FAILED before its end when a part of it was; `is_given_up`, when none of its results can be published.
@@ -118,6 +120,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
     retry_of: str | None = None
     retry_lines: str | None = None
     template_key: str | None = None
+    schema_key: str | None = None
     source_key: str | None = None
     source_version: str | None = None
     source_bytes: int = 0
@@ -211,8 +214,9 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     were the account's: this time was no attempt of theirs; `is_uncharged_attempt` says that it was none of all.
     `counted` is how many results the provider last said to have; 0 where it never did. `loss_evidence` notes a download
     with missing lines, and `loss_evidence_at` since when, until it is believed; `defer_reason`, why its results could
-    not be collected the last time, in words for people and none of the provider's. `is_duplicate` says that its create
-    came after it had been given up, and its requests were sent with another: only its answers count.
+    not be collected the last time, in words for people and none of the provider's. `misfits` counts those of `again`
+    whose answers do not fit the job's output schema, which `has_schema` says that they ask for. `is_duplicate` says
+    that its create came after it had been given up, and its requests were sent with another: only its answers count.
 
     `is_realtime` says that its requests are called one by one: from ADMITTED it goes to ENDED, with no share of the
     limits. Those below `called` may have been called, `uncalled` aside; `doubts` counts the calls with no reply.
@@ -269,6 +273,8 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     loss_evidence: str | None = msgspec.field(default=None, name="seen")
     loss_evidence_at: int = msgspec.field(default=0, name="seen_at")
     defer_reason: str | None = msgspec.field(default=None, name="put_off")
+    misfits: int = 0
+    has_schema: bool = False
     is_duplicate: bool = False
     is_realtime: bool = False
     called: int = 0
@@ -292,7 +298,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
 _PLANNED = (
     *("job", "id", "split", "round", "token", "provider", "endpoint", "model", "requests", "bytes", "tokens", "cost"),
-    *("ledger", "attempt", "requests_key", "members_key", "api_version", "betas", "is_fallback", "stays"),
+    *("ledger", "attempt", "requests_key", "members_key", "api_version", "betas", "is_fallback", "stays", "has_schema"),
 )
 
 

@@ -46,6 +46,8 @@ class ErrorCode(StrEnum):
     TOO_MANY_GROUPS = "too_many_groups"
     MISSING_COLUMN = "missing_column"
     TEMPLATE = "template"
+    SCHEMA = "schema"
+    CUT_OFF = "cut_off"
 
 
 class ResultError(msgspec.Struct, frozen=True, kw_only=True):

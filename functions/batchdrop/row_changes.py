@@ -85,6 +85,7 @@ class BatchChanges(RowChanges, total=False):
     collected_key: str | None
     again: int
     uncharged: int
+    misfits: int
     is_uncharged_attempt: bool
     counted: int
     loss_evidence: str | None

@@ -1,6 +1,7 @@
 """Tables and templates: of the command's options, of a folder here, of a folder in the bucket."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,41 @@ def test_a_quote_counts_writing_to_a_prompt_cache_where_the_folder_asks_for_it(r
     plain = float(json.loads(run("quote", path, "--json").out)["batch"]["high_usd"])
     path.with_name("batchdrop.toml").write_text("cache_prefix = true\n", encoding="utf-8")
     assert 1.9 < float(json.loads(run("quote", path, "--json").out)["batch"]["high_usd"]) / plain < 2
+
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
+
+
+def test_a_schema_is_shown_in_the_request_and_goes_along_with_the_file(aws: "Aws", run: "Run", table: Path) -> None:
+    schema = table.with_name("s.json")
+    schema.write_text(json.dumps(SCHEMA, indent=2), encoding="utf-8")
+    found = shown(run, table, *CLAUDE, "--schema", schema)
+    assert isinstance(found, dict)
+    assert found["body"]["output_config"] == {"format": {"type": "json_schema", "schema": SCHEMA}}
+    assert run("put", table, *ASKED, "--schema", schema).code == 0
+    (settings,) = [key for key in aws.keys() if key.endswith(".batchdrop.toml")]  # noqa: SIM118 - it is no dict
+    text = aws.s3.get_object(Bucket="batchdrop-test", Key=settings)["Body"].read().decode()
+    assert json.loads(tomllib.loads(text)["output_schema"]) == SCHEMA
+
+
+@pytest.mark.parametrize("command", ["validate", "quote", "put"])
+def test_a_schema_that_is_not_taken_is_refused_before_the_upload(
+    aws: "Aws", run: "Run", table: Path, command: str
+) -> None:
+    schema = table.with_name("s.json")
+    schema.write_text('{"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:1/"}}}', encoding="utf-8")
+    code, _, err = run(command, table, *ASKED, "--schema", schema)
+    assert (code, "only its own parts are followed" in err, aws.keys()) == (2, True, [])
+
+
+def test_settings_and_the_schema_that_they_name_are_checked_and_put(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    settings, schema = tmp_path / "batchdrop.toml", tmp_path / "s.schema.json"
+    settings.write_text('output_schema = "s.schema.json"', encoding="utf-8")
+    assert "is not there" in run("validate", settings).err
+    schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
+    assert [run("validate", each).code for each in (settings, schema)] == [0, 0]
+    assert run("put", schema).code == 0
+    assert aws.keys() == ["input/s.schema.json"]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,29 @@ def test_settings_go_with_the_file(client: Client, world: "World") -> None:
     assert (settings.max_attempts, settings.drop_params, settings.expected_by) == (5, ("seed", "user"), "6h")
 
 
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+
+
+class Pydantic:
+    """A class as pydantic's are."""
+
+    @classmethod
+    def model_json_schema(cls) -> dict[str, Any]:
+        return SCHEMA
+
+
+@pytest.mark.parametrize("kind", ["mapping", "path", "class"])
+def test_answers_to_a_schema_are_data(client: Client, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "s.json"
+    path.write_text(json.dumps(SCHEMA), encoding="utf-8")
+    schema: Any = {"mapping": SCHEMA, "path": path, "class": Pydantic}[kind]
+    job = client.put([{"text": "good"}], model="gpt-4o-mini", prompt="It: {{ text }}", schema=schema)
+    (result,) = job.wait().results()
+    assert list(result.data) == ["a"]
+    (result,) = client.put([chat("Hi")], name="b.jsonl", schema=schema).wait().results()
+    assert list(result.data) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -188,6 +211,7 @@ def test_the_same_rows_with_another_prompt_are_no_second_payment(client: Client,
     ("options", "said"),
     [
         ({"prompt": "x" * 70_000}, "at most 65,536 are read"),
+        ({"prompt": "{{ text }}", "schema": {"type": "array"}}, 'must be a JSON Schema with "type": "object"'),
         ({"prompt": "{{ text }}", "max_tokens": 0}, "max_tokens must be a whole number from 1 to 1,000,000,000."),
         ({"prompt": "{{ text }}", "max_tokens": 1.5}, "max_tokens must be a whole number from 1 to 1,000,000,000."),
         ({"prompt": "{{ text }}", "temperature": 3}, "temperature must be from 0 to 2."),

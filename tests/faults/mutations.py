@@ -49,6 +49,7 @@ _PAID, _ACCOUNTING = f"{_STEPS}test_paid_answers.py::", "tests/unit/test_account
 _REFUSED, _TABLE = f"{_STEPS}test_refused_batches.py::", "tests/unit/test_refusals.py::"
 _FAILED_UNITS, _LOGS = f"{_STEPS}test_failed_units.py::", f"{_STEPS}test_logs.py::"
 _IN_A_ROW = f"{_STEPS}test_failures_in_a_row.py::"
+_STRUCTURED, _SCHEMAS = f"{_STEPS}test_structured_answers.py::", "tests/unit/test_output_schemas.py::"
 _SHARED_RETRIES = f"{_STEPS}test_retries.py::"
 _DEADLINE, _FINISH = f"{_STEPS}test_deadline.py::", f"{_STEPS}test_finish.py::"
 _FALLBACK, _SENT_AGAIN = f"{_STEPS}test_fallback.py::", "tests/unit/test_sent_again.py::"
@@ -668,9 +669,9 @@ MUTATIONS = (
     ),
     Mutation(
         "answers that were paid and speak for no line are counted",
-        "outputs/join_index.py",
-        "                self.unused.append((number, position))",
-        "                pass",
+        "outputs/unused_answers.py",
+        "        route.add_duplicate(usage, is_realtime=is_realtime)",
+        "        pass",
         f"{_MONEY}test_second_answers_of_a_line_are_counted_beside_what_the_job_cost",
     ),
     Mutation(
@@ -1290,13 +1291,13 @@ MUTATIONS = (
     Mutation(
         "null tells no endpoint",
         "inputs/request_lines.py",
-        "unset_nulls(body)",
-        "pass",
+        "            unset_nulls(body)\n",
+        "            pass\n",
         f"{_REQUEST_LINES}test_a_null_that_would_tell_another_endpoint_is_absent_and_not_sent",
     ),
     Mutation(
         "a parameter that is null is not sent",
-        "inputs/request_lines.py",
+        "inputs/sent_bodies.py",
         "value == NULL or (has_id",
         "(has_id",
         f"{_REQUEST_LINES}test_a_null_parameter_is_left_out_and_every_other_value_keeps_its_bytes",
@@ -2284,8 +2285,8 @@ MUTATIONS = (
     Mutation(
         "what may be paid goes before what would be sent again",
         "batches/result_index.py",
-        "_RANKS = (0, 1, 3, 4, 2, 1, 3, 1)",
-        "_RANKS = (0, 2, 3, 4, 1, 1, 3, 1)",
+        "_RANKS = (0, 1, 3, 6, 2, 1, 3, 1, 4, 5)",
+        "_RANKS = (0, 2, 3, 6, 1, 1, 3, 1, 4, 5)",
         f"{_ACCOUNTING}test_what_may_be_paid_goes_before_what_would_be_sent_again",
     ),
     Mutation(
@@ -3067,8 +3068,8 @@ MUTATIONS = (
     Mutation(
         "options without a template leave that of the folder",
         "batchdrop_cli/row_settings.py",
-        "_read([*_files_there(cloud, key), *_of_options(options, providers)])",
-        "_read(_of_options(options, providers) or _files_there(cloud, key))",
+        "_read([*_files_there(cloud, key), *_of_options(options, providers)], cloud",
+        "_read(_of_options(options, providers) or _files_there(cloud, key), cloud",
         "tests/cli/test_rows.py::test_options_without_a_template_leave_the_folders",
     ),
     Mutation(
@@ -3627,6 +3628,126 @@ MUTATIONS = (
         "if each[0] != OTHERS",
         "",
         "tests/unit/test_manifest.py::test_the_top_error_is_the_commonest_code_that_is_named",
+    ),
+    Mutation(
+        "lines in blocks ask for the output schema",
+        "inputs/usual_lines.py",
+        "body if (ending := endings[kind]) is None else body[:-1] + ending for body, kind in both",
+        "body for body, kind in both",
+        "tests/unit/test_sent_bodies.py::test_lines_in_blocks_ask_as_lines_one_by_one_do",
+    ),
+    Mutation(
+        "a line that states its own format keeps it",
+        "inputs/sent_bodies.py",
+        "if endpoint not in _ENDPOINTS or _states_own(body):",
+        "if endpoint not in _ENDPOINTS:",
+        f"{_STRUCTURED}test_a_line_that_states_its_own_format_keeps_it_and_other_endpoints_have_none",
+    ),
+    Mutation(
+        "answers that were not asked for in a schema are not held against it",
+        "batches/accounting.py",
+        "check if batch.has_schema else None",
+        "check",
+        f"{_STRUCTURED}test_a_line_that_states_its_own_format_keeps_it_and_other_endpoints_have_none",
+    ),
+    Mutation(
+        "an answer that does not fit the output schema is none",
+        "protocols/answer_checks.py",
+        "return Fit.CUT_OFF if reason in CUT_OFF else Fit.MISFIT",
+        "return Fit.FITS",
+        f"{_STRUCTURED}test_an_answer_that_never_fits_is_an_error_with_the_raw_answer_and_each_attempt_is_paid",
+    ),
+    Mutation(
+        "a cut answer is not sent again",
+        "protocols/answer_checks.py",
+        "return Fit.CUT_OFF if reason in CUT_OFF else Fit.MISFIT",
+        "return Fit.MISFIT",
+        f"{_STRUCTURED}test_a_cut_answer_is_not_sent_again_and_says_why",
+    ),
+    Mutation(
+        "a refusal is no answer that does not fit",
+        "protocols/answer_checks.py",
+        "if words.refusal or reason in _UNCHECKED or words.has_calls:",
+        "if words.has_calls:",
+        f"{_STRUCTURED}test_a_refusal_stays_a_refusal",
+    ),
+    Mutation(
+        "what is wrong with an answer quotes nothing of it",
+        "protocols/answer_checks.py",
+        "dict.fromkeys(pointer(each.schema_path) for each in found)",
+        "dict.fromkeys(each.message for each in found)",
+        "tests/unit/test_answer_checks.py::test_what_is_wrong_is_told_by_places_in_the_schema_which_quote_nothing",
+    ),
+    Mutation(
+        "a schema's references are fetched from nowhere",
+        "protocols/output_schemas.py",
+        "offline=True,",
+        "",
+        f"{_SCHEMAS}test_no_reference_is_fetched_although_the_library_would",
+    ),
+    Mutation(
+        "patterns of a schema take linear time",
+        "protocols/output_schemas.py",
+        "pattern_options=jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES, dfa_size_limit=_PATTERN_BYTES),",
+        "",
+        f"{_SCHEMAS}test_a_schema_that_could_do_harm_is_refused_with_its_place",
+    ),
+    Mutation(
+        "a schema's references count as often as they are followed",
+        "protocols/output_schemas.py",
+        "            measured += self._referred(value, level)",
+        "            pass",
+        f"{_SCHEMAS}test_a_schema_that_could_do_harm_is_refused_with_its_place",
+    ),
+    Mutation(
+        "an answer that does not fit is an attempt, whatever became of its batch",
+        "batches/sent_again.py",
+        "misfits = 0 if is_last else collected.count(MISFITS)",
+        "misfits = collected.count(MISFITS)",
+        "tests/unit/test_sent_again.py::test_what_goes_again_and_what_falls",
+    ),
+    Mutation(
+        "what was paid for answers that did not fit is counted",
+        "outputs/unused_answers.py",
+        "        route.add(usage, answers=0, is_retry=sent.attempts() > 1, is_realtime=is_realtime)",
+        "        pass",
+        f"{_STRUCTURED}test_collecting_twice_sends_nothing_twice",
+    ),
+    Mutation(
+        "an answer that does not fit speaks before an error with nothing",
+        "outputs/join_index.py",
+        "_PAID = {int(Found.MISFIT): 1,",
+        "_PAID = {int(Found.MISFIT): 0,",
+        "tests/unit/test_join_index.py::"
+        "test_an_answer_speaks_before_a_misfit_and_that_before_an_error_and_the_last_before_others",
+    ),
+    Mutation(
+        "with errors, the next request says what was wrong",
+        "batches/retry_rounds.py",
+        "corrections(falling.job, batch, positions, services) if kinds == MISFITS else None",
+        "None",
+        f"{_STRUCTURED}test_with_errors_the_next_request_has_the_answer_and_what_is_wrong_with_it",
+    ),
+    Mutation(
+        "answers at real time are held against the schema",
+        "batches/realtime_results.py",
+        "own=own, check=check)",
+        "own=own)",
+        f"{_STRUCTURED}test_calls_at_real_time_ask_for_the_schema_and_are_held_against_it",
+    ),
+    Mutation(
+        "a quote counts every attempt that a schema may cost",
+        "inputs/quotes.py",
+        "        return times * once",
+        "        return Decimal(0)",
+        f"{_STRUCTURED}test_a_budget_holds_a_job_that_may_be_sent_more_often_than_it_has_money",
+    ),
+    Mutation(
+        "a schema is kept as it was when the file was dropped",
+        "limits/drop_settings.py",
+        "    _keep(job, key, schema.text, services)\n",
+        "",
+        f"{_STRUCTURED}test_metadata_name_a_schema_beside_the_file_which_is_no_job_and_stays_as_it_was",
     ),
 )
 

@@ -5,7 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from faking.lines import got, wanted_of
+from batchdrop.inputs.sent_bodies import OutputFormats
+from batchdrop.protocols.output_schemas import OutputSchema
+from faking.lines import CHAT, MESSAGES, got, wanted_of
+from msgspec import Raw
 
 from faults.world import World
 
@@ -16,7 +19,8 @@ def broken_promises(world: World) -> list[str]:
     answered, doubts = Counter[str](), 0
     for number, body in enumerate(world.scenario.files, start=1):
         job = _job(world, number)
-        found += [f"lines-{number}: {each}" for each in _of_job(job, body)]
+        asked = [_asked(line, world.scenario.schema) for line in body.splitlines()]
+        found += [f"lines-{number}: {each}" for each in _of_job(job, body, asked)]
         answers = [each for each in job.get("results", []) if each["error"] is None and "shared_with" not in each]
         answered.update(each.get("answered_by", each)["provider"] for each in answers)
         doubts += doubts_of(job["manifest"])
@@ -39,7 +43,18 @@ def _job(world: World, number: int) -> dict[str, Any]:
     return job
 
 
-def _of_job(job: dict[str, Any], body: bytes) -> Iterator[str]:
+def _asked(line: bytes, schema: bytes | None) -> bytes:
+    """A line as it would ask for a schema by itself."""
+    if schema is None:
+        return line
+    read = json.loads(line)
+    form, endpoint = ("params", MESSAGES) if "params" in read else ("body", CHAT)
+    formats = OutputFormats(OutputSchema(schema))
+    body, _ = formats.add(Raw(json.dumps(read[form]).encode()), endpoint, is_claude=form == "params")
+    return json.dumps(read | {form: json.loads(bytes(body))}).encode()
+
+
+def _of_job(job: dict[str, Any], body: bytes, asked: list[bytes]) -> Iterator[str]:
     status = job["manifest"].get("status")
     if status == "FAILED" or job["manifest"].get("counts", {}) is None:
         if job["names"] != ["manifest.json"]:
@@ -49,7 +64,7 @@ def _of_job(job: dict[str, Any], body: bytes) -> Iterator[str]:
     if [each["line"] for each in job["results"]] != list(range(1, len(lines) + 1)):
         yield f"results of lines {[each['line'] for each in job['results']]}"
         return
-    yield from (f"line {each['line']}: {each}" for each in job["results"] if not _is_sound(each, lines))
+    yield from (f"line {each['line']}: {each}" for each in job["results"] if not _is_sound(each, asked))
     errors = [each for each in job["results"] if each["error"] is not None]
     if job["errors"] != errors:
         yield f"errors.jsonl holds {job['errors']}"
@@ -68,9 +83,10 @@ def _is_sound(result: dict[str, Any], lines: list[bytes]) -> bool:
 def _of_providers(world: World, answered: Counter[str], doubts: int) -> Iterator[str]:
     for name, charges in world.simulator.charges().items():
         charged = charges["requests"] + charges["realtime"]["requests"]
-        if not answered[name] <= charged <= answered[name] + doubts:
+        misfits = answered[name] if world.scenario.schema is not None else 0  # the first answer of each
+        if not answered[name] <= charged <= answered[name] + doubts + misfits:
             yield f"{name} charged {charged} requests and {answered[name]} came back, with {doubts} doubts told"
-        if charges["bodies_charged_more_than_once"] > doubts or charges["ever_live_duplicates"]:
+        if charges["bodies_charged_more_than_once"] > doubts + misfits or charges["ever_live_duplicates"]:
             yield f"{name} was paid twice, or had requests twice: {charges}"
 
 

@@ -41,6 +41,7 @@ class Scenario:
         stays_paused: A provider is down for good: its pause stays.
         charged: What the providers charge for.
         monthly_micros: What all jobs together may have reserved or spent at any moment, in millionths of a dollar.
+        schema: The output schema that its folder sets; an answer of each line does not fit, and is paid.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Scenario:
     stays_paused: bool = False
     charged: dict[str, int] = field(default_factory=dict)
     monthly_micros: int | None = None
+    schema: bytes | None = None
 
     @property
     def split_bytes(self) -> int:
@@ -300,11 +302,22 @@ SHARED = Scenario(
     splits=1,
     charged={OPENAI: 2, ANTHROPIC: 2},
 )
+_SCHEMA = (
+    b'{"type":"object","properties":{"label":{"type":"string"}},"required":["label"],"additionalProperties":false}'
+)
+STRUCTURED = Scenario(
+    name="structured",  # no first answer fits the output schema: each is sent again, and paid twice
+    files=(_lines(4),),
+    begin=_drop_settings(b"output_schema = '%b'" % _SCHEMA),
+    first={name: {"misfits": 1.0, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
+    charged={OPENAI: 4, ANTHROPIC: 4},
+    schema=_SCHEMA,
+)
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
         TOO_LARGE, LIMITED, RESTORED, NOT_DECIDED, APPROVED, TURNED_DOWN, ONE_BUDGET, HURRIED,
-        FALLING, HURRIED_ELSEWHERE, SHARED,
+        FALLING, HURRIED_ELSEWHERE, SHARED, STRUCTURED,
     )
 }  # fmt: skip

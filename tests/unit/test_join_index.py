@@ -5,6 +5,7 @@ from batchdrop.batches.result_index import Found
 from batchdrop.outputs.join_index import NO_BATCH, JoinIndex
 
 A, R, N, U = Found.ANSWERED, Found.RETRYABLE, Found.NOTHING, Found.UNREADABLE
+M, C = Found.MISFIT, Found.CUT_OFF
 
 
 @pytest.mark.parametrize(
@@ -26,15 +27,46 @@ A, R, N, U = Found.ANSWERED, Found.RETRYABLE, Found.NOTHING, Found.UNREADABLE
         ([N], {0}, NO_BATCH),
         ([A], {0}, 0),
         ([R, A, R], {0}, 1),
+        ([M, A], set(), 1),
+        ([A, M], set(), 0),
+        ([M, M], set(), 1),
+        ([M, C], set(), 1),
+        ([M, R], set(), 0),
+        ([R, M, N], set(), 1),
+        ([M, M], {1}, 0),
+        ([M, A], {1}, 1),
+        ([M], {0}, NO_BATCH),
     ],
 )
-def test_an_answer_speaks_before_an_error_and_the_last_error_before_others(
+def test_an_answer_speaks_before_a_misfit_and_that_before_an_error_and_the_last_before_others(
     found: list[Found], duplicates: set[int], speaks: int
 ) -> None:
     join = JoinIndex(2)
     for number, each in enumerate(found):
         join.add([1], [each], is_duplicate=number in duplicates)
     assert (join.batches[0], join.batches[1]) == (NO_BATCH, speaks)
+
+
+@pytest.mark.parametrize(
+    ("found", "duplicates", "unused"),
+    [
+        ([A], set(), []),
+        ([R, A], set(), []),
+        ([A, A], set(), [(1, 0)]),
+        ([M, A], set(), [(0, 0)]),
+        ([M, C, A], set(), [(0, 0), (1, 0)]),
+        ([M, R], set(), []),
+        ([M, M], {1}, [(1, 0)]),
+        ([M], {0}, [(0, 0)]),
+    ],
+)
+def test_what_was_paid_and_does_not_speak_is_told(
+    found: list[Found], duplicates: set[int], unused: list[tuple[int, int]]
+) -> None:
+    join = JoinIndex(1)
+    for number, each in enumerate(found):
+        join.add([0], [each], is_duplicate=number in duplicates)
+    assert list(join.unused()) == unused
 
 
 def test_positions_are_those_at_which_a_batch_has_something_to_say_of_a_window() -> None:

@@ -66,9 +66,15 @@ class Memory:
         wanted = self.data[start:end]
         yield from (wanted[at : at + self.piece] for at in range(0, len(wanted), self.piece))
 
+    def get(self, _key: str) -> bytes:
+        return SCHEMA
+
     def put(self, key: str, body: bytes | Path, **_: str) -> None:
         assert key not in self.put_
         self.put_[key] = body.read_bytes() if isinstance(body, Path) else body
+
+
+SCHEMA = b'{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}'
 
 
 class CarefulWriter(PlanWriter):
@@ -99,11 +105,14 @@ class File:
     piece: int = 1_000_000
     job: JobSettings = field(default_factory=JobSettings)
     most_lines: int = 10_000_000
+    schema_key: str | None = None
 
     def planned(self, kind: type[PlanWriter]) -> tuple[Plan | str, dict[str, bytes], PlanWriter]:
         files = Memory(self.data, self.piece)
         source = Source(key="input/f.jsonl", version_id="v", bytes=len(self.data))
-        job: Any = SimpleNamespace(id="j", key="input/f.jsonl", source=source, settings=self.job)
+        job: Any = SimpleNamespace(
+            id="j", key="input/f.jsonl", source=source, settings=self.job, schema_key=self.schema_key
+        )
         end = self.end or len(self.data)
         split = Split(job="j", state=SplitState.PENDING, index=0, start=self.start, end=end)
         limits = SimpleNamespace(deployment="bd", lines_per_split=self.most_lines)
@@ -355,6 +364,7 @@ def files(draw: st.DrawFn) -> File:
         piece=draw(st.sampled_from([2_000, 20_000, 300, 700, 1_300, 5_000, 40_000])),
         job=job,
         most_lines=draw(st.sampled_from([*[10_000_000] * 9, 40])),
+        schema_key=draw(st.sampled_from([None, "work/s"])),
     )
 
 

@@ -9,6 +9,7 @@ INPUT, OUTPUT, WORK = "input/", "output/", "work/"
 SETTINGS_FILE = "batchdrop.toml"
 MANIFEST = "manifest.json"
 SETTINGS_ENDING = f".{SETTINGS_FILE}"  # of the settings of single files, which their metadata name
+SCHEMA_ENDING = ".schema.json"  # of output schemas, which settings name
 COMPRESSED = (".jsonl.gz", ".jsonl.zst", ".csv.gz", ".csv.zst", ".tsv.gz", ".tsv.zst")
 ROWS = "/rows.jsonl"  # how the key of what a table was rewritten to ends
 ENDINGS = (".jsonl", ".csv", ".tsv", *COMPRESSED)
@@ -22,7 +23,7 @@ _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
 # files that are moved when they are whole; macOS and Windows write what they show a folder by.
 _NO_JOBS = frozenset({SETTINGS_FILE, "_SUCCESS", ".DS_Store", "Thumbs.db", "desktop.ini"})
 _NO_JOBS_BEGIN = ("._", "_started_", "_committed_")
-_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_", SETTINGS_ENDING)
+_NO_JOBS_END = ("_$folder$", ".crc", "._COPYING_", SETTINGS_ENDING, SCHEMA_ENDING)
 
 
 def job_id(bucket: str, key: str, version_id: str | None, last_modified: str) -> str:
@@ -87,14 +88,19 @@ def is_rewritten(key: str) -> bool:
     return is_compressed(key) or is_table(key)
 
 
-def own_settings_key(key: str, name: str) -> str:
-    """The settings of a single file, which lie beside it."""
+def beside_key(key: str, name: str) -> str:
+    """What lies beside an object, such as the settings of a single file."""
     return f"{key.rpartition('/')[0]}/{name}"
 
 
 def template_key(job: str, digest: str) -> str:
     """Where a job's template lies, as it was when the file was dropped."""
     return f"{work_prefix(job)}template-{digest}.json"
+
+
+def schema_key(job: str, digest: str) -> str:
+    """Where a job's output schema lies, as it was when the file was dropped."""
+    return f"{work_prefix(job)}schema-{digest}.json"
 
 
 def settings_keys(key: str) -> list[str]:

@@ -21,6 +21,7 @@ BUDGETED = 2  # the version of a job with a budget: code of version 1 would send
 TEMPLATED = 3  # of a job with a template: older code would take its rows for requests
 FALLING = 3  # of a job with a fallback: older code would count what it answered as its lines' own models'
 DEDUPED = 3  # of a job whose equal requests are sent once: older code would call the lines that share one lost
+STRUCTURED = 3  # of a job with an output schema: older code would neither ask for it nor look at the answers
 FINISHING = 3  # of a job of which requests are called at real time: code of before would create batches of them, too
 _STATES = {str(state) for states in (JobState, SplitState, BatchState) for state in states}
 

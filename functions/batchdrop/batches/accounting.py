@@ -7,11 +7,12 @@ from operator import sub
 from batchdrop.batches.request_files import custom_id_prefix, token_mark
 from batchdrop.batches.result_index import Collected, Found
 from batchdrop.jsonl import Block, Line, Read, cut_blocks, joined
+from batchdrop.protocols.answer_checks import AnswerCheck, Fit
 from batchdrop.protocols.outcome import Outcome
 from batchdrop.protocols.readers import outcome_reader, usual_reader
 from batchdrop.protocols.refusals import RefusalRule, classify, refuses_model
 from batchdrop.protocols.result_rows import BETWEEN_ROWS, Piece, cut_rows
-from batchdrop.protocols.usual_rows import line_ends
+from batchdrop.protocols.usual_rows import NamedRows, line_ends
 from batchdrop.records import Batch, Protocol
 from batchdrop.refusal_kinds import Kind
 from batchdrop.result_line import MAX_RAW_BYTES, ErrorCode, ResultError
@@ -19,6 +20,7 @@ from batchdrop.result_line import MAX_RAW_BYTES, ErrorCode, ResultError
 BLOCK_BYTES = 256 * 1024  # enough that a block costs nothing beside its rows, and little memory when it is decoded
 _MOST_BYTES = 1024 * 1024  # that are decoded at once
 _FEW_LINES = 32  # where a block is not usual, its parts may be: one row in a hundred costs a quarter of them
+_OF_FIT = {Fit.FITS: Found.ANSWERED, Fit.MISFIT: Found.MISFIT, Fit.CUT_OFF: Found.CUT_OFF}
 _LENGTHS_OF_NUMBERS = frozenset(range(1, 10))
 _CUSTOM_ID_BYTES = 128  # ours have 64 at most
 _ODD_BYTES = 1024 * 1024  # of lines that hold no row, in memory
@@ -29,11 +31,21 @@ MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 class Accounts:
     """What a batch's results say of each of its requests.
 
-    `foreign` counts rows of other batches, `malformed` what is nobody's.
+    `foreign` counts rows of other batches, `malformed` what is nobody's. Answers that were asked for in the job's
+    output schema are held against it (`check`).
     """
 
-    def __init__(self, batch: Batch, deployment: str, *, max_bytes: int, own: Sequence[RefusalRule] = ()) -> None:
-        self._own = own
+    def __init__(
+        self,
+        batch: Batch,
+        deployment: str,
+        *,
+        max_bytes: int,
+        own: Sequence[RefusalRule] = (),
+        check: AnswerCheck | None = None,
+    ) -> None:
+        self._own, self._endpoint = own, batch.endpoint
+        self._check = check if batch.has_schema else None
         self._prefix, self._mark = custom_id_prefix(deployment, batch.token), token_mark(batch.token)
         self._id = re.compile(re.escape(self._mark.encode()) + rb'([0-9]{1,9})"')
         self._requests, self._max_bytes = batch.requests, max_bytes
@@ -91,16 +103,25 @@ class Accounts:
         if named is None or positions is None:
             return False
         try:
-            doubtful = [self._found(self.outcome(text[starts[at] : starts[at] + lengths[at]])) for at in named.doubtful]
+            suspects = named.doubtful if self._check is None else self._suspects(self._check, text, ends, named)
+            doubtful = [self._found(self.outcome(text[starts[at] : starts[at] + lengths[at]])) for at in suspects]
         except (ValueError, RecursionError):
             return False
         offsets, kept = [block.offset + start for start in starts], 0
-        for at, found in zip(named.doubtful, doubtful, strict=True):
+        for at, found in zip(suspects, doubtful, strict=True):
             self.collected.note_answers(positions[kept:at], stream, offsets[kept:at], lengths[kept:at])
             self.collected.note(positions[at], found, stream, offsets[at], lengths[at])
             kept = at + 1
         self.collected.note_answers(positions[kept:], stream, offsets[kept:], lengths[kept:])
         return True
+
+    def _suspects(self, check: AnswerCheck, text: bytes, ends: list[int], named: NamedRows) -> list[int]:
+        """The rows that may be no answers, or whose answers may not fit the output schema: of mixed blocks all."""
+        answers = None if named.doubtful else self.usual.answers(text, ends)
+        if answers is None:
+            return list(range(len(named.custom_ids)))
+        bodies = enumerate(each.body for each in answers.responses)
+        return [at for at, body in bodies if check.verdict(self._endpoint, body) is not Fit.FITS]
 
     def _positions(self, custom_ids: list[str]) -> list[int] | None:
         """The positions that custom_ids name, if each is ours as we write them today.
@@ -154,6 +175,8 @@ class Accounts:
         return True
 
     def _found(self, outcome: Outcome) -> Found:
+        if outcome.error is None and outcome.response is not None and self._check is not None:
+            return _OF_FIT[self._check.verdict(self._endpoint, outcome.response.body)]
         found = _found(outcome)
         if outcome.error is None:
             return found

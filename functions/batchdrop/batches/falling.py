@@ -11,8 +11,10 @@ from batchdrop.batches.packing import Group, group_again, group_of
 from batchdrop.batches.request_files import BatchWriter, requests_at
 from batchdrop.batches.result_index import CHARGED, Collected, Found
 from batchdrop.batches.sent_again import may_fall
-from batchdrop.inputs.fallbacks import FallbackReader, fallback_of, why_untaken
+from batchdrop.batches.sources import read_output_schema
+from batchdrop.inputs.fallbacks import Fallback, FallbackReader, fallback_of, why_untaken
 from batchdrop.inputs.request_lines import Request
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.limits.restore_hold import is_held
 from batchdrop.protocols import openai
 from batchdrop.protocols.request_checks import LineProblem
@@ -57,24 +59,29 @@ class Falling:
             return
         services, found = self._services, collected.found
         logger.warning("requests go to the fallback", batch=batch.id, requests=batch.fallen)
-        reader = FallbackReader(fallback, services.providers, self.job.settings)
+        reader = self._reader(fallback)
         kinds = frozenset(batch.fallen_kinds)
         positions = (at for at, kind in enumerate(found) if kind in kinds and members[at] not in answered)
         for position, place, body in requests_at(batch, positions, services):
             was_sent = batch.batch_id is not None or (batch.called > 0 and found[position] != Found.NOTHING)
             try:
-                request = reader.read(body, batch.endpoint)
-                group = self._group(request, batch.attempt + was_sent)
+                request = reader.read(body, batch.endpoint, has_schema=batch.has_schema)
+                group = self._group(request, batch, batch.attempt + was_sent)
                 self._writer.add(group, request.body, request.inputs, place)
             except LineProblem as problem:
                 self._note(place, problem.message)
                 if batch.is_realtime and found[position] in CHARGED:
                     self._keep(batch, body, place, was_sent=was_sent)
 
-    def _group(self, request: Request, attempt: int) -> Group:
+    def _reader(self, fallback: Fallback) -> FallbackReader:
+        schema = read_output_schema(self.job, self._services)
+        formats = None if schema is None else OutputFormats(schema)
+        return FallbackReader(fallback, self._services.providers, self.job.settings, output_formats=formats)
+
+    def _group(self, request: Request, batch: Batch, attempt: int) -> Group:
         provider = self._services.providers[request.provider]
         group = group_of(request, provider, self.job.settings)
-        return msgspec.structs.replace(group, attempt=attempt, is_fallback=True)
+        return msgspec.structs.replace(group, attempt=attempt, is_fallback=True, has_schema=batch.has_schema)
 
     def _keep(self, batch: Batch, body: bytes, place: int, *, was_sent: bool) -> None:
         if batch.attempt + was_sent <= self.job.settings.max_attempts:

@@ -15,7 +15,8 @@ from batchdrop.batches.rows import LOST_TICKS
 from batchdrop.batches.transitions import cancel_at_provider
 from batchdrop.deadlines import next_deadline
 from batchdrop.dollars import micros_of
-from batchdrop.inputs.fallbacks import Fallback, fallback_of
+from batchdrop.inputs.fallbacks import fallback_of
+from batchdrop.inputs.quotes import resends_of
 from batchdrop.limits.budgets import Budgets, has_budget, raise_reservation, why_over
 from batchdrop.limits.drop_settings import budgets_now
 from batchdrop.limits.last_safe_moment import left_of, may_be_called
@@ -108,21 +109,21 @@ def _reservation(job: Job, budgets: Budgets, most: int | None, services: Service
 def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> int | None:
     """What a job with a budget may cost at most with all that is left called once, in millionths of a dollar.
 
-    None where that is unknown. A call whose reply is lost may be charged, and its request is called again: that is no
-    part of it.
+    None where that is unknown; as often as their answers may not fit an output schema. A call whose reply is lost may
+    be charged, and its request is called again: that is no part of it.
     """
     if job.most_micros is None:
         return None
     quote, prices = read_quote(job, services.files), never_failing(settled_prices(services.providers))
-    fallback = fallback_of(job.settings)
-    extras = [_extra_of(each, quote, prices, fallback) for each in left_of(batches)]
+    extras = [_extra_of(each, job, quote, prices) for each in left_of(batches)]
     known = [each for each in extras if each is not None]
     return job.most_micros + micros_of(sum(known, Decimal(0))) if len(known) == len(extras) else None
 
 
-def _extra_of(batch: Batch, quote: JobQuote | None, prices: PriceList, fallback: Fallback | None) -> Decimal | None:
+def _extra_of(batch: Batch, job: Job, quote: JobQuote | None, prices: PriceList) -> Decimal | None:
     """US dollars that the requests of a batch cost more at most by calls of their own, at either model, than in it."""
-    high = high_of_batch(batch, quote)
+    resends = resends_of(job.settings, has_schema=batch.has_schema, attempt=batch.attempt)
+    high, fallback = high_of_batch(batch, quote, resends), fallback_of(job.settings)
     routes = [] if quote is None else [each for each in quote.routes if may_hold(batch, each)]
     others = [] if fallback is None else [(fallback.provider, fallback.model)]
     found = [prices(*each) for each in [*((route.provider, route.model) for route in routes), *others]]

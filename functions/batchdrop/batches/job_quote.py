@@ -16,7 +16,7 @@ from batchdrop.batches.expected_cost import expected_cost
 from batchdrop.batches.split_plan import read_plan
 from batchdrop.errors import Gone
 from batchdrop.inputs.fallbacks import Fallback, fallback_of, taking
-from batchdrop.inputs.quotes import RouteCost, quote_routes, total_of
+from batchdrop.inputs.quotes import ONCE, Resends, RouteCost, quote_routes, quoted_tokens, resends_of, total_of
 from batchdrop.inputs.token_counts import LEAST_SHARE, Route, TokenCounts
 from batchdrop.manifest import timestamp
 from batchdrop.money import Quote, QuotedTokens, TokenRange, named, usd
@@ -60,7 +60,10 @@ class JobQuote(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def high(self) -> Decimal | None:
-        """US dollars that the job costs at most if each request is sent once, exact; None where it is unknown."""
+        """US dollars that the job costs at most, exact; None where it is unknown.
+
+        Each request counts once; where its answer is held against an output schema, as often as it may be sent.
+        """
         return None if self.quote.high_usd is None else Decimal(self.quote.high_usd)
 
 
@@ -74,7 +77,8 @@ def write_quote(job: Job, splits: Iterable[Split], services: Services) -> JobQuo
         return None
     answered = services.store.answers.tokens(job.key)
     fallback = fallback_of(job.settings)
-    made = make_quote(counts, services.providers, answered, now=services.now(), fallback=fallback)
+    resends = resends_of(job.settings, has_schema=job.schema_key is not None)
+    made = make_quote(counts, services.providers, answered, now=services.now(), fallback=fallback, resends=resends)
     written = services.files.put_first(keys.quote_key(job.id), msgspec.json.encode(made))
     return msgspec.json.decode(written, type=JobQuote)
 
@@ -90,8 +94,8 @@ def read_quote(job: Job, files: Files) -> JobQuote | None:
         return None
 
 
-def high_of_batch(batch: Batch, quote: JobQuote | None) -> Decimal | None:
-    """US dollars that the requests of a batch cost at most, sent once; None where that is unknown.
+def high_of_batch(batch: Batch, quote: JobQuote | None, resends: Resends = ONCE) -> Decimal | None:
+    """US dollars that the requests of a batch cost at most, sent so often; None where that is unknown.
 
     By the size of the batch and the dearest of the routes that it may hold, and never more than all of these cost.
     """
@@ -100,18 +104,20 @@ def high_of_batch(batch: Batch, quote: JobQuote | None) -> Decimal | None:
     if not routes or len(known) < len(routes):
         return None
     output = batch.requests * max(each.longest_output for each in routes)
-    by_size = charge(batch.tokens, max(each.input_rate for each in routes))
-    by_size += charge(output, max(each.output_rate for each in routes))
+    tokens = batch.tokens * resends.attempts + quoted_tokens(batch.requests, output, resends)
+    by_size = charge(tokens, max(each.input_rate for each in routes))
+    by_size += charge(output * resends.attempts, max(each.output_rate for each in routes))
     return min(by_size, sum(known, Decimal(0)))
 
 
-def make_quote(
+def make_quote(  # noqa: PLR0913 - what a price is made of
     counts: Mapping[Route, TokenCounts],
     providers: Providers,
     answered: Iterable[AnsweredTokens],
     *,
     now: int,
     fallback: Fallback | None = None,
+    resends: Resends = ONCE,
 ) -> JobQuote:
     """Price what was counted.
 
@@ -121,10 +127,11 @@ def make_quote(
         answered: What others of its folder were answered with.
         now: Seconds since 1970.
         fallback: The model that may answer any request that it can take.
+        resends: How often requests with an output schema are sent at most.
     """
     prices = never_failing(settled_prices(providers))
     takes = taking(fallback, providers)
-    costs = quote_routes(counts, prices, takes)
+    costs = quote_routes(counts, prices, takes, resends)
     others = {(each.provider, each.model) for route in costs if (each := takes(route)) is not None}
     total = total_of(each.batch for each in costs.values())
     expected = expected_cost(counts, answered, prices, total, now=now)

@@ -25,6 +25,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
     fault of theirs (limits, incidents). The API version and the betas are Anthropic's: one header for a whole batch.
     `is_fallback` and `stays` are as `Batch` has them.
+    `has_schema` says that they ask for the job's output schema, which their answers are held against.
     """
 
     provider: str
@@ -36,6 +37,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     betas: tuple[str, ...] = ()
     is_fallback: bool = False
     stays: bool = False
+    has_schema: bool = False
 
 
 class Bin(msgspec.Struct, kw_only=True):
@@ -77,6 +79,7 @@ class Routes:
         self._providers = providers
         self._settings = settings
         self._found: dict[tuple[str, str, str], tuple[int, Group]] = {}
+        self._with_schema: dict[Group, Group] = {}
 
     def of(self, request: Request) -> tuple[int, Group]:
         """The number and the group of a request.
@@ -91,7 +94,8 @@ class Routes:
                 raise TooManyGroups
             group = group_of(request, self._providers[request.provider], self._settings)
             found = self._found[key] = (len(self._found), group)
-        return found
+            self._with_schema[group] = msgspec.structs.replace(group, has_schema=True)
+        return (found[0], self._with_schema[found[1]]) if request.has_schema else found
 
     def __len__(self) -> int:
         return len(self._found)
@@ -129,6 +133,7 @@ def group_again(batch: Batch, *, attempts: int = 0, waits: int = 0, stays: bool 
         betas=batch.betas,
         is_fallback=batch.is_fallback,
         stays=batch.stays or stays,
+        has_schema=batch.has_schema,
     )
 
 

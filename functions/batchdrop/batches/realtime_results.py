@@ -10,6 +10,7 @@ from batchdrop.batches.accounting import MAX_RESULT_BYTES, Accounts
 from batchdrop.batches.request_files import custom_id_prefix
 from batchdrop.batches.result_copy import teed
 from batchdrop.batches.result_index import Found, index_key, raw_key
+from batchdrop.protocols.answer_checks import AnswerCheck
 from batchdrop.protocols.realtime_rows import doubt_row
 from batchdrop.records import Batch
 from batchdrop.services import Services
@@ -23,14 +24,14 @@ def called_positions(batch: Batch, services: Services) -> set[int]:
     return {int(key.removeprefix(prefix)) for key in services.files.keys(prefix)}
 
 
-def write_results(batch: Batch, services: Services) -> tuple[str, int]:
+def write_results(batch: Batch, services: Services, check: AnswerCheck | None = None) -> tuple[str, int]:
     """Write the rows of all that was called; return where they lie, and how many calls have no reply.
 
-    What was not called, since the job was cancelled, has no row.
+    What was not called, since the job was cancelled, has no row. Answers are held against the output schema (`check`).
     """
     prefix, there = keys.collected_prefix(batch), called_positions(batch, services)
     own = services.providers[batch.provider].refusals
-    accounts = Accounts(batch, services.settings.deployment, max_bytes=MAX_RESULT_BYTES, own=own)
+    accounts = Accounts(batch, services.settings.deployment, max_bytes=MAX_RESULT_BYTES, own=own, check=check)
     doubtful = set(range(batch.called)) - there - set(batch.uncalled)
     key = raw_key(prefix, 0)
     with services.files.writer(key) as out:

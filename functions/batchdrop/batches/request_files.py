@@ -3,7 +3,7 @@
 import hashlib
 import re
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -96,6 +96,10 @@ def one_line(body: bytes | Raw, *, is_checked: bool = False) -> bytes | Raw:
 def round_name(split: int, round_: int) -> str:
     """What the ids of a round's batches begin with."""
     return f"{split:05}-{round_}"
+
+
+type Edit = Callable[[bytes], bytes]
+"""What becomes of a body when it is sent again."""
 
 
 class Requests(NamedTuple):
@@ -265,11 +269,18 @@ class BatchWriter:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def copy_requests(
-    batch: Batch, group: Group, positions: Iterable[int], writer: BatchWriter, services: Services
+def copy_requests(  # noqa: PLR0913 - from where to where
+    batch: Batch,
+    group: Group,
+    positions: Iterable[int],
+    writer: BatchWriter,
+    services: Services,
+    *,
+    edits: Iterator[Edit] | None = None,
 ) -> None:
-    """Put requests of a batch, at ascending positions, into batches of a group."""
-    for _, place, body in requests_at(batch, positions, services):
+    """Put requests of a batch, at ascending positions, into batches of a group; `edits` has one for each."""
+    for _, place, sent in requests_at(batch, positions, services):
+        body = sent if edits is None else next(edits)(sent)
         inputs = openai.count_inputs(msgspec.Raw(body), batch.endpoint)
         with suppress(LineProblem):  # it is in no batch, and has its error when its split is assembled
             writer.add(group, body, inputs, place)

@@ -12,6 +12,7 @@ from batchdrop.batches.refused_batches import judge_failed
 from batchdrop.batches.result_index import Collected, Found, raw_key
 from batchdrop.errors import ClaimLost, Missing, Refused
 from batchdrop.protocols import anthropic_results, openai_results
+from batchdrop.protocols.answer_checks import AnswerCheck
 from batchdrop.protocols.outcome import Failure
 from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.records import Batch
@@ -38,10 +39,19 @@ class ResultCopy:
     `told` is the batch as the provider showed it when it was asked again, since something was missing.
     """
 
-    def __init__(self, batch: Batch, api: BatchApi, prefix: str, services: Services, max_bytes: int) -> None:
+    def __init__(  # noqa: PLR0913 - whose results, from where to where, and how they are read
+        self,
+        batch: Batch,
+        api: BatchApi,
+        prefix: str,
+        services: Services,
+        *,
+        max_bytes: int,
+        check: AnswerCheck | None = None,
+    ) -> None:
         self._batch, self._api, self._prefix, self._services = batch, api, prefix, services
         own = services.providers[batch.provider].refusals
-        self._accounts = Accounts(batch, services.settings.deployment, max_bytes=max_bytes, own=own)
+        self._accounts = Accounts(batch, services.settings.deployment, max_bytes=max_bytes, own=own, check=check)
         self._bytes: dict[str, int] = {}
         self._gone: dict[str, Missing] = {}
         self._streams = 0

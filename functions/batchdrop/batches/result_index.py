@@ -18,11 +18,14 @@ class Found(IntEnum):
     OF_ACCOUNT = 5  # an error of the account: it may pass, and says nothing of the request
     NOT_SERVED = 6  # an error for good that is the model's: another may answer the same request
     DOUBT = 7  # a call whose reply was lost: it may be paid, and is made again
+    MISFIT = 8  # an answer that does not fit the job's output schema
+    CUT_OFF = 9  # the same, since it was cut off at its limit of tokens: it would be again
 
 
 UNCHARGED = frozenset({Found.OF_ACCOUNT})  # what is sent again without counting an attempt
 CHARGED = frozenset({Found.NOTHING, Found.RETRYABLE, Found.DOUBT})  # what is sent again while there are attempts left
-_RANKS = (0, 1, 3, 4, 2, 1, 3, 1)  # of each, by its number: what may be paid goes before what would be sent again
+MISFITS = frozenset({Found.MISFIT})  # the same, and an attempt whatever became of its batch: it is paid
+_RANKS = (0, 1, 3, 6, 2, 1, 3, 1, 4, 5)  # of each, by its number: what may be paid goes before what would be sent again
 
 
 class Collected(msgspec.Struct, kw_only=True):

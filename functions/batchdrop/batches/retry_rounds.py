@@ -14,10 +14,11 @@ from aws_lambda_powertools import Logger
 from batchdrop.aws import keys
 from batchdrop.aws.optimistic import until_unchanged
 from batchdrop.aws.table_items import Write, update_counter
+from batchdrop.batches.corrections import corrections
 from batchdrop.batches.falling import Falling, Untaken
 from batchdrop.batches.packing import Group, group_again
 from batchdrop.batches.request_files import BatchWriter, copy_requests, round_name
-from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found, read_collected
+from batchdrop.batches.result_index import CHARGED, MISFITS, UNCHARGED, Collected, Found, read_collected
 from batchdrop.batches.rows import batch_rows, call_batches
 from batchdrop.batches.sent_again import may_fall
 from batchdrop.batches.split_plan import PlannedBatch, read_members
@@ -185,22 +186,25 @@ def _pool(batch: Batch, answered: set[int], writer: BatchWriter, falling: Fallin
     for group, kinds in _groups(batch, falling.job):
         own = kinds.difference(batch.fallen_kinds)
         positions = [at for at, found in enumerate(collected.found) if found in own and members[at] not in answered]
-        copy_requests(batch, group, positions, writer, services)
+        edits = corrections(falling.job, batch, positions, services) if kinds == MISFITS else None
+        copy_requests(batch, group, positions, writer, services, edits=edits)
     falling.pool(batch, collected, members, answered)
 
 
 def _groups(batch: Batch, job: Job) -> Iterator[tuple[Group, frozenset[Found]]]:
     """What goes again to where it was, each with what was found of it.
 
-    A call in doubt may be paid: its request never falls.
+    A call in doubt may be paid, and an answer that does not fit is: their requests never fall.
     """
+    if batch.misfits:
+        yield group_again(batch, attempts=1, stays=may_fall(batch, job)), MISFITS
     if batch.is_uncharged_attempt:
         waits = not batch.blamed  # where the provider named some, the round made progress
         yield group_again(batch, waits=waits), CHARGED | UNCHARGED
         return
     if batch.uncharged:
         yield group_again(batch, waits=1), UNCHARGED
-    if batch.again - batch.fallen > batch.uncharged:
+    if batch.again - batch.fallen - batch.misfits > batch.uncharged:
         doubtful = frozenset({Found.DOUBT}) if may_fall(batch, job) else frozenset[Found]()
         yield group_again(batch, attempts=1), CHARGED - doubtful
         yield group_again(batch, attempts=1, stays=True), doubtful

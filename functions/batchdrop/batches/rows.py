@@ -46,6 +46,7 @@ def _row(job: Job, split: Split, planned: PlannedBatch, services: Services) -> B
         betas=group.betas,
         is_fallback=group.is_fallback,
         stays=group.stays,
+        has_schema=group.has_schema,
     )
 
 

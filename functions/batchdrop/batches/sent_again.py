@@ -1,11 +1,12 @@
 """Decides what of a closed batch is sent again, and what of it to the fallback instead. Pure.
 
-Only what is known not to be answered, and not to be paid, goes to another model: no call whose reply was lost.
+Only what is known not to be answered, and not to be paid, goes to another model: no call whose reply was lost, and no
+request whose answer does not fit. Such an answer is an attempt, whatever became of its batch.
 """
 
 from collections.abc import Iterable
 
-from batchdrop.batches.result_index import CHARGED, UNCHARGED, Collected, Found
+from batchdrop.batches.result_index import CHARGED, MISFITS, UNCHARGED, Collected, Found
 from batchdrop.records import Batch, Job
 from batchdrop.row_changes import BatchChanges
 from batchdrop.states import JobState
@@ -39,14 +40,17 @@ def to_send_again(  # noqa: PLR0913 - what decides
     """
     if job.state is not JobState.RUNNING or batch.is_duplicate:
         return {}
-    has_attempts = not is_final and (is_uncharged_attempt or batch.attempt < job.settings.max_attempts)
+    is_last = is_final or batch.attempt >= job.settings.max_attempts
+    has_attempts = not is_final and (is_uncharged_attempt or not is_last)
     falling: frozenset[Found] = frozenset()
     if may_fall(batch, job):
         falling = frozenset({Found.NOT_SERVED}) if has_attempts and not is_unserved else _UNPAID
     uncharged = 0 if is_final else collected.count(UNCHARGED)
     charged = collected.count(CHARGED - falling) if has_attempts else 0
+    misfits = 0 if is_last else collected.count(MISFITS)
     fallen = collected.count(falling)
-    return {"again": uncharged + charged + fallen, "uncharged": uncharged, **_falling(fallen, falling)}
+    again = uncharged + charged + misfits + fallen
+    return {"again": again, "uncharged": uncharged, "misfits": misfits, **_falling(fallen, falling)}
 
 
 def falls_whole(batch: Batch, job: Job | None) -> BatchChanges:

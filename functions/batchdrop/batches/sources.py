@@ -14,6 +14,8 @@ from batchdrop.inputs.sources import read_source
 from batchdrop.inputs.splits import splits_of, splitting_of
 from batchdrop.inputs.templates import Rendering, Template
 from batchdrop.jobs import send_splits
+from batchdrop.protocols.answer_checks import AnswerCheck
+from batchdrop.protocols.output_schemas import OutputSchema
 from batchdrop.records import Job, Split
 from batchdrop.services import Services
 
@@ -25,6 +27,18 @@ def read_template(job: Job, services: Services) -> Template | None:
     if job.template_key is None:
         return None
     return msgspec.json.decode(services.files.get(job.template_key), type=Template)
+
+
+def read_output_schema(job: Job, services: Services) -> OutputSchema | None:
+    """A job's output schema, as it was when the file was dropped; None without one."""
+    return None if job.schema_key is None else OutputSchema(services.files.get(job.schema_key))
+
+
+def answer_check(job: Job | None, services: Services) -> AnswerCheck | None:
+    """What a job's answers are held against; None without an output schema."""
+    if job is None or job.schema_key is None:
+        return None
+    return AnswerCheck(services.files.get(job.schema_key))
 
 
 def rendering_of(job: Job, services: Services) -> Rendering | None:

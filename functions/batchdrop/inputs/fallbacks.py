@@ -8,6 +8,7 @@ from msgspec import Raw
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.request_lines import LineError, LineReader, Request
 from batchdrop.inputs.route_problems import provider_not_allowed, unknown_model
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.inputs.token_counts import Route
 from batchdrop.protocols import openai
 from batchdrop.protocols.request_checks import LineProblem
@@ -80,28 +81,47 @@ def taking(fallback: Fallback | None, providers: Mapping[str, ProviderConfig]) -
 
 
 class FallbackReader:
-    """Makes requests for a job's fallback of those that were made for other models."""
+    """Makes requests for a job's fallback of those that were made for other models.
 
-    def __init__(self, fallback: Fallback, providers: Providers, settings: JobSettings) -> None:
+    Args:
+        fallback: The fallback.
+        providers: Where it and the others are.
+        settings: The job's.
+        output_formats: Of the job's output schema; None without one.
+    """
+
+    def __init__(
+        self,
+        fallback: Fallback,
+        providers: Providers,
+        settings: JobSettings,
+        *,
+        output_formats: OutputFormats | None = None,
+    ) -> None:
         self._model = Raw(msgspec.json.encode(fallback.name))
         self._lines = LineReader(
             providers,
             api_version=settings.anthropic_version,
             betas=settings.betas,
             drop_params=settings.drop_params,
+            output_formats=output_formats,
         )
 
-    def read(self, body: bytes, endpoint: str) -> Request:
+    def read(self, body: bytes, endpoint: str, *, has_schema: bool = False) -> Request:
         """The request that asks the fallback the same.
 
         Args:
             body: As it was, or would have been, sent.
             endpoint: Where.
+            has_schema: Whether it asks for the job's output schema: Claude is asked for it in another form.
 
         Raises:
             LineProblem: The fallback cannot take it.
         """
-        line = {"method": "POST", "url": endpoint, "body": _object.decode(body) | {"model": self._model}}
+        fields = _object.decode(body) | {"model": self._model}
+        if has_schema and endpoint == openai.CHAT:
+            del fields["response_format"]
+        line = {"method": "POST", "url": endpoint, "body": fields}
         read = self._lines.read(msgspec.json.encode(line))
         if isinstance(read, LineError):
             raise LineProblem(read.code, read.message)

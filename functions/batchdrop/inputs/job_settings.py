@@ -4,11 +4,11 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from batchdrop.aws.keys import SETTINGS_ENDING
+from batchdrop.aws.keys import SCHEMA_ENDING, SETTINGS_ENDING, beside_key
 from batchdrop.dollars import read_budget
 from batchdrop.errors import Unprocessable
 from batchdrop.inputs.setting_definitions import SETTINGS
@@ -22,15 +22,16 @@ _NUMBERS = frozenset({"max_attempts", "priority", "part_bytes"})
 _MONEY = frozenset({"budget_usd", "monthly_budget_usd"})
 _METADATA = "batchdrop-"
 OWN_SETTINGS = "settings"  # names a file beside the object, whose settings are the object's own
-_TEMPLATE = "template"
-OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256", OWN_SETTINGS})
+_TEMPLATE, _SCHEMA = "template", "output_schema"
+OTHER_METADATA = frozenset({"retry_of", "retry_lines", "sha256", OWN_SETTINGS, _SCHEMA})
+_SCHEMA_NAME = re.compile(rf"[A-Za-z0-9._-]{{1,100}}{re.escape(SCHEMA_ENDING)}", re.ASCII)
 _LISTS = frozenset({"betas", "drop_params", "answers"})
 _NO_RULES = Rules()
 _OBJECT = "the object's metadata"
 
 
 def resolve(files: Sequence[tuple[str, str]], metadata: Mapping[str, str], rules: Rules = _NO_RULES) -> JobSettings:
-    """The settings of one job, its template aside.
+    """The settings of one job, its template and its output schema aside.
 
     Args:
         files: Key and text of each settings file, the nearest last; the object's own, if it has one, comes last.
@@ -63,6 +64,48 @@ def find_template(files: Sequence[tuple[str, str]]) -> Template | None:
     """
     found = [(key, table) for key, text in files if (table := _table(key, text).get(_TEMPLATE)) is not None]
     return read_template(found[-1][1], found[-1][0]) if found else None
+
+
+class NamedSchema(NamedTuple):
+    """An output schema as settings have it: its text, or the key of the file that holds it."""
+
+    text: bytes | None
+    key: str | None = None
+
+
+def find_output_schema(
+    files: Sequence[tuple[str, str]], metadata: Mapping[str, str], key: str = ""
+) -> NamedSchema | None:
+    """The output schema of the nearest settings that have one; None where they have none, or the nearest is empty.
+
+    Args:
+        files: As `resolve` takes them.
+        metadata: The object's own, which can only name a file beside it.
+        key: The object's.
+
+    Raises:
+        Unprocessable: It is neither a table, nor JSON, nor the name of a file beside the settings.
+    """
+    given = [(source, each) for source, text in files if (each := _table(source, text).get(_SCHEMA)) is not None]
+    own = own_metadata(metadata).get(_SCHEMA)
+    source, value = (key, own) if own is not None else given[-1] if given else ("", {})
+    if isinstance(value, dict):
+        return NamedSchema(_as_json(value, source)) if value else None
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        return None if value.strip() == "{}" else NamedSchema(value.encode())
+    if isinstance(value, str) and _SCHEMA_NAME.fullmatch(value):
+        return NamedSchema(None, beside_key(source, value))
+    raise Unprocessable(
+        f"{source}: output_schema must be a JSON Schema, as a table or as text, or the name of a file beside it, which "
+        f"ends in {SCHEMA_ENDING}"
+    )
+
+
+def _as_json(value: dict[str, Any], source: str) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        raise Unprocessable(f"{source}: output_schema holds a value that JSON does not have") from None
 
 
 def find_budget_folder(files: Sequence[tuple[str, str]]) -> str | None:
@@ -120,7 +163,7 @@ def _from_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
     if source != _OBJECT:
-        values = {name: value for name, value in values.items() if name != _TEMPLATE}
+        values = {name: value for name, value in values.items() if name not in (_TEMPLATE, _SCHEMA)}
     for name, value in values.items():
         if name not in JobSettings.__struct_fields__:
             raise Unprocessable(f"{source}: unknown setting {name!r:.100}; {nearest_of(name, SETTINGS)}")

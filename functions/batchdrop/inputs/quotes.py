@@ -7,7 +7,9 @@ import msgspec
 
 from batchdrop.inputs.fallbacks import Fallback
 from batchdrop.inputs.token_counts import LEAST_SHARE, LoadKind, Route, TokenCounts
+from batchdrop.protocols import anthropic, openai
 from batchdrop.rates import ModelPrices, PriceList, Rates, charge
+from batchdrop.records import JobSettings
 
 
 class CostRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,9 @@ class CostRange(msgspec.Struct, frozen=True, kw_only=True):
             high=self.high - other.high if is_known else None,  # type: ignore[operator]  # neither is None
         )
 
+
+STRUCTURED = frozenset({openai.CHAT, openai.RESPONSES, anthropic.ENDPOINT})
+_WORDS_TOKENS = 2_000  # of what is said of an answer that does not fit, at most: ten problems of 500 bytes
 
 NOTHING = CostRange(low=Decimal(0), high=Decimal(0))
 
@@ -61,10 +66,34 @@ class RouteCost(msgspec.Struct, frozen=True, kw_only=True):
         return self.realtime - self.batch
 
 
+class Resends(msgspec.Struct, frozen=True, kw_only=True):
+    """How often requests are sent at most, each time paid, where answers may not fit the job's output schema.
+
+    Attributes:
+        attempts: The first time included.
+        quotes_answers: Whether each time says what was wrong with the answers before, and has these in it.
+    """
+
+    attempts: int = 1
+    quotes_answers: bool = False
+
+
+ONCE = Resends()
+
+
+def resends_of(settings: JobSettings, *, has_schema: bool, attempt: int = 1) -> Resends:
+    """What a job's settings mean for requests that ask for its output schema, from so many attempts on."""
+    if not has_schema:
+        return ONCE
+    left = max(settings.max_attempts - attempt + 1, 1)
+    return Resends(attempts=left, quotes_answers=settings.schema_retry == "with_errors")
+
+
 def quote_routes(
     counts: Mapping[Route, TokenCounts],
     prices: PriceList,
     takes: Callable[[Route], Fallback | None] = lambda _: None,
+    resends: Resends = ONCE,
 ) -> dict[Route, RouteCost]:
     """Each route's cost, in the order of their names.
 
@@ -72,14 +101,15 @@ def quote_routes(
         counts: The requests, by route.
         prices: What models cost.
         takes: The fallback of a route, which may answer any of its requests instead.
+        resends: How often those with structured output are sent at most, all of them by one of the two.
     """
     costs = {}
     for route in sorted(counts):
-        cost, other = _quote(counts[route], prices(route[0], route[1])), takes(route)
+        its, other = resends if route[2] in STRUCTURED else ONCE, takes(route)
+        cost = _quote(counts[route], prices(route[0], route[1]), its)
         if other is not None:
-            cost = _either(
-                cost, _quote(counts[route], prices(other.provider, other.model)), is_same=other.provider == route[0]
-            )
+            others = _quote(counts[route], prices(other.provider, other.model), its)
+            cost = _either(cost, others, is_same=other.provider == route[0])
         costs[route] = cost
     return costs
 
@@ -123,11 +153,11 @@ def total_of(ranges: Iterable[CostRange | None]) -> CostRange:
     return total
 
 
-def _quote(counts: TokenCounts, prices: ModelPrices | None) -> RouteCost:
+def _quote(counts: TokenCounts, prices: ModelPrices | None, resends: Resends) -> RouteCost:
     if prices is None:
         return RouteCost(counts=counts, batch=None, realtime=None, is_batch_price=False)
-    realtime = None if prices.realtime is None else cost_of(counts, prices.realtime, prices.long_realtime)
-    batch = realtime if prices.batch is None else cost_of(counts, prices.batch, prices.long_batch)
+    realtime = None if prices.realtime is None else cost_of(counts, prices.realtime, prices.long_realtime, resends)
+    batch = realtime if prices.batch is None else cost_of(counts, prices.batch, prices.long_batch, resends)
     rates, long_rates = (
         (prices.realtime, prices.long_realtime) if prices.batch is None else (prices.batch, prices.long_batch)
     )
@@ -148,16 +178,18 @@ def _dearest(counts: TokenCounts, rates: Rates, long_rates: Rates | None) -> Dea
     )
 
 
-def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None) -> CostRange:
+def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None, resends: Resends = ONCE) -> CostRange:
     """What requests cost at these rates.
 
     The least: the fewest input tokens, none of them from a cache, and no output. The most: every input token as
-    estimated, written to a cache where the request may, and all the output that the requests allow.
+    estimated, written to a cache where the request may, and all the output that the requests allow; as often as they
+    may be sent.
 
     Args:
         counts: The requests.
         rates: Of usual ones.
         long_rates: Of those with long inputs, where they cost more.
+        resends: How often they are sent.
     """
     low = charge(counts.input_most, min(rates.input, (long_rates or rates).input)) / LEAST_SHARE
     if counts.unlimited or counts.unseen:
@@ -166,7 +198,24 @@ def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None) 
     for kind, load in counts.loads.items():
         used = _rates_for(kind, rates, long_rates)
         high += charge(load.input_tokens, _highest_input(used, kind)) + charge(load.output_tokens, used.output)
-    return CostRange(low=low, high=high)
+    return CostRange(low=low, high=high + _again(counts, high, long_rates or rates, resends))
+
+
+def _again(counts: TokenCounts, once: Decimal, dearest: Rates, resends: Resends) -> Decimal:
+    """What requests cost at most beyond the first time."""
+    times = resends.attempts - 1
+    if not resends.quotes_answers:
+        return times * once
+    outputs = sum(load.output_tokens for load in counts.loads.values())
+    input_rate = _highest_input(dearest, "long-hour")
+    each = max(once, charge(counts.input_most, input_rate) + charge(outputs, dearest.output))
+    return times * each + charge(quoted_tokens(counts.requests, outputs, resends), input_rate)
+
+
+def quoted_tokens(requests: int, outputs: int, resends: Resends) -> int:
+    """The tokens of answers, and of words on them, in requests that are sent again: one answer more each time."""
+    times = resends.attempts - 1
+    return (outputs + requests * _WORDS_TOKENS) * times * (times + 1) // 2 if resends.quotes_answers else 0
 
 
 def _rates_for(kind: LoadKind, rates: Rates, long_rates: Rates | None) -> Rates:

@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.inputs.route_problems import provider_not_allowed, unknown_model
+from batchdrop.inputs.sent_bodies import OutputFormats, as_sent, left_out
 from batchdrop.protocols import anthropic, openai
 from batchdrop.protocols.claude_models import ModelRules, rules_of
 from batchdrop.protocols.duplicate_keys import reject_duplicate_keys
@@ -39,7 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line that can be sent. `model` is as written, `wire_model` without the provider's prefix.
 
     `inputs` counts the texts of an embeddings request, since OpenAI limits them per batch; 0 for others. `row` holds
-    the columns that a template keeps; null without one.
+    the columns that a template keeps; null without one. `has_schema` says that it asks for the job's output schema.
     """
 
     provider: str
@@ -50,6 +51,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: Raw
     inputs: int
     row: Raw = NULL
+    has_schema: bool = False
 
 
 class LineError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,7 +96,6 @@ class _ResolvedRoute(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _string = msgspec.json.Decoder(str)
-_object = msgspec.json.Decoder(dict[str, Raw])
 
 
 def is_blank(line: bytes) -> bool:
@@ -115,9 +116,10 @@ class LineReader:
         betas: Anthropic's, of the job's batches; none for the provider's own.
         drop_params: What a translation may leave out.
         allowed_providers: Where lines may go; None for anywhere.
+        output_formats: Of the job's output schema; None without one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a job says of its lines
         self,
         providers: Providers,
         *,
@@ -125,8 +127,9 @@ class LineReader:
         betas: Collection[str] = (),
         drop_params: Collection[str] = (),
         allowed_providers: Collection[str] | None = None,
+        output_formats: OutputFormats | None = None,
     ) -> None:
-        self._providers, self._allowed = providers, allowed_providers
+        self._providers, self._allowed, self._formats = providers, allowed_providers, output_formats
         self._api_version, self._betas, self._drop_params = api_version, betas, drop_params
         self._routes: dict[tuple[_Form, bytes, bytes], _ResolvedRoute] = {}
         self._failures: set[str] = set()
@@ -167,19 +170,19 @@ class LineReader:
         if may_hold_nulls:
             unset_nulls(envelope, _COLUMNS)
         form, url, raw = _split_envelope(line, envelope)
-        body = _body(raw, form)
-        if may_hold_nulls:
-            unset_nulls(body)
+        body = _body(raw, form, may_hold_nulls=may_hold_nulls)
         route = self._route(form, url, body)
         endpoint, inputs = route.endpoint, 0
         try:
             endpoint = endpoint or _bare_endpoint(route, raw, body)
+            raw, body, has_schema = self._with_schema(raw, body, endpoint, route)
             if route.is_claude and endpoint != anthropic.ENDPOINT:
                 raw = self._translated(raw, route)
             else:
                 inputs = _check(route, endpoint, body)
                 has_id = form == "bare" and envelope.custom_id is not NULL
-                raw = _as_sent(raw, route, left_out=_left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ())
+                left = left_out(raw, has_id=has_id) if may_hold_nulls or has_id else ()
+                raw = as_sent(raw, left, model=route.model, wire_model=route.wire_model)
         except LineProblem as problem:
             problem.route = route.known(endpoint)
             raise
@@ -191,7 +194,17 @@ class LineReader:
             custom_id=envelope.custom_id,
             body=raw,
             inputs=inputs,
+            has_schema=has_schema,
         )
+
+    def _with_schema(self, raw: Raw, body: Body, endpoint: str, route: _ResolvedRoute) -> tuple[Raw, Body, bool]:
+        """A request that asks for the job's output schema, and whether it does."""
+        if self._formats is None:
+            return raw, body, False
+        raw, has_schema = self._formats.add(raw, endpoint, is_claude=route.is_claude)
+        read = read_body(raw)
+        unset_nulls(read)
+        return raw, read, has_schema
 
     def _translated(self, raw: Raw, route: _ResolvedRoute) -> Raw:
         sent = to_messages(
@@ -280,9 +293,12 @@ def _split_envelope(line: bytes, envelope: _Envelope) -> tuple[_Form, bytes, Raw
     return "bare", b"", Raw(line)
 
 
-def _body(raw: Raw, form: _Form) -> Body:
+def _body(raw: Raw, form: _Form, *, may_hold_nulls: bool) -> Body:
     try:
-        return read_body(raw)
+        body = read_body(raw)
+        if may_hold_nulls:
+            unset_nulls(body)
+        return body  # noqa: TRY300 - what is read is returned where it is read
     except msgspec.DecodeError:
         is_text = bytes(memoryview(raw)[:1]) == b'"'
         why = "is a string: write the object itself, not its JSON as a text" if is_text else "is not a JSON object"
@@ -330,18 +346,3 @@ def _check(route: _ResolvedRoute, endpoint: str, body: Body) -> int:
         return 0
     openai.refuse_wrong_endpoint(endpoint, route.wire_model, route.endpoints)
     return openai.check_body(body, endpoint)
-
-
-def _left_out(body: Raw, *, has_id: bool) -> list[str]:
-    """What is not sent: parameters that are null, and the custom_id that a bare line holds beside its request."""
-    fields = _object.decode(body)
-    return [name for name, value in fields.items() if value == NULL or (has_id and name == "custom_id")]
-
-
-def _as_sent(body: Raw, route: _ResolvedRoute, *, left_out: Collection[str]) -> Raw:
-    """The body without a provider's prefix and what is left out; every other value keeps its bytes."""
-    if route.wire_model == route.model and not left_out:
-        return body
-    fields = _object.decode(body)
-    fields["model"] = Raw(msgspec.json.encode(route.wire_model))
-    return Raw(msgspec.json.encode({name: value for name, value in fields.items() if name not in left_out}))

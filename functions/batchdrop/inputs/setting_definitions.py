@@ -180,4 +180,11 @@ SETTINGS: dict[str, Setting] = {
         "and when it pays, [is to be read before](prompt-caching.md)",
         "true",
     ),
+    "schema_retry": Setting(
+        lambda value: value in {"same", "with_errors"},
+        'either "same" or "with_errors"',
+        'How a request is sent again whose answer does not fit the [output schema](structured-answers.md): `"same"` as '
+        'it was, `"with_errors"` with that answer and what is wrong with it',
+        '"with_errors"',
+    ),
 }

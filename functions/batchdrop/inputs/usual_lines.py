@@ -17,6 +17,7 @@ from aws_lambda_powertools import Logger
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.inputs.request_lines import Request
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.inputs.token_counts import may_cost_more
 from batchdrop.inputs.usual_bodies import Chat, Envelope, Input, NestedChat
 from batchdrop.protocols import anthropic, openai
@@ -89,10 +90,13 @@ class UsualReader:
     Args:
         providers: Where models go.
         api_version: The Anthropic API version that the job's batches use; None for the provider's own.
+        output_formats: Of the job's output schema; None without one.
     """
 
-    def __init__(self, providers: Providers, *, api_version: str | None = None) -> None:
-        self._providers, self._api_version = providers, api_version
+    def __init__(
+        self, providers: Providers, *, api_version: str | None = None, output_formats: OutputFormats | None = None
+    ) -> None:
+        self._providers, self._api_version, self._formats = providers, api_version, output_formats
         self._routes: dict[tuple[str, str], _Route] = {}
         self._failures: set[str] = set()
         self._kinds = list(_KINDS)  # the one that fitted last comes first
@@ -108,8 +112,9 @@ class UsualReader:
     def read(self, block: bytes) -> UsualLines | None:
         """Read whole lines, each with its line feed; None if one of them is not known to be usual."""
         try:
-            return self._read(block)
-        except (ValueError, OverflowError, RecursionError):  # msgspec's errors are ValueErrors
+            usual = self._read(block)
+            return usual if usual is None or self._formats is None else _asking(usual, block, self._formats)
+        except (ValueError, OverflowError, RecursionError, LineProblem):  # msgspec's errors are ValueErrors
             return None
         except Exception as error:  # noqa: BLE001 - a mistake of ours that only this block finds
             self._log_once(error)
@@ -192,6 +197,29 @@ class UsualReader:
                 return None
             routes.append(route)
         return routes
+
+
+def _asking(usual: UsualLines, block: bytes, formats: OutputFormats) -> UsualLines | None:
+    """The lines with bodies that ask for the job's output schema; None where one may state a form of its own.
+
+    Raises:
+        LineProblem: The schema cannot be said to Claude.
+    """
+    if b'"response_format"' in block:  # of what states one, only this is usual
+        return None
+    endings = [formats.ending(each.endpoint, is_claude=each.endpoint == anthropic.ENDPOINT) for each in usual.routes]
+    if not any(endings):
+        return usual
+    both = zip(usual.bodies, usual.kinds, strict=True)
+    return msgspec.structs.replace(
+        usual,
+        bodies=[body if (ending := endings[kind]) is None else body[:-1] + ending for body, kind in both],
+        routes=[
+            msgspec.structs.replace(each, has_schema=ending is not None)
+            for each, ending in zip(usual.routes, endings, strict=True)
+        ],
+        is_plain=usual.is_plain and not may_cost_more(b"".join(filter(None, endings))),
+    )
 
 
 def _takes_sampling(api_version: str) -> bool:

@@ -7,13 +7,21 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from batchdrop.aws import keys
-from batchdrop.aws.row_versions import BUDGETED, DEDUPED, FALLING, TEMPLATED
+from batchdrop.aws.row_versions import BUDGETED, DEDUPED, FALLING, STRUCTURED, TEMPLATED
 from batchdrop.deadlines import last_moment, moment_after, why_too_soon
 from batchdrop.errors import Gone, Locked, Transient, Unprocessable
 from batchdrop.inputs.fallbacks import find_fallback
-from batchdrop.inputs.job_settings import OWN_SETTINGS, find_budget_folder, find_template, own_metadata, resolve
+from batchdrop.inputs.job_settings import (
+    OWN_SETTINGS,
+    find_budget_folder,
+    find_output_schema,
+    find_template,
+    own_metadata,
+    resolve,
+)
 from batchdrop.inputs.templates import Rendering
 from batchdrop.limits.budgets import Budgets, budgets_of, has_budget
+from batchdrop.protocols.output_schemas import OutputSchema
 from batchdrop.providers.folder_rules import rules_for
 from batchdrop.records import Job
 from batchdrop.services import Services
@@ -80,10 +88,41 @@ def with_template(job: Job, files: Sequence[tuple[str, str]], services: Services
         return job
     Rendering(template, services.providers)
     text = msgspec.json.encode(template)
-    key = keys.template_key(job.id, hashlib.sha256(text).hexdigest()[:16])
+    key = keys.template_key(job.id, _digest(text))
+    _keep(job, key, text, services)
+    return job.with_(template_key=key, version=TEMPLATED)
+
+
+def with_output_schema(
+    job: Job, files: Sequence[tuple[str, str]], metadata: Mapping[str, str], services: Services
+) -> Job:
+    """The job with the output schema that its settings have, which is kept as it is now, as a template is.
+
+    Raises:
+        Unprocessable: It has no sense, or is not there.
+        Transient: It may be read in a moment.
+    """
+    found = find_output_schema(files, metadata, job.key)
+    if found is None:
+        return job
+    text = found.text
+    if text is None:
+        text = _read(found.key or "", job, services)
+    if text is None:
+        raise Unprocessable(f"{found.key}, which output_schema names, is not there: upload it first.")
+    schema = OutputSchema(text)
+    key = keys.schema_key(job.id, _digest(schema.text))
+    _keep(job, key, schema.text, services)
+    return job.with_(schema_key=key, version=STRUCTURED)
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def _keep(job: Job, key: str, text: bytes, services: Services) -> None:
     if not services.store.is_known_version(keys.version_digest(job.bucket, job.key, job.version_id)):
         services.files.put(key, text, content_type="application/json")  # a late event's would outlive its job's work
-    return job.with_(template_key=key, version=TEMPLATED)
 
 
 def with_deadline(job: Job, services: Services) -> Job:
@@ -114,18 +153,32 @@ def settings_files(job: Job, metadata: Mapping[str, str], services: Services) ->
     found = []
     own = _own_settings(job, metadata, services)
     for each in [*keys.settings_keys(job.key), *own]:
-        if each not in services.files.keys(each):  # a listing misses nothing, and most folders have none
-            continue
-        try:
-            text = b"".join(services.files.stream(each, end=SETTINGS_BYTES + 1))
-            if len(text) > SETTINGS_BYTES:
-                raise Unprocessable(f"{each} is longer than {SETTINGS_BYTES:,} bytes.")
+        text = _read(each, job, services)
+        if text is not None:
             found.append((each, text.decode()))
-        except Gone as error:
-            _refuse_hidden(each, error, job, services)
-        except UnicodeDecodeError:
-            raise Unprocessable(f"{each} is not UTF-8.") from None
     return found
+
+
+def _read(key: str, job: Job, services: Services) -> bytes | None:
+    """A settings file, or what one names; None where it is not there.
+
+    Raises:
+        Unprocessable: It cannot be read.
+        Transient: It may be read in a moment.
+    """
+    if key not in services.files.keys(key):  # a listing misses nothing, and most folders have none
+        return None
+    try:
+        text = b"".join(services.files.stream(key, end=SETTINGS_BYTES + 1))
+        text.decode()
+    except Gone as error:
+        _refuse_hidden(key, error, job, services)
+        return None
+    except UnicodeDecodeError:
+        raise Unprocessable(f"{key} is not UTF-8.") from None
+    if len(text) > SETTINGS_BYTES:
+        raise Unprocessable(f"{key} is longer than {SETTINGS_BYTES:,} bytes.")
+    return text
 
 
 def _own_settings(job: Job, metadata: Mapping[str, str], services: Services) -> list[str]:
@@ -141,7 +194,7 @@ def _own_settings(job: Job, metadata: Mapping[str, str], services: Services) -> 
             f"batchdrop-settings = {name!r:.100}: it must be the name of a file beside the dropped one, which ends in "
             f"{keys.SETTINGS_ENDING}."
         )
-    key = keys.own_settings_key(job.key, name)
+    key = keys.beside_key(job.key, name)
     if key not in services.files.keys(key):
         raise Unprocessable(f"{key}, which the file's metadata name as its settings, is not there: upload it first.")
     return [key]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from batchdrop.batches.sources import read_template
+from batchdrop.batches.sources import answer_check, read_template
 from batchdrop.outputs.answer_rows import AnswerRows, Cell, CsvWriter
 from batchdrop.outputs.sealed_parts import Sealed
 from batchdrop.outputs.split_outputs import SplitOutput
@@ -30,7 +30,8 @@ class AnswerOutputs:
             return
         template = read_template(job, services)
         prices = never_failing(settled_prices(services.providers))
-        self._rows = AnswerRows(() if template is None else template.keep, prices)
+        keep = () if template is None else template.keep
+        self._rows = AnswerRows(keep, prices, answer_check(job, services))
         table = CsvWriter(self._rows.columns, formulas=job.settings.csv_formulas)
         lines = {"jsonl": lambda row: _encoder.encode(row) + b"\n", "csv": table.line}
         for kind in published_kinds(job.settings):

@@ -10,8 +10,11 @@ from msgspec import Raw
 
 from batchdrop.costs import price_of
 from batchdrop.manifest import Usage
+from batchdrop.outputs.schema_columns import SchemaColumns
+from batchdrop.protocols.answer_checks import AnswerCheck
 from batchdrop.protocols.answer_texts import Words, answer_in, words_in
 from batchdrop.rates import PriceList
+from batchdrop.result_line import ErrorCode
 
 FIRST = ("line", "custom_id")
 LAST = (
@@ -23,6 +26,7 @@ _FORMULAS = (
     *"=+-@\t\r\n\uff1d\uff0b\uff0d\uff20",
 )  # what a cell begins with that a spreadsheet would run; the last four are full-width
 _NULL = b"null"
+_ANSWERED = frozenset({ErrorCode.SCHEMA, ErrorCode.CUT_OFF})  # errors of lines that have an answer, which does not fit
 type Cell = str | int | Raw | None
 
 
@@ -70,11 +74,14 @@ class AnswerRows:
     Args:
         keep: The columns that a template keeps.
         prices: What models cost.
+        check: The job's output schema, whose fields are columns; None without one.
     """
 
-    def __init__(self, keep: Sequence[str], prices: PriceList) -> None:
+    def __init__(self, keep: Sequence[str], prices: PriceList, check: AnswerCheck | None = None) -> None:
         self._keep, self._prices = keep, prices
-        self.columns = (*FIRST, *(f"in.{name}" if name in _TAKEN else name for name in keep), *LAST)
+        kept = [f"in.{name}" if name in _TAKEN else name for name in keep]
+        self._fields = None if check is None else SchemaColumns(check, {*_TAKEN, *kept})
+        self.columns = (*FIRST, *kept, *(self._fields.names if self._fields else ()), *LAST)
 
     def read(self, lines: bytes) -> Iterator[dict[str, Cell]]:
         """The rows of whole result lines."""
@@ -83,11 +90,13 @@ class AnswerRows:
     def _row(self, result: _Result) -> dict[str, Cell]:
         kept = result.row or {}
         head: list[Cell] = [result.line, result.custom_id, *map(kept.get, self._keep)]
-        if result.response is None or result.error is not None:
-            return dict(zip(self.columns, [*head, *_of_error(result)], strict=True))
+        row = dict.fromkeys(self.columns) | dict(zip(self.columns, head, strict=False))
+        if result.response is None or (result.error is not None and result.error.code not in _ANSWERED):
+            return row | dict(zip(LAST, _of_error(result), strict=True))
         words = words_in(result.endpoint, result.response.body)
-        cells = [*head, *self._of_answer(result, words, result.response.body)]
-        row = dict(zip(self.columns, cells, strict=True))
+        row |= dict(zip(LAST, self._of_answer(result, words, result.response.body), strict=True))
+        fields = self._fields.cells(words.text) if self._fields and result.error is None and words.text else None
+        row |= {} if fields is None else fields | {"text": None}
         return row if words.embedding is None else row | {"embedding": words.embedding}
 
     def _of_answer(self, result: _Result, words: Words, body: Raw) -> list[Cell]:
@@ -103,14 +112,16 @@ class AnswerRows:
             usage.input_tokens,
             usage.output_tokens,
             None if price is None else _plain(price.dollars),
-            None,
-            None,
+            *_words_on(result),
         ]
 
 
 def _of_error(result: _Result) -> list[Cell]:
-    words = (None, None) if result.error is None else (result.error.code, result.error.message)
-    return [None, result.by.model, result.by.provider, None, None, None, None, *words]
+    return [None, result.by.model, result.by.provider, None, None, None, None, *_words_on(result)]
+
+
+def _words_on(result: _Result) -> tuple[Cell, Cell]:
+    return (None, None) if result.error is None else (result.error.code, result.error.message)
 
 
 def _plain(dollars: Decimal) -> str:

@@ -3,8 +3,8 @@
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import groupby, repeat
-from operator import itemgetter
+from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from batchdrop.aws import keys
 from batchdrop.batches.result_index import Found
 from batchdrop.batches.shared_lines import read_pairs
+from batchdrop.batches.sources import answer_check
 from batchdrop.batches.split_plan import IndexedLine, LineIndex, Plan, Route, lines_before_split, read_plan
 from batchdrop.inputs.fallbacks import fallback_of
 from batchdrop.inputs.request_lines import is_translated
@@ -29,6 +30,8 @@ from batchdrop.outputs.sent_batches import MOST_BYTES, SentBatch
 from batchdrop.outputs.split_outputs import SplitOutput
 from batchdrop.outputs.unsent_lines import unsent_result
 from batchdrop.outputs.untaken_lines import UntakenLines
+from batchdrop.outputs.unused_answers import count_unused
+from batchdrop.protocols.answer_checks import AnswerCheck
 from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
@@ -113,9 +116,14 @@ class Assembly:
             self.done = window.stop
         if self.done == self.total:
             self._count_batches()
-            self._count_unused()
+            count_unused(self._join, self.sent, self._counts_of, self._spool, self._services.files)
         self._failed_lines.copy_to(self._failed)
         return self._seal()
+
+    @cached_property
+    def _check(self) -> AnswerCheck | None:
+        """What answers were held against; of those that do not fit it tells why."""
+        return answer_check(self._job, self._services)
 
     @property
     def unreadable(self) -> str | None:
@@ -275,18 +283,20 @@ class Assembly:
 
     def _answer(self, block: _Block, at: int, line: IndexedLine, sent: SentBatch) -> Result:
         route, place = self._plan.routes[line.route], block.place + at
-        first, counts = self._join.firsts[place], self._routes.of(line.route, is_fallback=sent.is_fallback)
-        outcome = sent.outcome(first, self._join.positions[place], self._spool)
-        protocol = sent.batch.protocol
+        first, counts = self._join.firsts[place], self._counts_of(sent, place)
+        position, protocol = self._join.positions[place], sent.batch.protocol
+        outcome = sent.outcome(first, position, self._spool)
+        misfit = None if outcome is None else sent.misfit_error(position, outcome, self._check)
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.ask(are_shared=place != first)
         missing = sent.missing_result_error(is_cancelled=self._is_cancelled)
-        error = missing if outcome is None else sent.in_its_words(outcome)
-        if error is None and outcome is not None and outcome.response is not None:
-            answer = answer_reader(protocol)(outcome.response.body)
-            block.answered, block.finish_reasons[at] = block.answered + 1, answer.finish_reason
-            self._count_answers(counts, answer.usage, sent, are_shared=place != first)
+        error = missing if outcome is None else misfit or sent.in_its_words(outcome)
+        if outcome is not None and outcome.response is not None and (error is None or misfit is not None):
+            answer, answers = answer_reader(protocol)(outcome.response.body), int(error is None)
+            block.answered += answers
+            block.finish_reasons[at] = answer.finish_reason if answers else None
+            self._count_answers(counts, answer.usage, sent, answers=answers, are_shared=place != first)
         return Result(
             id=None if outcome is None else outcome.id,
             custom_id=line.custom_id,
@@ -303,6 +313,9 @@ class Assembly:
             row=line.kept,
             shared_with=UNSET if place == first else self._number_of(first),
         )
+
+    def _counts_of(self, sent: SentBatch, place: int) -> RouteTally:
+        return self._routes.of(self._route_of[place], is_fallback=sent.is_fallback)
 
     def _count_batches(self) -> None:
         for sent in self.sent:
@@ -322,17 +335,3 @@ class Assembly:
     def _number_of(self, place: int) -> int:
         """The number of a line that others share."""
         return self._lines_before + self._numbers[place]
-
-    def _count_unused(self) -> None:
-        """Count what was paid for answers of lines that have another one, by the split's last run."""
-        for number, its in groupby(self._join.unused, key=itemgetter(0)):
-            sent, positions = self.sent[number], [position for _, position in its]
-            self._spool.clear()
-            sent.spool([*positions], self._spool, self._services.files)
-            for position in positions:
-                place = sent.members[position]
-                outcome = sent.outcome(place, position, self._spool)
-                if outcome is not None and outcome.response is not None:
-                    usage = answer_reader(sent.batch.protocol)(outcome.response.body).usage
-                    route = self._routes.of(self._route_of[place], is_fallback=sent.is_fallback)
-                    route.add_duplicate(usage, is_realtime=sent.batch.is_realtime)

@@ -12,6 +12,7 @@ from batchdrop.batches.refused_models import MAX_WORDS_BYTES
 from batchdrop.batches.result_index import Collected, Found, raw_key, read_collected
 from batchdrop.batches.split_plan import read_members
 from batchdrop.outputs.line_spool import Spool
+from batchdrop.protocols.answer_checks import AnswerCheck
 from batchdrop.protocols.outcome import QUEUE_FULL, Outcome, unreadable_outcome
 from batchdrop.protocols.readers import outcome_reader, usual_reader
 from batchdrop.protocols.usual_rows import UsualAnswers, line_ends
@@ -73,6 +74,14 @@ _FAILURES: dict[str, tuple[Literal["provider", "batchdrop"], str, bool]] = {
 }
 
 
+CUT_OFF = ResultError(
+    code=ErrorCode.CUT_OFF,
+    message="The answer was cut off at its limit of tokens, and does not fit the output schema: raise the limit.",
+    source="provider",
+    retryable=False,
+)
+
+
 class SentBatch:
     """A closed batch: who answered what, and where its result lines lie in the raw copies."""
 
@@ -102,6 +111,17 @@ class SentBatch:
             return None
         text = spool.line(place, self.collected.lengths[position])
         return unreadable_outcome(text) if found == Found.UNREADABLE else self._read_outcome(text)
+
+    def misfit_error(self, position: int, outcome: Outcome, check: AnswerCheck | None) -> ResultError | None:
+        """Why the answer to a request is none, if it does not fit the output schema. Nothing of it is in the words."""
+        found = self.collected.found[position]
+        if found == Found.CUT_OFF:
+            return CUT_OFF
+        if found != Found.MISFIT or outcome.response is None or check is None:
+            return None
+        places = check.misfit(self.batch.endpoint, outcome.response.body).places
+        why = f"does not fit the output schema at {', '.join(places)}" if places else "is not JSON"
+        return ResultError(code=ErrorCode.SCHEMA, message=f"The answer {why}.", source="provider", retryable=True)
 
     def answers(self, places: list[int], positions: list[int], spool: Spool) -> UsualAnswers | None:
         """What the provider answered to requests, if all of it is as its protocol usually has it."""

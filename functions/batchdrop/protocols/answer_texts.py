@@ -1,12 +1,16 @@
 """What an answer's body says in plain text, whichever endpoint gave it. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from batchdrop.protocols import anthropic, anthropic_results, openai, openai_results
 from batchdrop.protocols.outcome import Answer
+
+_CALLS = ("tool_use", "function_call", "custom_tool_call")  # how a part is called that the caller answers
 
 
 class _Part(msgspec.Struct):
@@ -18,6 +22,7 @@ class _Part(msgspec.Struct):
 class _Message(msgspec.Struct):
     content: str | list[_Part] | None = None
     refusal: str | None = None
+    tool_calls: list[Raw] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -26,6 +31,7 @@ class _Choice(msgspec.Struct):
 
 
 class _Output(msgspec.Struct):
+    type: str | None = None
     content: list[_Part] | None = None
 
 
@@ -51,11 +57,13 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
         text: Its parts joined; empty for what is none, such as an embedding or a tool call.
         refusal: In which words OpenAI's model refused; empty where it did not.
         embedding: The first one, as the provider wrote it; None where there is none.
+        has_calls: Whether it calls tools.
     """
 
     text: str = ""
     refusal: str = ""
     embedding: Raw | None = None
+    has_calls: bool = False
 
 
 _NOTHING = Words()
@@ -72,6 +80,7 @@ def words_in(endpoint: str | None, body: Raw) -> Words:
         text="" if read is None else read(found),
         refusal=_refusal(found),
         embedding=None if first is UNSET else first,
+        has_calls=_has_calls(found),
     )
 
 
@@ -93,14 +102,22 @@ def _refusal(body: _Body) -> str:
     return "".join(filter(None, words))
 
 
-def _parts(body: _Body) -> Iterator[_Part]:
-    """The parts of a response's output; an item that is not as the others takes no other's text along."""
+def _has_calls(body: _Body) -> bool:
+    if body.choices:
+        return body.choices[0].message is not None and bool(body.choices[0].message.tool_calls)
+    kinds = [part.type for part in body.content or ()] + [item.type for item in _items(body)]
+    return any(kind is not None and kind.endswith(_CALLS) for kind in kinds)
+
+
+def _items(body: _Body) -> Iterator[_Output]:
+    """What a response's output holds; an item that is not as the others takes no other's text along."""
     for item in body.output or ():
-        try:
-            found = _output.decode(item)
-        except msgspec.ValidationError:
-            continue
-        yield from found.content or ()
+        with suppress(msgspec.ValidationError):
+            yield _output.decode(item)
+
+
+def _parts(body: _Body) -> Iterator[_Part]:
+    return chain.from_iterable(item.content or () for item in _items(body))
 
 
 def _joined(parts: Iterable[_Part], kind: str) -> str:

@@ -118,3 +118,54 @@ def _as_list(value: object) -> list[Any]:
 
 def _as_dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def for_claude(schema: Schema) -> Schema:
+    """A schema as Claude takes it, for answers that are held against the whole schema when they come.
+
+    What only narrows it and Claude does not take stands in the description, as Anthropic's SDKs have it; objects that
+    do not say so take no other names; `oneOf` is `anyOf`.
+
+    Raises:
+        LineProblem: It asks for what Claude cannot do; the message names the keyword.
+    """
+    made: Schema = _adapted(schema)
+    check_schema(Raw(msgspec.json.encode(made)), "output_schema")
+    return made
+
+
+def _adapted(schema: Any) -> Any:  # noqa: ANN401 - whatever stands where a schema should
+    if not isinstance(schema, dict):
+        return schema
+    made, left = {}, {}
+    for name, value in schema.items():
+        if name == "oneOf" and "anyOf" not in schema:
+            made["anyOf"] = _adapted_all(value)
+        elif name in _REFUSED or _is_too_narrow(name, value):
+            left[name] = value
+        else:
+            made[name] = _adapted_in(name, value)
+    if "properties" in made or made.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+    if left:
+        words = msgspec.json.encode(left).decode()
+        made["description"] = f"{made['description']}\n\n{words}" if made.get("description") else words
+    return made
+
+
+def _adapted_in(name: str, value: Any) -> Any:  # noqa: ANN401 - the same
+    if name in _ONE:
+        return _adapted(value)
+    if name in _MANY:
+        return _adapted_all(value)
+    if name in _NAMED and isinstance(value, dict):
+        return {key: _adapted(each) for key, each in value.items()}
+    return value
+
+
+def _adapted_all(schemas: Any) -> Any:  # noqa: ANN401 - the same
+    return [_adapted(each) for each in schemas] if isinstance(schemas, list) else schemas
+
+
+def _is_too_narrow(name: str, value: object) -> bool:
+    return (name == "minItems" and value not in (0, _MOST_MIN_ITEMS)) or (name == "format" and value not in _FORMATS)

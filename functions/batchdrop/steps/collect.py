@@ -16,6 +16,7 @@ from batchdrop.batches.result_copy import ResultCopy, ended_batch
 from batchdrop.batches.result_index import Found, index_key
 from batchdrop.batches.retry_rounds import close_batch
 from batchdrop.batches.sent_again import to_send_again
+from batchdrop.batches.sources import answer_check
 from batchdrop.batches.transitions import give_up, slot
 from batchdrop.errors import (
     AccountRefused,
@@ -103,7 +104,8 @@ def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) 
     if job is None:
         raise ClaimLost
     prefix = keys.collected_prefix(batch)
-    copy = ResultCopy(batch, services.apis[batch.provider], prefix, services, max_bytes)
+    check = answer_check(job, services) if batch.has_schema else None
+    copy = ResultCopy(batch, services.apis[batch.provider], prefix, services, max_bytes=max_bytes, check=check)
     copied = copy.read()
     verdict = judge(copied, batch, now=services.now())
     _stop_unless_whole(verdict, batch, services)

@@ -23,6 +23,7 @@ from batchdrop.batches.realtime_results import called_positions, write_results
 from batchdrop.batches.request_files import request_bodies
 from batchdrop.batches.restored_batches import accounted
 from batchdrop.batches.rows import LOST_TICKS
+from batchdrop.batches.sources import answer_check
 from batchdrop.errors import AccountRefused, ClaimLost
 from batchdrop.limits.circuit_breaker import account_refused, call_failed
 from batchdrop.limits.restore_hold import is_held
@@ -282,7 +283,7 @@ def _end(batch: Batch, job: Job, services: Services, *, is_unserved: bool = Fals
 
     What was not called goes to the fallback where `is_unserved`.
     """
-    prefix, doubts = write_results(batch, services)
+    prefix, doubts = write_results(batch, services, answer_check(job, services))
     now = services.now()
     ended: BatchChanges = {
         "collected_key": prefix,

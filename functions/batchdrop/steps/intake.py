@@ -23,6 +23,7 @@ from batchdrop.limits.drop_settings import (
     settings_files,
     with_deadline,
     with_fallback,
+    with_output_schema,
     with_settings,
     with_template,
 )
@@ -126,6 +127,7 @@ def _with_settings(job: Job, head: Head, services: Services) -> Job:
     files = settings_files(job, head.metadata, services)
     job = with_deadline(with_settings(job, files, head.metadata, services), services)
     job = with_template(with_fallback(job, services), files, services)
+    job = with_output_schema(job, files, head.metadata, services)
     # What a compressed file or a table holds is known when it is rewritten: by the plan of its only split.
     split_bytes = job.bytes if keys.is_rewritten(job.key) else services.settings.split_bytes
     return job.with_(**splitting_of(job.bytes, split_bytes))

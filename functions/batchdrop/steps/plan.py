@@ -18,11 +18,12 @@ from batchdrop.batches.packing import MAX_ROUTES, Group, Routes, TooManyGroups
 from batchdrop.batches.request_files import BatchWriter, Requests, round_name
 from batchdrop.batches.rows import batch_rows
 from batchdrop.batches.shared_lines import BlockToSend, LineSharing
-from batchdrop.batches.sources import rendering_of, rewrite_source
+from batchdrop.batches.sources import read_output_schema, rendering_of, rewrite_source
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Plan, Route
 from batchdrop.errors import ClaimLost, Gone, Locked, Unprocessable
 from batchdrop.inputs.request_lines import MAX_LINE_BYTES, LineError, LineReader, Request, is_blank
 from batchdrop.inputs.route_counts import RouteCounts
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.inputs.split_lines import split_blocks
 from batchdrop.inputs.templated_lines import under_template
 from batchdrop.inputs.templates import Rendering
@@ -154,6 +155,11 @@ def _line_error(read: Request, code: ErrorCode, message: str) -> LineError:
     )
 
 
+def _sharers(route: int, group: Group) -> int:
+    """A number for those of a route whose answers are held against the output schema, and one for the others."""
+    return 2 * route + group.has_schema
+
+
 class PlanWriter:
     """Reads a split once, writes its request files, members and line index, and tells the plan."""
 
@@ -161,12 +167,15 @@ class PlanWriter:
         self, job: Job, split: Split, services: Services, folder: Path, rendering: Rendering | None = None
     ) -> None:
         self._job, self._split, self._services, self._folder = job, split, services, folder
+        schema = read_output_schema(job, services)
+        formats = None if schema is None else OutputFormats(schema)
         lines = LineReader(
             services.providers,
             api_version=job.settings.anthropic_version,
             betas=job.settings.betas,
             drop_params=job.settings.drop_params,
             allowed_providers=rules_for(services.providers.folders, job.key).allowed_providers,
+            output_formats=formats,
         )
         self._prefix = keys.attempt_prefix(split, "plan")
         self._batches = BatchWriter(
@@ -178,7 +187,8 @@ class PlanWriter:
             marks_prefixes=job.settings.cache_prefix,
         )
         self._routes = Routes(services.providers, job.settings)
-        usual = UsualReader(services.providers, api_version=job.settings.anthropic_version)
+        api_version = job.settings.anthropic_version
+        usual = UsualReader(services.providers, api_version=api_version, output_formats=formats)
         self._reader, self._usual = under_template(rendering, lines, usual)
         self._counts = RouteCounts()
         self._is_called = wants_calls(job)
@@ -242,7 +252,7 @@ class PlanWriter:
         if usual is None or self._lines + len(usual.lengths) > self._services.settings.lines_per_split:
             return None
         found = [self._routes.of(each) for each in usual.routes]
-        to_send = self._sharing.of_block(usual, [number for number, _ in found], self._placed)
+        to_send = self._sharing.of_block(usual, [_sharers(*each) for each in found], self._placed)
         if not self._batches.add_all(_by_group(to_send, [group for _, group in found])):
             return None
         self._sharing.note(to_send.seen, self._placed)
@@ -296,7 +306,7 @@ class PlanWriter:
         if self._is_called:
             openai.refuse_background(read.body, read.endpoint)
         route, group = self._routes.of(read)
-        seen = self._sharing.of_line(read.body, route, self._placed)
+        seen = self._sharing.of_line(read.body, _sharers(route, group), self._placed)
         if seen.sent:
             is_translated = group.endpoint != read.endpoint
             media = self._batches.add(group, read.body, read.inputs, self._placed, is_checked=not is_translated)
