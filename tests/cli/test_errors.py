@@ -9,8 +9,8 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ProfileNotFound
 from cyclopts import App
 
+from batchdrop_cli.application import app
 from batchdrop_cli.cloud import Target
-from batchdrop_cli.commands import app
 from batchdrop_cli.state_dir import own_state_dir
 from batchdrop_cli.user_errors import UserError, sentence
 from local_cloud.state import Folder, Saved
@@ -120,7 +120,7 @@ NO_ID = 'JOB must be a job\'s id, as "batchdrop jobs" lists them, or "latest", n
         ("validate --zzz a", "Unknown option: --zzz.", "validate"),
         ("put a --key", "--key needs a value.", "put"),
         ("run -", NO_STDIN, "run"),
-        ("put -", NO_STDIN, "put"),
+        ("run -", NO_STDIN, "run"),
         ("validate -", NO_STDIN, "validate"),
         ("jobs --days many", "--days must be a whole number, not many.", "jobs"),
         ("jobs --days -3", "--days must be from 1 to 3,650, not -3.", "jobs"),
