@@ -120,7 +120,6 @@ NO_ID = 'JOB must be a job\'s id, as "batchdrop jobs" lists them, or "latest", n
         ("validate --zzz a", "Unknown option: --zzz.", "validate"),
         ("put a --key", "--key needs a value.", "put"),
         ("run -", NO_STDIN, "run"),
-        ("put -", NO_STDIN, "put"),
         ("validate -", NO_STDIN, "validate"),
         ("jobs --days many", "--days must be a whole number, not many.", "jobs"),
         ("jobs --days -3", "--days must be from 1 to 3,650, not -3.", "jobs"),
