@@ -45,7 +45,7 @@ def shared(out: Outcome) -> list[int | None]:
 
 
 @LINES
-def test_equal_requests_are_sent_once_and_each_line_gets_the_answer(cloud: Cloud, line: Any, provider: str) -> None:
+def test_equal_requests_are_sent_once_and_each_line_gets_the_answer(cloud: Cloud, line: Any, provider: Any) -> None:
     lines = [line("a", 1), b"", line("b", "x"), line("a", {"n": 3}), line("a"), line("b"), b"no request"]
     out = run(cloud, lines)
     results = out.results
@@ -104,7 +104,7 @@ def test_another_model_or_endpoint_is_another_request(cloud: Cloud) -> None:
 
 
 @LINES
-def test_an_error_is_that_of_each_line_and_each_can_be_fixed(cloud: Cloud, line: Any, provider: str) -> None:
+def test_an_error_is_that_of_each_line_and_each_can_be_fixed(cloud: Cloud, line: Any, provider: Any) -> None:
     cloud.simulator.shape(provider=provider, failing=[{"match": "wrong", "status": 400}])
     lines = [line("wrong", 1), line("fine"), line("wrong", 3), line("wrong")]
     out = run(cloud, lines)
@@ -120,7 +120,7 @@ def test_an_error_is_that_of_each_line_and_each_can_be_fixed(cloud: Cloud, line:
 
 @LINES
 def test_a_request_that_is_sent_again_is_sent_once_more_for_all_its_lines(
-    cloud: Cloud, line: Any, provider: str
+    cloud: Cloud, line: Any, provider: Any
 ) -> None:
     cloud.simulator.shape(provider=provider, times=1, failing=[{"match": "busy", "status": 500}])
     lines = [line("busy"), line("fine"), line("busy"), line("fine")]
@@ -222,7 +222,8 @@ def dying(cloud: Cloud, write: int) -> Services:
         left[0] -= name in {"put", "put_first"}
         return left[0] < 0
 
-    return replace(cloud.services, files=Failing(cloud.services.files, fails, Died("here")))
+    files: Any = Failing(cloud.services.files, fails, Died("here"))
+    return replace(cloud.services, files=files)
 
 
 def planned(cloud: Cloud, job: str) -> Job:

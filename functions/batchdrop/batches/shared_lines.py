@@ -81,5 +81,5 @@ def read_pairs(files: Files, key: str | None) -> Iterator[tuple[Place, Place]]:
     for chunk in () if key is None else files.stream(key):
         held += chunk
         whole = len(held) - len(held) % _PAIR_BYTES
-        yield from batched(array("I", held[:whole]), 2, strict=True)  # type: ignore[misc]  # pairs
+        yield from batched(array("I", held[:whole]), 2, strict=True)
         held = held[whole:]

@@ -230,11 +230,11 @@ class Assembly:
         answers = None if is_foreign else sent.answers(places, positions, self._spool)
         if answers is None:
             return False
-        results = self._usual_results(sent, its, [block.lines[at] for at in lines], answers)
+        results = [*self._usual_results(sent, its, [block.lines[at] for at in lines], answers)]
+        for result, place in zip(results, places, strict=True) if are_shared else ():
+            result.shared_with = self._number_of(place)
         for at, result, reason in zip(lines, results, answers.finish_reasons, strict=True):
             block.results[at], block.finish_reasons[at] = result, reason
-        for at, place in zip(lines, places, strict=True) if are_shared else ():
-            block.results[at].shared_with = self._number_of(place)
         block.answered += len(lines)
         counts, usage = self._routes.of(route, is_fallback=sent.is_fallback), sent.usual.sum_usage(answers.usages)
         counts.ask(len(lines), are_shared=are_shared)
