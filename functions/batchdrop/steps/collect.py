@@ -104,7 +104,7 @@ def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) 
     if job is None:
         raise ClaimLost
     prefix = keys.collected_prefix(batch)
-    check = answer_check(job, services) if batch.has_schema else None
+    check = answer_check(job, services)
     copy = ResultCopy(batch, services.apis[batch.provider], prefix, services, max_bytes=max_bytes, check=check)
     copied = copy.read()
     verdict = judge(copied, batch, now=services.now())
