@@ -215,8 +215,9 @@ COMMANDS = {
     "console": (
         "console_command:console",
         """
-        Open the console in a browser: jobs, costs and providers as pages, on this machine alone, with your own AWS
-        credentials. It only reads, unless with --write; Ctrl-C ends it.
+        Show jobs, costs and providers as pages in a browser.
+
+        It runs on this machine alone, with your own AWS credentials. It only reads, unless with --write; Ctrl-C ends it.
 
         It needs the extra "console": pip install 'batchdrop[console]'
 
@@ -270,8 +271,9 @@ COMMANDS = {
     "skill install": (
         "skill:install",
         """
-        Write a skill file that tells coding assistants how to use this command, by default to
-        .claude/skills/batchdrop/SKILL.md.
+        Write a skill file that tells coding assistants how to use this command.
+
+        By default it is .claude/skills/batchdrop/SKILL.md.
 
         A file that somebody else wrote or changed is not overwritten.
 
@@ -281,8 +283,9 @@ COMMANDS = {
     "mcp": (
         "mcp_server:serve",
         """
-        Serve quote, show and results to a program that speaks the Model Context Protocol, over standard input and
-        output; with --write also put, which is paid.
+        Serve quote, show and results over the Model Context Protocol.
+
+        It speaks over standard input and output. With --write it serves put, too, which is paid.
 
         Example: batchdrop mcp --write
         """,

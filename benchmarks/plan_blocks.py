@@ -49,7 +49,7 @@ class CarefulWriter(PlanWriter):
 
 def seconds(data: bytes, kind: type[PlanWriter]) -> float:
     source = Source(key="input/f.jsonl", version_id="v", bytes=len(data))
-    job: Any = SimpleNamespace(id="j", key=source.key, source=source, settings=JobSettings())
+    job: Any = SimpleNamespace(id="j", key=source.key, source=source, settings=JobSettings(), schema_key=None)
     split = Split(job="j", state=SplitState.PENDING, index=0, start=0, end=len(data))
     limits = SimpleNamespace(deployment="bench", lines_per_split=10_000_000)
     services: Any = SimpleNamespace(files=Memory(data), providers=PROVIDERS, settings=limits)

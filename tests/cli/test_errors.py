@@ -124,6 +124,7 @@ NO_ID = 'JOB must be a job\'s id, as "batchdrop jobs" lists them, or "latest", n
         ("jobs --days many", "--days must be a whole number, not many.", "jobs"),
         ("jobs --days -3", "--days must be from 1 to 3,650, not -3.", "jobs"),
         ("jobs --days 99999999999", "--days must be from 1 to 3,650, not 99999999999.", "jobs"),
+        ("console --port 65536", "--port must be from 0 to 65,535, not 65536.", "console"),
         ("jobs --limit 0", "--limit must be from 1 to 100,000, not 0.", "jobs"),
         ("jobs --limit -1", "--limit must be from 1 to 100,000, not -1.", "jobs"),
         ("put a.csv --max-tokens 0", "--max-tokens must be from 1 to 1,000,000,000, not 0.", "put"),
@@ -158,6 +159,7 @@ def test_the_numbers_among_the_options_are_those_whose_ranges_are_tested() -> No
     found = [each for group in (app, app["local"], app["keys"]) for each in numbers_of(group)]
     rows = {"--max-tokens", "--temperature"}
     assert sorted(each for each in found if each[1] not in rows) == [
+        ("console", "--port"),
         ("jobs", "--days"),
         ("jobs", "--limit"),
         ("template", "--row"),

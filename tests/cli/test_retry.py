@@ -1,4 +1,5 @@
 import hashlib
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -415,8 +416,8 @@ def test_a_retry_that_shares_names_the_line_of_the_retried_job(
     shelf.finish(SECOND, answers, retry_of=FIRST, retry_lines=numbers, settings=JobSettings(dedupe=True))
     assert run("results", first.id, "--with-retries", "--csv", "-o", tmp_path).code == 0
     assert [each.get("shared_with") for each in read(tmp_path / "results.jsonl")] == [None, None, None, 2]
-    rows = (tmp_path / "results.csv").read_text(encoding="utf-8").splitlines()
-    assert [rows[at].rsplit(",", 2)[1:] for at in (2, 4)] == [["9", "2"], ["0", "0"]]
+    rows = [*csv.DictReader((tmp_path / "answers.csv").read_text(encoding="utf-8").splitlines())]
+    assert [(rows[at]["input_tokens"], rows[at]["output_tokens"]) for at in (1, 3)] == [("9", "2"), ("0", "0")]
 
 
 def read(path: Path) -> list[Any]:
