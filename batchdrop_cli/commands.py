@@ -217,7 +217,8 @@ COMMANDS = {
         """
         Show jobs, costs and providers as pages in a browser.
 
-        It runs on this machine alone, with your own AWS credentials. It only reads, unless with --write; Ctrl-C ends it.
+        It runs on this machine alone, with your own AWS credentials. It only reads, unless with
+        --write; Ctrl-C ends it.
 
         It needs the extra "console": pip install 'batchdrop[console]'
 

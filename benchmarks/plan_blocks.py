@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from batchdrop.jsonl import Block
 from batchdrop.providers.config import load_providers
-from batchdrop.records import JobSettings, Source, Split
-from batchdrop.states import SplitState
+from batchdrop.records import Job, JobSettings, Split
+from batchdrop.states import JobState, SplitState
 from batchdrop.steps.plan import PlanWriter
 from forms import Form, asked_form
 from lines import CHAT, chat_lines
@@ -48,8 +48,16 @@ class CarefulWriter(PlanWriter):
 
 
 def seconds(data: bytes, kind: type[PlanWriter]) -> float:
-    source = Source(key="input/f.jsonl", version_id="v", bytes=len(data))
-    job: Any = SimpleNamespace(id="j", key=source.key, source=source, settings=JobSettings(), schema_key=None)
+    job = Job(
+        job="j",
+        state=JobState.PLANNING,
+        bucket="b",
+        key="input/f.jsonl",
+        version_id="v",
+        bytes=len(data),
+        dropped_at=0,
+        settings=JobSettings(),
+    )
     split = Split(job="j", state=SplitState.PENDING, index=0, start=0, end=len(data))
     limits = SimpleNamespace(deployment="bench", lines_per_split=10_000_000)
     services: Any = SimpleNamespace(files=Memory(data), providers=PROVIDERS, settings=limits)

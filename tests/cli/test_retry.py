@@ -1,5 +1,5 @@
-import hashlib
 import csv
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
