@@ -95,7 +95,11 @@ def write_answers(
 def _of_published(path: Path) -> Answers:
     first = next(_blocks([path]), b"{}").partition(b"\n")[0]
     columns = [name for name in _published.decode(first) if name != "embedding"]
-    return Answers(columns=columns, rows=partial(_read, [path], _published.decode_lines))
+    return Answers(columns=columns, rows=partial(_read, [path], _rows_of))
+
+
+def _rows_of(lines: bytes) -> list[Row]:
+    return [dict[str, Cell](row) for row in _published.decode_lines(lines)]
 
 
 def _of_results(cloud: Cloud, results: Sequence[Path]) -> Answers:

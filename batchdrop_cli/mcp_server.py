@@ -72,7 +72,8 @@ class Door:
         found = jobs.find(cloud, job)
         jobs.refuse_unfinished(cloud, found)
         lines = _lines_from(cloud, jobs.read_manifest(cloud, found), first_line)
-        page, size, next_line = [], 0, None
+        page: list[dict[str, Any]] = []
+        size, next_line = 0, None
         for line in lines:
             shown = _shown(line)
             size += len(msgspec.json.encode(shown))
@@ -148,7 +149,8 @@ def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
         return run
 
     door, server = Door(find), MCPServer("batchdrop", instructions=_INSTRUCTIONS, log_level="WARNING")
-    for tool in (door.quote, door.show, door.results, *([door.put] if write else [])):
+    tools: list[Callable[..., str]] = [door.quote, door.show, door.results, *([door.put] if write else [])]
+    for tool in tools:
         hints = ToolAnnotations(read_only_hint=tool != door.put, destructive_hint=False, idempotent_hint=True)
         server.tool(annotations=hints, structured_output=False)(in_words(tool))
     return server
