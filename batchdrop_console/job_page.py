@@ -1,6 +1,7 @@
 """The page of a job: how far it is, what it waits for, what it costs, why lines failed."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from batchdrop.costs import Price
@@ -48,13 +49,12 @@ def show_live(request: Request) -> Response:
     """The part that changes while the job runs; the whole page anew once it is over."""
     values = _job(request)
     answer = render(request, "job_live.html", **values)
-    job = values["job"]
-    if isinstance(job, Job) and job.state in TERMINAL_JOBS:
+    if values["is_over"]:
         answer.headers["HX-Refresh"] = "true"
     return answer
 
 
-def _job(request: Request) -> dict[str, object]:
+def _job(request: Request) -> dict[str, Any]:
     console = console_of(request)
     cloud, job = console.cloud, jobs.find(console.cloud, request.path_params["job"])
     batches = list(cloud.store.batches(job.id))

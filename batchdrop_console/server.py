@@ -32,8 +32,9 @@ def serve(cloud: Cloud, *, port: int, may_write: bool, opens_browser: bool) -> N
     listening = _listen(port)
     access = Access(listening.getsockname()[1])
     console = Console(cloud=cloud, may_write=may_write, log=_log)
-    say(f"The console of the {cloud.title} is at {access.url}")
-    note(f"It opens once. {'Changes are allowed' if may_write else 'It only reads (see --write)'}. Ctrl-C ends it.")
+    say(access.url)
+    changes = "Changes are allowed" if may_write else "It only reads (see --write)"
+    note(f"The console of the {cloud.title} is there; the address opens once. {changes}. Ctrl-C ends it.")
     config = uvicorn.Config(
         make_app(console, access),
         log_level="error",

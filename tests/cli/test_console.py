@@ -41,7 +41,8 @@ def test_it_is_served_on_loopback_to_who_opens_the_printed_address() -> None:
     with subprocess.Popen([sys.executable, "-u", "-c", _SERVE], stdout=subprocess.PIPE, text=True) as served:
         try:
             assert served.stdout is not None
-            (address,) = re.findall(r"http://127\.0\.0\.1:\d+/enter\?token=\S+", served.stdout.readline())
+            address = served.stdout.readline().strip()
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/enter\?token=\S+", address)
             answers = [_get(address).status_code, httpx.get(address).status_code]
         finally:
             served.terminate()

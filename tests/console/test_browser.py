@@ -214,17 +214,10 @@ SHOTS = os.environ.get("BATCHDROP_SCREENSHOTS")
 MOBILE = {"viewport": {"width": 390, "height": 844}}
 PICTURES = {
     "jobs-light": ("jobs", {}),
-    "jobs-dark": ("jobs", {"color_scheme": "dark"}),
     "jobs-phone": ("jobs", MOBILE),
     "job-light": ("running", {}),
-    "job-dark": ("running", {"color_scheme": "dark"}),
     "job-phone": ("running", {"color_scheme": "dark"} | MOBILE),
-    "finished-light": ("finished", {}),
-    "results-light": ("results", {}),
-    "costs-light": ("costs", {}),
     "costs-dark": ("costs", {"color_scheme": "dark"}),
-    "providers-light": ("providers", {}),
-    "drop-light": ("drop", {}),
 }
 
 if SHOTS is not None:
