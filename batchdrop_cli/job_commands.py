@@ -34,9 +34,7 @@ Watch = Annotated[bool, Parameter(negative="", help="Show it live until it is ov
 Report = Annotated[
     bool | Path,
     Parameter(
-        name="--report",
-        negative="",
-        help="Write the report of a finished job, as one page, to this file or NAME.report.html.",
+        name="--report", negative="", help="Write a page about a finished job to this file, else to NAME.report.html."
     ),
 ]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]

@@ -29,7 +29,10 @@ def save_report(cloud: Cloud, job: Job, path: Path | None) -> Path:
         raise UserError(f"{path} is a job, not a file: name the job before --report.", code=WRONG_USE)
     page = _page(cloud, job)
     try:
-        path.write_bytes(page)
+        with path.open("xb") as out:
+            out.write(page)
+    except FileExistsError:
+        raise UserError(f"{path} already exists and is not overwritten. Name another file.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     return path
