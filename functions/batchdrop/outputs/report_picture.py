@@ -1,7 +1,6 @@
 """The picture of a report: when a job's batches waited, were at their providers and were collected. Pure."""
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import NamedTuple
 
 from batchdrop.outputs.html_text import table, text
@@ -45,10 +44,7 @@ def picture_of(found: Timeline, drawn: Drawn) -> str:
     height = len(found.lanes) * _LANE + _FOOT
     lines = "".join(_lane(lane, number * _LANE) for number, lane in enumerate(found.lanes))
     ticks = "".join(_tick(left, words, height) for left, words in found.ticks)
-    rows = [
-        (each.label, each.state, each.requests, "; ".join(one.words for one in chain(each.segments, each.marks)))
-        for each in found.lanes
-    ]
+    rows = [(each.label, each.state, each.requests, _happened(each)) for each in found.lanes]
     return (
         f'<figure><svg width="100%" height="{height}" role="img" aria-labelledby="picture">'
         '<title id="picture">When batches waited, were at the provider and ended; the table below says the same'
@@ -56,6 +52,10 @@ def picture_of(found: Timeline, drawn: Drawn) -> str:
         f'<figcaption class="small">{text(_LEGEND)}{text(_left_out(found, drawn))}</figcaption></figure>'
         + table("The timeline in words", ("Batches", "State", "Requests", "What happened"), rows)
     )
+
+
+def _happened(lane: Lane) -> str:
+    return "; ".join([*(each.words for each in lane.segments), *(each.words for each in lane.marks)])
 
 
 def _left_out(found: Timeline, drawn: Drawn) -> str:
