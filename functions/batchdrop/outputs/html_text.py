@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+_NUMBER, _LONG = ' class="n"', ' class="long"'
+_SHORT = 16  # characters, which fit a column of a phone
+
 
 def text(value: object) -> str:
     """A value as text of an element or of a quoted attribute; a character that does not show is named by its number."""
@@ -16,9 +19,14 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
 
 
 def table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table that scrolls by itself; whole numbers and money stand to the right."""
-    head = "".join(f'<th scope="col">{text(each)}</th>' for each in headings)
-    body = "".join(f"<tr>{_cells(row)}</tr>" for row in rows)
+    """A table that scrolls by itself. Its first column names the rows; whole numbers stand to the right."""
+    lines = list(rows)
+    numbers = [isinstance(each, int) for each in lines[0]] if lines else [False] * len(headings)
+    head = "".join(
+        f'<th scope="col"{_NUMBER if is_number else ""}>{text(each)}</th>'
+        for each, is_number in zip(headings, numbers, strict=True)
+    )
+    body = "".join(f"<tr>{_cells(row)}</tr>" for row in lines)
     return (
         f'<div class="scroll" role="region" aria-label="{text(caption)}" tabindex="0"><table>'
         f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -31,4 +39,6 @@ def _cells(row: Sequence[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    return f'<td class="n">{value:,}</td>' if isinstance(value, int) else f"<td>{text(value)}</td>"
+    if isinstance(value, int):
+        return f"<td{_NUMBER}>{value:,}</td>"
+    return f"<td{_LONG if len(str(value)) > _SHORT else ''}>{text(value)}</td>"

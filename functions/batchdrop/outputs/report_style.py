@@ -29,17 +29,18 @@ section {
   background: var(--surface); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; margin-top: 1rem;
 }
 .small { color: var(--muted); font-size: 0.875rem; }
-dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr); gap: 0.25rem 1rem; }
-dt { color: var(--muted); }
+dl { display: grid; grid-template-columns: fit-content(55%) minmax(0, 1fr); gap: 0.25rem 1rem; }
+dt { color: var(--muted); overflow-wrap: normal; }
 dd { margin: 0; }
 .scroll { overflow-x: auto; margin-top: 0.75rem; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
-table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
+table { border-collapse: collapse; width: 100%; font-size: 0.875rem; overflow-wrap: normal; }
 caption { text-align: left; color: var(--muted); padding-bottom: 0.25rem; }
 th, td { text-align: left; vertical-align: top; padding: 0.375rem 0.75rem 0.375rem 0; }
 tr { border-top: 1px solid var(--line); }
-thead th { color: var(--muted); }
-tbody th { min-width: 8rem; }
+thead th { color: var(--muted); white-space: nowrap; }
+tbody th { min-width: 9rem; overflow-wrap: anywhere; }
+.long { min-width: 14rem; overflow-wrap: anywhere; }
 .n { text-align: right; white-space: nowrap; }
 figure > svg { display: block; }
 text { fill: var(--text); font-size: 12px; }
