@@ -111,7 +111,7 @@ COMMANDS = {
         """
         Show one job: its progress, what it waits for, its cost.
 
-        And where its files are. --watch shows it live, as `watch` does.
+        And where its files are. --watch shows it live, as `watch` does; --report writes a page about a finished one.
 
         Example: batchdrop show latest
         """,

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 from batchdrop.aws.keys import MANIFEST, output_prefix
-from batchdrop.manifest import File, Manifest
+from batchdrop.manifest import Document, Manifest
 from batchdrop.records import Job
 
 from batchdrop_cli.cloud import Cloud
@@ -95,7 +95,7 @@ def _refuse_files(folder: Path, manifest: Manifest, beside: Sequence[str]) -> No
     _refuse_existing(folder, _files(manifest), beside)
 
 
-def _refuse_existing(folder: Path, files: Iterable[File], beside: Sequence[str] = ()) -> None:
+def _refuse_existing(folder: Path, files: Iterable[Document], beside: Sequence[str] = ()) -> None:
     sizes = {_name(file): file.bytes for file in files} | dict.fromkeys(beside)
     for name, size in sizes.items():
         path = folder / name
@@ -109,18 +109,18 @@ def results_paths(manifest: Manifest, folder: Path) -> list[Path]:
     return [folder / _name(part) for part in manifest.files.results]
 
 
-def _files(manifest: Manifest) -> Iterator[File]:
+def _files(manifest: Manifest) -> Iterator[Document]:
     yield from manifest.files.results
-    for file in (manifest.files.errors, manifest.files.failed, *manifest.files.answers):
+    for file in (manifest.files.errors, manifest.files.failed, *manifest.files.answers, manifest.files.report):
         if file is not None:
             yield file
 
 
-def _name(file: File) -> str:
+def _name(file: Document) -> str:
     return PurePosixPath(file.key).name
 
 
-def download(cloud: Cloud, file: File, folder: Path) -> Path:
+def download(cloud: Cloud, file: Document, folder: Path) -> Path:
     """One file, under its own name.
 
     Raises:

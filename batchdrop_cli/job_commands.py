@@ -22,6 +22,7 @@ from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.costs import By, costs_of, read_since, say_costs, to_csv
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import check_folder, report_and_fetch, wait_and_report
+from batchdrop_cli.job_report import save_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import cost_of, prices_of
 from batchdrop_cli.row_settings import AnswerKind
@@ -30,6 +31,12 @@ from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
 Watch = Annotated[bool, Parameter(negative="", help="Show it live until it is over, as `watch` does.")]
+Report = Annotated[
+    bool | Path,
+    Parameter(
+        name="--report", negative="", help="Write a page about a finished job to this file, else to NAME.report.html."
+    ),
+]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 
 
@@ -81,13 +88,23 @@ def costs(
 
 
 def show(
-    job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, watch: Watch = False, target: Target = DEFAULT_TARGET
+    job: JobId = jobs.LATEST,
+    /,
+    *,
+    as_json: AsJson = False,
+    watch: Watch = False,
+    page: Report = False,
+    target: Target = DEFAULT_TARGET,
 ) -> int:
+    if (as_json, watch, page is not False).count(True) > 1:
+        raise UserError("--json, --watch and --report exclude each other.", code=WRONG_USE)
     if watch:
-        if as_json:
-            raise UserError("--json and --watch exclude each other.", code=WRONG_USE)
         return watch_job(job, target)
     cloud = find_cloud(target)
+    if page:
+        path = save_report(cloud, jobs.find(cloud, job), page if isinstance(page, Path) else None)
+        say(f"The report is {path}.")
+        return OK
     shown = jobs.shown(cloud, jobs.find(cloud, job))
     say_json(shown) if as_json else report.say_shown(shown, cloud.prices)
     return OK

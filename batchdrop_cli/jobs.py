@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 from batchdrop.aws.keys import is_job_id, output_prefix
-from batchdrop.batches.job_quote import read_quote
+from batchdrop.batches.job_quote import JobQuote, read_quote
 from batchdrop.errors import Gone
 from batchdrop.inputs.retry_lineage import find_misfit
 from batchdrop.manifest import Manifest, timestamp
@@ -204,13 +204,18 @@ def shown(cloud: Cloud, job: Job, batches: Sequence[Batch] | None = None) -> Sho
 
 def quote_of(cloud: Cloud, job: Job) -> Quote | None:
     """What a job is quoted at that is not over; None where it has no quote, or who asks may not read it."""
+    found = full_quote_of(cloud, job)
+    return None if found is None else found.quote
+
+
+def full_quote_of(cloud: Cloud, job: Job) -> JobQuote | None:
+    """The same by model, as long as the job's work is kept."""
     try:
-        found = read_quote(job, cloud.files)
+        return read_quote(job, cloud.files)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"AccessDenied", "403"}:
             raise
         return None
-    return None if found is None else found.quote
 
 
 def _first_submitted(batches: Iterable[Batch]) -> int | None:

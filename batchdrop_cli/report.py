@@ -10,14 +10,14 @@ from batchdrop.manifest import Dedupe, Manifest, Usage
 from batchdrop.money import Quote
 from batchdrop.rates import PriceList
 from batchdrop.records import Job
-from batchdrop.states import BatchState, JobState
+from batchdrop.states import BATCH_WORDS, BatchState, JobState
 
 from batchdrop_cli.check import SHOWN_ERRORS, Found
 from batchdrop_cli.jobs import Group, Listed, Shown
 from batchdrop_cli.prices import cost_of_job, prices_of
 from batchdrop_cli.say import count, say, say_table
 from batchdrop_cli.totals import Totals, totals_of
-from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS
+from batchdrop_cli.words import JOB_WORDS
 
 _SHOWN = Decimal("0.0001")
 

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from batchdrop import texts
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +23,8 @@ _GAP = 2  # between two columns of a table: rich pads each cell on both sides
 _COMMAND = re.compile(r"batchdrop .*?(?=$|[.,;)](?: |$)| - | \()")
 _LABEL = re.compile(r" *(?:\S+ {2,})?")  # what the rest of a line stands under: `state    RUNNING: …`
 _GLUE = "\0"  # stands for a blank at which a line is not broken
+
+count = texts.count
 
 Tell = Callable[[str], None]
 """Takes a sentence about what happens meanwhile: `note` for the command."""
@@ -126,8 +129,3 @@ def paragraph(headings: Sequence[str], row: Sequence[str], width: int) -> Iterat
             line = ""
     if line:
         yield line
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 line`, `2,000 lines`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -8,7 +8,7 @@ from functools import partial
 
 from batchdrop.money import Quote
 from batchdrop.records import Batch, Job
-from batchdrop.states import JobState
+from batchdrop.states import BATCH_WORDS, JobState
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -21,7 +21,7 @@ from batchdrop_cli.jobs import groups, quote_of
 from batchdrop_cli.progress import Display, Stage
 from batchdrop_cli.report import describe_quote
 from batchdrop_cli.say import count, err, note, wrap
-from batchdrop_cli.words import BATCH_WORDS, JOB_WORDS, batch_counts
+from batchdrop_cli.words import JOB_WORDS, batch_counts
 
 Picture = list[tuple[str, str]]
 """What is shown of a job: a label and its text, a line each."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from batchdrop.manifest import Manifest
 from batchdrop.records import Batch
-from batchdrop.states import BatchState, JobState
+from batchdrop.states import BATCH_WORDS, BatchState, JobState
 
 from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK
 
@@ -18,18 +18,6 @@ JOB_WORDS = {
     JobState.COMPLETED: "every line has its result",
     JobState.CANCELLED: "as asked",
     JobState.FAILED: "it could not be processed",
-}
-
-BATCH_WORDS = {
-    BatchState.WAITING: "waiting",
-    BatchState.ADMITTED: "about to be sent",
-    BatchState.SUBMITTING: "being sent",
-    BatchState.IN_FLIGHT: "at the provider",
-    BatchState.ENDED: "being collected",
-    BatchState.COLLECTED: "collected",
-    BatchState.REPLACED: "replaced by smaller ones",
-    BatchState.CANCELLED: "cancelled",
-    BatchState.FAILED: "given up",
 }
 
 OVER = frozenset({BatchState.ENDED, BatchState.COLLECTED, BatchState.CANCELLED, BatchState.FAILED})

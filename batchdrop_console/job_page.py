@@ -7,6 +7,7 @@ import msgspec
 from batchdrop.costs import Price
 from batchdrop.jobs import CANCELLABLE
 from batchdrop.manifest import Manifest, ModelCounts
+from batchdrop.outputs.timeline import timeline
 from batchdrop.rates import PriceList
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
@@ -20,7 +21,6 @@ from batchdrop_cli.prices import prices_of
 from batchdrop_console.pages import console_of, page, render
 from batchdrop_console.providers_page import duration
 from batchdrop_console.results_page import files_of
-from batchdrop_console.timeline import timeline
 
 _GROUPS = (
     ("waiting", frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUBMITTING})),

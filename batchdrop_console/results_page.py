@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from batchdrop.manifest import File, Manifest
+from batchdrop.manifest import Document, Manifest
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -56,8 +56,8 @@ def download(request: Request) -> Response:
     )
 
 
-def files_of(manifest: Manifest) -> dict[str, File]:
+def files_of(manifest: Manifest) -> dict[str, Document]:
     """A finished job's files, by their names."""
-    others = (manifest.files.errors, manifest.files.failed, *manifest.files.answers)
+    others = (manifest.files.errors, manifest.files.failed, *manifest.files.answers, manifest.files.report)
     files = [*manifest.files.results, *(each for each in others if each is not None)]
     return {PurePosixPath(each.key).name: each for each in files}

@@ -157,11 +157,18 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
     published_at: str
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True):
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A published file as a whole."""
+
     key: str
     version_id: str | None
     etag: str | None
     bytes: int
+
+
+class File(Document, frozen=True, kw_only=True):
+    """A published file of lines."""
+
     lines: int
 
 
@@ -173,12 +180,16 @@ class ResultsFile(File, frozen=True, kw_only=True):
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
-    """`answers` are those of the files `answers.*` that the settings asked for."""
+    """`answers` are those of the files `answers.*` that the settings asked for, `report` the page for people.
+
+    `report` is null where the settings do not ask for it.
+    """
 
     results: list[ResultsFile]
     errors: File | None
     failed: File | None
     answers: list[File] = []
+    report: Document | None = None
 
 
 class Deadline(msgspec.Struct, frozen=True, kw_only=True):

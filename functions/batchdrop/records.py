@@ -45,6 +45,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     dedupe: bool = False
     cache_prefix: bool = False
     schema_retry: str = "same"
+    report: bool = False
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

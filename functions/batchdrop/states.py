@@ -33,6 +33,18 @@ class BatchState(StrEnum):
     FAILED = "FAILED"  # the provider refused it outright, or it never became terminal there
 
 
+BATCH_WORDS = {
+    BatchState.WAITING: "waiting",
+    BatchState.ADMITTED: "about to be sent",
+    BatchState.SUBMITTING: "being sent",
+    BatchState.IN_FLIGHT: "at the provider",
+    BatchState.ENDED: "being collected",
+    BatchState.COLLECTED: "collected",
+    BatchState.REPLACED: "replaced by smaller ones",
+    BatchState.CANCELLED: "cancelled",
+    BatchState.FAILED: "given up",
+}
+
 State = JobState | SplitState | BatchState
 
 _J, _S, _B = JobState, SplitState, BatchState

@@ -33,3 +33,8 @@ def with_nearest(problem: str, known: Iterable[str]) -> str:
     """What msgspec says of a table; where a field of it is unknown, with the nearest that is known."""
     found = _UNKNOWN_FIELD.search(problem)
     return problem if found is None else f"{problem}; {nearest_of(found[1], known)}"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 line`, `2,000 lines`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -113,7 +113,7 @@ def test_a_job_that_is_over_is_summed_up_as_wait_does(
 
 @pytest.mark.usefixtures("aws")
 def test_json_and_watch_exclude_each_other(run: "Run") -> None:
-    assert run("show", "--watch", "--json") == (2, "", "--json and --watch exclude each other.\n")
+    assert run("show", "--watch", "--json") == (2, "", "--json, --watch and --report exclude each other.\n")
 
 
 def _cloud() -> Cloud:

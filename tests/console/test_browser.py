@@ -15,11 +15,16 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from batchdrop.manifest import Files
+from batchdrop.outputs.report import render_report
+from batchdrop.states import BatchState
 from faking.cloud import BUCKET, REGION, TABLE, jsonl
 from faking.cloud import cloud as a_cloud
 from faking.console_scene import PAYLOADS, Scene
 from faking.console_server import served
 from faking.lines import capped
+from faking.outputs import a_manifest
+from faking.rows import NOW, a_batch, a_job
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from batchdrop_cli.cloud import Cloud as UsersCloud
@@ -147,6 +152,24 @@ def test_a_page_has_no_barrier_by_day_and_by_night_and_fits_a_phone(open_page: A
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert (barriers(page), overflow(page)) == ([], 0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_report_has_no_barrier_fits_a_phone_and_is_text(
+    chromium: Browser, heard: Heard, tmp_path: Path, scheme: Any
+) -> None:
+    name = "".join(PAYLOADS)
+    manifest = a_manifest("j", Files(results=[], errors=None, failed=None), reason=name)
+    sent = {"model": name, "submitted_at": NOW + 60, "ended_at": NOW + 800}
+    batches = [a_batch(0, BatchState.COLLECTED, **sent), a_batch(1, BatchState.FAILED, **sent)]
+    path = tmp_path / "report.html"
+    path.write_bytes(render_report(manifest, a_job(published_at=NOW + 900), batches, None))
+    page = chromium.new_page(viewport=PHONE, color_scheme=scheme)
+    heard.listen(page)
+    page.goto(path.as_uri())
+    assert (barriers(page), overflow(page)) == ([], 0)
+    assert (page.title(), heard.violations, heard.urls) == ("reviews.jsonl: report of job j", [], {path.as_uri()})
+    page.close()
 
 
 HOSTILE = (

@@ -1617,6 +1617,27 @@ MUTATIONS = (
     ),
     # Bytes
     Mutation(
+        "a report is never overwritten",
+        "outputs/manifest_builder.py",
+        "stored = services.files.put_first_stored(key, page",
+        "stored = services.files.put(key, page",
+        f"{_STEPS}test_reports.py::test_a_job_that_is_published_twice_keeps_its_first_report",
+    ),
+    Mutation(
+        "what others named is text in a report",
+        "outputs/html_text.py",
+        'return escape("".join(',
+        'return str("".join(',
+        "tests/unit/test_report.py::test_what_others_named_is_text",
+    ),
+    Mutation(
+        "a report holds few batches",
+        "outputs/report_picture.py",
+        "if len(first) < MOST_BATCHES:",
+        "if True:",
+        "tests/unit/test_report.py::test_the_batches_that_are_held_and_drawn_are_bounded_and_the_rest_is_summed_up",
+    ),
+    Mutation(
         "a manifest is never overwritten",
         "outputs/manifest_builder.py",
         "written, version_id = services.files.put_first_version(key, msgspec.json.encode(manifest))",

@@ -172,6 +172,14 @@ class Files:
         put = self._try_put_first(key, body, "application/json")
         return (body, put.version_id) if put is not None else (self.get(key), self.head(key).version_id)
 
+    def put_first_stored(self, key: str, body: bytes, *, content_type: str) -> Stored:
+        """The same, as it is stored."""
+        put = self._try_put_first(key, body, content_type)
+        if put is not None:
+            return put
+        found = self.head(key)
+        return Stored(key=key, version_id=found.version_id, etag=found.etag, bytes=found.bytes)
+
     @retry(on=_Conflict, attempts=_CONFLICT_ATTEMPTS)
     def _try_put_first(self, key: str, body: bytes, content_type: str) -> Stored | None:
         where: Any = {"Bucket": self.bucket, "Key": key, "IfNoneMatch": "*"}

@@ -7,7 +7,7 @@ from batchdrop.records import Batch, Job, Split
 
 INPUT, OUTPUT, WORK = "input/", "output/", "work/"
 SETTINGS_FILE = "batchdrop.toml"
-MANIFEST = "manifest.json"
+MANIFEST, REPORT = "manifest.json", "report.html"
 SETTINGS_ENDING = f".{SETTINGS_FILE}"  # of the settings of single files, which their metadata name
 SCHEMA_ENDING = ".schema.json"  # of output schemas, which settings name
 COMPRESSED = (".jsonl.gz", ".jsonl.zst", ".csv.gz", ".csv.zst", ".tsv.gz", ".tsv.zst")

@@ -187,4 +187,11 @@ SETTINGS: dict[str, Setting] = {
         'it was, `"with_errors"` with that answer and what is wrong with it',
         '"with_errors"',
     ),
+    "report": Setting(
+        lambda value: isinstance(value, bool),
+        "true or false",
+        "Publishes `report.html` beside the manifest: [one page for people](console.md#the-report-of-a-job), with no "
+        "prompt and no answer",
+        "true",
+    ),
 }

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from batchdrop import __version__
 from batchdrop.aws import keys
 from batchdrop.aws.bucket import Stored
-from batchdrop.aws.keys import MANIFEST
-from batchdrop.batches.job_quote import read_quote
+from batchdrop.aws.keys import MANIFEST, REPORT
+from batchdrop.batches.job_quote import JobQuote, read_quote
 from batchdrop.batches.split_plan import lines_before
 from batchdrop.costs import dedupe_of, extra_of, settle
 from batchdrop.dollars import dollars_of
@@ -20,6 +20,7 @@ from batchdrop.manifest import (
     Counts,
     Deadline,
     Dedupe,
+    Document,
     File,
     Files,
     HeldEvent,
@@ -33,8 +34,9 @@ from batchdrop.manifest import (
     timestamp,
     top_error_of,
 )
-from batchdrop.money import Money, Quote, usd
+from batchdrop.money import Money, usd
 from batchdrop.outputs.answer_outputs import published_kinds
+from batchdrop.outputs.report import render_report
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
 from batchdrop.providers.price_list import never_failing, settled_prices, source_of
 from batchdrop.records import Job
@@ -47,14 +49,25 @@ _Join = Callable[[str, list[Sealed]], File]
 
 
 def write_manifest(
-    job: Job, quote: Quote | None, has_time: Callable[[], bool], services: Services
+    job: Job, quote: JobQuote | None, has_time: Callable[[], bool], services: Services
 ) -> tuple[Manifest, ManifestAt]:
     manifest = _whole(job, has_time, services) if job.has_results else _without_results(job, services)
-    manifest = replace(manifest, quote=quote)
+    manifest = replace(manifest, quote=quote.quote if quote else None)
+    if job.settings.report:
+        report = _write_report(job, manifest, quote, services)
+        manifest = replace(manifest, files=replace(manifest.files, report=report))
     key = f"{keys.output_prefix(job)}{MANIFEST}"
     written, version_id = services.files.put_first_version(key, msgspec.json.encode(manifest))
     at = ManifestAt(bucket=job.bucket, key=key, version_id=version_id)
     return msgspec.json.decode(written, type=Manifest), at
+
+
+def _write_report(job: Job, manifest: Manifest, quote: JobQuote | None, services: Services) -> Document:
+    """The report that is written first stays; a later run may have read other prices."""
+    page = render_report(manifest, job, services.store.readable_batches(job.id), quote)
+    key = f"{keys.output_prefix(job)}{REPORT}"
+    stored = services.files.put_first_stored(key, page, content_type="text/html; charset=utf-8")
+    return Document(key=key, version_id=stored.version_id, etag=stored.etag, bytes=stored.bytes)
 
 
 def _without_results(job: Job, services: Services) -> Manifest:

@@ -37,7 +37,7 @@ def publish_job(job_id: str, services: Services) -> None:
         claimed = services.store.claim(job, services.settings.lease_seconds)
         try:
             quote = read_quote(claimed, services.files)
-            manifest, at = write_manifest(claimed, quote.quote if quote else None, has_time, services)
+            manifest, at = write_manifest(claimed, quote, has_time, services)
         except OutOfTime:
             services.store.release(claimed, services.now())
             logger.info("publishing goes on in another run")

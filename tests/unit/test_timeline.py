@@ -1,13 +1,12 @@
 from itertools import pairwise
 
 import pytest
+from batchdrop.outputs.timeline import MOST_LANES, Kind, Mark, Segment, timeline
 from batchdrop.records import Batch
 from batchdrop.states import BatchState, JobState
 from faking.rows import NOW, a_batch, a_job
 from hypothesis import given
 from hypothesis import strategies as st
-
-from batchdrop_console.timeline import MOST_LANES, Kind, Mark, Segment, timeline
 
 JOB = a_job(state=JobState.RUNNING, dropped_at=NOW)
 END = NOW + 1_000

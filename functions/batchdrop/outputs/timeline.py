@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
+
 from batchdrop.manifest import Manifest, timestamp
 from batchdrop.records import Batch, Job
-from batchdrop.states import TERMINAL_JOBS, BatchState
-
-from batchdrop_cli.say import count
-from batchdrop_cli.words import BATCH_WORDS
+from batchdrop.states import BATCH_WORDS, TERMINAL_JOBS, BatchState
+from batchdrop.texts import count
 
 MOST_LANES = 24
 _TICKS = 4
