@@ -399,6 +399,7 @@ def test_an_answer_that_does_not_fit_never_goes_to_the_fallback(cloud: Cloud) ->
     assert job is not None
     stays = set()
     for _ in range(20):
+        cloud.deliver_all()
         cloud.tick()
         stays |= {(each.round, each.stays) for each in batches_of(cloud, job)}
     assert stays == {(0, False), (1, True), (2, True)}
