@@ -3770,6 +3770,34 @@ MUTATIONS = (
         "",
         f"{_STRUCTURED}test_metadata_name_a_schema_beside_the_file_which_is_no_job_and_stays_as_it_was",
     ),
+    Mutation(
+        "a request whose answer does not fit never goes to the fallback",
+        "batches/retry_rounds.py",
+        "group_again(batch, attempts=1, stays=may_fall(batch, job)), MISFITS",
+        "group_again(batch, attempts=1), MISFITS",
+        f"{_STRUCTURED}test_an_answer_that_does_not_fit_never_goes_to_the_fallback",
+    ),
+    Mutation(
+        "what falls is held against the output schema",
+        "batches/falling.py",
+        "is_fallback=True, has_schema=batch.has_schema)",
+        "is_fallback=True)",
+        f"{_STRUCTURED}test_a_line_that_falls_asks_claude_in_its_form_and_the_answer_is_held_against_the_schema",
+    ),
+    Mutation(
+        "what falls to Claude asks for the schema in Claude's form",
+        "inputs/fallbacks.py",
+        '            del fields["response_format"]',
+        "            pass",
+        f"{_STRUCTURED}test_a_line_that_falls_asks_claude_in_its_form_and_the_answer_is_held_against_the_schema",
+    ),
+    Mutation(
+        "what is held against the schema shares nothing with what is not",
+        "steps/plan.py",
+        "return 2 * route + group.has_schema",
+        "return 2 * route",
+        f"{_STRUCTURED}test_a_line_that_states_the_same_format_itself_shares_nothing_with_one_that_is_held_against_it",
+    ),
 )
 
 

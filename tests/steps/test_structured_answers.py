@@ -8,17 +8,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from batchdrop.aws.row_versions import STRUCTURED
 from batchdrop.batches.result_index import Found, read_collected
+from batchdrop.inputs.sent_bodies import OutputFormats
 from batchdrop.jobs import ask_to_cancel
+from batchdrop.protocols.output_schemas import OutputSchema
 from batchdrop.states import BatchState, JobState
 from batchdrop.steps.collect import collect_batch
 from faking.cloud import BUCKET, Cloud, Outcome, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.deadlines import HANGS, batches_of, job_of, one_at_a_time, pass_until_finishing
 from faking.failing import Failing, writes
-from faking.lines import CHAT, CLAUDE, MESSAGES, RESPONSES, capped, chat, claude
+from faking.lines import CHAT, CLAUDE, MESSAGES, RESPONSES, capped, chat, claude, for_model
+from msgspec import Raw
 
 SCHEMA = {
     "type": "object",
@@ -365,3 +369,64 @@ def test_embeddings_and_responses_have_each_their_own_way(cloud: Cloud) -> None:
     assert config == {"format": {"type": "json_schema", "schema": SCHEMA}}
     cloud.settle()
     assert {each["endpoint"] for each in cloud.outcome(job).results} == {RESPONSES, MESSAGES}
+
+
+FALLBACK = {"batchdrop-fallback": f"anthropic/{CLAUDE}"}
+GONE = "gpt-4-does-not-exist"
+
+
+@pytest.mark.parametrize("misfits", [0.0, 1.0])
+def test_a_line_that_falls_asks_claude_in_its_form_and_the_answer_is_held_against_the_schema(
+    cloud: Cloud, misfits: float
+) -> None:
+    score = {"type": "integer", "minimum": 0}  # which Claude does not take
+    narrow = SCHEMA | {"properties": {"label": {"type": "string"}, "score": score}}
+    settle_settings(cloud, f"output_schema = '{json.dumps(narrow)}'\n")
+    cloud.simulator.shape(misfits=misfits)
+    job = cloud.drop("input/x.jsonl", jsonl([for_model(capped("hello"), GONE)]), **FALLBACK)
+    assert job is not None
+    cloud.settle()
+    (result,) = cloud.outcome(job).results
+    assert (result["answered_by"]["model"], fits(result), result["error"] is None) == (CLAUDE, not misfits, not misfits)
+    assert charges(cloud)[0] == (2 if misfits else 1)
+    assert counted(cloud.outcome(job)) == charges(cloud)[1:]
+
+
+def test_an_answer_that_does_not_fit_never_goes_to_the_fallback(cloud: Cloud) -> None:
+    settle_settings(cloud)
+    cloud.simulator.shape(misfits=1.0, seconds_to_complete=90)
+    job = cloud.drop("input/x.jsonl", jsonl([capped("hello")]), **FALLBACK)
+    assert job is not None
+    stays = set()
+    for _ in range(20):
+        cloud.deliver_all()
+        cloud.tick()
+        stays |= {(each.round, each.stays) for each in batches_of(cloud, job)}
+    assert stays == {(0, False), (1, True), (2, True)}
+    (result,) = cloud.outcome(job).results
+    assert ("answered_by" in result, result["error"]["code"], result["attempts"]) == (False, "schema", 3)
+    assert cloud.simulator.charges()["anthropic"]["requests"] == 0
+
+
+def test_lines_that_share_a_request_have_its_answer_that_does_not_fit_and_pay_it_once(cloud: Cloud) -> None:
+    settle_settings(cloud)
+    cloud.simulator.shape(misfits=1.0)
+    out = cloud.run("input/x.jsonl", [capped("hello"), capped("hello")], **{"batchdrop-dedupe": "true"})
+    first, second = out.results
+    assert (second["shared_with"], first["error"], first["error"]["code"]) == (1, second["error"], "schema")
+    assert charges(cloud)[0] == 3
+    assert counted(out) == charges(cloud)[1:]
+    (model,) = out.manifest.models
+    assert (model.requests, model.failed, model.shared.requests, model.shared.answered) == (2, 2, 1, 0)
+
+
+def test_a_line_that_states_the_same_format_itself_shares_nothing_with_one_that_is_held_against_it(
+    cloud: Cloud,
+) -> None:
+    settle_settings(cloud)
+    line, formats = capped("hello"), OutputFormats(OutputSchema(json.dumps(SCHEMA).encode()))
+    body, _ = formats.add(Raw(msgspec.json.encode(line["body"])), CHAT, is_claude=False)
+    lines = [msgspec.json.encode(each) for each in (line, line | {"body": body})]
+    out = cloud.run("input/x.jsonl", lines, **{"batchdrop-dedupe": "true"})
+    assert [each.get("shared_with") for each in out.results] == [None, None]
+    assert charges(cloud)[0] == 2
