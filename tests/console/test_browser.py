@@ -4,7 +4,6 @@ The pictures of docs/console.md are made here, by `make screenshots`.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from faking.cloud import cloud as a_cloud
 from faking.console_scene import PAYLOADS, Scene
 from faking.console_server import served
 from faking.lines import capped
+from faking.rows import a_job
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from batchdrop_cli.cloud import Cloud as UsersCloud
@@ -197,7 +197,7 @@ def test_a_list_that_is_renewed_keeps_the_focus_where_it_is(open_page: Any, scen
     expect(link).to_be_focused()
 
 
-def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, tmp_path: Path) -> None:
+def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, scene: Scene, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(jsonl([capped("q", "r"), b"{bad"]))
     page = open_page("drop")
@@ -207,7 +207,12 @@ def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, tmp_path
     expect(page.get_by_text("1 line: invalid_json (line 2)")).to_be_visible()
     assert (barriers(page), overflow(page)) == ([], 0)
     page.get_by_role("button", name="Send it").click()
-    expect(page).to_have_url(re.compile("/jobs/"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dropped")
+    assert (barriers(page), overflow(page)) == ([], 0)
+    job = urlsplit(page.url).path.removeprefix("/jobs/")
+    scene.add(a_job(job=job, bucket=BUCKET, key="input/browser/mine.jsonl"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("browser/mine.jsonl")
+    expect(page.get_by_text("The file was dropped as this job.")).to_be_visible()
 
 
 SHOTS = os.environ.get("BATCHDROP_SCREENSHOTS")

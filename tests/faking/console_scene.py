@@ -65,7 +65,7 @@ class Scene:
         self.jobs[name] = job.id
         return job
 
-    def _add(self, job: Job, *batches: Batch) -> None:
+    def add(self, job: Job, *batches: Batch) -> None:
         for row in (job, *batches):
             self._cloud.services.store.add(row)
 
@@ -93,7 +93,7 @@ class Scene:
             for number, (model, state, sent, ended, more) in enumerate(states)
         ]
         again = self._batch(job, 6, "gpt-4o-mini", BatchState.IN_FLIGHT, at, 101 * MINUTE, None, requests=212)
-        self._add(job, *batches, again.with_(id="00001-1-0006", split=1, round=1))
+        self.add(job, *batches, again.with_(id="00001-1-0006", split=1, round=1))
 
     def _batch(  # noqa: PLR0913, PLR0917 - what a batch is
         self,
@@ -131,7 +131,7 @@ class Scene:
             settings=JobSettings(budget_usd=Decimal(25), summary="Grade the essays, second rubric"),
             reason="It may cost $61.40, more than its budget of $25.00: approve it, reject it, or raise budget_usd.",
         )
-        self._add(self._quoted(job, "18.02", "33.10", "61.40"))
+        self.add(self._quoted(job, "18.02", "33.10", "61.40"))
 
     def _failed(self) -> None:
         reason = "The file is a table and has no template: give it one in batchdrop.toml, or use --model and --prompt."
@@ -254,7 +254,7 @@ class Scene:
             ),
         )
         self._cloud.services.files.put(over.manifest_key or "", msgspec.json.encode(manifest))
-        self._add(over)
+        self.add(over)
 
     def _providers(self) -> None:
         providers = self._cloud.services.store.providers
