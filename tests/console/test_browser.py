@@ -28,6 +28,7 @@ from batchdrop_console.pages import Console, tell
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESK = {"width": 320, "height": 640}, {"width": 1180, "height": 900}
+SHOTS = os.environ.get("BATCHDROP_SCREENSHOTS")  # of a console that only reads, as it is by default
 WAIT = 180_000  # milliseconds: the machine may be busy
 expect.set_options(timeout=WAIT)
 PAGES = {
@@ -58,7 +59,7 @@ def access(scene: Scene) -> Iterator[Access]:
     title = "stack batchdrop in eu-central-1"
     users = UsersCloud(title=title, is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
     _ = users.s3, users.store, users.events
-    console = Console(cloud=users, may_write=True, log=lambda _: None, now=lambda: scene.now)
+    console = Console(cloud=users, may_write=SHOTS is None, log=lambda _: None, now=lambda: scene.now)
     with served(console) as way_in:
         yield way_in
 
@@ -215,13 +216,13 @@ def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, scene: S
     expect(page.get_by_text("The file was dropped as this job.")).to_be_visible()
 
 
-SHOTS = os.environ.get("BATCHDROP_SCREENSHOTS")
 MOBILE = {"viewport": {"width": 390, "height": 844}}
 PICTURES = {
     "jobs-light": ("jobs", {}),
     "jobs-phone": ("jobs", MOBILE),
     "job-light": ("running", {}),
     "job-phone": ("running", {"color_scheme": "dark"} | MOBILE),
+    "results-light": ("results", {}),
     "costs-dark": ("costs", {"color_scheme": "dark"}),
 }
 
