@@ -1,5 +1,7 @@
 """What may be done to a job: it is asked first, done as the command does it, logged as one line, sent as an event."""
 
+from collections.abc import Callable
+
 import msgspec
 from batchdrop.errors import BatchdropError
 from batchdrop.manifest import ActionEvent, timestamp
@@ -12,9 +14,9 @@ from batchdrop_cli import decisions, jobs, whose
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.failed_lines import find_reasons
 from batchdrop_cli.say import count
-from batchdrop_cli.user_errors import UserError, sentence
+from batchdrop_cli.user_errors import UserError
 from batchdrop_client import Client
-from batchdrop_console.pages import READ_ONLY, Console, console_of, page, render, see_other
+from batchdrop_console.pages import READ_ONLY, Console, ReadOnly, console_of, page, render, say, see_other
 
 QUESTIONS = {
     "cancel": "Cancel this job?",
@@ -47,36 +49,46 @@ def ask(request: Request) -> Response:
 @page
 def act(request: Request) -> Response:
     """Do it, and show the job."""
-    console, action = console_of(request), _action(request)
-    refuse_read_only(console)
-    job = jobs.find(console.cloud, request.path_params["job"])
-    try:
-        done = _do(console, job, action)
-    except (BatchdropError, BotoCoreError, ClientError) as error:
-        record(console, action, job.id, sentence(error)[0])
-        raise
-    record(console, action, done, "done")
+    console, action, name = console_of(request), _action(request), request.path_params["job"]
+    done = perform(console, action, name, lambda: _do(console, jobs.find(console.cloud, name), action))
     return see_other(f"/jobs/{done}?done={action}")
 
 
-def refuse_read_only(console: Console) -> None:
-    """Refuse every change where none was allowed.
+def perform(console: Console, action: str, job: str | None, do: Callable[[], str]) -> str:
+    """Change something where that is allowed; whatever comes of it is recorded.
+
+    Args:
+        console: Which allows it, or does not.
+        action: Its name.
+        job: The job that it is about, where there is one.
+        do: Does it; the job to be shown.
 
     Raises:
-        UserError: So it is.
+        ReadOnly: It is not allowed.
     """
+    try:
+        _refuse_read_only(console)
+        done = do()
+    except Exception as error:
+        _record(console, action, job, say(error))
+        raise
+    _record(console, action, done, "done")
+    return done
+
+
+def _refuse_read_only(console: Console) -> None:
     if not console.may_write:
-        raise UserError(READ_ONLY)
+        raise ReadOnly(READ_ONLY)
 
 
-def record(console: Console, action: str, job: str | None, result: str) -> None:
+def _record(console: Console, action: str, job: str | None, result: str) -> None:
     """Log what was done, or why it was not, and send the event."""
     cloud = console.cloud
     event = "sent"
     try:
         cloud.events.console_action(ActionEvent(job=job, action=action, by=cloud.user, result=result))
     except (BatchdropError, BotoCoreError, ClientError) as error:
-        event = f"not sent: {sentence(error)[0]}"
+        event = f"not sent: {say(error)}"
     line = ActionLine(at=timestamp(console.now()), by=cloud.user, action=action, job=job, result=result, event=event)
     console.log(msgspec.json.encode(line).decode())
 

@@ -43,14 +43,14 @@ def _days(request: Request) -> int:
 
 
 def series_of(costs: Costs, days: int) -> str:
-    """The chart's numbers as JSON: days as seconds since 1970, dollars spent, dollars saved; each day has a value."""
+    """The chart's numbers as JSON: days as seconds since 1970, dollars spent, dollars saved; null where nothing was."""
     first = datetime.fromisoformat(costs.since).replace(tzinfo=UTC)
     found = {row.name: row for row in costs.rows}
     names = [(first + timedelta(days=each)).date().isoformat() for each in range(days)]
     rows = [found.get(name) for name in names]
     series = [
         [int((first + timedelta(days=each)).timestamp()) for each in range(days)],
-        [0.0 if row is None else float(row.cost_usd) for row in rows],
-        [0.0 if row is None else float(row.saved_usd) for row in rows],
+        [None if row is None else float(row.cost_usd) for row in rows],
+        [None if row is None else float(row.saved_usd) for row in rows],
     ]
     return msgspec.json.encode(series).decode()

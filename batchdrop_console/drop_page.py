@@ -1,30 +1,36 @@
 """The page Drop: a file is checked and quoted on this machine; only then, and if it is wanted, it is sent."""
 
 from decimal import Decimal
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
-from batchdrop.aws.keys import INPUT, is_table
+from batchdrop.aws.keys import INPUT, is_job
 from batchdrop.dollars import BUDGET_WORDS, read_budget
-from batchdrop.errors import BatchdropError
 from batchdrop.providers.config import load_providers
-from botocore.exceptions import BotoCoreError, ClientError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
-from batchdrop_cli import drop, quote_report
+from batchdrop_cli import quote_report
 from batchdrop_cli.check import check_kind, check_rows
 from batchdrop_cli.quote import quote_file
 from batchdrop_cli.row_settings import RowOptions
-from batchdrop_cli.user_errors import UserError, sentence
+from batchdrop_cli.table_files import dropped_name, holds_rows
+from batchdrop_cli.user_errors import AlreadyRunning, TooExpensive, UserError
 from batchdrop_client import Client
-from batchdrop_console.actions import record, refuse_read_only
-from batchdrop_console.pages import Console, console_of, page, render, see_other
-from batchdrop_console.uploads import Upload, Uploads
+from batchdrop_console.actions import perform
+from batchdrop_console.pages import Console, console_of, page, render, say, see_other, size
+from batchdrop_console.uploads import MOST_BYTES, Upload, Uploads
 
 _MOST_FIELDS = 10
+_FIELDS = ("folder", "model", "prompt")
+_OTHERS_BYTES = 1_000_000  # of a request, beside the file
+_TOO_LARGE = f"Here a file may have {size(MOST_BYTES)} at most. A larger one is dropped with: batchdrop put FILE"
+
+
+class WrongLimit(UserError):  # noqa: N818 - a fact about a form
+    """The most that it may cost is no such number, or too little."""
 
 
 def uploads_of(request: Request) -> Uploads:
@@ -34,11 +40,23 @@ def uploads_of(request: Request) -> Uploads:
 
 @page
 def show_form(request: Request) -> Response:
-    return render(request, "drop.html", title="Drop", problem=None)
+    return _form(request)
+
+
+def _form(request: Request, form: FormData | None = None, problem: str | None = None, status: int = 200) -> Response:
+    """The form, with what was filled in."""
+    given = {name: "" if form is None else _text(form, name) for name in _FIELDS}
+    most = size(MOST_BYTES)
+    return render(request, "drop.html", status=status, title="Drop", problem=problem, given=given, most=most)
 
 
 async def check(request: Request) -> Response:
     """Take a file, and show what would become of it."""
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal() or int(length) > MOST_BYTES + _OTHERS_BYTES:
+        async for _ in request.stream():  # a browser reads no answer before it has sent all
+            pass
+        return _form(request, problem=_TOO_LARGE, status=413)
     async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
         return await run_in_threadpool(_check, request, form)
 
@@ -48,11 +66,15 @@ def _check(request: Request, form: FormData) -> Response:
 
     @page
     def answer(request: Request) -> Response:
+        uploads, upload = uploads_of(request), None
         try:
-            upload = _take(uploads_of(request), form)
+            upload = _take(uploads, form)
+            answer = _quoted(request, upload)
         except UserError as error:
-            return render(request, "drop.html", status=400, title="Drop", problem=str(error))
-        return _quoted(request, upload)
+            answer = _form(request, form, say(error), 400)
+        if upload is not None and (answer.status_code != 200 or not console_of(request).may_write):  # noqa: PLR2004
+            uploads.forget(upload.id)
+        return answer
 
     return answer(request)
 
@@ -68,10 +90,12 @@ def _take(uploads: Uploads, form: FormData) -> Upload:
         raise UserError("Choose a file first.")
     folder = _text(form, "folder").strip("/").removeprefix(INPUT)
     name = PurePosixPath(file.filename.replace("\\", "/")).name
-    key = drop.check_key(f"{INPUT}{folder}/{name}" if folder else f"{INPUT}{name}")
+    key = INPUT + (f"{folder}/" if folder else "") + dropped_name(Path(name))
+    if not is_job(key):
+        raise UserError(f"{name} would not become a job: tools write files named like it. Give the file another name.")
     rows = RowOptions(model=_text(form, "model") or None, prompt=_text(form, "prompt") or None)
     content: IO[bytes] = file.file
-    return uploads.add(content, key, rows)
+    return uploads.add(content, name, key, rows)
 
 
 def _text(form: FormData, name: str) -> str:
@@ -79,22 +103,25 @@ def _text(form: FormData, name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _quoted(request: Request, upload: Upload) -> Response:
-    console = console_of(request)
-    cloud, providers = console.cloud, load_providers(console.cloud.prices_file)
-    try:
-        if not is_table(upload.key):
-            check_kind(upload.path, upload.key)
-        rows = check_rows(cloud, upload.path, upload.key, upload.rows, providers)
-        quote = quote_file(upload.path, providers, name=upload.key, rows=rows).quote
-    except UserError as error:
-        uploads_of(request).forget(upload.id)
-        problem = str(error).replace(f"{upload.path}", upload.path.name)
-        return render(request, "drop.html", status=400, title="Drop", problem=problem)
+def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str | None = None) -> Response:
+    """What would become of a file; with a problem of the limit that was given for it.
+
+    Raises:
+        UserError: No job would come of it.
+    """
+    cloud = console_of(request).cloud
+    providers = load_providers(cloud.prices_file)
+    if not holds_rows(upload.path, upload.key):
+        check_kind(upload.path, upload.key)
+    rows = check_rows(cloud, upload.path, upload.key, upload.rows, providers)
+    quote = quote_file(upload.path, providers, name=upload.key, rows=rows).quote
     return render(
         request,
         "drop_quote.html",
+        status=200 if problem is None else 400,
         title="Drop",
+        problem=problem,
+        max_cost=max_cost,
         upload=upload,
         quote=quote,
         dollars=quote_report.dollars,
@@ -112,16 +139,12 @@ async def send(request: Request) -> Response:
 def _send(request: Request, max_cost: str) -> Response:
     @page
     def answer(request: Request) -> Response:
-        console = console_of(request)
-        refuse_read_only(console)
-        upload = uploads_of(request).get(request.path_params["upload"])
+        console, uploads, name = console_of(request), uploads_of(request), request.path_params["upload"]
         try:
-            job = _drop(console, upload, max_cost)
-        except (BatchdropError, BotoCoreError, ClientError) as error:
-            record(console, "drop", None, sentence(error)[0])
-            raise
-        record(console, "drop", job, "done")
-        uploads_of(request).forget(upload.id)
+            job = perform(console, "drop", None, lambda: _drop(console, uploads.get(name), max_cost))
+        except WrongLimit as error:
+            return _quoted(request, uploads.get(name), max_cost, say(error))
+        uploads.forget(name)
         return see_other(f"/jobs/{job}?done=drop")
 
     return answer(request)
@@ -130,7 +153,11 @@ def _send(request: Request, max_cost: str) -> Response:
 def _drop(console: Console, upload: Upload, max_cost: str) -> str:
     limit: Decimal | None = read_budget(max_cost) if max_cost else None
     if max_cost and limit is None:
-        raise UserError(f"The most that it may cost must be {BUDGET_WORDS}.")
-    rows = upload.rows
-    client = Client.on(console.cloud)
-    return client.put(upload.path, key=upload.key, max_cost=limit, model=rows.model, prompt=rows.prompt).id
+        raise WrongLimit(f"The most that it may cost must be {BUDGET_WORDS}.")
+    rows, client = upload.rows, Client.on(console.cloud)
+    try:
+        return client.put(upload.path, key=upload.key, max_cost=limit, model=rows.model, prompt=rows.prompt).id
+    except TooExpensive:
+        raise WrongLimit(f"It may cost more than ${max_cost}, or nobody knows how much. Nothing was sent.") from None
+    except AlreadyRunning as error:
+        raise UserError(f"Job {error.job_id} is already processing the same bytes. Nothing was sent.") from None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import UTC, date, datetime
 from functools import partial
-from itertools import batched
+from itertools import batched, islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,10 +14,8 @@ from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
 
 from batchdrop_cli import jobs
-from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.say import Tell, describe_newer
 from batchdrop_cli.totals import Totals
-from batchdrop_console.memory import Memory
 from batchdrop_console.pages import Console, teller
 
 DAYS = 35  # without a day: as far back as `latest` looks
@@ -94,12 +92,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_jobs(console: Console, wanted: Filter, pool: Executor, *, counts: bool) -> Found:
-    """A page of the jobs that are wanted; all are counted, or no more is looked at than the page needs."""
-    enough = MOST_COUNTED if counts else _MOST_SEARCHED if wanted.is_given else PAGE
-    ids, is_more = _ids(console, wanted, pool, enough, since="" if counts else wanted.before)
-    after = [each for each in ids if each < wanted.before] if wanted.before else ids
+    """A page of the jobs that are wanted; with `counts` all of their days are counted beside it."""
+    enough = _MOST_SEARCHED if wanted.is_given else PAGE
+    after, goes_on = _ids(console, wanted, pool, enough, before=wanted.before)
+    counted, is_more = _ids(console, wanted, pool, MOST_COUNTED) if counts else (None, False)
     rows, searched, last, tell = list[Job](), 0, "", teller()
-    for some in batched(after[:_MOST_SEARCHED], _AT_ONCE if wanted.is_given else PAGE, strict=False):
+    for some in batched(after, _AT_ONCE if wanted.is_given else PAGE, strict=False):
         for name, job in zip(some, pool.map(partial(_row, console, tell), some), strict=True):
             searched, last = searched + 1, name
             if job is not None and wanted.takes(job):
@@ -110,39 +108,43 @@ def find_jobs(console: Console, wanted: Filter, pool: Executor, *, counts: bool)
             break
     return Found(
         rows=rows,
-        count=len(ids) if counts else None,
+        count=None if counted is None else len(counted),
         is_more=is_more,
         searched=searched,
-        next=last if searched < len(after) or (is_more and not counts) else "",
+        next=last if searched < len(after) or goes_on else "",
     )
 
 
-def _ids(console: Console, wanted: Filter, pool: Executor, enough: int, *, since: str) -> tuple[list[str], bool]:
+def _ids(console: Console, wanted: Filter, pool: Executor, enough: int, *, before: str = "") -> tuple[list[str], bool]:
     """The newest ids of the days that are looked at, `enough` of them, and whether there are more.
 
-    Those of days after that of the job `since` are left out.
+    With `before` only those of older jobs.
     """
     last, *earlier = [wanted.day.replace("-", "")] if wanted.day else jobs.last_days(DAYS)
     today, found = jobs.last_days(1)[0], list[str]()
     for days in ((last,), *batched(earlier, _DAYS_AT_ONCE, strict=False)):
-        looked_at = [each for each in days if not since or each <= since[: len(each)]]
-        for ids in pool.map(partial(_ids_of_day, console.cloud, console.memory, today), looked_at):
-            found += [each for each in ids if not since or each < since]
+        looked_at = [each for each in days if not before or each <= before[: len(each)]]
+        for ids in pool.map(partial(_ids_of_day, console, today, enough, before), looked_at):
+            found += ids
         if len(found) > enough:
             return found[:enough], True
     return found, False
 
 
-def _ids_of_day(cloud: Cloud, memory: Memory, today: str, day: str) -> list[str]:
-    known = memory.ids_of(day) if day != today else None
-    if known is None:
-        known = []
-        for each in cloud.store.recent_job_ids([day]):
-            known.append(each)
-            if len(known) > MOST_COUNTED:
-                break
-        memory.keep_ids(day, known)
-    return known
+def _ids_of_day(console: Console, today: str, enough: int, before: str, day: str) -> list[str]:
+    """The newest ids of a day, more than `enough` where it has them; with `before` from that job of the day on.
+
+    A past day is kept, unless it is begun within, or has more than is counted.
+    """
+    begins = before if before.startswith(day) else ""
+    known = console.memory.ids_of(day) if day != today else None
+    if known is None or (begins and len(known) > MOST_COUNTED):
+        is_kept = day != today and not begins
+        found = console.cloud.store.recent_job_ids([day], before=begins)
+        known = [*islice(found, (MOST_COUNTED if is_kept else enough) + 1)]
+        if is_kept:
+            console.memory.keep_ids(day, known)
+    return [each for each in known if each < begins] if begins else known
 
 
 def _row(console: Console, tell: Tell, job: str) -> Job | None:

@@ -18,6 +18,8 @@ from batchdrop_cli import jobs
 from batchdrop_cli.failed_lines import find_reasons
 from batchdrop_cli.jobs import Shown
 from batchdrop_cli.prices import prices_of
+from batchdrop_cli.standstill import where_to_look
+from batchdrop_cli.user_errors import NoSuchJob
 from batchdrop_console.pages import console_of, page, render
 from batchdrop_console.providers_page import duration
 from batchdrop_console.results_page import files_of
@@ -41,22 +43,42 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 @page
 def show_job(request: Request) -> Response:
-    return render(request, "job.html", **_job(request))
+    job = _find(request)
+    return _coming(request, "coming.html") if job is None else render(request, "job.html", **_values(request, job))
 
 
 @page
 def show_live(request: Request) -> Response:
-    """The part that changes while the job runs; the whole page anew once it is over."""
-    values = _job(request)
+    """The part that changes while the job runs; the whole page anew once there is a job, and once it is over."""
+    job = _find(request)
+    if job is None:
+        return _coming(request, "coming_live.html")
+    values = _values(request, job)
     answer = render(request, "job_live.html", **values)
-    if values["is_over"]:
+    if values["is_over"] or "coming" in request.query_params:
         answer.headers["HX-Refresh"] = "true"
     return answer
 
 
-def _job(request: Request) -> dict[str, Any]:
+def _find(request: Request) -> Job | None:
+    """The job; None where its file was dropped so lately that intake may still be at it."""
+    name = request.path_params["job"]
+    try:
+        return jobs.find(console_of(request).cloud, name)
+    except NoSuchJob:
+        if jobs.is_young(name):
+            return None
+        raise
+
+
+def _coming(request: Request, template: str) -> Response:
+    name, cloud = request.path_params["job"], console_of(request).cloud
+    return render(request, template, title="Dropped", name=name, look_at=where_to_look(cloud, "intake"))
+
+
+def _values(request: Request, job: Job) -> dict[str, Any]:
     console = console_of(request)
-    cloud, job = console.cloud, jobs.find(console.cloud, request.path_params["job"])
+    cloud = console.cloud
     batches = list(cloud.store.batches(job.id))
     shown = jobs.shown(cloud, job, batches)
     manifest = shown.manifest

@@ -1,5 +1,6 @@
 """Pages out of templates: what is shown of a value, and how an error is said."""
 
+import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import partial, wraps
 from pathlib import Path
+from tempfile import gettempdir
 
 from batchdrop.aws.keys import INPUT
 from batchdrop.records import Job
@@ -21,7 +23,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.escapes import escape
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.say import Tell
-from batchdrop_cli.user_errors import sentence
+from batchdrop_cli.user_errors import NoSuchJob, UserError, sentence
 from batchdrop_cli.words import JOB_WORDS
 from batchdrop_client.errors import in_words
 from batchdrop_console.memory import Memory
@@ -42,6 +44,7 @@ STATES = {
 
 
 _RENEWED = (("/jobs", "jobs"), ("/live", "live"))  # parts of pages that ask for themselves again, by their addresses
+_OWN_FOLDERS = re.compile(rf"{re.escape(gettempdir())}/batchdrop-[^/\s]+/(?:[\w-]{{22}}/)?", re.ASCII)  # of uploads
 _DECIMALS = ((Decimal(1), 2), (Decimal("0.001"), 4))  # of dollars from so many on
 READ_ONLY = "This console only reads. To change something, start it with: batchdrop console --write"
 DONE = {
@@ -51,6 +54,10 @@ DONE = {
     "retry": "The failed lines were dropped as this job.",
     "drop": "The file was dropped as this job.",
 }
+
+
+class ReadOnly(UserError):  # noqa: N818 - a fact about a console
+    """Nothing may be changed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +119,29 @@ def page(endpoint: Endpoint) -> Endpoint:
 
 def say_error(request: Request, error: Exception) -> Response:
     """One sentence, and nothing of what the error holds."""
-    text, code = sentence(error)
-    status = 404 if code == WRONG_USE else 500
+    text, status = say(error), _status(error)
     if "hx-request" not in request.headers:
         return render(request, "error.html", status=status, title="This did not work", text=text)
     part = next((name for end, name in _RENEWED if request.url.path.endswith(end)), None)
     return render(request, "error_part.html", status=status, part=part, url=_address(request), text=text)
+
+
+def say(error: BaseException) -> str:
+    """An error in the command's sentence; a file that was given to the page Drop has its own name."""
+    return without_folders(sentence(error)[0])
+
+
+def without_folders(text: str) -> str:
+    """A text without the temporary folders of this machine, which say nothing to who reads it."""
+    return _OWN_FOLDERS.sub("", text)
+
+
+def _status(error: Exception) -> int:
+    if not isinstance(error, UserError):
+        return 500
+    if isinstance(error, ReadOnly):
+        return 403
+    return 404 if isinstance(error, NoSuchJob) or error.code == WRONG_USE else 409  # the job is not as it has to be
 
 
 def _address(request: Request) -> str:
@@ -126,7 +150,8 @@ def _address(request: Request) -> str:
 
 def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
     console = console_of(request)
-    shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "told": _TELLS.get()}
+    told = [without_folders(each) for each in _TELLS.get() or ()]
+    shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "told": told}
     return HTMLResponse(_environment.get_template(template).render(**shared, **values), status)
 
 

@@ -110,22 +110,19 @@ def _lines(cloud: Cloud, files: Sequence[File], place: Place) -> tuple[list[Line
             at = line.end
             if len(lines) == PAGE:
                 break
-        if at < files[part].bytes and len(lines) < PAGE:  # it is too long to be passed over in one look
+        if at < files[part].bytes:  # the page is full, or enough was read for it
             break
-        if at >= files[part].bytes:
-            part, at = part + 1, 0
+        part, at = part + 1, 0
     return lines, Place(part=part, at=at) if part < len(files) else None
 
 
 def _from(cloud: Cloud, file: File, at: int) -> Iterator[Line]:
-    """The whole lines of a file from a byte on, as far as a page reads; those it ends in are left out."""
-    if at >= file.bytes:
-        return
-    end = min(file.bytes, at + _MOST_BYTES)
-    chunks = cloud.files.stream(file.key, start=at, end=end, version_id=file.version_id)
+    """The lines of a file from a byte on, as far as a page reads: the last may be of any length."""
+    chunks = cloud.files.stream(file.key, start=at, version_id=file.version_id) if at < file.bytes else ()
     for line in cut_lines(chunks, offset=at, max_bytes=_LONGEST_LINE):
-        if line.end <= end or end == file.bytes:
-            yield line
+        yield line
+        if line.end >= at + _MOST_BYTES:
+            return
 
 
 def _prompts(cloud: Cloud, job: Job, place: Place, wanted: Sequence[int]) -> tuple[dict[int, str], int, int]:

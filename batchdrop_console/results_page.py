@@ -1,5 +1,6 @@
 """The page of a job's results, and its files as they lie in the bucket."""
 
+from itertools import chain
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
@@ -46,8 +47,10 @@ def download(request: Request) -> Response:
     file = files_of(jobs.read_manifest(cloud, job)).get(name)
     if file is None:
         raise UserError(f"Job {job.id} has no file of this name.", code=WRONG_USE)
+    chunks = cloud.files.stream(file.key, version_id=file.version_id)
+    first = next(chunks, b"")  # what cannot be read is said on a page, before an answer has begun
     return StreamingResponse(
-        cloud.files.stream(file.key, version_id=file.version_id),
+        chain((first,), chunks),
         media_type="application/octet-stream",
         headers={
             "content-disposition": f"attachment; filename*=UTF-8''{quote(f'{job.id}-{name}', safe='')}",

@@ -1,18 +1,23 @@
-"""Files that were given to the page Drop: they lie in a private folder until they are sent, or the console ends."""
+"""Files that were given to the page Drop: they lie in a private folder until they are sent, or the console ends.
+
+A file is a request's for as long as it arrives, and then lies here: for a moment twice.
+"""
 
 import secrets
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import IO
 
 import msgspec
 
+from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.row_settings import RowOptions
 from batchdrop_cli.user_errors import UserError
 
-_MOST = 5  # that wait to be sent; the oldest goes
+MOST_BYTES = 1_000_000_000  # of a file: a temporary folder may be memory
+_MOST = 2  # that wait to be sent; the oldest goes
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +35,9 @@ class Uploads:
         self._found: dict[str, Upload] = {}
         self._lock = Lock()
 
-    def add(self, file: IO[bytes], key: str, rows: RowOptions) -> Upload:
+    def add(self, file: IO[bytes], file_name: str, key: str, rows: RowOptions) -> Upload:
         name = secrets.token_urlsafe(16)
-        path = Path(self._folder.name) / name / PurePosixPath(key).name
+        path = Path(self._folder.name) / name / file_name
         path.parent.mkdir()
         with path.open("wb") as out:
             shutil.copyfileobj(file, out)
@@ -52,7 +57,10 @@ class Uploads:
         """
         found = self._found.get(name)
         if found is None:
-            raise UserError("This file is not here any more: it was sent, or others came after it. Give it once more.")
+            raise UserError(
+                "This file is not here any more: it was sent, or others came after it. Give it once more.",
+                code=WRONG_USE,
+            )
         return found
 
     def forget(self, name: str) -> None:

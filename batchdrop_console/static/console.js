@@ -15,7 +15,10 @@
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     const bars = uPlot.paths.bars({ size: [0.6, 40], radius: 0.15 });
     const [days, spent, saved] = JSON.parse(chart.dataset.series);
-    const realtime = spent.map((each, day) => each + saved[day]);
+    const realtime = spent.map((each, day) => (each == null ? null : each + saved[day]));
+    const data = [days, realtime, spent];
+    const last = spent.findLastIndex((each) => each != null); // its values stand below the chart while no other is pointed at
+    const below = (_, value, series, at) => dollars(data[series][at ?? last]);
     const day = (seconds) => new Date(seconds * 1e3).toISOString().slice(0, 10);
     const half = 43200; // seconds: the first and the last bar are whole
     drawn = new uPlot(
@@ -24,14 +27,14 @@
         height: 220,
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC"),
         scales: { x: { range: (_, low, high) => [low - half, high + half] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-        axes: [{ ...axis, space: 64, incrs: [1, 2, 7, 14, 30].map((n) => n * 86400), values: (_, ticks) => ticks.map((each) => day(each).slice(5)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(dollars) }],
+        axes: [{ ...axis, size: 32, space: 64, incrs: [1, 2, 7, 14, 30].map((n) => n * 86400), values: (_, ticks) => ticks.map((each) => day(each).slice(5)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map(dollars) }],
         series: [
-          { value: (_, seconds) => (seconds == null ? "–" : day(seconds)), label: "Day" },
-          { label: "At real time", stroke: colour("--muted"), width: 1.5, dash: [4, 3], fill: colour("--sunken"), paths: bars, points: { show: false }, value: (_, v) => dollars(v) },
-          { label: "Spent", stroke: colour("--accent"), fill: colour("--accent"), paths: bars, points: { show: false }, value: (_, v) => dollars(v) },
+          { value: (_, seconds, series, at) => day(days[at ?? last]), label: "Day" },
+          { label: "At real time", stroke: colour("--muted"), width: 1.5, dash: [4, 3], fill: colour("--sunken"), paths: bars, points: { show: false }, value: below },
+          { label: "Spent", stroke: colour("--accent"), fill: colour("--accent"), paths: bars, points: { show: false }, value: below },
         ],
       },
-      [days, realtime, spent],
+      data,
       chart,
     );
   };

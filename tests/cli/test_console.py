@@ -1,6 +1,8 @@
 """`batchdrop console`: what it needs, and that it is served to this machine alone."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +14,8 @@ import httpx
 import pytest
 
 from batchdrop_cli import console_command
-from batchdrop_console.server import opened
+from batchdrop_cli.user_errors import UserError
+from batchdrop_console.server import listen
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -43,32 +46,39 @@ def test_it_is_served_on_loopback_to_who_opens_the_printed_address() -> None:
             assert served.stdout is not None
             address = served.stdout.readline().strip()
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/enter\?token=\S+", address)
-            answers = [_get(address).status_code, httpx.get(address).status_code]
+            answers = [httpx.get(address, timeout=60).status_code for _ in range(2)]  # it listens before it is told
         finally:
             served.terminate()
     assert answers == [200, 403]
 
 
 def test_a_browser_is_sent_to_the_address_by_a_private_file_and_the_address_is_on_no_command_line(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    seen = list[tuple[str, str, int]]()
-
-    def open_(address: str) -> None:
-        path = Path(unquote(urlsplit(address).path))
-        seen.append((address, path.read_text(encoding="utf-8"), path.parent.stat().st_mode & 0o777))
-
-    monkeypatch.setattr("webbrowser.open", open_)
-    url = "http://127.0.0.1:1/enter?token=secret"
-    with opened(url):
-        ((address, text, mode),) = seen
-    assert (address.startswith("file:///"), "secret" in address, url in text, mode) == (True, False, True, 0o700)
-
-
-def _get(address: str) -> httpx.Response:
-    """The first answer: the server listens before it answers."""
-    while True:
+    """The browser here is one that lasts as long as the console, as those of a terminal do."""
+    (tmp_path / "browser").write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" > {tmp_path}/asked\nexec sleep 600\n')
+    (tmp_path / "browser").chmod(0o700)
+    script = _SERVE.replace("opens_browser=False", "opens_browser=True")
+    environment = os.environ | {"BROWSER": f"{tmp_path}/browser %s"}
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True, env=environment, process_group=0
+    ) as served:
         try:
-            return httpx.get(address, timeout=60)
-        except httpx.ConnectError:
-            time.sleep(0.05)
+            assert served.stdout is not None
+            url = served.stdout.readline().strip()
+            while not (tmp_path / "asked").exists() or not (asked := (tmp_path / "asked").read_text().strip()):
+                time.sleep(0.05)
+            path = Path(unquote(urlsplit(asked).path))
+            text, mode = path.read_text(encoding="utf-8"), path.parent.stat().st_mode & 0o777
+            assert httpx.get(url, timeout=60).status_code == 200
+        finally:
+            os.killpg(served.pid, signal.SIGTERM)
+    token = url.partition("=")[2]
+    assert (asked.startswith("file:///"), token in asked, url in text, mode) == (True, False, True, 0o700)
+
+
+def test_a_port_that_another_console_has_is_refused_at_once() -> None:
+    with listen(0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(UserError, match=rf"Port {port} cannot be used \(.+\): name another"):
+            listen(port)

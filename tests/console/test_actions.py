@@ -44,9 +44,11 @@ def test_a_console_that_only_reads_changes_nothing(world: "World", action: str) 
         offered = browser.get(f"/jobs/{job}").text
     assert READ_ONLY in asked
     assert "<form" not in asked
-    assert (answer.status_code, READ_ONLY in answer.text) == (500, True)
+    assert (answer.status_code, READ_ONLY in answer.text) == (403, True)
     assert f"/jobs/{job}/{action}" not in offered
-    assert (state(world, job), world.log, actions(world)) == (JobState.HELD, [], [])
+    assert state(world, job) is JobState.HELD
+    told = [(each["action"], each["job"], each["result"]) for each in (*map(json.loads, world.log), *actions(world))]
+    assert told == [(action, job, READ_ONLY)] * 2
 
 
 @pytest.mark.parametrize("action", ACTIONS[:3])
@@ -84,7 +86,7 @@ def test_an_action_twice_is_as_good_as_once_and_one_that_comes_too_late_is_told_
     assert [writer.post(f"/jobs/{job}/cancel").status_code for _ in range(2)] == [303, 303]
     late = writer.post(f"/jobs/{job}/approve")
     said = f"Job {job} is CANCELLING, not held for its budget: there is nothing to approve. See: batchdrop show {job}"
-    assert (late.status_code, said in late.text) == (500, True)
+    assert (late.status_code, said in late.text) == (409, True)
     assert [json.loads(each)["result"] for each in world.log] == ["done", "done", said]
     assert [each["result"] for each in actions(world)] == ["done", "done", said]
 
@@ -100,6 +102,15 @@ def test_failed_lines_are_sent_again_as_a_job_of_their_own(world: "World", write
     assert (answer.status_code, line["action"], line["job"], retry != job) == (303, "retry", retry, True)
     (dropped,) = [key for key in world.cloud.keys("input/") if "retry" in key]
     assert world.cloud.read(dropped) == b"{bad\n"
+    young = writer.get(answer.headers["location"])
+    assert (young.status_code, f"It is being taken up as job {retry}" in young.text) == (200, True)
+
+
+def test_an_action_on_no_job_is_logged(world: "World", writer: TestClient) -> None:
+    answer = writer.post("/jobs/nope/cancel")
+    (line,) = [json.loads(each) for each in world.log]
+    said = "There is no job nope. See: batchdrop jobs"
+    assert (answer.status_code, line["job"], line["result"]) == (404, "nope", said)
 
 
 def test_an_action_whose_event_is_not_taken_is_done_all_the_same_and_the_log_says_so(world: "World") -> None:

@@ -4,7 +4,6 @@ The pictures of docs/console.md are made here, by `make screenshots`.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,8 +22,12 @@ from faking.cloud import cloud as a_cloud
 from faking.console_scene import PAYLOADS, Scene
 from faking.console_server import served
 from faking.lines import capped
+<<<<<<< HEAD
 from faking.outputs import a_manifest
 from faking.rows import NOW, a_batch, a_job
+=======
+from faking.rows import a_job
+>>>>>>> wt-S
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from batchdrop_cli.cloud import Cloud as UsersCloud
@@ -33,6 +36,7 @@ from batchdrop_console.pages import Console, tell
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESK = {"width": 320, "height": 640}, {"width": 1180, "height": 900}
+SHOTS = os.environ.get("BATCHDROP_SCREENSHOTS")  # of a console that only reads, as it is by default
 WAIT = 180_000  # milliseconds: the machine may be busy
 expect.set_options(timeout=WAIT)
 PAGES = {
@@ -63,7 +67,7 @@ def access(scene: Scene) -> Iterator[Access]:
     title = "stack batchdrop in eu-central-1"
     users = UsersCloud(title=title, is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
     _ = users.s3, users.store, users.events
-    console = Console(cloud=users, may_write=True, log=lambda _: None, now=lambda: scene.now)
+    console = Console(cloud=users, may_write=SHOTS is None, log=lambda _: None, now=lambda: scene.now)
     with served(console) as way_in:
         yield way_in
 
@@ -220,7 +224,7 @@ def test_a_list_that_is_renewed_keeps_the_focus_where_it_is(open_page: Any, scen
     expect(link).to_be_focused()
 
 
-def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, tmp_path: Path) -> None:
+def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, scene: Scene, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(jsonl([capped("q", "r"), b"{bad"]))
     page = open_page("drop")
@@ -230,16 +234,21 @@ def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, tmp_path
     expect(page.get_by_text("1 line: invalid_json (line 2)")).to_be_visible()
     assert (barriers(page), overflow(page)) == ([], 0)
     page.get_by_role("button", name="Send it").click()
-    expect(page).to_have_url(re.compile("/jobs/"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Dropped")
+    assert (barriers(page), overflow(page)) == ([], 0)
+    job = urlsplit(page.url).path.removeprefix("/jobs/")
+    scene.add(a_job(job=job, bucket=BUCKET, key="input/browser/mine.jsonl"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("browser/mine.jsonl")
+    expect(page.get_by_text("The file was dropped as this job.")).to_be_visible()
 
 
-SHOTS = os.environ.get("BATCHDROP_SCREENSHOTS")
 MOBILE = {"viewport": {"width": 390, "height": 844}}
 PICTURES = {
     "jobs-light": ("jobs", {}),
     "jobs-phone": ("jobs", MOBILE),
     "job-light": ("running", {}),
     "job-phone": ("running", {"color_scheme": "dark"} | MOBILE),
+    "results-light": ("results", {}),
     "costs-dark": ("costs", {"color_scheme": "dark"}),
 }
 

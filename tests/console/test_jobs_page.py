@@ -20,10 +20,10 @@ Add = Callable[..., Job]
 
 @pytest.fixture
 def add(world: "World") -> Add:
-    """A job that was dropped today, at so many seconds of the day."""
+    """A job that was dropped at so many seconds of a day, which is today unless it is named."""
 
-    def add_(number: int, **changes: object) -> Job:
-        id_ = f"{jobs.last_days(1)[0]}T{number // 3600:02}{number // 60 % 60:02}{number % 60:02}Z-{number:010x}"
+    def add_(number: int, day: str = jobs.last_days(1)[0], **changes: object) -> Job:
+        id_ = f"{day}T{number // 3600:02}{number // 60 % 60:02}{number % 60:02}Z-{number:010x}"
         job = a_job(job=id_, **({"state": JobState.RUNNING, "key": f"input/mine/{number}.jsonl"} | changes))
         world.cloud.services.store.add(job)
         return job
@@ -92,6 +92,28 @@ def test_the_count_is_bounded(browser: TestClient, add: Add, monkeypatch: pytest
     for number in range(3):
         add(number)
     assert "2+ jobs in the last 35 days" in browser.get("/jobs").text
+
+
+@pytest.mark.parametrize("back", [0, 1])
+@pytest.mark.parametrize("address", ["/?", "/jobs?", "/?day={day}", "/jobs?day={day}"])
+def test_every_job_is_reached_however_many_there_are(
+    world: "World", add: Add, monkeypatch: pytest.MonkeyPatch, back: int, address: str
+) -> None:
+    monkeypatch.setattr(job_list, "MOST_COUNTED", 2)
+    monkeypatch.setattr(job_list, "PAGE", 2)
+    day = jobs.last_days(2)[back]
+    ids = [add(number, day=day).id for number in range(9)][::-1]
+    path, query = address.format(day=f"{day[:4]}-{day[4:6]}-{day[6:]}").split("?")
+    found = list[str]()
+    with world.browser() as browser:
+        while True:
+            page = browser.get(f"{path}?{query}").text
+            found += listed(page)
+            older = re.search(r'id="older" href="/\?([^"]+)"', page)
+            if older is None:
+                break
+            query = older[1].replace("&amp;", "&")
+    assert found == ids
 
 
 def test_the_first_paint_reads_neither_manifests_nor_batches_and_the_list_that_follows_does(

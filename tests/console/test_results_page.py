@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from batchdrop_console import result_lines
 from batchdrop_console.result_lines import PAGE, START, Place, read_place
 
 if TYPE_CHECKING:
@@ -77,6 +78,30 @@ def test_results_of_parts_are_read_through(world: "World") -> None:
     with world.browser() as browser:
         found = pages(browser, f"/jobs/{manifest.job}/results?texts=1")
     assert [n for each in found for n in numbers(each)] == [*range(1, 15)]
+
+
+@pytest.mark.parametrize("longest", [1, 1024 * 1024])
+def test_lines_longer_than_what_one_page_reads_are_passed_over(
+    world: "World", monkeypatch: pytest.MonkeyPatch, longest: int
+) -> None:
+    job = ran(world, 5)
+    monkeypatch.setattr(result_lines, "_MOST_BYTES", 1)
+    monkeypatch.setattr(result_lines, "_LONGEST_LINE", longest)
+    with world.browser() as browser:
+        found = pages(browser, f"/jobs/{job}/results?texts=1")
+    assert len(found) == 5
+    assert sum("is too long for a page: it is in the file." in each for each in found) == (5 if longest == 1 else 0)
+    assert [n for each in found for n in numbers(each)] == ([] if longest == 1 else [1, 2, 3, 4, 5])
+
+
+def test_a_file_that_cannot_be_read_is_said_so_on_a_page(world: "World") -> None:
+    manifest = world.cloud.run("input/mine/a.jsonl", [chat("q")]).manifest
+    (file,) = manifest.files.results
+    world.cloud.s3.delete_object(Bucket="bucket", Key=file.key, VersionId=file.version_id)
+    with world.browser() as browser:
+        answer = browser.get(f"/jobs/{manifest.job}/files/results.jsonl")
+    said = f'role="alert">{file.key} is not in the bucket any more: it was deleted.</p>'
+    assert (answer.status_code, said in answer.text) == (500, True)
 
 
 def test_a_file_is_downloaded_as_it_lies_in_the_bucket_and_no_other_is(world: "World") -> None:

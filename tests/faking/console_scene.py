@@ -65,7 +65,7 @@ class Scene:
         self.jobs[name] = job.id
         return job
 
-    def _add(self, job: Job, *batches: Batch) -> None:
+    def add(self, job: Job, *batches: Batch) -> None:
         for row in (job, *batches):
             self._cloud.services.store.add(row)
 
@@ -76,6 +76,7 @@ class Scene:
             age=3 * HOUR,
             summary="Translate the autumn catalogue into 25 languages",
             state=JobState.RUNNING,
+            bytes=17_062_500,
         )
         job = self._quoted(job, "11.20", "14.85", "22.40")
         at = job.dropped_at
@@ -93,7 +94,7 @@ class Scene:
             for number, (model, state, sent, ended, more) in enumerate(states)
         ]
         again = self._batch(job, 6, "gpt-4o-mini", BatchState.IN_FLIGHT, at, 101 * MINUTE, None, requests=212)
-        self._add(job, *batches, again.with_(id="00001-1-0006", split=1, round=1))
+        self.add(job, *batches, again.with_(id="00001-1-0006", split=1, round=1))
 
     def _batch(  # noqa: PLR0913, PLR0917 - what a batch is
         self,
@@ -107,13 +108,17 @@ class Scene:
         **changes: object,
     ) -> Batch:
         provider = "anthropic" if model.startswith("claude") else "openai"
+        requests = 8_000 - 700 * number
         usual: dict[str, object] = {
             "job": job.id,
             "provider": provider,
             "model": model,
             "endpoint": "/v1/messages" if provider == "anthropic" else "/v1/chat/completions",
             "ledger": f"{provider}/{model}",
-            "requests": 8_000 - 700 * number,
+            "requests": requests,
+            "bytes": requests * 455,
+            "tokens": requests * 130,
+            "cost": requests * 130 if provider == "openai" else requests,
             "submitted_at": None if sent is None else at + sent,
             "ended_at": None if ended is None else at + ended,
             "ended_as": None if ended is None else "completed",
@@ -131,7 +136,7 @@ class Scene:
             settings=JobSettings(budget_usd=Decimal(25), summary="Grade the essays, second rubric"),
             reason="It may cost $61.40, more than its budget of $25.00: approve it, reject it, or raise budget_usd.",
         )
-        self._add(self._quoted(job, "18.02", "33.10", "61.40"))
+        self.add(self._quoted(job, "18.02", "33.10", "61.40"))
 
     def _failed(self) -> None:
         reason = "The file is a table and has no template: give it one in batchdrop.toml, or use --model and --prompt."
@@ -254,7 +259,7 @@ class Scene:
             ),
         )
         self._cloud.services.files.put(over.manifest_key or "", msgspec.json.encode(manifest))
-        self._add(over)
+        self.add(over)
 
     def _providers(self) -> None:
         providers = self._cloud.services.store.providers
@@ -267,7 +272,7 @@ class Scene:
                     batch = self._batch(job, number, model, BatchState.ENDED, ended - took, 0, took)
                     count_completion(batch, providers)
         providers.set_pause("anthropic", "Its key is refused (401)", self.now + 240, code=PauseCode.KEY_REFUSED)
-        for provider, model, taken in (("openai", "gpt-4o-mini", 1_320_000), ("anthropic", "claude-haiku-4-5", 61_000)):
+        for provider, model, taken in (("openai", "gpt-4o-mini", 1_640_000), ("anthropic", "claude-haiku-4-5", 61_000)):
             row = {"pk": f"PROVIDER#{provider}", "sk": f"LEDGER#{provider}/{model}", "reserved": taken}
             item = {name: {"N": str(value)} if isinstance(value, int) else {"S": value} for name, value in row.items()}
             self._cloud.dynamodb.put_item(TableName=TABLE, Item=item)

@@ -1,7 +1,6 @@
 """Reads the rows of jobs, splits and batches."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
 import msgspec
 
@@ -84,9 +83,10 @@ class Rows:
             if job is not None:
                 yield job
 
-    def recent_job_ids(self, days: Sequence[str]) -> Iterator[str]:
-        """The ids of the same jobs, by the index alone."""
-        return (pk.removeprefix("JOB#") for pk in chain.from_iterable(map(self._table.job_keys, days)))
+    def recent_job_ids(self, days: Sequence[str], *, before: str = "") -> Iterator[str]:
+        """The ids of the same jobs, by the index alone; of those before a job, where one is named."""
+        end = before and f"JOB#{before}"
+        return (pk.removeprefix("JOB#") for day in days for pk in self._table.job_keys(day, end))
 
     def readable_job(self, job: str, *, newer: Callable[[str], object] = _leave_out) -> Job | None:
         """A job of a list, which shows the others where one cannot be read; `newer` is told of one of newer code."""

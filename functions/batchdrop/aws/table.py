@@ -101,13 +101,16 @@ class Table:
             ConsistentRead=True,
         )
 
-    def job_keys(self, day: str) -> Iterator[str]:
-        """The `pk` of each job of a day (`YYYYMMDD`), the newest first."""
+    def job_keys(self, day: str, before: str = "") -> Iterator[str]:
+        """The `pk` of each job of a day (`YYYYMMDD`), the newest first; of those before a `pk`, where one is named."""
+        condition, values = "#day = :day", {":day": {"S": day}}
+        if before:
+            condition, values = f"{condition} AND pk < :before", values | {":before": {"S": before}}
         items = self._query(
             IndexName="days",
-            KeyConditionExpression="#day = :day",
+            KeyConditionExpression=condition,
             ExpressionAttributeNames={"#day": "day"},
-            ExpressionAttributeValues={":day": {"S": day}},
+            ExpressionAttributeValues=values,
             ScanIndexForward=False,
         )
         return (item["pk"]["S"] for item in items)
