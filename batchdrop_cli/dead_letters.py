@@ -74,6 +74,7 @@ def _messages(client: "SQSClient", source: str, most: int) -> Iterator[Any]:
             QueueUrl=source,
             MaxNumberOfMessages=min(_AT_ONCE, most - taken),
             VisibilityTimeout=_HELD_SECONDS,
+            WaitTimeSeconds=1,  # asks all of SQS's servers: a short poll may miss what is there
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
         )

@@ -17,7 +17,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.deployed import Deployed, describe_stack, find_parts
 from batchdrop_cli.jobs import recent
 from batchdrop_cli.keys import stored_keys
-from batchdrop_cli.say import count, say
+from batchdrop_cli.say import count, note, say
 from batchdrop_cli.user_errors import UserError, sentence
 from batchdrop_cli.waiting import paused
 
@@ -218,7 +218,15 @@ def is_wrong(findings: list[Finding]) -> bool:
     return any(each.state in {"problem", "warning"} for each in findings)
 
 
+def is_blind(findings: list[Finding]) -> bool:
+    """Whether nothing could be looked at."""
+    return not any(each.state == "ok" for each in findings)
+
+
 def say_findings(findings: list[Finding]) -> None:
     for each in findings:
         todo = f" {each.todo}" if each.todo else ""
         say(f"{each.check:10}  {each.state}: {each.text}{todo}", style=_STYLES.get(each.state))
+    unseen = sorted({each.check for each in findings if each.state == "unseen"})
+    if unseen:
+        note(f"Not looked at: {', '.join(unseen)}. What is wrong there is not known.")

@@ -1,5 +1,6 @@
 """Dropping a file: the upload, the job it becomes, and not paying twice for the same bytes by accident."""
 
+import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from batchdrop.aws.bucket import Head
 from batchdrop.aws.keys import INPUT, SCHEMA_ENDING, SETTINGS_FILE, is_job, job_id
-from batchdrop.aws.leases import DropClaim
 from batchdrop.errors import Gone
 from batchdrop.manifest import File
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
 from botocore.exceptions import BotoCoreError, ClientError
 
+from batchdrop_cli.claims import INTAKE_SECONDS, Dropping, only_command
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.fingerprints import PART_BYTES, Fingerprint, fingerprint_of
@@ -26,7 +27,7 @@ from batchdrop_cli.jobs import recent
 from batchdrop_cli.row_settings import OwnSettings
 from batchdrop_cli.settings_names import content_of
 from batchdrop_cli.table_files import as_dropped, dropped_name, is_converted
-from batchdrop_cli.uploads import Upload, send
+from batchdrop_cli.uploads import Upload, check_unchanged, send
 from batchdrop_cli.user_errors import AlreadyRunning, UserError
 from batchdrop_cli.whose import mark
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
 _OBJECT_WRITES = ("PutObject", "CopyObject", "CompleteMultipartUpload")  # each answers the version that it wrote
-_SLOWEST_UPLOAD = 500_000  # bytes a second: a command that died holds its claim no longer than that would take
-_INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its event
-
 _AGAIN = "repeat the command within a week."  # as long as the bucket keeps parts
 
 _DAYS = 31  # a job ends within 30 days by default
@@ -102,8 +100,8 @@ def same_running(cloud: Cloud, key: str, fingerprint: Fingerprint) -> str | None
 
 
 @contextmanager
-def only_drop(cloud: Cloud, key: str, fingerprint: Fingerprint, *, again: bool) -> Iterator[list[str]]:
-    """Be the only command that drops these bytes; what it drops, the caller appends: the job's id.
+def only_drop(cloud: Cloud, key: str, fingerprint: Fingerprint, *, again: bool) -> Iterator[Dropping]:
+    """Be the only command that drops these bytes; the caller says which job came of them.
 
     A look at what is running misses what begins at the same moment: of two, one finds the other's claim. With `again`
     nobody is asked.
@@ -112,62 +110,14 @@ def only_drop(cloud: Cloud, key: str, fingerprint: Fingerprint, *, again: bool) 
         UserError: They are running already, or another command drops them now.
     """
     if again:
-        yield []
+        yield Dropping()
         return
     running = partial(already_running_error, cloud)
-    with only_command(
-        cloud, fingerprint.digest, size=fingerprint.bytes, what="the same bytes", running=running
-    ) as dropped:
+    digest, size = fingerprint.digest, fingerprint.bytes
+    with only_command(cloud, digest, place=key, size=size, what="the same bytes", running=running) as dropping:
         if (found := same_running(cloud, key, fingerprint)) is not None:
             raise running(found)
-        yield dropped
-
-
-@contextmanager
-def only_command(
-    cloud: Cloud, digest: str, *, size: int, what: str, running: Callable[[str], UserError]
-) -> Iterator[list[str]]:
-    """Hold the claim on what a digest names; the caller appends the id of the job that came of it.
-
-    Args:
-        cloud: Whose table has the claims.
-        digest: Names what is dropped.
-        size: How many bytes are uploaded.
-        what: It is in words, for a message.
-        running: What to say where a job that is not over has come of it.
-
-    Raises:
-        UserError: Another command holds the claim, or its job runs.
-    """
-    dropped: list[str] = []
-    claim = _claim(cloud, digest, _INTAKE_SECONDS + size // _SLOWEST_UPLOAD, what, running)
-    try:
-        yield dropped
-    finally:
-        if claim is not None:
-            cloud.store.leases.end_drop(claim, dropped[0] if dropped else None, _INTAKE_SECONDS)
-
-
-def _claim(cloud: Cloud, digest: str, seconds: int, what: str, running: Callable[[str], UserError]) -> DropClaim | None:
-    """The claim; None for who may not write to the table, and has to do with the look."""
-    try:
-        claim = cloud.store.leases.claim_drop(digest, seconds)
-        if claim.job is not None and _is_over(cloud, claim.job):
-            claim = cloud.store.leases.claim_drop(digest, seconds, after=claim.job)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "AccessDeniedException":
-            raise
-        return None
-    if claim.is_held:
-        return claim
-    if claim.job is not None:
-        raise running(claim.job)
-    raise UserError(f"Another command is dropping {what} right now. To drop and pay for them anyway: --again")
-
-
-def _is_over(cloud: Cloud, job_id: str) -> bool:
-    job = cloud.store.job(job_id)
-    return job is not None and job.state in TERMINAL_JOBS
+        yield dropping
 
 
 def already_running_error(cloud: Cloud, job_id: str) -> UserError:
@@ -205,7 +155,7 @@ def unfinished(cloud: Cloud, key: str, head: Head) -> str | None:
     job_id = _job_of(cloud, key, head)
     job = cloud.store.job(job_id)
     if job is None:
-        return job_id if time.time() - head.last_modified < _INTAKE_SECONDS else None
+        return job_id if time.time() - head.last_modified < INTAKE_SECONDS else None
     return None if job.state in TERMINAL_JOBS else job_id
 
 
@@ -224,6 +174,7 @@ def drop_file(  # noqa: PLR0913 - what a drop is
     metadata: Mapping[str, str] | None = None,
     settings: OwnSettings | None = None,
     showing: Showing = unseen,
+    ending: Callable[[], None] = lambda: None,
 ) -> str:
     """Upload a file unless the same bytes are running; the id of its job.
 
@@ -235,25 +186,34 @@ def drop_file(  # noqa: PLR0913 - what a drop is
         metadata: The object's, beside who drops it.
         settings: The file's own, which are laid beside it.
         showing: Entered with the file's name and bytes when the upload begins.
+        ending: Called before S3 is asked to make an object of its parts.
 
     Raises:
-        UserError: The same bytes are running, or another command drops them now.
+        UserError: The same bytes are running, another command drops them now, or the file changes meanwhile.
     """
     metadata = {**(metadata or {}), **(settings.metadata if settings else {})}
     with as_dropped(path) as stored:
         fingerprint = replace(fingerprint_of(stored), settings=content_of(metadata))
-        with only_drop(cloud, key, fingerprint, again=again) as dropped:
+        with only_drop(cloud, key, fingerprint, again=again) as dropping:
             if settings is not None:
                 cloud.s3.put_object(Bucket=cloud.bucket, Key=settings.key, Body=settings.text)
             with showing(path.name, fingerprint.bytes) as progressed:
-                job_id = upload(cloud, stored, key, progressed, metadata)
-            dropped.append(job_id)
+                ends = (dropping.ending, ending)
+                job_id = upload(cloud, stored, key, progressed, metadata, fingerprint=fingerprint, ends=ends)
+            dropping.job = job_id
     cloud.tell(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 
 
-def upload(
-    cloud: Cloud, path: Path, key: str, progressed: Progressed, metadata: Mapping[str, str] | None = None
+def upload(  # noqa: PLR0913 - what an upload is
+    cloud: Cloud,
+    path: Path,
+    key: str,
+    progressed: Progressed,
+    metadata: Mapping[str, str] | None = None,
+    *,
+    fingerprint: Fingerprint | None = None,
+    ends: Iterable[Callable[[], None]] = (),
 ) -> str:
     """Stream the file to the bucket, in parts where it is large: an upload that broke off goes on where it broke.
 
@@ -263,22 +223,36 @@ def upload(
         key: Under `input/`.
         progressed: Told the bytes of each piece that went out; from several threads.
         metadata: The object's, beside who drops it.
+        fingerprint: The file's, where it was read already.
+        ends: Called before S3 is asked to make an object of its parts.
 
     Returns:
         The id of the job that intake makes of it.
+
+    Raises:
+        UserError: The file changes meanwhile: a mixture of two versions would be paid.
     """
-    with _ONE_WRITE, _versions_written(cloud) as versions:
+    fingerprint = fingerprint or fingerprint_of(path)
+    with _ONE_WRITE, _versions_written(cloud) as versions, path.open("rb") as file:
         own = {**(metadata or {}), **mark(cloud)}
-        if path.stat().st_size < PART_BYTES:
-            cloud.s3.upload_file(str(path), cloud.bucket, key, ExtraArgs={"Metadata": own}, Callback=progressed)
+        sent = Upload(cloud=cloud, path=path, file=file, key=key, metadata=own, fingerprint=fingerprint)
+        if fingerprint.bytes < PART_BYTES:
+            _send_whole(sent, progressed)
         else:
-            _send_in_parts(Upload(cloud=cloud, path=path, key=key, metadata=own), progressed)
+            _send_in_parts(sent, progressed, ends)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
 
 
-def _send_in_parts(upload: Upload, progressed: Progressed) -> None:
+def _send_whole(upload: Upload, progressed: Progressed) -> None:
+    body = io.BytesIO(upload.file.read(PART_BYTES))
+    check_unchanged(upload)
+    extra = {"Metadata": dict(upload.metadata)}
+    upload.cloud.s3.upload_fileobj(body, upload.cloud.bucket, upload.key, ExtraArgs=extra, Callback=progressed)
+
+
+def _send_in_parts(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], None]]) -> None:
     try:
-        send(upload, progressed)
+        send(upload, progressed, ends)
     except (KeyboardInterrupt, BotoCoreError, ClientError):
         upload.cloud.tell(f"The upload of {upload.path} broke off, and nothing was dropped. To go on with it, {_AGAIN}")
         raise

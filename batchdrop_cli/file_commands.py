@@ -76,20 +76,26 @@ def put(  # noqa: PLR0913 - options of the command line
 ) -> int:
     cloud_of = cache(partial(find_cloud, target))
 
-    def put_one(file: Path, key: str) -> int | str:
+    def put_one(source: tuple[Path, str]) -> int | str:
         """Drop a file; its job, or the exit code where there is none."""
+        file, key = source
         if is_settings(key):
             return _put_settings(file, key, cloud_of, dry_run=dry_run)
         if dry_run:
             return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
         cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
         job = _drop(cloud, file, key, rows, promises=promises, providers_file=providers_file, again=again)
-        return job if wait else _leave(cloud, job)
+        if not wait:
+            return _leave(cloud, job)
+        note(f"It is job {job}.")
+        return job
 
     with sources.sources_of(file, key) as found:
-        chosen = [(each.path, sources.checked_key(each)) for each in found]
+        chosen = {str(each.path): (each.path, sources.checked_key(each)) for each in found}
         done = list(sources.each_of(put_one, chosen))
-    return sources.worst_of([wait_and_report(cloud_of(), each) if isinstance(each, str) else each for each in done])
+    waited = {f"Job {each}": each for each in done if isinstance(each, str)}
+    ended = sources.each_of(partial(wait_and_report, cloud_of()), waited) if waited else ()
+    return sources.worst_of([each for each in (*done, *ended) if isinstance(each, int)])
 
 
 def run(  # noqa: PLR0913 - options of the command line

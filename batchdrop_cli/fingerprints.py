@@ -1,9 +1,11 @@
 """By what a dropped file is known again: its size, the ETags that S3 gives its bytes, and the settings of its own."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 PART_BYTES = 8 * 1024 * 1024  # what boto3 and the aws command take, so that their uploads have the same ETag
 _READ_BYTES = 1024 * 1024
@@ -13,12 +15,14 @@ _READ_BYTES = 1024 * 1024
 class Fingerprint:
     """A file's size and the ETags that S3 gives its bytes: of an upload in one piece, and of one in parts.
 
-    `settings` names those of its own: the same rows under another template are other requests.
+    `settings` names those of its own: the same rows under another template are other requests. `state` is the file's
+    before it was read.
     """
 
     bytes: int
     etags: frozenset[str]
     settings: str | None = None
+    state: tuple[int, ...] | None = None
 
     @property
     def digest(self) -> str:
@@ -37,6 +41,7 @@ def fingerprint_of(path: Path) -> Fingerprint:
     whole, parts = hashlib.md5(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
     size = number = 0
     with path.open("rb") as file:
+        state = state_of(file)
         while file.peek(1):
             digest = hashlib.md5(usedforsecurity=False)
             for piece in _pieces(file.read, PART_BYTES):
@@ -45,7 +50,14 @@ def fingerprint_of(path: Path) -> Fingerprint:
                 size += len(piece)
             parts.update(digest.digest())
             number += 1
-    return Fingerprint(bytes=size, etags=frozenset({whole.hexdigest(), f"{parts.hexdigest()}-{number}"}))
+    etags = frozenset({whole.hexdigest(), f"{parts.hexdigest()}-{number}"})
+    return Fingerprint(bytes=size, etags=etags, state=state)
+
+
+def state_of(file: BinaryIO) -> tuple[int, ...]:
+    """What is another once somebody writes to a file, or puts another in its place."""
+    found = os.fstat(file.fileno())
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _pieces(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:

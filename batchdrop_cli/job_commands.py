@@ -26,7 +26,7 @@ from batchdrop_cli.job_report import save_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import cost_of, prices_of
 from batchdrop_cli.row_settings import AnswerKind
-from batchdrop_cli.say import count, note, say, say_as_is
+from batchdrop_cli.say import asked, count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import JOB_WORDS, exit_code_of
 
@@ -179,7 +179,7 @@ def ask(question: str, otherwise: str) -> None:
     """
     if not sys.stdin.isatty():
         raise UserError(otherwise, code=WRONG_USE)
-    if input(f"{question} [y/N] ").strip().lower() not in {"y", "yes"}:
+    if asked(f"{question} [y/N]") not in {"y", "yes"}:
         raise UserError("Nothing was changed.")
 
 

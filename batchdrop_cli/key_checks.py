@@ -11,6 +11,7 @@ from batchdrop.providers.keys import Key
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.keys import is_single
 from batchdrop_cli.say import say
 
 KeyState = Literal["taken", "refused", "not set", "unreadable", "unknown"]
@@ -55,18 +56,24 @@ def _state(cloud: Cloud, config: ProviderConfig) -> tuple[KeyState, str | None]:
         return state, f"Its batches wait. {set_it}"
     if not key:
         return "not set", f"The secret is empty. {set_it}"
+    return _asked(config, key, set_it)
+
+
+def _asked(config: ProviderConfig, key: str, set_it: str) -> tuple[KeyState, str | None]:
+    if not is_single(key):
+        return "refused", f"The secret is not a single key, and was not sent. {set_it}"
     try:
         make_api(config, Key(key)).page(None)
     except AccountRefused as error:
-        return "refused", f"{error}. Set another with: {cloud.command(f'keys set {config.name}')}"
+        return "refused", f"{error}. {set_it}"
     except BatchdropError as error:
         return "unknown", f"It could not be checked: {error}. Repeat the command in a moment."
     return "taken", None
 
 
 def is_wrong(checked: CheckedKey) -> bool:
-    """Whether a key is known not to work."""
-    return checked.state in {"refused", "not set"}
+    """Whether a key is not known to work."""
+    return checked.state != "taken"
 
 
 def say_checked(keys: list[CheckedKey]) -> None:

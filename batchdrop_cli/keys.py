@@ -34,15 +34,33 @@ def read_key(provider: str) -> str:
     Raises:
         UserError: It is empty, or does not look like one key.
     """
-    raw = getpass(f"Key for {provider} (it stays hidden): ") if sys.stdin.isatty() else sys.stdin.read()
+    try:
+        return checked(getpass(f"Key for {provider} (it stays hidden): ") if sys.stdin.isatty() else sys.stdin.read())
+    except EOFError:  # Ctrl-D
+        return checked("")
+
+
+def checked(raw: str) -> str:
+    """The key without the blanks around it.
+
+    Raises:
+        UserError: It is empty, or does not look like one key.
+    """
     key = raw.strip()
     if not key:
         raise UserError("No key was given; nothing was changed.", code=WRONG_USE)
-    if any(character.isspace() for character in key) or not key.isprintable() or not key.isascii():
+    if not is_single(key):
         raise UserError(
-            "This is not a single key: it contains blanks or control characters. Nothing was changed.", code=WRONG_USE
+            "This is not a single key: it contains blanks, control characters or letters beyond ASCII. Nothing was "
+            "changed.",
+            code=WRONG_USE,
         )
     return key
+
+
+def is_single(key: str) -> bool:
+    """Whether it can be sent as a key: a header of HTTP."""
+    return key.isascii() and key.isprintable() and " " not in key
 
 
 def need_real(cloud: Cloud, name: str, config: ProviderConfig) -> None:

@@ -32,6 +32,7 @@ from batchdrop_cli.user_errors import UserError, sentence
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
+    from pydantic import ValidationError
 
 MOST_RESULTS, MOST_BYTES = 100, 60_000  # of a page, whose first result is always there
 MOST_TEXT, _MOST_ID = 4_000, 1_000  # characters of an answer or an error; bytes of a custom_id
@@ -125,6 +126,13 @@ def _shown(line: Line) -> dict[str, Any]:
     }
 
 
+def describe_arguments(error: "ValidationError") -> str:
+    """Which arguments do not fit; the SDK's own words quote them, and a prompt may be among them."""
+    wrong = error.errors(include_url=False, include_context=False, include_input=False)
+    places = dict.fromkeys(f'"{".".join(map(str, each["loc"])):.60}" ({each["type"]})' for each in wrong)
+    return f"These arguments do not fit its schema: {', '.join(places)}."
+
+
 def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
     """The server; `put` is there only where it may write.
 
@@ -135,6 +143,7 @@ def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
         from mcp.server import MCPServer  # noqa: PLC0415 - of an extra, and slow to load
         from mcp.server.mcpserver.exceptions import ToolError  # noqa: PLC0415
         from mcp.types import ToolAnnotations  # noqa: PLC0415
+        from pydantic import ValidationError  # noqa: PLC0415
     except ModuleNotFoundError:
         raise UserError('This command needs more packages. Install them with: pip install "batchdrop[mcp]"') from None
 
@@ -148,10 +157,28 @@ def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
 
         return run
 
+<<<<<<< HEAD
     door, server = Door(find), MCPServer("batchdrop", instructions=_INSTRUCTIONS, log_level="WARNING")
     tools: list[Callable[..., str]] = [door.quote, door.show, door.results, *([door.put] if write else [])]
     for tool in tools:
         hints = ToolAnnotations(read_only_hint=tool != door.put, destructive_hint=False, idempotent_hint=True)
+=======
+    class Server(MCPServer[Any]):
+        async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:  # noqa: ANN401 - the SDK's
+            try:
+                return await super().call_tool(name, arguments, context)
+            except ToolError as error:
+                if not isinstance(error.__cause__, ValidationError):
+                    raise
+                wrong = describe_arguments(error.__cause__)
+            raise ToolError(f"Error executing tool {name}: {wrong}")
+
+    door, server = Door(find), Server("batchdrop", instructions=_INSTRUCTIONS, log_level="WARNING")
+    tools: list[Callable[..., str]] = [door.quote, door.show, door.results, *([door.put] if write else [])]
+    for tool in tools:
+        reads = tool != door.put
+        hints = ToolAnnotations(read_only_hint=reads, destructive_hint=False, idempotent_hint=reads)
+>>>>>>> wt-T
         server.tool(annotations=hints, structured_output=False)(in_words(tool))
     return server
 

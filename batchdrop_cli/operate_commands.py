@@ -27,7 +27,7 @@ def doctor_(*, as_json: AsJson = False, providers_file: ProvidersFile = None, ta
     else:
         found = doctor.examine(cloud, None if providers_file is None else load_providers(providers_file))
     say_json(found) if as_json else doctor.say_findings(found)
-    return FAILED if doctor.is_wrong(found) else OK
+    return FAILED if doctor.is_wrong(found) or doctor.is_blind(found) else OK
 
 
 def watch(job: JobId = jobs.LATEST, /, *, target: Target = DEFAULT_TARGET) -> int:
@@ -62,7 +62,7 @@ def redrive(*, yes: Yes = False, as_json: AsJson = False, target: Target = DEFAU
             return OK
         if not yes:
             ask(f"Send {count(len(held), 'letter')} again?", f"To send them again: {cloud.command('redrive --yes')}")
-    except (KeyboardInterrupt, UserError):
+    except BaseException:
         dead_letters.let_go(cloud, held)
         raise
     return _say_sent(cloud, dead_letters.send_again(cloud, held), len(held))

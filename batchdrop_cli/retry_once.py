@@ -1,7 +1,7 @@
 """Failed lines are dropped again: by one command at a time, and answers that a retry brought are not paid for twice."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import count as counting
@@ -13,6 +13,7 @@ from batchdrop.states import TERMINAL_JOBS
 from batchdrop_cli import drop, merge
 from batchdrop_cli import retry as retries
 from batchdrop_cli.check import check_kind
+from batchdrop_cli.claims import Dropping, only_command
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.retry import RETRY_LINES, Chosen, beside
@@ -48,10 +49,11 @@ def drop_lines(  # noqa: PLR0913 - what a retry is
         retries.check_fixed(cloud, chosen, file)
     if key is not None:
         retries.check_folder(chosen.job, drop.check_key(key))
-    with only_retry(cloud, chosen, file, again=again) as dropped:
+    with only_retry(cloud, chosen, file, again=again) as dropping:
         key = key or retries.free_key(cloud, chosen.job)
-        dropped.append(_drop(cloud, chosen, file, key, again=again, showing=showing))
-    return dropped[0]
+        send = partial(drop.drop_file, again=again, showing=showing, ending=dropping.ending)
+        job_id = dropping.job = _drop(cloud, chosen, file, key, send)
+    return job_id
 
 
 def _uncut_error(cloud: Cloud, chosen: Chosen) -> UserError:
@@ -63,14 +65,12 @@ def _uncut_error(cloud: Cloud, chosen: Chosen) -> UserError:
     )
 
 
-def _drop(  # noqa: PLR0913 - what a retry is
-    cloud: Cloud, chosen: Chosen, file: Path | None, key: str, *, again: bool, showing: drop.Showing
-) -> str:
+def _drop(cloud: Cloud, chosen: Chosen, file: Path | None, key: str, send: Callable[..., str]) -> str:
     if file is not None:
         check_kind(file, key)
         _tell_unchanged(cloud, retries.find_unchanged(cloud, chosen, file), file)
         metadata = retries.lineage(cloud, chosen)
-        return drop.drop_file(cloud, file, key, again=again, metadata=metadata, showing=showing)
+        return send(cloud, file, key, metadata=metadata)
     tell_hopeless(cloud, chosen)
     job_id = retries.send_failed(cloud, chosen, key)
     cloud.tell(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
@@ -89,8 +89,8 @@ def _tell_unchanged(cloud: Cloud, unchanged: retries.Hopeless, file: Path) -> No
 
 
 @contextmanager
-def only_retry(cloud: Cloud, chosen: Chosen, fixed: Path | None, *, again: bool) -> Iterator[list[str]]:
-    """Be the only command that retries these lines, fixed or not; the caller appends the id of the job.
+def only_retry(cloud: Cloud, chosen: Chosen, fixed: Path | None, *, again: bool) -> Iterator[Dropping]:
+    """Be the only command that retries these lines, fixed or not; the caller says which job came of it.
 
     With `again` nobody is asked.
 
@@ -98,14 +98,16 @@ def only_retry(cloud: Cloud, chosen: Chosen, fixed: Path | None, *, again: bool)
         UserError: They are being retried already, or a retry answered some that are sent.
     """
     if again:
-        yield []
+        yield Dropping()
         return
     digest = f"retry-{hashlib.sha256(f'{chosen.job.id} {chosen.key}'.encode()).hexdigest()}"
     size = 0 if fixed is None else fixed.stat().st_size
     running = partial(_already_retrying_error, cloud)
-    with drop.only_command(cloud, digest, size=size, what="the same lines", running=running) as dropped:
+    with only_command(
+        cloud, digest, place=chosen.job.id, size=size, what="the same lines", running=running
+    ) as dropping:
         _refuse_twice(cloud, chosen, fixed)
-        yield dropped
+        yield dropping
 
 
 def _already_retrying_error(cloud: Cloud, job_id: str) -> UserError:

@@ -58,6 +58,15 @@ def note(text: str, *, style: str | None = None) -> None:
     _print(text, style, stderr=True)
 
 
+def asked(question: str) -> str:
+    """What somebody types, in small letters; Ctrl-D is a no."""
+    try:
+        return input(f"{question} ").strip().lower()
+    except EOFError:
+        note("")
+        return "n"
+
+
 def describe_newer(job: str) -> str:
     """Why a job is not shown that newer code wrote, and what to do."""
     return f"Job {job} was written by a newer version of batchdrop: upgrade this command to see it."

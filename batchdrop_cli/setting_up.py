@@ -11,7 +11,9 @@ from typing import NamedTuple, Protocol
 import msgspec
 from batchdrop import __version__
 
-_IN_ORDER = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+# The first deployment of a stack failed, or was never begun: nothing is there, and the CDK replaces it.
+_NOT_BEGUN = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"})
+_UPGRADE = 'make deploy ARGS="-c …" (docs/operations.md)'
 
 
 class Kind(StrEnum):
@@ -36,7 +38,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         place: The account and region, or the local cloud's folder.
         is_bootstrapped: The account and region hold what the CDK needs.
         stack: The stack's state; None where there is none. Of the local cloud, whether it is up.
-        is_current: The stack is of this version.
+        version: The stack's; None where it says none.
+        is_configured: Settings of the deployment are given.
         unset_keys: Providers whose key is not set.
         sender: The model that one line can be sent to; None while no provider has a key.
     """
@@ -48,7 +51,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     place: str = ""
     is_bootstrapped: bool = True
     stack: str | None = None
-    is_current: bool = True
+    version: str | None = __version__
+    is_configured: bool = False
     unset_keys: tuple[str, ...] = ()
     sender: str | None = None
 
@@ -75,13 +79,40 @@ def next_step(facts: Facts, tried: AbstractSet[str]) -> Step | Over:
     """What comes next. `tried` names the steps that were taken or declined."""
     if facts.problem is not None:
         return Over(facts.problem)
+    if (problem := _broken(facts)) is not None:
+        return Over(problem)
     needed = _needed(facts)
     if needed is None:
         wanted = [*_keys(facts), *_line(facts)]
-        return next((step for step in wanted if step.name not in tried), Over())
+        return next((step for step in wanted if step.name not in tried), Over(_outdated(facts)))
     if not facts.is_local and not facts.is_clone:
         return Over("This batchdrop was not installed from a clone of the project, which is what deploys.")
     return needed if needed.name not in tried else Over(f"Setup cannot go on without this step: {needed.name}.")
+
+
+def is_there(stack: str | None) -> bool:
+    """Whether a stack of this state can be used. One whose update was rolled back is as it was before."""
+    return stack is not None and stack.endswith("_COMPLETE") and stack not in _NOT_BEGUN | {"DELETE_COMPLETE"}
+
+
+def _broken(facts: Facts) -> str | None:
+    """Why nothing can be set up on a stack that is there: it is never deployed over, which would drop its settings."""
+    if facts.is_local or facts.stack is None or facts.stack in _NOT_BEGUN:
+        return None
+    if is_there(facts.stack):
+        change = "setup deploys over no stack, so that -c changes nothing. To change its settings, give all of them: "
+        return f"{change}{_UPGRADE}" if facts.is_configured else None
+    if facts.stack.endswith("_IN_PROGRESS"):
+        return f"The stack is {facts.stack}: wait until it is done, then repeat: batchdrop setup --aws"
+    return f"The stack is {facts.stack}: look at its events in CloudFormation, repair it, then: {_UPGRADE}"
+
+
+def _outdated(facts: Facts) -> str | None:
+    """What is left to be done by hand where the stack is of another version."""
+    if facts.is_local or facts.version == __version__:
+        return None
+    there = f"The stack runs {facts.version or 'a version before 0.2.0'}, this command is {__version__}."
+    return f"{there} setup deploys over no stack. To upgrade an older one, with all of its -c settings: {_UPGRADE}"
 
 
 def _needed(facts: Facts) -> Step | None:
@@ -89,13 +120,17 @@ def _needed(facts: Facts) -> Step | None:
     if facts.is_local:
         up = Step(Kind.LOCAL_UP, "Start AWS and both providers on this machine? It takes a minute or two.")
         return None if facts.stack is not None else up
-    if facts.stack is not None and facts.stack.endswith(_IN_ORDER) and facts.is_current:
+    if is_there(facts.stack):
         return None
     if not facts.has_tools:
         return Step(Kind.TOOLS, "Install the CDK and its Node into the project's folder? It takes a minute or two.")
     if not facts.is_bootstrapped:
         return Step(Kind.BOOTSTRAP, f"Bootstrap the CDK in {facts.place}? It is needed once for each region.")
-    there = "Idle, it costs about $6 a month." if facts.stack is None else f"The stack there is {facts.stack}."
+    there = (
+        "Idle, it costs about $6 a month."
+        if facts.stack is None
+        else f"Its first deployment failed ({facts.stack}), and is replaced."
+    )
     return Step(Kind.DEPLOY, f"Deploy batchdrop {__version__} to {facts.place}? {there}")
 
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import boto3
 import msgspec
-from batchdrop import __version__
 from batchdrop.providers.config import load_providers
 from botocore.exceptions import ClientError
 from cyclopts import Parameter
@@ -23,9 +22,9 @@ from batchdrop_cli.cloud import DEFAULT_STACK, Cloud, Target, find_cloud
 from batchdrop_cli.credentials import describe_missing
 from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
 from batchdrop_cli.file_commands import wait_and_report
-from batchdrop_cli.keys import check_key, read_key, set_key, stored_keys
-from batchdrop_cli.say import note, say
-from batchdrop_cli.setting_up import Facts, Kind, Over, Step, set_up
+from batchdrop_cli.keys import check_key, checked, read_key, set_key, stored_keys
+from batchdrop_cli.say import asked, note, say
+from batchdrop_cli.setting_up import Facts, Kind, Over, Step, is_there, set_up
 from batchdrop_cli.state_dir import find_state_dir, own_state_dir, remember_state_dir
 from batchdrop_cli.user_errors import UserError
 
@@ -94,7 +93,10 @@ def _is_local(*, here: bool, aws: bool) -> bool:
     say("Where should batchdrop run?")
     say("  1  on this machine: simulated providers, no account, nothing to pay")
     say("  2  on AWS: real answers, with your account and your keys")
-    return input("1 or 2 [1] ").strip() != "2"
+    answer = asked("1 or 2 [1]")
+    if answer not in {"", "1", "2"}:
+        raise UserError("Nothing was changed.")
+    return answer != "2"
 
 
 def _say_over(over: Over, *, is_local: bool) -> int:
@@ -118,7 +120,7 @@ class _Asking:
     def agrees(self, step: Step) -> bool:
         said = self._said(step)
         if said is None and sys.stdin.isatty():
-            said = input(f"{step.question} [Y/n] ").strip().lower() in {"", "y", "yes"}
+            said = asked(f"{step.question} [Y/n]") in {"", "y", "yes"}
         note(f"{step.name}: {'yes' if said else 'left out'}")
         return bool(said)
 
@@ -172,9 +174,10 @@ class AwsBorder:
             place=place,
             is_bootstrapped=_stack(session, _BOOTSTRAP_STACK) is not None,
             stack=None if stack is None else stack["StackStatus"],
-            is_current=stack is not None and _version(stack) == __version__,
+            version=None if stack is None else _version(stack),
+            is_configured=bool(self._answers.deploys_with),
         )
-        return known if stack is None else self._with_keys(known)
+        return self._with_keys(known) if is_there(known.stack) else known
 
     def _with_keys(self, facts: Facts) -> Facts:
         cloud = find_cloud(Target(aws=True))
@@ -198,7 +201,8 @@ class AwsBorder:
 
     def _deploy_options(self) -> str:
         given = [word for each in self._answers.deploys_with for word in ("-c", each)]
-        return shlex.join([*given, *(("--require-approval", "never") if self._answers.yes else ())])
+        words = [*given, *(("--require-approval", "never") if self._answers.yes else ())]
+        return shlex.join(words).replace("$", "$$")  # which make would take for a variable
 
     def _store_key(self, provider: str) -> bool:
         cloud = find_cloud(Target(aws=True))
@@ -207,7 +211,7 @@ class AwsBorder:
         if self._answers.keys_from_environment and not key:
             note(f"No key for {provider} in the environment. Set it with: batchdrop keys set {provider} --aws")
             return True
-        key = key if self._answers.keys_from_environment and key else read_key(provider)
+        key = checked(key) if self._answers.keys_from_environment and key else read_key(provider)
         check_key(provider, config, key)
         set_key(cloud, config.secret, key)
         return True

@@ -17,7 +17,7 @@ from batchdrop_cli import drop, fetch, jobs, local, progress, report
 from batchdrop_cli.answers import Line, read_lines, text_of
 from batchdrop_cli.cloud import Target, find_cloud
 from batchdrop_cli.exit_codes import FAILED, OK, WRONG_USE
-from batchdrop_cli.say import say
+from batchdrop_cli.say import asked, say
 from batchdrop_cli.state_dir import own_state_dir
 from batchdrop_cli.user_errors import UserError
 
@@ -67,7 +67,7 @@ def _ask() -> None:
             "smoke-paid asks first, and needs a terminal for it. To agree beforehand: batchdrop smoke-paid --yes",
             code=WRONG_USE,
         )
-    if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if asked("Go on? [y/N]") not in {"y", "yes"}:
         raise UserError("Nothing was sent.")
 
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from batchdrop_cli.drop import choose_key, is_settings
 from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.say import count, note
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted
-from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.user_errors import EXPECTED, UserError, sentence
 
 STANDARD_INPUT = Path("-")
 _STDIN_KEY = f"{INPUT}stdin.jsonl"
@@ -102,16 +102,17 @@ def checked_key(source: Source) -> str:
     return key
 
 
-def each_of(put_one: Callable[[Path, str], int | str], chosen: Sequence[tuple[Path, str]]) -> Iterator[int | str]:
-    """Drop each; of several, one that cannot be dropped does not stop the others."""
-    for path, key in chosen:
+def each_of[T](do: Callable[[T], int | str], chosen: Mapping[str, T]) -> Iterator[int | str]:
+    """Do something with each; of several, by their names, one that fails does not stop the others."""
+    for name, each in chosen.items():
         try:
-            yield put_one(path, key)
-        except UserError as error:
+            yield do(each)
+        except EXPECTED as error:
             if len(chosen) == 1:
                 raise
-            note(f"{path}: {error}", style="red")
-            yield error.code
+            text, code = sentence(error)
+            note(f"{name}: {text}", style="red")
+            yield code
 
 
 def worst_of(codes: Sequence[int]) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from local_cloud.state import PRIVATE_FILE
 HERE = Path(".local")
 VARIABLE = "BATCHDROP_STATE_DIR"
 _PROJECT = Path(__file__).resolve().parent.parent
+_KEPT_SECONDS = 8 * 86_400
 _OWNER = "owner"  # a file in the folder: what lies there runs as whoever brings it up
 
 
@@ -104,6 +106,14 @@ def _token_of(folder: Path) -> Path:
 def states() -> Path:
     """The folder of what the command remembers on this machine."""
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "batchdrop"
+
+
+def forget_old(folder: Path) -> None:
+    """Delete notes that nobody can go on with: the bucket keeps the parts of an upload for a week."""
+    for path in folder.iterdir():
+        with suppress(OSError):  # another command deletes it, too
+            if path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                path.unlink()
 
 
 def _short_hash(path: Path) -> str:

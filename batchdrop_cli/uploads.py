@@ -8,9 +8,9 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,8 +20,9 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.fingerprints import PART_BYTES
-from batchdrop_cli.state_dir import states
+from batchdrop_cli.fingerprints import PART_BYTES, Fingerprint, state_of
+from batchdrop_cli.state_dir import forget_old, states
+from batchdrop_cli.user_errors import UserError
 from local_cloud.state import PRIVATE_FILE, PRIVATE_FOLDER
 
 if TYPE_CHECKING:
@@ -52,16 +53,18 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A file on its way to a key: the same file, key and metadata are the same upload."""
+    """A file on its way to a key: the same bytes, key and metadata are the same upload, whatever the file's name."""
 
     cloud: Cloud
     path: Path
+    file: BinaryIO
     key: str
     metadata: Mapping[str, str]
+    fingerprint: Fingerprint
 
-    @cached_property
+    @property
     def size(self) -> int:
-        return self.path.stat().st_size
+        return self.fingerprint.bytes
 
     @cached_property
     def part_bytes(self) -> int:
@@ -73,21 +76,32 @@ class Upload:
 
     @cached_property
     def note_path(self) -> Path:
-        told = [self.cloud.bucket, self.key, str(self.path.resolve()), self.size, sorted(self.metadata.items())]
+        told = [self.cloud.bucket, self.key, self.fingerprint.digest, sorted(self.metadata.items())]
         return states() / "uploads" / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]}.jsonl"
 
     def read(self, number: int) -> bytes:
-        with self.path.open("rb") as file:
-            file.seek((number - 1) * self.part_bytes)
-            return file.read(self.part_bytes)
+        return os.pread(self.file.fileno(), self.part_bytes, (number - 1) * self.part_bytes)
 
 
-def send(upload: Upload, progressed: Progressed) -> None:
-    """Send what S3 does not have yet, and end the upload."""
+def check_unchanged(upload: Upload) -> None:
+    """Raises: UserError, when the file is another than the one whose fingerprint was taken."""
+    if state_of(upload.file) != upload.fingerprint.state:
+        raise UserError(f"{upload.path} changed while it was sent: nothing was dropped. Repeat the command.")
+
+
+def send(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], None]] = ()) -> None:
+    """Send what S3 does not have yet, and end the upload; `ends` are called before its end.
+
+    Raises:
+        UserError: The file changed meanwhile: the upload is given up.
+    """
     with _notes(upload.note_path) as notes:
         noted = (notes and _taken_up(upload, notes)) or _begun(upload, notes)
         progressed(sum(part.bytes for part in noted.parts.values()))
         sent = noted.parts | {part.number: part for part in _sent(upload, noted, notes, progressed)}
+        _give_up_if_changed(upload, noted)
+        for end in ends:
+            end()
         upload.cloud.s3.complete_multipart_upload(
             Bucket=upload.cloud.bucket,
             Key=upload.key,
@@ -98,11 +112,22 @@ def send(upload: Upload, progressed: Progressed) -> None:
             upload.note_path.unlink(missing_ok=True)
 
 
+def _give_up_if_changed(upload: Upload, noted: Noted) -> None:
+    try:
+        check_unchanged(upload)
+    except UserError:
+        upload.note_path.unlink(missing_ok=True)
+        with suppress(ClientError):  # S3 deletes it by itself in a week
+            upload.cloud.s3.abort_multipart_upload(Bucket=upload.cloud.bucket, Key=upload.key, UploadId=noted.upload_id)
+        raise
+
+
 @contextmanager
 def _notes(path: Path) -> Iterator[BinaryIO | None]:
     """The file of notes, for this command alone; None where it cannot be written, or another command has it."""
     try:
         path.parent.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
+        forget_old(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     except OSError:
         yield None

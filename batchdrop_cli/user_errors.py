@@ -87,6 +87,10 @@ class TooExpensive(UserError):  # noqa: N818 - a fact about a file
     """The file may cost more than its limit, or nobody knows how much: nothing was sent."""
 
 
+EXPECTED = (BatchdropError, BotoCoreError, ClientError, S3UploadFailedError, OSError)
+"""What `sentence` has words for, when a command runs: everything else is a fault of the command itself."""
+
+
 def sentence(error: BaseException) -> tuple[str, int]:
     """What to tell the user about an error, and the exit code."""
     match error:

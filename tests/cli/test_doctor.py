@@ -180,3 +180,13 @@ def test_what_cannot_be_looked_at_is_a_finding_and_the_others_are_made(code: str
     cloud = Cloud(title="", is_local=False, bucket="b", table="t", session=boto3.Session())
     patient = doctor.Patient(cloud, Deployed(), doctor.Providers({}))
     assert list(doctor._guarded("queues", refuse, patient)) == [finding]  # noqa: SLF001 - the border of each check
+
+
+def test_who_may_see_nothing_is_told_so_and_that_is_not_well(capsys: pytest.CaptureFixture[str]) -> None:
+    unseen = [Finding(check=check, state="unseen", text="Not allowed.") for check in ("table", "bucket")]
+    assert (doctor.is_blind(unseen), doctor.is_blind([*unseen, Finding(check="keys", state="ok", text="")])) == (
+        True,
+        False,
+    )
+    doctor.say_findings(unseen)
+    assert capsys.readouterr().err == "Not looked at: bucket, table. What is wrong there is not known.\n"

@@ -66,4 +66,10 @@ def test_a_provider_that_does_not_answer_is_not_a_refusal(aws: "Aws", run: "Run"
     silent = tmp_path / "silent.toml"
     silent.write_text(providers.at(text, providers.simulated(text, "http://127.0.0.1:1")), encoding="utf-8")
     code, states, _ = checked(run, "openai", "--providers-file", silent)
-    assert (code, states) == (0, {"openai": "unknown"})
+    assert (code, states) == (1, {"openai": "unknown"})
+
+
+def test_a_secret_that_no_header_can_hold_is_not_sent(aws: "Aws", run: "Run", file: Path) -> None:
+    aws.secrets.create_secret(Name="batchdrop/openai", SecretString="sk-ключ")
+    said = "The secret is not a single key, and was not sent. Set it with: batchdrop keys set openai"
+    assert run("keys", "check", "openai", "--providers-file", file) == (1, f"openai     refused: {said}\n", "")

@@ -86,12 +86,13 @@ def test_it_serves_over_pipes_reads_only_and_fails_in_sentences(tmp_path: Path, 
 
 @pytest.mark.usefixtures("aws")
 def test_it_puts_only_where_it_may_write() -> None:
-    def tools(*, write: bool) -> list[tuple[str, bool]]:
+    def tools(*, write: bool) -> list[tuple[str, bool, bool]]:
         found = told(lambda client: client.list_tools(), write=write).tools
-        return [(each.name, each.annotations.read_only_hint) for each in found]
+        hints = [(each.name, each.annotations) for each in found]
+        return [(name, each.read_only_hint, each.idempotent_hint) for name, each in hints]
 
-    assert tools(write=False) == [("quote", True), ("show", True), ("results", True)]
-    assert tools(write=True) == [*tools(write=False), ("put", False)]
+    assert tools(write=False) == [("quote", True, True), ("show", True, True), ("results", True, True)]
+    assert tools(write=True) == [*tools(write=False), ("put", False, False)]
     assert call("put", file="x.csv", max_cost_usd="1") == (True, "Unknown tool: put")
 
 
@@ -111,6 +112,12 @@ def test_it_drops_a_table_once_and_within_its_limit(aws: "Aws", table: Path, cap
     assert f"Job {found['job']} is already processing the same bytes." in put("1")[1]
     assert put("1", model="nobodys")[0]
     assert [SECRET in text for text in capfd.readouterr()] == [False, False]
+
+
+def test_arguments_that_do_not_fit_are_named_and_not_quoted() -> None:
+    said = call("quote", rows={"prompt": [SECRET]})
+    wrong = 'These arguments do not fit its schema: "file" (missing), "rows.prompt" (string_type).'
+    assert said == (True, f"Error executing tool quote: {wrong}")
 
 
 @pytest.fixture

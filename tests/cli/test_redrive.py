@@ -114,3 +114,11 @@ def test_on_a_terminal_it_asks(run: "Run", parts: Parts, terminal: Terminal, ans
 def test_where_there_are_none_it_says_so(run: "Run") -> None:
     assert run("redrive") == (0, "", "There are no dead letters.\n")
     assert run("redrive", "--json") == (0, "[]\n", "There are no dead letters.\n")
+
+
+def test_ctrl_d_is_a_no_and_the_letters_are_let_go(run: "Run", parts: Parts, terminal: Terminal) -> None:
+    fail(parts, *BODIES)
+    assert terminal.getvalue() == ""
+    ran = run("redrive")
+    assert (ran.code, ran.err.splitlines()[-1]) == (1, "Nothing was changed.")
+    assert len(bodies(parts, parts.dead_letters)) == len(BODIES)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from batchdrop import __version__
 from faking.stacks import a_stack
 
 from batchdrop_cli.setting_up import Facts, Kind, Over, Step, next_step, set_up
 from batchdrop_cli.setup_command import Answers, AwsBorder
+from batchdrop_cli.user_errors import UserError
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -21,7 +23,7 @@ BARE = msgspec.structs.replace(
     has_tools=False,
     is_bootstrapped=False,
     stack=None,
-    is_current=False,
+    version=None,
     unset_keys=("openai", "anthropic"),
     sender=None,
 )
@@ -59,7 +61,7 @@ def after(facts: Facts, step: Step) -> Facts:
         case Kind.BOOTSTRAP:
             return msgspec.structs.replace(facts, is_bootstrapped=True)
         case Kind.DEPLOY | Kind.LOCAL_UP:
-            return msgspec.structs.replace(facts, stack="CREATE_COMPLETE", is_current=True, sender=sender(facts))
+            return msgspec.structs.replace(facts, stack="CREATE_COMPLETE", version=__version__, sender=sender(facts))
         case Kind.KEY:
             unset = tuple(name for name in facts.unset_keys if name != step.whom)
             return msgspec.structs.replace(facts, unset_keys=unset, sender="gpt-4o-mini")
@@ -88,11 +90,66 @@ def test_where_all_is_there_only_the_line_is_left() -> None:
     assert (set_up(border), border.taken) == (Over(), [])
 
 
-@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "CREATE_IN_PROGRESS"])
-def test_a_stack_that_is_not_in_order_is_deployed_again(status: str) -> None:
-    step = next_step(msgspec.structs.replace(READY, stack=status), frozenset())
-    asked = f"Deploy batchdrop 0.1.0 to AWS account 1, region eu-central-1? The stack there is {status}."
-    assert step == Step(Kind.DEPLOY, asked)
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "REVIEW_IN_PROGRESS"])
+def test_a_first_deployment_that_failed_is_repeated(status: str) -> None:
+    border = FakeBorder(msgspec.structs.replace(READY, stack=status, version=None, is_configured=True))
+    step = next_step(border.look(), frozenset())
+    asked = "Deploy batchdrop 0.1.0 to AWS account 1, region eu-central-1? Its first deployment failed "
+    assert step == Step(Kind.DEPLOY, f"{asked}({status}), and is replaced.")
+
+
+STATES = [
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "IMPORT_COMPLETE",
+    "CREATE_IN_PROGRESS",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+    "DELETE_IN_PROGRESS",
+    "CREATE_FAILED",
+    "UPDATE_FAILED",
+    "UPDATE_ROLLBACK_FAILED",
+    "DELETE_FAILED",
+]
+
+
+@pytest.mark.parametrize("status", STATES)
+@pytest.mark.parametrize("version", [None, "0.0.1", "9.9.9", __version__])
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_no_stack_that_is_there_is_deployed_over(status: str, version: str | None, *, is_configured: bool) -> None:
+    facts = msgspec.structs.replace(
+        READY, stack=status, version=version, is_configured=is_configured, has_tools=False, unset_keys=("openai",)
+    )
+    border = FakeBorder(facts)
+    over = set_up(border)
+    is_used = status.endswith("_COMPLETE") and not is_configured
+    assert border.taken == (["key openai", "send gpt-4o-mini"] if is_used else [])
+    assert (over.problem is None) is (is_used and version == __version__)
+
+
+def test_what_is_left_to_be_done_by_hand_is_said() -> None:
+    upgrade = 'make deploy ARGS="-c …" (docs/operations.md)'
+    old, given, at_work, broken = (
+        set_up(FakeBorder(msgspec.structs.replace(READY, **changes))).problem
+        for changes in (
+            {"version": "0.0.1"},
+            {"is_configured": True},
+            {"stack": "UPDATE_IN_PROGRESS"},
+            {"stack": "UPDATE_ROLLBACK_FAILED"},
+        )
+    )
+    assert old == (
+        "The stack runs 0.0.1, this command is 0.1.0. setup deploys over no stack. To upgrade an older one, with all "
+        f"of its -c settings: {upgrade}"
+    )
+    assert given == (
+        f"setup deploys over no stack, so that -c changes nothing. To change its settings, give all of them: {upgrade}"
+    )
+    assert at_work == "The stack is UPDATE_IN_PROGRESS: wait until it is done, then repeat: batchdrop setup --aws"
+    assert broken == (
+        "The stack is UPDATE_ROLLBACK_FAILED: look at its events in CloudFormation, repair it, then: " + upgrade
+    )
 
 
 def test_without_credentials_nothing_is_asked() -> None:
@@ -121,22 +178,22 @@ def test_no_step_is_taken_after_one_that_it_needs_failed_or_was_declined(index: 
         assert border.asked == NAMES[: index + 1]
 
 
-@pytest.mark.parametrize("bits", list(product([False, True], repeat=5)))
+@pytest.mark.parametrize("bits", list(product([False, True], repeat=4)))
 def test_from_wherever_it_begins_it_ends_and_takes_no_step_twice(bits: tuple[bool, ...]) -> None:
-    has_tools, is_bootstrapped, is_deployed, is_current, has_keys = bits
+    has_tools, is_bootstrapped, is_deployed, has_keys = bits
     facts = msgspec.structs.replace(
         BARE,
         has_tools=has_tools,
         is_bootstrapped=is_bootstrapped,
         stack="UPDATE_COMPLETE" if is_deployed else None,
-        is_current=is_current,
+        version=__version__ if is_deployed else None,
         unset_keys=() if has_keys else ("openai",),
         sender="gpt-4o-mini" if has_keys else None,
     )
     border = FakeBorder(facts)
     assert set_up(border) == Over()
     assert len(set(border.taken)) == len(border.taken)
-    assert ("deploy" in border.taken) is not (is_deployed and is_current)
+    assert ("deploy" in border.taken) is not is_deployed
     assert border.taken[-1] == "send gpt-4o-mini"
 
 
@@ -150,16 +207,47 @@ def test_aws_is_looked_at_and_make_deploys_with_what_was_given(aws: "Aws", monke
 
     with a_stack(bucket="batchdrop-test", table="batchdrop-jobs", version="0.0.1") as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", address)
-        border = AwsBorder(Answers(yes=True, send=False, deploys_with=("alarm_email=me@example.org",)), run=make)
+        border = AwsBorder(Answers(yes=True, send=False, deploys_with=("alarm_email=$me@example.org",)), run=make)
         found = border.look()
         border.take(Step(Kind.DEPLOY, ""))
         border.take(Step(Kind.BOOTSTRAP, ""))
-    assert (found.stack, found.is_current, found.is_bootstrapped) == ("CREATE_COMPLETE", False, False)
+    assert (found.stack, found.version, found.is_bootstrapped) == ("CREATE_COMPLETE", "0.0.1", False)
     assert (found.unset_keys, found.sender) == (("anthropic",), "gpt-4o-mini")
     assert ran == [
-        ["make", "deploy", "ARGS=-c alarm_email=me@example.org --require-approval never"],
+        ["make", "deploy", "ARGS=-c 'alarm_email=$$me@example.org' --require-approval never"],
         ["make", "bootstrap"],
     ]
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_stack_without_outputs_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_stack(bucket="", table="", status="ROLLBACK_COMPLETE") as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", address)
+        monkeypatch.setattr("batchdrop_cli.setup_command.find_cloud", _has_no_outputs)
+        found = AwsBorder(Answers()).look()
+    assert (found.stack, found.sender) == ("ROLLBACK_COMPLETE", None)
+
+
+def _has_no_outputs(_: object) -> None:
+    raise UserError('The stack "batchdrop" has no output Bucket.')
+
+
+class Closed(io.StringIO):
+    """A terminal where Ctrl-D is typed at each question."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_ctrl_d_leaves_each_step_out(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.secrets.create_secret(Name="batchdrop/openai", SecretString="sk-0123456789")
+    monkeypatch.setattr("sys.stdin", Closed())
+    ran = run("setup", "--aws")
+    assert (ran.code, [line for line in ran.err.splitlines() if line]) == (
+        0,
+        ["key anthropic: left out", "send gpt-4o-mini: left out"],
+    )
+    assert run("setup")[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -197,3 +285,14 @@ def test_keys_come_from_the_environment_where_that_is_said(
     ran = run("setup", "--aws", "--keys-from-env", "--no-send")
     assert "No key for anthropic in the environment. Set it with: batchdrop keys set anthropic --aws\n" in ran.err
     assert (ran.code, [each["Name"] for each in aws.secrets.list_secrets()["SecretList"]]) == (0, ["batchdrop/openai"])
+
+
+@pytest.mark.parametrize("key", ["sk-0123 4567", "sk-0123\n4567", "sk-ключ"])
+def test_a_key_of_the_environment_is_checked_as_one_that_is_typed(
+    aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    ran = run("setup", "--aws", "--keys-from-env", "--no-send")
+    assert (ran.code, "This is not a single key" in ran.err, key in ran.err) == (2, True, False)
+    assert aws.secrets.list_secrets()["SecretList"] == []

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 
-from batchdrop_cli.sources import worst_of
+from batchdrop_cli.sources import each_of, worst_of
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -108,3 +109,14 @@ def test_empty_standard_input_is_refused(aws: "Aws", run: "Run", monkeypatch: py
 )
 def test_several_files_end_as_the_worst_of_them(codes: list[int], worst: int) -> None:
     assert worst_of(codes) == worst
+
+
+def test_an_error_of_aws_at_one_file_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def do(name: str) -> int:
+        if name == "b":
+            raise ClientError({"Error": {"Code": "SlowDown"}}, "PutObject")
+        return 0
+
+    assert list(each_of(do, {name: name for name in "abc"})) == [0, 1, 0]
+    said = "b: AWS answered SlowDown to PutObject. Repeat the command in a moment.\n"
+    assert capsys.readouterr().err == said

@@ -1,5 +1,8 @@
 """An upload that broke off goes on where it broke: no part that S3 has is sent twice, and every byte arrives."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,10 +11,13 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from batchdrop_cli.claim_notes import kept_mark
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.drop import upload
-from batchdrop_cli.fingerprints import PART_BYTES
+from batchdrop_cli.drop import drop_file, upload
+from batchdrop_cli.fingerprints import PART_BYTES, fingerprint_of
+from batchdrop_cli.state_dir import states
 from batchdrop_cli.uploads import Upload, send
+from batchdrop_cli.user_errors import UserError
 
 if TYPE_CHECKING:
     from conftest import Aws
@@ -127,8 +133,8 @@ def test_whatever_happens_in_between_the_file_arrives_as_it_is(
     aws: "Aws", line: Line, file: Path, happens: Callable[["Aws", Path, Path], None]
 ) -> None:
     break_off(line, file, 3)
-    metadata = {"dropped-by": str(line.cloud.user)}
-    happens(aws, file, Upload(cloud=line.cloud, path=file, key=KEY, metadata=metadata).note_path)
+    (notes,) = (states() / "uploads").iterdir()
+    happens(aws, file, notes)
     line.upload(file)
     assert stored(aws) == file.read_bytes()
 
@@ -148,16 +154,100 @@ def test_where_nothing_can_be_noted_it_is_uploaded_all_the_same(
     assert stored(aws) == file.read_bytes()
 
 
+def an_upload(cloud: Cloud, file: Path) -> Upload:
+    same = {"dropped-by": str(cloud.user)}
+    opened = file.open("rb")
+    return Upload(cloud=cloud, path=file, file=opened, key=KEY, metadata=same, fingerprint=fingerprint_of(file))
+
+
 def test_a_second_command_at_the_same_time_makes_an_upload_of_its_own(aws: "Aws", line: Line, file: Path) -> None:
     other, began = Line([]), []
 
     def begin_another(params: dict[str, Any], **_: object) -> None:
         if params["PartNumber"] == PARTS and not began:
             began.append(True)
-            same = {"dropped-by": str(other.cloud.user)}
-            send(Upload(cloud=other.cloud, path=file, key=KEY, metadata=same), lambda _: None)
+            send(an_upload(other.cloud, file), lambda _: None)
 
     line.cloud.s3.meta.events.register("provide-client-params.s3.UploadPart", begin_another)
     line.upload(file)
     assert (began, sorted(other.parts)) == ([True], [1, 2, 3, 4])
     assert len(aws.s3.list_object_versions(Bucket=BUCKET)["Versions"]) == 2
+
+
+def test_the_same_bytes_from_another_file_go_on(line: Line, file: Path, tmp_path: Path) -> None:
+    break_off(line, file, 3)
+    line.upload(file.rename(tmp_path / "other.jsonl"))
+    assert set(line.parts) == {3, 4}
+
+
+def test_notes_that_nobody_can_go_on_with_are_deleted(line: Line, file: Path) -> None:
+    break_off(line, file, 3)
+    (notes,) = (states() / "uploads").iterdir()
+    old = notes.with_name("old")
+    notes.rename(old)
+    os.utime(old, (0, 0))
+    line.upload(file)
+    assert list((states() / "uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("parts", [0, PARTS])
+def test_a_file_that_changes_while_it_is_sent_is_not_dropped(
+    aws: "Aws", line: Line, tmp_path: Path, file: Path, parts: int
+) -> None:
+    if not parts:
+        file = tmp_path / "small.jsonl"
+        file.write_bytes(b"{}\n")
+    known = fingerprint_of(file)
+
+    def change(**_: object) -> None:
+        with file.open("ab") as out:
+            out.write(b"more")
+
+    line.cloud.s3.meta.events.register("provide-client-params.s3.UploadPart", change)
+    if not parts:
+        change()
+    with pytest.raises(UserError, match="changed while it was sent: nothing was dropped"):
+        upload(line.cloud, file, KEY, lambda _: None, fingerprint=known)
+    assert (aws.keys(), aws.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])) == ([], [])
+
+
+DIES = """
+import os, sys
+from batchdrop_cli.claim_notes import kept_mark
+with kept_mark(*sys.argv[1:], is_kept=True) as kept:
+    print(kept.mark, flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def mark_of_a_killed_command(*told: str) -> str:
+    ran = subprocess.run([sys.executable, "-c", DIES, *told], stdout=subprocess.PIPE, text=True, check=False)
+    assert ran.returncode == -9
+    return ran.stdout.strip()
+
+
+@pytest.mark.usefixtures("file")
+def test_a_mark_is_found_again_once_its_process_is_gone() -> None:
+    mark = mark_of_a_killed_command("a", "b")
+    with kept_mark("a", "b", is_kept=True) as kept, kept_mark("a", "b", is_kept=True) as other:
+        assert (kept.mark, other.mark == mark) == (mark, False)
+        kept.forget()
+    with kept_mark("a", "b", is_kept=True) as new:
+        assert new.mark != mark
+
+
+def test_a_command_that_was_killed_is_repeated_at_once(aws: "Aws", line: Line, file: Path) -> None:
+    digest, left = fingerprint_of(file).digest, []
+    mark = mark_of_a_killed_command(BUCKET, line.cloud.table, digest, KEY)
+    assert aws.store.leases.claim_drop(digest, 10**9, holder=mark).is_held
+
+    def list_marks(**_: object) -> None:
+        left.extend(each.read_text() for each in (states() / "claims").iterdir())
+
+    with pytest.raises(UserError, match="Another command is dropping the same bytes right now"):
+        drop_file(line.cloud, file, "input/elsewhere.jsonl", again=False)
+    line.cloud.s3.meta.events.register("provide-client-params.s3.CompleteMultipartUpload", list_marks)
+    job = drop_file(line.cloud, file, KEY, again=False)
+    assert stored(aws) == file.read_bytes()
+    assert mark not in left  # from here on a job may come of it
+    assert aws.store.leases.claim_drop(digest, 60, holder=mark).job == job

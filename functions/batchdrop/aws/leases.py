@@ -162,28 +162,32 @@ class Leases:
             raise ClaimLost
         return msgspec.structs.replace(listing, **changes)
 
-    def claim_drop(self, digest: str, seconds: int, *, after: str | None = None) -> DropClaim:
+    def claim_drop(
+        self, digest: str, seconds: int, *, after: str | None = None, holder: str | None = None
+    ) -> DropClaim:
         """Be the only one to drop these bytes for a while; the claim that stands against it where there is one.
 
         Args:
             digest: Names the bytes.
             seconds: How long the drop may take.
             after: The job that a claim names and that is over: such a claim is taken.
+            holder: Who asks; the holder of a claim that names no job gets it again.
         """
-        now, mark = self._now(), uuid.uuid4().hex
+        now, holder = self._now(), holder or uuid.uuid4().hex
         update = Update(*drop_key(digest))
         until = update.name("until")
         is_free = f"attribute_not_exists({until}) OR {until} <= {update.value(now)}"
         is_over = f" OR {update.name('job')} = {update.value(after)}" if after else ""
-        update.when_expression(f"({is_free}{is_over})")
+        is_own = f"{update.name('holder')} = {update.value(holder)} AND attribute_not_exists({update.name('job')})"
+        update.when_expression(f"({is_free}{is_over} OR ({is_own}))")
         update.set("until", now + seconds)
         update.set("expires_at", now + seconds)
-        update.set("holder", mark)
+        update.set("holder", holder)
         update.remove("job")
-        found = self._table.update_once(update, mark)
+        found = self._table.update_once(update)
         if found is None:
             return msgspec.convert({**(self._table.item(*drop_key(digest)) or {}), "digest": digest}, DropClaim)
-        return DropClaim(digest=digest, holder=mark, is_held=True)
+        return DropClaim(digest=digest, holder=holder, is_held=True)
 
     def end_drop(self, claim: DropClaim, job: str | None, seconds: int) -> None:
         """Say which job the bytes became, for as long as its row may not be there yet; None lets the next one drop."""
