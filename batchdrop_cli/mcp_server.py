@@ -157,12 +157,6 @@ def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
 
         return run
 
-<<<<<<< HEAD
-    door, server = Door(find), MCPServer("batchdrop", instructions=_INSTRUCTIONS, log_level="WARNING")
-    tools: list[Callable[..., str]] = [door.quote, door.show, door.results, *([door.put] if write else [])]
-    for tool in tools:
-        hints = ToolAnnotations(read_only_hint=tool != door.put, destructive_hint=False, idempotent_hint=True)
-=======
     class Server(MCPServer[Any]):
         async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:  # noqa: ANN401 - the SDK's
             try:
@@ -178,7 +172,6 @@ def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
     for tool in tools:
         reads = tool != door.put
         hints = ToolAnnotations(read_only_hint=reads, destructive_hint=False, idempotent_hint=reads)
->>>>>>> wt-T
         server.tool(annotations=hints, structured_output=False)(in_words(tool))
     return server
 

@@ -22,12 +22,8 @@ from faking.cloud import cloud as a_cloud
 from faking.console_scene import PAYLOADS, Scene
 from faking.console_server import served
 from faking.lines import capped
-<<<<<<< HEAD
 from faking.outputs import a_manifest
 from faking.rows import NOW, a_batch, a_job
-=======
-from faking.rows import a_job
->>>>>>> wt-S
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from batchdrop_cli.cloud import Cloud as UsersCloud
