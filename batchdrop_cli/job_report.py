@@ -25,7 +25,7 @@ def save_report(cloud: Cloud, job: Job, path: Path | None) -> Path:
     """
     jobs.refuse_unfinished(cloud, job)
     path = path or Path(f"{fetch.name_of(job)}.report.html")
-    if is_job_id(path.name):
+    if is_job_id(path.name) or path.name == jobs.LATEST:
         raise UserError(f"{path} is a job, not a file: name the job before --report.", code=WRONG_USE)
     page = _page(cloud, job)
     try:

@@ -54,8 +54,9 @@ def test_a_file_is_not_overwritten(run: "Run", over: Job) -> None:
 
 
 def test_a_job_behind_the_option_is_not_taken_for_a_file(run: "Run", over: Job) -> None:
-    said = f"{over.id} is a job, not a file: name the job before --report.\n"
-    assert run("show", "--report", over.id) == (2, "", said)
+    for name in (over.id, "latest"):
+        said = f"{name} is a job, not a file: name the job before --report.\n"
+        assert run("show", "--report", name) == (2, "", said)
 
 
 def test_a_job_that_runs_has_no_report(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:

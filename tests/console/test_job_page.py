@@ -43,6 +43,17 @@ def test_a_job_that_is_over_shows_what_show_says(world: "World") -> None:
     assert "data-hx-get" not in page
 
 
+def test_the_report_of_a_job_is_among_its_files_to_download(world: "World") -> None:
+    out = world.cloud.run("input/a.jsonl", [chat("q")], **{"batchdrop-report": "true"})
+    report = out.manifest.files.report
+    assert report is not None
+    with world.browser() as browser:
+        assert "report.html</a>" in browser.get(f"/jobs/{out.manifest.job}").text
+        answer = browser.get(f"/jobs/{out.manifest.job}/files/report.html")
+    assert answer.content == world.cloud.read(report.key)
+    assert answer.headers["content-type"] == "application/octet-stream", "a browser keeps it, and does not show it"
+
+
 def test_a_job_that_runs_says_what_it_waits_for_and_is_renewed_until_it_is_over(world: "World") -> None:
     store = world.cloud.services.store
     job = a_job(state=JobState.RUNNING, bucket="bucket", key="input/a.jsonl")

@@ -117,7 +117,7 @@ def test_what_cannot_be_processed_gets_a_failed_manifest(cloud: Cloud, key: str,
     manifest = msgspec.to_builtins(out.manifest)
     assert (manifest["status"], manifest["reason"]) == ("FAILED", reason)
     assert manifest["counts"] is None
-    assert manifest["files"] == {"results": [], "errors": None, "failed": None, "answers": []}
+    assert manifest["files"] == {"results": [], "errors": None, "failed": None, "answers": [], "report": None}
     assert manifest["input"]["lines"] is None
     assert [event["detail-type"] for event in cloud.events()] == ["Job Failed"]
 
