@@ -5,6 +5,7 @@
   if (!holder) return;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const dollars = (value) => (value == null ? "–" : "$" + value.toLocaleString("en", { maximumFractionDigits: 4 }));
+  const exact = (value) => (value >= 1 ? "$" + value.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 }) : dollars(value));
   let drawn = null;
 
   const draw = () => {
@@ -18,7 +19,7 @@
     const realtime = spent.map((each, day) => (each == null ? null : each + saved[day]));
     const data = [days, realtime, spent];
     const last = spent.findLastIndex((each) => each != null); // its values stand below the chart while no other is pointed at
-    const below = (_, value, series, at) => dollars(data[series][at ?? last]);
+    const below = (_, value, series, at) => exact(data[series][at ?? last]);
     const day = (seconds) => new Date(seconds * 1e3).toISOString().slice(0, 10);
     const half = 43200; // seconds: the first and the last bar are whole
     drawn = new uPlot(

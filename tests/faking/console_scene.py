@@ -26,6 +26,11 @@ PAYLOADS = (
     "javascript:document.title='owned'",
 )
 _PRICES = PriceSource(source="genai-prices 0.2.3", date="2026-11-27")
+_REVIEWS = (
+    "The battery lasts three days, and the screen is a joy.",
+    "It came a week late, in a box that somebody had opened.",
+    "Good sound. The app, well: no.",
+)
 _TEXTS = (
     "Positive. The reviewer praises the battery and the screen.",
     "Negative. The parcel came late and the box was open.",
@@ -164,10 +169,18 @@ class Scene:
     ) -> None:
         is_hostile = texts is PAYLOADS
         requests = [
-            {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": texts[at % len(texts)]}]}
+            {
+                "custom_id": f"review-{at + 1:05}",
+                "model": "gpt-4o-mini",
+                "messages": [{"role": "user", "content": _prompt(at, texts)}],
+            }
             for at in range(min(lines, 60))
         ]
-        body = b"".join(json.dumps(each).encode() + b"\n" for each in requests)
+        failing = {0, 1} if is_hostile else {1, 40} if failed else set()
+        body = b"".join(
+            json.dumps(each).encode()[: -20 if at in failing and at == 1 and not is_hostile else None] + b"\n"
+            for at, each in enumerate(requests)
+        )
         stored = self._cloud.services.files.put(key, body)
         took = 2 * HOUR + 900 * (len(self.jobs) % 5)
         job = self.job(
@@ -183,7 +196,7 @@ class Scene:
             last_ended_at=self.now - age + took,
             published_at=self.now - age + took + 40,
         )
-        results = [_result(at, texts[at % len(texts)], failed=at % 60 < min(failed, 2)) for at in range(len(requests))]
+        results = [_result(at, texts[at % len(texts)], failed=at in failing) for at in range(len(requests))]
         errors = [each for each in results if each["error"]]
         codes = {
             texts[0] if is_hostile else "context_length_exceeded": max(failed - 3, failed and 1),
@@ -314,6 +327,10 @@ def _models(lines: int, failed: int) -> list[ModelCounts]:
     ]
 
 
+def _prompt(at: int, texts: tuple[str, ...]) -> str:
+    return texts[at % len(texts)] if texts is PAYLOADS else f"Sentiment of: {_REVIEWS[at % len(_REVIEWS)]}"
+
+
 def _result(at: int, text: str, *, failed: bool) -> dict[str, object]:
     body = {
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
@@ -322,19 +339,19 @@ def _result(at: int, text: str, *, failed: bool) -> dict[str, object]:
     is_hostile, is_input = text in PAYLOADS, at % 60 == 1
     code = PAYLOADS[0] if is_hostile else "invalid_json" if is_input else "context_length_exceeded"
     said = (
-        "Line 2 is not JSON: expected ',' at byte 212." if is_input else "The request has 131,204 tokens, over 128,000."
+        "The line is not JSON: it ends within a text." if is_input else "The request has 131,204 tokens, over 128,000."
     )
     error = {"code": code, "message": text if is_hostile else said, "source": "provider", "retryable": False}
     return {
         "id": f"batch_req_{at}",
-        "custom_id": text if is_hostile else f"review-{at + 1:05}",
+        "custom_id": text if is_hostile else None if failed and is_input else f"review-{at + 1:05}",
         "response": None if failed else {"status_code": 200, "request_id": None, "body": body},
         "error": error if failed else None,
         "line": at + 1,
         "provider": "openai",
-        "model": text if is_hostile else "gpt-4o-mini",
+        "model": text if is_hostile else None if failed and is_input else "gpt-4o-mini",
         "endpoint": "/v1/chat/completions",
         "batch_id": "batch_1",
-        "attempts": 1,
+        "attempts": 0 if failed and is_input else 1,
         "via": "batch",
     }

@@ -110,7 +110,9 @@ def test_jobs_are_listed_by_day_the_newest_first(store: Store) -> None:
     ids = ["20261105T000000Z-0000000000", "20261105T235959Z-0000000000", "20261106T000000Z-0000000000"]
     for each in ids:
         store.add(a_job(job=each))
-    assert [job.id for job in store.recent_jobs(["20261106", "20261105", "20261104"])] == [ids[2], ids[1], ids[0]]
+    days = ["20261106", "20261105", "20261104"]
+    assert [job.id for job in store.recent_jobs(days)] == [ids[2], ids[1], ids[0]]
+    assert [list(store.recent_job_ids(days, before=each)) for each in ids] == [[], [ids[0]], [ids[1], ids[0]]]
 
 
 def test_forgetting_the_work_of_a_job_leaves_the_job_and_others(store: Store) -> None:
