@@ -220,7 +220,7 @@ COMMANDS = {
         It runs on this machine alone, with your own AWS credentials. It only reads, unless with
         --write; Ctrl-C ends it.
 
-        It needs the extra "console": pip install 'batchdrop[console]'
+        It needs the extra "console": make setup, or pip install ".[console]" in a clone of the project.
 
         Example: batchdrop console --write
         """,

@@ -9,6 +9,7 @@ from batchdrop_cli.cloud import Target, find_cloud
 from batchdrop_cli.exit_codes import OK
 from batchdrop_cli.options import DEFAULT_TARGET, between
 from batchdrop_cli.user_errors import UserError
+from local_cloud.extras import how_to_install
 
 _PACKAGES = ("jinja2", "python_multipart", "starlette", "uvicorn")
 _HIGHEST_PORT = 65_535
@@ -25,7 +26,7 @@ def console(
 ) -> int:
     missing = [each for each in _PACKAGES if find_spec(each) is None]
     if missing:
-        raise UserError(f"The console needs {', '.join(missing)}: pip install 'batchdrop[console]'")
+        raise UserError(f"The console needs {', '.join(missing)}: {how_to_install('console')}")
     from batchdrop_console.server import serve  # noqa: PLC0415 - its packages may not be installed
 
     serve(find_cloud(target), port=port, may_write=write, opens_browser=not no_browser)

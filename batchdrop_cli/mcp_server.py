@@ -6,7 +6,6 @@ printed there.
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,11 +27,11 @@ from batchdrop_cli.options import DEFAULT_TARGET
 from batchdrop_cli.quote import format_quote, quote_file
 from batchdrop_cli.row_settings import NO_ROWS, RowOptions, own_settings, settings_here
 from batchdrop_cli.table_files import holds_rows
-from batchdrop_cli.user_errors import UserError, sentence
+from batchdrop_cli.user_errors import UserError
+from local_cloud.extras import how_to_install
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
-    from pydantic import ValidationError
 
 MOST_RESULTS, MOST_BYTES = 100, 60_000  # of a page, whose first result is always there
 MOST_TEXT, _MOST_ID = 4_000, 1_000  # characters of an answer or an error; bytes of a custom_id
@@ -126,13 +125,6 @@ def _shown(line: Line) -> dict[str, Any]:
     }
 
 
-def describe_arguments(error: "ValidationError") -> str:
-    """Which arguments do not fit; the SDK's own words quote them, and a prompt may be among them."""
-    wrong = error.errors(include_url=False, include_context=False, include_input=False)
-    places = dict.fromkeys(f'"{".".join(map(str, each["loc"])):.60}" ({each["type"]})' for each in wrong)
-    return f"These arguments do not fit its schema: {', '.join(places)}."
-
-
 def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
     """The server; `put` is there only where it may write.
 
@@ -140,32 +132,11 @@ def build(find: Callable[[], Cloud], *, write: bool) -> "MCPServer[Any]":
         UserError: The extra is not installed.
     """
     try:
-        from mcp.server import MCPServer  # noqa: PLC0415 - of an extra, and slow to load
-        from mcp.server.mcpserver.exceptions import ToolError  # noqa: PLC0415
-        from mcp.types import ToolAnnotations  # noqa: PLC0415
-        from pydantic import ValidationError  # noqa: PLC0415
+        from mcp.types import ToolAnnotations  # noqa: PLC0415 - of an extra, and slow to load
+
+        from batchdrop_cli.mcp_words import Server, in_words  # noqa: PLC0415
     except ModuleNotFoundError:
-        raise UserError('This command needs more packages. Install them with: pip install "batchdrop[mcp]"') from None
-
-    def in_words(tool: Callable[..., str]) -> Callable[..., str]:
-        @wraps(tool)
-        def run(*arguments: Any, **named: Any) -> str:
-            try:
-                return tool(*arguments, **named)
-            except Exception as error:  # noqa: BLE001 - whatever it is becomes a sentence
-                raise ToolError(sentence(error)[0]) from None
-
-        return run
-
-    class Server(MCPServer[Any]):
-        async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:  # noqa: ANN401 - the SDK's
-            try:
-                return await super().call_tool(name, arguments, context)
-            except ToolError as error:
-                if not isinstance(error.__cause__, ValidationError):
-                    raise
-                wrong = describe_arguments(error.__cause__)
-            raise ToolError(f"Error executing tool {name}: {wrong}")
+        raise UserError(f"This command needs more packages: {how_to_install('mcp')}") from None
 
     door, server = Door(find), Server("batchdrop", instructions=_INSTRUCTIONS, log_level="WARNING")
     tools: list[Callable[..., str]] = [door.quote, door.show, door.results, *([door.put] if write else [])]

@@ -84,7 +84,7 @@ def next_step(facts: Facts, tried: AbstractSet[str]) -> Step | Over:
     needed = _needed(facts)
     if needed is None:
         wanted = [*_keys(facts), *_line(facts)]
-        return next((step for step in wanted if step.name not in tried), Over(_outdated(facts)))
+        return next((step for step in wanted if step.name not in tried), Over(_left(facts, tried)))
     if not facts.is_local and not facts.is_clone:
         return Over("This batchdrop was not installed from a clone of the project, which is what deploys.")
     return needed if needed.name not in tried else Over(f"Setup cannot go on without this step: {needed.name}.")
@@ -97,20 +97,20 @@ def is_there(stack: str | None) -> bool:
 
 def _broken(facts: Facts) -> str | None:
     """Why nothing can be set up on a stack that is there: it is never deployed over, which would drop its settings."""
-    if facts.is_local or facts.stack is None or facts.stack in _NOT_BEGUN:
+    if facts.is_local or facts.stack is None or facts.stack in _NOT_BEGUN or is_there(facts.stack):
         return None
-    if is_there(facts.stack):
-        change = "setup deploys over no stack, so that -c changes nothing. To change its settings, give all of them: "
-        return f"{change}{_UPGRADE}" if facts.is_configured else None
     if facts.stack.endswith("_IN_PROGRESS"):
         return f"The stack is {facts.stack}: wait until it is done, then repeat: batchdrop setup --aws"
     return f"The stack is {facts.stack}: look at its events in CloudFormation, repair it, then: {_UPGRADE}"
 
 
-def _outdated(facts: Facts) -> str | None:
-    """What is left to be done by hand where the stack is of another version."""
-    if facts.is_local or facts.version == __version__:
+def _left(facts: Facts, tried: AbstractSet[str]) -> str | None:
+    """What is left to be done by hand: the stack was there, and is of another version, or wants other settings."""
+    if facts.is_local or Kind.DEPLOY in tried:
         return None
+    if facts.version == __version__:
+        change = "setup deploys over no stack: -c changed nothing. To change its settings, give all of them: "
+        return f"{change}{_UPGRADE}" if facts.is_configured else None
     there = f"The stack runs {facts.version or 'a version before 0.2.0'}, this command is {__version__}."
     return f"{there} setup deploys over no stack. To upgrade an older one, with all of its -c settings: {_UPGRADE}"
 

@@ -16,6 +16,7 @@ from batchdrop.aws.keys import is_table
 from batchdrop.errors import Unprocessable
 
 from batchdrop_cli.user_errors import UserError
+from local_cloud.extras import how_to_install
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,7 +96,7 @@ def load(name: str) -> Any:  # noqa: ANN401 - a module without types
     except ModuleNotFoundError as error:
         if error.name not in {"pyarrow", "python_calamine"}:
             raise
-        raise UserError(f'Parquet, Arrow and Excel files need {error.name}: pip install "batchdrop[tables]"') from None
+        raise UserError(f"Parquet, Arrow and Excel files need {error.name}: {how_to_install('tables')}") from None
 
 
 def _check_columns(names: Sequence[str], columns: Collection[str]) -> None:

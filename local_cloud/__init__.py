@@ -6,6 +6,7 @@ The command looks for a local cloud wherever it is installed; what brings one up
 from typing import TYPE_CHECKING, Any
 
 from local_cloud.errors import LocalCloudError
+from local_cloud.extras import how_to_install
 from local_cloud.running import PROVIDERS_FILE, current, exists, own_providers
 from local_cloud.state import LocalCloud
 
@@ -23,6 +24,6 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - as Python has it
     except ModuleNotFoundError as error:
         raise LocalCloudError(
             f'The local cloud needs the extra "local", which is not installed ({error.name} is missing): '
-            'pip install "batchdrop[local]" - or, in a clone of the project, make setup.'
+            f"{how_to_install('local')}"
         ) from error
     return getattr(cloud, name)

@@ -16,6 +16,7 @@ import pytest
 from batchdrop_cli import console_command
 from batchdrop_cli.user_errors import UserError
 from batchdrop_console.server import listen
+from local_cloud.extras import how_to_install
 
 if TYPE_CHECKING:
     from conftest import Run
@@ -32,7 +33,7 @@ serve(cloud, port=0, may_write=False, opens_browser=False)
 
 def test_what_is_missing_is_named_with_the_way_to_install_it(run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_command, "_PACKAGES", ("starlette", "not_installed"))
-    said = "The console needs not_installed: pip install 'batchdrop[console]'\n"
+    said = f"The console needs not_installed: {how_to_install('console')}\n"
     assert run("console") == (1, "", said)
 
 

@@ -159,6 +159,6 @@ def test_a_job_is_shown(finished: Job) -> None:
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mcp.server", None)
-    with pytest.raises(Exception, match=r'pip install "batchdrop\[mcp\]"$'):
+    monkeypatch.setitem(sys.modules, "mcp.types", None)
+    with pytest.raises(Exception, match=r'pip install "\.\[mcp\]"$'):
         build(lambda: find_cloud(Target()), write=False)

@@ -20,7 +20,7 @@ from faking.readme import commands
 if TYPE_CHECKING:
     from conftest import Aws, Run
 
-KEY = "input/reviews.jsonl"
+KEY = "input/reviews.csv"
 LOOKING = ("setup", "doctor")
 
 
@@ -44,7 +44,8 @@ def test_what_is_set_up_is_looked_at(aws: "Aws", run: "Run", monkeypatch: pytest
     "words", [each for each in commands(on_aws=True) if each[0] not in {"keys", *LOOKING}], ids=" ".join
 )
 def test_a_file_is_run(aws: "Aws", run: "Run", a_job: Callable[..., Job], words: list[str]) -> None:
-    Path("reviews.jsonl").write_bytes(b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hi"}]}\n')
+    Path("examples").mkdir()
+    Path("examples/reviews.csv").write_bytes(b"id,text\n1,Good.\n")
 
     def finish() -> None:
         while not aws.keys(KEY):

@@ -74,7 +74,7 @@ def sender(facts: Facts) -> str | None:
 
 
 def test_a_bare_account_is_taken_through_every_step() -> None:
-    border = FakeBorder(BARE)
+    border = FakeBorder(msgspec.structs.replace(BARE, is_configured=True))
     assert set_up(border) == Over()
     assert border.taken == ["tools", "bootstrap", "deploy", "key openai", "key anthropic", "send gpt-4o-mini"]
 
@@ -123,9 +123,9 @@ def test_no_stack_that_is_there_is_deployed_over(status: str, version: str | Non
     )
     border = FakeBorder(facts)
     over = set_up(border)
-    is_used = status.endswith("_COMPLETE") and not is_configured
+    is_used = status.endswith("_COMPLETE")
     assert border.taken == (["key openai", "send gpt-4o-mini"] if is_used else [])
-    assert (over.problem is None) is (is_used and version == __version__)
+    assert (over.problem is None) is (is_used and version == __version__ and not is_configured)
 
 
 def test_what_is_left_to_be_done_by_hand_is_said() -> None:
@@ -144,7 +144,7 @@ def test_what_is_left_to_be_done_by_hand_is_said() -> None:
         f"of its -c settings: {upgrade}"
     )
     assert given == (
-        f"setup deploys over no stack, so that -c changes nothing. To change its settings, give all of them: {upgrade}"
+        f"setup deploys over no stack: -c changed nothing. To change its settings, give all of them: {upgrade}"
     )
     assert at_work == "The stack is UPDATE_IN_PROGRESS: wait until it is done, then repeat: batchdrop setup --aws"
     assert broken == (

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchdrop_cli.table_files import as_dropped, dropped_name, is_converted, read_lines
+from local_cloud.extras import how_to_install
 
 if TYPE_CHECKING:
     from cli.conftest import Aws, Run
@@ -289,7 +290,7 @@ def test_the_extra_is_named_where_it_is_missing(
     monkeypatch.setattr(sys, "meta_path", [Without(module), *sys.meta_path])
     (tmp_path / name).touch()
     ran = run("validate", tmp_path / name, *ASKED)
-    said = f'Parquet, Arrow and Excel files need {module}: pip install "batchdrop[tables]"\n'
+    said = f"Parquet, Arrow and Excel files need {module}: {how_to_install('tables')}\n"
     assert ran == (1, "", said)
 
 

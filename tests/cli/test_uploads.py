@@ -251,3 +251,15 @@ def test_a_command_that_was_killed_is_repeated_at_once(aws: "Aws", line: Line, f
     assert stored(aws) == file.read_bytes()
     assert mark not in left  # from here on a job may come of it
     assert aws.store.leases.claim_drop(digest, 60, holder=mark).job == job
+
+
+def test_a_part_that_was_sent_of_another_version_is_sent_again(aws: "Aws", line: Line, file: Path) -> None:
+    body, known = file.read_bytes(), fingerprint_of(file)
+    file.write_bytes(b"other" + body[5:])
+    line.breaks_at = 3
+    with pytest.raises(EndpointConnectionError):
+        upload(line.cloud, file, KEY, lambda _: None, fingerprint=known)
+    line.breaks_at = None
+    file.write_bytes(body)
+    line.upload(file)
+    assert stored(aws) == body

@@ -65,7 +65,7 @@ def test_it_checks_a_file_offline_and_shows_its_help(installed: Installed) -> No
 def test_it_names_the_extra_that_is_missing(installed: Installed, arguments: tuple[str, ...]) -> None:
     ran = installed(*arguments)
     assert ran.returncode == 1
-    assert 'pip install "batchdrop[local]"' in ran.stderr
+    assert 'pip install ".[local]"' in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 

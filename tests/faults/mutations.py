@@ -2474,8 +2474,8 @@ MUTATIONS = (
     Mutation(
         "one command at a time retries the same lines",
         "batchdrop_cli/retry_once.py",
-        "    if again:\n        yield []\n",
-        "    if fixed is None:\n        _refuse_twice(cloud, chosen, fixed)\n        yield []\n",
+        "    if again:\n        yield Dropping()\n",
+        "    if fixed is None:\n        _refuse_twice(cloud, chosen, fixed)\n        yield Dropping()\n",
         "tests/cli/test_retry.py::test_of_two_commands_that_retry_the_same_lines_at_once_one_is_refused",
     ),
     Mutation(
@@ -3012,8 +3012,8 @@ MUTATIONS = (
     Mutation(
         "threads upload one after the other",
         "batchdrop_cli/drop.py",
-        "    with _ONE_WRITE, _versions_written(cloud) as versions:\n        own = {**(",
-        "    with _versions_written(cloud) as versions:\n        own = {**(",
+        '    with _ONE_WRITE, _versions_written(cloud) as versions, path.open("rb") as file:\n        own = {**(',
+        '    with _versions_written(cloud) as versions, path.open("rb") as file:\n        own = {**(',
         "tests/cli/test_put.py::test_threads_upload_one_after_the_other",
     ),
     Mutation(
@@ -3637,11 +3637,32 @@ MUTATIONS = (
         "tests/cli/test_retry.py::test_a_retry_that_shares_names_the_line_of_the_retried_job",
     ),
     Mutation(
+        "a file that changes while it is sent is not dropped",
+        "batchdrop_cli/uploads.py",
+        "        _give_up_if_changed(upload, noted)\n",
+        "",
+        "tests/cli/test_uploads.py::test_a_file_that_changes_while_it_is_sent_is_not_dropped",
+    ),
+    Mutation(
+        "a claim is taken back before its bytes may be a job, and not later",
+        "aws/leases.py",
+        " AND attribute_not_exists({update.name('job')})",
+        "",
+        "tests/cli/test_uploads.py::test_a_command_that_was_killed_is_repeated_at_once",
+    ),
+    Mutation(
+        "setup deploys over no stack",
+        "batchdrop_cli/setting_up.py",
+        "    if is_there(facts.stack):\n        return None\n",
+        "    if is_there(facts.stack) and facts.version == __version__:\n        return None\n",
+        "tests/cli/test_setup.py::test_no_stack_that_is_there_is_deployed_over",
+    ),
+    Mutation(
         "a part of a file that was changed is sent again",
         "batchdrop_cli/uploads.py",
         "listed.get(number) == part.etag and _md5(upload.read(number)) == part.md5",
         "listed.get(number) == part.etag",
-        "tests/cli/test_uploads.py::test_whatever_happens_in_between_the_file_arrives_as_it_is",
+        "tests/cli/test_uploads.py::test_a_part_that_was_sent_of_another_version_is_sent_again",
     ),
     Mutation(
         "an upload that broke off goes on where it broke",
