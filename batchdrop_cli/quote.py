@@ -8,7 +8,15 @@ from pathlib import Path
 
 import msgspec
 from batchdrop.inputs.fallbacks import Fallback, taking
-from batchdrop.inputs.quotes import CostRange, RouteCost, quote_routes, total_of
+from batchdrop.inputs.quotes import (
+    CostRange,
+    RouteCost,
+    asked_or_fallback,
+    quote_routes,
+    total_of,
+    unpriced_of,
+    without_batch_price,
+)
 from batchdrop.inputs.token_counts import Route
 from batchdrop.money import TokenRange, named
 from batchdrop.providers import price_list
@@ -144,7 +152,9 @@ def quote_file(
     """
     found = check_file(path, providers, name=name, rows=rows, count_tokens=True)
     takes = taking(fallback, providers)
-    costs = quote_routes(found.tokens or {}, price_list.prices_for(providers), takes, rows.resends)
+    prices = price_list.prices_for(providers)
+    costs = quote_routes(found.tokens or {}, prices, takes, rows.resends)
+    models = asked_or_fallback(costs, takes)
     total = total_of(each.batch for each in costs.values())
     quote = Quote(
         file=str(path),
@@ -162,13 +172,11 @@ def quote_file(
         batch=_dollars(total),
         realtime=_dollars(total_of(each.realtime for each in costs.values())),
         saved=_dollars(total_of(each.saved for each in costs.values() if each.saved is not None)),
-        unpriced_models=named(route[:2] for route, cost in costs.items() if cost.batch is None),
-        no_batch_price=named(
-            route[:2] for route, cost in costs.items() if cost.batch is not None and not cost.is_batch_price
-        ),
+        unpriced_models=unpriced_of(models, prices),
+        no_batch_price=without_batch_price(models, prices),
         prices=PriceSource(
             source=price_list.source(),
-            own=named(route[:2] for route in costs if price_list.has_own_price(providers, *route[:2])),
+            own=named(each for each in models if price_list.has_own_price(providers, *each)),
         ),
     )
     return Priced(quote=quote, most=total.high)

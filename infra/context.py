@@ -71,7 +71,9 @@ class Context:
             architecture=_choice(node, "arch", str, ARCHITECTURES),
             alarm_email=_text(node, "alarm_email") or None,
             notify_emails=_list(node, "notify_email", r"[^@\s]+@[^@\s]+", "an e-mail address"),
-            notify_webhooks=_list(node, "notify_webhooks", r"https://[^\s@#]+", "an address that begins with https://"),
+            notify_webhooks=_list(
+                node, "notify_webhooks", r'https://[^\s@#"<>\\]+', "an address that begins with https://"
+            ),
             providers_file=ROOT / _text(node, "providers_file"),
             split_bytes=_number(node, "split_bytes", at_least=1),
             tick_seconds=_number(node, "tick_seconds", at_least=1, at_most=LONGEST_TICK_SECONDS),

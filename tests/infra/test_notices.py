@@ -85,6 +85,9 @@ def test_what_fails_is_sent_again_by_sweep(told: Template) -> None:
         ("notify_email", "nobody", "is not an e-mail address"),
         ("notify_webhooks", "http://example.org", "is not an address that begins with https://"),
         ("notify_webhooks", "https://user:secret@example.org", "is not an address that begins with https://"),
+        ("notify_webhooks", 'https://example.org/"', "is not an address that begins with https://"),
+        ("notify_webhooks", "https://example.org/<id>", "is not an address that begins with https://"),
+        ("notify_webhooks", "https://example.org/\\", "is not an address that begins with https://"),
     ],
 )
 def test_a_place_that_is_none_stops_the_deployment(tmp_path: Path, key: str, value: str, words: str) -> None:

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from batchdrop.aws.row_versions import FALLING
+from batchdrop.inputs.fallbacks import find_fallback
 from batchdrop.providers.config import Providers
 from batchdrop.providers.folder_rules import Rules
 from batchdrop.states import BatchState
@@ -27,6 +29,8 @@ from faking.deadlines import (
 )
 from faking.failing import Failing, writes
 from faking.lines import CHAT, CLAUDE, capped, chat, claude, for_model, got, wanted
+
+from batchdrop_cli.quote import quote_file
 
 GONE = "-does-not-exist"
 HAIKU, MINI, SONNET = f"anthropic/{CLAUDE}", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"
@@ -131,6 +135,43 @@ def test_a_file_of_which_the_fallback_takes_nothing_in_the_end_is_published(clou
     file[0]["body"]["n"] = 2
     (error,) = cloud.run("input/x.jsonl", file, **{FALLBACK: HAIKU}).results
     assert f'The fallback {HAIKU} cannot take it: "n"' in error["error"]["message"]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_a_line_that_asks_for_the_fallback_itself_has_no_more_attempts_than_others(cloud: Cloud, provider: str) -> None:
+    fallback, other = (MINI, "gpt-4o") if provider == "openai" else (HAIKU, "claude-sonnet-4-5")
+    file = lines(2, only=provider)
+    file[1] = for_model(file[1], other)
+    asked = file[0].get("body", file[0].get("params"))["model"]
+    assert fallback == f"{provider}/{asked}"
+    cloud.simulator.shape(provider=provider, failing=[{"match": "line", "status": 500}])
+    own, others = cloud.run("input/x.jsonl", file, **{FALLBACK: fallback}).results
+    assert (own["attempts"], own.get("answered_by")) == (3, None)
+    assert (others["attempts"], others["answered_by"]) == (4, by(fallback))
+
+
+@pytest.mark.parametrize("name", ["anthropic", "claudes"])
+def test_a_fallback_whose_provider_was_taken_out_sends_its_prompts_to_no_other(cloud: Cloud, name: str) -> None:
+    own = cloud.services.providers["anthropic"]
+    cloud.secrets.values["claudes"] = "sk-other"
+    claudes = msgspec.structs.replace(own, name="claudes", secret="claudes", models=())
+    openai = msgspec.structs.replace(cloud.services.providers["openai"], models=("*",), default=True)
+    whole = Providers({"openai": openai, "anthropic": own, "claudes": claudes})
+    cloud.configure(whole)
+    job = cloud.drop("input/x.jsonl", jsonl(GONE_LINES["openai"]), **{FALLBACK: f"{name}/{CLAUDE}"})
+    assert job is not None
+    cloud.deliver("plan")
+    cloud.configure(Providers({key: each for key, each in whole.items() if key != name}))
+    for _ in range(20):
+        cloud.deliver_all()
+        cloud.tick()
+    assert {each.provider for each in cloud.services.store.batches(job)} == {"openai"}
+    assert {each.round for each in cloud.services.store.batches(job)} == {0}
+    paused = [event["detail"]["provider"] for event in cloud.events() if event["detail-type"] == "Provider Paused"]
+    assert paused == [name]
+    cloud.configure(whole)
+    cloud.settle()
+    assert [each["answered_by"] for each in cloud.outcome(job).results] == [by(f"{name}/{CLAUDE}")] * 3
 
 
 def test_a_fallback_that_is_refused_too_ends_the_line(cloud: Cloud) -> None:
@@ -298,6 +339,18 @@ def test_a_fallback_that_cannot_be_called_either_is_not_waited_for(fallback: str
         assert [each.get("answered_by") for each in results] == [None] * 2
 
 
+def test_a_fallback_whose_provider_was_taken_out_is_not_waited_for() -> None:
+    with one_at_a_time() as cloud:
+        job = hurried(cloud, lines(2, only="openai"), HAIKU)
+        cloud.configure(Providers({"openai": cloud.services.providers["openai"]}))
+        cloud.deliver_all()
+        (batch,) = batches_of(cloud, job)
+        assert (batch.state, batch.round) == (BatchState.ADMITTED, 0)
+        cloud.services.store.providers.end_pause("openai")
+        results = assert_in_time(cloud, job).results
+        assert [each.get("answered_by") for each in results] == [None] * 2
+
+
 def test_two_workers_leave_a_paused_providers_batch_once() -> None:
     with one_at_a_time() as cloud:
         job = hurried(cloud, lines(3, only="openai"), HAIKU)
@@ -343,6 +396,41 @@ def test_what_another_vendor_counts_for_a_picture_is_not_known(cloud: Cloud) -> 
     line["body"]["messages"][0]["content"] = [picture]
     assert most_of(cloud, [line]) is not None
     assert most_of(cloud, [line], **{FALLBACK: HAIKU}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "fallback", "is_known"),
+    [
+        ("gpt-4o", "gpt-4o-mini", False),
+        ("gpt-4o-mini", "gpt-4o", False),
+        ("openai/gpt-4o-mini", "gpt-4o", False),
+        ("gpt-4.1-mini", "gpt-4o", False),
+        ("gpt-4o", "gpt-4.1", True),
+        ("gpt-4.1-mini", "gpt-5-mini", True),
+    ],
+)
+def test_the_most_for_pictures_is_known_where_both_models_count_them_alike(
+    cloud: Cloud, model: str, fallback: str, *, is_known: bool
+) -> None:
+    line = for_model(capped("say"), model)
+    assert most_of(cloud, [line], **{FALLBACK: fallback}) is not None
+    line["body"]["messages"][0]["content"] = [
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+    ]
+    assert (most_of(cloud, [line], **{FALLBACK: fallback}) is not None) is is_known
+
+
+def test_the_one_of_two_models_that_has_no_batch_price_is_named(cloud: Cloud, tmp_path: Path) -> None:
+    name, file = "anthropic/claude-3-haiku-20240307", lines(2, only="openai")
+    ours = cloud.run("input/quoted.jsonl", file, **{FALLBACK: name}).manifest.quote
+    assert ours is not None
+    assert (ours.no_batch_price, ours.unpriced_models) == ([name], [])
+    path, providers = tmp_path / "x.jsonl", cloud.services.providers
+    path.write_bytes(jsonl(file))
+    theirs = quote_file(path, providers, fallback=find_fallback(name, providers)).quote
+    assert (theirs.no_batch_price, theirs.unpriced_models) == ([name], [])
+    theirs = quote_file(path, providers, fallback=find_fallback("anthropic/claude-new", providers)).quote
+    assert (theirs.no_batch_price, theirs.unpriced_models) == ([], ["anthropic/claude-new"])
 
 
 # Bad input

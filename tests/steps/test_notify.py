@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -34,6 +34,8 @@ class Receiver:
     status: int = 204
     sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
+    is_endless: bool = False
+    is_over: Event = field(default_factory=Event)
 
 
 @pytest.fixture
@@ -46,8 +48,10 @@ def receiver() -> Iterator[Receiver]:
             made.sent.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self.send_response(made.status)
             self.send_header("Location", "http://127.0.0.1:1/")
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", "1000" if made.is_endless else "0")
             self.end_headers()
+            if made.is_endless:
+                made.is_over.wait()
 
         def log_message(self, *_: object) -> None:
             """Nothing: tests are quiet."""
@@ -56,6 +60,7 @@ def receiver() -> Iterator[Receiver]:
     Thread(target=server.serve_forever, daemon=True).start()
     made.url = f"http://127.0.0.1:{server.server_port}/hook"
     yield made
+    made.is_over.set()
     server.shutdown()
     server.server_close()
 
@@ -80,6 +85,26 @@ def message(**place: str) -> str:
 def test_a_signature_is_that_of_the_specifications_example() -> None:
     signed = sign(key_of(SECRET), "msg_p5jXN8AQM9LWM0D4loKWxJek", NOW, b'{"test": 2432232314}')
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("secret", [f"{SECRET}!", f"whsec_{SECRET}", "whsec_c2hvcnQ=", "whsec_", "whsec_é" * 10])
+def test_a_secret_that_is_none_is_told_by_its_name_alone(secret: str, deliveries: Deliveries) -> None:
+    client: SecretsManagerClient = boto3.client("secretsmanager")
+    client.put_secret_value(SecretId="hooks", SecretString=secret)
+    with pytest.raises(ValueError, match="set the secret hooks again, which signs webhooks: it") as told:
+        notify(message(webhook="http://127.0.0.1:1/"), deliveries, now=NOW)
+    assert told.value.__suppress_context__
+    assert str(told.value).endswith(("not base64", "at least 24 are needed"))
+
+
+def test_an_answer_without_an_end_is_not_waited_for(deliveries: Deliveries, receiver: Receiver) -> None:
+    receiver.is_endless = True
+    notify(message(webhook=receiver.url), deliveries, now=NOW)
+    receiver.status = 503
+    with pytest.raises(Transient, match="the webhook answered 503"):
+        notify(message(webhook=receiver.url), deliveries, now=NOW)
+    receiver.is_over.set()
+    assert len(receiver.sent) == 2
 
 
 def test_a_webhook_gets_the_events_detail_signed(deliveries: Deliveries, receiver: Receiver) -> None:

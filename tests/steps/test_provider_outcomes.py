@@ -213,7 +213,7 @@ def test_polling_many_batches_takes_list_pages() -> None:
 
 
 def test_a_pause_that_nobody_told_is_told_by_sweep_and_its_end_is_when_a_batch_was_taken(cloud: Cloud) -> None:
-    cloud.services.store.providers.set_pause("openai", "no credit (429)", cloud.clock.seconds() + 60)
+    cloud.services.store.providers.set_pause("openai", "no credit (429)", cloud.clock.seconds() + 300)
     for seconds in (60, 60, 600, 6_000):
         cloud.tick(seconds)
     assert [event["detail-type"] for event in cloud.events()] == ["Provider Paused"]  # nobody knows more

@@ -7,6 +7,7 @@ import pytest
 from batchdrop.aws.answer_history import AnsweredTokens, week_of
 from batchdrop.batches.expected_cost import expected_cost
 from batchdrop.batches.job_quote import RouteQuote
+from batchdrop.inputs.fallbacks import Fallback
 from batchdrop.inputs.quotes import CostRange
 from batchdrop.inputs.token_counts import Load, Route, TokenCounts
 from batchdrop.manifest import ModelCounts, Shared, Usage
@@ -166,6 +167,12 @@ def test_what_has_no_answer_no_quote_or_no_key_is_not_remembered() -> None:
 
 def test_a_quote_of_an_earlier_version_which_counts_no_input_is_not_remembered() -> None:
     assert answered_tokens([model_counts("m", 5)], [route_quote("m", input_tokens=0)], now=NOW) == []
+
+
+def test_what_fell_to_a_model_tells_nothing_of_those_who_ask_it() -> None:
+    models, routes = [model_counts("m", 5), model_counts("n", 5)], [route_quote("m"), route_quote("n")]
+    fallback = Fallback(provider=models[0].provider, model="m")
+    assert [each.model for each in answered_tokens(models, routes, now=NOW, fallback=fallback)] == ["n"]
 
 
 def test_of_very_many_models_those_with_most_answers_are_remembered() -> None:

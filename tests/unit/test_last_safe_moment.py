@@ -61,6 +61,17 @@ def test_batches_of_one_provider_add_up_and_providers_run_side_by_side() -> None
     assert moment(*batches, slow) == DEADLINE - 1_200 - 180 - 45
 
 
+def test_what_may_fall_is_given_the_time_that_the_slower_of_two_providers_takes() -> None:
+    falls = {"settings": JobSettings(deadline="6h", fallback="other/m")}
+    batches = [a_batch(0, requests=2, tokens=0), a_batch(1, requests=1, tokens=0)]
+    assert moment(*batches, **falls) == DEADLINE - 1_200 - 180 - 45
+    assert moment(*(each.with_(stays=True) for each in batches), **falls) == moment(*batches)
+    fallen = a_batch(2, provider="other", requests=2, tokens=0, is_fallback=True)
+    assert moment(*batches, fallen, **falls) == DEADLINE - 1_200 - 300 - 75
+    gone = {"settings": JobSettings(deadline="6h", fallback="gone/m")}
+    assert moment(*batches, **gone) == moment(*batches)
+
+
 @pytest.mark.parametrize("state", BatchState)
 def test_what_has_not_ended_may_be_called_and_what_is_not_collected_is_left(state: BatchState) -> None:
     may_be = state in {S.WAITING, S.ADMITTED, S.SUBMITTING, S.IN_FLIGHT}

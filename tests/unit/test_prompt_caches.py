@@ -1,11 +1,12 @@
 """What a batch's requests have in common is marked for Claude's prompt cache; nothing else of a request changes."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from batchdrop.protocols.claude_models import RULES
-from batchdrop.protocols.prompt_caches import LEAST_TOKENS, MARKER, MOST_ADDED, CommonPrefixes, marked
+from batchdrop.protocols.prompt_caches import LEAST_TOKENS, MARKER, MOST_ADDED, Block, CommonPrefixes, marked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -136,6 +137,42 @@ def test_a_prefix_is_as_long_as_its_model_wants(model: str, marks: int) -> None:
 
 def test_the_models_with_a_least_prefix_are_those_of_the_rules() -> None:
     assert LEAST_TOKENS.keys() <= RULES.keys()
+
+
+MESSAGE = '{"role":"","content":%s}'
+TINY = {
+    "numbers in system": ("system", "0", 2_000_000),
+    "empty blocks in system": ("system", "{}", 1_300_000),
+    "empty tools": ("tools", "{}", 1_300_000),
+    "empty messages": ("messages", "{}", 1_300_000),
+    "messages of nothing": ("messages", MESSAGE % "[]", 160_000),
+    "messages of one block": ("messages", MESSAGE % "[{}]", 150_000),
+    "messages of empty blocks": ("messages", MESSAGE % f"[{','.join(['{}'] * 13_000)}]", 100),
+    "messages of numbers": ("messages", MESSAGE % f"[{','.join(['0'] * 20_000)}]", 100),
+    "a large request": ("system", "0", 8_000_000),
+}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_very_many_tiny_blocks_take_little_memory(name: str) -> None:
+    field, block, blocks = TINY[name]
+    request = f'{{"model":"claude-sonnet-4-5","max_tokens":9,"{field}":[{",".join([block] * blocks)}]}}'.encode()
+    marks = {"claude-sonnet-4-5": Block("system", 0, 0, "", b"{}")}
+    prefixes = CommonPrefixes()
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            prefixes.read(request)
+        assert marked(request, marks) == request
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+    assert prefixes.marks() == {}
+
+
+def test_a_request_of_many_commas_and_few_blocks_is_marked() -> None:
+    found = mark([body(asked, system="a, b, " * 10_000, tools=[tool("t")]) for asked in "abc"])
+    assert [places_of_markers(each) for each in found] == [["/system/0"]] * 3
 
 
 blocks = st.sampled_from([text("a"), text(LONG), text(""), {"type": "image", "source": {"type": "url", "url": "u"}}])

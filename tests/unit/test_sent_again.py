@@ -11,6 +11,7 @@ from faking.rows import a_batch, a_job
 
 EACH = tuple(Found)  # one request of each
 WITH, WITHOUT = JobSettings(fallback="anthropic/claude-haiku-4-5"), JobSettings()
+ITSELF = JobSettings(fallback="openai/gpt-4o")
 N, R, S = (int(each) for each in (Found.NOTHING, Found.RETRYABLE, Found.NOT_SERVED))
 
 
@@ -43,6 +44,8 @@ FIRST, LAST = a_batch(attempt=1), a_batch(attempt=3)
         (FIRST.with_(is_fallback=True), WITH, {}, (5, 1, 1, ())),
         (LAST.with_(is_fallback=True), WITH, {}, (1, 1, 0, ())),
         (LAST.with_(stays=True), WITH, {}, (1, 1, 0, ())),
+        (LAST, ITSELF, {}, (1, 1, 0, ())),
+        (FIRST, ITSELF, {"is_unserved": True}, (5, 1, 1, ())),
         (LAST.with_(is_duplicate=True), WITH, {}, (0, 0, 0, ())),
     ],
 )

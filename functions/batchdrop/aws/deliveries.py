@@ -4,6 +4,7 @@ See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standa
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
 
-_SECONDS = 15  # the whole call; the specification wants 15 to 30
+_SECONDS = 15  # until the answer begins; the specification wants 15 to 30
+_LEAST_KEY = 24  # bytes (the specification)
 _GONE = 410  # "stop sending here"
 _PREFIX = "whsec_"
 
@@ -52,25 +54,46 @@ class Deliveries:
             "webhook-timestamp": str(now),
             "webhook-signature": signature,
         }
+        status = self._status_of(url, body, headers)
+        if not 200 <= status < 300 and status != _GONE:  # noqa: PLR2004 - what HTTP calls success
+            raise Transient(f"the webhook answered {status}")
+
+    def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        """What a server answers; the rest of its answer is not read, which may have no end."""
         timeout = urllib3.Timeout(total=_SECONDS)
         try:
-            answer = self._http.request("POST", url, body=body, headers=headers, timeout=timeout, redirect=False)
+            answer = self._http.request(
+                "POST", url, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False
+            )
         except urllib3.exceptions.HTTPError as error:
             raise Transient(f"the webhook did not answer: {type(error).__name__}") from None
-        if not 200 <= answer.status < 300 and answer.status != _GONE:  # noqa: PLR2004 - what HTTP calls success
-            raise Transient(f"the webhook answered {answer.status}")
+        answer.close()
+        return answer.status
 
     def _signing_key(self) -> bytes:
         if self._key is None:
             if self._secret is None:
                 raise ValueError("this function has no secret to sign with")
-            self._key = key_of(self._secrets.get_secret_value(SecretId=self._secret)["SecretString"])
+            try:
+                self._key = key_of(self._secrets.get_secret_value(SecretId=self._secret)["SecretString"])
+            except ValueError as error:
+                raise ValueError(f"set the secret {self._secret} again, which signs webhooks: {error}") from None
         return self._key
 
 
 def key_of(secret: str) -> bytes:
-    """The bytes of a secret as receivers are given it: base64, with or without `whsec_`."""
-    return base64.b64decode(secret.strip().removeprefix(_PREFIX))
+    """The bytes of a secret as receivers are given it: base64, with or without `whsec_`.
+
+    Raises:
+        ValueError: It is none, and its value is not told.
+    """
+    try:
+        key = base64.b64decode(secret.strip().removeprefix(_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("it is not base64") from None
+    if len(key) < _LEAST_KEY:
+        raise ValueError(f"its key is {len(key)} bytes long, and at least {_LEAST_KEY} are needed")
+    return key
 
 
 def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:

@@ -65,7 +65,7 @@ class Falling:
         for position, place, body in requests_at(batch, positions, services):
             was_sent = batch.batch_id is not None or (batch.called > 0 and found[position] != Found.NOTHING)
             try:
-                request = reader.read(body, batch.endpoint, has_schema=batch.has_schema)
+                request = reader.read(body, batch.endpoint, provider=batch.provider, has_schema=batch.has_schema)
                 group = self._group(request, batch, batch.attempt + was_sent)
                 self._writer.add(group, request.body, request.inputs, place)
             except LineProblem as problem:

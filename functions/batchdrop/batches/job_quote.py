@@ -16,10 +16,21 @@ from batchdrop.batches.expected_cost import expected_cost
 from batchdrop.batches.split_plan import read_plan
 from batchdrop.errors import Gone
 from batchdrop.inputs.fallbacks import Fallback, fallback_of, taking
-from batchdrop.inputs.quotes import ONCE, Resends, RouteCost, quote_routes, quoted_tokens, resends_of, total_of
+from batchdrop.inputs.quotes import (
+    ONCE,
+    Resends,
+    RouteCost,
+    asked_or_fallback,
+    quote_routes,
+    quoted_tokens,
+    resends_of,
+    total_of,
+    unpriced_of,
+    without_batch_price,
+)
 from batchdrop.inputs.token_counts import LEAST_SHARE, Route, TokenCounts
 from batchdrop.manifest import timestamp
-from batchdrop.money import Quote, QuotedTokens, TokenRange, named, usd
+from batchdrop.money import Quote, QuotedTokens, TokenRange, usd
 from batchdrop.providers.config import Providers
 from batchdrop.providers.price_list import never_failing, settled_prices, source_of
 from batchdrop.rates import charge
@@ -132,7 +143,7 @@ def make_quote(  # noqa: PLR0913 - what a price is made of
     prices = never_failing(settled_prices(providers))
     takes = taking(fallback, providers)
     costs = quote_routes(counts, prices, takes, resends)
-    others = {(each.provider, each.model) for route in costs if (each := takes(route)) is not None}
+    models = asked_or_fallback(costs, takes)
     total = total_of(each.batch for each in costs.values())
     expected = expected_cost(counts, answered, prices, total, now=now)
     quote = Quote(
@@ -140,17 +151,10 @@ def make_quote(  # noqa: PLR0913 - what a price is made of
         expected_usd=None if expected is None else usd(expected),
         high_usd=None if total.high is None else usd(total.high),
         tokens=_tokens(counts.values()),
-        unpriced_models=named(
-            [
-                *(route[:2] for route, cost in costs.items() if cost.batch is None),
-                *(other for other in others if prices(*other) is None),
-            ]
-        ),
-        no_batch_price=_named(
-            route for route, cost in costs.items() if cost.batch is not None and not cost.is_batch_price
-        ),
+        unpriced_models=unpriced_of(models, prices),
+        no_batch_price=without_batch_price(models, prices),
         made_at=timestamp(now),
-        prices=source_of([*(route[:2] for route in counts), *others], providers, day=timestamp(now)[:10]),
+        prices=source_of(models, providers, day=timestamp(now)[:10]),
     )
     return JobQuote(quote=quote, routes=[_route_quote(route, cost) for route, cost in costs.items()])
 
@@ -182,10 +186,6 @@ def _tokens(counts: Collection[TokenCounts]) -> QuotedTokens:
         ),
         output=TokenRange(low=0, high=sum(known) if len(known) == len(outputs) else None),
     )
-
-
-def _named(routes: Iterable[Route]) -> list[str]:
-    return named(route[:2] for route in routes)
 
 
 def _route_quote(route: Route, cost: RouteCost) -> RouteQuote:

@@ -7,6 +7,7 @@ request whose answer does not fit. Such an answer is an attempt, whatever became
 from collections.abc import Iterable
 
 from batchdrop.batches.result_index import CHARGED, MISFITS, UNCHARGED, Collected, Found
+from batchdrop.inputs.fallbacks import fallback_of
 from batchdrop.records import Batch, Job
 from batchdrop.row_changes import BatchChanges
 from batchdrop.states import JobState
@@ -15,8 +16,11 @@ _UNPAID = frozenset({Found.NOTHING, Found.RETRYABLE, Found.NOT_SERVED})
 
 
 def may_fall(batch: Batch, job: Job) -> bool:
-    """Whether requests of a batch may go to the fallback: each goes there once."""
-    return job.settings.fallback is not None and not batch.is_fallback and not batch.stays and not batch.is_duplicate
+    """Whether requests of a batch may go to the fallback: each goes there once, and none that asked for it itself."""
+    fallback = fallback_of(job.settings)
+    if fallback is None or fallback.is_asked_for(batch.provider, batch.model):
+        return False
+    return not batch.is_fallback and not batch.stays and not batch.is_duplicate
 
 
 def to_send_again(  # noqa: PLR0913 - what decides

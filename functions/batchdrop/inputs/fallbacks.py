@@ -14,8 +14,11 @@ from batchdrop.protocols import openai
 from batchdrop.protocols.request_checks import LineProblem
 from batchdrop.providers.config import ProviderConfig, Providers, endpoints_of
 from batchdrop.records import JobSettings, Protocol
+from batchdrop.result_line import ErrorCode
 
 _object = msgspec.json.Decoder(dict[str, Raw])
+_string = msgspec.json.Decoder(str)
+_IS_ASKED_FOR = "it is the model that they ask for"
 
 
 class Fallback(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,10 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         return f"{self.provider}/{self.model}"
+
+    def is_asked_for(self, provider: str, model: str | None) -> bool:
+        """Whether requests ask for it themselves, by their model's name on the wire."""
+        return (provider, model) == (self.provider, self.model)
 
 
 def fallback_of(settings: JobSettings) -> Fallback | None:
@@ -59,9 +66,11 @@ def find_fallback(name: str, providers: Providers, allowed: Collection[str] | No
 def why_untaken(route: Route, fallback: Fallback, providers: Mapping[str, ProviderConfig]) -> str | None:
     """Why a fallback takes no request of a route, in words; None where it takes those that can be translated."""
     provider, model, endpoint = route
+    if fallback.is_asked_for(provider, model.removeprefix(f"{provider}/")):
+        return _IS_ASKED_FOR
+    if fallback.provider not in providers:
+        return f"provider {fallback.provider} is not in providers.toml"
     own, other = providers[provider].protocol, providers[fallback.provider].protocol
-    if provider == fallback.provider and model.removeprefix(f"{provider}/") == fallback.model:
-        return "it is the model that they ask for"
     if own is Protocol.ANTHROPIC:
         return None if other is own else "what goes to Claude is translated for no other vendor"
     if other is Protocol.ANTHROPIC:
@@ -88,6 +97,9 @@ class FallbackReader:
         providers: Where it and the others are.
         settings: The job's.
         output_formats: Of the job's output schema; None without one.
+
+    Raises:
+        NotConfigured: Its provider was taken out of `providers.toml`.
     """
 
     def __init__(
@@ -98,27 +110,31 @@ class FallbackReader:
         *,
         output_formats: OutputFormats | None = None,
     ) -> None:
-        self._model = Raw(msgspec.json.encode(fallback.name))
+        self._fallback, self._model = fallback, Raw(msgspec.json.encode(fallback.name))
         self._lines = LineReader(
-            providers,
+            Providers({fallback.provider: providers[fallback.provider]}),  # no other could take them, whatever fits
             api_version=settings.anthropic_version,
             betas=settings.betas,
             drop_params=settings.drop_params,
             output_formats=output_formats,
         )
 
-    def read(self, body: bytes, endpoint: str, *, has_schema: bool = False) -> Request:
+    def read(self, body: bytes, endpoint: str, *, provider: str, has_schema: bool = False) -> Request:
         """The request that asks the fallback the same.
 
         Args:
             body: As it was, or would have been, sent.
             endpoint: Where.
+            provider: To whom.
             has_schema: Whether it asks for the job's output schema: Claude is asked for it in another form.
 
         Raises:
             LineProblem: The fallback cannot take it.
         """
-        fields = _object.decode(body) | {"model": self._model}
+        fields = _object.decode(body)
+        if self._fallback.is_asked_for(provider, _string.decode(fields["model"])):  # Claude's batches mix models
+            raise LineProblem(ErrorCode.INVALID_PARAMETER, _IS_ASKED_FOR)
+        fields["model"] = self._model
         if has_schema and endpoint == openai.CHAT:
             del fields["response_format"]
         line = {"method": "POST", "url": endpoint, "body": fields}

@@ -1,13 +1,15 @@
 """What a file will cost, as a range: from its counted tokens and its models' prices. Pure; money is never rounded."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
 from batchdrop.inputs.fallbacks import Fallback
 from batchdrop.inputs.token_counts import LEAST_SHARE, LoadKind, Route, TokenCounts
+from batchdrop.money import named
 from batchdrop.protocols import anthropic, openai
+from batchdrop.protocols.token_estimates import counts_alike
 from batchdrop.rates import ModelPrices, PriceList, Rates, charge
 from batchdrop.records import JobSettings
 
@@ -109,17 +111,22 @@ def quote_routes(
         cost = _quote(counts[route], prices(route[0], route[1]), its)
         if other is not None:
             others = _quote(counts[route], prices(other.provider, other.model), its)
-            cost = _either(cost, others, is_same=other.provider == route[0])
+            cost = _either(cost, others, is_known=not counts[route].parts or _counts_alike(route, other))
         costs[route] = cost
     return costs
 
 
-def _either(own: RouteCost, other: RouteCost, *, is_same: bool) -> RouteCost:
+def _counts_alike(route: Route, other: Fallback) -> bool:
+    """Whether a fallback takes what is no text for as many tokens as the model of a route, by whose rule they count."""
+    provider, model, _ = route
+    return provider == other.provider and counts_alike(model.removeprefix(f"{provider}/"), other.model)
+
+
+def _either(own: RouteCost, other: RouteCost, *, is_known: bool) -> RouteCost:
     """What requests cost that either of two models answers: each bound is that of the one that reaches further.
 
-    Another vendor counts other tokens for what is no text, so that the most is not known then.
+    The most is not known where the other counts other tokens for what is no text.
     """
-    is_known = is_same or not own.counts.parts
     dearest = own.dearest
     if own.dearest is not None and other.dearest is not None:
         dearest = Dearest(
@@ -143,6 +150,30 @@ def _widened(own: CostRange | None, other: CostRange | None, *, is_known: bool) 
         low=own.low if other is None else min(own.low, other.low),
         high=max(known) if len(known) == len(highs) else None,
     )
+
+
+def asked_or_fallback(routes: Collection[Route], takes: Callable[[Route], Fallback | None]) -> list[tuple[str, str]]:
+    """The models that requests may be answered by (provider, and name): those that they ask, and their fallbacks."""
+    others = (takes(route) for route in routes)
+    return [
+        *(route[:2] for route in routes),
+        *{(each.provider, each.model): None for each in others if each is not None},
+    ]
+
+
+def unpriced_of(models: Iterable[tuple[str, str]], prices: PriceList) -> list[str]:
+    """Those of some models (provider, and name) with no known price."""
+    return named(each for each in models if not _has_price(prices(*each)))
+
+
+def without_batch_price(models: Iterable[tuple[str, str]], prices: PriceList) -> list[str]:
+    """Those whose price in a batch is not known, and that at real time is."""
+    found = [(each, prices(*each)) for each in models]
+    return named(each for each, its in found if its is not None and its.batch is None and its.realtime is not None)
+
+
+def _has_price(prices: ModelPrices | None) -> bool:
+    return prices is not None and (prices.batch is not None or prices.realtime is not None)
 
 
 def total_of(ranges: Iterable[CostRange | None]) -> CostRange:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from batchdrop.deadlines import next_deadline
+from batchdrop.inputs.fallbacks import fallback_of
 from batchdrop.providers.config import ProviderConfig
 from batchdrop.providers.limits import Limits
 from batchdrop.records import Batch, Job
@@ -97,14 +98,22 @@ def last_safe_moment(
     """
     left: dict[str, _Work] = {}
     for each in left_of(batches):
-        if each.provider in providers:
-            work = left.setdefault(each.provider, _Work())
+        for name in _callers(each, job) & providers.keys():
+            work = left.setdefault(name, _Work())
             work.requests += each.requests
             work.tokens += each.tokens
     if job.deadline_at is None or not left:
         return None
     longest = max(seconds_of(each.requests, each.tokens, providers[name].limits) for name, each in left.items())
     return job.deadline_at - (_CANCEL_TICKS + _MARGIN_TICKS) * tick - longest - -(-longest // _SLACK)
+
+
+def _callers(batch: Batch, job: Job) -> set[str]:
+    """The providers that may be called for a batch: its own, or the fallback's."""
+    fallback = fallback_of(job.settings)
+    if fallback is None or batch.is_fallback or batch.stays:
+        return {batch.provider}
+    return {batch.provider, fallback.provider}
 
 
 def seconds_of(requests: int, tokens: int, limits: Limits) -> int:

@@ -20,6 +20,7 @@ MARKER = Raw(b'{"type":"ephemeral","ttl":"1h"}')
 MOST_ADDED = 90  # bytes: the marker with its name, and what makes a block of a text
 _OWN_MARKER = b'"cache_control"'
 _MOST_BYTES, _MOST_MODELS = 4 * 1024 * 1024, 8  # of prefixes in memory: a million tokens, of each of some models
+_MOST_BLOCKS = 10_000  # of a request: each takes some hundred bytes, however small it is
 _LEAST_REQUESTS = 3  # writing for an hour costs a token more, reading saves 0.9 of one: below, it cannot pay
 # Tokens that a prefix has at least ("Cache limitations"). A shorter one is sent as if it had no marker, at no price: so
 # a model that is not listed takes the least that any has.
@@ -47,6 +48,20 @@ class _Body(msgspec.Struct):
     messages: list[Raw] = []
 
 
+class _AnyBlock(msgspec.Struct, gc=False):
+    """Nothing of a block, so that very many can be counted."""
+
+
+class _CountedMessage(msgspec.Struct, gc=False):
+    content: str | list[_AnyBlock]
+
+
+class _Counted(msgspec.Struct):
+    tools: list[_AnyBlock] | None = None
+    system: str | list[_AnyBlock] | None = None
+    messages: list[_CountedMessage] = []
+
+
 class _Part(msgspec.Struct):
     type: str = "custom"
     text: str | None = None
@@ -68,6 +83,7 @@ class Block(NamedTuple):
 
 
 _body = msgspec.json.Decoder(_Body)
+_counted = msgspec.json.Decoder(_Counted)
 _message = msgspec.json.Decoder(_Message)
 _parts = msgspec.json.Decoder(list[Raw])
 _part = msgspec.json.Decoder(_Part)
@@ -84,12 +100,9 @@ class CommonPrefixes:
         self._counts: dict[str, int] = {}
 
     def read(self, body: bytes) -> None:
-        """Read a request's body; one with a marker of its own is left alone."""
-        if _OWN_MARKER in body:
-            return
-        try:
-            read = _body.decode(body)
-        except (msgspec.DecodeError, RecursionError):  # the provider says what is wrong with it
+        """Read a request's body."""
+        read = _read(body)
+        if read is None:
             return
         known = self._prefixes.get(read.model)
         if known is None:
@@ -116,17 +129,31 @@ class CommonPrefixes:
 
 def marked(body: bytes, marks: dict[str, Block]) -> bytes:
     """A request with a marker on its model's block; as it is, where it has none, or a marker of its own."""
-    if _OWN_MARKER in body:
-        return body
-    try:
-        block = marks.get(_body.decode(body).model)
-    except (msgspec.DecodeError, RecursionError):
-        return body
+    read = _read(body)
+    block = None if read is None else marks.get(read.model)
     if block is None:
         return body
     fields = _fields.decode(body)
     fields[block.where] = _marked_field(fields[block.where], block)
     return _encode(fields)
+
+
+def _read(body: bytes) -> _Body | None:
+    """A request that may be marked: not one that has a marker of its own, or takes much memory in blocks."""
+    if len(body) > _MOST_BYTES or _OWN_MARKER in body:
+        return None
+    try:
+        return None if _has_too_many_blocks(body) else _body.decode(body)
+    except (msgspec.DecodeError, RecursionError):  # the provider says what is wrong with it
+        return None
+
+
+def _has_too_many_blocks(body: bytes) -> bool:
+    if body.count(b",") < _MOST_BLOCKS:  # one stands between two blocks
+        return False
+    found = _counted.decode(body)
+    lists = [found.tools, found.system, found.messages, *(each.content for each in found.messages)]
+    return sum(len(each) for each in lists if isinstance(each, list)) > _MOST_BLOCKS
 
 
 def _marked_field(value: Raw, block: Block) -> Raw:

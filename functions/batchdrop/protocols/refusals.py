@@ -106,8 +106,10 @@ _MODEL_CODES = frozenset({"model_not_found", "invalid_model"})
 _NOT_FOUND = "not_found_error"  # Anthropic's, of models and of files: "model: claude-…"
 _NO_MODEL = (
     re.compile(  # OpenAI, and servers of its protocol: "The model `…` does not exist or you do not have access …"
-        r"\s{0,9}(?:the |this )?model\s.{0,300}?(?:does not exist|not found|has been (?:deprecated|retired|shut down))",
-        re.IGNORECASE | re.DOTALL,
+        # One name between, at most: "Model output schema: property 'x' not found" speaks of a request.
+        r"\s{0,9}(?:the |this )?model\s(?:\S{1,300}(?<![:,;])\s)?"
+        r"(?:does not exist|(?:is |was )?not found|has been (?:deprecated|retired|shut down))",
+        re.IGNORECASE | re.ASCII,
     )
 )
 

@@ -120,6 +120,11 @@ def _picture(part: Part, model: str | None) -> int:
     return min(-(-part.size[0] * part.size[1] // _CLAUDE_PIXELS), _CLAUDE_MOST)
 
 
+def counts_alike(model: str, other: str) -> bool:
+    """Whether two models of a provider take the same picture for as many tokens. Claude's all do."""
+    return _rule(model) == _rule(other)
+
+
 @lru_cache(_MODELS)
 def _rule(model: str) -> _Tiles | _Patches:
     return next((rule for pattern, rule in _PICTURES if fnmatchcase(model, pattern)), _USUAL)

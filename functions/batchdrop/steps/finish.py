@@ -127,8 +127,8 @@ class _Run:
         services, now = self._services, self._services.now()
         pause = services.store.providers.get_pause(self._provider)
         if should_fall(batch, self._job, pause, services):
-            _end(services.store.claim(batch, services.settings.lease_seconds), self._job, services, is_unserved=True)
-            return True
+            work = _Work(services.store.claim(batch, _claim_seconds(services)), self._job, services)
+            return self._end(work, is_unserved=True)
         may_call_at = _may_call_at(batch, pause, services)
         if may_call_at > now:
             services.store.release(batch, may_call_at, failures=batch.failures)
@@ -152,7 +152,7 @@ class _Run:
                     return False
         return self._end(work)
 
-    def _end(self, work: "_Work") -> bool:
+    def _end(self, work: "_Work", *, is_unserved: bool = False) -> bool:
         """Write a batch's results, which takes longer than a wave; False where that is left to another run."""
         services = self._services
         if services.now() >= self._until:
@@ -163,6 +163,7 @@ class _Run:
             services.store.claim(work.batch.with_(claimed_until=0), services.settings.lease_seconds),
             self._job,
             services,
+            is_unserved=is_unserved,
         )
         self.lease = services.store.leases.extend(self.lease, _claim_seconds(services))
         return True

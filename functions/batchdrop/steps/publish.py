@@ -13,6 +13,7 @@ from batchdrop.aws.table_items import Write
 from batchdrop.batches.job_quote import JobQuote, read_quote
 from batchdrop.deadlines import ROWS_LIVE
 from batchdrop.errors import OutOfTime
+from batchdrop.inputs.fallbacks import fallback_of
 from batchdrop.limits.budgets import settlement
 from batchdrop.limits.spending import spent_by
 from batchdrop.manifest import Manifest
@@ -65,7 +66,9 @@ def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
 
 def _remembered(job: Job, manifest: Manifest, quote: JobQuote | None, services: Services) -> list[Write]:
     """What is added to the history of its folder."""
-    answered = answered_tokens(manifest.models, quote.routes if quote else [], now=services.now())
+    answered = answered_tokens(
+        manifest.models, quote.routes if quote else [], now=services.now(), fallback=fallback_of(job.settings)
+    )
     return [services.store.answers.add(job.key, each) for each in answered]
 
 
