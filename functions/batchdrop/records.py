@@ -40,8 +40,8 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
     csv_bom: bool = False
     csv_formulas: bool = False
     deadline: str | None = None
-    realtime: str = "deadline"
     fallback: str | None = None
+    realtime: str = "deadline"
     dedupe: bool = False
     cache_prefix: bool = False
     schema_retry: str = "same"

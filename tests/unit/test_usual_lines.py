@@ -111,7 +111,14 @@ class File:
         files = Memory(self.data, self.piece)
         source = Source(key="input/f.jsonl", version_id="v", bytes=len(self.data))
         job: Any = SimpleNamespace(
-            id="j", key="input/f.jsonl", source=source, settings=self.job, schema_key=self.schema_key
+            id="j",
+            key="input/f.jsonl",
+            source=source,
+            settings=self.job,
+            schema_key=self.schema_key,
+            deadline_at=None,
+            late_reason=None,
+            outcome=None,
         )
         end = self.end or len(self.data)
         split = Split(job="j", state=SplitState.PENDING, index=0, start=self.start, end=end)
