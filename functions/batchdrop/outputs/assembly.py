@@ -32,11 +32,12 @@ from batchdrop.outputs.unsent_lines import unsent_result
 from batchdrop.outputs.untaken_lines import UntakenLines
 from batchdrop.outputs.unused_answers import count_unused
 from batchdrop.protocols.answer_checks import AnswerCheck
+from batchdrop.protocols.outcome import Outcome
 from batchdrop.protocols.readers import answer_reader
 from batchdrop.protocols.translate.answer import chat_outcome
 from batchdrop.protocols.usual_rows import UsualAnswers
 from batchdrop.records import Job, Protocol, Split
-from batchdrop.result_line import AnsweredBy, Result, UsualResult
+from batchdrop.result_line import AnsweredBy, Result, ResultError, UsualResult
 from batchdrop.services import Services
 from batchdrop.states import BatchState, JobState
 
@@ -290,8 +291,7 @@ class Assembly:
         if outcome is not None and is_translated(protocol, route.endpoint):
             outcome, protocol = chat_outcome(outcome, created=sent.batch.ended_at or 0), Protocol.OPENAI
         counts.ask(are_shared=place != first)
-        missing = sent.missing_result_error(is_cancelled=self._is_cancelled)
-        error = missing if outcome is None else misfit or sent.in_its_words(outcome)
+        error = misfit or self._error(outcome, sent)
         if outcome is not None and outcome.response is not None and (error is None or misfit is not None):
             answer, answers = answer_reader(protocol)(outcome.response.body), int(error is None)
             block.answered += answers
@@ -313,6 +313,11 @@ class Assembly:
             row=line.kept,
             shared_with=UNSET if place == first else self._number_of(first),
         )
+
+    def _error(self, outcome: Outcome | None, sent: SentBatch) -> ResultError | None:
+        if outcome is None:
+            return sent.missing_result_error(is_cancelled=self._is_cancelled)
+        return sent.in_its_words(outcome)
 
     def _counts_of(self, sent: SentBatch, place: int) -> RouteTally:
         return self._routes.of(self._route_of[place], is_fallback=sent.is_fallback)
