@@ -3576,8 +3576,8 @@ MUTATIONS = (
     Mutation(
         "a request with a marker of its own is left alone",
         "protocols/prompt_caches.py",
-        "    if _OWN_MARKER in body:\n        return body",
-        "    if False:\n        return body",
+        "if len(body) > _MOST_BYTES or _OWN_MARKER in body:",
+        "if len(body) > _MOST_BYTES:",
         f"{_CACHES}test_a_request_with_a_marker_of_its_own_is_left_alone",
     ),
     Mutation(
@@ -3696,7 +3696,7 @@ MUTATIONS = (
     Mutation(
         "a webhook that does not take a message is sent it again",
         "aws/deliveries.py",
-        "if not 200 <= answer.status < 300 and answer.status != _GONE:",
+        "if not 200 <= status < 300 and status != _GONE:",
         "if False:",
         f"{_STEPS}test_notify.py::test_what_a_webhook_does_not_take_is_sent_again",
     ),
