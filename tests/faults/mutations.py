@@ -219,13 +219,6 @@ MUTATIONS = (
         f"{_TABLE}test_a_refusal_of_a_model_is_told_from_one_of_a_request",
     ),
     Mutation(
-        "very many blocks of a prompt take no memory",
-        "protocols/prompt_caches.py",
-        "return None if _has_too_many_blocks(body) else _body.decode(body)",
-        "return _body.decode(body)",
-        f"{_CACHES}test_very_many_tiny_blocks_take_little_memory",
-    ),
-    Mutation(
         "a webhook's answer is not read to its end",
         "aws/deliveries.py",
         ", preload_content=False",
