@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
+from threading import Lock
 from typing import Any
 
 Item = dict[str, Any]
@@ -19,6 +20,7 @@ _PROJECTED = {
     "due": {"pk", "sk", "due_key", "due_at", "batch_id", "submitted_at", "priority", "ledger", "cost"},
     "days": {"pk", "sk", "day"},
 }
+_atomic = Lock()  # no call sees half of another, whichever thread makes it
 _MOST_ITEMS = 100  # of a transaction
 _MOST_KEY_BYTES = {"pk": 2_048, "sk": 1_024}  # DynamoDB's limits
 _MOST_ITEM_BYTES = 400 * 1024  # the same
@@ -55,7 +57,8 @@ class Table:
             "TransactWriteItems": self._transact,
             "DescribeTable": lambda _body: {"Table": self._description()},
         }
-        return calls[operation](body)
+        with _atomic:
+            return calls[operation](body)
 
     def _description(self) -> Item:
         restored = {"RestoreSummary": {"RestoreInProgress": False}} if self.is_restored else {}
