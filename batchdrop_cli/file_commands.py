@@ -74,7 +74,6 @@ def put(  # noqa: PLR0913 - options of the command line
     providers_file: QuotedProviders = None,
     target: Target = DEFAULT_TARGET,
 ) -> int:
-    cloud_of = cache(partial(find_cloud, target))
 
     def put_one(source: tuple[Path, str]) -> int | str:
         """Drop a file; its job, or the exit code where there is none."""
@@ -91,6 +90,7 @@ def put(  # noqa: PLR0913 - options of the command line
         return job
 
     with sources.sources_of(file, key) as found:
+        cloud_of = cache(partial(find_cloud, target, sources.telling(found)))
         chosen = {str(each.path): (each.path, sources.checked_key(each)) for each in found}
         done = list(sources.each_of(put_one, chosen))
     waited = {f"Job {each}": each for each in done if isinstance(each, str)}

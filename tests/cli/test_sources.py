@@ -92,6 +92,27 @@ def test_standard_input_is_dropped(aws: "Aws", run: "Run", monkeypatch: pytest.M
     assert aws.s3.get_object(Bucket="batchdrop-test", Key="input/stdin.jsonl")["Body"].read() == LINE
 
 
+@pytest.mark.usefixtures("aws")
+def test_nobody_is_told_where_standard_input_lies_meanwhile(run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(LINE))
+    assert "Dropped standard input at s3://batchdrop-test/input/stdin.jsonl (" in run("put", "-").err
+
+
+def test_a_table_on_standard_input_is_told_its_key(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(b"name,text\na,b\n"))
+    refused = "The file looks like CSV, not like JSONL: export its rows as JSONL, and upload it again."
+    said = "Standard input is taken as JSON lines; for a table, add --key input/NAME.csv."
+    assert run("put", "-", "--model", "gpt-4o-mini", "--prompt", "{{ text }}") == (
+        1,
+        "",
+        f"{said} {refused} Nothing was dropped.\n",
+    )
+    monkeypatch.setattr("sys.stdin", Piped(b"name,text\na,b\n"))
+    said = f"Standard input: {refused} Nothing was dropped.\n"
+    assert run("put", "-", "--key", "input/t.jsonl") == (1, "", said)
+    assert aws.keys() == []
+
+
 def test_standard_input_takes_a_key(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Piped(LINE))
     assert run("put", "-", "--key", "input/team/today.jsonl").code == 0
@@ -100,7 +121,7 @@ def test_standard_input_takes_a_key(aws: "Aws", run: "Run", monkeypatch: pytest.
 
 def test_empty_standard_input_is_refused(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Piped(b""))
-    assert run("put", "-").code == 1
+    assert run("put", "-") == (1, "", "Standard input is empty. Nothing was dropped.\n")
     assert aws.keys() == []
 
 
