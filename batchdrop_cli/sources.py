@@ -10,11 +10,14 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from batchdrop.aws.keys import ENDINGS, INPUT, SETTINGS_FILE
+from batchdrop.aws.keys import ENDINGS, INPUT, SETTINGS_FILE, settings_keys
+from batchdrop.providers.config import Providers
 
 from batchdrop_cli.check import check_kind, check_settings
+from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import choose_key, is_settings
 from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
+from batchdrop_cli.row_settings import RowOptions, refuse_table_without_template, settings_there
 from batchdrop_cli.say import Tell, count, note
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted
 from batchdrop_cli.user_errors import EXPECTED, NotReadable, UserError, sentence
@@ -122,6 +125,20 @@ def checked_key(source: Source) -> str:
     return key
 
 
+def refuse_tables_without_template(
+    keys: Mapping[Path, str], cloud: Cloud, options: RowOptions, providers: Providers
+) -> None:
+    """Refuse tables before any file is dropped; one whose settings are dropped with it is looked at in its turn.
+
+    Raises:
+        UserError: Neither the options nor the settings in the bucket say what is asked of one.
+    """
+    dropped = {*keys.values()}
+    for path, key in keys.items():
+        if holds_rows(path, key) and dropped.isdisjoint(settings_keys(key)):
+            refuse_table_without_template(path, key, settings_there(cloud, key, options, providers))
+
+
 def each_of[T](do: Callable[[T], int | str], chosen: Mapping[str, T]) -> Iterator[int | str]:
     """Do something with each; of several, by their names, one that fails does not stop the others."""
     for name, each in chosen.items():
@@ -131,7 +148,7 @@ def each_of[T](do: Callable[[T], int | str], chosen: Mapping[str, T]) -> Iterato
             if len(chosen) == 1:
                 raise
             text, code = sentence(error)
-            note(f"{name}: {text}", style="red")
+            note(text if text.startswith(name) else f"{name}: {text}", style="red")
             yield code
 
 
