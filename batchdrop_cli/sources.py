@@ -64,7 +64,7 @@ def telling(found: Sequence[Source]) -> Tell:
 
 @contextmanager
 def _spooled(key: str | None) -> Iterator[Source]:
-    """Standard input in a file whose path nobody is told."""
+    """Standard input in a file of its own, whose path no error names."""
     if sys.stdin.isatty():
         note("Reading lines from the terminal; Ctrl-D ends them.")
     with TemporaryDirectory(prefix="batchdrop-") as folder:
