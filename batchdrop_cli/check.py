@@ -38,7 +38,7 @@ from batchdrop_cli.row_settings import (
     settings_there,
 )
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted, read_lines
-from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.user_errors import NotReadable, UserError
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
 SHOWN_ERRORS = 20
@@ -210,7 +210,7 @@ def check_kind(path: Path, key: str, rows: RowSettings = REQUESTS, rendering: Re
             if not is_blank_so_far and not is_rewritten(key):
                 break
     except Unprocessable as error:
-        raise UserError(f"{path}: {error} Nothing was dropped.") from None
+        raise NotReadable(f"{path}: {error} Nothing was dropped.") from None
     if not size:
         raise UserError(f"{path} is empty. Nothing was dropped.")
     if is_blank_so_far:

@@ -49,7 +49,7 @@ from batchdrop_cli.row_settings import (
     own_settings,
     settings_here,
 )
-from batchdrop_cli.say import note, say
+from batchdrop_cli.say import count, note, say
 from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.words import exit_code_of
@@ -74,7 +74,6 @@ def put(  # noqa: PLR0913 - options of the command line
     providers_file: QuotedProviders = None,
     target: Target = DEFAULT_TARGET,
 ) -> int:
-    cloud_of = cache(partial(find_cloud, target))
 
     def put_one(source: tuple[Path, str]) -> int | str:
         """Drop a file; its job, or the exit code where there is none."""
@@ -91,8 +90,15 @@ def put(  # noqa: PLR0913 - options of the command line
         return job
 
     with sources.sources_of(file, key) as found:
+        cloud_of = cache(partial(find_cloud, target, sources.telling(found)))
         chosen = {str(each.path): (each.path, sources.checked_key(each)) for each in found}
+        if len(chosen) > 1 and not dry_run:
+            providers = load_providers(providers_file or cloud_of().prices_file)
+            sources.refuse_tables_without_template(dict(chosen.values()), cloud_of(), rows, providers)
         done = list(sources.each_of(put_one, chosen))
+    if len(done) > 1 and not dry_run:
+        dropped = sum(isinstance(each, str) or each == OK for each in done)
+        note(f"{dropped} of {count(len(done), 'file')} dropped.")
     waited = {f"Job {each}": each for each in done if isinstance(each, str)}
     ended = sources.each_of(partial(wait_and_report, cloud_of()), waited) if waited else ()
     return sources.worst_of([each for each in (*done, *ended) if isinstance(each, int)])

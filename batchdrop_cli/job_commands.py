@@ -274,6 +274,9 @@ def _only(*, failed: bool, errors: bool, is_whole: bool) -> list[fetch.Kind]:
 
 def _fetch_only(cloud: Cloud, job: Job, folder: Path | None, kinds: list[fetch.Kind]) -> int:
     manifest = jobs.read_manifest(cloud, job)
+    if manifest.counts is not None and not manifest.counts.failed:
+        say("No line failed.")
+        return exit_code_of(manifest)
     report.say_files(fetch.fetch_only(cloud, job, manifest, folder or fetch.folder_for(job), kinds))
     note(f"To send the failed lines again: {cloud.command(f'retry {job.id}')}")
     return exit_code_of(manifest)

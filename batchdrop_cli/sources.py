@@ -5,29 +5,39 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from batchdrop.aws.keys import ENDINGS, INPUT, SETTINGS_FILE
+from batchdrop.aws.keys import ENDINGS, INPUT, SETTINGS_FILE, settings_keys
+from batchdrop.providers.config import Providers
 
 from batchdrop_cli.check import check_kind, check_settings
+from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import choose_key, is_settings
 from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
-from batchdrop_cli.say import count, note
+from batchdrop_cli.row_settings import RowOptions, refuse_table_without_template, settings_there
+from batchdrop_cli.say import Tell, count, note
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted
-from batchdrop_cli.user_errors import EXPECTED, UserError, sentence
+from batchdrop_cli.user_errors import EXPECTED, NotReadable, UserError, sentence
 
 STANDARD_INPUT = Path("-")
 _STDIN_KEY = f"{INPUT}stdin.jsonl"
+_STDIN_NAME = "standard input"
+_AS_LINES = f"Standard input is taken as JSON lines; for a table, add --key {INPUT}NAME.csv."
 _SHOWN = 3  # names of files that are left out
 
 
 class Source(NamedTuple):
-    """A file, and the key that it is dropped at; None for the usual one."""
+    """A file, and the key that it is dropped at; None for the usual one.
+
+    `name` is what it is called; None for its path.
+    """
 
     path: Path
     key: str | None
+    name: str | None = None
 
 
 @contextmanager
@@ -38,7 +48,7 @@ def sources_of(file: Path, key: str | None) -> Iterator[Sequence[Source]]:
         UserError: The folder holds none, or the key does not fit.
     """
     if file == STANDARD_INPUT:
-        with _spooled(key or _STDIN_KEY) as source:
+        with _spooled(key) as source:
             yield [source]
     elif file.is_dir():
         yield _in_folder(file, key)
@@ -46,15 +56,28 @@ def sources_of(file: Path, key: str | None) -> Iterator[Sequence[Source]]:
         yield [Source(file, key)]
 
 
+def telling(found: Sequence[Source]) -> Tell:
+    """Tells what happens meanwhile, by the names of the files."""
+    named = [(str(each.path), each.name) for each in found if each.name is not None]
+    return lambda text: note(reduce(lambda said, each: said.replace(*each), named, text))
+
+
 @contextmanager
-def _spooled(key: str) -> Iterator[Source]:
+def _spooled(key: str | None) -> Iterator[Source]:
+    """Standard input in a file of its own, whose path no error names."""
     if sys.stdin.isatty():
         note("Reading lines from the terminal; Ctrl-D ends them.")
     with TemporaryDirectory(prefix="batchdrop-") as folder:
-        path = Path(folder) / PurePosixPath(key).name
+        path = Path(folder) / PurePosixPath(key or _STDIN_KEY).name
         with path.open("wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out)
-        yield Source(path, key)
+        try:
+            yield Source(path, key or _STDIN_KEY, _STDIN_NAME)
+        except UserError as error:
+            text = str(error).replace(str(path), _STDIN_NAME.capitalize())
+            is_guessed = key is None and isinstance(error, NotReadable)
+            error.args = (f"{_AS_LINES} {text.partition(': ')[2]}" if is_guessed else text,)
+            raise
 
 
 def _in_folder(folder: Path, key: str | None) -> list[Source]:
@@ -102,6 +125,20 @@ def checked_key(source: Source) -> str:
     return key
 
 
+def refuse_tables_without_template(
+    keys: Mapping[Path, str], cloud: Cloud, options: RowOptions, providers: Providers
+) -> None:
+    """Refuse tables before any file is dropped; one whose settings are dropped with it is looked at in its turn.
+
+    Raises:
+        UserError: Neither the options nor the settings in the bucket say what is asked of one.
+    """
+    dropped = {*keys.values()}
+    for path, key in keys.items():
+        if holds_rows(path, key) and dropped.isdisjoint(settings_keys(key)):
+            refuse_table_without_template(path, key, settings_there(cloud, key, options, providers))
+
+
 def each_of[T](do: Callable[[T], int | str], chosen: Mapping[str, T]) -> Iterator[int | str]:
     """Do something with each; of several, by their names, one that fails does not stop the others."""
     for name, each in chosen.items():
@@ -111,7 +148,7 @@ def each_of[T](do: Callable[[T], int | str], chosen: Mapping[str, T]) -> Iterato
             if len(chosen) == 1:
                 raise
             text, code = sentence(error)
-            note(f"{name}: {text}", style="red")
+            note(text if text.startswith(name) else f"{name}: {text}", style="red")
             yield code
 
 

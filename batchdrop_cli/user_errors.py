@@ -83,6 +83,10 @@ class NotOver(UserError):  # noqa: N818 - a fact about a job
     """The job is not over: it has no results yet."""
 
 
+class NotReadable(UserError):  # noqa: N818 - a fact about a file
+    """The file is another kind than its key says: nothing was dropped."""
+
+
 class TooExpensive(UserError):  # noqa: N818 - a fact about a file
     """The file may cost more than its limit, or nobody knows how much: nothing was sent."""
 

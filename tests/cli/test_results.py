@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow.parquet
 import pytest
-from batchdrop.manifest import File, Files, Manifest, ResultsFile
+from batchdrop.manifest import Counts, File, Files, Manifest, ResultsFile
 from batchdrop.records import Job
 from batchdrop.states import JobState
 from faking.outputs import a_manifest, chat, lines, result
@@ -188,6 +188,18 @@ def test_an_unfinished_job_has_no_results_yet(aws: "Aws", run: "Run", a_job: Cal
     job = a_job().id
     said = f"Job {job} is RUNNING: there are no results yet. See: batchdrop show {job}\n"
     assert run("results", "latest") == (1, "", said)
+
+
+@pytest.mark.parametrize("asked", ["--failed", "--errors"])
+def test_no_file_is_written_of_failed_lines_where_none_failed(
+    aws: "Aws", run: "Run", finished: Manifest, tmp_path: Path, asked: str
+) -> None:
+    counts = Counts(total=6, answered=6, failed=0, errors={}, finish_reasons={"stop": 6})
+    all_answered = msgspec.structs.replace(finished, counts=counts)
+    aws.drop(PREFIX + "manifest.json", msgspec.json.encode(all_answered))
+    before = sorted(tmp_path.rglob("*"))
+    assert run("results", asked) == (0, "No line failed.\n", "")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_failed_job_gives_its_reason_and_its_manifest(

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from batchdrop_cli.sources import each_of, worst_of
+from batchdrop_cli.user_errors import UserError
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -66,11 +67,40 @@ def test_nothing_is_dropped_where_one_file_would_be_refused(aws: "Aws", run: "Ru
     assert f"{folder / 'deep' / 'empty.jsonl'} is empty. Nothing was dropped." in ran.err
 
 
+def test_nothing_is_dropped_where_one_table_has_no_template(aws: "Aws", run: "Run", folder: Path) -> None:
+    (folder / "batchdrop.toml").unlink()
+    table = folder / "deep" / "z.csv"
+    table.write_bytes(b"text\na\n")
+    ran = run("put", folder)
+    assert (ran.code, ran.out, aws.keys()) == (2, "", [])
+    assert ran.err.splitlines()[1].startswith(f"{table} is a table: name --model and --prompt (or --embed), or put ")
+
+
+def test_a_table_is_dropped_with_the_template_of_its_folder(aws: "Aws", run: "Run", folder: Path) -> None:
+    asked = 'body = { messages = [{ role = "user", content = "{{ text }}" }] }'
+    for path in folder.rglob("*.jsonl"):
+        path.unlink()
+    (folder / "batchdrop.toml").write_text(f'[template]\nmodel = "gpt-4o-mini"\n{asked}\n')
+    (folder / "deep" / "z.csv").write_bytes(b"text\na\n")
+    ran = run("put", folder)
+    assert (ran.code, aws.keys()) == (0, ["input/monday/batchdrop.toml", "input/monday/deep/z.csv"])
+    assert ran.err.endswith("\n2 of 2 files dropped.\n")
+
+
+def test_a_file_that_is_named_by_its_error_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def do(name: str) -> int:
+        raise UserError(f"{name} is empty.")
+
+    assert list(each_of(do, {name: name for name in "ab"})) == [1, 1]
+    assert capsys.readouterr().err == "a is empty.\nb is empty.\n"
+
+
 def test_a_file_that_runs_already_does_not_stop_the_others(aws: "Aws", run: "Run", folder: Path) -> None:
     assert run("put", folder / "b.jsonl", "--key", "input/monday/b.jsonl").code == 0
     ran = run("put", folder)
     assert ran.code == 1
     assert "is already processing the same bytes" in ran.err
+    assert ran.err.endswith("\n2 of 3 files dropped.\n")
     assert aws.keys("input/monday/deep/") == ["input/monday/deep/a.jsonl"]
 
 
@@ -92,6 +122,27 @@ def test_standard_input_is_dropped(aws: "Aws", run: "Run", monkeypatch: pytest.M
     assert aws.s3.get_object(Bucket="batchdrop-test", Key="input/stdin.jsonl")["Body"].read() == LINE
 
 
+@pytest.mark.usefixtures("aws")
+def test_nobody_is_told_where_standard_input_lies_meanwhile(run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(LINE))
+    assert "Dropped standard input at s3://batchdrop-test/input/stdin.jsonl (" in run("put", "-").err
+
+
+def test_a_table_on_standard_input_is_told_its_key(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(b"name,text\na,b\n"))
+    refused = "The file looks like CSV, not like JSONL: export its rows as JSONL, and upload it again."
+    said = "Standard input is taken as JSON lines; for a table, add --key input/NAME.csv."
+    assert run("put", "-", "--model", "gpt-4o-mini", "--prompt", "{{ text }}") == (
+        1,
+        "",
+        f"{said} {refused} Nothing was dropped.\n",
+    )
+    monkeypatch.setattr("sys.stdin", Piped(b"name,text\na,b\n"))
+    said = f"Standard input: {refused} Nothing was dropped.\n"
+    assert run("put", "-", "--key", "input/t.jsonl") == (1, "", said)
+    assert aws.keys() == []
+
+
 def test_standard_input_takes_a_key(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Piped(LINE))
     assert run("put", "-", "--key", "input/team/today.jsonl").code == 0
@@ -100,7 +151,7 @@ def test_standard_input_takes_a_key(aws: "Aws", run: "Run", monkeypatch: pytest.
 
 def test_empty_standard_input_is_refused(aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", Piped(b""))
-    assert run("put", "-").code == 1
+    assert run("put", "-") == (1, "", "Standard input is empty. Nothing was dropped.\n")
     assert aws.keys() == []
 
 

@@ -2889,6 +2889,13 @@ MUTATIONS = (
         "tests/cli/test_put.py::test_what_validate_refuses_as_a_whole_is_refused_before_the_upload",
     ),
     Mutation(
+        "a table without a template is refused before any file of its folder is dropped",
+        "batchdrop_cli/file_commands.py",
+        "        if len(chosen) > 1 and not dry_run:\n",
+        "        if False:\n",
+        "tests/cli/test_sources.py::test_nothing_is_dropped_where_one_table_has_no_template",
+    ),
+    Mutation(
         "no word of a line is broken",
         "batchdrop_cli/say.py",
         "break_long_words=False",

@@ -28,7 +28,8 @@ from faking.cloud import BUCKET, TOML, Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.failing import Failing
 from faking.lines import chat, claude, got, mixed, wanted
-from faking.rows import a_batch
+from faking.logs import all_logged
+from faking.rows import a_batch, a_job
 from msgspec import Raw
 
 from batchdrop_cli.check import check_file
@@ -52,6 +53,13 @@ def limited(text: str, tokens: int = 9, model: str = "gpt-4o-mini") -> dict[str,
 
 
 LINES = [*(limited(f"a {n}", n + 1) for n in range(20)), *(claude(f"b {n}") for n in range(20))]
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.COMPLETED])
+def test_a_quote_that_is_gone_is_logged_only_while_its_job_runs(cloud: Cloud, state: JobState) -> None:
+    with all_logged() as log:
+        assert read_quote(a_job(state=state, quote_key="work/gone"), cloud.services.files) is None
+    assert log.holds("quote not read") is (state is JobState.RUNNING)
 
 
 def drop(cloud: Cloud, lines: list[Any]) -> str:

@@ -109,6 +109,13 @@ def test_a_report_says_what_became_of_a_job() -> None:
     assert f"waiting from {waiting}; at the provider from {flying}; expired" in seen.texts
 
 
+def test_a_quote_by_model_that_is_no_longer_kept_is_not_called_unknown() -> None:
+    quoted, never = a_manifest("j", NOTHING, quote=QUOTE), a_manifest("j", NOTHING)
+    assert report(quoted).says("2", "1", "1", "no longer kept", "unknown", "unknown")
+    assert report(never).says("2", "1", "1", "unknown", "unknown", "unknown")
+    assert report(quoted, quote=JobQuote(quote=QUOTE, routes=[])).says("2", "1", "1", "unknown", "unknown", "unknown")
+
+
 def test_a_report_is_one_page_that_fetches_and_runs_nothing() -> None:
     seen = report(a_manifest("j", NOTHING), a_batch())
     tags = [tag for tag, _ in seen.tags]

@@ -36,6 +36,7 @@ from batchdrop.providers.price_list import never_failing, settled_prices, source
 from batchdrop.rates import charge
 from batchdrop.records import Batch, Job, Split
 from batchdrop.services import Services
+from batchdrop.states import TERMINAL_JOBS
 
 logger = Logger(child=True)
 
@@ -95,13 +96,14 @@ def write_quote(job: Job, splits: Iterable[Split], services: Services) -> JobQuo
 
 
 def read_quote(job: Job, files: Files) -> JobQuote | None:
-    """What a job was quoted at; None where it has no quote."""
+    """What a job was quoted at; None where it has no quote, or is over and its quote no longer kept."""
     if job.quote_key is None:
         return None
     try:
         return msgspec.json.decode(files.get(job.quote_key), type=JobQuote)
     except (Gone, msgspec.DecodeError) as error:
-        logger.warning("quote not read", error=type(error).__name__)
+        if job.state not in TERMINAL_JOBS:
+            logger.warning("quote not read", error=type(error).__name__)
         return None
 
 

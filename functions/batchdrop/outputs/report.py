@@ -104,13 +104,16 @@ def _money(manifest: Manifest, quote: JobQuote | None) -> str:
     if not manifest.models:
         return found
     high = {(each.provider, each.model, each.endpoint): each.high for each in quote.routes} if quote else {}
-    rows = [_model(each, high.get((each.provider, each.model, each.endpoint))) for each in manifest.models[:MOST_ROWS]]
+    missing = "no longer kept" if quoted and quote is None else "unknown"
+    models = manifest.models[:MOST_ROWS]
+    quotes = [_usd(high.get((each.provider, each.model, each.endpoint))) or missing for each in models]
+    rows = list(map(_model, models, quotes))
     return found + table("Quote beside cost, by model", _MODEL_HEADINGS, rows) + _rest(len(manifest.models), "model")
 
 
-def _model(model: ModelCounts, high: Decimal | None) -> Sequence[object]:
+def _model(model: ModelCounts, quoted: str) -> Sequence[object]:
     numbers = (model.requests, model.answered, model.failed)
-    money = (_usd(high) or "unknown", _usd(model.cost_usd) or "unknown", _usd(model.saved_usd) or "unknown")
+    money = (quoted, _usd(model.cost_usd) or "unknown", _usd(model.saved_usd) or "unknown")
     return (model.model, f"{model.provider} {model.endpoint}", *numbers, *money)
 
 
