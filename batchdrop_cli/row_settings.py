@@ -141,8 +141,10 @@ class RowOptions:
         schema = self.schema_text()
         lines += [] if schema is None else [f"output_schema = {_toml(_compact(schema))}"]
         if self._has_template:
-            lines += ["[template]", f"model = {_toml(self._model())}"]
-            lines.append(f"body = {_toml(msgspec.json.encode(self._body(providers)).decode())}")
+            model, body = self._model(), self._body(providers)
+            _refuse_equal_rows(Template(model=model, body=body), providers)
+            lines += ["[template]", f"model = {_toml(model)}"]
+            lines.append(f"body = {_toml(msgspec.json.encode(body).decode())}")
             lines += [f"id_column = {_toml(self.id_column)}"] if self.id_column else []
             lines += [f"keep = [{', '.join(map(_toml, self.keep))}]"] if self.keep else []
         return "\n".join(lines) + "\n"
@@ -176,6 +178,16 @@ class RowOptions:
 
 
 NO_ROWS = RowOptions()
+
+
+def _refuse_equal_rows(template: Template, providers: Providers) -> None:
+    rendering = RowSettings(template=template).rendering(providers)
+    if rendering is not None and not rendering.columns:
+        raise UserError(
+            "The prompt names no column of the table, so that every row would be the same request. Name one in double "
+            "braces: {{ text }}.",
+            code=WRONG_USE,
+        )
 
 
 def _toml(text: str) -> str:

@@ -103,6 +103,10 @@ def test_a_table_may_have_its_template_in_the_bucket(aws: "Aws", run: "Run", tab
     assert run("put", table, "--key", "input/team/reviews.csv").code == 0
 
 
+def test_a_column_may_stand_in_the_system_prompt_alone(run: "Run", table: Path) -> None:
+    assert run("validate", table, "--model", "gpt-4o-mini", "--prompt", "Go.", "--system", "Be {{ text }}.").code == 0
+
+
 TEMPLATE = '[template]\nmodel = "gpt-4o-mini"\nbody = { messages = [{ role = "user", content = "{{ text }}" }] }\n'
 
 
@@ -181,6 +185,11 @@ def test_settings_and_the_schema_that_they_name_are_checked_and_put(aws: "Aws", 
         (("--prompt", "x"), "To make requests of rows, name --model and either --prompt or --embed."),
         (("--model", "gpt-4o-mini"), "To make requests of rows, name --model and either --prompt or --embed."),
         (("--model", "gpt-4o-mini", "--prompt", "{{ txt }}"), 'The table has no column "txt"'),
+        (
+            ("--model", "gpt-4o-mini", "--prompt", "x", "--id-column", "id"),
+            "every row would be the same request. Name one",
+        ),
+        (("--model", "gpt-4o-mini", "--prompt", "Say { text }", "--system", "Be."), "The prompt names no column"),
         (("--model", "gpt-4o-mini", "--prompt", "{{ txt"), "[template]: no }} closes the {{"),
         (("--model", "nobodys", "--prompt", "{{ text }}"), '[template]: model "nobodys" fits no provider\'s patterns'),
         ((*ASKED, "--delimiter", "xx"), "delimiter = 'xx': one character such as"),

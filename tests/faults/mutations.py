@@ -3193,6 +3193,13 @@ MUTATIONS = (
         "tests/client/test_put.py::test_options_without_sense_are_refused_before_the_upload",
     ),
     Mutation(
+        "a prompt that names no column is refused before the upload",
+        "batchdrop_cli/row_settings.py",
+        "if rendering is not None and not rendering.columns:",
+        "if False:",
+        "tests/cli/test_rows.py::test_what_makes_no_requests_is_refused_before_the_upload",
+    ),
+    Mutation(
         "a client names no retry and no template among the settings",
         "batchdrop_client/settings.py",
         'if name.lower().replace("-", "_") in _NO_SETTINGS:',
