@@ -103,6 +103,22 @@ def test_a_table_may_have_its_template_in_the_bucket(aws: "Aws", run: "Run", tab
     assert run("put", table, "--key", "input/team/reviews.csv").code == 0
 
 
+def test_a_column_that_is_missing_is_told_with_the_nearest_and_with_those_that_are_there(
+    run: "Run", tmp_path: Path
+) -> None:
+    path = tmp_path / "mails.csv"
+    path.write_text("id,Message,lang\n1,a,en\n", encoding="utf-8")
+    asked = ("--model", "gpt-4o-mini", "--prompt", "It: {{ mesage }}")
+    where = "Correct the name in --prompt, --system, --embed, --id-column, --keep or [template], or set --delimiter to "
+    assert run("validate", path, *asked).err == (
+        f'{path}: The table has no column "mesage", which the template names (missing_column). Did you mean "Message"? '
+        f"Its header has 3 columns: id, Message, lang. {where}what stands between the cells.\n"
+    )
+    path.write_text(",".join(f"c{number}" for number in range(12)) + "\n", encoding="utf-8")
+    said = run("quote", path, *asked).err
+    assert "(missing_column). Its header has 12 columns: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, …. Correct " in said
+
+
 def test_a_column_may_stand_in_the_system_prompt_alone(run: "Run", table: Path) -> None:
     assert run("validate", table, "--model", "gpt-4o-mini", "--prompt", "Go.", "--system", "Be {{ text }}.").code == 0
 

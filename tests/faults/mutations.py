@@ -3200,6 +3200,13 @@ MUTATIONS = (
         "tests/cli/test_rows.py::test_what_makes_no_requests_is_refused_before_the_upload",
     ),
     Mutation(
+        "whoever names a column that a table has not is told which it has",
+        "batchdrop_cli/unreadable.py",
+        "if isinstance(error, MissingColumn) else error",
+        "if False else error",
+        "tests/cli/test_rows.py::test_a_column_that_is_missing_is_told_with_the_nearest_and_with_those_that_are_there",
+    ),
+    Mutation(
         "a client names no retry and no template among the settings",
         "batchdrop_client/settings.py",
         'if name.lower().replace("-", "_") in _NO_SETTINGS:',
