@@ -252,7 +252,8 @@ def check_settings(path: Path, providers: Providers | None = None) -> None:
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8.") from None
     except Unprocessable as error:
-        raise UserError(str(error)) from None
+        where = f"{path}: " if path.name.endswith(SCHEMA_ENDING) else ""  # of settings the message begins with it
+        raise UserError(f"{where}{error}") from None
     if providers is not None:
         RowSettings(template=template).rendering(providers)
 

@@ -139,7 +139,7 @@ class RowOptions:
         lines += [f"answers = [{', '.join(map(_toml, self.answers))}]"] if self.answers else []
         lines += [] if self.dedupe is None else [f"dedupe = {str(self.dedupe).lower()}"]
         schema = self.schema_text()
-        lines += [] if schema is None else [f"output_schema = {_toml(_compact(schema))}"]
+        lines += [] if schema is None else [f"output_schema = {_toml(_compact(schema, self.schema))}"]
         if self._has_template:
             model, body = self._model(), self._body(providers)
             _refuse_equal_rows(Template(model=model, body=body), providers)
@@ -195,11 +195,12 @@ def _toml(text: str) -> str:
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
-def _compact(schema: bytes) -> str:
+def _compact(schema: bytes, path: Path | None) -> str:
     try:
         return OutputSchema(schema).text.decode()
     except Unprocessable as error:
-        raise UserError(str(error), code=WRONG_USE) from None
+        where = "" if path is None else f"--schema {path}: "  # a program has its schema at hand
+        raise UserError(f"{where}{error}", code=WRONG_USE) from None
 
 
 def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:

@@ -182,12 +182,15 @@ def test_a_schema_that_is_not_taken_is_refused_before_the_upload(
     schema.write_text('{"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:1/"}}}', encoding="utf-8")
     code, _, err = run(command, table, *ASKED, "--schema", schema)
     assert (code, "only its own parts are followed" in err, aws.keys()) == (2, True, [])
+    assert err.startswith(f"--schema {schema}: output_schema ")
 
 
 def test_settings_and_the_schema_that_they_name_are_checked_and_put(aws: "Aws", run: "Run", tmp_path: Path) -> None:
     settings, schema = tmp_path / "batchdrop.toml", tmp_path / "s.schema.json"
     settings.write_text('output_schema = "s.schema.json"', encoding="utf-8")
     assert "is not there" in run("validate", settings).err
+    schema.write_text("[]", encoding="utf-8")
+    assert run("validate", schema).err.startswith(f"{schema}: output_schema must be a JSON Schema ")
     schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
     assert [run("validate", each).code for each in (settings, schema)] == [0, 0]
     assert run("put", schema).code == 0
