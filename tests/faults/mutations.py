@@ -774,6 +774,13 @@ MUTATIONS = (
         f"{_MONEY}test_money_is_written_without_exponents_and_zeros",
     ),
     Mutation(
+        "a little money is not shown as none",
+        "batchdrop_cli/prices.py",
+        "if 0 < dollars < LEAST",
+        "if False",
+        "tests/cli/test_prices.py::test_a_little_money_is_not_shown_as_none",
+    ),
+    Mutation(
         "a job's money is that of its manifest, whatever prices are now",
         "batchdrop_cli/prices.py",
         "    if money is None:\n",
