@@ -38,6 +38,7 @@ from batchdrop_cli.row_settings import (
     settings_there,
 )
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted, read_lines
+from batchdrop_cli.unreadable import describe_unreadable
 from batchdrop_cli.user_errors import NotReadable, UserError
 
 SPLIT_BYTES = 64 * 1024 * 1024  # the deployment's default: batches are put together within ranges of this size
@@ -150,7 +151,7 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
             found.lines += 1
             _check_line(_without_bom(line), found, batches, reader)
     except Unprocessable as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(describe_unreadable(path, error)) from None
     if not found.lines:
         raise UserError(f"{path} is empty.")
     if found.lines == found.blank:
@@ -179,7 +180,7 @@ def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -
         lines = cut_lines(read_chunks(path, name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES)
         line = next(islice(lines, number - 1, None), None)
     except Unprocessable as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(describe_unreadable(path, error)) from None
     text = None if line is None else _without_bom(line).bytes
     if text is None or is_blank(text):
         raise UserError(f"{path} has no line {number:,} that can be read: it ends before, or the line is blank.")
@@ -210,7 +211,7 @@ def check_kind(path: Path, key: str, rows: RowSettings = REQUESTS, rendering: Re
             if not is_blank_so_far and not is_rewritten(key):
                 break
     except Unprocessable as error:
-        raise NotReadable(f"{path}: {error} Nothing was dropped.") from None
+        raise NotReadable(f"{describe_unreadable(path, error)} Nothing was dropped.") from None
     if not size:
         raise UserError(f"{path} is empty. Nothing was dropped.")
     if is_blank_so_far:
@@ -251,7 +252,8 @@ def check_settings(path: Path, providers: Providers | None = None) -> None:
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8.") from None
     except Unprocessable as error:
-        raise UserError(str(error)) from None
+        where = f"{path}: " if path.name.endswith(SCHEMA_ENDING) else ""  # of settings the message begins with it
+        raise UserError(f"{where}{error}") from None
     if providers is not None:
         RowSettings(template=template).rendering(providers)
 

@@ -23,7 +23,7 @@ from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.prices import prices_of
+from batchdrop_cli.prices import prices_of, shown
 from batchdrop_cli.say import count, note, say_table
 
 type By = Literal["folder", "model", "day"]
@@ -236,4 +236,4 @@ def say_costs(costs: Costs) -> None:
 
 
 def _dollars(text: str) -> str:
-    return f"${Decimal(text):,.4f}"
+    return shown(Decimal(text))

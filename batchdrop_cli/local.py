@@ -88,6 +88,8 @@ def say_up(found: LocalCloud, *, as_json: bool, was_up: bool = False, options: s
     say(f"  table      {found.table}")
     say(f"  providers  {', '.join(found.providers)}, at {found.simulator_url or 'the servers you named'}")
     say(f"             from {found.providers_from}")
+    if found.simulator_url:
+        say("             their answers are made up: a word and a mark, such as [23591728705f]")
     say(f"  logs       {found.logs}")
     run = f"batchdrop run examples/reviews_and_rights.jsonl{options}"
     say(f"Try: {run} - and at the end: batchdrop local down{options}")

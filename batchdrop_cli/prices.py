@@ -1,13 +1,15 @@
 """What a job cost: as its manifest says, else by its counted tokens and its models' prices; nothing is fetched."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 from batchdrop.costs import Price, price_of
 from batchdrop.manifest import Manifest, ModelCounts
 from batchdrop.money import named
 from batchdrop.rates import PriceList
+
+LEAST = Decimal("0.0001")  # that is shown
 
 
 def prices_of(manifest: Manifest, prices: PriceList) -> list[Price | None]:
@@ -33,11 +35,16 @@ def _settled(model: ModelCounts, *, is_batch: bool) -> Price | None:
     return Price(dollars=Decimal(model.cost_usd), realtime=realtime, is_batch=is_batch)
 
 
+def shown(dollars: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
+    """`$1,234.5000`, `under $0.0001`: a little is not shown as nothing."""
+    return f"under ${LEAST}" if 0 < dollars < LEAST else f"${dollars.quantize(LEAST, rounding):,}"
+
+
 def dollars(price: Price | None) -> str:
     """`$0.0123`, `$0.0123 (standard price)`, `unknown`."""
     if price is None:
         return "unknown"
-    return f"${price.dollars:.4f}" + ("" if price.is_batch else " (standard price)")
+    return shown(price.dollars) + ("" if price.is_batch else " (standard price)")
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +60,9 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if self.dollars is None:
             return "unknown"
-        saved = [f"saved ${self.saved:.4f} against real time"] if self.saved else []
+        saved = [f"saved {shown(self.saved)} against real time"] if self.saved else []
         notes = "; ".join([*saved, *self.doubts])
-        return f"${self.dollars:.4f}" + (f" ({notes})" if notes else "")
+        return shown(self.dollars) + (f" ({notes})" if notes else "")
 
 
 def cost_of_job(manifest: Manifest, prices: PriceList) -> Cost:

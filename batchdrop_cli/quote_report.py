@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from pathlib import Path
 
 from batchdrop.money import TokenRange
 
+from batchdrop_cli.prices import LEAST, shown
 from batchdrop_cli.quote import DollarRange, InvalidKind, ModelQuote, Quote
 from batchdrop_cli.say import count, note, say, say_table
+from batchdrop_cli.table_files import holds_rows
 
-_CENTS, _SMALL = Decimal("0.01"), Decimal("0.0001")
+_CENTS = Decimal("0.01")
 _CENTS_FROM = 10  # dollars: below, a cent is too coarse
 
 
@@ -22,9 +25,8 @@ def say_quote(quote: Quote) -> None:
         _say_models(quote.models)
         say()
         say(f"{count(quote.batches, 'batch', 'batches')} to be made.")
-        say(f"In batches:   {dollars(quote.batch)}")
-        say(f"At real time: {dollars(quote.realtime)}")
-        say(f"Saved:        {dollars(quote.saved)}")
+        for heading, cost in (("In batches", quote.batch), ("At real time", quote.realtime), ("Saved", quote.saved)):
+            say(f"{heading + ':':<13} {dollars(cost)}{_hint(quote) if cost.high_usd is None else ''}")
         for text in remarks(quote):
             say(text)
     if quote.invalid:
@@ -44,25 +46,35 @@ def note_quote(quote: Quote) -> None:
     names = quote.unpriced_models
     without = f", without {', '.join(names)}, whose price is unknown" if names else ""
     if quote.batch.high_usd is None:
-        batch, realtime = (_money(Decimal(each.low_usd), ROUND_FLOOR) for each in (quote.batch, quote.realtime))
-        note(f"Quote: at least {batch} in batches, {realtime} at real time{without}; at most unknown.")
+        lows = [Decimal(each.low_usd) for each in (quote.batch, quote.realtime)]
+        batch, realtime = (_money(low, ROUND_FLOOR) for low in lows)
+        least = f"at least {batch} in batches, {realtime} at real time{without}; " if min(lows) >= LEAST else ""
+        note(f"Quote: {least}at most unknown{_hint(quote)}{'' if least else without}.")
         return
     note(f"Quote: {dollars(quote.batch)} in batches, {dollars(quote.realtime)} at real time.")
 
 
 def dollars(cost: DollarRange | None) -> str:
-    """`$0.0012 to $0.0240`; rounded outwards."""
+    """`$0.0012 to $0.0240`, `at most $0.0240`, `under $0.0001`; rounded outwards."""
     if cost is None:
         return "unknown"
-    low = _money(Decimal(cost.low_usd), ROUND_FLOOR)
+    is_little, low = Decimal(cost.low_usd) < LEAST, _money(Decimal(cost.low_usd), ROUND_FLOOR)
     if cost.high_usd is None:
-        return f"{low} at least; at most unknown"
+        return "unknown" if is_little else f"{low} at least; at most unknown"
     high = _money(Decimal(cost.high_usd), ROUND_CEILING)
+    if is_little:
+        return f"at most {high}" if Decimal(cost.high_usd) >= LEAST else high
     return low if low == high else f"{low} to {high}"
 
 
+def _hint(quote: Quote) -> str:
+    """What makes the most of a table known: its requests are made by the options."""
+    is_open = any(each.no_output_limit for each in quote.models)
+    return " (set --max-tokens)" if is_open and holds_rows(Path(quote.file), quote.file) else ""
+
+
 def _money(amount: Decimal, rounding: str) -> str:
-    return f"${amount.quantize(_CENTS if amount >= _CENTS_FROM else _SMALL, rounding):,}"
+    return shown(amount, rounding) if amount < _CENTS_FROM else f"${amount.quantize(_CENTS, rounding):,}"
 
 
 def tokens(found: TokenRange) -> str:
@@ -90,7 +102,7 @@ def _say_models(models: list[ModelQuote]) -> None:
 
 
 def _cell(cost: DollarRange | None) -> str:
-    if cost is not None and cost.high_usd is None:
+    if cost is not None and cost.high_usd is None and Decimal(cost.low_usd) >= LEAST:
         return f"{_money(Decimal(cost.low_usd), ROUND_FLOOR)}+"
     return dollars(cost)
 

@@ -5,7 +5,6 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 from batchdrop.aws.keys import INPUT
-from batchdrop.costs import Price
 from batchdrop.manifest import Dedupe, Manifest, Usage
 from batchdrop.money import Quote
 from batchdrop.rates import PriceList
@@ -14,12 +13,10 @@ from batchdrop.states import BATCH_WORDS, BatchState, JobState
 
 from batchdrop_cli.check import SHOWN_ERRORS, Found
 from batchdrop_cli.jobs import Group, Listed, Shown
-from batchdrop_cli.prices import cost_of_job, prices_of
+from batchdrop_cli.prices import cost_of_job, dollars, prices_of, shown
 from batchdrop_cli.say import count, say, say_table
 from batchdrop_cli.totals import Totals, totals_of
 from batchdrop_cli.words import JOB_WORDS
-
-_SHOWN = Decimal("0.0001")
 
 
 def say_jobs(jobs: Sequence[Listed]) -> None:
@@ -35,7 +32,7 @@ def _totals(totals: Totals | None) -> tuple[str, str, str, str]:
     if totals is None:
         return "", "", "", ""
     tokens = totals.input_tokens + totals.output_tokens
-    cost = "unknown" if totals.cost_usd is None else f"${Decimal(totals.cost_usd):.4f}"
+    cost = "unknown" if totals.cost_usd is None else shown(Decimal(totals.cost_usd))
     return f"{totals.answered:,}", f"{totals.failed:,}", f"{tokens:,}", cost
 
 
@@ -128,7 +125,7 @@ def _say_deadline(manifest: Manifest) -> None:
     what = "met" if deadline.met else f"missed{f'. {deadline.reason}' if deadline.reason else ''}"
     say(f"deadline {deadline.at}: {what}")
     if deadline.finished_realtime:
-        extra = "" if deadline.extra_usd is None else f", for ${_up(deadline.extra_usd)} more than in batches"
+        extra = "" if deadline.extra_usd is None else f", for {_up(deadline.extra_usd)} more than in batches"
         say(f"called   {count(deadline.finished_realtime, 'line')} at real time{extra}")
     if deadline.doubts:
         say(f"doubts   {count(deadline.doubts, 'call')} got no reply, and may be charged")
@@ -141,17 +138,17 @@ def _say_quote(quote: Quote | None) -> None:
 
 def describe_quote(quote: Quote) -> str:
     """`$0.0010 to $0.0200, $0.0100 expected`."""
-    most = "with no known limit" if quote.high_usd is None else f"to ${_up(quote.high_usd)}"
-    expected = "" if quote.expected_usd is None else f", ${_up(quote.expected_usd)} expected"
-    return f"${_down(quote.low_usd)} {most}{expected}"
+    most = "with no known limit" if quote.high_usd is None else f"to {_up(quote.high_usd)}"
+    expected = "" if quote.expected_usd is None else f", {_up(quote.expected_usd)} expected"
+    return f"{_down(quote.low_usd)} {most}{expected}"
 
 
-def _down(dollars: str) -> Decimal:
-    return Decimal(dollars).quantize(_SHOWN, ROUND_FLOOR)
+def _down(dollars: str) -> str:
+    return shown(Decimal(dollars), ROUND_FLOOR)
 
 
-def _up(dollars: str) -> Decimal:
-    return Decimal(dollars).quantize(_SHOWN, ROUND_CEILING)
+def _up(dollars: str) -> str:
+    return shown(Decimal(dollars), ROUND_CEILING)
 
 
 def say_over(job: Job, manifest: Manifest, *, has_errors_file: bool = True) -> None:
@@ -188,7 +185,7 @@ def say_summary(manifest: Manifest, prices: PriceList) -> None:
             f"{each.failed:,}",
             f"{each.usage.input_tokens:,}",
             f"{each.usage.output_tokens:,}",
-            _dollars(price),
+            dollars(price),
         ]
         for each, price in zip(manifest.models, prices_of(manifest, prices), strict=True)
     ]
@@ -202,15 +199,8 @@ def say_summary(manifest: Manifest, prices: PriceList) -> None:
 
 def _saved(dedupe: Dedupe) -> str:
     tokens = f"{count(dedupe.input_tokens, 'token')} in and {dedupe.output_tokens:,} out"
-    cost = "at an unknown price" if dedupe.saved_usd is None else f"${Decimal(dedupe.saved_usd):.4f}"
+    cost = "at an unknown price" if dedupe.saved_usd is None else shown(Decimal(dedupe.saved_usd))
     return f"{count(dedupe.requests_saved, 'request')}, which saved {tokens}, {cost}"
-
-
-def _dollars(price: Price | None) -> str:
-    """`$0.0123`, `$0.0123 (standard price)`, `unknown`."""
-    if price is None:
-        return "unknown"
-    return f"${price.dollars:.4f}" + ("" if price.is_batch else " (standard price)")
 
 
 def say_files(paths: Sequence[Path]) -> None:

@@ -139,10 +139,12 @@ class RowOptions:
         lines += [f"answers = [{', '.join(map(_toml, self.answers))}]"] if self.answers else []
         lines += [] if self.dedupe is None else [f"dedupe = {str(self.dedupe).lower()}"]
         schema = self.schema_text()
-        lines += [] if schema is None else [f"output_schema = {_toml(_compact(schema))}"]
+        lines += [] if schema is None else [f"output_schema = {_toml(_compact(schema, self.schema))}"]
         if self._has_template:
-            lines += ["[template]", f"model = {_toml(self._model())}"]
-            lines.append(f"body = {_toml(msgspec.json.encode(self._body(providers)).decode())}")
+            model, body = self._model(), self._body(providers)
+            _refuse_equal_rows(Template(model=model, body=body), providers)
+            lines += ["[template]", f"model = {_toml(model)}"]
+            lines.append(f"body = {_toml(msgspec.json.encode(body).decode())}")
             lines += [f"id_column = {_toml(self.id_column)}"] if self.id_column else []
             lines += [f"keep = [{', '.join(map(_toml, self.keep))}]"] if self.keep else []
         return "\n".join(lines) + "\n"
@@ -178,16 +180,27 @@ class RowOptions:
 NO_ROWS = RowOptions()
 
 
+def _refuse_equal_rows(template: Template, providers: Providers) -> None:
+    rendering = RowSettings(template=template).rendering(providers)
+    if rendering is not None and not rendering.columns:
+        raise UserError(
+            "The prompt names no column of the table, so that every row would be the same request. Name one in double "
+            "braces: {{ text }}.",
+            code=WRONG_USE,
+        )
+
+
 def _toml(text: str) -> str:
     """A basic string of TOML: JSON's, but that DEL is escaped as well."""
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
 
 
-def _compact(schema: bytes) -> str:
+def _compact(schema: bytes, path: Path | None) -> str:
     try:
         return OutputSchema(schema).text.decode()
     except Unprocessable as error:
-        raise UserError(str(error), code=WRONG_USE) from None
+        where = "" if path is None else f"--schema {path}: "  # a program has its schema at hand
+        raise UserError(f"{where}{error}", code=WRONG_USE) from None
 
 
 def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from batchdrop.aws.keys import is_table
 from batchdrop.errors import Unprocessable
+from batchdrop.inputs.tables import MissingColumn
 
 from batchdrop_cli.user_errors import UserError
 from local_cloud.extras import how_to_install
@@ -106,9 +107,11 @@ def _check_columns(names: Sequence[str], columns: Collection[str]) -> None:
         raise Unprocessable("The table names a column twice or more: give each a name of its own.")
     missing = [each for each in columns if each not in names]
     if missing:
-        raise Unprocessable(
+        raise MissingColumn(
             f'The table has no column "{missing[0]:.100}", which the template names (missing_column): it has '
-            f"{len(names)} {'column' if len(names) == 1 else 'columns'}."
+            f"{len(names)} {'column' if len(names) == 1 else 'columns'}.",
+            column=missing[0],
+            header=names,
         )
 
 

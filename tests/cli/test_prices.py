@@ -9,7 +9,7 @@ from batchdrop.providers.price_list import settled_prices
 from batchdrop.rates import PriceList
 from batchdrop.states import JobState
 
-from batchdrop_cli.prices import Cost, cost_of, cost_of_job, prices_of
+from batchdrop_cli.prices import Cost, cost_of, cost_of_job, prices_of, shown
 
 MILLION = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 OWN = """
@@ -41,6 +41,20 @@ def used(provider: str, model: str, usage: Usage = MILLION) -> ModelCounts:
 
 def priced(models: list[ModelCounts], prices: PriceList) -> list[Price | None]:
     return [price_of(prices, each.provider, each.model, each.usage) for each in models]
+
+
+@pytest.mark.parametrize(
+    ("dollars", "said"),
+    [
+        ("0", "$0.0000"),
+        ("0.0000001", "under $0.0001"),
+        ("0.0000999", "under $0.0001"),
+        ("0.0001", "$0.0001"),
+        ("1234.5", "$1,234.5000"),
+    ],
+)
+def test_a_little_money_is_not_shown_as_none(dollars: str, said: str) -> None:
+    assert shown(Decimal(dollars)) == said
 
 
 @pytest.mark.parametrize("model", ["gpt-4o-mini", "openai/gpt-4o-mini"])

@@ -39,7 +39,7 @@ def test_put_streams_the_file_under_input_and_prints_its_job(aws: "Aws", run: "R
     job = job_id(BUCKET, "input/reviews.jsonl", head["VersionId"], modified)
     assert (code, out) == (0, f"{job}\n")
     assert err.splitlines() == [
-        "Quote: at least $0.0000 in batches, $0.0000 at real time; at most unknown.",
+        "Quote: at most unknown.",
         f"Dropped {file} at s3://{BUCKET}/input/reviews.jsonl (stack batchdrop in eu-central-1).",
         f"See its progress with: batchdrop show {job}",
     ]

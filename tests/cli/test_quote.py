@@ -44,13 +44,13 @@ def test_a_quote_says_lines_batches_tokens_and_prices(run: "Run", file: Path) ->
         f"{file}: 5 lines: 3 to be sent, 1 with errors, 1 blank",
         "",
         "provider model endpoint requests tokens in tokens out in batches at real time",
-        "anthropic claude-haiku-4-5 /v1/messages 1 6-26 0-100 $0.0000 to $0.0003 $0.0000 to $0.0006",
-        "openai gpt-4o-mini /v1/chat/completions 2 12-50 0-2,000 $0.0000 to $0.0007 $0.0000 to $0.0013",
+        "anthropic claude-haiku-4-5 /v1/messages 1 6-26 0-100 at most $0.0003 at most $0.0006",
+        "openai gpt-4o-mini /v1/chat/completions 2 12-50 0-2,000 at most $0.0007 at most $0.0013",
         "",
         "2 batches to be made.",
-        "In batches: $0.0000 to $0.0009",
-        "At real time: $0.0000 to $0.0018",
-        "Saved: $0.0000 to $0.0009",
+        "In batches: at most $0.0009",
+        "At real time: at most $0.0018",
+        "Saved: at most $0.0009",
         "",
         "Not sent: 1 line: not_a_request (line 4)",
         "",
@@ -63,7 +63,7 @@ def test_what_is_uncertain_is_said(run: "Run", file: Path) -> None:
     file.write_bytes(b"\n".join([OPEN, EMBEDDING, UNPRICED]))
     code, out, _ = run("quote", file)
     assert code == 0
-    assert "In batches:   $0.0000 at least; at most unknown" in out
+    assert "In batches:   unknown\n" in out
     assert "No price is known, and none is in the sums: openai/ft:gpt-4o-mini:org::1." in out
     assert "No batch price is known, so counted at the real-time price: openai/text-embedding-3-small." in out
     assert "openai, gpt-4o-mini, /v1/chat/completions: 1 request with no limit given for output tokens." in out
@@ -101,7 +101,7 @@ def test_prices_of_another_providers_file_count_and_are_named(run: "Run", file: 
     providers.write_text(PROVIDERS_FILE.read_text(encoding="utf-8") + own)
     code, out, _ = run("quote", file, "--providers-file", providers)
     assert code == 0
-    assert "In batches:   $0.0000 to $1.0000" in out
+    assert "In batches:   at most $1.0000" in out
     assert "Prices: genai-prices 0.2.3, and of [prices] for openai/gpt-4o-mini." in out
 
 
@@ -164,17 +164,24 @@ def test_put_says_the_quote_in_one_line_before_the_upload(aws: "Aws", run: "Run"
     code, _, err = run("put", file)
     assert (code, err.splitlines()[0]) == (
         0,
-        "Quote: $0.0000 to $0.0004 in batches, $0.0000 to $0.0007 at real time.",
+        "Quote: at most $0.0004 in batches, at most $0.0007 at real time.",
     )
     assert aws.keys() == ["input/a.jsonl"]
+
+
+def test_a_table_whose_most_is_unknown_is_told_what_makes_it_known(run: "Run", tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("text\na\n", encoding="utf-8")
+    asked = ("--model", "gpt-4o-mini", "--prompt", "It: {{ text }}")
+    assert "In batches:   unknown (set --max-tokens)\n" in run("quote", table, *asked).out
+    assert "In batches:   under $0.0001\n" in run("quote", table, *asked, "--max-tokens", "20").out
 
 
 def test_models_without_a_price_are_named_before_the_upload(aws: "Aws", run: "Run", file: Path) -> None:
     file.write_bytes(CHAT + b"\n" + UNPRICED)
     err = run("put", file).err
     assert err.splitlines()[0] == (
-        "Quote: at least $0.0000 in batches, $0.0000 at real time, without openai/ft:gpt-4o-mini:org::1, "
-        "whose price is unknown; at most unknown."
+        "Quote: at most unknown, without openai/ft:gpt-4o-mini:org::1, whose price is unknown."
     )
     assert aws.keys() == ["input/a.jsonl"]
 

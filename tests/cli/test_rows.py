@@ -103,6 +103,26 @@ def test_a_table_may_have_its_template_in_the_bucket(aws: "Aws", run: "Run", tab
     assert run("put", table, "--key", "input/team/reviews.csv").code == 0
 
 
+def test_a_column_that_is_missing_is_told_with_the_nearest_and_with_those_that_are_there(
+    run: "Run", tmp_path: Path
+) -> None:
+    path = tmp_path / "mails.csv"
+    path.write_text("id,Message,lang\n1,a,en\n", encoding="utf-8")
+    asked = ("--model", "gpt-4o-mini", "--prompt", "It: {{ mesage }}")
+    where = "Correct the name in --prompt, --system, --embed, --id-column, --keep or [template], or set --delimiter to "
+    assert run("validate", path, *asked).err == (
+        f'{path}: The table has no column "mesage", which the template names (missing_column). Did you mean "Message"? '
+        f"Its header has 3 columns: id, Message, lang. {where}what stands between the cells.\n"
+    )
+    path.write_text(",".join(f"c{number}" for number in range(12)) + "\n", encoding="utf-8")
+    said = run("quote", path, *asked).err
+    assert "(missing_column). Its header has 12 columns: c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, …. Correct " in said
+
+
+def test_a_column_may_stand_in_the_system_prompt_alone(run: "Run", table: Path) -> None:
+    assert run("validate", table, "--model", "gpt-4o-mini", "--prompt", "Go.", "--system", "Be {{ text }}.").code == 0
+
+
 TEMPLATE = '[template]\nmodel = "gpt-4o-mini"\nbody = { messages = [{ role = "user", content = "{{ text }}" }] }\n'
 
 
@@ -162,12 +182,15 @@ def test_a_schema_that_is_not_taken_is_refused_before_the_upload(
     schema.write_text('{"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:1/"}}}', encoding="utf-8")
     code, _, err = run(command, table, *ASKED, "--schema", schema)
     assert (code, "only its own parts are followed" in err, aws.keys()) == (2, True, [])
+    assert err.startswith(f"--schema {schema}: output_schema ")
 
 
 def test_settings_and_the_schema_that_they_name_are_checked_and_put(aws: "Aws", run: "Run", tmp_path: Path) -> None:
     settings, schema = tmp_path / "batchdrop.toml", tmp_path / "s.schema.json"
     settings.write_text('output_schema = "s.schema.json"', encoding="utf-8")
     assert "is not there" in run("validate", settings).err
+    schema.write_text("[]", encoding="utf-8")
+    assert run("validate", schema).err.startswith(f"{schema}: output_schema must be a JSON Schema ")
     schema.write_text(json.dumps(SCHEMA), encoding="utf-8")
     assert [run("validate", each).code for each in (settings, schema)] == [0, 0]
     assert run("put", schema).code == 0
@@ -181,6 +204,11 @@ def test_settings_and_the_schema_that_they_name_are_checked_and_put(aws: "Aws", 
         (("--prompt", "x"), "To make requests of rows, name --model and either --prompt or --embed."),
         (("--model", "gpt-4o-mini"), "To make requests of rows, name --model and either --prompt or --embed."),
         (("--model", "gpt-4o-mini", "--prompt", "{{ txt }}"), 'The table has no column "txt"'),
+        (
+            ("--model", "gpt-4o-mini", "--prompt", "x", "--id-column", "id"),
+            "every row would be the same request. Name one",
+        ),
+        (("--model", "gpt-4o-mini", "--prompt", "Say { text }", "--system", "Be."), "The prompt names no column"),
         (("--model", "gpt-4o-mini", "--prompt", "{{ txt"), "[template]: no }} closes the {{"),
         (("--model", "nobodys", "--prompt", "{{ text }}"), '[template]: model "nobodys" fits no provider\'s patterns'),
         ((*ASKED, "--delimiter", "xx"), "delimiter = 'xx': one character such as"),

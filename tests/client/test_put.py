@@ -210,7 +210,7 @@ def test_the_same_rows_with_another_prompt_are_no_second_payment(client: Client,
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"prompt": "x" * 70_000}, "at most 65,536 are read"),
+        ({"prompt": "{{ text }}" + "x" * 70_000}, "at most 65,536 are read"),
         ({"prompt": "{{ text }}", "schema": {"type": "array"}}, 'must be a JSON Schema with "type": "object"'),
         ({"prompt": "{{ text }}", "max_tokens": 0}, "max_tokens must be a whole number from 1 to 1,000,000,000."),
         ({"prompt": "{{ text }}", "max_tokens": 1.5}, "max_tokens must be a whole number from 1 to 1,000,000,000."),

@@ -82,7 +82,7 @@ def test_it_drops_a_file_and_fetches_the_results(behind: "Behind", installed: In
 
 @pytest.mark.usefixtures("user")  # the cloud is up
 def test_the_first_line_of_the_readme_makes_a_table_of_a_table(behind: "Behind", installed: Installed) -> None:
-    words = re.findall(r"^\$ batchdrop (.+)$", README, re.MULTILINE)[0]
+    words = re.findall(r"^\$ \.venv/bin/batchdrop (.+)$", README, re.MULTILINE)[0]
     (installed.folder / "examples").mkdir()
     shutil.copy(TABLE, installed.folder / "examples")
     ran = installed(*shlex.split(words), "--state-dir", str(behind.state_dir))

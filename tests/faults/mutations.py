@@ -774,6 +774,13 @@ MUTATIONS = (
         f"{_MONEY}test_money_is_written_without_exponents_and_zeros",
     ),
     Mutation(
+        "a little money is not shown as none",
+        "batchdrop_cli/prices.py",
+        "if 0 < dollars < LEAST",
+        "if False",
+        "tests/cli/test_prices.py::test_a_little_money_is_not_shown_as_none",
+    ),
+    Mutation(
         "a job's money is that of its manifest, whatever prices are now",
         "batchdrop_cli/prices.py",
         "    if money is None:\n",
@@ -3198,6 +3205,20 @@ MUTATIONS = (
         "if len(text) > SETTINGS_BYTES:",
         "if False:",
         "tests/client/test_put.py::test_options_without_sense_are_refused_before_the_upload",
+    ),
+    Mutation(
+        "a prompt that names no column is refused before the upload",
+        "batchdrop_cli/row_settings.py",
+        "if rendering is not None and not rendering.columns:",
+        "if False:",
+        "tests/cli/test_rows.py::test_what_makes_no_requests_is_refused_before_the_upload",
+    ),
+    Mutation(
+        "whoever names a column that a table has not is told which it has",
+        "batchdrop_cli/unreadable.py",
+        "if isinstance(error, MissingColumn) else error",
+        "if False else error",
+        "tests/cli/test_rows.py::test_a_column_that_is_missing_is_told_with_the_nearest_and_with_those_that_are_there",
     ),
     Mutation(
         "a client names no retry and no template among the settings",

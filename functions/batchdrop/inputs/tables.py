@@ -22,6 +22,14 @@ _EMPTY = "has a column without a name: give it one"
 _encoder = msgspec.json.Encoder()
 
 
+class MissingColumn(Unprocessable):
+    """The table lacks a column. Its header is no part of the message: without a header, data would be."""
+
+    def __init__(self, message: str, *, column: str, header: Sequence[str]) -> None:
+        super().__init__(message)
+        self.column, self.header = column, header
+
+
 def to_jsonl(chunks: Iterator[bytes], *, delimiter: str, columns: Collection[str] = ()) -> Iterator[bytes]:
     """The rows of a table, each as a line of JSON.
 
@@ -68,11 +76,12 @@ class _Table:
             raise Unprocessable(f"The table's header {_EMPTY if '' in header else _TWICE}.")
         missing = [each for each in columns if each not in header]
         if missing:
-            # Which columns it has is not said: without a header they would be data.
-            raise Unprocessable(
+            raise MissingColumn(
                 f'The table has no column "{missing[0]:.100}", which the template names (missing_column). Its header '
                 f"has {len(header)} {'column' if len(header) == 1 else 'columns'}: correct the name in [template], or "
-                "set delimiter to what stands between the cells."
+                "set delimiter to what stands between the cells.",
+                column=missing[0],
+                header=header,
             )
         return header
 
