@@ -192,7 +192,7 @@ def test_a_retry_of_a_newer_job_fails_with_a_reason_and_is_not_swallowed(cloud: 
 def test_settings_of_newer_code_break_no_step(cloud: Cloud) -> None:
     job = drop(cloud, LINES)
     settings = rows_of(cloud, job)["JOB"]["settings"]
-    settings["M"] |= encode({"budget_usd": "12.50"})
+    settings["M"] |= encode({"of_newer_code": "12.50"})
     cloud.settle()
     assert [each.id for each in cloud.jobs()] == [job]
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
