@@ -89,7 +89,10 @@ def test_a_batch_whose_row_cannot_be_read_is_named_and_its_row_stays(
     assert cloud.services.store.job(job.id) is not None
 
 
-def test_a_version_from_before_versioning_is_deleted_and_not_only_hidden(cloud: Cloud, user: UsersCloud) -> None:
+@pytest.mark.parametrize("version_id", ["null", None])
+def test_a_version_from_before_versioning_is_deleted_and_not_only_hidden(
+    cloud: Cloud, user: UsersCloud, version_id: str | None
+) -> None:
     cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
     cloud.s3.put_object(Bucket=BUCKET, Key="input/x.jsonl", Body=jsonl(mixed(2)))
     cloud.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -98,7 +101,7 @@ def test_a_version_from_before_versioning_is_deleted_and_not_only_hidden(cloud: 
     cloud.settle()
     job = cloud.services.store.job(taken.id)
     assert job is not None
-    assert forget(user, job, cloud.services.apis) == []
+    assert forget(user, job.with_(version_id=version_id), cloud.services.apis) == []
     assert cloud.keys("") == []
 
 
