@@ -10,6 +10,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 
 os.environ["S3_UPLOAD_PART_MIN_SIZE"] = "1"  # moto's; before it is imported
 
@@ -48,7 +50,7 @@ def measure(goals: Goals, *, form: Form) -> None:
     for name, providers in PROVIDERS.items():
         print(f"\n| {name} | {' | '.join(STEPS)} | all | of providers |\n|{'---|' * (len(STEPS) + 3)}")
         for count, scale in SIZES[form]:
-            print(_row(f"{count:,} lines", count_calls(count, providers, scale=scale)), flush=True)
+            print(_row(f"{count:,} line{'s' * (count > 1)}", count_calls(count, providers, scale=scale)), flush=True)
     print(f"\n{'':16}{''.join(f'{service:>10}' for service in SERVICES)}")
     small = count_calls(1, PROVIDERS["openai"])
     for step, calls in small.items():
@@ -66,10 +68,15 @@ def count_calls(count: int, providers: Sequence[str], *, scale: int = 1) -> Call
     whole = multipart._PART, multipart.Joining.part_min  # noqa: SLF001 - there is no other way to make parts smaller
     multipart._PART, multipart.Joining.part_min = whole[0] // scale, PART_BYTES // scale  # noqa: SLF001
     try:
-        with cloud(unlimited_providers(scale), split_bytes=SPLIT_BYTES // scale) as here:
+        with cloud(unlimited_providers(scale), split_bytes=SPLIT_BYTES // scale) as here, _without_metrics():
             return counted_job(here, b"".join(chat_lines(count // scale, *providers)))
     finally:
         multipart._PART, multipart.Joining.part_min = whole  # noqa: SLF001
+
+
+def _without_metrics() -> redirect_stdout[StringIO]:
+    """The steps' metrics are lines on stdout, where the tables are."""
+    return redirect_stdout(StringIO())
 
 
 def unlimited_providers(scale: int = 1) -> str:
