@@ -16,7 +16,7 @@ nearest wins, key by key. For one file, the same keys are S3 metadata: `batchdro
 Settings are read once, when a file is dropped, and stay as they were for its job. An unknown key or a wrong value \
 fails the job before anything is paid, with a reason that names the key. Before a drop, `batchdrop validate \
 batchdrop.toml` checks a settings file; [schemas/batchdrop-toml.json](schemas/batchdrop-toml.json) is for editors. \
-What a folder may ask for at most stands in `providers.toml` ([Folders](providers.md#folders-who-may-spend-what)).
+What a folder may ask for at most stands in `providers.toml` ([Folders](providers.md#who-may-spend-what)).
 
 | key | default | values | meaning |
 |---|---|---|---|
@@ -27,7 +27,7 @@ All of them, with an example of each:
 ```toml
 """
 _TEMPLATE = """
-## [template]
+## What stands in [template]?
 
 With a table `[template]` the lines of a file are rows of data, and each becomes a request ([tables.md](tables.md)). \
 The nearest `[template]` is taken whole, not key by key; an empty one turns off that of a folder above.
@@ -52,12 +52,12 @@ max_completion_tokens = 20
 messages = [{ role = "user", content = "Sentiment of: {{ text }}" }]
 ```
 
-## output_schema
+## What is output_schema?
 
 `output_schema` is a JSON Schema that each answer is to fit: a table, JSON in a string, or the name of a file beside \
 the settings that ends in `.schema.json` ([structured-answers.md](structured-answers.md)).
 
-## Settings of one file
+## How do I set one file alone?
 
 Where S3's metadata (2 kB) are too short, for a template above all, they may name a settings file beside the dropped \
 one: `batchdrop-settings: NAME.batchdrop.toml`, a plain name without a folder. It is a `batchdrop.toml` for this file \
