@@ -121,7 +121,7 @@ def test_an_answer_without_an_end_is_not_waited_for(deliveries: Deliveries, rece
 def test_one_whose_answer_drips_is_left_and_the_next_place_is_told(deliveries: Deliveries, receiver: Receiver) -> None:
     impatient = Deliveries(boto3.client("sns"), boto3.client("secretsmanager"), "hooks", seconds=0.001)
     receiver.is_dripping = True
-    with pytest.raises(Transient, match="the webhook did not answer within 0.001 seconds"):
+    with pytest.raises(Transient, match=r"the webhook did not answer within 0\.001 seconds"):
         notify(message(webhook=receiver.url), impatient, now=NOW)
     receiver.is_dripping = False
     notify(message(webhook=receiver.url, id="msg_2"), deliveries, now=NOW)
