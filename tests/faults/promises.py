@@ -5,11 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from batchdrop.inputs.sent_bodies import OutputFormats
-from batchdrop.protocols.output_schemas import OutputSchema
-from faking.lines import CHAT, MESSAGES, got, wanted_of
-from msgspec import Raw
+from faking.lines import got, wanted_of
 
+from faults.structured import asked as asked_for
 from faults.world import World
 
 
@@ -44,14 +42,7 @@ def _job(world: World, number: int) -> dict[str, Any]:
 
 
 def _asked(line: bytes, schema: bytes | None) -> bytes:
-    """A line as it would ask for a schema by itself."""
-    if schema is None:
-        return line
-    read = json.loads(line)
-    form, endpoint = ("params", MESSAGES) if "params" in read else ("body", CHAT)
-    formats = OutputFormats(OutputSchema(schema))
-    body, _ = formats.add(Raw(json.dumps(read[form]).encode()), endpoint, is_claude=form == "params")
-    return json.dumps(read | {form: json.loads(bytes(body))}).encode()
+    return line if schema is None else json.dumps(asked_for(json.loads(line), schema)).encode()
 
 
 def _of_job(job: dict[str, Any], body: bytes, asked: list[bytes]) -> Iterator[str]:

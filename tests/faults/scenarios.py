@@ -12,6 +12,8 @@ from batchdrop.jobs import approve_job, reject_job
 from faking.cloud import jsonl
 from faking.lines import capped, chat, claude, for_model
 
+from faults.structured import SCHEMA, Structured
+
 if TYPE_CHECKING:
     from faults.world import World
 
@@ -302,16 +304,13 @@ SHARED = Scenario(
     splits=1,
     charged={OPENAI: 2, ANTHROPIC: 2},
 )
-_SCHEMA = (
-    b'{"type":"object","properties":{"label":{"type":"string"}},"required":["label"],"additionalProperties":false}'
-)
 STRUCTURED = Scenario(
     name="structured",  # no first answer fits the output schema: each is sent again, and paid twice
     files=(_lines(4),),
-    begin=_drop_settings(b"output_schema = '%b'" % _SCHEMA),
+    begin=_drop_settings(Structured().settings),
     first={name: {"misfits": 1.0, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
     charged={OPENAI: 4, ANTHROPIC: 4},
-    schema=_SCHEMA,
+    schema=SCHEMA,
 )
 SCENARIOS = {
     each.name: each
