@@ -12,8 +12,8 @@ from batchdrop.providers.config import Providers
 from faults.aws import Message
 from faults.outside import Fault
 from faults.structured import Structured
+from faults.told import PLACES
 from faults.world import World
-
 from provider_simulator.facts import Style
 
 OPENAI, ANTHROPIC = "openai", "anthropic"
@@ -37,7 +37,7 @@ class Scene(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A fault. `quietly` says why it changes nothing where nothing had to be healed; `structured`: there is a schema."""
+    """A fault. `quietly` says why it changes nothing where nothing had to be healed; `structured` is of its job."""
 
     title: str
     arrange: Callable[[Scene], None]
@@ -184,6 +184,17 @@ def dies_always(step: str, times: int) -> Callable[[Scene], None]:
             return Fault.DIES_BEFORE_AND_COMES_LATE
 
         scene.world.clients.outside.meets = meets
+
+    return arrange
+
+
+def webhook(fault: Fault, times: int) -> Callable[[Scene], None]:
+    """A topic and a webhook are told of the job's end, and so many deliveries to the webhook are struck."""
+
+    def arrange(scene: Scene) -> None:
+        scene.world.aws.places = PLACES
+        struck = iter([fault] * times)
+        scene.world.clients.outside.meets = lambda name: next(struck, None) if name == "notify webhook" else None
 
     return arrange
 
@@ -514,6 +525,8 @@ CASES: dict[str, list[Case]] = {
             storm(0.2, "dynamodb.", [Fault.CONFLICTED]),
             "the write is repeated",
         ),
+        Case("a webhook answers 503, twenty times", webhook(Fault.THROTTLED, 20)),
+        Case("a webhook takes its message and does not say so, twenty times", webhook(Fault.REPLY_LOST, 20)),
         Case("one in twenty of all calls goes wrong", storm(0.05)),
         Case("one in ten of all calls goes wrong", storm(0.1)),
     ],

@@ -14,7 +14,7 @@ from faults.aws import Message
 from faults.cases import CASES, LINES, OPENAI, Case, Scene
 from faults.outside import Outside
 from faults.points import DUPLICATE
-from faults.promises import doubts_of
+from faults.promises import broken_announcements, doubts_of
 from faults.scenarios import Scenario
 from faults.world import BEGIN, Outcome, World, charges_of, new_world
 
@@ -193,6 +193,7 @@ def _counts_attempts(case: Case, outcome: Outcome) -> bool:
 
 def _broken(row: Row, world: World, written_twice: list[str]) -> Iterator[str]:
     yield from world.errors
+    yield from broken_announcements(world)
     yield from (f"written twice: {key}" for key in written_twice)
     stays = row.reported or bool(world.simulator.charges()[row.provider]["live_batches"])
     yield from (each for each in world.left_over() if not (stays and "stored at" in each))

@@ -25,6 +25,31 @@ def broken_promises(world: World) -> list[str]:
     return [*found, *_of_providers(world, answered, doubts), *_of_budgets(world)]
 
 
+def broken_announcements(world: World) -> list[str]:
+    """Every job that is over and was not told of, and every report that is not the one its manifest names."""
+    manifests = [json.loads(world.aws.read(key)) for key in world.aws.objects if key.endswith("/manifest.json")]
+    return [each for manifest in manifests for each in (*_of_places(world, manifest), *_of_report(world, manifest))]
+
+
+def _of_places(world: World, manifest: dict[str, Any]) -> Iterator[str]:
+    for place in (name for each in world.aws.places for name in each.values()):
+        if not any(to == place and manifest["job"] in text for to, text in world.told.said):
+            yield f"the {place} was not told that job {manifest['job']} is over"
+
+
+def _of_report(world: World, manifest: dict[str, Any]) -> Iterator[str]:
+    named = manifest["files"]["report"]
+    if (named is not None) != (world.scenario.metadata.get("batchdrop-report") == "true"):
+        yield f"the manifest names {named} as its report"
+    if named is None:
+        return
+    versions = world.aws.objects[named["key"]]
+    if [(each.id, len(each.body)) for each in versions] != [(named["version_id"], named["bytes"])]:
+        yield f"the report that the manifest names is not the one that is there: {named}"
+    if not versions[0].body.endswith(b"</html>\n"):
+        yield "the report has no end"
+
+
 def doubts_of(manifest: dict[str, Any]) -> int:
     """The calls at real time of which a manifest tells that they may have been charged in vain."""
     return int((manifest.get("deadline") or {"doubts": 0})["doubts"])
