@@ -80,7 +80,15 @@ Here the batch never ends, and the job must be done in six hours: "later" is the
 batch. A call that was answered and whose reply is lost is paid twice, since neither vendor can be asked for it; it is a
 doubt that the manifest counts, which is what *reported* means here.
 """
-_NOTES = {"While a batch is created": _LATE, "When a deadline comes near": _DOUBTS}
+_MISFITS = """
+Each answer is paid, also one that does not fit: "paid twice" says how many were paid beside the first of each line, and
+*reported* that the results' `attempts` count them all. `same` and `with_errors` are the job's `schema_retry`.
+"""
+_NOTES = {
+    "While a batch is created": _LATE,
+    "When answers do not fit the output schema": _MISFITS,
+    "When a deadline comes near": _DOUBTS,
+}
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from batchdrop.notices import KINDS
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from moto.core.botocore_stubber import MockRawResponse
 
@@ -59,6 +60,8 @@ class Aws:
         """Of the message whose worker is at work; 0 where none is."""
         self.longest_chain = 0
         self.events: list[dict[str, Any]] = []
+        self.places: tuple[dict[str, str], ...] = ()
+        """A `topic` or a `webhook` each: a rule sends them the events of which somebody is told."""
         self.uploads: dict[str, tuple[str, dict[int, bytes]]] = {}
         """Multipart uploads that are not completed: the key, and the parts by number."""
         self._versions = self._begun = 0
@@ -99,8 +102,19 @@ class Aws:
         return {"Successful": sent, "Failed": []}
 
     def _put_events(self, asked: dict[str, Any]) -> dict[str, Any]:
-        self.events.extend(asked["Entries"])
+        for event in asked["Entries"]:
+            self.events.append(event)
+            if event["DetailType"] in KINDS:
+                self._tell(event)
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "event"} for _ in asked["Entries"]]}
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        """What the rules make of an event, as deployed; tests/infra reads them."""
+        time = datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        told = {"id": f"event-{len(self.events)}", "type": event["DetailType"], "time": time}
+        for place in self.places:
+            message = Message(self._now(), {**told, "detail": json.loads(event["Detail"]), **place})
+            self.queues.setdefault("notify", []).append(message)
 
     # S3
 

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,7 +11,10 @@ from batchdrop.providers.config import Providers
 
 from faults.aws import Message
 from faults.outside import Fault
+from faults.structured import Structured
+from faults.told import PLACES
 from faults.world import World
+from provider_simulator.facts import Style
 
 OPENAI, ANTHROPIC = "openai", "anthropic"
 HOUR = 3_600
@@ -34,12 +37,13 @@ class Scene(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A fault. `quietly` says why it changes nothing where nothing had to be healed."""
+    """A fault. `quietly` says why it changes nothing where nothing had to be healed; `structured` is of its job."""
 
     title: str
     arrange: Callable[[Scene], None]
     quietly: str = ""
     providers: tuple[str, ...] = (OPENAI, ANTHROPIC)
+    structured: Structured | None = None
 
 
 def wire(fault: str, operation: str = "create", **settings: Any) -> Callable[[Scene], None]:
@@ -97,6 +101,10 @@ def half_failing(then: Callable[[Scene], None]) -> Callable[[Scene], None]:
         then(scene)
 
     return arrange
+
+
+def both(*arranged: Callable[[Scene], None]) -> Callable[[Scene], None]:
+    return lambda scene: [each(scene) for each in arranged] and None
 
 
 def stale_list(scene: Scene) -> None:
@@ -176,6 +184,17 @@ def dies_always(step: str, times: int) -> Callable[[Scene], None]:
             return Fault.DIES_BEFORE_AND_COMES_LATE
 
         scene.world.clients.outside.meets = meets
+
+    return arrange
+
+
+def webhook(fault: Fault, times: int) -> Callable[[Scene], None]:
+    """A topic and a webhook are told of the job's end, and so many deliveries to the webhook are struck."""
+
+    def arrange(scene: Scene) -> None:
+        scene.world.aws.places = PLACES
+        struck = iter([fault] * times)
+        scene.world.clients.outside.meets = lambda name: next(struck, None) if name == "notify webhook" else None
 
     return arrange
 
@@ -295,6 +314,20 @@ def at_call(number: int, fault: Fault) -> Callable[[Scene], None]:
     return arrange
 
 
+def cut_off(scene: Scene) -> None:
+    """No answer fits, for all are cut off at their limit of tokens."""
+    goes(misfits=1.0, stops=["length" if scene.provider == OPENAI else "max_tokens"], times=None)(scene)
+
+
+def _misfits() -> Iterator[Case]:
+    for name in ("same", "with_errors"):
+        structured = Structured(name)
+        some, ever = goes(misfits=0.1, times=None), goes(misfits=1.0, times=None)
+        yield Case(f"a tenth of each batch's answers does not fit (`{name}`)", some, structured=structured)
+        yield Case(f"no answer of the first batch fits (`{name}`)", goes(misfits=1.0), structured=structured)
+        yield Case(f"no answer ever fits (`{name}`)", ever, structured=structured)
+
+
 CASES: dict[str, list[Case]] = {
     "What the others were asked": [
         Case("reply to create lost", wire("reply_lost")),
@@ -405,6 +438,26 @@ CASES: dict[str, list[Case]] = {
         Case("the dropped version is deleted once it is planned", input_deleted, "failed.jsonl has empty lines"),
         Case("three result lines break off", goes(garble=3), "they are named, and not paid again"),
     ],
+    "When answers do not fit the output schema": [
+        *_misfits(),
+        Case(
+            "no answer of the first batch fits, and the reply to the next create is lost",
+            both(goes(misfits=1.0), wire("reply_lost", after=1)),
+            structured=Structured(),
+        ),
+        Case(
+            "every answer is cut off at its limit of tokens",
+            cut_off,
+            "they are named, and not paid again",
+            structured=Structured(),
+        ),
+        Case(
+            "every answer is a refusal",
+            goes(stops=["refusal"]),
+            "a refusal is the answer",
+            structured=Structured(style=Style(stop="refusal")),
+        ),
+    ],
     "When a deadline comes near": [
         Case("the batch hangs until the last safe moment", hurried()),
         Case("the reply to a call is lost", hurried(wire("reply_lost", "realtime", after=499))),
@@ -472,6 +525,8 @@ CASES: dict[str, list[Case]] = {
             storm(0.2, "dynamodb.", [Fault.CONFLICTED]),
             "the write is repeated",
         ),
+        Case("a webhook answers 503, twenty times", webhook(Fault.THROTTLED, 20)),
+        Case("a webhook takes its message and does not say so, twenty times", webhook(Fault.REPLY_LOST, 20)),
         Case("one in twenty of all calls goes wrong", storm(0.05)),
         Case("one in ten of all calls goes wrong", storm(0.1)),
     ],

@@ -14,9 +14,9 @@ from faults.aws import Message
 from faults.cases import CASES, LINES, OPENAI, Case, Scene
 from faults.outside import Outside
 from faults.points import DUPLICATE
-from faults.promises import doubts_of
+from faults.promises import broken_announcements, doubts_of
 from faults.scenarios import Scenario
-from faults.world import BEGIN, World, charges_of, new_world
+from faults.world import BEGIN, Outcome, World, charges_of, new_world
 
 BATCH_SECONDS = 600  # a batch's life where nothing is wrong
 _LONGEST_TICK, _GROWTH = 1_800, 1.1  # a tick is a minute, as on AWS; longer only where nothing happens for long
@@ -49,6 +49,7 @@ HEALS = {
     "orphaned request file deleted": "what was uploaded is deleted",
     "duplicate batch": "reported as `Duplicate Batch`",
 }
+PAID_ERRORS = ("unreadable_result", "schema", "cut_off")
 REDELIVERED = "delivered again by the queue"
 
 
@@ -124,6 +125,8 @@ def _finish(world: World) -> None:
 def _run(case: Case, scene: Scene) -> Row:
     world = scene.world
     _begin(world, Outside())
+    if case.structured is not None:
+        world.aws.put("input/folder/batchdrop.toml", case.structured.settings)
     case.arrange(scene)
     with _log() as said, redirect_stdout(io.StringIO()):  # metrics are printed
         _note_redeliveries(world, said)
@@ -146,7 +149,7 @@ def _wait_for_late_creates(world: World) -> None:
 def _row(case: Case, scene: Scene, said: list[str]) -> Row:
     world, outcome = scene.world, scene.world.outcome()
     bills = world.simulator.charges().values()
-    kept = sum(_is_kept(each, scene) for each in outcome.results)
+    kept = sum(_is_kept(each, case, scene) for each in outcome.results)
     doubts = sum(doubts_of(each) for key, lines in outcome.outputs.items() if "manifest" in key for each in lines)
     reasons = Counter(each["error"]["code"] for each in outcome.results if each["error"])
     row = Row(
@@ -157,8 +160,8 @@ def _row(case: Case, scene: Scene, said: list[str]) -> Row:
         kept=kept,
         reasons=dict(sorted(reasons.items())),
         lost=LINES - len({each["line"] for each in outcome.results}),
-        twice=max(*(each["bodies_charged_more_than_once"] for each in bills), *map(len, outcome.live_twice.values())),
-        reported=DUPLICATE in outcome.events or doubts > 0,
+        twice=_twice(case, outcome),
+        reported=DUPLICATE in outcome.events or doubts > 0 or _counts_attempts(case, outcome),
         later=int(_published_at(world) - scene.took),
         healed=tuple(dict.fromkeys(said)),
         quietly=case.quietly,
@@ -167,12 +170,30 @@ def _row(case: Case, scene: Scene, said: list[str]) -> Row:
     return row._replace(broken=tuple(_broken(row, world, outcome.written_twice)))
 
 
-def _is_kept(result: dict[str, Any], scene: Scene) -> bool:
-    return not result["error"] and got(result) == wanted_of(result, scene.lines[result["line"] - 1])
+def _is_kept(result: dict[str, Any], case: Case, scene: Scene) -> bool:
+    line = scene.lines[result["line"] - 1]
+    if result["error"]:
+        return False
+    if case.structured is not None:
+        return got(result) == case.structured.own_answer(line, result["attempts"])
+    return got(result) == wanted_of(result, line)
+
+
+def _twice(case: Case, outcome: Outcome) -> int:
+    """Requests that were charged or live twice; where answers did not fit, what more was charged than once each."""
+    if case.structured is not None:
+        return sum(outcome.charged.values()) - LINES
+    return max(*outcome.charged_twice.values(), *map(len, outcome.live_twice.values()))
+
+
+def _counts_attempts(case: Case, outcome: Outcome) -> bool:
+    """Whether results count each answer that was paid and did not fit."""
+    return case.structured is not None and sum(outcome.attempts.values()) == sum(outcome.charged.values())
 
 
 def _broken(row: Row, world: World, written_twice: list[str]) -> Iterator[str]:
     yield from world.errors
+    yield from broken_announcements(world)
     yield from (f"written twice: {key}" for key in written_twice)
     stays = row.reported or bool(world.simulator.charges()[row.provider]["live_batches"])
     yield from (each for each in world.left_over() if not (stays and "stored at" in each))
@@ -180,8 +201,8 @@ def _broken(row: Row, world: World, written_twice: list[str]) -> Iterator[str]:
         yield f"{row.lost} lines are lost, or came back with a wrong answer"
     if row.twice and not row.reported:
         yield f"{row.twice} requests were paid twice"
-    paid, unreadable = row.charged - row.twice, row.reasons.get("unreadable_result", 0)
-    if not row.kept <= paid <= row.kept + unreadable:
+    paid, in_vain = row.charged - row.twice, sum(row.reasons.get(code, 0) for code in PAID_ERRORS)
+    if not row.kept <= paid <= row.kept + in_vain:
         yield f"{paid} answers were paid, {row.kept} are there"
 
 

@@ -219,6 +219,13 @@ MUTATIONS = (
         f"{_TABLE}test_a_refusal_of_a_model_is_told_from_one_of_a_request",
     ),
     Mutation(
+        "a webhook has so long and no longer, however its answer comes",
+        "aws/deliveries.py",
+        "asked.result(timeout=self._seconds)",
+        "asked.result()",
+        f"{_STEPS}test_notify.py::test_one_whose_answer_drips_is_left_and_the_next_place_is_told",
+    ),
+    Mutation(
         "a webhook's answer is not read to its end",
         "aws/deliveries.py",
         ", preload_content=False",
@@ -1598,6 +1605,13 @@ MUTATIONS = (
         'update.when_expression(f"(attribute_not_exists({as_of}) OR {as_of} <= {update.value(now)})")',
         'update.when_expression(f"(attribute_not_exists({as_of}) OR {as_of} >= {update.value(0)})")',
         "tests/store/test_late_pauses.py::test_what_is_written_late_changes_no_pause_that_is_known_better",
+    ),
+    Mutation(
+        "nor of its limits, sizes and models",
+        "aws/provider_store.py",
+        'update.when_expression(f"(attribute_not_exists({known}) OR {known} <= {update.value(until)})")',
+        'update.when_expression(f"(attribute_not_exists({known}) OR {known} >= {update.value(0)})")',
+        "tests/store/test_late_facts.py::test_of_two_facts_the_one_that_was_learned_later_is_believed",
     ),
     Mutation(
         "a pause that is written after its time is not announced",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from batchdrop.aws.queues import MOST_HOPS
 
 from faults.outside import CONFLICTS, DEATHS_AFTER, DEATHS_BEFORE, LATE, Fault, Outside, is_create, is_table_write
-from faults.promises import broken_promises
+from faults.promises import broken_announcements, broken_promises
 from faults.scenarios import MAIN, SCENARIOS, Scenario
 from faults.world import Outcome, World
 
@@ -58,7 +58,7 @@ def undisturbed(world: World, scenario: Scenario = MAIN) -> Whole:
     world.begin(outside, scenario)
     world.run()
     outcome = world.outcome()
-    wrong = [*world.errors, *world.left_over(), *broken_promises(world), *_long_chains(world)]
+    wrong = [*world.errors, *world.left_over(), *broken_promises(world), *_always_broken(world)]
     if not scenario.is_open_ended and outcome.charged != scenario.charged:
         wrong.append(f"charged {outcome.charged}")
     if wrong:
@@ -120,12 +120,13 @@ def violations(point: Point, wanted: Outcome, world: World) -> list[str]:
         different = [each for each in broken if not (is_reported and any(word in each for word in _COST_WORDS))]
     else:
         different = _differences(wanted, got, is_reported=is_reported)
-    return [*world.errors, *left, *different, *_long_chains(world)]
+    return [*world.errors, *left, *different, *_always_broken(world)]
 
 
-def _long_chains(world: World) -> list[str]:
+def _always_broken(world: World) -> list[str]:
+    """Broken promises that do not depend on how the job ends."""
     longest = world.aws.longest_chain
-    return [f"a chain of {longest} messages"] if longest > MOST_HOPS else []
+    return [*broken_announcements(world), *([f"a chain of {longest} messages"] if longest > MOST_HOPS else [])]
 
 
 def _may_duplicate(point: Point, outside: Outside) -> bool:

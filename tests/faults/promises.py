@@ -5,11 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from batchdrop.inputs.sent_bodies import OutputFormats
-from batchdrop.protocols.output_schemas import OutputSchema
-from faking.lines import CHAT, MESSAGES, got, wanted_of
-from msgspec import Raw
+from faking.lines import got, wanted_of
 
+from faults.structured import asked as asked_for
 from faults.world import World
 
 
@@ -25,6 +23,31 @@ def broken_promises(world: World) -> list[str]:
         answered.update(each.get("answered_by", each)["provider"] for each in answers)
         doubts += doubts_of(job["manifest"])
     return [*found, *_of_providers(world, answered, doubts), *_of_budgets(world)]
+
+
+def broken_announcements(world: World) -> list[str]:
+    """Every job that is over and was not told of, and every report that is not the one its manifest names."""
+    manifests = [json.loads(world.aws.read(key)) for key in world.aws.objects if key.endswith("/manifest.json")]
+    return [each for manifest in manifests for each in (*_of_places(world, manifest), *_of_report(world, manifest))]
+
+
+def _of_places(world: World, manifest: dict[str, Any]) -> Iterator[str]:
+    for place in (name for each in world.aws.places for name in each.values()):
+        if not any(to == place and manifest["job"] in text for to, text in world.told.said):
+            yield f"the {place} was not told that job {manifest['job']} is over"
+
+
+def _of_report(world: World, manifest: dict[str, Any]) -> Iterator[str]:
+    named = manifest["files"]["report"]
+    if (named is not None) != (world.scenario.metadata.get("batchdrop-report") == "true"):
+        yield f"the manifest names {named} as its report"
+    if named is None:
+        return
+    versions = world.aws.objects[named["key"]]
+    if [(each.id, len(each.body)) for each in versions] != [(named["version_id"], named["bytes"])]:
+        yield f"the report that the manifest names is not the one that is there: {named}"
+    if not versions[0].body.endswith(b"</html>\n"):
+        yield "the report has no end"
 
 
 def doubts_of(manifest: dict[str, Any]) -> int:
@@ -44,14 +67,7 @@ def _job(world: World, number: int) -> dict[str, Any]:
 
 
 def _asked(line: bytes, schema: bytes | None) -> bytes:
-    """A line as it would ask for a schema by itself."""
-    if schema is None:
-        return line
-    read = json.loads(line)
-    form, endpoint = ("params", MESSAGES) if "params" in read else ("body", CHAT)
-    formats = OutputFormats(OutputSchema(schema))
-    body, _ = formats.add(Raw(json.dumps(read[form]).encode()), endpoint, is_claude=form == "params")
-    return json.dumps(read | {form: json.loads(bytes(body))}).encode()
+    return line if schema is None else json.dumps(asked_for(json.loads(line), schema)).encode()
 
 
 def _of_job(job: dict[str, Any], body: bytes, asked: list[bytes]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from batchdrop.jobs import approve_job, reject_job
 from faking.cloud import jsonl
 from faking.lines import capped, chat, claude, for_model
 
+from faults.structured import SCHEMA, Structured
+
 if TYPE_CHECKING:
     from faults.world import World
 
@@ -41,6 +43,7 @@ class Scenario:
         stays_paused: A provider is down for good: its pause stays.
         charged: What the providers charge for.
         monthly_micros: What all jobs together may have reserved or spent at any moment, in millionths of a dollar.
+        tells: A topic and a webhook are told of its events.
         schema: The output schema that its folder sets; an answer of each line does not fit, and is paid.
     """
 
@@ -61,6 +64,7 @@ class Scenario:
     charged: dict[str, int] = field(default_factory=dict)
     monthly_micros: int | None = None
     schema: bytes | None = None
+    tells: bool = False
 
     @property
     def split_bytes(self) -> int:
@@ -302,22 +306,28 @@ SHARED = Scenario(
     splits=1,
     charged={OPENAI: 2, ANTHROPIC: 2},
 )
-_SCHEMA = (
-    b'{"type":"object","properties":{"label":{"type":"string"}},"required":["label"],"additionalProperties":false}'
-)
 STRUCTURED = Scenario(
     name="structured",  # no first answer fits the output schema: each is sent again, and paid twice
     files=(_lines(4),),
-    begin=_drop_settings(b"output_schema = '%b'" % _SCHEMA),
+    begin=_drop_settings(Structured().settings),
     first={name: {"misfits": 1.0, "seconds_to_complete": 90} for name in (OPENAI, ANTHROPIC)},
     charged={OPENAI: 4, ANTHROPIC: 4},
-    schema=_SCHEMA,
+    schema=SCHEMA,
+)
+TOLD = Scenario(
+    name="told",  # to a topic and a webhook; with a report
+    files=(jsonl([chat("one", 1), chat("wrong two", 2)]),),
+    metadata={"batchdrop-report": "true"},
+    splits=1,
+    later={"seconds_to_complete": 90, "failing": [_WRONG]},
+    charged={OPENAI: 1},
+    tells=True,
 )
 SCENARIOS = {
     each.name: each
     for each in (
         MAIN, EXPIRED, STOPPED, LOST, FULL, BLAMED, CANCELLED, REJECTED, MULTIPART, TWO_JOBS, PAUSED,
         TOO_LARGE, LIMITED, RESTORED, NOT_DECIDED, APPROVED, TURNED_DOWN, ONE_BUDGET, HURRIED,
-        FALLING, HURRIED_ELSEWHERE, SHARED, STRUCTURED,
+        FALLING, HURRIED_ELSEWHERE, SHARED, STRUCTURED, TOLD,
     )
 }  # fmt: skip

@@ -11,7 +11,8 @@ import pytest
 
 from faults.outside import Fault, Outside, is_create
 from faults.points import Point, Whole, every_point, random_pair, undisturbed, violations
-from faults.scenarios import MAIN, SCENARIOS, Scenario
+from faults.promises import broken_announcements
+from faults.scenarios import MAIN, SCENARIOS, TOLD, Scenario
 from faults.world import World, new_world
 
 pytestmark = pytest.mark.exploration
@@ -67,6 +68,14 @@ def test_every_message_delivered_twice_changes_nothing_in_the_end(world: World, 
     assert world.errors == []
     assert world.left_over() == []
     assert world.outcome() == whole.outcome
+
+
+def test_an_end_of_which_a_place_is_not_told_is_a_broken_promise(world: World) -> None:
+    world.begin(Outside(), TOLD)
+    world.arrives = lambda _, message: None if "webhook" in message.body else 0
+    world.run()
+    (job,) = {pk.removeprefix("JOB#") for pk, _ in world.rows("JOB#")}
+    assert broken_announcements(world) == [f"the webhook was not told that job {job} is over"]
 
 
 def _of_creates(points: list[Point]) -> list[Point]:

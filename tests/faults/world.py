@@ -34,6 +34,7 @@ from batchdrop.steps.assemble import assemble_split
 from batchdrop.steps.collect import collect_batch
 from batchdrop.steps.finish import finish_batch
 from batchdrop.steps.intake import Dropped, take_object
+from batchdrop.steps.notify import notify
 from batchdrop.steps.plan import plan_split
 from batchdrop.steps.poll import poll_provider
 from batchdrop.steps.publish import publish_job
@@ -47,12 +48,15 @@ from faults.aws import Message
 from faults.granted import GrantedAws
 from faults.outside import COMES_AT_ONCE, LEASE_SECONDS, NEVER_COMES, AwsClients, Died, Outside, SimulatedProviders
 from faults.scenarios import MAIN, Scenario
+from faults.told import PLACES, Told
 from provider_simulator.app import Simulator
 from provider_simulator.facts import ProviderName
 from provider_simulator.transport import SimulatorTransport
 
 BEGIN = 1_800_000_000.0
 STEPS = ("intake", "plan", "submit", "finish", "collect", "assemble", "publish")
+QUEUES = (*STEPS, "notify")
+_LASTING = ("intake", "notify")  # their messages come until they are done, and nothing else brings what they say
 VISIBILITY = 2 * LEASE_SECONDS  # after that, a queue delivers again what was not done
 KEY = "sk-simulated"
 RECEIVES = 5  # then a message is dead
@@ -98,6 +102,7 @@ class World:
     raised: list[Exception] = field(default_factory=list)
     """What ended workers."""
     services: Services = field(init=False)
+    told: Told = field(init=False)
     _services: dict[str, Services] = field(default_factory=dict)
     working: tuple[str, dict[str, Any], Message | None] | None = None
     _acts: list[tuple[float, Callable[["World"], bool]]] = field(default_factory=list)
@@ -111,6 +116,8 @@ class World:
         self._acts = list(scenario.acts)
         Joining.part_min = scenario.part_min or PART_MIN
         self.aws.reset()
+        self.aws.places = PLACES if scenario.tells else ()
+        self.told = Told(self.clients)
         self.simulator.reset()
         self.clock.now = BEGIN
         self.twice = twice
@@ -204,7 +211,7 @@ class World:
 
     def deliver_all(self) -> bool:
         busy = False
-        while sum(self._deliver(step) for step in STEPS):
+        while sum(self._deliver(step) for step in QUEUES):
             busy = True
         return busy
 
@@ -240,7 +247,7 @@ class World:
             with working_on(body.get("job")):  # as the handlers do
                 self._step(step, body, self.services.after(message.hops if message else 0))
         except Died:
-            if outside.struck in NEVER_COMES:
+            if outside.struck in NEVER_COMES and step != "notify":  # whose message is nowhere but in its queue
                 return
             again = 0 if outside.struck in COMES_AT_ONCE else VISIBILITY
         except Exception as error:  # noqa: BLE001 - it is reported
@@ -264,7 +271,7 @@ class World:
                 self.errors.append(f"{step}: {name} has {item['committed']['N']} of {most}")
 
     def _put_back(self, step: str, message: Message, seconds: float) -> None:
-        if message.receives < RECEIVES or step == "intake":
+        if message.receives < RECEIVES or step in _LASTING:
             again = message._replace(visible_at=self.clock.now + seconds, receives=message.receives + 1)
             self.aws.queues.setdefault(step, []).append(again)
 
@@ -279,7 +286,9 @@ class World:
             "poll": poll_provider,
             "sweep": sweep,
         }
-        if step == "intake":
+        if step == "notify":
+            notify(json.dumps(body), self.told, now=self.clock.seconds())  # type: ignore[arg-type]  # a stand-in by shape
+        elif step == "intake":
             is_event = "detail" in body  # sweep's; the world's own are what an event says
             take_object(dropped_of(json.dumps(body)) if is_event else msgspec.convert(body, Dropped), services)
         else:
@@ -293,7 +302,7 @@ class World:
     def _go_on(self, seconds: float) -> None:
         """Everything but the worker that calls this; its message comes again meanwhile."""
         until = self.clock.now + seconds
-        if self.working is not None and self.working[0] in STEPS:
+        if self.working is not None and self.working[0] in QUEUES:
             step, body, message = self.working
             again = message or Message(0, body)
             self.aws.queues.setdefault(step, []).append(
@@ -380,9 +389,11 @@ def charges_of(charges: dict[str, Any]) -> int:
 
 
 def _read(key: str, body: bytes, volatile: set[str]) -> Any:
-    """Lines of JSON as values; a user's own lines as they are."""
+    """Lines of JSON as values; a user's own lines as they are; a report, whose times differ, is in the promises."""
     if key.endswith("/failed.jsonl"):
         return body
+    if key.endswith("/report.html"):
+        return []
     return [_lasting(json.loads(line), volatile) for line in body.splitlines()]
 
 
@@ -404,7 +415,10 @@ _VARYING = {"attempts", "retries", "retries_usd", "duplicates", "duplicates_usd"
 
 def _lasting(value: Any, volatile: set[str]) -> Any:
     if isinstance(value, dict):
-        return {name: _lasting(each, volatile) for name, each in value.items() if name not in volatile}
+        lasting = {name: each for name, each in value.items() if name not in volatile}
+        if str(value.get("key")).endswith("/report.html"):
+            del lasting["bytes"]  # it says times
+        return {name: _lasting(each, volatile) for name, each in lasting.items()}
     if isinstance(value, list):
         return [_lasting(each, volatile) for each in value]
     return value

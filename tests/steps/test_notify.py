@@ -35,6 +35,7 @@ class Receiver:
     sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
     is_endless: bool = False
+    is_dripping: bool = False
     is_over: Event = field(default_factory=Event)
 
 
@@ -46,12 +47,22 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             made.sent.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            if made.is_dripping:
+                self.drip()
             self.send_response(made.status)
             self.send_header("Location", "http://127.0.0.1:1/")
             self.send_header("Content-Length", "1000" if made.is_endless else "0")
             self.end_headers()
             if made.is_endless:
                 made.is_over.wait()
+
+        def drip(self) -> None:
+            """Begin an answer, a byte at a time; it has an end, so that who waits for it fails this test."""
+            self.wfile.write(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
+            for _ in range(200):
+                if not made.is_over.wait(0.05):
+                    self.wfile.write(b".")
+            self.wfile.write(b"\r\n")
 
         def log_message(self, *_: object) -> None:
             """Nothing: tests are quiet."""
@@ -105,6 +116,16 @@ def test_an_answer_without_an_end_is_not_waited_for(deliveries: Deliveries, rece
         notify(message(webhook=receiver.url), deliveries, now=NOW)
     receiver.is_over.set()
     assert len(receiver.sent) == 2
+
+
+def test_one_whose_answer_drips_is_left_and_the_next_place_is_told(deliveries: Deliveries, receiver: Receiver) -> None:
+    impatient = Deliveries(boto3.client("sns"), boto3.client("secretsmanager"), "hooks", seconds=0.001)
+    receiver.is_dripping = True
+    with pytest.raises(Transient, match=r"the webhook did not answer within 0\.001 seconds"):
+        notify(message(webhook=receiver.url), impatient, now=NOW)
+    receiver.is_dripping = False
+    notify(message(webhook=receiver.url, id="msg_2"), deliveries, now=NOW)
+    assert "msg_2" in {headers["webhook-id"] for headers, _ in receiver.sent}
 
 
 def test_a_webhook_gets_the_events_detail_signed(deliveries: Deliveries, receiver: Receiver) -> None:

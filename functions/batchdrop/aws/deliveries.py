@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import urllib3
@@ -31,10 +32,13 @@ class Deliveries:
         sns: SNS's client.
         secrets: Secrets Manager's, for the key that signs.
         secret: That key's secret; None where there are no webhooks.
+        seconds: How long a webhook may take until its answer has begun.
     """
 
-    def __init__(self, sns: "SNSClient", secrets: "SecretsManagerClient", secret: str | None) -> None:
-        self._sns, self._secrets, self._secret = sns, secrets, secret
+    def __init__(
+        self, sns: "SNSClient", secrets: "SecretsManagerClient", secret: str | None, *, seconds: float = _SECONDS
+    ) -> None:
+        self._sns, self._secrets, self._secret, self._seconds = sns, secrets, secret, seconds
         self._key: bytes | None = None
         self._http = urllib3.PoolManager(retries=False)
 
@@ -59,6 +63,16 @@ class Deliveries:
             raise Transient(f"the webhook answered {status}")
 
     def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        """What a server answers in time. A socket's timeout begins again with each byte: a thread may wait for more."""
+        pool = ThreadPoolExecutor(max_workers=1)
+        asked = pool.submit(self._ask, url, body, headers)
+        pool.shutdown(wait=False)
+        try:
+            return asked.result(timeout=self._seconds)
+        except TimeoutError:
+            raise Transient(f"the webhook did not answer within {self._seconds} seconds") from None
+
+    def _ask(self, url: str, body: bytes, headers: dict[str, str]) -> int:
         """What a server answers; the rest of its answer is not read, which may have no end."""
         timeout = urllib3.Timeout(total=_SECONDS)
         try:

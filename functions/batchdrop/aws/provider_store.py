@@ -148,26 +148,24 @@ class ProviderStore:
         return self._table.update_once(update) is not None
 
     def learn_limit(self, ledger: str, limit: int, until: int) -> None:
-        """Believe a limit that a refusal told, until then."""
-        update = Update(*ledger_key(ledger))
-        update.set("learned", limit)
-        update.set("learned_until", until)
-        self._table.update(update)
+        """Believe a limit that a refusal told, until then, unless a later one told another."""
+        self._learn(ledger, "learned_until", until, learned=limit)
 
     def learn_sizes(self, ledger: str, until: int, **sizes: int) -> None:
-        """Believe what a refusal told of the size of one batch (`most_requests`, `most_bytes`), until then."""
-        update = Update(*ledger_key(ledger))
-        update.set("sizes_until", until)
-        for name, value in sizes.items():
-            update.set(name, value)
-        self._table.update(update)
+        """The same for the size of one batch (`most_requests`, `most_bytes`)."""
+        self._learn(ledger, "sizes_until", until, **sizes)
 
     def learn_refused_model(self, ledger: str, endpoint: str, words_key: str | None, until: int) -> None:
-        """Believe that a model is not taken in batches at an endpoint, until then."""
+        """The same for a model that is not taken in batches at an endpoint."""
+        self._learn(ledger, "refused_until", until, refused_at_endpoint=endpoint, refused_key=words_key)
+
+    def _learn(self, ledger: str, end: str, until: int, **facts: int | str | None) -> None:
+        """All facts are believed for the same time: the one that ends later was learned later."""
         update = Update(*ledger_key(ledger))
-        update.set("refused_at_endpoint", endpoint)
-        update.set("refused_key", words_key)
-        update.set("refused_until", until)
+        known = update.name(end)
+        update.when_expression(f"(attribute_not_exists({known}) OR {known} <= {update.value(until)})")
+        for name, value in {**facts, end: until}.items():
+            update.set(name, value)
         self._table.update(update)
 
     def active_pause(self, provider: str) -> Pause | None:
