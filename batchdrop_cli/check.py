@@ -60,8 +60,10 @@ class Found(msgspec.Struct, kw_only=True):
 
     `errors` are the first ones, as line, code and message; `invalid` counts them all, `kinds` by their codes. `tokens`
     are counted where they are asked for. `shared` counts lines that are not sent, since another's request is equal.
+    `noun` is what its lines are called: rows, where a template makes a request of each.
     """
 
+    noun: str = "line"
     lines: int = 0
     blank: int = 0
     invalid: int = 0
@@ -144,7 +146,8 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     _check_name(path, name)
     refuse_table_without_template(path, name, rows)
     rendering = rows.rendering(providers)
-    found, batches = Found(tokens={} if count_tokens else None), _Batches(providers, split_bytes, dedupe=rows.dedupe)
+    found = Found(noun="line" if rendering is None else "row", tokens={} if count_tokens else None)
+    batches = _Batches(providers, split_bytes, dedupe=rows.dedupe)
     reader = reader_of(rendering, providers, rows)
     try:
         for line in cut_lines(read_chunks(path, name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES):
@@ -167,10 +170,10 @@ def _kept(route: Route, counts: TokenCounts, providers: Providers) -> TokenCount
 
 
 def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -> Request | LineError:
-    """What a line of a file becomes, by its number from 1.
+    """What a row of a file becomes, by its number from 1.
 
     Raises:
-        UserError: There is no such line, or it is blank or too long.
+        UserError: There is no such row, or it is blank or too long.
     """
     path.open("rb").close()
     name = dropped_name(path)
@@ -183,7 +186,7 @@ def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -
         raise UserError(describe_unreadable(path, error)) from None
     text = None if line is None else _without_bom(line).bytes
     if text is None or is_blank(text):
-        raise UserError(f"{path} has no line {number:,} that can be read: it ends before, or the line is blank.")
+        raise UserError(f"{path} has no row {number:,} that can be read: it ends before, or the row is blank.")
     return reader_of(rendering, providers, rows).read(text)
 
 

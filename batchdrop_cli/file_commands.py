@@ -298,7 +298,7 @@ def wait_and_report(cloud: Cloud, job_id: str, showing: Showing = progress.shown
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest)
     report.say_summary(manifest, cloud.prices)
-    failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
+    failed_lines.say_reasons(cloud, job, manifest)
     if manifest.counts is not None:
         say("To fetch the results:")
         say(f"  {cloud.command(f'results {job.id}')}")
@@ -336,7 +336,7 @@ def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, answers: Seque
     paths = _fetch(cloud, job, output, answers)
     report.say_summary(manifest, cloud.prices)
     report.say_files(paths)
-    failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
+    failed_lines.say_reasons(cloud, job, manifest)
     return exit_code_of(manifest)
 
 

@@ -28,7 +28,7 @@ from batchdrop_cli.prices import cost_of, prices_of
 from batchdrop_cli.row_settings import AnswerKind
 from batchdrop_cli.say import asked, count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
-from batchdrop_cli.words import JOB_WORDS, exit_code_of
+from batchdrop_cli.words import JOB_WORDS, exit_code_of, noun_of
 
 Watch = Annotated[bool, Parameter(negative="", help="Show it live until it is over, as `watch` does.")]
 Report = Annotated[
@@ -105,8 +105,9 @@ def show(
         path = save_report(cloud, jobs.find(cloud, job), page if isinstance(page, Path) else None)
         say(f"The report is {path}.")
         return OK
-    shown = jobs.shown(cloud, jobs.find(cloud, job))
-    say_json(shown) if as_json else report.say_shown(shown, cloud.prices)
+    found = jobs.find(cloud, job)
+    shown = jobs.shown(cloud, found)
+    say_json(shown) if as_json else report.say_shown(shown, cloud.prices, noun_of(found))
     return OK
 
 
@@ -275,7 +276,7 @@ def _only(*, failed: bool, errors: bool, is_whole: bool) -> list[fetch.Kind]:
 def _fetch_only(cloud: Cloud, job: Job, folder: Path | None, kinds: list[fetch.Kind]) -> int:
     manifest = jobs.read_manifest(cloud, job)
     if manifest.counts is not None and not manifest.counts.failed:
-        say("No line failed.")
+        say(f"No {noun_of(job)} failed.")
         return exit_code_of(manifest)
     report.say_files(fetch.fetch_only(cloud, job, manifest, folder or fetch.folder_for(job), kinds))
     note(f"To send the failed lines again: {cloud.command(f'retry {job.id}')}")
@@ -289,7 +290,7 @@ def _merge(cloud: Cloud, job: Job, folder: Path | None, asked: Sequence[str], *,
     folder = folder or fetch.folder_for(job, merged=True)
     merged = merge.merge(cloud, whole, folder, replace_answers=replace_answers)
     _note_left_out(cloud, merged)
-    report.say_merged(merged.answered, merged.failed)
+    report.say_merged(merged.answered, merged.failed, noun_of(job))
     manifests = [jobs.read_manifest(cloud, member) for member in merged.family.with_results()]
     cost = cost_of([price for each in manifests for price in prices_of(each, cloud.prices)])
     say(f"Estimated cost, its retries included: {cost}.")
@@ -305,7 +306,8 @@ def _note_left_out(cloud: Cloud, merged: merge.Merged) -> None:
     for retry in merged.family.left_out():
         note(f"Not merged: retry {retry.id}, {retry.state}: {retry.reason or JOB_WORDS[retry.state]}")
     if merged.kept:
-        kept = count(merged.kept, "line that was answered keeps its", "lines that were answered keep their")
+        noun = noun_of(merged.family.job)
+        kept = count(merged.kept, f"{noun} that was answered keeps its", f"{noun}s that were answered keep their")
         note(f"{kept} first answer, although a retry answered too. To take the retry's: --replace-answers")
 
 

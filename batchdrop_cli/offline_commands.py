@@ -55,7 +55,7 @@ def quote(
     providers = load_providers(providers_file)
     other = quoting.read_fallback(fallback, providers)
     priced = quote_file(file, providers, rows=settings_here(file, rows, providers), fallback=other)
-    say_as_is(format_quote(priced.quote)) if as_json else say_quote(priced.quote)
+    say_as_is(format_quote(priced.quote)) if as_json else say_quote(priced)
     return quoting.exit_code_of(priced.quote)
 
 
@@ -79,7 +79,7 @@ def template(
         )
     read = read_one(file, row, providers, settings)
     if isinstance(read, LineError):
-        say(f"Line {row} ({read.code}): {read.message}.")
+        say(f"Row {row} ({read.code}): {read.message}.")
         return LINES_FAILED
     shown = {"custom_id": read.custom_id, "provider": read.provider, "url": read.endpoint, "body": read.body}
     kept = {} if read.row == NULL else {"row": read.row}

@@ -48,7 +48,7 @@ def quote_only(  # noqa: PLR0913 - what a quote depends on
         UserError: It may cost more than `max_cost`.
     """
     priced = quote_file(file, providers, name=key, rows=rows, fallback=fallback)
-    say_quote(priced.quote)
+    say_quote(priced)
     refuse_above(priced, max_cost)
     return exit_code_of(priced.quote)
 

@@ -114,7 +114,7 @@ def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str |
     if not holds_rows(upload.path, upload.key):
         check_kind(upload.path, upload.key)
     rows = check_rows(cloud, upload.path, upload.key, upload.rows, providers)
-    quote = quote_file(upload.path, providers, name=upload.key, rows=rows).quote
+    priced = quote_file(upload.path, providers, name=upload.key, rows=rows)
     return render(
         request,
         "drop_quote.html",
@@ -123,11 +123,11 @@ def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str |
         problem=problem,
         max_cost=max_cost,
         upload=upload,
-        quote=quote,
+        quote=priced.quote,
         dollars=quote_report.dollars,
         tokens=quote_report.tokens,
-        remarks=[*quote_report.remarks(quote)],
-        invalid=[quote_report.describe_invalid(each) for each in quote.invalid],
+        remarks=[*quote_report.remarks(priced.quote)],
+        invalid=[quote_report.describe_invalid(each, priced.noun) for each in priced.quote.invalid],
     )
 
 
