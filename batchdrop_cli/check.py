@@ -27,15 +27,12 @@ from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings, Protocol
 from batchdrop.result_line import ErrorCode
 
-from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
 from batchdrop_cli.row_settings import (
     REQUESTS,
-    RowOptions,
     RowSettings,
     read_schema,
     refuse_table_without_template,
-    settings_there,
 )
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted, read_lines
 from batchdrop_cli.unreadable import describe_unreadable
@@ -158,7 +155,7 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     if not found.lines:
         raise UserError(f"{path} is empty.")
     if found.lines == found.blank:
-        raise UserError(f"{path} contains only blank lines.")
+        raise UserError(f"{path} {_only_blank(path, name)}.")
     found.batches = batches.count
     if rows.cache_prefix and found.tokens is not None:  # as if each had a marker: what is in common nobody looks for
         found.tokens = {route: _kept(route, its, providers) for route, its in found.tokens.items()}
@@ -218,20 +215,11 @@ def check_kind(path: Path, key: str, rows: RowSettings = REQUESTS, rendering: Re
     if not size:
         raise UserError(f"{path} is empty. Nothing was dropped.")
     if is_blank_so_far:
-        raise UserError(f"{path} contains only blank lines. Nothing was dropped.")
+        raise UserError(f"{path} {_only_blank(path, key)}. Nothing was dropped.")
 
 
-def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, providers: Providers) -> RowSettings:
-    """How the lines of a file will be read that is dropped there; a table is looked at, as `check_kind` does.
-
-    Raises:
-        UserError: Its options or its folders' settings have no sense, or it is no such table.
-    """
-    rows = settings_there(cloud, key, options, providers)
-    if holds_rows(path, key):
-        refuse_table_without_template(path, key, rows)
-        check_kind(path, key, rows, rows.rendering(providers))
-    return rows
+def _only_blank(path: Path, key: str) -> str:
+    return "has a header and only blank rows" if holds_rows(path, key) else "contains only blank lines"
 
 
 def check_settings(path: Path, providers: Providers | None = None) -> None:

@@ -16,12 +16,13 @@ _CENTS = Decimal("0.01")
 _CENTS_FROM = 10  # dollars: below, a cent is too coarse
 
 
-def say_quote(priced: Priced) -> None:
+def say_quote(priced: Priced, name: str) -> None:
+    """A quote of a file of this name."""
     quote, noun = priced.quote, priced.noun
     sent = quote.lines - quote.blank_lines - quote.invalid_lines - quote.shared_lines
     parts = [f"{sent:,} to be sent", f"{quote.invalid_lines:,} with errors", f"{quote.blank_lines:,} blank"]
     parts += [f"{quote.shared_lines:,} equal to others"] if quote.shared_lines else []
-    say(f"{quote.file}: {count(quote.lines, noun)}: {', '.join(parts)}")
+    say(f"{name}: {count(quote.lines, noun)}: {', '.join(parts)}")
     if quote.models:
         say()
         _say_models(quote.models)

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batchdrop_cli import quote_report
-from batchdrop_cli.check import check_kind, check_rows
+from batchdrop_cli.check import check_kind
+from batchdrop_cli.dropped_rows import check_rows
 from batchdrop_cli.quote import quote_file
 from batchdrop_cli.row_settings import RowOptions
 from batchdrop_cli.table_files import dropped_name, holds_rows
