@@ -92,6 +92,15 @@ def write_answers(
     return paths
 
 
+def without_means(paths: Sequence[Path], written: Collection[str], asked: Collection[str]) -> list[Path]:
+    """The files less `answers.jsonl`, which is deleted, where it was published only for Parquet to be made of it."""
+    is_means = PARQUET in written and "jsonl" not in asked
+    means = [path for path in paths if is_means and path.name == "answers.jsonl"]
+    for path in means:
+        path.unlink()
+    return [path for path in paths if path not in means]
+
+
 def _of_published(path: Path) -> Answers:
     first = next(_blocks([path]), b"{}").partition(b"\n")[0]
     columns = [name for name in _published.decode(first) if name != "embedding"]

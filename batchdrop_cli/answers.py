@@ -51,6 +51,11 @@ def read_line(line: bytes) -> Line:
     return _line.decode(line)
 
 
+def name_in(message: str, line: int) -> str | None:
+    """What an error calls its line, `Line` or `Row`, where its message begins with the line's number; else None."""
+    return next((name for name in ("Line", "Row") if message.startswith(f"{name} {line}: ")), None)
+
+
 def text_of(line: Line) -> str:
     """The answer's text: its parts joined; empty for what is none, such as an embedding or a tool call."""
     return "" if line.response is None or line.error is not None else text_in(line.endpoint, line.response.body)

@@ -7,13 +7,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from batchdrop import __version__
-from cyclopts import App, Group
+from cyclopts import App, Group, Parameter
 
 from batchdrop_cli import commands, exit_codes, groups, operating
 
 _EXIT_CODES = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in exit_codes.MEANINGS.items()) + "."
 
 _groups = {name: Group(name, sort_key=number) for number, name in enumerate((*groups.GROUPS, "More"))}
+
+
+def _default_shown(value: object) -> str | None:
+    """A default that says something: of a flag, and of a path, the help says it."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
 
 app = App(
     name="batchdrop",
@@ -22,6 +28,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(show_default=_default_shown),
 )
 
 
@@ -29,12 +36,8 @@ def _placed(name: str) -> dict[str, Any]:
     return {"group": _groups[groups.group_of(name) or "More"], "sort_key": groups.place_of(name)}
 
 
-for _name, _help in (
-    ("local", "The cloud on this machine: the deployed stack, no account."),
-    ("keys", "The providers' keys, in Secrets Manager."),
-    ("skill", "A file that tells coding assistants how to use this command."),
-):
-    app.command(App(name=_name, help=_help, help_epilogue=_EXIT_CODES, **_placed(_name)))
+for _name, _help in groups.GROUPS_OF_COMMANDS.items():
+    app.command(App(name=_name, help=_help, help_epilogue="", **_placed(_name)))
 for _name in ("--help", "--version"):
     app[_name].group = _groups["More"]
 
@@ -46,7 +49,7 @@ def _paragraphs(text: str) -> str:
 
 for _name, (_path, _help) in {**commands.COMMANDS, **operating.COMMANDS}.items():
     *_group, _last = _name.split()
-    _shown = {"help_epilogue": _EXIT_CODES} | ({} if _group else _placed(_last))
+    _shown = {"help_epilogue": exit_codes.endings_of(_name)} | ({} if _group else _placed(_last))
     (app[_group[0]] if _group else app).command(f"batchdrop_cli.{_path}", name=_last, help=_paragraphs(_help), **_shown)
 
 

@@ -27,15 +27,12 @@ from batchdrop.providers.config import Providers
 from batchdrop.records import JobSettings, Protocol
 from batchdrop.result_line import ErrorCode
 
-from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.exit_codes import FAILED, WRONG_USE
 from batchdrop_cli.row_settings import (
     REQUESTS,
-    RowOptions,
     RowSettings,
     read_schema,
     refuse_table_without_template,
-    settings_there,
 )
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted, read_lines
 from batchdrop_cli.unreadable import describe_unreadable
@@ -60,8 +57,10 @@ class Found(msgspec.Struct, kw_only=True):
 
     `errors` are the first ones, as line, code and message; `invalid` counts them all, `kinds` by their codes. `tokens`
     are counted where they are asked for. `shared` counts lines that are not sent, since another's request is equal.
+    `noun` is what its lines are called: rows, where a template makes a request of each.
     """
 
+    noun: str = "line"
     lines: int = 0
     blank: int = 0
     invalid: int = 0
@@ -144,7 +143,8 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     _check_name(path, name)
     refuse_table_without_template(path, name, rows)
     rendering = rows.rendering(providers)
-    found, batches = Found(tokens={} if count_tokens else None), _Batches(providers, split_bytes, dedupe=rows.dedupe)
+    found = Found(noun="line" if rendering is None else "row", tokens={} if count_tokens else None)
+    batches = _Batches(providers, split_bytes, dedupe=rows.dedupe)
     reader = reader_of(rendering, providers, rows)
     try:
         for line in cut_lines(read_chunks(path, name, rows, rendering), offset=0, max_bytes=MAX_LINE_BYTES):
@@ -155,7 +155,7 @@ def check_file(  # noqa: PLR0913 - how a file is read, and for what
     if not found.lines:
         raise UserError(f"{path} is empty.")
     if found.lines == found.blank:
-        raise UserError(f"{path} contains only blank lines.")
+        raise UserError(f"{path} {_only_blank(path, name)}.")
     found.batches = batches.count
     if rows.cache_prefix and found.tokens is not None:  # as if each had a marker: what is in common nobody looks for
         found.tokens = {route: _kept(route, its, providers) for route, its in found.tokens.items()}
@@ -167,10 +167,10 @@ def _kept(route: Route, counts: TokenCounts, providers: Providers) -> TokenCount
 
 
 def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -> Request | LineError:
-    """What a line of a file becomes, by its number from 1.
+    """What a row of a file becomes, by its number from 1.
 
     Raises:
-        UserError: There is no such line, or it is blank or too long.
+        UserError: There is no such row, or it is blank or too long.
     """
     path.open("rb").close()
     name = dropped_name(path)
@@ -183,7 +183,7 @@ def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -
         raise UserError(describe_unreadable(path, error)) from None
     text = None if line is None else _without_bom(line).bytes
     if text is None or is_blank(text):
-        raise UserError(f"{path} has no line {number:,} that can be read: it ends before, or the line is blank.")
+        raise UserError(f"{path} has no row {number:,} that can be read: it ends before, or the row is blank.")
     return reader_of(rendering, providers, rows).read(text)
 
 
@@ -215,20 +215,11 @@ def check_kind(path: Path, key: str, rows: RowSettings = REQUESTS, rendering: Re
     if not size:
         raise UserError(f"{path} is empty. Nothing was dropped.")
     if is_blank_so_far:
-        raise UserError(f"{path} contains only blank lines. Nothing was dropped.")
+        raise UserError(f"{path} {_only_blank(path, key)}. Nothing was dropped.")
 
 
-def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, providers: Providers) -> RowSettings:
-    """How the lines of a file will be read that is dropped there; a table is looked at, as `check_kind` does.
-
-    Raises:
-        UserError: Its options or its folders' settings have no sense, or it is no such table.
-    """
-    rows = settings_there(cloud, key, options, providers)
-    if holds_rows(path, key):
-        refuse_table_without_template(path, key, rows)
-        check_kind(path, key, rows, rows.rendering(providers))
-    return rows
+def _only_blank(path: Path, key: str) -> str:
+    return "has a header and only blank rows" if holds_rows(path, key) else "contains only blank lines"
 
 
 def check_settings(path: Path, providers: Providers | None = None) -> None:

@@ -53,8 +53,12 @@ class Target:
     """
 
     aws: Annotated[bool, Parameter(negative="", help="Use the stack on AWS, even with a local cloud here.")] = False
-    stack: Annotated[str | None, Parameter(help='The stack on AWS, when it is not "batchdrop"; means --aws.')] = None
-    region: Annotated[str | None, Parameter(help="Its region, when it is not your profile's; means --aws.")] = None
+    stack: Annotated[
+        str | None, Parameter(metavar="NAME", help='The stack on AWS, when it is not "batchdrop"; means --aws.')
+    ] = None
+    region: Annotated[
+        str | None, Parameter(metavar="REGION", help="Its region, when it is not your profile's; means --aws.")
+    ] = None
     state_dir: Annotated[Path | None, Parameter(help="The local cloud's folder; default: .local, or the last one.")] = (
         None
     )

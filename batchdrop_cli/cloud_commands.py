@@ -22,8 +22,10 @@ StateDir = Annotated[Path | None, Parameter(help="The folder of its state; defau
 def local_up(  # noqa: PLR0913 - each is an option of the command
     *,
     as_json: AsJson = False,
-    openai_base_url: Annotated[str | None, Parameter(help="Another server for OpenAI's API.")] = None,
-    anthropic_base_url: Annotated[str | None, Parameter(help="Another server for Anthropic's API.")] = None,
+    openai_base_url: Annotated[str | None, Parameter(metavar="URL", help="Another server for OpenAI's API.")] = None,
+    anthropic_base_url: Annotated[
+        str | None, Parameter(metavar="URL", help="Another server for Anthropic's API.")
+    ] = None,
     providers_file: Annotated[
         Path | None,
         Parameter(help="Another providers.toml, kept for the next `local up`. The simulator replaces all its servers."),

@@ -12,8 +12,6 @@ COMMANDS = {
         batchdrop.toml of its folder. Settings in the bucket are not read: `drop_params`, betas and an API version may
         change a line's fate.
 
-        Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
-
         Example: batchdrop validate examples/with_mistakes.jsonl
         """,
     ),
@@ -25,7 +23,7 @@ COMMANDS = {
         Lines by model, batches, tokens and price, as a range, in batches and at real time.
 
         Input tokens are an estimate, output tokens range from none to what the requests allow. Models without a known
-        price are named. Exit code 0: every line would be sent; 3: some would not; 1: the whole file would be refused.
+        price are named.
 
         Example: batchdrop quote examples/reviews_and_rights.jsonl
         """,
@@ -37,8 +35,6 @@ COMMANDS = {
 
         The template is that of the options below, or [template] in a batchdrop.toml of its folder.
 
-        Exit code 0: the row would be sent; 3: it would not.
-
         Example: batchdrop template examples/reviews.csv --row 3 --model gpt-4o-mini --prompt "Sentiment of: {{ text }}"
         """,
     ),
@@ -49,9 +45,6 @@ COMMANDS = {
 
         It prints the job, or each job. A batchdrop.toml is checked, and dropped as settings. An upload that breaks off
         goes on where it broke when the command is repeated within a week.
-
-        With --wait the exit code is 0 when every line was answered, 3 when some failed, 4 when the job is held for
-        its budget, 1 when it did not complete.
 
         Example: batchdrop put reviews.jsonl --wait
         """,
@@ -65,9 +58,6 @@ COMMANDS = {
 
         With --model and --prompt (or --embed) a table's rows are asked about one by one.
 
-        Exit code 0: every line was answered; 3: some lines failed; 4: the job is held for its budget; 1: it did not
-        complete.
-
         Example: batchdrop run examples/reviews_and_rights.jsonl -o answers
         """,
     ),
@@ -79,7 +69,7 @@ COMMANDS = {
         It waits, fetches, and sums up, as `run` does.
 
         The lines become a job of their own. `batchdrop results JOB --with-retries` puts its results in their places.
-        It says which of them cannot succeed unless they are changed. Exit codes are those of `run`.
+        It says which of them cannot succeed unless they are changed.
 
         Example: batchdrop retry latest
         """,
@@ -122,9 +112,6 @@ COMMANDS = {
         Wait for a job, with the progress that `run` shows.
 
         Nothing is fetched. Ctrl-C leaves the job running.
-
-        Exit code 0: every line was answered; 3: some lines failed; 4: the job is held for its budget; 1: it did not
-        complete.
 
         Example: batchdrop wait latest
         """,
@@ -169,9 +156,6 @@ COMMANDS = {
         Fetch a finished job's files, and sum up as `run` does.
 
         They are its results, errors, failed lines, answers and manifest; --failed and --errors fetch those alone.
-
-        Exit code 0: every line was answered (with --with-retries: in the end); 3: some were not; 1: the job did not
-        complete.
 
         Example: batchdrop results latest -o answers --csv
         """,

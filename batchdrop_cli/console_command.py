@@ -20,7 +20,9 @@ def console(
     write: Annotated[
         bool, Parameter(negative="", help="Allow changes, too: drop, cancel, approve, reject, retry.")
     ] = False,
-    port: Annotated[int, Parameter(help="Its port; 0 takes a free one.", validator=between(0, _HIGHEST_PORT))] = 0,
+    port: Annotated[
+        int, Parameter(metavar="NUMBER", help="Its port; 0 takes a free one.", validator=between(0, _HIGHEST_PORT))
+    ] = 0,
     no_browser: Annotated[bool, Parameter(negative="", help="Print the address, and open no browser.")] = False,
     target: Target = DEFAULT_TARGET,
 ) -> int:

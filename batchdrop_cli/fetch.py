@@ -10,6 +10,7 @@ from batchdrop.manifest import Document, Manifest
 from batchdrop.records import Job
 
 from batchdrop_cli.cloud import Cloud
+from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.user_errors import UserError
 
 DEFAULT_FOLDER = Path("results")
@@ -33,6 +34,18 @@ def name_of(job: Job) -> str:
     """The input file's name less its ending; the job's id where that is no name for a file."""
     name = PurePosixPath(output_prefix(job)).parent.name
     return name if name not in {"", ".", "..", "output"} else job.id
+
+
+def check_folder(folder: Path | None) -> None:
+    """Refuse, before anything is dropped or fetched, a folder for the results that cannot be one; it is made."""
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
 
 
 class _Whose(msgspec.Struct):

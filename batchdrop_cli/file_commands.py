@@ -19,10 +19,11 @@ from cyclopts import Parameter
 import local_cloud
 from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once, sources
 from batchdrop_cli import retry as retries
-from batchdrop_cli.answer_files import check_kinds, kinds_to_write, names_of, write_answers
-from batchdrop_cli.check import check_kind, check_rows
+from batchdrop_cli.answer_files import check_kinds, kinds_to_write, names_of, without_means, write_answers
+from batchdrop_cli.check import check_kind
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
+from batchdrop_cli.dropped_rows import check_rows
 from batchdrop_cli.exit_codes import OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.options import (
     DEFAULT_TARGET,
@@ -75,13 +76,13 @@ def put(  # noqa: PLR0913 - options of the command line
     target: Target = DEFAULT_TARGET,
 ) -> int:
 
-    def put_one(source: tuple[Path, str]) -> int | str:
+    def put_one(source: tuple[Path, str, str]) -> int | str:
         """Drop a file; its job, or the exit code where there is none."""
-        file, key = source
+        file, key, name = source
         if is_settings(key):
-            return _put_settings(file, key, cloud_of, dry_run=dry_run)
+            return _put_settings(file, key, name, cloud_of, dry_run=dry_run)
         if dry_run:
-            return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
+            return _quote_only(file, key, providers_file, max_cost, rows, name=name, fallback=fallback)
         cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
         job = _drop(cloud, file, key, rows, promises=promises, providers_file=providers_file, again=again)
         if not wait:
@@ -91,10 +92,11 @@ def put(  # noqa: PLR0913 - options of the command line
 
     with sources.sources_of(file, key) as found:
         cloud_of = cache(partial(find_cloud, target, sources.telling(found)))
-        chosen = {str(each.path): (each.path, sources.checked_key(each)) for each in found}
+        chosen = {str(each.path): (each.path, sources.checked_key(each), each.name or str(each.path)) for each in found}
         if len(chosen) > 1 and not dry_run:
             providers = load_providers(providers_file or cloud_of().prices_file)
-            sources.refuse_tables_without_template(dict(chosen.values()), cloud_of(), rows, providers)
+            keys = {path: key for path, key, _ in chosen.values()}
+            sources.refuse_tables_without_template(keys, cloud_of(), rows, providers)
         done = list(sources.each_of(put_one, chosen))
     if len(done) > 1 and not dry_run:
         dropped = sum(isinstance(each, str) or each == OK for each in done)
@@ -126,8 +128,8 @@ def run(  # noqa: PLR0913 - options of the command line
     if not holds_rows(file, key):
         check_kind(file, key)
     if dry_run:
-        return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
-    check_folder(output)
+        return _quote_only(file, key, providers_file, max_cost, rows, name=str(file), fallback=fallback)
+    fetch.check_folder(output)
     check_kinds(rows.answers)
     cloud = find_cloud(target)
     promises = _promises(max_cost, by, fallback)
@@ -142,13 +144,14 @@ def _quote_only(  # noqa: PLR0913 - options of the command line
     max_cost: str | None,
     options: RowOptions,
     *,
+    name: str,
     fallback: str | None,
 ) -> int:
     providers = load_providers(providers_file or local_cloud.PROVIDERS_FILE)
     rows = settings_here(file, options, providers)
     limit = None if max_cost is None else read_budget(max_cost)
     other = quoting.read_fallback(fallback, providers)
-    return quoting.quote_only(file, key, providers, limit, rows, fallback=other)
+    return quoting.quote_only(file, key, providers, limit, rows, fallback=other, shown=name)
 
 
 def _drop(  # noqa: PLR0913 - what a drop is
@@ -184,7 +187,7 @@ def retry(  # noqa: PLR0913 - options of the command line
     no_wait: Annotated[bool, Parameter(negative="", help="Print the new job, and do not wait for it.")] = False,
     output: Folder = None,
     csv: AsCsv = False,
-    key: Annotated[str | None, Parameter(help="Another key, in the folder of the job's file.")] = None,
+    key: Annotated[str | None, Parameter(metavar="KEY", help="Another key, in the folder of the job's file.")] = None,
     max_cost: Annotated[
         MaxCost, Parameter(help="US dollars, the retry's budget: where the lines may cost more, it is held, not sent.")
     ] = None,
@@ -193,7 +196,7 @@ def retry(  # noqa: PLR0913 - options of the command line
     ] = False,
     target: Target = DEFAULT_TARGET,
 ) -> int:
-    check_folder(output)
+    fetch.check_folder(output)
     cloud = find_cloud(target)
     with TemporaryDirectory() as folder:
         numbers = Path(folder) / "numbers"
@@ -203,24 +206,15 @@ def retry(  # noqa: PLR0913 - options of the command line
             return _save(cloud, chosen, save, file)
         showing = progress.upload_shown
         job_id = retry_once.drop_lines(cloud, chosen, file, key, again=again, showing=showing)
+    merged = cloud.command(f"results {retries.first_of(cloud, chosen.job)} --with-retries")
     if no_wait:
-        return _leave(cloud, job_id)
+        _leave(cloud, job_id)
+        note(f"When it is over, its answers in the places of the failed lines: {merged}")
+        return OK
     code = _see_through(cloud, job_id, output, csv=csv)
-    note("Merged results:")
-    note(f"  {cloud.command(f'results {retries.first_of(cloud, chosen.job)} --with-retries')}")
+    note("Merged results, with these answers in the places of the failed lines:")
+    note(f"  {merged}")
     return code
-
-
-def check_folder(folder: Path | None) -> None:
-    """Refuse, before anything is dropped or fetched, a folder for the results that cannot be one; it is made."""
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
-    try:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise UserError(f"Cannot create the folder {folder} ({why}): name another with -o.", code=WRONG_USE) from error
 
 
 def _promises(max_cost: str | None, by: str | None = None, fallback: str | None = None) -> dict[str, str]:
@@ -229,9 +223,9 @@ def _promises(max_cost: str | None, by: str | None = None, fallback: str | None 
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _put_settings(file: Path, key: str, cloud_of: Callable[[], Cloud], *, dry_run: bool) -> int:
+def _put_settings(file: Path, key: str, name: str, cloud_of: Callable[[], Cloud], *, dry_run: bool) -> int:
     if dry_run:
-        say(f"{file}: settings, all of them known. Nothing was sent.")
+        say(f"{name}: settings, all of them known. Nothing was sent.")
         return OK
     cloud = cloud_of()
     drop.put_settings(cloud, file, key)
@@ -298,7 +292,7 @@ def wait_and_report(cloud: Cloud, job_id: str, showing: Showing = progress.shown
     manifest = jobs.read_manifest(cloud, job)
     report.say_over(job, manifest)
     report.say_summary(manifest, cloud.prices)
-    failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
+    failed_lines.say_reasons(cloud, job, manifest)
     if manifest.counts is not None:
         say("To fetch the results:")
         say(f"  {cloud.command(f'results {job.id}')}")
@@ -336,7 +330,7 @@ def report_and_fetch(cloud: Cloud, job: Job, output: Path | None, answers: Seque
     paths = _fetch(cloud, job, output, answers)
     report.say_summary(manifest, cloud.prices)
     report.say_files(paths)
-    failed_lines.say_reasons(cloud, manifest, name=fetch.name_of(job))
+    failed_lines.say_reasons(cloud, job, manifest)
     return exit_code_of(manifest)
 
 
@@ -345,4 +339,5 @@ def _fetch(cloud: Cloud, job: Job, folder: Path | None, answers: Sequence[str]) 
     folder = folder or fetch.folder_for(job)
     kinds = kinds_to_write(cloud, job, manifest, answers)
     paths = fetch.fetch(cloud, job, manifest, folder, names_of(kinds))
-    return [*paths, *write_answers(cloud, job, manifest, fetch.results_paths(manifest, folder), kinds)]
+    paths += write_answers(cloud, job, manifest, fetch.results_paths(manifest, folder), kinds)
+    return without_means(paths, kinds, {*answers, *job.settings.answers})

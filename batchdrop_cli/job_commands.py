@@ -17,24 +17,28 @@ from cyclopts import Parameter
 
 from batchdrop_cli import decisions, fetch, jobs, merge, report, watching, whose
 from batchdrop_cli import reconcile as reconciling
+from batchdrop_cli import retry as retries
 from batchdrop_cli.answer_files import check_kinds, kinds_to_write, write_answers
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.costs import By, costs_of, read_since, say_costs, to_csv
 from batchdrop_cli.exit_codes import LINES_FAILED, OK, WRONG_USE
-from batchdrop_cli.file_commands import check_folder, report_and_fetch, wait_and_report
+from batchdrop_cli.file_commands import report_and_fetch, wait_and_report
 from batchdrop_cli.job_report import save_report
 from batchdrop_cli.options import DEFAULT_TARGET, AsCsv, AsJson, Folder, JobId, between
 from batchdrop_cli.prices import cost_of, prices_of
 from batchdrop_cli.row_settings import AnswerKind
 from batchdrop_cli.say import asked, count, note, say, say_as_is
 from batchdrop_cli.user_errors import UserError
-from batchdrop_cli.words import JOB_WORDS, exit_code_of
+from batchdrop_cli.words import JOB_WORDS, exit_code_of, noun_of
 
 Watch = Annotated[bool, Parameter(negative="", help="Show it live until it is over, as `watch` does.")]
 Report = Annotated[
     bool | Path,
     Parameter(
-        name="--report", negative="", help="Write a page about a finished job to this file, else to NAME.report.html."
+        metavar="[FILE]",
+        name="--report",
+        negative="",
+        help="Write a page about a finished job to this file, else to NAME.report.html.",
     ),
 ]
 Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
@@ -42,8 +46,8 @@ Yes = Annotated[bool, Parameter(negative="", help="Do not ask.")]
 
 def list_jobs(
     *,
-    days: Annotated[int, Parameter(help="How far back.", validator=between(1, 3_650))] = 7,
-    limit: Annotated[int, Parameter(help="How many at most.", validator=between(1, 100_000))] = 20,
+    days: Annotated[int, Parameter(metavar="NUMBER", help="How far back.", validator=between(1, 3_650))] = 7,
+    limit: Annotated[int, Parameter(metavar="NUMBER", help="How many at most.", validator=between(1, 100_000))] = 20,
     as_json: AsJson = False,
     target: Target = DEFAULT_TARGET,
 ) -> int:
@@ -62,7 +66,9 @@ def list_jobs(
 def costs(
     *,
     by: Annotated[By, Parameter(help="What the rows are: folder, model or day.")] = "folder",
-    since: Annotated[str, Parameter(help="The first day, as 2026-11-01, or so many days ago, as 30d.")] = "30d",
+    since: Annotated[
+        str, Parameter(metavar="DAY", help="The first day, as 2026-11-01, or so many days ago, as 30d.")
+    ] = "30d",
     as_json: AsJson = False,
     as_csv: Annotated[bool, Parameter(name="--csv", negative="", help="Print CSV on standard output.")] = False,
     target: Target = DEFAULT_TARGET,
@@ -105,8 +111,9 @@ def show(
         path = save_report(cloud, jobs.find(cloud, job), page if isinstance(page, Path) else None)
         say(f"The report is {path}.")
         return OK
-    shown = jobs.shown(cloud, jobs.find(cloud, job))
-    say_json(shown) if as_json else report.say_shown(shown, cloud.prices)
+    found = jobs.find(cloud, job)
+    shown = jobs.shown(cloud, found)
+    say_json(shown) if as_json else report.say_shown(shown, cloud.prices, noun_of(found))
     return OK
 
 
@@ -186,7 +193,8 @@ def ask(question: str, otherwise: str) -> None:
 def reconcile(
     *,
     without: Annotated[
-        str | None, Parameter(help="Send to this provider again although its batches cannot be listed.")
+        str | None,
+        Parameter(metavar="PROVIDER", help="Send to this provider again although its batches cannot be listed."),
     ] = None,
     waits: Annotated[
         bool, Parameter(name="--wait", negative="--no-wait", help="Wait until nothing is held back.")
@@ -209,7 +217,7 @@ def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
 
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
-    retries = list(cloud.store.retries(found.id, newer=cloud.tell_newer))
+    its_retries = list(cloud.store.retries(found.id, newer=cloud.tell_newer))
     if not yes:
         note(f"Job {found.id}: s3://{cloud.bucket}/{found.key}, with all its results.")
         ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")
@@ -219,7 +227,7 @@ def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
     if left:
         raise UserError(f"Job {found.id} is not completely deleted. Remove the reasons, then repeat the command.")
     say(f"Job {found.id} is deleted: its file, its results, its rows, and the providers' copies.")
-    for retry in retries:
+    for retry in its_retries:
         note(f"Its retry {retry.id} holds copies of its lines: {cloud.command(f'forget {retry.id}')}")
     note(
         "No command reaches the rest: the table's backups keep its rows for 35 days; logs keep its id and its file's "
@@ -234,7 +242,10 @@ def results(  # noqa: PLR0913 - options of the command line
     *,
     output: Folder = None,
     answers: Annotated[
-        list[AnswerKind] | None, Parameter(negative="", help="Files of answers, a row per line; may be repeated.")
+        list[AnswerKind] | None,
+        Parameter(
+            negative="", help="Files of answers, a row per line, beside those asked for at the drop; may be repeated."
+        ),
     ] = None,
     csv: AsCsv = False,
     failed: Annotated[bool, Parameter(negative="", help="Fetch failed.jsonl alone: the failed input lines.")] = False,
@@ -250,11 +261,14 @@ def results(  # noqa: PLR0913 - options of the command line
     if replace_answers and not with_retries:
         raise UserError("--replace-answers requires --with-retries.", code=WRONG_USE)
     only = _only(failed=failed, errors=errors, is_whole=csv or with_retries)
-    check_folder(output)
+    fetch.check_folder(output)
     asked = [*(answers or ()), *(["csv"] if csv else ())]
     check_kinds(asked)
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
+    if with_retries and job == jobs.LATEST and found.retry_of is not None:
+        found = jobs.find(cloud, retries.first_of(cloud, found))
+        note(f"The latest job is a retry: these are the results of job {found.id}, which was retried.")
     jobs.refuse_unfinished(cloud, found)
     if only:
         return _fetch_only(cloud, found, output, only)
@@ -275,7 +289,7 @@ def _only(*, failed: bool, errors: bool, is_whole: bool) -> list[fetch.Kind]:
 def _fetch_only(cloud: Cloud, job: Job, folder: Path | None, kinds: list[fetch.Kind]) -> int:
     manifest = jobs.read_manifest(cloud, job)
     if manifest.counts is not None and not manifest.counts.failed:
-        say("No line failed.")
+        say(f"No {noun_of(job)} failed.")
         return exit_code_of(manifest)
     report.say_files(fetch.fetch_only(cloud, job, manifest, folder or fetch.folder_for(job), kinds))
     note(f"To send the failed lines again: {cloud.command(f'retry {job.id}')}")
@@ -289,7 +303,7 @@ def _merge(cloud: Cloud, job: Job, folder: Path | None, asked: Sequence[str], *,
     folder = folder or fetch.folder_for(job, merged=True)
     merged = merge.merge(cloud, whole, folder, replace_answers=replace_answers)
     _note_left_out(cloud, merged)
-    report.say_merged(merged.answered, merged.failed)
+    report.say_merged(merged.answered, merged.failed, noun_of(job))
     manifests = [jobs.read_manifest(cloud, member) for member in merged.family.with_results()]
     cost = cost_of([price for each in manifests for price in prices_of(each, cloud.prices)])
     say(f"Estimated cost, its retries included: {cost}.")
@@ -305,7 +319,8 @@ def _note_left_out(cloud: Cloud, merged: merge.Merged) -> None:
     for retry in merged.family.left_out():
         note(f"Not merged: retry {retry.id}, {retry.state}: {retry.reason or JOB_WORDS[retry.state]}")
     if merged.kept:
-        kept = count(merged.kept, "line that was answered keeps its", "lines that were answered keep their")
+        noun = noun_of(merged.family.job)
+        kept = count(merged.kept, f"{noun} that was answered keeps its", f"{noun}s that were answered keep their")
         note(f"{kept} first answer, although a retry answered too. To take the retry's: --replace-answers")
 
 

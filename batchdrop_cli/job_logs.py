@@ -4,6 +4,7 @@ On AWS CloudWatch filters, a log group at a time; the local cloud's logs are fil
 while it works on a job has the job's id as its `correlation_id`.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain
@@ -25,6 +26,8 @@ _KNOWN = frozenset({"timestamp", "service", "level", "message", "correlation_id"
 # Of the run, not of the job: the request's and the function's names, and where in the code the line stands.
 _LEFT_OUT = frozenset({"location", "xray_trace_id"})
 _LEFT_OUT_BEGIN = ("function_", "cold_start")
+_COUNTS = ("requests", "answered", "failed", "lines", "batches")  # that a person reads
+_WHYS = ("reason", "error", "code", "kind")
 
 
 class LoggedLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,10 +110,21 @@ def _utc(text: str) -> str:
 
 
 def say_logged(line: LoggedLine) -> None:
-    details = " ".join(f"{name}={_short(value)}" for name, value in line.details.items())
+    """A line for a person: when, which step, how bad, what happened to which batch, and why where it went wrong."""
     style = {"ERROR": "red", "CRITICAL": "red", "WARNING": "yellow"}.get(line.level)
-    say(f"{line.at}  {line.step:8} {line.level:7} {line.message} {details}".rstrip(), style=style)
+    at = line.at.partition(".")[0].replace("T", " ")
+    say(f"{at}  {line.step:8} {line.level.lower():7} {_sentence(line)}".rstrip(), style=style)
+
+
+def _sentence(line: LoggedLine) -> str:
+    """`Batch collected: 9 answered, 1 failed (batch 00000-0-0001)`; the rest is for programs."""
+    words = re.sub(r"\bsplit\b", "part of the file", line.message)
+    counts = [f"{line.details[name]:,} {name}" for name in _COUNTS if isinstance(line.details.get(name), int)]
+    whys = [_short(line.details[name]) for name in _WHYS if line.details.get(name) and line.level != "INFO"]
+    told = ", ".join([*counts, *whys])
+    batch = f" (batch {line.details['batch']})" if "batch" in line.details else ""
+    return f"{words[:1].upper()}{words[1:]}{': ' if told else ''}{told}{batch}"
 
 
 def _short(value: object) -> str:
-    return value if isinstance(value, str) and " " not in value else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

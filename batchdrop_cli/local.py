@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from time import monotonic
 
 import local_cloud
+from batchdrop_cli.local_steps import DEPLOY_LOG, steps_shown
 from batchdrop_cli.say import note, say
 from batchdrop_cli.user_errors import UserError
 from local_cloud import LocalCloud, LocalCloudError
 from local_cloud.machine import full_disk
+from local_cloud.state import Folder
 
 
 def up(
@@ -24,25 +25,20 @@ def up(
     Raises:
         UserError: It could not be brought up.
     """
-    steps, began = list[str](), monotonic()
-
-    def say_step(step: str) -> None:
-        steps.append(step)
-        note(f"  [{monotonic() - began:3.0f} s] {step}")
-
     try:
-        found = local_cloud.up(
-            state_dir,
-            openai_base_url=openai_base_url,
-            anthropic_base_url=anthropic_base_url,
-            providers_file=providers_file,
-            real=real,
-            on_step=say_step,
-            on_note=note,
-        )
+        with steps_shown(Folder(state_dir).logs / DEPLOY_LOG) as steps:
+            found = local_cloud.up(
+                state_dir,
+                openai_base_url=openai_base_url,
+                anthropic_base_url=anthropic_base_url,
+                providers_file=providers_file,
+                real=real,
+                on_step=steps.begin,
+                on_note=note,
+            )
     except LocalCloudError as error:
         raise UserError(str(error)) from error
-    return found, not steps
+    return found, not steps.begun
 
 
 def kept_providers(state_dir: Path) -> Path | None:

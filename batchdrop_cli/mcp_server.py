@@ -20,8 +20,9 @@ from cyclopts import Parameter
 import local_cloud
 from batchdrop_cli import drop, jobs, quoting
 from batchdrop_cli.answers import Line, read_line, text_of
-from batchdrop_cli.check import check_kind, check_rows
+from batchdrop_cli.check import check_kind
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
+from batchdrop_cli.dropped_rows import check_rows
 from batchdrop_cli.exit_codes import OK
 from batchdrop_cli.options import DEFAULT_TARGET
 from batchdrop_cli.quote import format_quote, quote_file

@@ -20,7 +20,7 @@ from batchdrop.states import JobState
 from msgspec import UNSET
 
 from batchdrop_cli import fetch, jobs
-from batchdrop_cli.answers import is_cut, read_line
+from batchdrop_cli.answers import is_cut, name_in, read_line
 from batchdrop_cli.cloud import Cloud
 
 _HAVE_RESULTS = frozenset({JobState.COMPLETED, JobState.CANCELLED})
@@ -274,9 +274,10 @@ def _number(line: bytes) -> int:
 
 def _moved(result: Result, number: int, known: Sequence[int]) -> Result:
     """Under another line's number, which an error may tell as well; `known` are those of the lines up to it."""
-    error, told = result.error, f"Line {result.line}: "
-    if error is not None and error.message.startswith(told):
-        error = msgspec.structs.replace(error, message=f"Line {number}: {error.message.removeprefix(told)}")
+    error = result.error
+    if error is not None and (name := name_in(error.message, result.line)):
+        told = error.message.removeprefix(f"{name} {result.line}: ")
+        error = msgspec.structs.replace(error, message=f"{name} {number}: {told}")
     first = result.shared_with
     shared_with = known[first] if first is not UNSET and first < len(known) else UNSET
     return msgspec.structs.replace(result, line=number, error=error, shared_with=shared_with)

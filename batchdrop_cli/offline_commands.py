@@ -27,7 +27,9 @@ def validate(
     /,
     *,
     rows: RowOptions = NO_ROWS,
-    providers_file: Annotated[Path, Parameter(help="The providers and their models.")] = local_cloud.PROVIDERS_FILE,
+    providers_file: Annotated[
+        Path, Parameter(help="The providers and their models; default: the project's.")
+    ] = local_cloud.PROVIDERS_FILE,
 ) -> int:
     providers = load_providers(providers_file)
     if is_settings(file.name):
@@ -47,7 +49,7 @@ def quote(
     fallback: FallbackModel = None,
     as_json: AsJson = False,
     providers_file: Annotated[
-        Path, Parameter(help="The providers, their models, and prices of your own.")
+        Path, Parameter(help="The providers, their models, and prices of your own; default: the project's.")
     ] = local_cloud.PROVIDERS_FILE,
 ) -> int:
     if is_settings(file.name):
@@ -55,7 +57,7 @@ def quote(
     providers = load_providers(providers_file)
     other = quoting.read_fallback(fallback, providers)
     priced = quote_file(file, providers, rows=settings_here(file, rows, providers), fallback=other)
-    say_as_is(format_quote(priced.quote)) if as_json else say_quote(priced.quote)
+    say_as_is(format_quote(priced.quote)) if as_json else say_quote(priced, str(file))
     return quoting.exit_code_of(priced.quote)
 
 
@@ -64,10 +66,15 @@ def template(
     /,
     *,
     row: Annotated[
-        int, Parameter(help="Which row; the first is 1, a table's header aside.", validator=between(1, 10**12))
+        int,
+        Parameter(
+            metavar="NUMBER", help="Which row; the first is 1, a table's header aside.", validator=between(1, 10**12)
+        ),
     ] = 1,
     rows: RowOptions = NO_ROWS,
-    providers_file: Annotated[Path, Parameter(help="The providers and their models.")] = local_cloud.PROVIDERS_FILE,
+    providers_file: Annotated[
+        Path, Parameter(help="The providers and their models; default: the project's.")
+    ] = local_cloud.PROVIDERS_FILE,
 ) -> int:
     providers = load_providers(providers_file)
     settings = settings_here(file, rows, providers)
@@ -79,7 +86,7 @@ def template(
         )
     read = read_one(file, row, providers, settings)
     if isinstance(read, LineError):
-        say(f"Line {row} ({read.code}): {read.message}.")
+        say(f"Row {row} ({read.code}): {read.message}.")
         return LINES_FAILED
     shown = {"custom_id": read.custom_id, "provider": read.provider, "url": read.endpoint, "body": read.body}
     kept = {} if read.row == NULL else {"row": read.row}

@@ -22,8 +22,6 @@ COMMANDS = {
         queues and their dead letters, the alarms and the jobs that wait for somebody. It changes nothing. What your
         credentials may not see is named.
 
-        Exit code 0: nothing is wrong; 1: something is.
-
         Example: batchdrop doctor
         """,
     ),
@@ -32,8 +30,7 @@ COMMANDS = {
         """
         Watch a job live: lines, batches, tokens, money, expected end.
 
-        In a pipe it prints a line whenever something changes. Ctrl-C leaves the job running. Exit codes are those of
-        `wait`.
+        In a pipe it prints a line whenever something changes. Ctrl-C leaves the job running.
 
         Example: batchdrop watch latest
         """,
@@ -66,8 +63,6 @@ COMMANDS = {
 
         Each is asked for its newest batches. No key is shown.
 
-        Exit code 0: each key is taken; 1: one is not, or is not set.
-
         Example: batchdrop keys check
         """,
     ),
@@ -75,8 +70,6 @@ COMMANDS = {
         "operate_commands:local_status_",
         """
         Say whether the local cloud is up, and where it is.
-
-        Exit code 0: it is up; 1: it is not, or not all of it.
 
         Example: batchdrop local status
         """,

@@ -62,15 +62,19 @@ Folder = Annotated[
         help="The folder for the results; default: results/NAME or results/NAME-JOB.",
     ),
 ]
-JobId = Annotated[str, Parameter(help='A job\'s id, or "latest".', validator=_validate_id)]
-Key = Annotated[str | None, Parameter(help="The key in the bucket; default: input/NAME.")]
+JobId = Annotated[str, Parameter(help='A job\'s id, or "latest": the newest, a retry too.', validator=_validate_id)]
+Key = Annotated[str | None, Parameter(metavar="KEY", help="The key in the bucket; default: input/NAME.")]
 PutKey = Annotated[
     str | None,
-    Parameter(help="The key in the bucket; default: input/NAME; for a folder input/FOLDER/, for - input/stdin.jsonl."),
+    Parameter(
+        metavar="KEY",
+        help="The key in the bucket; default: input/NAME; for a folder input/FOLDER/, for - input/stdin.jsonl.",
+    ),
 ]
 MaxCost = Annotated[
     str | None,
     Parameter(
+        metavar="USD",
         allow_leading_hyphen=True,
         validator=_validate_cost,
         help="US dollars, the job's budget: a file that may cost more, or nobody knows how much, is not sent.",
@@ -79,6 +83,7 @@ MaxCost = Annotated[
 By = Annotated[
     str | None,
     Parameter(
+        metavar="TIME",
         allow_leading_hyphen=True,
         validator=_validate_moment,
         help='The deadline, as "6h" after the drop or "07:00Z": what batches leave is called at real-time prices.',
@@ -87,6 +92,7 @@ By = Annotated[
 FallbackModel = Annotated[
     str | None,
     Parameter(
+        metavar="MODEL",
         name="--fallback",
         help="A model, as lines name it, that serves the lines that their own model or provider failed for good.",
     ),

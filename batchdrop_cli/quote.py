@@ -124,10 +124,11 @@ INPUT_ESTIMATE = (
 
 
 class Priced(msgspec.Struct, frozen=True, kw_only=True):
-    """A quote, and its exact most in batches; None where that is unknown."""
+    """A quote, its exact most in batches, None where that is unknown, and what the file's lines are called."""
 
     quote: Quote
     most: Decimal | None
+    noun: str
 
 
 def quote_file(
@@ -179,7 +180,7 @@ def quote_file(
             own=named(each for each in models if price_list.has_own_price(providers, *each)),
         ),
     )
-    return Priced(quote=quote, most=total.high)
+    return Priced(quote=quote, most=total.high, noun=found.noun)
 
 
 def _model(route: Route, cost: RouteCost) -> ModelQuote:

@@ -7,19 +7,22 @@ from pathlib import Path
 from batchdrop.money import TokenRange
 
 from batchdrop_cli.prices import LEAST, shown
-from batchdrop_cli.quote import DollarRange, InvalidKind, ModelQuote, Quote
+from batchdrop_cli.quote import DollarRange, InvalidKind, ModelQuote, Priced, Quote
 from batchdrop_cli.say import count, note, say, say_table
 from batchdrop_cli.table_files import holds_rows
+from batchdrop_cli.words import ROW_ONE
 
 _CENTS = Decimal("0.01")
 _CENTS_FROM = 10  # dollars: below, a cent is too coarse
 
 
-def say_quote(quote: Quote) -> None:
+def say_quote(priced: Priced, name: str) -> None:
+    """A quote of a file of this name."""
+    quote, noun = priced.quote, priced.noun
     sent = quote.lines - quote.blank_lines - quote.invalid_lines - quote.shared_lines
     parts = [f"{sent:,} to be sent", f"{quote.invalid_lines:,} with errors", f"{quote.blank_lines:,} blank"]
     parts += [f"{quote.shared_lines:,} equal to others"] if quote.shared_lines else []
-    say(f"{quote.file}: {count(quote.lines, 'line')}: {', '.join(parts)}")
+    say(f"{name}: {count(quote.lines, noun)}: {', '.join(parts)}")
     if quote.models:
         say()
         _say_models(quote.models)
@@ -32,7 +35,9 @@ def say_quote(quote: Quote) -> None:
     if quote.invalid:
         say()
         for kind in quote.invalid:
-            say(f"Not sent: {describe_invalid(kind)}")
+            say(f"Not sent: {describe_invalid(kind, noun)}")
+        if noun == "row":
+            say(ROW_ONE)
     if quote.models:
         say()
         say(f"Input tokens are an estimate: {quote.input_estimate}.")
@@ -125,11 +130,11 @@ def remarks(quote: Quote) -> Iterator[str]:
             yield f"{name}: {parts}."
 
 
-def describe_invalid(kind: InvalidKind) -> str:
-    """`3 lines: invalid_json (lines 3, 17, 22)`; `…` where there are more."""
+def describe_invalid(kind: InvalidKind, noun: str) -> str:
+    """`3 lines: invalid_json (lines 3, 17, 22)`; `…` where there are more. `noun` is what lines are called."""
     numbers = ", ".join(f"{number:,}" for number in kind.first_lines)
     more = ", …" if kind.lines > len(kind.first_lines) else ""
-    return f"{count(kind.lines, 'line')}: {kind.code} (line{'s' if kind.lines > 1 else ''} {numbers}{more})"
+    return f"{count(kind.lines, noun)}: {kind.code} ({noun}{'s' if kind.lines > 1 else ''} {numbers}{more})"
 
 
 def _own(quote: Quote) -> str:

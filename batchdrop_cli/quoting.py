@@ -41,14 +41,15 @@ def quote_only(  # noqa: PLR0913 - what a quote depends on
     rows: RowSettings,
     *,
     fallback: Fallback | None = None,
+    shown: str,
 ) -> int:
-    """Show a file's quote; the exit code, as `validate` has it.
+    """Show a file's quote, under the name `shown`; the exit code, as `validate` has it.
 
     Raises:
         UserError: It may cost more than `max_cost`.
     """
     priced = quote_file(file, providers, name=key, rows=rows, fallback=fallback)
-    say_quote(priced.quote)
+    say_quote(priced, shown)
     refuse_above(priced, max_cost)
     return exit_code_of(priced.quote)
 

@@ -16,7 +16,7 @@ from batchdrop_cli.jobs import Group, Listed, Shown
 from batchdrop_cli.prices import cost_of_job, dollars, prices_of, shown
 from batchdrop_cli.say import count, say, say_table
 from batchdrop_cli.totals import Totals, totals_of
-from batchdrop_cli.words import JOB_WORDS
+from batchdrop_cli.words import JOB_WORDS, ROW_ONE, describe_counts, noun_of
 
 
 def say_jobs(jobs: Sequence[Listed]) -> None:
@@ -36,10 +36,11 @@ def _totals(totals: Totals | None) -> tuple[str, str, str, str]:
     return f"{totals.answered:,}", f"{totals.failed:,}", f"{tokens:,}", cost
 
 
-def say_shown(shown: Shown, prices: PriceList) -> None:
+def say_shown(shown: Shown, prices: PriceList, noun: str) -> None:
+    """A job in full; `noun` is what its lines are called."""
     say(f"job      {shown.job}")
     say(f"file     s3://{shown.bucket}/{shown.key} ({count(shown.bytes, 'byte')})")
-    say(f"state    {shown.state}: {shown.reason or JOB_WORDS[shown.state]}")
+    say(f"state    {shown.state}: {shown.reason or _state_words(shown, noun)}")
     say(f"dropped  {shown.dropped_at}")
     if shown.retry_of:
         say(f"retries  job {shown.retry_of}")
@@ -49,9 +50,9 @@ def say_shown(shown: Shown, prices: PriceList) -> None:
         say(f"over     {shown.published_at}")
     _say_quote(shown.quote)
     if shown.manifest is not None:
-        say_counts(shown.manifest)
+        say_counts(shown.manifest, noun)
         _say_cost(shown.manifest, prices)
-        _say_deadline(shown.manifest)
+        _say_deadline(shown.manifest, noun)
         if shown.manifest.dedupe is not None:
             say(f"shared   {_saved(shown.manifest.dedupe)}")
     _say_batches(shown)
@@ -62,6 +63,12 @@ def say_shown(shown: Shown, prices: PriceList) -> None:
     if shown.deadline is not None:
         say(f"deadline {shown.deadline}")
     say(f"output   s3://{shown.bucket}/{shown.output}{'' if shown.manifest else ' (when it is over)'}")
+
+
+def _state_words(shown: Shown, noun: str) -> str:
+    counts = None if shown.manifest is None else shown.manifest.counts
+    is_completed = shown.state is JobState.COMPLETED
+    return describe_counts(counts, noun) if is_completed and counts else JOB_WORDS[shown.state]
 
 
 def _say_batches(shown: Shown) -> None:
@@ -93,11 +100,11 @@ def _state(group: Group) -> str:
     return f"{words}: {moved}" if group.state is BatchState.REPLACED else f"{words}; {moved} sent again"
 
 
-def say_counts(manifest: Manifest) -> None:
+def say_counts(manifest: Manifest, noun: str) -> None:
     counts = manifest.counts
     if counts is None:
         return
-    say(f"answers  {counts.answered:,} of {count(counts.total, 'line')}, {counts.failed:,} failed")
+    say(f"answers  {counts.answered:,} of {count(counts.total, noun)}, {counts.failed:,} failed")
     for code, number in sorted(counts.errors.items()):
         say(f"           {number:,} {code}")
 
@@ -118,7 +125,7 @@ def _cached(manifest: Manifest) -> str:
     return f" ({read} % read from prompt caches, {written} % written to them)"
 
 
-def _say_deadline(manifest: Manifest) -> None:
+def _say_deadline(manifest: Manifest, noun: str) -> None:
     deadline = manifest.deadline
     if deadline is None:
         return
@@ -126,7 +133,7 @@ def _say_deadline(manifest: Manifest) -> None:
     say(f"deadline {deadline.at}: {what}")
     if deadline.finished_realtime:
         extra = "" if deadline.extra_usd is None else f", for {_up(deadline.extra_usd)} more than in batches"
-        say(f"called   {count(deadline.finished_realtime, 'line')} at real time{extra}")
+        say(f"called   {count(deadline.finished_realtime, noun)} at real time{extra}")
     if deadline.doubts:
         say(f"doubts   {count(deadline.doubts, 'call')} got no reply, and may be charged")
 
@@ -153,21 +160,21 @@ def _up(dollars: str) -> str:
 
 def say_over(job: Job, manifest: Manifest, *, has_errors_file: bool = True) -> None:
     """One sentence about a job that is over; a second one where it did not complete and still has results."""
-    counts = manifest.counts
+    counts, noun = manifest.counts, noun_of(job)
     where = ", see errors.jsonl" if has_errors_file else ""
-    failed = f"; {count(counts.failed, 'line')} failed{where}" if counts and counts.failed else ""
-    answered = f"{counts.answered:,} of {count(counts.total, 'line')} answered{failed}." if counts else ""
+    failed = f"; {count(counts.failed, noun)} failed{where}" if counts and counts.failed else ""
+    answered = f"{describe_counts(counts, noun)}{failed}." if counts else ""
     if manifest.status is JobState.COMPLETED and counts:
         say(f"Job {job.id} completed: {answered}")
         return
     say(f"Job {job.id} {manifest.status.lower()}: {manifest.reason or JOB_WORDS[manifest.status]}")
     if counts:
-        say(answered)
+        say(f"{answered[:1].upper()}{answered[1:]}")
 
 
-def say_merged(answered: int, failed: int) -> None:
-    still = f"; {count(failed, 'line')} failed, see errors.jsonl" if failed else ""
-    say(f"With its retries: {answered:,} of {count(answered + failed, 'line')} answered{still}.")
+def say_merged(answered: int, failed: int, noun: str) -> None:
+    still = f"; {count(failed, noun)} failed, see errors.jsonl" if failed else ""
+    say(f"With its retries: {answered:,} of {count(answered + failed, noun)} answered{still}.")
 
 
 def say_summary(manifest: Manifest, prices: PriceList) -> None:
@@ -213,7 +220,7 @@ def say_found(path: Path, found: Found) -> None:
     good = sum(found.requests.values())
     parts = [f"{good:,} to be sent", f"{found.invalid:,} with errors", f"{found.blank:,} blank"]
     parts += [f"{found.shared:,} equal to others"] if found.shared else []
-    say(f"{path}: {count(found.lines, 'line')}: {', '.join(parts)}")
+    say(f"{path}: {count(found.lines, found.noun)}: {', '.join(parts)}")
     if found.requests:
         say()
         rows = [[*route, f"{number:,}"] for route, number in sorted(found.requests.items())]
@@ -223,6 +230,8 @@ def say_found(path: Path, found: Found) -> None:
     if found.errors:
         say()
         for line, code, message in found.errors:
-            say(f"line {line}: {code}: {message}")
+            say(f"{found.noun} {line}: {code}: {message}")
         if found.invalid > SHOWN_ERRORS:
-            say(f"… and {count(found.invalid - SHOWN_ERRORS, 'more line')} with errors.")
+            say(f"… and {count(found.invalid - SHOWN_ERRORS, f'more {found.noun}')} with errors.")
+        if found.noun == "row":
+            say(ROW_ONE)

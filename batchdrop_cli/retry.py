@@ -34,6 +34,7 @@ from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.say import count
 from batchdrop_cli.settings_names import METADATA, belongs_to_one, named_by, new_name
 from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.words import noun_of
 
 RETRY_OF, RETRY_LINES = "batchdrop-retry-of", "batchdrop-retry-lines"
 _SETTING = re.compile(r"batchdrop[-_](?!retry[-_]|sha256)", re.IGNORECASE)
@@ -46,13 +47,14 @@ _SHOWN_HOPELESS = 5
 class Hopeless:
     """Lines that fail again as they are: how many, and the first ones in words."""
 
+    noun: str
     count: int = 0
     first: list[str] = field(default_factory=list)
 
     def add(self, place: int, line: Result) -> None:
         self.count += 1
         if line.error is not None and len(self.first) < _SHOWN_HOPELESS:
-            self.first.append(f"line {line.line} ({line.error.code}; line {place} of failed.jsonl)")
+            self.first.append(f"{self.noun} {line.line} ({line.error.code}; line {place} of failed.jsonl)")
 
     def __str__(self) -> str:
         return ", ".join(self.first) + (", …" if self.count > len(self.first) else "")
@@ -80,7 +82,7 @@ class Chosen:
     settings: Mapping[str, str]
 
     def __str__(self) -> str:
-        return count(self.count, *(("cut line", "cut lines") if self.cut else ("failed line", "failed lines")))
+        return count(self.count, f"{'cut' if self.cut else 'failed'} {noun_of(self.job)}")
 
 
 def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool, settings: Mapping[str, str] = _NONE) -> Chosen:
@@ -90,7 +92,7 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool, settings: Mappin
         UserError: The job is not over, or failed as a whole, or has no such line.
     """
     manifest = _of_finished(cloud, job)
-    digest, total, hopeless = hashlib.sha256(), 0, Hopeless()
+    digest, total, hopeless = hashlib.sha256(), 0, Hopeless(noun=noun_of(job))
     with numbers.open("wb") as out:
         for result in _results(cloud, manifest, cut=cut):
             line = b"%d\n" % result.line
@@ -100,7 +102,7 @@ def choose(cloud: Cloud, job: Job, numbers: Path, *, cut: bool, settings: Mappin
             if _is_hopeless(result):
                 hopeless.add(total, result)
     if not total:
-        what = "answer that was cut off by its limit of tokens" if cut else "failed line"
+        what = "answer that was cut off by its limit of tokens" if cut else f"failed {noun_of(job)}"
         raise UserError(f"Job {job.id} has no {what}: there is nothing to retry.")
     key = retry_lines_key(job, digest.hexdigest()[:16])
     return Chosen(
@@ -215,7 +217,7 @@ def _refuse_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> None:
 
 def find_unchanged(cloud: Cloud, chosen: Chosen, path: Path) -> Hopeless:
     """The lines of a fixed copy that are as they were, and cannot succeed so."""
-    found = Hopeless()
+    found = Hopeless(noun=noun_of(chosen.job))
     if chosen.cut or not chosen.hopeless.count:
         return found
     failed = cut_lines(_failed_lines(cloud, chosen), offset=0, max_bytes=sys.maxsize)

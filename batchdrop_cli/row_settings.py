@@ -23,7 +23,7 @@ from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.options import between
 from batchdrop_cli.settings_names import METADATA, new_name
 from batchdrop_cli.table_files import holds_rows
-from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.user_errors import NoTemplate, UserError
 
 _CLAUDE_TOKENS = 1024  # Anthropic wants a limit
 _MOST_TOKENS, _HOTTEST = 1_000_000_000, 2
@@ -72,28 +72,35 @@ AnswerKind = Literal["jsonl", "csv", "parquet"]
 class RowOptions:
     """A template without a settings file."""
 
-    model: Annotated[str | None, Parameter(help="The model that is asked about each row.")] = None
+    model: Annotated[str | None, Parameter(metavar="MODEL", help="The model that is asked about each row.")] = None
     prompt: Annotated[
-        str | None, Parameter(help='What it is asked, with columns in double braces: "Sentiment of: {{ text }}".')
+        str | None,
+        Parameter(metavar="TEXT", help='What it is asked, with columns in double braces: "Sentiment of: {{ text }}".'),
     ] = None
-    system: Annotated[str | None, Parameter(help="The system prompt; columns may stand in it, too.")] = None
-    embed: Annotated[str | None, Parameter(help="Embed this column instead of asking.")] = None
+    system: Annotated[
+        str | None, Parameter(metavar="TEXT", help="The system prompt; columns may stand in it, too.")
+    ] = None
+    embed: Annotated[str | None, Parameter(metavar="COLUMN", help="Embed this column instead of asking.")] = None
     max_tokens: Annotated[
         int | None,
         Parameter(
+            metavar="NUMBER",
             help=f"The most tokens of an answer; for Claude {_CLAUDE_TOKENS:,} unless told.",
             validator=between(1, _MOST_TOKENS),
         ),
     ] = None
     temperature: Annotated[
-        float | None, Parameter(help="From 0 to 2; the model's own unless told.", validator=between(0, _HOTTEST))
+        float | None,
+        Parameter(metavar="NUMBER", help="From 0 to 2; the model's own unless told.", validator=between(0, _HOTTEST)),
     ] = None
-    id_column: Annotated[str | None, Parameter(help="The column that becomes custom_id.")] = None
+    id_column: Annotated[str | None, Parameter(metavar="COLUMN", help="The column that becomes custom_id.")] = None
     keep: Annotated[
-        list[str] | None, Parameter(negative="", help="A column that comes back with each result; may be repeated.")
+        list[str] | None,
+        Parameter(metavar="COLUMN...", negative="", help="A column that comes back with each result; may be repeated."),
     ] = None
     delimiter: Annotated[
-        str | None, Parameter(help="What separates cells; default: a comma in .csv, a tab in .tsv.")
+        str | None,
+        Parameter(metavar="CHARACTER", help="What separates cells; default: a comma in .csv, a tab in .tsv."),
     ] = None
     schema: Annotated[
         Path | None,
@@ -101,7 +108,11 @@ class RowOptions:
     ] = None
     answers: Annotated[
         list[AnswerKind] | None,
-        Parameter(negative="", help="Files of answers, a row per line; may be repeated. For a table csv unless told."),
+        Parameter(
+            negative="",
+            help="The files of answers, a row per line: these, and no others; may be repeated. Default: csv "
+            "for a table, none for requests.",
+        ),
     ] = None
     dedupe: Annotated[
         bool | None, Parameter(negative="", help="Send requests that are equal once; each line gets the answer.")
@@ -269,14 +280,10 @@ def refuse_table_without_template(file: Path, name: str, rows: RowSettings) -> N
     """Refuse a table of which nobody says what is asked.
 
     Raises:
-        UserError: It is one.
+        NoTemplate: It is one.
     """
     if rows.template is None and holds_rows(file, name):
-        raise UserError(
-            f"{file} is a table: name --model and --prompt (or --embed), or put a {SETTINGS_FILE} with [template] into "
-            "its folder.",
-            code=WRONG_USE,
-        )
+        raise NoTemplate(file, "is a table", "COLUMN")
 
 
 def _of_options(options: RowOptions, providers: Providers) -> list[tuple[str, str]]:

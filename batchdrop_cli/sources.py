@@ -74,7 +74,8 @@ def _spooled(key: str | None) -> Iterator[Source]:
         try:
             yield Source(path, key or _STDIN_KEY, _STDIN_NAME)
         except UserError as error:
-            text = str(error).replace(str(path), _STDIN_NAME.capitalize())
+            quoted = str(error).replace(f"See: batchdrop quote {path}", "See its quote with --dry-run.")
+            text = quoted.replace(str(path), _STDIN_NAME.capitalize())
             is_guessed = key is None and isinstance(error, NotReadable)
             error.args = (f"{_AS_LINES} {text.partition(': ')[2]}" if is_guessed else text,)
             raise
@@ -93,7 +94,12 @@ def _in_folder(folder: Path, key: str | None) -> list[Source]:
         more = ", …" if len(others) > _SHOWN else ""
         note(f"{count(len(others), 'file')} left out: no JSON lines and no table by the name ({names}{more}).")
     if not any(path.name != SETTINGS_FILE for path in found):
-        raise UserError(f"{folder} holds no file to drop: names must end in .jsonl, .csv or .tsv.", code=WRONG_USE)
+        raise UserError(
+            f"{folder} holds no file to drop: names must end in .jsonl, .csv, .tsv, .parquet, .arrow or .xlsx."
+            if others
+            else f"{folder} is an empty folder: there is no file to drop.",
+            code=WRONG_USE,
+        )
     ordered = sorted(found, key=lambda path: path.name != SETTINGS_FILE)
     dropped = [path.with_name(dropped_name(path)).relative_to(folder).as_posix() for path in ordered]
     return [Source(path, f"{prefix}{name}") for path, name in zip(ordered, dropped, strict=True)]

@@ -87,6 +87,18 @@ class NotReadable(UserError):  # noqa: N818 - a fact about a file
     """The file is another kind than its key says: nothing was dropped."""
 
 
+class NoTemplate(UserError):  # noqa: N818 - a fact about a file
+    """The file holds data, as `problem` says, and nobody said what is asked of its rows: nothing was sent."""
+
+    def __init__(self, file: Path, problem: str, column: str) -> None:
+        super().__init__(
+            f"{file} {problem}: name --model and --prompt (or --embed), or put a batchdrop.toml with [template] into "
+            f'its folder. For example: --model gpt-4o-mini --prompt "Sentiment of: {{{{ {column} }}}}"',
+            code=WRONG_USE,
+        )
+        self.problem, self.column = problem, column
+
+
 class TooExpensive(UserError):  # noqa: N818 - a fact about a file
     """The file may cost more than its limit, or nobody knows how much: nothing was sent."""
 

@@ -21,7 +21,7 @@ from batchdrop_cli.jobs import groups, quote_of
 from batchdrop_cli.progress import Display, Stage
 from batchdrop_cli.report import describe_quote
 from batchdrop_cli.say import count, err, note, wrap
-from batchdrop_cli.words import JOB_WORDS, batch_counts
+from batchdrop_cli.words import JOB_WORDS, batch_counts, noun_of
 
 Picture = list[tuple[str, str]]
 """What is shown of a job: a label and its text, a line each."""
@@ -34,7 +34,7 @@ def picture(now: Stage, quote: Quote | None, expected: str | None, deadline: str
     shown = [
         ("job", f"{now.job.id}  {now.job.key}"),
         ("state", f"{now.job.state}: {_reason(now.job)}"),
-        ("lines", _lines(now)),
+        ("rows" if noun_of(now.job) == "row" else "lines", _lines(now)),
         ("batches", batch_counts(now.batches)),
         ("tokens", _tokens(quote)),
         ("money", describe_quote(quote) if quote else ""),
@@ -54,7 +54,8 @@ def _lines(now: Stage) -> str:
         return f"{now.done:,} of {count(now.total, 'part')} of the file read" if now.total else ""
     if not now.total:
         return ""
-    done = f"{now.done:,} of {count(now.total, 'line')} done ({100 * now.done // now.total}%)"
+    noun = "line" if now.job is None else noun_of(now.job)
+    done = f"{now.done:,} of {count(now.total, noun)} done ({100 * now.done // now.total}%)"
     return f"{done}: {_by_state(now.batches)}"
 
 

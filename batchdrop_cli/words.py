@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from batchdrop.manifest import Manifest
-from batchdrop.records import Batch
+from batchdrop.manifest import Counts, Manifest
+from batchdrop.records import Batch, Job
 from batchdrop.states import BATCH_WORDS, BatchState, JobState
+from batchdrop.texts import count
 
 from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK
 
@@ -15,10 +16,12 @@ JOB_WORDS = {
     JobState.RUNNING: "its batches are being processed",
     JobState.CANCELLING: "being cancelled: results received so far are collected",
     JobState.PUBLISHING: "the results are being written",
-    JobState.COMPLETED: "every line has its result",
+    JobState.COMPLETED: "every line has an answer or an error",
     JobState.CANCELLED: "as asked",
     JobState.FAILED: "it could not be processed",
 }
+
+ROW_ONE = "Rows are counted without the header: row 1 is the first row of data."
 
 OVER = frozenset({BatchState.ENDED, BatchState.COLLECTED, BatchState.CANCELLED, BatchState.FAILED})
 
@@ -27,6 +30,20 @@ def batch_counts(batches: Iterable[Batch]) -> str:
     """`2 waiting, 1 at the provider`, in the order of a batch's life."""
     found = Counter(batch.state for batch in batches)
     return ", ".join(f"{found[state]} {word}" for state, word in BATCH_WORDS.items() if found[state])
+
+
+def noun_of(job: Job) -> str:
+    """What a job's lines are called: rows, where a template makes a request of each."""
+    return "line" if job.template_key is None else "row"
+
+
+def describe_counts(counts: Counts, noun: str) -> str:
+    """How many lines of a job are answered, as the end of a sentence."""
+    if not counts.total:
+        return f"it had no {noun}s"
+    if not counts.answered:
+        return f"no {noun} was answered"
+    return f"{counts.answered:,} of {count(counts.total, noun)} answered"
 
 
 def exit_code_of(manifest: Manifest) -> int:

@@ -1,6 +1,7 @@
 """The way in: which cloud, what is dropped there, and its jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
@@ -9,14 +10,17 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from batchdrop.aws.keys import INPUT, is_job_id
+from batchdrop.errors import BatchdropError
 from batchdrop.providers.config import load_providers
 
 from batchdrop_cli import drop, jobs, quoting
-from batchdrop_cli.check import check_kind, check_rows
+from batchdrop_cli.check import check_kind
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
+from batchdrop_cli.dropped_rows import check_rows
 from batchdrop_cli.row_settings import has_template, own_settings
 from batchdrop_cli.state_dir import HERE, need_own
 from batchdrop_cli.table_files import holds_rows
+from batchdrop_cli.user_errors import NoTemplate
 from batchdrop_client.errors import in_words
 from batchdrop_client.gatherer import Gather, Gatherer
 from batchdrop_client.job import Job
@@ -159,7 +163,8 @@ class Client:
             key = drop.choose_key(path, key)
             if not holds_rows(path, key):
                 check_kind(path, key)
-            read = check_rows(cloud, path, key, rows, providers)
+            with _in_words_of_put(source):
+                read = check_rows(cloud, path, key, rows, providers)
             other = quoting.read_fallback(metadata.get("batchdrop-fallback"), providers)
             if max_cost is not None:
                 quoting.quote_before_upload(path, key, providers, read_limit(max_cost), read, fallback=other)
@@ -219,6 +224,20 @@ class Client:
     ) -> None:
         """Drop what is gathered and wait for its answers; after an error drop nothing, and leave jobs to themselves."""
         await (self._gatherer.finish() if kind is None else self._gatherer.abandon())
+
+
+@contextmanager
+def _in_words_of_put(source: Source) -> Iterator[None]:
+    """Name what is missing as `put` has it, where the command's options are named."""
+    try:
+        yield
+    except NoTemplate as error:
+        what = str(source) if isinstance(source, str | PathLike) else "What you put"
+        raise BatchdropError(
+            f"{what} {error.problem}: name a model and a prompt (or embed), or put a batchdrop.toml with [template] "
+            f'into its folder in the bucket. For example: put(…, model="gpt-4o-mini", prompt="Sentiment of: '
+            f'{{{{ {error.column} }}}}")'
+        ) from None
 
 
 def _with_model(line: Mapping[str, Any], model: str) -> dict[str, Any]:

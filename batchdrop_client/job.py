@@ -170,13 +170,13 @@ class Job:
 
     def to_pandas(self, *, with_retries: bool = False) -> "pd.DataFrame":
         """Its results as a table; docs/python.md lists the columns. All rows are in memory."""
-        return frames.to_pandas(self.results(with_retries=with_retries))
+        return frames.to_pandas(self.results(with_retries=with_retries), self._cloud.prices)
 
     def to_polars(self, *, with_retries: bool = False) -> "pl.DataFrame":
-        return frames.to_polars(self.results(with_retries=with_retries))
+        return frames.to_polars(self.results(with_retries=with_retries), self._cloud.prices)
 
     def to_arrow(self, *, with_retries: bool = False) -> "pa.Table":
-        return frames.to_arrow(self.results(with_retries=with_retries))
+        return frames.to_arrow(self.results(with_retries=with_retries), self._cloud.prices)
 
     # Decisions
 

@@ -15,6 +15,7 @@ from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.failed_lines import find_reasons
 from batchdrop_cli.say import count
 from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.words import noun_of
 from batchdrop_client import Client
 from batchdrop_console.pages import READ_ONLY, Console, ReadOnly, console_of, page, render, say, see_other
 
@@ -125,5 +126,8 @@ def _consequences(console: Console, job: Job, action: str) -> list[str]:
         case _:
             manifest = jobs.read_manifest(cloud, job)
             failed = 0 if manifest.counts is None else manifest.counts.failed
-            reasons = [str(each).strip() for each in find_reasons(cloud, manifest)]
-            return [f"{count(failed, 'line')} failed. They become a job of their own, and are paid for.", *reasons]
+            reasons = [str(each).strip() for each in find_reasons(cloud, manifest, noun_of(job))]
+            return [
+                f"{count(failed, noun_of(job))} failed. They become a job of their own, and are paid for.",
+                *reasons,
+            ]

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from batchdrop_cli import quote_report
-from batchdrop_cli.check import check_kind, check_rows
+from batchdrop_cli.check import check_kind
+from batchdrop_cli.dropped_rows import check_rows
 from batchdrop_cli.quote import quote_file
 from batchdrop_cli.row_settings import RowOptions
 from batchdrop_cli.table_files import dropped_name, holds_rows
@@ -114,7 +115,7 @@ def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str |
     if not holds_rows(upload.path, upload.key):
         check_kind(upload.path, upload.key)
     rows = check_rows(cloud, upload.path, upload.key, upload.rows, providers)
-    quote = quote_file(upload.path, providers, name=upload.key, rows=rows).quote
+    priced = quote_file(upload.path, providers, name=upload.key, rows=rows)
     return render(
         request,
         "drop_quote.html",
@@ -123,11 +124,11 @@ def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str |
         problem=problem,
         max_cost=max_cost,
         upload=upload,
-        quote=quote,
+        quote=priced.quote,
         dollars=quote_report.dollars,
         tokens=quote_report.tokens,
-        remarks=[*quote_report.remarks(quote)],
-        invalid=[quote_report.describe_invalid(each) for each in quote.invalid],
+        remarks=[*quote_report.remarks(priced.quote)],
+        invalid=[quote_report.describe_invalid(each, priced.noun) for each in priced.quote.invalid],
     )
 
 

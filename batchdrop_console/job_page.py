@@ -20,6 +20,7 @@ from batchdrop_cli.jobs import Shown
 from batchdrop_cli.prices import prices_of
 from batchdrop_cli.standstill import where_to_look
 from batchdrop_cli.user_errors import NoSuchJob
+from batchdrop_cli.words import noun_of
 from batchdrop_console.pages import console_of, page, render
 from batchdrop_console.providers_page import duration
 from batchdrop_console.results_page import files_of
@@ -91,7 +92,7 @@ def _values(request: Request, job: Job) -> dict[str, Any]:
         "ended": jobs.ended_requests(batches),
         "took": duration((job.published_at or job.dropped_at) - job.dropped_at),
         "picture": timeline(job, batches, manifest, now=console.now()),
-        "reasons": [] if manifest is None else find_reasons(cloud, manifest),
+        "reasons": [] if manifest is None else find_reasons(cloud, manifest, noun_of(job)),
         "models": _models(console.cloud.prices, manifest),
         "files": {} if manifest is None else files_of(manifest),
         "actions": actions_of(job, manifest),

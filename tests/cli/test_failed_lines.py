@@ -122,3 +122,36 @@ def test_only_the_beginning_of_many_errors_is_read(aws: "Aws", completed: Job) -
     assert [(each.count, each.lines) for each in find_reasons(cloud, manifest)] == [(19_999, [1, 2, 3])]
     assert manifest.files.errors is not None
     assert 0 < read < manifest.files.errors.bytes
+
+
+def test_a_jobs_rows_are_called_rows_and_no_number_is_said_twice(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job]
+) -> None:
+    job = a_job(state=JobState.COMPLETED, template_key="t")
+    rows = [failed(4, "template"), failed(9, "template")]
+    rows[0]["error"]["message"] = "Row 4: a row with 1 cell."
+    finish(aws, job, rows)
+    out = run("wait", job.id).out.splitlines()
+    assert out[0] == f"Job {job.id} completed: no row was answered; 2 rows failed, see errors.jsonl."
+    assert out[out.index("Why 2 rows failed:") + 1 :][:2] == [
+        "  2 template (rows 4, 9; to be fixed): a row with 1 cell.",
+        "Rows are counted without the header: row 1 is the first row of data.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counted", "words"),
+    [
+        ((2, 0), "2 of 2 lines answered"),
+        ((1, 1), "1 of 2 lines answered"),
+        ((0, 2), "no line was answered"),
+        ((0, 0), "it had no lines"),
+    ],
+)
+def test_a_job_that_is_over_says_how_many_of_its_lines_are_answered(
+    aws: "Aws", run: "Run", completed: Job, counted: tuple[int, int], words: str
+) -> None:
+    answered, errors = counted
+    finish(aws, completed, [failed(number, "b") for number in range(1, errors + 1)], answered=answered)
+    assert f"state    COMPLETED: {words}\n" in run("show", completed.id).out
+    assert run("wait", completed.id).out.startswith(f"Job {completed.id} completed: {words}")

@@ -12,7 +12,7 @@ from batchdrop.records import Job
 from faking.parts import GROUP, stack_with_parts
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.job_logs import LoggedLine, lines_of, read_logged
+from batchdrop_cli.job_logs import LoggedLine, lines_of, read_logged, say_logged
 
 if TYPE_CHECKING:
     from conftest import Aws, Run
@@ -50,8 +50,7 @@ def test_lines_of_a_job_are_printed_in_order(
         ran = run("logs", job.id)
         as_json = json.loads(run("logs", job.id, "--json").out)
     said = (
-        "2026-11-27T19:55:01.533Z  plan     INFO    first\n"
-        f"2026-11-27T19:55:02.533Z  plan     INFO    second batch={BATCH}\n"
+        f"2026-11-27 19:55:01  plan     info    First\n2026-11-27 19:55:02  plan     info    Second (batch {BATCH})\n"
     )
     assert ran == (0, said, "")
     assert [each["details"] for each in as_json] == [{}, {"batch": BATCH}]
@@ -90,3 +89,36 @@ def test_what_is_no_line_of_the_job_is_left_out(text: str) -> None:
 def test_a_line_without_its_fields_is_still_shown() -> None:
     line = read_logged('{"correlation_id":"j","error":"KeyError"}', "j")
     assert line == LoggedLine(at="", step="", level="", message="", details={"error": "KeyError"})
+
+
+@pytest.mark.parametrize(
+    ("level", "message", "details", "said"),
+    [
+        (
+            "INFO",
+            "split assembled",
+            {"split": 0, "answered": 1200, "failed": 1},
+            "assemble info    Part of the file assembled: 1,200 answered, 1 failed",
+        ),
+        (
+            "INFO",
+            "batch ended",
+            {"batch": BATCH, "batch_id": "b", "ended_as": "completed"},
+            f"assemble info    Batch ended (batch {BATCH})",
+        ),
+        (
+            "WARNING",
+            "unit put off",
+            {"batch": BATCH, "reason": "no room", "cost": 7},
+            f"assemble warning Unit put off: no room (batch {BATCH})",
+        ),
+        ("", "", {"error": "KeyError"}, "assemble         : KeyError"),
+    ],
+)
+def test_a_line_is_a_sentence_for_a_person(
+    capsys: pytest.CaptureFixture[str], level: str, message: str, details: dict[str, object], said: str
+) -> None:
+    say_logged(
+        LoggedLine(at="2026-11-27T19:55:01.533Z", step="assemble", level=level, message=message, details=details)
+    )
+    assert capsys.readouterr().out == f"2026-11-27 19:55:01  {said}\n"

@@ -2,13 +2,13 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow.parquet
 import pytest
 from batchdrop.manifest import Counts, File, Files, Manifest, ResultsFile
-from batchdrop.records import Job
+from batchdrop.records import Job, JobSettings
 from batchdrop.states import JobState
 from faking.outputs import a_manifest, chat, lines, result
 
@@ -261,3 +261,33 @@ def test_show_of_a_finished_job_holds_its_manifest(run: "Run", finished: Manifes
 )
 def test_results_go_to_a_folder_named_after_the_file(a_job: Callable[..., Job], key: str, folder: str) -> None:
     assert folder_for(a_job(key=key)) == Path("results") / folder.replace("JOB", a_job().id)
+
+
+@pytest.mark.parametrize(("asked", "left"), [(["parquet"], []), (["jsonl", "parquet"], ["answers.jsonl"])])
+def test_json_lines_that_are_only_there_for_parquet_do_not_stay(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], asked: list[str], left: list[str]
+) -> None:
+    def file(name: str, body: bytes) -> dict[str, Any]:
+        return {"key": f"{PREFIX}{name}", "bytes": len(body), "lines": 1, **aws.drop(f"{PREFIX}{name}", body)}
+
+    body = lines([{"line": 1, "custom_id": "a", "text": "good", "cost_usd": "0.1"}])
+    answers = [File(**file("answers.jsonl", body))]
+    part = ResultsFile(first_line=1, last_line=1, **file("results.jsonl", lines(RESULTS[:1])))
+    counts = Counts(total=1, answered=1, failed=0, errors={}, finish_reasons={})
+    files = Files(results=[part], errors=None, failed=None, answers=answers)
+    job = a_job(state=JobState.COMPLETED, settings=JobSettings(answers=asked), manifest_key=f"{PREFIX}m", due_at=None)
+    aws.drop(f"{PREFIX}m", msgspec.json.encode(a_manifest(job.id, files, counts=counts, models=[])))
+    aws.store.add(job)
+    out = run("results", job.id, "-o", "here").out
+    assert sorted(path.name for path in Path("here").glob("answers.*")) == [*left, "answers.parquet"]
+    assert [name for name in ("answers.jsonl", "answers.parquet") if name in out] == [*left, "answers.parquet"]
+
+
+def test_the_latest_results_with_retries_are_those_of_the_job_that_was_retried(
+    aws: "Aws", run: "Run", finished: Manifest, a_job: Callable[..., Job]
+) -> None:
+    retry = finished.job.replace("T09", "T10")
+    aws.store.add(a_job(job=retry, state=JobState.PUBLISHING, retry_of=finished.job, retry_lines="l"))
+    code, out, err = run("results", "--with-retries")
+    assert (code, f"The latest job is a retry: these are the results of job {finished.job}," in err) == (3, True)
+    assert "With its retries: " in out

@@ -80,7 +80,7 @@ def test_a_row_that_would_not_be_sent_is_said(run: "Run", tmp_path: Path) -> Non
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"text":"a"}\n{"txt":"b"}\n')
     code, out, _ = run("template", path, "--row", "2", *ASKED)
-    assert (code, out.startswith('Line 2 (missing_column): it has no column "text"')) == (3, True)
+    assert (code, out.startswith('Row 2 (missing_column): it has no column "text"')) == (3, True)
     assert run("template", path, "--row", "3", *ASKED).code == 1
 
 
@@ -200,7 +200,7 @@ def test_settings_and_the_schema_that_they_name_are_checked_and_put(aws: "Aws", 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "is a table: name --model and --prompt (or --embed), or put a batchdrop.toml with [template]"),
+        ((), "put a batchdrop.toml with [template] into its folder. For example: --model gpt-4o-mini --prompt "),
         (("--prompt", "x"), "To make requests of rows, name --model and either --prompt or --embed."),
         (("--model", "gpt-4o-mini"), "To make requests of rows, name --model and either --prompt or --embed."),
         (("--model", "gpt-4o-mini", "--prompt", "{{ txt }}"), 'The table has no column "txt"'),
@@ -220,3 +220,36 @@ def test_what_makes_no_requests_is_refused_before_the_upload(
     code, out, err = run("put", table, *options)
     assert (code in {1, 2}, out, err.count("\n"), aws.keys()) == (True, "", 1, [])
     assert said in err
+
+
+def test_errors_of_a_table_name_its_rows_and_say_which_is_the_first(run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("id,text\n1,a\n2\n3,c\n", encoding="utf-8")
+    row_one = "Rows are counted without the header: row 1 is the first row of data."
+    said = run("validate", path, *ASKED)
+    assert said.code == 3
+    assert f"{path}: 3 rows: 2 to be sent, 1 with errors, 0 blank" in said.out
+    *_, problem, last = said.out.splitlines()
+    assert (problem.startswith("row 2: template: a row with 1 cell, "), last) == (True, row_one)
+    assert f"Not sent: 1 row: template (row 2)\n{row_one}\n" in run("quote", path, *ASKED).out
+
+
+def test_a_table_of_blank_rows_is_called_so(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("id,text\n\n\n", encoding="utf-8")
+    said = f"{path} has a header and only blank rows."
+    assert run("validate", path, *ASKED).err == f"{said}\n"
+    assert run("put", path, *ASKED).err.endswith(f"{said} Nothing was dropped.\n")
+    assert aws.keys() == []
+
+
+def test_data_in_json_lines_that_nothing_is_asked_about_is_not_dropped(aws: "Aws", run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "reviews.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id":1,"text":"good"}\n\n{"id":2}\n')
+    ran = run("put", path)
+    assert (ran.code, ran.out, aws.keys()) == (2, "", [])
+    assert ran.err.splitlines()[-1] == (
+        f"{path} holds data, not requests (no line names a model): name --model and --prompt (or --embed), or put a "
+        "batchdrop.toml with [template] into its folder. For example: --model gpt-4o-mini --prompt "
+        '"Sentiment of: {{ text }}"'
+    )

@@ -106,8 +106,23 @@ def test_a_file_that_runs_already_does_not_stop_the_others(aws: "Aws", run: "Run
 
 def test_a_folder_without_a_file_is_wrong_use(aws: "Aws", run: "Run", tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    said = f"{tmp_path / 'empty'} holds no file to drop: names must end in .jsonl, .csv or .tsv.\n"
+    said = f"{tmp_path / 'empty'} is an empty folder: there is no file to drop.\n"
     assert run("put", tmp_path / "empty") == (2, "", said)
+    assert aws.keys() == []
+
+
+def test_standard_input_is_called_so_in_a_quote_and_in_a_refusal(
+    aws: "Aws", run: "Run", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Piped(LINE))
+    assert run("put", "-", "--dry-run").out.startswith("standard input: 1 line: 1 to be sent")
+    monkeypatch.setattr("sys.stdin", Piped(LINE))
+    dear = run("put", "-", "--max-cost", "0.000001").err
+    assert dear.startswith("Standard input")
+    assert dear.endswith("Nothing was sent. See its quote with --dry-run.\n")
+    monkeypatch.setattr("sys.stdin", Piped(b"max_attempts = 2\n"))
+    said = "standard input: settings, all of them known. Nothing was sent.\n"
+    assert run("put", "-", "--key", "input/a/batchdrop.toml", "--dry-run").out == said
     assert aws.keys() == []
 
 

@@ -239,7 +239,7 @@ LINES = b'{"id":7,"text":"a \\"b\\"","day":"2026-01-02"}\n{"id":8,"text":"c","da
 
 
 def test_a_table_is_checked_quoted_and_shown_offline(run: "Run", table: Path) -> None:
-    assert "2 lines: 2 to be sent" in run("validate", table, *ASKED).out
+    assert "2 rows: 2 to be sent" in run("validate", table, *ASKED).out
     assert run("quote", table, *ASKED).code == 0
     shown = json.loads(run("template", table, "--row", "1", *ASKED).out)
     assert (shown["custom_id"], shown["row"]) == (7, {"day": "2026-01-02"})

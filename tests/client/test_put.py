@@ -342,10 +342,36 @@ def test_a_model_and_a_prompt_make_requests_of_rows_whatever_they_come_as(client
         ]
 
 
-def test_a_table_without_a_template_is_refused_in_the_commands_words(client: Client, tmp_path: Path) -> None:
+DATA = [{"id": 1, "text": "a text that is longer than the id"}, {"id": 2, "text": "b"}]
+
+
+@pytest.mark.parametrize("data", [DATA, iter(DATA), pd.DataFrame(DATA), pl.DataFrame(DATA), b'{"text":"a"}\n'])
+def test_data_that_nothing_is_asked_about_is_not_dropped(client: Client, world: "World", data: Source) -> None:
+    with pytest.raises(BatchdropError) as raised:
+        client.put(data)
+    assert str(raised.value) == (
+        "What you put holds data, not requests (no line names a model): name a model and a prompt (or embed), or put a "
+        'batchdrop.toml with [template] into its folder in the bucket. For example: put(…, model="gpt-4o-mini", '
+        'prompt="Sentiment of: {{ text }}")'
+    )
+    assert dropped(world) == {}
+
+
+def test_data_is_dropped_where_a_folder_says_what_is_asked(client: Client, world: "World") -> None:
+    world.cloud.services.files.put("input/mine/batchdrop.toml", TEMPLATE)
+    client.put(DATA, key="input/mine/a.jsonl")
+    assert "input/mine/a.jsonl" in dropped(world)
+
+
+def test_one_line_that_may_be_a_request_is_dropped_with_the_others(client: Client, world: "World") -> None:
+    client.put([*DATA, {"model": "gpt-4o-mini"}])
+    assert list(dropped(world)) == ["input/requests.jsonl"]
+
+
+def test_a_table_without_a_template_is_refused(client: Client, tmp_path: Path) -> None:
     table = tmp_path / "reviews.csv"
     table.write_text("id,text\n1,good\n")
-    with pytest.raises(BatchdropError, match="is a table: name --model and --prompt"):
+    with pytest.raises(BatchdropError, match=r"reviews\.csv is a table: name a model and a prompt"):
         client.put(table)
 
 

@@ -3,12 +3,15 @@
 import base64
 import json
 from array import array
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
 from batchdrop import NotJson, RequestFailed, Result
 from batchdrop.manifest import Usage
+from batchdrop.outputs.answer_rows import FIRST, LAST
+from batchdrop.rates import ModelPrices, Rates
 from faking.outputs import chat, result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +83,13 @@ def test_what_newer_lines_hold_is_read_and_what_is_unknown_is_passed_over() -> N
     assert (read(1, CHAT, chat("a")).via, read(1, CHAT, chat("a")).row) == ("batch", None)
 
 
+_RATES = Rates(**dict.fromkeys(Rates.__struct_fields__, Decimal(1)))
+
+
+def prices(_: str, model: str) -> ModelPrices | None:
+    return ModelPrices(batch=_RATES, realtime=None) if model == "gpt-4o-mini" else None
+
+
 RESULTS = [
     read(1, CHAT, chat("good"), row={"sku": "s1", "text": "theirs"}),
     read(
@@ -93,38 +103,55 @@ TABLE = {
     "sku": ["s1", "s2", None],
     "in.text": ["theirs", "x", None],
     "text": ["good", "", None],
-    "provider": ["openai", "openai", None],
     "model": ["gpt-4o-mini", "claude-haiku-4-5", None],
+    "provider": ["openai", "openai", None],
     "finish_reason": [None, None, None],
     "input_tokens": [9, 0, None],
     "output_tokens": [2, 0, None],
+    "cost_usd": [0.000011, None, None],
     "error_code": [None, None, "invalid_json"],
     "error_message": [None, None, "Line 6 is not JSON."],
 }
 
 
 def test_a_table_of_pandas_has_a_row_for_each_line() -> None:
-    table = frames.to_pandas(RESULTS)
+    table = frames.to_pandas(RESULTS, prices)
     plain = table.astype(object).where(table.notna(), None)
     assert plain.to_dict("list") == TABLE
     assert [str(table.dtypes[name]) for name in ("line", "input_tokens")] == ["int64", "Int64"]
 
 
 def test_a_table_of_polars_has_the_same_rows() -> None:
-    assert frames.to_polars(RESULTS).to_dict(as_series=False) == TABLE
+    assert frames.to_polars(RESULTS, prices).to_dict(as_series=False) == TABLE
 
 
 def test_a_table_of_arrow_has_the_same_rows() -> None:
-    assert frames.to_arrow(RESULTS).to_pydict() == TABLE
+    assert frames.to_arrow(RESULTS, prices).to_pydict() == TABLE
 
 
 def test_vectors_are_a_column_where_there_are_any() -> None:
     results = [read(1, EMBEDDINGS, embedded([0.5])), *RESULTS[2:]]
-    assert frames.to_pandas(results)["embedding"][0] == [0.5]
-    assert frames.to_polars(results)["embedding"].to_list() == [[0.5], None]
-    assert frames.to_arrow(results)["embedding"].to_pylist() == [[0.5], None]
+    assert frames.to_pandas(results, prices)["embedding"][0] == [0.5]
+    assert frames.to_polars(results, prices)["embedding"].to_list() == [[0.5], None]
+    assert frames.to_arrow(results, prices)["embedding"].to_pylist() == [[0.5], None]
 
 
 def test_a_table_without_rows_has_its_columns() -> None:
     names = [name for name in TABLE if name not in {"sku", "in.text"}]
-    assert list(frames.to_pandas([])) == frames.to_polars([]).columns == frames.to_arrow([]).column_names == names
+    assert (
+        list(frames.to_pandas([], prices))
+        == frames.to_polars([], prices).columns
+        == frames.to_arrow([], prices).column_names
+        == names
+    )
+
+
+def test_a_table_has_the_columns_of_the_file_of_answers_in_its_order() -> None:
+    assert tuple(frames.to_polars(RESULTS, prices).columns) == (*FIRST, "sku", "in.text", *LAST)
+
+
+def test_a_line_that_shares_an_answer_costs_nothing_and_a_fallback_is_named() -> None:
+    shared = read(1, CHAT, chat("a"), shared_with=7)
+    other = read(2, CHAT, chat("b"), answered_by={"provider": "p", "model": "other"})
+    table = frames.to_polars([shared, other], prices)
+    assert table.select("model", "cost_usd", "output_tokens").rows() == [("gpt-4o-mini", 0.0, 0), ("other", None, 2)]

@@ -37,7 +37,7 @@ def test_a_job_that_is_over_shows_what_show_says(world: "World") -> None:
         "results.jsonl",
         "at the providers",
         f"s3://bucket/{said.output}",
-        "every line has its result",
+        "every line has an answer or an error",
     ):
         assert text in page
     assert "data-hx-get" not in page

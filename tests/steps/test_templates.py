@@ -127,6 +127,15 @@ def test_a_row_without_its_columns_fails_alone_and_comes_back_as_it_was(cloud: C
     assert out.failed == [lines[1], lines[2], lines[4]]
 
 
+def test_a_refused_table_names_its_rows(cloud: Cloud) -> None:
+    set_template(cloud)
+    out = cloud.run("input/x.csv", b"id,sku,text\n1,a,x\n2,b\n", **{"batchdrop-on-invalid": "reject"})
+    assert out.manifest.reason == (
+        '1 row is invalid, and on_invalid is "reject": row 2 (template). What is wrong with each: batchdrop validate '
+        "FILE."
+    )
+
+
 def test_a_row_with_too_few_cells_fails_alone(cloud: Cloud) -> None:
     set_template(cloud)
     out = cloud.run("input/x.csv", b'id,sku,text\n1,a,"x\ny"\n2,b\n\n4,d,z\n')
@@ -353,7 +362,7 @@ def test_the_rows_of_answers_say_all_that_their_results_do(cloud: Cloud) -> None
         "error_message": "",
     }
     assert (second["line"], second["sku"], second["error_code"], second["text"]) == ("2", "[1]", "missing_column", "")
-    assert second["error_message"].startswith('Line 2: it has no column "text"')
+    assert second["error_message"].startswith('Row 2: it has no column "text"')
     lines = [json.loads(line) for line in file_of(cloud, out, "answers.jsonl").splitlines()]
     assert [(each["custom_id"], each["sku"], each["text"]) for each in lines] == [
         (7, "=1+1", answer_to("a")),

@@ -93,3 +93,18 @@ def test_a_header_says_nothing_of_what_it_holds() -> None:
         'The table has no column "text", which the template names (missing_column). Its header has 2 columns: correct '
         "the name in [template], or set delimiter to what stands between the cells."
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "The table is empty: it has no header and no row."),
+        (b"\xef\xbb\xbf", "The table is empty: it has no header and no row."),
+        (b"\n", "The table begins with a blank line: its first line must name its columns."),
+        (b"id,text\n", "The table has a header and no row below it."),
+    ],
+)
+def test_a_table_without_rows_says_what_it_lacks(body: bytes, problem: str) -> None:
+    with pytest.raises(Unprocessable) as caught:
+        list(to_jsonl(iter([body]), delimiter=","))
+    assert str(caught.value) == problem

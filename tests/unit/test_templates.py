@@ -163,7 +163,7 @@ def test_a_lone_half_of_a_pair_is_refused_as_in_any_line() -> None:
 def test_a_missing_column_is_named_with_what_to_do() -> None:
     assert problem(rendering("{{ text }}", id_column="id"), b'{"id":1,"txt":"x"}') == (
         "missing_column",
-        'it has no column "text", which the template names: add it to the line, or correct the name in [template]',
+        'it has no column "text", which the template names: add it to the row, or correct the name in [template]',
     )
     assert problem(rendering("{{ text }}", id_column="id"), b'{"text":"x"}')[0] == "missing_column"
 

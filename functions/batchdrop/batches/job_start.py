@@ -22,6 +22,7 @@ from batchdrop.records import Batch, Job, Split
 from batchdrop.row_changes import JobChanges
 from batchdrop.services import Services
 from batchdrop.states import JobState, SplitState
+from batchdrop.texts import count
 
 logger = Logger(child=True)
 
@@ -155,15 +156,16 @@ def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
     if not invalid or job.settings.on_invalid != "reject":
         return None
     lines: list[str] = []
+    name = "line" if job.template_key is None else "row"
     for split, before in zip(splits, lines_before(splits).lines_before, strict=True):
         if split.invalid and len(lines) < REASONS:
             plan = read_plan(split, services)
-            lines += [f"line {before + number} ({code})" for number, code in plan.first_codes]
+            lines += [f"{name} {before + number} ({code})" for number, code in plan.first_codes]
     # Codes only: the messages quote names and values of bodies, and this goes into rows, events and logs.
     named = ", ".join(lines[:REASONS])
     more = ", …" if invalid > REASONS else ""
     return (
-        f'{invalid} {"line is" if invalid == 1 else "lines are"} invalid, and on_invalid is "reject": {named}{more}. '
+        f'{count(invalid, name)} {"is" if invalid == 1 else "are"} invalid, and on_invalid is "reject": {named}{more}. '
         "What is wrong with each: batchdrop validate FILE."
     )
 

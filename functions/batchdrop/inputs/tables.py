@@ -69,7 +69,9 @@ class _Table:
         self._row = self._read = self._unused = 0
 
     def header(self, columns: Collection[str]) -> list[str]:
-        header = self._next() or []
+        header = self._next()
+        if header is None:
+            raise Unprocessable("The table is empty: it has no header and no row.")
         if not header:
             raise Unprocessable("The table begins with a blank line: its first line must name its columns.")
         if len(set(header)) < len(header) or "" in header:
@@ -97,7 +99,7 @@ class _Table:
         if rows:
             yield rows
         elif self._row == 1:
-            raise Unprocessable("The table has a header and no row.")
+            raise Unprocessable("The table has a header and no row below it.")
 
     def _next(self) -> list[str] | None:
         try:

@@ -94,7 +94,7 @@ def render(rendering: Rendering, row: Row) -> bytes:
         if column not in row:
             raise LineProblem(
                 ErrorCode.MISSING_COLUMN,
-                f'it has no column "{column:.{_COLUMN_SHOWN}}", which the template names: add it to the line, or '
+                f'it has no column "{column:.{_COLUMN_SHOWN}}", which the template names: add it to the row, or '
                 "correct the name in [template]",
             )
     size = rendering.size([row])

@@ -269,7 +269,8 @@ class Assembly:
         """The result of one line, whatever it is; an error is also written where errors go."""
         number = self._join.batches[block.place + at]
         if line.error is not None or number == NO_BATCH:
-            result = unsent_result(line, self._lines_before + line.number, self._plan.routes)
+            name = "Line" if self._job.template_key is None else "Row"
+            result = unsent_result(line, self._lines_before + line.number, self._plan.routes, name=name)
         else:
             result = self._answer(block, at, line, self.sent[number])
         if result.error is None:

@@ -6,20 +6,23 @@ from batchdrop.batches.split_plan import IndexedError, IndexedLine, Route
 from batchdrop.result_line import ErrorCode, Result, ResultError
 
 
-def unsent_result(line: IndexedLine, number: int, routes: Sequence[Route]) -> Result:
+def unsent_result(line: IndexedLine, number: int, routes: Sequence[Route], *, name: str) -> Result:
     """The result of a line that was never sent.
 
     Args:
         line: The line.
         number: Its number in the input.
         routes: Those of its split's plan.
+        name: What its error calls it: a `Line`, or a `Row` that a template made a request of.
     """
     error = line.error or _unwritten(routes[line.route])
     return Result(
         id=None,
         custom_id=line.custom_id,
         response=None,
-        error=ResultError(code=error.code, message=f"Line {number}: {error.message}.", source="input", retryable=False),
+        error=ResultError(
+            code=error.code, message=f"{name} {number}: {error.message}.", source="input", retryable=False
+        ),
         line=number,
         provider=error.provider,
         model=error.model,
