@@ -4,6 +4,7 @@ The pictures of docs/console.md are made here, by `make screenshots`.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -154,6 +155,18 @@ def test_a_page_has_no_barrier_by_day_and_by_night_and_fits_a_phone(open_page: A
         assert (barriers(page), overflow(page)) == ([], 0)
 
 
+def test_a_lanes_words_end_within_the_picture_on_a_phone_and_each_wait_is_named(open_page: Any) -> None:
+    page = open_page("running", viewport=PHONE)
+    lanes = page.locator(".timeline .lane")
+    ends = lanes.evaluate_all("found => found.map((each) => each.getBoundingClientRect().right)")
+    assert max(ends) <= page.locator(".timeline > svg").evaluate("each => each.getBoundingClientRect().right") + 1
+    waiting = (
+        "waiting: position 1 of 1 in queue openai/gpt-4o-mini; needs 767,000 tokens, 1,640,000 of 2,000,000 in use"
+    )
+    expect(lanes.nth(2)).to_have_text(f"gpt-4o-mini · 5,900 requests {waiting}")
+    expect(lanes.nth(1)).to_have_text(re.compile(r"at the provider: until [0-9: -]+ UTC at the latest$"))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_report_has_no_barrier_fits_a_phone_and_is_text(
     chromium: Browser, heard: Heard, tmp_path: Path, scheme: Any
@@ -220,13 +233,40 @@ def test_a_list_that_is_renewed_keeps_the_focus_where_it_is(open_page: Any, scen
     expect(link).to_be_focused()
 
 
+def drag(page: Page, path: Path, corner: int) -> None:
+    """Drag a file onto a corner of the zone, as a file manager does."""
+    box = page.locator(".zone").bounding_box()
+    assert box is not None
+    right, below = corner % 2, corner // 2
+    at = {"x": box["x"] + 4 + right * (box["width"] - 8), "y": box["y"] + 4 + below * (box["height"] - 8)}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    browser = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+
+
+def quote_file(page: Page) -> None:
+    page.get_by_label("Folder below input/").fill("browser")
+    page.get_by_role("button", name="Check and quote").click()
+    expect(page.get_by_role("heading", name="Send it?")).to_be_visible()
+
+
+@pytest.mark.parametrize("corner", range(4))
+def test_a_file_is_dragged_anywhere_into_the_zone(open_page: Any, tmp_path: Path, corner: int) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(jsonl([capped("q", "r")]))
+    page = open_page("drop")
+    drag(page, path, corner)
+    quote_file(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("browser/mine.jsonl")
+
+
 def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, scene: Scene, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(jsonl([capped("q", "r"), b"{bad"]))
-    page = open_page("drop")
+    page = open_page("drop", viewport=PHONE)
     page.get_by_label("Drag a file here").set_input_files(path)
-    page.get_by_label("Folder below input/").fill("browser")
-    page.get_by_role("button", name="Check and quote").click()
+    quote_file(page)
     expect(page.get_by_text("1 line: invalid_json (line 2)")).to_be_visible()
     assert (barriers(page), overflow(page)) == ([], 0)
     page.get_by_role("button", name="Send it").click()
@@ -246,13 +286,21 @@ PICTURES = {
     "job-phone": ("running", {"color_scheme": "dark"} | MOBILE),
     "results-light": ("results", {}),
     "costs-dark": ("costs", {"color_scheme": "dark"}),
+    "providers-light": ("providers", {}),
+    "providers-phone": ("providers", {"color_scheme": "dark"} | MOBILE),
+    "drop-light": ("drop", {"viewport": DESK | {"height": 980}}),
 }
 
 if SHOTS is not None:
 
     @pytest.mark.parametrize("picture", PICTURES)
-    def test_screenshot(open_page: Any, picture: str) -> None:
+    def test_screenshot(open_page: Any, tmp_path: Path, picture: str) -> None:
         name, options = PICTURES[picture]
         page = open_page(name, **options)
+        if name == "drop":
+            path = tmp_path / "catalogue.jsonl"
+            path.write_bytes(jsonl([*(capped(f"Translate item {number}", number) for number in range(240)), b"{bad"]))
+            drag(page, path, 0)
+            quote_file(page)
         page.wait_for_load_state("networkidle")
         page.screenshot(path=Path(str(SHOTS)) / f"{picture}.png")
