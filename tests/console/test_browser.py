@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,12 +59,16 @@ def scene() -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="module")
-def access(scene: Scene) -> Iterator[Access]:
+def console(scene: Scene) -> Console:
     session = boto3.Session(region_name=REGION)
     title = "stack batchdrop in eu-central-1"
     users = UsersCloud(title=title, is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
     _ = users.s3, users.store, users.events
-    console = Console(cloud=users, may_write=SHOTS is None, log=lambda _: None, now=lambda: scene.now)
+    return Console(cloud=users, may_write=SHOTS is None, log=lambda _: None, now=lambda: scene.now)
+
+
+@pytest.fixture(scope="module")
+def access(console: Console) -> Iterator[Access]:
     with served(console) as way_in:
         yield way_in
 
@@ -245,8 +249,8 @@ def drag(page: Page, path: Path, corner: int) -> None:
         browser.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
 
 
-def quote_file(page: Page) -> None:
-    page.get_by_label("Folder below input/").fill("browser")
+def quote_file(page: Page, folder: str = "browser") -> None:
+    page.get_by_label("Folder below input/").fill(folder)
     page.get_by_role("button", name="Check and quote").click()
     expect(page.get_by_role("heading", name="Send it?")).to_be_visible()
 
@@ -287,20 +291,30 @@ PICTURES = {
     "results-light": ("results", {}),
     "costs-dark": ("costs", {"color_scheme": "dark"}),
     "providers-light": ("providers", {}),
-    "providers-phone": ("providers", {"color_scheme": "dark"} | MOBILE),
-    "drop-light": ("drop", {"viewport": DESK | {"height": 980}}),
 }
 
 if SHOTS is not None:
 
     @pytest.mark.parametrize("picture", PICTURES)
-    def test_screenshot(open_page: Any, tmp_path: Path, picture: str) -> None:
+    def test_screenshot(open_page: Any, picture: str) -> None:
         name, options = PICTURES[picture]
         page = open_page(name, **options)
-        if name == "drop":
-            path = tmp_path / "catalogue.jsonl"
-            path.write_bytes(jsonl([*(capped(f"Translate item {number}", number) for number in range(240)), b"{bad"]))
-            drag(page, path, 0)
-            quote_file(page)
         page.wait_for_load_state("networkidle")
         page.screenshot(path=Path(str(SHOTS)) / f"{picture}.png")
+
+    def test_screenshot_of_a_drop(chromium: Browser, console: Console, tmp_path: Path) -> None:
+        path, asked = (
+            tmp_path / "catalogue-translation.jsonl",
+            "Translate into Finnish: " + "a warm coat of wool. " * 40,
+        )
+        lines = [capped(f"{number}. {asked}", f"item-{number}") for number in range(4_000)]
+        path.write_bytes(jsonl([*lines[:2_000], b"{bad", {"model": "gpt-4o-mini"}, *lines[2_000:]]))
+        with served(replace(console, may_write=True)) as way_in:
+            page = chromium.new_page(viewport=DESK | {"height": 960})
+            page.goto(way_in.url)
+            expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+            page.goto(f"{way_in.address}/drop")
+            drag(page, path, 0)
+            quote_file(page, "shop")
+            page.screenshot(path=Path(str(SHOTS)) / "drop-light.png")
+            page.close()
