@@ -237,6 +237,15 @@ def test_a_list_that_is_renewed_keeps_the_focus_where_it_is(open_page: Any, scen
     expect(link).to_be_focused()
 
 
+def test_a_table_that_was_opened_stays_open_when_the_page_is_renewed(open_page: Any) -> None:
+    page = open_page("/jobs/{running}")
+    page.locator("summary", has_text="The same as a table").click()
+    for _ in range(2):
+        with page.expect_response(lambda answer: answer.url.endswith("/live")):
+            pass
+    expect(page.get_by_role("region", name="The timeline as a table")).to_be_visible()
+
+
 def drag(page: Page, path: Path, corner: int) -> None:
     """Drag a file onto a corner of the zone, as a file manager does."""
     box = page.locator(".zone").bounding_box()
