@@ -69,7 +69,7 @@ def wait_of(batch: Batch, known: Known, *, now: int) -> str:
         case BatchState.SUBMITTING if batch.create_by is not None and batch.create_by < now:
             return f"whether it began is looked for in the provider's lists until {_at(batch.create_by + GRACE)}"
         case BatchState.IN_FLIGHT if batch.submitted_at is not None and known.window is not None:
-            return f"until {_at(batch.submitted_at + known.window)} at the latest"
+            return f"its end, {_at(batch.submitted_at + known.window)} at the latest"
         case BatchState.ENDED if batch.defer_reason:
             return f"no results yet: {batch.defer_reason}{_next_try(batch, now)}"
     return ""

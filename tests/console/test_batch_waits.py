@@ -41,7 +41,7 @@ SUBMITTING, ENDED = BatchState.SUBMITTING, BatchState.ENDED
             QUEUED,
             "whether it began is looked for in the provider's lists until 2027-01-15 08:29 UTC",
         ),
-        (a_batch(state=BatchState.IN_FLIGHT, submitted_at=NOW), QUEUED, "until 2027-01-16 08:00 UTC at the latest"),
+        (a_batch(state=BatchState.IN_FLIGHT, submitted_at=NOW), QUEUED, "its end, 2027-01-16 08:00 UTC at the latest"),
         (a_batch(state=BatchState.IN_FLIGHT, submitted_at=NOW), Known(), ""),
         (a_batch(state=ENDED), QUEUED, ""),
         (a_batch(state=ENDED, defer_reason="refused", due_at=NOW), QUEUED, "no results yet: refused"),

@@ -168,7 +168,7 @@ def test_a_lanes_words_end_within_the_picture_on_a_phone_and_each_wait_is_named(
         "waiting: position 1 of 1 in queue openai/gpt-4o-mini; needs 767,000 tokens, 1,640,000 of 2,000,000 in use"
     )
     expect(lanes.nth(2)).to_have_text(f"gpt-4o-mini · 5,900 requests {waiting}")
-    expect(lanes.nth(1)).to_have_text(re.compile(r"at the provider: until [0-9: -]+ UTC at the latest$"))
+    expect(lanes.nth(1)).to_have_text(re.compile(r"at the provider: its end, [0-9: -]+ UTC at the latest$"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
