@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
+from batchdrop.aws.pause_history import PauseTimes
 from batchdrop.limits.ledgers import limit_of
 from batchdrop.manifest import timestamp
 from batchdrop.providers.config import ProviderConfig, Providers
@@ -24,14 +25,32 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
     learned_until: str | None
 
 
+class ShownPause(msgspec.Struct, frozen=True, kw_only=True):
+    """A pause of a provider; `ended_at` is null while it lasts.
+
+    `reason` is one of `no_key`, `key_refused`, `account_refused`, `calls_failed` and `batch_refused`: the last one.
+    `probes` says how many batches tried the provider meanwhile, `probed_at` when the last one was admitted for that.
+    """
+
+    opened_at: str
+    reason: str
+    probes: int
+    probed_at: str | None
+    ended_at: str | None
+
+
 class ShownProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider of `providers --json`; `paused` says why, in words. Only ledgers that were ever used are listed."""
+    """A provider of `providers --json`; `paused` says why, in words. Only ledgers that were ever used are listed.
+
+    `pauses` has the one that lasts and the last 20 that are over, the newest first.
+    """
 
     provider: str
     protocol: str
     base_url: str
     paused: str | None
     ledgers: list[Headroom]
+    pauses: list[ShownPause]
 
 
 def shown_providers(cloud: Cloud, providers: Providers) -> list[ShownProvider]:
@@ -47,6 +66,17 @@ def _shown(cloud: Cloud, provider: ProviderConfig) -> ShownProvider:
         base_url=provider.base_url,
         paused=None if pause is None else paused(provider.name, pause, cloud.options),
         ledgers=[_headroom(provider, each) for each in cloud.store.providers.ledgers(provider.name).values()],
+        pauses=[_shown_pause(each) for each in cloud.store.providers.pauses(provider.name)],
+    )
+
+
+def _shown_pause(pause: PauseTimes) -> ShownPause:
+    return ShownPause(
+        opened_at=timestamp(pause.opened_at),
+        reason=pause.reason_code,
+        probes=pause.probes,
+        probed_at=timestamp(pause.probed_at) if pause.probed_at else None,
+        ended_at=timestamp(pause.ended_at) if pause.ended_at else None,
     )
 
 

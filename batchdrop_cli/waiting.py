@@ -20,7 +20,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.reconcile import describe_hold
 from batchdrop_cli.say import count
 
-_EVER = 2**40  # seconds: batches that wait a while before they go again are in the queue, too
+EVER = 2**40  # seconds: batches that wait a while before they go again are in the queue, too
 
 
 def waits_for(cloud: Cloud, job: Job, batches: Sequence[Batch]) -> list[str]:
@@ -84,22 +84,28 @@ def _deferral_reasons(provider: str, batches: Sequence[Batch]) -> list[str]:
 def _places(cloud: Cloud, waiting: Sequence[Batch]) -> list[str]:
     """Where the batches of a job, all of one provider, stand in its queues; not those that have just left them."""
     provider = waiting[0].provider
-    ledgers, config = cloud.store.providers.ledgers(provider), _configured(cloud, provider)
-    queue = in_turn(cloud.store.providers.waiting(provider, by=_EVER), ledgers)
+    ledgers, config = cloud.store.providers.ledgers(provider), configured(cloud, provider)
+    queue = in_turn(cloud.store.providers.waiting(provider, by=EVER), ledgers)
     units = {each.ledger: "request" if each.protocol is Protocol.ANTHROPIC else "token" for each in waiting}
-    reasons = _hour(cloud, config)
+    reasons = full_hour(cloud, config)
     for name, unit in sorted(units.items()):
         ledger = ledgers.get(name, Ledger(name=name))
         dues = [due for due in queue if due.ledger == name]
         place = next((at for at, due in enumerate(dues) if due.job == waiting[0].job), None)
         if place is not None:
-            needs = count(cost_of(dues[place].cost, ledger), unit)
-            stands = f"position {place + 1:,} of {len(dues):,} in queue {name}"
-            reasons.append(f"{stands}; needs {needs}, {_taken(ledger, config)} in use")
+            reasons.append(
+                place_in_queue(place, len(dues), ledger, count(cost_of(dues[place].cost, ledger), unit), config)
+            )
     return reasons
 
 
-def _hour(cloud: Cloud, config: ProviderConfig | None) -> list[str]:
+def place_in_queue(place: int, length: int, ledger: Ledger, needs: str, config: ProviderConfig | None) -> str:
+    """Where a batch stands in a queue, counted from 0, and what it waits for there."""
+    stands = f"position {place + 1:,} of {length:,} in queue {ledger.name}"
+    return f"{stands}; needs {needs}, {_taken(ledger, config)} in use"
+
+
+def full_hour(cloud: Cloud, config: ProviderConfig | None) -> list[str]:
     """That no more batches go for a while, where so many went within the hour."""
     limit = None if config is None else config.limits.batches_per_hour
     if config is None or limit is None:
@@ -110,7 +116,7 @@ def _hour(cloud: Cloud, config: ProviderConfig | None) -> list[str]:
     return [few] if begun >= limit else []
 
 
-def _configured(cloud: Cloud, provider: str) -> ProviderConfig | None:
+def configured(cloud: Cloud, provider: str) -> ProviderConfig | None:
     """The provider as it is configured; None where that cannot be read here: a job is shown all the same."""
     try:
         providers = load_providers(cloud.providers_file)

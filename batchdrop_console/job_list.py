@@ -50,7 +50,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.state not in {"", ACTIVE, job.state}:
             return False
-        if not job.key.startswith(INPUT + self.folder.strip("/")):
+        folder = f"{self.folder.strip('/')}/".removeprefix(INPUT).removeprefix("/")
+        if not job.key.removeprefix(INPUT).startswith(folder):
             return False
         words = f"{job.id} {job.key} {job.settings.summary or ''} {job.reason or ''}".casefold()
         return self.text.casefold() in words

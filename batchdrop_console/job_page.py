@@ -21,6 +21,7 @@ from batchdrop_cli.prices import prices_of
 from batchdrop_cli.standstill import where_to_look
 from batchdrop_cli.user_errors import NoSuchJob
 from batchdrop_cli.words import noun_of
+from batchdrop_console.batch_waits import batch_waits, lane_waits
 from batchdrop_console.pages import console_of, page, render
 from batchdrop_console.providers_page import duration
 from batchdrop_console.results_page import files_of
@@ -83,6 +84,8 @@ def _values(request: Request, job: Job) -> dict[str, Any]:
     batches = list(cloud.store.batches(job.id))
     shown = jobs.shown(cloud, job, batches)
     manifest = shown.manifest
+    picture = timeline(job, batches, manifest, now=console.now())
+    waits = {} if job.state in TERMINAL_JOBS else batch_waits(cloud, job, batches, now=console.now())
     return {
         "title": job.id,
         "job": job,
@@ -91,7 +94,8 @@ def _values(request: Request, job: Job) -> dict[str, Any]:
         "parts_of": _parts(shown, manifest),
         "ended": jobs.ended_requests(batches),
         "took": duration((job.published_at or job.dropped_at) - job.dropped_at),
-        "picture": timeline(job, batches, manifest, now=console.now()),
+        "picture": picture,
+        "lanes": [(lane, lane_waits(job, lane, waits)) for lane in picture.lanes],
         "reasons": [] if manifest is None else find_reasons(cloud, manifest, noun_of(job)),
         "models": _models(console.cloud.prices, manifest),
         "files": {} if manifest is None else files_of(manifest),

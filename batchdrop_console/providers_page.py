@@ -7,6 +7,7 @@ import msgspec
 from batchdrop.aws.row_versions import NewerRow
 from batchdrop.batches.completion_times import DayOfTimes, read_days, usual_seconds
 from batchdrop.manifest import timestamp
+from batchdrop.pause_codes import PauseCode
 from batchdrop.providers.config import load_providers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,13 @@ from batchdrop_console.pages import console_of, page, render
 
 DAYS = 14
 _SHARES = (0.5, 0.9)
+_REASONS: dict[str, str] = {
+    PauseCode.NO_KEY: "it has no key",
+    PauseCode.KEY_REFUSED: "its key was refused",
+    PauseCode.ACCOUNT_REFUSED: "the account was refused",
+    PauseCode.CALLS_FAILED: "calls in a row failed",
+    PauseCode.BATCH_REFUSED: "a batch was refused whole",
+}
 _MINUTE, _HOUR = 60, 3_600
 
 
@@ -49,6 +57,7 @@ def show_providers(request: Request) -> Response:
         title="Providers",
         providers=[_one(cloud, each, console_of(request).now()) for each in shown],
         days=DAYS,
+        reasons=_REASONS,
     )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batchdrop.aws.provider_items import reserve
+from batchdrop.manifest import timestamp
 from batchdrop.pause_codes import PauseCode
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState
+from cli.conftest import NOW
 
 if TYPE_CHECKING:
     from cli.conftest import Aws, Run
@@ -26,6 +28,9 @@ def test_what_is_taken_and_what_was_learned_is_shown(aws: "Aws", run: "Run", a_b
     take(aws, a_batch(), 80_000)
     aws.store.providers.learn_limit(LEDGER, 90_000, FAR)
     aws.store.providers.set_pause("anthropic", "no key in the secret 'x'", FAR, code=PauseCode.NO_KEY)
+    aws.store.providers.set_pause("openai", "503", FAR, code=PauseCode.CALLS_FAILED)
+    aws.store.providers.end_pause("openai")
+    lasting = {"opened_at": timestamp(NOW), "reason": "no_key", "probes": 0, "probed_at": None, "ended_at": None}
     code, out, _ = run("providers", "--json")
     assert code == 0
     assert json.loads(out) == [
@@ -43,6 +48,7 @@ def test_what_is_taken_and_what_was_learned_is_shown(aws: "Aws", run: "Run", a_b
                     "learned_until": "2096-10-02T07:06:40Z",
                 }
             ],
+            "pauses": [lasting | {"reason": "calls_failed", "ended_at": timestamp(NOW)}],
         },
         {
             "provider": "anthropic",
@@ -50,6 +56,7 @@ def test_what_is_taken_and_what_was_learned_is_shown(aws: "Aws", run: "Run", a_b
             "base_url": "https://api.anthropic.com",
             "paused": "anthropic: no key. Set it with: batchdrop keys set anthropic",
             "ledgers": [],
+            "pauses": [lasting],
         },
     ]
     lines = run("providers").out.splitlines()

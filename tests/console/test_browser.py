@@ -4,9 +4,10 @@ The pictures of docs/console.md are made here, by `make screenshots`.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,12 +59,16 @@ def scene() -> Iterator[Scene]:
 
 
 @pytest.fixture(scope="module")
-def access(scene: Scene) -> Iterator[Access]:
+def console(scene: Scene) -> Console:
     session = boto3.Session(region_name=REGION)
     title = "stack batchdrop in eu-central-1"
     users = UsersCloud(title=title, is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
     _ = users.s3, users.store, users.events
-    console = Console(cloud=users, may_write=SHOTS is None, log=lambda _: None, now=lambda: scene.now)
+    return Console(cloud=users, may_write=SHOTS is None, log=lambda _: None, now=lambda: scene.now)
+
+
+@pytest.fixture(scope="module")
+def access(console: Console) -> Iterator[Access]:
     with served(console) as way_in:
         yield way_in
 
@@ -154,6 +159,18 @@ def test_a_page_has_no_barrier_by_day_and_by_night_and_fits_a_phone(open_page: A
         assert (barriers(page), overflow(page)) == ([], 0)
 
 
+def test_a_lanes_words_end_within_the_picture_on_a_phone_and_each_wait_is_named(open_page: Any) -> None:
+    page = open_page("running", viewport=PHONE)
+    lanes = page.locator(".timeline .lane")
+    ends = lanes.evaluate_all("found => found.map((each) => each.getBoundingClientRect().right)")
+    assert max(ends) <= page.locator(".timeline > svg").evaluate("each => each.getBoundingClientRect().right") + 1
+    waiting = (
+        "waiting: position 1 of 1 in queue openai/gpt-4o-mini; needs 767,000 tokens, 1,640,000 of 2,000,000 in use"
+    )
+    expect(lanes.nth(2)).to_have_text(f"gpt-4o-mini · 5,900 requests {waiting}")
+    expect(lanes.nth(1)).to_have_text(re.compile(r"at the provider: its end, [0-9: -]+ UTC at the latest$"))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_report_has_no_barrier_fits_a_phone_and_is_text(
     chromium: Browser, heard: Heard, tmp_path: Path, scheme: Any
@@ -220,13 +237,49 @@ def test_a_list_that_is_renewed_keeps_the_focus_where_it_is(open_page: Any, scen
     expect(link).to_be_focused()
 
 
+def test_a_table_that_was_opened_stays_open_when_the_page_is_renewed(open_page: Any) -> None:
+    page = open_page("/jobs/{running}")
+    page.locator("summary", has_text="The same as a table").click()
+    for _ in range(2):
+        with page.expect_response(lambda answer: answer.url.endswith("/live")):
+            pass
+    expect(page.get_by_role("region", name="The timeline as a table")).to_be_visible()
+
+
+def drag(page: Page, path: Path, corner: int) -> None:
+    """Drag a file onto a corner of the zone, as a file manager does."""
+    box = page.locator(".zone").bounding_box()
+    assert box is not None
+    right, below = corner % 2, corner // 2
+    at = {"x": box["x"] + 4 + right * (box["width"] - 8), "y": box["y"] + 4 + below * (box["height"] - 8)}
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    browser = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        browser.send("Input.dispatchDragEvent", {"type": kind, "data": data, **at})
+
+
+def quote_file(page: Page, folder: str = "browser") -> None:
+    page.get_by_label("Folder below input/").fill(folder)
+    page.get_by_role("button", name="Check and quote").click()
+    expect(page.get_by_role("heading", name="Send it?")).to_be_visible()
+
+
+@pytest.mark.parametrize("corner", range(4))
+def test_a_file_is_dragged_anywhere_into_the_zone(open_page: Any, tmp_path: Path, corner: int) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(jsonl([capped("q", "r")]))
+    page = open_page("drop")
+    drag(page, path, corner)
+    quote_file(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("browser/mine.jsonl")
+
+
 def test_a_file_is_checked_and_quoted_before_it_is_sent(open_page: Any, scene: Scene, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(jsonl([capped("q", "r"), b"{bad"]))
-    page = open_page("drop")
+    page = open_page("drop", viewport=PHONE)
     page.get_by_label("Drag a file here").set_input_files(path)
-    page.get_by_label("Folder below input/").fill("browser")
-    page.get_by_role("button", name="Check and quote").click()
+    quote_file(page)
     expect(page.get_by_text("1 line: invalid_json (line 2)")).to_be_visible()
     assert (barriers(page), overflow(page)) == ([], 0)
     page.get_by_role("button", name="Send it").click()
@@ -246,6 +299,7 @@ PICTURES = {
     "job-phone": ("running", {"color_scheme": "dark"} | MOBILE),
     "results-light": ("results", {}),
     "costs-dark": ("costs", {"color_scheme": "dark"}),
+    "providers-light": ("providers", {}),
 }
 
 if SHOTS is not None:
@@ -256,3 +310,20 @@ if SHOTS is not None:
         page = open_page(name, **options)
         page.wait_for_load_state("networkidle")
         page.screenshot(path=Path(str(SHOTS)) / f"{picture}.png")
+
+    def test_screenshot_of_a_drop(chromium: Browser, console: Console, tmp_path: Path) -> None:
+        path, asked = (
+            tmp_path / "catalogue-translation.jsonl",
+            "Translate into Finnish: " + "a warm coat of wool. " * 40,
+        )
+        lines = [capped(f"{number}. {asked}", f"item-{number}") for number in range(4_000)]
+        path.write_bytes(jsonl([*lines[:2_000], b"{bad", {"model": "gpt-4o-mini"}, *lines[2_000:]]))
+        with served(replace(console, may_write=True)) as way_in:
+            page = chromium.new_page(viewport=DESK | {"height": 960})
+            page.goto(way_in.url)
+            expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
+            page.goto(f"{way_in.address}/drop")
+            drag(page, path, 0)
+            quote_file(page, "shop")
+            page.screenshot(path=Path(str(SHOTS)) / "drop-light.png")
+            page.close()

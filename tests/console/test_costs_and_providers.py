@@ -66,6 +66,24 @@ def test_a_provider_says_whether_it_takes_batches_how_full_it_is_and_how_long_th
     assert re.findall(r">([^<]+)</td>", row) == ["10", "11 min", "11 min"]
 
 
+def test_a_provider_shows_its_pauses_and_what_ended_them(world: "World", browser: TestClient) -> None:
+    providers, clock = world.cloud.services.store.providers, world.cloud.clock
+    for code in (PauseCode.CALLS_FAILED, "of_newer_code"):
+        providers.set_pause("openai", "their words", clock.seconds() + 300, code=code)
+        clock.now += 600
+        providers.end_pause("openai")
+    providers.set_pause("openai", "no key", clock.seconds() + 300, code=PauseCode.NO_KEY)
+    rows = re.findall(r"<tr><th scope=\"row\">(.+?)</tr>", browser.get("/providers").text)
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in rows]
+    assert [each[:2] for each in cells] == [
+        ["it has no key", "no batch"],
+        ["of_newer_code", "no batch"],
+        ["calls in a row failed", "no batch"],
+    ]
+    assert cells[0][2] == "it lasts"
+    assert rows[0].startswith(cells[1][2])  # it began as that one ended
+
+
 @given(st.lists(st.integers(1, 10**6), min_size=1))
 def test_half_of_the_batches_ended_within_the_time_that_is_said(took: list[int]) -> None:
     days = [DayOfTimes(day="20261127", size=1, model="m", bins={bin_of(each): 1}) for each in took]

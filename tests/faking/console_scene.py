@@ -7,6 +7,8 @@ from itertools import accumulate, repeat
 
 import msgspec
 from batchdrop.aws.keys import output_prefix, quote_key
+from batchdrop.aws.pause_history import PauseTimes, history_key
+from batchdrop.aws.table_items import encode
 from batchdrop.batches.completion_times import count_completion
 from batchdrop.batches.job_quote import JobQuote
 from batchdrop.manifest import Counts, File, Files, Input, Manifest, ModelCounts, ResultsFile, Times, Usage, timestamp
@@ -284,11 +286,20 @@ class Scene:
                     ended = self.now - back * DAY - HOUR
                     batch = self._batch(job, number, model, BatchState.ENDED, ended - took, 0, took)
                     count_completion(batch, providers)
+        past = [
+            PauseTimes(opened_at=at, reason_code=code, probes=probes, probed_at=at + lasted - 40, ended_at=at + lasted)
+            for at, lasted, code, probes in (
+                (self.now - 9 * DAY - 5 * HOUR, 95 * MINUTE, PauseCode.CALLS_FAILED, 19),
+                (self.now - 3 * DAY - 9 * HOUR, 11 * MINUTE, PauseCode.ACCOUNT_REFUSED, 2),
+            )
+        ]
+        pk, sk = history_key("anthropic")
+        row = {"pk": pk, "sk": sk, "pauses": msgspec.to_builtins(past)}
+        self._cloud.dynamodb.put_item(TableName=TABLE, Item=encode(row))
         providers.set_pause("anthropic", "Its key is refused (401)", self.now + 240, code=PauseCode.KEY_REFUSED)
         for provider, model, taken in (("openai", "gpt-4o-mini", 1_640_000), ("anthropic", "claude-haiku-4-5", 61_000)):
             row = {"pk": f"PROVIDER#{provider}", "sk": f"LEDGER#{provider}/{model}", "reserved": taken}
-            item = {name: {"N": str(value)} if isinstance(value, int) else {"S": value} for name, value in row.items()}
-            self._cloud.dynamodb.put_item(TableName=TABLE, Item=item)
+            self._cloud.dynamodb.put_item(TableName=TABLE, Item=encode(row))
 
 
 def _quote(low: str, expected: str, high: str) -> Quote:

@@ -56,6 +56,7 @@ _FALLBACK, _SENT_AGAIN = f"{_STEPS}test_fallback.py::", "tests/unit/test_sent_ag
 _RESTORED = f"{_STEPS}test_restored_table.py::"
 _RESIZING = f"{_STEPS}test_resizing.py::"
 _ISOLATION, _LATE = f"{_STEPS}test_fault_isolation.py::", f"{_FAULTS}test_late_workers.py::"
+_PAUSES = "tests/store/test_pause_history.py::"
 _CREATE = """row = _record_intent(job, row, services)
             provider_id = api.create(
                 row, path, deployment=services.settings.deployment, seconds=_create_seconds(services)
@@ -1612,6 +1613,34 @@ MUTATIONS = (
         'update.when_expression(f"(attribute_not_exists({known}) OR {known} <= {update.value(until)})")',
         'update.when_expression(f"(attribute_not_exists({known}) OR {known} >= {update.value(0)})")',
         "tests/store/test_late_facts.py::test_of_two_facts_the_one_that_was_learned_later_is_believed",
+    ),
+    Mutation(
+        "a pause that is over moves to those of the past once, in one transaction",
+        "aws/pause_history.py",
+        'update.when("ended_at", "=", pause["ended_at"])',
+        'update.when("pk", "=", f"PROVIDER#{provider}")',
+        f"{_PAUSES}test_who_moves_a_pause_that_another_moved_adds_nothing",
+    ),
+    Mutation(
+        "no more pauses of the past are kept than the last ones",
+        "aws/pause_history.py",
+        "[*past, times][-MOST:]",
+        "[*past, times]",
+        f"{_PAUSES}test_the_last_pauses_are_kept_the_newest_first",
+    ),
+    Mutation(
+        "an end of a pause that is written twice is noted once",
+        "aws/provider_items.py",
+        'update.set_once("ended_at", now)',
+        'update.set("ended_at", now)',
+        f"{_PAUSES}test_what_is_written_twice_is_noted_once",
+    ),
+    Mutation(
+        "so is its beginning",
+        "aws/provider_store.py",
+        'update.set_once("opened_at", self._now())',
+        'update.set("opened_at", self._now())',
+        f"{_PAUSES}test_what_is_written_twice_is_noted_once",
     ),
     Mutation(
         "a pause that is written after its time is not announced",

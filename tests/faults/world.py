@@ -430,7 +430,7 @@ def _may_stay(key: tuple[str, str]) -> bool:
     is_jobs = (pk.startswith("JOB#") and kind in {"JOB", "INTENT"}) or pk.startswith("VERSION#")
     return (
         is_jobs
-        or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR", "FOUND", "LOOKED", "TIMES"})
+        or (pk.startswith("PROVIDER#") and kind in {"BATCH", "LEDGER", "HOUR", "FOUND", "LOOKED", "TIMES", "PAUSES"})
         or pk.startswith(("LEASE#", "LISTING#", "TABLE", "BUDGET", "ANSWERS#"))
     )
 

@@ -197,3 +197,15 @@ def test_settings_of_newer_code_break_no_step(cloud: Cloud) -> None:
     assert [each.id for each in cloud.jobs()] == [job]
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in LINES]
     assert rows_of(cloud, job)["JOB"]["settings"] == settings
+
+
+def test_a_pause_of_older_code_ends_as_any_and_a_history_of_newer_code_stays_as_it_is(cloud: Cloud) -> None:
+    key, ends = {"pk": "PROVIDER#openai"}, cloud.clock.seconds() + 300
+    pause = encode(key | {"sk": "PAUSE", "reason": "no credit", "until": ends, "as_of": ends - 300, "told": True})
+    history = encode(key | {"sk": "PAUSES", "version": NEWER, "pauses": "of newer code"})
+    cloud.table.items |= {("PROVIDER#openai", "PAUSE"): pause, ("PROVIDER#openai", "PAUSES"): history}
+    job = drop(cloud, OTHERS)
+    cloud.settle()
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in OTHERS]
+    assert cloud.services.store.providers.get_pause("openai") is None
+    assert cloud.table.items["PROVIDER#openai", "PAUSES"] == history

@@ -47,7 +47,7 @@ def test_a_round_begins_with_the_end_of_the_one_before_it_in_its_split() -> None
     assert lanes[2].segments[0] == Segment(
         kind=Kind.WAITING, left=50, width=10, words="waiting from 2027-01-15T08:08:20Z to 2027-01-15T08:10:00Z"
     )
-    assert lanes[2].label == "gpt-4o · 5 requests · round 2"
+    assert (lanes[2].label, lanes[2].batches) == ("gpt-4o · 5 requests · round 2", [second.id])
 
 
 @pytest.mark.parametrize(

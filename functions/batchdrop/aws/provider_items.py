@@ -109,25 +109,29 @@ def pause_key(provider: str) -> tuple[str, str]:
     return f"PROVIDER#{provider}", "PAUSE"
 
 
-def take_probe(batch: Batch, pause_until: int, until: int) -> Write:
+def take_probe(batch: Batch, pause_until: int, until: int, now: int) -> Write:
     """Be the one batch that tries a paused provider; refused when another is, or the pause is over."""
     update = Update(*pause_key(batch.provider))
     update.when("until", "=", pause_until)
     update.set("until", until)
     update.set("probe", batch.token)
+    update.raise_by("probes", 1)
+    update.set("probed_at", now)
     return lambda table: {"Update": update.request(table)}
 
 
 def end_pause(provider: str, now: int) -> Write:
     """Let batches go again at once; never refused. Sweep announces the end, and clears what it finds ended."""
     update = Update(*pause_key(provider))
-    for name, value in ended_pause(now).items():
-        update.set(name, value)
+    set_ended(update, now)
     return lambda table: {"Update": update.request(table)}
 
 
-def ended_pause(now: int) -> dict[str, int]:
-    return {"until": 0, "failures": 0, "failed_at": 0, "as_of": now}
+def set_ended(update: Update, now: int) -> None:
+    """Note that a pause is over; when that was noted first stays."""
+    for name, value in {"until": 0, "failures": 0, "failed_at": 0, "as_of": now}.items():
+        update.set(name, value)
+    update.set_once("ended_at", now)
 
 
 def count_in_hour(provider: str, part: int, *, room: int) -> Write:

@@ -7,16 +7,17 @@ from itertools import product
 
 import msgspec
 
+from batchdrop.aws.pause_history import PauseTimes, history_key, move_times, own_times, past_pauses
 from batchdrop.aws.provider_items import (
-    ended_pause,
     hour_key,
     ledger_key,
     pause_key,
+    set_ended,
     slot_key,
     times_key,
 )
 from batchdrop.aws.row_versions import ROW_VERSION, NewerRow
-from batchdrop.aws.table import Due, Table, read_row
+from batchdrop.aws.table import Due, Table, read_row, readable_attributes
 from batchdrop.aws.table_items import DUE_SHARDS, RECOVERY, Item, Update, due_key, put_new
 from batchdrop.aws.table_writes import ConditionFailed
 from batchdrop.records import Batch, Intent, Ledger
@@ -178,6 +179,13 @@ class ProviderStore:
         item = self._table.item(*pause_key(provider))
         return read_row(item, Pause) if item else None
 
+    def pauses(self, provider: str) -> list[PauseTimes]:
+        """When a provider was paused, and is: the newest first."""
+        item = self._table.item(*pause_key(provider))
+        own = own_times(item) if item else None
+        past = past_pauses(self._table.raw_item(*history_key(provider))) or []
+        return [*reversed(past)] if own is None else [own, *reversed(past)]
+
     def set_pause(self, provider: str, reason: str, until: int, *, code: str = "") -> bool:
         """Stop submitting to a provider until then. True unless that was announced already, or is known to be over."""
         update = _unless_newer(provider, self._now())
@@ -185,6 +193,9 @@ class ProviderStore:
         update.set("reason_code", code)
         update.set("until", until)
         update.set("as_of", self._now())
+        update.set_once("opened_at", self._now())
+        update.remove("ended_at")
+        self._keep_times(provider)
         try:
             return "told" not in self._table.update_and_read(update, returned="ALL_OLD")
         except ConditionFailed:
@@ -211,14 +222,20 @@ class ProviderStore:
 
     def end_pause(self, provider: str) -> None:
         """Let batches go again at once, if there is a pause: sweep announces the end, and clears the pause."""
-        self._change_pause(provider, **ended_pause(self._now()))
+        update = self._change_of_pause(provider)
+        set_ended(update, self._now())
+        self._table.update(update)
 
     def _change_pause(self, provider: str, **changes: int) -> None:
-        update = _unless_newer(provider, self._now())
-        update.when_expression(f"attribute_exists({update.name('until')})")
+        update = self._change_of_pause(provider)
         for name, value in changes.items():
             update.set(name, value)
         self._table.update(update)
+
+    def _change_of_pause(self, provider: str) -> Update:
+        update = _unless_newer(provider, self._now())
+        update.when_expression(f"attribute_exists({update.name('until')})")
+        return update
 
     def mark_pause_over(self, provider: str, pause: Pause) -> bool:
         """Call before the end of a pause is announced: the next one will be, too. False for one that was set anew."""
@@ -228,7 +245,15 @@ class ProviderStore:
 
     def clear_pause(self, provider: str, pause: Pause) -> None:
         """Forget a pause as it was read; one that was set anew stays, and one after another failure."""
+        self._keep_times(provider)
         self._table.delete(_unless_changed(provider, pause))
+
+    def _keep_times(self, provider: str) -> None:
+        """Move the times of a pause that is over to those of the past."""
+        pause = readable_attributes(self._table.raw_item(*pause_key(provider)))
+        if "ended_at" in pause:
+            past = past_pauses(self._table.raw_item(*history_key(provider)))
+            self._table.put_all([*move_times(provider, pause, past)])
 
     def _intent(self, due: Due) -> Intent | None:
         with suppress(NewerRow):

@@ -116,6 +116,10 @@ class Update:
     def set_to(self, attribute: str, expression: str) -> None:
         self._sets.append(f"{self.name(attribute)} = {expression}")
 
+    def set_once(self, attribute: str, value: object) -> None:
+        """Set an attribute that is not there; leave it where it is."""
+        self.set_to(attribute, f"if_not_exists({self.name(attribute)}, {self.value(value)})")
+
     def raise_by(self, attribute: str, number: int) -> None:
         self.set_to(attribute, f"if_not_exists({self.name(attribute)}, {self.value(0)}) + {self.value(number)}")
 

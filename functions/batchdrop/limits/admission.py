@@ -184,7 +184,7 @@ class _Admission:
             room = self._provider.limits.batches_per_hour - self._admitted_before(part)
             take.append(count_in_hour(self._provider.name, part, room=room))
         if self._tries:
-            take.append(take_probe(batch, self._tries, pause_ends(self._services)))
+            take.append(take_probe(batch, self._tries, pause_ends(self._services), now))
             self._full.update(self._jobs)
         counted = counted_failures(batch, now)  # of a worker that died cutting it, perhaps
         admitted: BatchChanges = {

@@ -47,13 +47,14 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch, or several that are alike: `state` in words."""
+    """A batch, or several that are alike: `state` in words, `batches` by their ids."""
 
     label: str
     state: str
     requests: int
     segments: list[Segment]
     marks: list[Mark]
+    batches: list[str] = []
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +133,7 @@ def _lane(job: Job, group: Sequence[Batch], batches: Sequence[Batch], scale: _Sc
         requests=sum(each.requests for each in group),
         segments=[each for each in segments if each is not None],
         marks=[mark for each in group[:MOST_LANES] for mark in _marks(each, scale, end)],
+        batches=[each.id for each in group],
     )
 
 
