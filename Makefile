@@ -6,9 +6,10 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist worksteal
 UNIT := $(BIN)/pytest -m "not e2e and not exploration" $(PARALLEL)
-EXPLORATION := $(BIN)/pytest -m exploration $(PARALLEL) tests/faults
-# Two local clouds, one for each process: tests/e2e/conftest.py has which test runs on which.
-E2E := $(BIN)/pytest --numprocesses 2 --dist loadscope -m e2e tests/e2e tests/examples tests/infra tests/local_cloud tests/benchmarks
+# Two processes with a local cloud each, and two that explore while these wait: tests/e2e/conftest.py has which test runs
+# on which cloud.
+E2E := tests/e2e tests/examples tests/infra tests/local_cloud tests/benchmarks
+WHOLE_JOBS := $(BIN)/pytest --numprocesses 4 --dist loadscope -m "e2e or exploration" $(E2E) tests/faults
 BROWSERS := chromium chromium-browser google-chrome
 CHROMIUM := chromium fonts-dejavu-core
 CDK := $(BIN)/npx --no-install cdk
@@ -91,10 +92,8 @@ screenshots: setup chromium
 test: setup chromium lint
 	@$(say) "Unit tests"
 	@$(UNIT)
-	@$(say) "Whole jobs with faults anywhere"
-	@$(EXPLORATION)
-	@$(say) "Tests of the deployed stack, on AWS's emulator"
-	@$(E2E)
+	@$(say) "Tests of the deployed stack, on AWS's emulator, and whole jobs with faults anywhere"
+	@$(WHOLE_JOBS)
 	@$(say) "Done"
 
 test-unit: setup chromium

@@ -1,4 +1,4 @@
-"""The emulator's process: ministack, with twelve things that it does not do by itself.
+"""The emulator's process: ministack, with thirteen things that it does not do by itself.
 
 It is run by the emulator's own Python, which has ministack and nothing of this project.
 
@@ -7,6 +7,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
   changes, so that a killed emulator comes back with what it had.
 - ministack keeps a log stream for every invocation, in memory. Here a function's log is a file.
 - ministack unpacks the code for every worker, for seconds on its own thread. Here it is unpacked once.
+- ministack holds the code once for every function, and hashes each at every save. Here it is held and hashed once.
 - A worker is loaded when it is first needed. Here an event of ours loads it before, and no handler sees it.
 - ministack starts as many workers as are asked for at once, and ends those that are idle. Here no more of them are
   loaded at once than there are processors, a function has no more than it may run at once, and they stay.
@@ -30,6 +31,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -48,6 +50,7 @@ FINISH_SECONDS = 5.0
 LOG_BYTES = 10_000_000
 SINGLE_MESSAGE = {"SendMessageBatch": "SendMessage", "DeleteMessageBatch": "DeleteMessage"}
 WORKER_SECONDS = 86_400  # in which an idle worker stays: to load one again takes seconds
+CODES = 4  # that are known at a time: those before and after an upgrade, and somebody's own
 LOAD = {"local_cloud": "load"}
 
 
@@ -107,6 +110,28 @@ def unpack_once(lambda_runtime: ModuleType, directory: Path) -> None:
     UnpackedOnce.directory = directory
     names = {name: getattr(zipfile, name) for name in ("BadZipFile", "LargeZipFile")}
     lambda_runtime.zipfile = SimpleNamespace(ZipFile=UnpackedOnce, **names)  # type: ignore[attr-defined]
+
+
+def hold_once(lambda_svc: ModuleType) -> None:
+    """Hold equal code once, and hash and measure it once: it is 50 MB, and all our functions have the same."""
+    fetch, read, write = lambda_svc._fetch_code_from_s3, lambda_svc._read_code_blob, lambda_svc._write_code_blob
+
+    @lru_cache(maxsize=CODES)
+    def held(code: bytes) -> bytes:
+        return code
+
+    @lru_cache(maxsize=CODES)
+    def digest(code: bytes) -> str:
+        return hashlib.sha256(code).hexdigest()
+
+    def write_if_gone(code: bytes) -> str:
+        name = digest(code)
+        return name if Path(lambda_svc.CODE_BLOB_DIR, f"{name}.zip").exists() else str(write(code))
+
+    lambda_svc._fetch_code_from_s3 = lambda *given, **named: held(fetch(*given, **named))  # type: ignore[attr-defined]
+    lambda_svc._read_code_blob = lambda name: held(read(name))  # type: ignore[attr-defined]
+    lambda_svc._write_code_blob = write_if_gone  # type: ignore[attr-defined]
+    lambda_svc._unzipped_size = lru_cache(maxsize=CODES)(lambda_svc._unzipped_size)  # type: ignore[attr-defined]
 
 
 def bound_workers(lambda_runtime: ModuleType, *, processors: int, at_most: int) -> None:
@@ -173,6 +198,7 @@ def patch(journal: Journal, *, logs: Path, code: Path, at_most: int) -> None:
     cut_versions(s3)
     name_versions(s3, eventbridge)
     log_to_files(lambda_svc, logs)
+    hold_once(lambda_svc)
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
     bound_workers(lambda_runtime, processors=os.process_cpu_count() or 1, at_most=at_most)

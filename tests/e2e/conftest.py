@@ -25,11 +25,12 @@ COMMAND = Path(sys.executable).with_name("batchdrop")
 OUTSIDE = Path(__file__).with_name("outside.py")
 # Fixtures that end the cloud, or bring it up as another one. Their tests come last, by fixture: each change of the
 # cloud takes as long as several jobs.
-OTHER_CLOUDS = ("kept_key", "clone", "enforcing", "proxy", "with_own", "elsewhere")
-# `make test` has two processes, each with a cloud of its own. These files take half of the time; all others share the
-# first cloud, but for those that need none and go where there is time.
-SECOND_CLOUD = ("test_deadline", "test_deployed", "test_policies", "test_restarts", "test_own_providers")
-NO_CLOUD = ("test_bundling",)
+OTHER_CLOUDS = ("kept_key", "clone", "told", "enforcing", "proxy", "with_own", "elsewhere")
+# `make test` has four processes. Two have a cloud of their own: these files take half of the time, and all others share
+# the first cloud. The rest needs no cloud, or brings up its own, and goes where there is time.
+SECOND_CLOUD = {"test_deadline", "test_deployed", "test_notify", "test_policies", "test_restarts", "test_own_providers"}
+APART = {"test_benchmarks", "test_bundling"}
+EXPLORATION = "tests/faults/"
 PATIENCE = 300  # seconds for an answer; milliseconds are enough on a machine that does nothing else
 GIVEN = ("endpoint", "region", "access_key_id", "secret_access_key", "bucket", "table", "simulator_url")
 
@@ -46,12 +47,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class ByCloud(LoadScopeScheduling):
-    """Keeps together what shares a cloud. xdist's groups would, but it does not find them with pytest 9.2."""
+    """Keeps together what shares a cloud. xdist's groups would, but it does not find them with pytest 9.2.
+
+    What has most tests is given out first, so the clouds are; exploration, collected last, fills the time in which they
+    wait.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = Path(nodeid.partition("::")[0]).stem
-        if file in NO_CLOUD:
-            return "no cloud"
+        path = nodeid.partition("::")[0]
+        file = Path(path).stem
+        if path.startswith(EXPLORATION):
+            return nodeid  # for whichever process has nothing to do
+        if file in APART:
+            return file
         return "second cloud" if file in SECOND_CLOUD else "first cloud"
 
 

@@ -5,9 +5,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,6 +12,7 @@ import pytest
 from batchdrop.aws.deliveries import Deliveries, key_of, sign
 from batchdrop.errors import Transient
 from batchdrop.steps.notify import notify
+from faking.webhook import Receiver, receiving
 from moto import mock_aws
 
 if TYPE_CHECKING:
@@ -27,53 +25,10 @@ NOW = 1_614_265_330
 DETAIL = {"schema": "batchdrop.event/1", "provider": "openai", "reason": "It refuses the key."}
 
 
-@dataclass
-class Receiver:
-    """A webhook that answers as it is told, and keeps what it was sent."""
-
-    status: int = 204
-    sent: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    url: str = ""
-    is_endless: bool = False
-    is_dripping: bool = False
-    is_over: Event = field(default_factory=Event)
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            made.sent.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            if made.is_dripping:
-                self.drip()
-            self.send_response(made.status)
-            self.send_header("Location", "http://127.0.0.1:1/")
-            self.send_header("Content-Length", "1000" if made.is_endless else "0")
-            self.end_headers()
-            if made.is_endless:
-                made.is_over.wait()
-
-        def drip(self) -> None:
-            """Begin an answer, a byte at a time; it has an end, so that who waits for it fails this test."""
-            self.wfile.write(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
-            for _ in range(200):
-                if not made.is_over.wait(0.05):
-                    self.wfile.write(b".")
-            self.wfile.write(b"\r\n")
-
-        def log_message(self, *_: object) -> None:
-            """Nothing: tests are quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    Thread(target=server.serve_forever, daemon=True).start()
-    made.url = f"http://127.0.0.1:{server.server_port}/hook"
-    yield made
-    made.is_over.set()
-    server.shutdown()
-    server.server_close()
+    with receiving() as made:
+        yield made
 
 
 @pytest.fixture
