@@ -11,7 +11,9 @@ PAGE = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
 STATES = {"job": JobState, "split": SplitState, "batch": BatchState}
 ROWS = re.findall(r"^\| (job|split|batch) \| ([A-Z_]+) \| ([A-Z_]+) \| .+ \| (.+) \|$", PAGE, re.MULTILINE)
 SECTIONS = PAGE.split("\n## ")[1:]
-GUARANTEES = {section.partition("\n")[0]: section for section in SECTIONS if not section.startswith("How does a file flow")}
+GUARANTEES = {
+    section.partition("\n")[0]: section for section in SECTIONS if not section.startswith("How does a file flow")
+}
 
 
 def test_the_table_has_every_move_once_and_no_other() -> None:

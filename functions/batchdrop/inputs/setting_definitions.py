@@ -129,7 +129,8 @@ SETTINGS: dict[str, Setting] = {
     "answers": Setting(
         lambda values: {*values} <= {"jsonl", "csv", "parquet"},
         'names of kinds of files: "jsonl", "csv", "parquet"',
-        "Publishes `answers.jsonl` and `answers.csv` beside the results: one [row per line](tables.md#which-files-of-answers-do-i-get), with "
+        "Publishes `answers.jsonl` and `answers.csv` beside the results: one "
+        "[row per line](tables.md#which-files-of-answers-do-i-get), with "
         'its text, tokens and cost; for `"parquet"` the JSON lines, of which the command makes Parquet when it fetches '
         "them",
         '["csv"]',
@@ -190,8 +191,8 @@ SETTINGS: dict[str, Setting] = {
     "report": Setting(
         lambda value: isinstance(value, bool),
         "true or false",
-        "Publishes `report.html` beside the manifest: [one page for people](console.md#what-is-in-the-report-of-a-job), with no "
-        "prompt and no answer",
+        "Publishes `report.html` beside the manifest: [one page for people](console.md#what-is-in-the-report-of-a-job), "
+        "with no prompt and no answer",
         "true",
     ),
 }
