@@ -191,8 +191,8 @@ SETTINGS: dict[str, Setting] = {
     "report": Setting(
         lambda value: isinstance(value, bool),
         "true or false",
-        "Publishes `report.html` beside the manifest: [one page for people](console.md#what-is-in-the-report-of-a-job), "
-        "with no prompt and no answer",
+        "Publishes `report.html` beside the manifest: "
+        "[one page for people](console.md#what-is-in-the-report-of-a-job), with no prompt and no answer",
         "true",
     ),
 }
