@@ -862,7 +862,7 @@ MUTATIONS = (
         "a dry run sends nothing",
         "batchdrop_cli/file_commands.py",
         """        if dry_run:
-            return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
+            return _quote_only(file, key, providers_file, max_cost, rows, name=name, fallback=fallback)
         cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
 """,
         """        cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
