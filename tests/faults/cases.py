@@ -104,7 +104,11 @@ def half_failing(then: Callable[[Scene], None]) -> Callable[[Scene], None]:
 
 
 def both(*arranged: Callable[[Scene], None]) -> Callable[[Scene], None]:
-    return lambda scene: [each(scene) for each in arranged] and None
+    def arrange(scene: Scene) -> None:
+        for each in arranged:
+            each(scene)
+
+    return arrange
 
 
 def stale_list(scene: Scene) -> None:
