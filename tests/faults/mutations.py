@@ -854,12 +854,26 @@ MUTATIONS = (
         "a dry run sends nothing",
         "batchdrop_cli/file_commands.py",
         """        if dry_run:
-            return _quote_only(file, key, providers_file, max_cost, rows, fallback=fallback)
+            return _quote_only(file, key, providers_file, max_cost, rows, name=name, fallback=fallback)
         cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
 """,
         """        cloud, promises = cloud_of(), _promises(max_cost, by, fallback)
 """,
         f"{_QUOTE}test_a_dry_run_sends_nothing",
+    ),
+    Mutation(
+        "data of which nobody says what is asked is not dropped",
+        "batchdrop_cli/dropped_rows.py",
+        "    elif rows.template is None:",
+        "    elif False:",
+        "tests/cli/test_rows.py::test_data_in_json_lines_that_nothing_is_asked_about_is_not_dropped",
+    ),
+    Mutation(
+        "an error of a table names its row",
+        "outputs/assembly.py",
+        'name = "Line" if self._job.template_key is None else "Row"',
+        'name = "Line"',
+        f"{_STEPS}test_templates.py::test_the_rows_of_answers_say_all_that_their_results_do",
     ),
     Mutation(
         "a limit of cost is an amount above 0",
