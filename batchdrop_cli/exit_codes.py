@@ -18,6 +18,7 @@ _ENDINGS = {
     "wait": _HELD,
     "watch": _HELD,
     "results": f"{_WAITED} (with --with-retries: in the end)",
+    "show": "0 done; 1 it failed; with --watch those of watch",
     "demo": _WAITED,
     "validate": _READ,
     "quote": _READ,

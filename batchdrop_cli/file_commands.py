@@ -53,7 +53,7 @@ from batchdrop_cli.row_settings import (
 from batchdrop_cli.say import count, note, say
 from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import UserError
-from batchdrop_cli.words import exit_code_of
+from batchdrop_cli.words import exit_code_of, noun_of
 
 _MAX_COST, _FALLBACK = "batchdrop-budget-usd", "batchdrop-fallback"  # of the object's metadata
 Showing = Callable[[], AbstractContextManager[progress.Display]]
@@ -247,6 +247,10 @@ def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, fixed: Path | None) 
     say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
     retry_once.tell_hopeless(cloud, chosen)
     finish = " --finish length" if chosen.cut else ""
+    if noun_of(chosen.job) == "row":
+        note(
+            'Each line is a row as JSON, by column: {"COLUMN": "cell", …}. A list is a row with too many or few cells.'
+        )
     note("Fix the lines, keeping their order, and send them with:")
     note(f"  {cloud.command(f'retry {chosen.job.id} {shlex.quote(str(path))}{finish}')}")
     return OK

@@ -17,7 +17,7 @@ from batchdrop.records import Job
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.deployed import find_parts
-from batchdrop_cli.say import say
+from batchdrop_cli.say import count, say
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -26,7 +26,14 @@ _KNOWN = frozenset({"timestamp", "service", "level", "message", "correlation_id"
 # Of the run, not of the job: the request's and the function's names, and where in the code the line stands.
 _LEFT_OUT = frozenset({"location", "xray_trace_id"})
 _LEFT_OUT_BEGIN = ("function_", "cold_start")
-_COUNTS = ("requests", "answered", "failed", "lines", "batches")  # that a person reads
+_COUNTS = {  # that a person reads
+    "requests": ("request", None),
+    "answered": ("answered", "answered"),
+    "failed": ("failed", "failed"),
+    "lines": ("line", None),
+    "batches": ("batch", "batches"),
+}
+_WORDS = {"source rewritten": "file made JSON lines"}
 _WHYS = ("reason", "error", "code", "kind")
 
 
@@ -118,8 +125,12 @@ def say_logged(line: LoggedLine) -> None:
 
 def _sentence(line: LoggedLine) -> str:
     """`Batch collected: 9 answered, 1 failed (batch 00000-0-0001)`; the rest is for programs."""
-    words = re.sub(r"\bsplit\b", "part of the file", line.message)
-    counts = [f"{line.details[name]:,} {name}" for name in _COUNTS if isinstance(line.details.get(name), int)]
+    words = _WORDS.get(line.message) or re.sub(r"\bsplit\b", "part of the file", line.message)
+    counts = [
+        count(line.details[name], noun, plural)
+        for name, (noun, plural) in _COUNTS.items()
+        if isinstance(line.details.get(name), int)
+    ]
     whys = [_short(line.details[name]) for name in _WHYS if line.details.get(name) and line.level != "INFO"]
     told = ", ".join([*counts, *whys])
     batch = f" (batch {line.details['batch']})" if "batch" in line.details else ""

@@ -13,7 +13,7 @@ from rich.status import Status
 from batchdrop_cli.say import err, note
 
 DEPLOY_LOG = "deploy.log"
-_EVERY_SECONDS, _ON_A_TERMINAL = 10.0, 1.0  # between two looks at a step that goes on
+_EVERY_SECONDS, _ON_A_TERMINAL = 20.0, 1.0  # between two looks at a step that goes on
 _DONE = re.compile(rb"^batchdrop \|\s+(\d+)/(\d+) \|", re.MULTILINE)  # of the CDK's events
 _TAIL_BYTES = 16 * 1024
 
@@ -68,7 +68,7 @@ def _tail(log: Path, after: int) -> bytes:
 
 @contextmanager
 def steps_shown(log: Path, console: Console | None = None) -> Iterator[Steps]:
-    """On a terminal a line that counts the seconds; elsewhere a line every ten of them."""
+    """On a terminal a line that counts the seconds; elsewhere a line every twenty of them."""
     console = console or err()
     status = Status("", console=console) if console.is_terminal else None
     steps = Steps(log, note if status is None else status.update)

@@ -145,9 +145,10 @@ def _say_quote(quote: Quote | None) -> None:
 
 def describe_quote(quote: Quote) -> str:
     """`$0.0010 to $0.0200, $0.0100 expected`."""
-    most = "with no known limit" if quote.high_usd is None else f"to {_up(quote.high_usd)}"
+    least = _down(quote.low_usd)
+    most = " with no known limit" if quote.high_usd is None else f" to {_up(quote.high_usd)}"
     expected = "" if quote.expected_usd is None else f", {_up(quote.expected_usd)} expected"
-    return f"{_down(quote.low_usd)} {most}{expected}"
+    return f"{least}{'' if most == f' to {least}' else most}{expected}"
 
 
 def _down(dollars: str) -> str:

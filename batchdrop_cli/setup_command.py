@@ -73,7 +73,10 @@ def setup(  # noqa: PLR0913 - options of the command line
     context: Annotated[
         list[str] | None,
         Parameter(
-            name=["-c", "--context"], negative="", help="A setting of the deployment, as alarm_email=me@example.org."
+            name=["-c", "--context"],
+            metavar="NAME=VALUE...",
+            negative="",
+            help="A setting of the deployment, as alarm_email=me@example.org.",
         ),
     ] = None,
 ) -> int:

@@ -186,7 +186,10 @@ def _read_excel(path: Path, columns: Collection[str]) -> Iterator[bytes]:
     except calamine.CalamineError as error:
         raise ValueError from error
     rows = sheet.iter_rows()
-    header = [str(_plain(cell)) for cell in next(rows, [])]
+    first = next(rows, None)
+    if first is None:
+        raise Unprocessable("The sheet is empty: it has no header and no row.")
+    header = [str(_plain(cell)) for cell in first]
     if not any(header):
         raise Unprocessable("The sheet begins with a blank row: its first row must name its columns.")
     _check_columns(header, columns)

@@ -1,5 +1,6 @@
 """Why a file on this machine cannot be read, for the person who has it; of a table, its columns are named."""
 
+import shlex
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from batchdrop_cli.table_files import is_converted
 
 _SHOWN, _COMPARED = 10, 1_000  # columns
 _LONGEST_NAME = 100
+_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 
 
 def describe_unreadable(path: Path, error: Unprocessable) -> str:
@@ -25,11 +27,24 @@ def _describe_missing(path: Path, error: MissingColumn) -> str:
     meant = f' Did you mean "{_name(known[near[0]])}"?' if near else ""
     names = ", ".join(map(_name, error.header[:_SHOWN])) + (", …" if len(error.header) > _SHOWN else "")
     cells = "" if is_converted(path) else ", or set --delimiter to what stands between the cells"
+    if (found := _delimiter_in(error)) is not None:
+        return (
+            f'The table has no column "{_name(error.column)}" (missing_column): its header is one cell, with '
+            f"{_DELIMITERS[found]} between the names. Add: --delimiter {shlex.quote(found)}"
+        )
     return (
         f'The table has no column "{_name(error.column)}", which the template names (missing_column).{meant} Its '
         f"header has {count(len(error.header), 'column')}: {names}. Correct the name in --prompt, --system, --embed, "
         f"--id-column, --keep or [template]{cells}."
     )
+
+
+def _delimiter_in(error: MissingColumn) -> str | None:
+    """What separates the names of a header that was read as one cell, where the missing column is one of them."""
+    if len(error.header) != 1:
+        return None
+    names = error.header[0]
+    return next((each for each in _DELIMITERS if error.column in names.split(each) and each in names), None)
 
 
 def _name(column: str) -> str:

@@ -1,4 +1,7 @@
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -262,3 +265,35 @@ def test_every_command_has_help_with_an_example(run: "Run", command: tuple[str, 
     code, out, err = run(*command, "--help")
     assert (code, err) == (0, "")
     assert f"Example: batchdrop {' '.join(command)}" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("shwo", 'There is no command "shwo". Did you mean "show"? All commands: batchdrop --help'),
+        ("up", 'There is no command "up". Did you mean "local up"? All commands: batchdrop --help'),
+        ("local upp", 'There is no command "local upp". Did you mean "local up"? All commands: batchdrop local --help'),
+        ("keys zzz", 'There is no command "keys zzz". All commands: batchdrop keys --help'),
+        ("--versoin", 'There is no option "--versoin". Did you mean "--version"? All commands: batchdrop --help'),
+        (
+            "a.jsonl",
+            'There is no command "a.jsonl". To drop a file: batchdrop run a.jsonl. All commands: batchdrop --help',
+        ),
+    ],
+)
+def test_an_unknown_command_names_the_nearest(
+    run: "Run", monkeypatch: pytest.MonkeyPatch, tmp_path: Path, typed: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").touch()
+    assert run(*typed.split()) == (2, "", f"{said}\n")
+
+
+def test_a_reader_that_has_gone_does_not_end_the_command() -> None:
+    """As `batchdrop … | head -1` has it."""
+    code = "from batchdrop_cli.say import say; [say('x' * 9_999) for _ in range(99)]; raise SystemExit(3)"
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (3, b"")

@@ -40,3 +40,11 @@ def test_the_help_of_a_command_tells_its_exit_codes(run: "Run", command: str) ->
 @pytest.mark.parametrize("width", [60, 80])
 def test_help_tells_exit_codes_on_narrow_terminals(run: "Run", width: int) -> None:
     assert "Exit codes" in run("--help", width=width).out
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *OPERATING])
+def test_help_says_each_exit_code_once_at_its_end_and_no_default_of_a_flag(run: "Run", command: str) -> None:
+    out = run(*command.split(), "--help").out
+    assert out.count("xit code") == 1
+    assert out.splitlines()[-1].endswith("docs/exit-codes.md")
+    assert not re.search(r"default: (False|True|None|/)|\b(STR|INT|FLOAT|BOOL)\b", out)

@@ -121,6 +121,7 @@ def test_the_failed_lines_are_dropped_again_beside_the_file(aws: "Aws", run: "Ru
     assert err.splitlines() == [
         f"Dropped 2 failed lines of job {FIRST} at s3://{BUCKET}/{RETRY} (stack batchdrop in eu-central-1).",
         f"See its progress with: batchdrop show {new}",
+        f"When it is over, its answers in the places of the failed lines: batchdrop results {FIRST} --with-retries",
     ]
     metadata = {"batchdrop-retry-of": FIRST, "batchdrop-retry-lines": LIST}
     assert dropped(aws, RETRY) == (b'{"two": 2}\n{"four": 4}\n', metadata)
@@ -401,7 +402,10 @@ def test_a_retry_waits_fetches_and_tells_how_to_see_all(
     code, out, err = run("retry", first.id, "-o", tmp_path / "here")
     functions.join()
     assert (code, out.splitlines()[0]) == (0, f"Job {id_of(aws, RETRY)} completed: 2 of 2 lines answered.")
-    assert err.splitlines()[-2:] == ["Merged results:", f"  batchdrop results {FIRST} --with-retries"]
+    assert err.splitlines()[-2:] == [
+        "Merged results, with these answers in the places of the failed lines:",
+        f"  batchdrop results {FIRST} --with-retries",
+    ]
     assert (tmp_path / "here" / "results.jsonl").exists()
 
 

@@ -253,3 +253,13 @@ def test_data_in_json_lines_that_nothing_is_asked_about_is_not_dropped(aws: "Aws
         "batchdrop.toml with [template] into its folder. For example: --model gpt-4o-mini --prompt "
         '"Sentiment of: {{ text }}"'
     )
+
+
+def test_a_table_with_another_delimiter_says_which_to_name(run: "Run", tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("id;text\n1;a\n", encoding="utf-8")
+    assert run("validate", path, *ASKED).err == (
+        f'{path}: The table has no column "text" (missing_column): its header is one cell, with semicolons between the '
+        "names. Add: --delimiter ';'\n"
+    )
+    assert run("validate", path, *ASKED, "--delimiter", ";").code == 0

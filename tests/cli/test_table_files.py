@@ -196,6 +196,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         workbook([], ["text"], ["a"]),
         "The sheet begins with a blank row: its first row must name its columns.",
     ),
+    "a workbook without a cell": (workbook(), "The sheet is empty: it has no header and no row."),
     "a workbook with a header alone": (workbook(["text"]), "The table has no row."),
     "two sheets": (
         workbook(["text"], ["a"], sheets=2),

@@ -870,6 +870,20 @@ MUTATIONS = (
         f"{_QUOTE}test_a_dry_run_sends_nothing",
     ),
     Mutation(
+        "data of which nobody says what is asked is not dropped",
+        "batchdrop_cli/dropped_rows.py",
+        "    elif rows.template is None:",
+        "    elif False:",
+        "tests/cli/test_rows.py::test_data_in_json_lines_that_nothing_is_asked_about_is_not_dropped",
+    ),
+    Mutation(
+        "an error of a table names its row",
+        "outputs/assembly.py",
+        'name = "Line" if self._job.template_key is None else "Row"',
+        'name = "Line"',
+        f"{_STEPS}test_templates.py::test_the_rows_of_answers_say_all_that_their_results_do",
+    ),
+    Mutation(
         "a limit of cost is an amount above 0",
         "dollars.py",
         "number is not None and 0 < number <= MAX_BUDGET else None",
