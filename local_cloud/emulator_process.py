@@ -7,7 +7,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
   changes, so that a killed emulator comes back with what it had.
 - ministack keeps a log stream for every invocation, in memory. Here a function's log is a file.
 - ministack unpacks the code for every worker, for seconds on its own thread. Here it is unpacked once.
-- ministack holds the code once for every function, and hashes each at every save. Here it is held and hashed once.
+- ministack holds a copy of the code for each function, and hashes it at every save. Here it is held and hashed once.
 - A worker is loaded when it is first needed. Here an event of ours loads it before, and no handler sees it.
 - ministack starts as many workers as are asked for at once, and ends those that are idle. Here no more of them are
   loaded at once than there are processors, a function has no more than it may run at once, and they stay.
