@@ -132,7 +132,7 @@ def _everywhere(points: list[str], processes: int) -> Iterator[Found]:
     if processes == 1 or len(shares) == 1:
         yield from (found for share in shares for found in explored(share))
         return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with multiprocessing.get_context("forkserver").Pool(processes) as pool:
         for found in pool.imap_unordered(explored, shares):
             yield from found
 

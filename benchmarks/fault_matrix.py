@@ -114,7 +114,7 @@ def _arguments() -> argparse.Namespace:
 
 def _run(titles: Sequence[str], processes: int) -> Iterator[Row]:
     shares = [(provider, titles[at::_SHARES]) for provider in NAMES for at in range(_SHARES)]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with multiprocessing.get_context("forkserver").Pool(processes) as pool:
         for share in pool.imap_unordered(_rows, [each for each in shares if each[1]]):
             yield from share
 

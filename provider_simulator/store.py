@@ -36,8 +36,8 @@ class Store:
         (folder / "spool").mkdir()
         self._lock = threading.RLock()
         self._db = sqlite3.connect(folder / "facts.sqlite", check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA synchronous = OFF")  # first: the change to WAL would wait for the disk
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = OFF")
         self._db.executescript(SCHEMA)
 
     def close(self) -> None:

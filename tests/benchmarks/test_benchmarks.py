@@ -1,9 +1,6 @@
 """Every benchmark still runs, in its smoke form: nothing else would say that one has rotted. No figure is looked at."""
 
 import importlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import latency
 import memory
 import pytest
 from deployed import Deployed
+from faking.scripts import run_script
 from forms import Form
 from goals import Goals
 
@@ -39,18 +37,11 @@ def test_what_a_benchmark_imports_is_there(name: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("command", SMOKE, ids=[each[0] for each in SMOKE])
-def test_a_benchmark_in_process_runs(command: tuple[str, ...]) -> None:
+def test_a_benchmark_in_process_runs(command: tuple[str, ...], tmp_path: Path) -> None:
     name, *arguments = command
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments],
-        env=os.environ | {"PYTHONPATH": str(BENCHMARKS.parent / "tests")},
-        cwd=BENCHMARKS.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr[-2000:]) == (0, "")
-    assert done.stdout
+    done = run_script(BENCHMARKS / f"{name}.py", *arguments, folder=tmp_path)
+    assert (done.code, done.err[-2000:]) == (0, "")
+    assert done.out
 
 
 @pytest.fixture(scope="module")

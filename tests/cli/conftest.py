@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 import pytest
@@ -69,19 +69,18 @@ def aws(stacks: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", stacks)
     monkeypatch.chdir(tmp_path)  # no local cloud is up here
     with mock_aws(), table_in_memory(Table()):
-        session = _session()
-        s3: S3Client = session.client("s3")
+        s3: S3Client = _client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        dynamodb: DynamoDBClient = session.client("dynamodb")
-        secrets: SecretsManagerClient = session.client("secretsmanager")
+        dynamodb: DynamoDBClient = _client("dynamodb")
+        secrets: SecretsManagerClient = _client("secretsmanager")
         yield Aws(s3=s3, secrets=secrets, store=Store(dynamodb, TABLE, now=lambda: NOW))
 
 
 @cache
-def _session() -> boto3.Session:
-    """One for all tests: a new one reads the models of its services from the disk."""
-    return boto3.Session(region_name=REGION)
+def _client(service: str) -> Any:
+    """One for all tests, that none listens at: a client takes as long to make as a command to run."""
+    return boto3.client(service, region_name=REGION)
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ A step makes hundreds of calls: each takes moto milliseconds, and botocore half 
 the table against moto, call by call. `Store` has a `TableClient`; clients that boto3 makes are answered, too.
 """
 
+import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 
 import boto3
 import msgspec
-from botocore import handlers, session
+from botocore import handlers, hooks, session
+from botocore.compat import accepts_kwargs
 from botocore.config import Config
-from botocore.hooks import HierarchicalEmitter
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.loaders import Loader, create_loader
 from faults.table import RefusedError, Table
 
@@ -116,6 +118,15 @@ def _with_all_models(search_path: str | None = None) -> Loader:
     return loader
 
 
+def _accepts_kwargs(handler: Callable[..., Any]) -> bool:
+    """What botocore asks of a hundred handlers for each session and client; it reads their whole signatures."""
+    code = getattr(handler, "__code__", None)
+    return accepts_kwargs(handler) if code is None else bool(code.co_flags & inspect.CO_VARKEYWORDS)
+
+
 _models: dict[Any, Any] = {}
 session.create_loader = _with_all_models
+hooks.accepts_kwargs = _accepts_kwargs
+# The aliases are the same in all sessions: one of them remembers for all.
+EventAliaser._alias_event_name = staticmethod(EventAliaser(None)._alias_event_name)  # noqa: SLF001 - the same
 handlers.BUILTIN_HANDLERS.append(("before-call.dynamodb", _answer))

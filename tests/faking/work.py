@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-_TOOL = 4  # of sys.monitoring's numbers, one that no debugger, coverage or profiler has
+COUNTER = 4  # of sys.monitoring's numbers, one that no debugger, coverage or profiler has
 _EVENTS = sys.monitoring.events
 _COUNTED = _EVENTS.CALL | _EVENTS.JUMP | _EVENTS.PY_START | _EVENTS.PY_RESUME  # calls, turns of loops and of generators
 
@@ -16,12 +16,13 @@ def count_work(call: Callable[[], object]) -> int:
         nonlocal counted
         counted += 1
 
-    sys.monitoring.use_tool_id(_TOOL, "work")
+    sys.monitoring.use_tool_id(COUNTER, "work")
     try:
         for event in (_EVENTS.CALL, _EVENTS.JUMP, _EVENTS.PY_START, _EVENTS.PY_RESUME):
-            sys.monitoring.register_callback(_TOOL, event, count)
-        sys.monitoring.set_events(_TOOL, _COUNTED)
+            sys.monitoring.register_callback(COUNTER, event, count)
+        sys.monitoring.set_events(COUNTER, _COUNTED)
         call()
     finally:
-        sys.monitoring.free_tool_id(_TOOL)
+        sys.monitoring.set_events(COUNTER, _EVENTS.NO_EVENTS)  # freed alone, it would count for the rest of the process
+        sys.monitoring.free_tool_id(COUNTER)
     return counted

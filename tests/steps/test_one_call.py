@@ -11,8 +11,9 @@ from batchdrop.aws.table_items import decode
 from batchdrop.providers.interface import BatchApi
 from batchdrop.states import BatchState, JobState, SplitState, State
 from batchdrop.steps.poll import poll_provider
-from faking.cloud import STEPS, Cloud, cloud, jsonl
+from faking.cloud import REGION, STEPS, Cloud, cloud, jsonl
 from faking.lines import chat, claude
+from faking.moto_models import queue_in
 from faking.rows import a_batch, a_job, a_split
 
 Rows = dict[str, dict[str, Any]]
@@ -72,12 +73,8 @@ class Watched:
         return " ".join("ID" if word.startswith(IDS) else word for word in words if not word.isdecimal())
 
     def _messages(self) -> dict[str, int]:
-        name = "ApproximateNumberOfMessages"
-        found = {
-            step: int(self.cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
-            for step, url in self.cloud.queue_urls.items()
-        }
-        return {step: number for step, number in found.items() if number}
+        queues = {step: queue_in(REGION, url) for step, url in self.cloud.queue_urls.items()}
+        return {step: len(queue.messages) for step, queue in queues.items() if queue and queue.messages}
 
 
 @pytest.fixture

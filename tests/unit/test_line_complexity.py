@@ -1,6 +1,7 @@
 """The work for a line, and the request that it becomes, grow as the line does: a line may be 32 MB of anything."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from batchdrop.inputs.request_lines import LineReader, Request
 from batchdrop.protocols.lenient_json import repair
 from batchdrop.protocols.token_estimates import measure_media
 from faking.cloud import TOML, simulated_providers
-from faking.work import count_work
+from faking.work import COUNTER, count_work
 
 READER = LineReader(simulated_providers(TOML.read_text(encoding="utf-8")))
 MODEL = "claude-opus-4-5"
@@ -137,6 +138,15 @@ def test_four_times_as_much_takes_four_times_the_work(shape: str) -> None:
     read(less)  # what is done once is done
     steps = len(more)  # each bracket is counted as soon as there are many
     assert count_work(lambda: read(more)) < 5 * count_work(lambda: read(less)) + steps
+
+
+def test_counting_ends_with_the_call_and_slows_no_other_test() -> None:
+    count_work(lambda: None)
+    sys.monitoring.use_tool_id(COUNTER, "another")
+    try:
+        assert sys.monitoring.get_events(COUNTER) == sys.monitoring.events.NO_EVENTS
+    finally:
+        sys.monitoring.free_tool_id(COUNTER)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
