@@ -128,6 +128,7 @@ def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str |
         dollars=quote_report.dollars,
         tokens=quote_report.tokens,
         remarks=[*quote_report.remarks(priced.quote)],
+        noun=priced.noun,
         invalid=[quote_report.describe_invalid(each, priced.noun) for each in priced.quote.invalid],
     )
 

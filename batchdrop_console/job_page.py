@@ -89,6 +89,7 @@ def _values(request: Request, job: Job) -> dict[str, Any]:
     return {
         "title": job.id,
         "job": job,
+        "noun": noun_of(job),
         "shown": shown,
         "is_over": job.state in TERMINAL_JOBS,
         "parts_of": _parts(shown, manifest),

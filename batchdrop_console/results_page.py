@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from batchdrop_cli import jobs
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.user_errors import UserError
+from batchdrop_cli.words import noun_of
 from batchdrop_console.pages import console_of, page, render
 from batchdrop_console.result_lines import read_page, read_place
 
@@ -29,6 +30,7 @@ def show_results(request: Request) -> Response:
         "results.html",
         title="Results",
         job=job,
+        noun=noun_of(job),
         manifest=manifest,
         found=found,
         place=place,

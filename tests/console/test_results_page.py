@@ -3,6 +3,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from faking.cloud import BUCKET
 from faking.lines import chat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,17 @@ def test_results_are_paged_in_the_order_of_the_input_each_once(world: "World") -
         found = pages(browser, f"/jobs/{job}/results")
     assert [len(numbers(each)) for each in found] == [PAGE, PAGE, 5]
     assert [n for each in found for n in numbers(each)] == [1, 3, *range(5, PAGE * 2 + 8)]
+
+
+def test_a_job_of_a_table_has_rows(world: "World") -> None:
+    template = b'[template]\nmodel = "gpt-4o-mini"\nbody = {messages = [{role = "user", content = "{{ text }}"}]}\n'
+    world.cloud.s3.put_object(Bucket=BUCKET, Key="input/table/batchdrop.toml", Body=template)
+    job = world.cloud.run("input/table/a.csv", b"text\ngood\nbad,and,more\n").manifest.job
+    with world.browser() as browser:
+        of_job, results = browser.get(f"/jobs/{job}").text, browser.get(f"/jobs/{job}/results?texts=1").text
+    assert re.findall(r"<b>Row ([\d,]+)</b>", results) == ["1", "2"]
+    assert {"<h2>Rows</h2>", "<h2>Why rows failed</h2>"} <= {*re.findall(r"<h2>.*?</h2>", of_job)}
+    assert numbers(results) == []
 
 
 def test_prompts_and_answers_are_hidden_until_they_are_asked_for(world: "World") -> None:
