@@ -124,8 +124,9 @@ def test_jobs_are_summed_by_folder_model_and_day_to_the_last_digit(run: "Run", o
 def test_since_leaves_out_what_was_dropped_before(run: "Run", over: Callable[..., Manifest]) -> None:
     over("input/x.jsonl", used("gpt-4o-mini", 1), back=3)
     late = over("input/x.jsonl", used("gpt-4o-mini", 5), back=2)
-    day = (TODAY - timedelta(days=2)).date().isoformat()
-    for since in (day, "2d"):
+    day = (TODAY - timedelta(days=2)).date()
+    ago = (datetime.now(UTC).date() - day).days  # three, where this process has begun before midnight
+    for since in (day.isoformat(), f"{ago}d"):
         assert costs(run, "--since", since)["total"]["cost_usd"] == cost_of([late])
 
 
