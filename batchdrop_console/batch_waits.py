@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from batchdrop.aws.provider_store import Pause
+from batchdrop.aws.restores import Restore
 from batchdrop.batches.unknown_creates import GRACE
 from batchdrop.limits.admission import in_turn
 from batchdrop.limits.ledgers import cost_of
@@ -48,7 +49,8 @@ def batch_waits(cloud: Cloud, job: Job, batches: Sequence[Batch], *, now: int) -
     if job.state is JobState.HELD:
         return {}  # it says so itself
     found = [each for each in batches if each.state in OPEN_BATCHES and not each.is_realtime]
-    known = {name: _know(cloud, job, name, found) for name in {each.provider for each in found}}
+    restore = cloud.store.restores.read()
+    known = {name: _know(cloud, job, restore, name, found) for name in {each.provider for each in found}}
     waits = ((each.id, wait_of(each, known[each.provider], now=now)) for each in found)
     return {name: words for name, words in waits if words}
 
@@ -93,8 +95,8 @@ def _at(seconds: int) -> str:
     return f"{time_of(timestamp(seconds))} UTC"
 
 
-def _know(cloud: Cloud, job: Job, provider: str, batches: Sequence[Batch]) -> Known:
-    restore, config = cloud.store.restores.read(), configured(cloud, provider)
+def _know(cloud: Cloud, job: Job, restore: Restore, provider: str, batches: Sequence[Batch]) -> Known:
+    config = configured(cloud, provider)
     pause = cloud.store.providers.active_pause(provider)
     waiting = [each for each in batches if each.provider == provider and each.state is BatchState.WAITING]
     return Known(
