@@ -125,6 +125,10 @@ class Cloud:
 
     @cached_property
     def s3(self) -> "S3Client":
+        return self.new_s3()
+
+    def new_s3(self) -> "S3Client":
+        """A client that nobody else uses."""
         # The emulator has no bucket names in its host name.
         config = Config(s3={"addressing_style": "path"}, proxies={}) if self.endpoint else None
         client: S3Client = self.session.client("s3", endpoint_url=self.endpoint, config=config)

@@ -1,6 +1,5 @@
 """Dropping a file: the upload, the job it becomes, and not paying twice for the same bytes by accident."""
 
-import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -32,14 +31,14 @@ from batchdrop_cli.user_errors import AlreadyRunning, UserError
 from batchdrop_cli.whose import mark
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef
 
-_OBJECT_WRITES = ("PutObject", "CopyObject", "CompleteMultipartUpload")  # each answers the version that it wrote
 _AGAIN = "repeat the command within a week."  # as long as the bucket keeps parts
 
 _DAYS = 31  # a job ends within 30 days by default
 _JOBS = 200  # that are looked at before a drop; a few milliseconds each
-_ONE_WRITE = Lock()  # threads that drop at once would read each other's versions, and make clients at once
+_ONE_WRITE = Lock()  # threads that drop at once would make clients at once
 
 Progressed = Callable[[int], None]
 """Told the bytes of each piece that went out; from several threads."""
@@ -233,26 +232,27 @@ def upload(  # noqa: PLR0913 - what an upload is
         UserError: The file changes meanwhile: a mixture of two versions would be paid.
     """
     fingerprint = fingerprint or fingerprint_of(path)
-    with _ONE_WRITE, _versions_written(cloud) as versions, path.open("rb") as file:
+    with _ONE_WRITE, path.open("rb") as file:
         own = {**(metadata or {}), **mark(cloud)}
         sent = Upload(cloud=cloud, path=path, file=file, key=key, metadata=own, fingerprint=fingerprint)
-        if fingerprint.bytes < PART_BYTES:
-            _send_whole(sent, progressed)
-        else:
-            _send_in_parts(sent, progressed, ends)
-    return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
+        is_small = fingerprint.bytes < PART_BYTES
+        version = _send_whole(sent, progressed) if is_small else _send_in_parts(sent, progressed, ends)
+    return _job_of(cloud, key, cloud.files.head(key, version))
 
 
-def _send_whole(upload: Upload, progressed: Progressed) -> None:
-    body = io.BytesIO(upload.file.read(PART_BYTES))
+def _send_whole(upload: Upload, progressed: Progressed) -> str | None:
+    body = upload.file.read(PART_BYTES)
     check_unchanged(upload)
-    extra = {"Metadata": dict(upload.metadata)}
-    upload.cloud.s3.upload_fileobj(body, upload.cloud.bucket, upload.key, ExtraArgs=extra, Callback=progressed)
+    made = upload.cloud.s3.put_object(
+        Bucket=upload.cloud.bucket, Key=upload.key, Body=body, Metadata=dict(upload.metadata)
+    )
+    progressed(len(body))
+    return made.get("VersionId")
 
 
-def _send_in_parts(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], None]]) -> None:
+def _send_in_parts(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], None]]) -> str | None:
     try:
-        send(upload, progressed, ends)
+        return send(upload, progressed, ends)
     except (KeyboardInterrupt, BotoCoreError, ClientError):
         upload.cloud.tell(f"The upload of {upload.path} broke off, and nothing was dropped. To go on with it, {_AGAIN}")
         raise
@@ -267,32 +267,29 @@ def copy(cloud: Cloud, source: File, key: str, metadata: Mapping[str, str]) -> s
     origin: CopySourceTypeDef = {"Bucket": cloud.bucket, "Key": source.key}
     if source.version_id is not None:
         origin["VersionId"] = source.version_id
-    with _ONE_WRITE, _versions_written(cloud) as versions:
+    with _ONE_WRITE:
+        client = cloud.new_s3()
+        versions = _versions_written(client)
         extra = {"Metadata": {**metadata, **mark(cloud)}, "MetadataDirective": "REPLACE"}
-        cloud.s3.copy(origin, cloud.bucket, key, ExtraArgs=extra)
+        client.copy(origin, cloud.bucket, key, ExtraArgs=extra)
     return _job_of(cloud, key, cloud.files.head(key, versions[-1]))
 
 
-@contextmanager
-def _versions_written(cloud: Cloud) -> Iterator[list[str | None]]:
-    """The version ids that S3 answers to the writes in the block, in their order; None where it keeps no versions.
+def _versions_written(client: "S3Client") -> list[str | None]:
+    """The version ids that S3 answers to this client's copies, in their order; None where it keeps no versions.
 
-    boto3's transfers return nothing, and the newest version of the key may be someone else's by the time it is asked
-    for: two people may drop under one key at once.
+    boto3's copy returns nothing, and the newest version of the key may be someone else's by the time it is asked for:
+    two people may drop under one key at once. Nobody else uses the client: botocore may pass by what is registered
+    while another thread calls.
     """
     versions: list[str | None] = []
 
     def record(parsed: Mapping[str, str], **_: object) -> None:
         versions.append(parsed.get("VersionId"))
 
-    answers = [f"after-call.s3.{operation}" for operation in _OBJECT_WRITES]
-    for answer in answers:
-        cloud.s3.meta.events.register(answer, record)
-    try:
-        yield versions
-    finally:
-        for answer in answers:
-            cloud.s3.meta.events.unregister(answer, record)
+    for operation in ("CopyObject", "CompleteMultipartUpload"):
+        client.meta.events.register(f"after-call.s3.{operation}", record)
+    return versions
 
 
 def _job_of(cloud: Cloud, key: str, head: Head) -> str:

@@ -89,8 +89,11 @@ def check_unchanged(upload: Upload) -> None:
         raise UserError(f"{upload.path} changed while it was sent: nothing was dropped. Repeat the command.")
 
 
-def send(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], None]] = ()) -> None:
+def send(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], None]] = ()) -> str | None:
     """Send what S3 does not have yet, and end the upload; `ends` are called before its end.
+
+    Returns:
+        The version that was made; None where S3 keeps none.
 
     Raises:
         UserError: The file changed meanwhile: the upload is given up.
@@ -102,7 +105,7 @@ def send(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], Non
         _give_up_if_changed(upload, noted)
         for end in ends:
             end()
-        upload.cloud.s3.complete_multipart_upload(
+        made = upload.cloud.s3.complete_multipart_upload(
             Bucket=upload.cloud.bucket,
             Key=upload.key,
             UploadId=noted.upload_id,
@@ -110,6 +113,7 @@ def send(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], Non
         )
         if notes is not None:
             upload.note_path.unlink(missing_ok=True)
+        return made.get("VersionId")
 
 
 def _give_up_if_changed(upload: Upload, noted: Noted) -> None:

@@ -23,7 +23,9 @@ def body(text: str) -> dict[str, Any]:
     return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": text}], "max_tokens": 20}
 
 
-def said(result: Result) -> Any:
+def said(result: Result | BaseException) -> Any:
+    if isinstance(result, BaseException):
+        raise result
     return content(CHAT, result.body)
 
 
@@ -74,9 +76,7 @@ def test_a_file_is_dropped_by_count_by_bytes_and_at_the_end(
             await asyncio.sleep(0)
         return await asking
 
-    assert [said(each) for each in asyncio.run(main()) if isinstance(each, Result)] == [
-        expected(CHAT, body(text)) for text in "abc"
-    ]
+    assert [said(each) for each in asyncio.run(main())] == [expected(CHAT, body(text)) for text in "abc"]
     assert dropped(world) == files
 
 

@@ -3161,8 +3161,8 @@ MUTATIONS = (
     Mutation(
         "threads upload one after the other",
         "batchdrop_cli/drop.py",
-        '    with _ONE_WRITE, _versions_written(cloud) as versions, path.open("rb") as file:\n        own = {**(',
-        '    with _versions_written(cloud) as versions, path.open("rb") as file:\n        own = {**(',
+        '    with _ONE_WRITE, path.open("rb") as file:\n        own = {**(',
+        '    with path.open("rb") as file:\n        own = {**(',
         "tests/cli/test_put.py::test_threads_upload_one_after_the_other",
     ),
     Mutation(
