@@ -297,3 +297,23 @@ def test_a_reader_that_has_gone_does_not_end_the_command() -> None:
     ran = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ran.returncode, ran.stderr) == (3, b"")
+
+
+def test_an_answer_is_whole_where_the_reader_of_notes_has_gone() -> None:
+    """As `job=$(batchdrop put … 2> >(head -1))` has it."""
+    code = "from batchdrop_cli.say import note, say; note('x'); say('the id'); raise SystemExit(3)"
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=write, check=False)
+    os.close(write)
+    assert (ran.returncode, ran.stdout) == (3, b"the id\n")
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_nobody_reads_is_done(option: str) -> None:
+    code = "import sys; from batchdrop_cli.main import main; sys.exit(main(sys.argv[1:]))"
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run([sys.executable, "-c", code, option], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (0, b"")
