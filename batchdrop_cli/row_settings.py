@@ -232,8 +232,7 @@ def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Provi
         UserError: They have no sense.
     """
     found, is_whole = _files_there(cloud, key)
-    rows = _read([*found, *_of_options(options, providers)], cloud.files.get)
-    return replace(rows, is_whole=is_whole)
+    return replace(_read([*found, *_of_options(options, providers)], cloud.files.get), is_whole=is_whole)
 
 
 def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
@@ -345,8 +344,6 @@ def _files_there(cloud: Cloud, key: str) -> tuple[list[tuple[str, str]], bool]:
     for each in settings_keys(key):
         try:
             found.append((each, cloud.files.get(each).decode(errors="replace")))
-        except Locked:
-            is_whole = False  # intake says what it finds
-        except Gone:
-            continue
+        except Gone as error:
+            is_whole = is_whole and not isinstance(error, Locked)  # intake says what it finds
     return found, is_whole
