@@ -21,6 +21,7 @@ from batchdrop_cli.table_files import load
 from batchdrop_cli.user_errors import UserError
 
 PARQUET = "parquet"
+JSON_LINES = "answers.jsonl"
 _BYTES = 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 _published = msgspec.json.Decoder(dict[str, Raw])
@@ -84,7 +85,7 @@ def write_answers(
     paths = [results[0].with_name(name) for name in names_of(kinds)] if results else []  # a failed job has none
     if paths:
         is_published = "jsonl" in _published_kinds(manifest)
-        answers = _of_published(results[0].with_name("answers.jsonl")) if is_published else _of_results(cloud, results)
+        answers = _of_published(results[0].with_name(JSON_LINES)) if is_published else _of_results(cloud, results)
         for path in paths:
             unfinished = path.with_name(f".{path.name}.part")
             _WRITERS[path.suffix](answers, unfinished, job)
@@ -93,9 +94,15 @@ def write_answers(
 
 
 def without_means(paths: Sequence[Path], written: Collection[str], asked: Collection[str]) -> list[Path]:
-    """The files less `answers.jsonl`, which is deleted, where it was published only for Parquet to be made of it."""
+    """The files less `answers.jsonl`, which is deleted, where it was published only for Parquet to be made of it.
+
+    Args:
+        paths: The files that were fetched or written.
+        written: The kinds of answers that were written here.
+        asked: The kinds of answers that stay: those that are asked for, and those that lay there before.
+    """
     is_means = PARQUET in written and "jsonl" not in asked
-    means = [path for path in paths if is_means and path.name == "answers.jsonl"]
+    means = [path for path in paths if is_means and path.name == JSON_LINES]
     for path in means:
         path.unlink()
     return [path for path in paths if path not in means]

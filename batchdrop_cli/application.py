@@ -55,15 +55,18 @@ for _name, (_path, _help) in {**commands.COMMANDS, **operating.COMMANDS}.items()
 
 def run(arguments: Sequence[str] | None, *, begin: Callable[[], None]) -> int:
     """Run the command; the exit code, as `exit_codes` has it. `begin` is called once its modules are imported."""
+    from batchdrop_cli import say  # noqa: PLC0415 - brings rich, which takes a while
+
     try:
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+        console = say.Patient()
+        command, bound, _ = app.parse_args(arguments, console=console, exit_on_error=False, print_error=False)
         begin()
         code = command(*bound.args, **bound.kwargs)
         return code if isinstance(code, int) else exit_codes.OK
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes a sentence
-        from batchdrop_cli import say, user_errors  # noqa: PLC0415 - AWS's errors bring its SDK with them
+        from batchdrop_cli import user_errors  # noqa: PLC0415 - AWS's errors bring its SDK with them
 
         text, code = user_errors.sentence(error)
         say.note(text, style="red")

@@ -20,7 +20,9 @@ from batchdrop_cli.row_settings import (
 from batchdrop_cli.table_files import holds_rows
 from batchdrop_cli.user_errors import NoTemplate
 
-_OF_REQUESTS = {"body", "params", "model"}  # each form of a line has one of them
+# Each form of a line has one of the first three; a line with another is a request that lacks something. `input` is none
+# of them: data often have such a column.
+_OF_REQUESTS = {"body", "params", "model", "messages"}
 _row = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -35,7 +37,7 @@ def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, provider
     if holds_rows(path, key):
         refuse_table_without_template(path, key, rows)
         check_kind(path, key, rows, rows.rendering(providers))
-    elif rows.template is None:
+    elif rows.template is None and rows.is_whole:
         _refuse_data(path, key)
     return rows
 
@@ -52,11 +54,16 @@ def _refuse_data(path: Path, key: str) -> None:
         if line.bytes is not None and is_blank(text):
             continue
         row = _columns_of(text)
-        if not row.keys() - {"custom_id"} or _OF_REQUESTS & row.keys():
+        if not row.keys() - {"custom_id"} or _is_request(row):
             return
         first = first or row
     if first:
         raise NoTemplate(path, "holds data, not requests (no line names a model)", _longest_text(first))
+
+
+def _is_request(row: dict[str, msgspec.Raw]) -> bool:
+    """Whether it is meant as a request; an endpoint is a path, and data's `url` mostly a whole address."""
+    return bool(_OF_REQUESTS & row.keys()) or bytes(row.get("url", b"")).startswith(b'"/')
 
 
 def _columns_of(line: bytes) -> dict[str, msgspec.Raw]:

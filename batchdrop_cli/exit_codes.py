@@ -12,7 +12,7 @@ _HELD = f"{_WAITED}; 4 it is held for its budget"
 _READ = "0 every line would be sent; 3 some would not; 1 the whole file would be refused"
 _ENDINGS = {
     "run": f"{_WAITED}; 4 it may cost too much, or is held",
-    "retry": f"{_WAITED}; 4 it is held for its budget",
+    "retry": _HELD,
     "put": "0 dropped (with --wait: every line was answered; 3 some failed); 1 it failed; 4 it may cost too much, or "
     "is held",
     "wait": _HELD,

@@ -39,7 +39,7 @@ def name_of(job: Job) -> str:
 def check_folder(folder: Path | None) -> None:
     """Refuse, before anything is dropped or fetched, a folder for the results that cannot be one; it is made."""
     if folder is not None and folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: name a folder for the results. Nothing was dropped.")
+        raise UserError(f"{folder} is a file: name a folder for the results.")
     try:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)

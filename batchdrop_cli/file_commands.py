@@ -19,7 +19,7 @@ from cyclopts import Parameter
 import local_cloud
 from batchdrop_cli import drop, failed_lines, fetch, jobs, progress, quoting, report, retry_once, sources
 from batchdrop_cli import retry as retries
-from batchdrop_cli.answer_files import check_kinds, kinds_to_write, names_of, without_means, write_answers
+from batchdrop_cli.answer_files import JSON_LINES, check_kinds, kinds_to_write, names_of, without_means, write_answers
 from batchdrop_cli.check import check_kind
 from batchdrop_cli.cloud import Cloud, Target, find_cloud
 from batchdrop_cli.drop import is_settings
@@ -342,6 +342,7 @@ def _fetch(cloud: Cloud, job: Job, folder: Path | None, answers: Sequence[str]) 
     manifest = jobs.read_manifest(cloud, job)
     folder = folder or fetch.folder_for(job)
     kinds = kinds_to_write(cloud, job, manifest, answers)
+    kept = {"jsonl"} if (folder / JSON_LINES).exists() else set()  # an earlier command was asked for it
     paths = fetch.fetch(cloud, job, manifest, folder, names_of(kinds))
     paths += write_answers(cloud, job, manifest, fetch.results_paths(manifest, folder), kinds)
-    return without_means(paths, kinds, {*answers, *job.settings.answers})
+    return without_means(paths, kinds, {*answers, *job.settings.answers, *kept})

@@ -267,8 +267,9 @@ def results(  # noqa: PLR0913 - options of the command line
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
     if with_retries and job == jobs.LATEST and found.retry_of is not None:
-        found = jobs.find(cloud, retries.first_of(cloud, found))
-        note(f"The latest job is a retry: these are the results of job {found.id}, which was retried.")
+        latest, found = found, jobs.find(cloud, retries.first_of(cloud, found))
+        if found.id != latest.id:
+            note(f"The latest job is a retry: these are the results of job {found.id}, which was retried.")
     jobs.refuse_unfinished(cloud, found)
     if only:
         return _fetch_only(cloud, found, output, only)

@@ -35,6 +35,7 @@ _COUNTS = {  # that a person reads
 }
 _WORDS = {"source rewritten": "file made JSON lines"}
 _WHYS = ("reason", "error", "code", "kind")
+_WRONG = frozenset({"WARNING", "ERROR", "CRITICAL"})
 
 
 class LoggedLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +125,7 @@ def say_logged(line: LoggedLine) -> None:
 
 
 def _sentence(line: LoggedLine) -> str:
-    """`Batch collected: 9 answered, 1 failed (batch 00000-0-0001)`; the rest is for programs."""
+    """`Batch collected: 9 answered, 1 failed (batch 00000-0-0001)`; the rest where something went wrong."""
     words = _WORDS.get(line.message) or re.sub(r"\bsplit\b", "part of the file", line.message)
     counts = [
         count(line.details[name], noun, plural)
@@ -134,7 +135,16 @@ def _sentence(line: LoggedLine) -> str:
     whys = [_short(line.details[name]) for name in _WHYS if line.details.get(name) and line.level != "INFO"]
     told = ", ".join([*counts, *whys])
     batch = f" (batch {line.details['batch']})" if "batch" in line.details else ""
-    return f"{words[:1].upper()}{words[1:]}{': ' if told else ''}{told}{batch}"
+    return f"{words[:1].upper()}{words[1:]}{': ' if told else ''}{told}{batch}{_rest(line)}"
+
+
+def _rest(line: LoggedLine) -> str:
+    """What else a line says where something went wrong, as ` name=value` each."""
+    if line.level not in _WRONG:
+        return ""
+    told = {*_COUNTS, *_WHYS, "batch"}
+    more = {name: value for name, value in line.details.items() if name not in told and value is not None}
+    return "".join(f" {name}={_short(value)}" for name, value in more.items())
 
 
 def _short(value: object) -> str:

@@ -315,10 +315,10 @@ def send_failed(cloud: Cloud, chosen: Chosen, key: str) -> str:
 
 
 def first_of(cloud: Cloud, job: Job) -> str:
-    """The id of the job that a chain of retries began with."""
+    """The id of the oldest job that is there, of a chain of retries; the one before may have been forgotten."""
     while job.retry_of is not None:
         before = cloud.store.job(job.retry_of)
         if before is None:
-            return job.retry_of
+            break
         job = before
     return job.id

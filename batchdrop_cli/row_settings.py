@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from batchdrop.aws.keys import SETTINGS_FILE, beside_key, settings_keys
-from batchdrop.errors import Gone, Unprocessable
+from batchdrop.errors import Gone, Locked, Unprocessable
 from batchdrop.inputs.job_settings import find_output_schema, find_template, resolve
 from batchdrop.inputs.quotes import ONCE, Resends, resends_of
 from batchdrop.inputs.sent_bodies import OutputFormats
@@ -34,7 +34,8 @@ _KEY_BYTES = 1_024
 class RowSettings:
     """How a file's lines are read: as rows under a template, or, without one, as requests; and which are sent.
 
-    `schema` is what their answers are to fit, `resends` how often they are sent for that at most.
+    `schema` is what their answers are to fit, `resends` how often they are sent for that at most. `is_whole` is
+    false where a folder's settings may not be read: the functions may find more than these.
     """
 
     template: Template | None = None
@@ -43,6 +44,7 @@ class RowSettings:
     cache_prefix: bool = False
     schema: OutputSchema | None = None
     resends: Resends = ONCE
+    is_whole: bool = True
 
     @property
     def output_formats(self) -> OutputFormats | None:
@@ -229,7 +231,8 @@ def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Provi
     Raises:
         UserError: They have no sense.
     """
-    return _read([*_files_there(cloud, key), *_of_options(options, providers)], cloud.files.get)
+    found, is_whole = _files_there(cloud, key)
+    return replace(_read([*found, *_of_options(options, providers)], cloud.files.get), is_whole=is_whole)
 
 
 def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
@@ -335,11 +338,12 @@ def _files_here(file: Path) -> list[tuple[str, str]]:
     return [(str(path), path.read_text(encoding="utf-8", errors="replace")) for path in paths if path.is_file()]
 
 
-def _files_there(cloud: Cloud, key: str) -> list[tuple[str, str]]:
-    found = []
+def _files_there(cloud: Cloud, key: str) -> tuple[list[tuple[str, str]], bool]:
+    """The settings files that may be read, and whether those are all."""
+    found, is_whole = [], True
     for each in settings_keys(key):
         try:
             found.append((each, cloud.files.get(each).decode(errors="replace")))
-        except Gone:  # or it may not be read: intake says what it finds
-            continue
-    return found
+        except Gone as error:
+            is_whole = is_whole and not isinstance(error, Locked)  # intake says what it finds
+    return found, is_whole

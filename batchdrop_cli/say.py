@@ -9,6 +9,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from batchdrop import texts
 from rich.cells import cell_len
@@ -30,19 +31,20 @@ Tell = Callable[[str], None]
 """Takes a sentence about what happens meanwhile: `note` for the command."""
 
 
-class _Patient(Console):
+class Patient(Console):
     """Goes on where nobody reads any more, as behind `| head`: the work is done, and the exit code stays what it is."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        with suppress(OSError):  # a stream that is no file has no descriptor
+            os.dup2(nowhere, self.file.fileno())
         os.close(nowhere)
 
 
 def _console(*, stderr: bool) -> Console:
     # Text comes from files and providers: no markup, no emoji codes, no colouring of what looks like a number.
-    return _Patient(stderr=stderr, markup=False, emoji=False, highlight=False, width=_width(stderr=stderr) or _WIDE)
+    return Patient(stderr=stderr, markup=False, emoji=False, highlight=False, width=_width(stderr=stderr) or _WIDE)
 
 
 def _width(*, stderr: bool) -> int | None:

@@ -20,6 +20,7 @@ from batchdrop_cli.commands import COMMANDS
 from batchdrop_cli.operating import COMMANDS as OPERATING
 
 _SHOWN = 3  # of the arguments that are too many
+_LONGEST = 60  # characters of a value
 
 
 def describe_wrong_use(error: CycloptsError) -> str:
@@ -82,9 +83,6 @@ def _name(error: CycloptsError) -> str | None:
 def _value(error: ValidationError) -> str:
     value = str(error.argument.value if error.argument is not None else "")
     return (value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…") if value.strip() else "empty"
-
-
-_LONGEST = 60  # characters of a value
 
 
 def _listed(words: Sequence[str]) -> str:

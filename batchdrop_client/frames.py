@@ -64,9 +64,8 @@ def to_pandas(results: Iterable[Result], prices: PriceList) -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415 - the user's own, and slow to load
 
     columns = columns_of(results, prices)
-    kinds = {"line": "int64", _COST: "float64"} | dict.fromkeys(
-        _NUMBERS, "Int64"
-    )  # the last holds empty cells beside whole numbers
+    # pandas' own "Int64" holds empty cells beside whole numbers.
+    kinds = {"line": "int64", _COST: "float64"} | dict.fromkeys(_NUMBERS, "Int64")
     return pd.DataFrame(columns).astype(kinds)
 
 

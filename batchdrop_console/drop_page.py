@@ -1,5 +1,7 @@
 """The page Drop: a file is checked and quoted on this machine; only then, and if it is wanted, it is sent."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -18,7 +20,7 @@ from batchdrop_cli.dropped_rows import check_rows
 from batchdrop_cli.quote import quote_file
 from batchdrop_cli.row_settings import RowOptions
 from batchdrop_cli.table_files import dropped_name, holds_rows
-from batchdrop_cli.user_errors import AlreadyRunning, TooExpensive, UserError
+from batchdrop_cli.user_errors import AlreadyRunning, NoTemplate, TooExpensive, UserError
 from batchdrop_client import Client
 from batchdrop_console.actions import perform
 from batchdrop_console.pages import Console, console_of, page, render, say, see_other, size
@@ -114,7 +116,8 @@ def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str |
     providers = load_providers(cloud.prices_file)
     if not holds_rows(upload.path, upload.key):
         check_kind(upload.path, upload.key)
-    rows = check_rows(cloud, upload.path, upload.key, upload.rows, providers)
+    with _in_words_of_form(upload):
+        rows = check_rows(cloud, upload.path, upload.key, upload.rows, providers)
     priced = quote_file(upload.path, providers, name=upload.key, rows=rows)
     return render(
         request,
@@ -131,6 +134,19 @@ def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str |
         noun=priced.noun,
         invalid=[quote_report.describe_invalid(each, priced.noun) for each in priced.quote.invalid],
     )
+
+
+@contextmanager
+def _in_words_of_form(upload: Upload) -> Iterator[None]:
+    """Name what is missing as the form has it, where the command's options are named."""
+    try:
+        yield
+    except NoTemplate as error:
+        raise UserError(
+            f"{upload.path.name} {error.problem}: fill in model and prompt, or put a batchdrop.toml with [template] "
+            f"into its folder in the bucket. A prompt, for example: Sentiment of: {{{{ {error.column} }}}}",
+            code=error.code,
+        ) from None
 
 
 async def send(request: Request) -> Response:

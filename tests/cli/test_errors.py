@@ -14,6 +14,7 @@ from cyclopts import App
 
 from batchdrop_cli.application import app
 from batchdrop_cli.cloud import Target
+from batchdrop_cli.say import note, say
 from batchdrop_cli.state_dir import own_state_dir
 from batchdrop_cli.user_errors import UserError, sentence
 from local_cloud.state import Folder, Saved
@@ -297,3 +298,26 @@ def test_a_reader_that_has_gone_does_not_end_the_command() -> None:
     ran = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False)
     os.close(write)
     assert (ran.returncode, ran.stderr) == (3, b"")
+
+
+def test_an_answer_is_whole_where_the_reader_of_notes_has_gone(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `job=$(batchdrop put … 2> >(head -1))` has it."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+        note("Dropped.")
+        say("the id")
+    assert capfd.readouterr().out == "the id\n"
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_that_nobody_reads_is_done(option: str) -> None:
+    code = "import sys; from batchdrop_cli.main import main; sys.exit(main(sys.argv[1:]))"
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run([sys.executable, "-c", code, option], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (0, b"")

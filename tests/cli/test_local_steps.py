@@ -1,9 +1,13 @@
 """What is shown while the local cloud is brought up."""
 
+from io import StringIO
 from pathlib import Path
+from threading import Event
 
 import pytest
+from rich.console import Console
 
+from batchdrop_cli import local_steps
 from batchdrop_cli.local_steps import Steps, steps_shown
 
 DEPLOY = "Deploying the stack (cdk deploy)"
@@ -42,3 +46,27 @@ def test_nothing_is_shown_where_nothing_is_begun(tmp_path: Path, capsys: pytest.
     with steps_shown(tmp_path / "none.log") as steps:
         pass
     assert (steps.begun, capsys.readouterr().err) == ([], "")
+
+
+class Terminal(StringIO):
+    """Tells when a step is shown that goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shows = Event()
+
+    def write(self, text: str) -> int:
+        if f"{DEPLOY}: packing the functions …" in text:
+            self.shows.set()
+        return super().write(text)
+
+
+def test_a_terminal_shows_a_step_that_goes_on_in_one_line_that_is_gone_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_steps, "_ON_A_TERMINAL", 0.01)
+    terminal = Terminal()
+    with steps_shown(tmp_path / "none.log", Console(file=terminal, force_terminal=True, width=200)) as steps:
+        steps.begin(DEPLOY)
+        assert terminal.shows.wait(60)
+    assert terminal.getvalue().endswith("\x1b[1A\x1b[2K")  # one line up, which is cleared

@@ -110,8 +110,21 @@ def test_a_line_without_its_fields_is_still_shown() -> None:
             "WARNING",
             "unit put off",
             {"batch": BATCH, "reason": "no room", "cost": 7},
-            f"assemble warning Unit put off: no room (batch {BATCH})",
+            f"assemble warning Unit put off: no room (batch {BATCH}) cost=7",
         ),
+        (
+            "ERROR",
+            "unit failed",
+            {"work": "plan", "unit": "SPLIT#0", "error": "KeyError", "raised_at": ["steps/plan.py:58 in plan"]},
+            'assemble error   Unit failed: KeyError work=plan unit=SPLIT#0 raised_at=["steps/plan.py:58 in plan"]',
+        ),
+        (
+            "WARNING",
+            "batch refused",
+            {"batch": BATCH, "status": 429, "code": None, "kind": "busy"},
+            f"assemble warning Batch refused: busy (batch {BATCH}) status=429",
+        ),
+        ("CRITICAL", "job given up", {"state": "RUNNING"}, "assemble critical Job given up state=RUNNING"),
         ("", "", {"error": "KeyError"}, "assemble         : KeyError"),
     ],
 )

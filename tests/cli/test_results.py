@@ -263,10 +263,7 @@ def test_results_go_to_a_folder_named_after_the_file(a_job: Callable[..., Job], 
     assert folder_for(a_job(key=key)) == Path("results") / folder.replace("JOB", a_job().id)
 
 
-@pytest.mark.parametrize(("asked", "left"), [(["parquet"], []), (["jsonl", "parquet"], ["answers.jsonl"])])
-def test_json_lines_that_are_only_there_for_parquet_do_not_stay(
-    aws: "Aws", run: "Run", a_job: Callable[..., Job], asked: list[str], left: list[str]
-) -> None:
+def a_job_with_json_lines(aws: "Aws", job: Job) -> Job:
     def file(name: str, body: bytes) -> dict[str, Any]:
         return {"key": f"{PREFIX}{name}", "bytes": len(body), "lines": 1, **aws.drop(f"{PREFIX}{name}", body)}
 
@@ -275,12 +272,26 @@ def test_json_lines_that_are_only_there_for_parquet_do_not_stay(
     part = ResultsFile(first_line=1, last_line=1, **file("results.jsonl", lines(RESULTS[:1])))
     counts = Counts(total=1, answered=1, failed=0, errors={}, finish_reasons={})
     files = Files(results=[part], errors=None, failed=None, answers=answers)
-    job = a_job(state=JobState.COMPLETED, settings=JobSettings(answers=asked), manifest_key=f"{PREFIX}m", due_at=None)
     aws.drop(f"{PREFIX}m", msgspec.json.encode(a_manifest(job.id, files, counts=counts, models=[])))
-    aws.store.add(job)
+    aws.store.add(job.with_(state=JobState.COMPLETED, manifest_key=f"{PREFIX}m", due_at=None))
+    return job
+
+
+@pytest.mark.parametrize(("asked", "left"), [(["parquet"], []), (["jsonl", "parquet"], ["answers.jsonl"])])
+def test_json_lines_that_are_only_there_for_parquet_do_not_stay(
+    aws: "Aws", run: "Run", a_job: Callable[..., Job], asked: list[str], left: list[str]
+) -> None:
+    job = a_job_with_json_lines(aws, a_job(settings=JobSettings(answers=asked)))
     out = run("results", job.id, "-o", "here").out
     assert sorted(path.name for path in Path("here").glob("answers.*")) == [*left, "answers.parquet"]
     assert [name for name in ("answers.jsonl", "answers.parquet") if name in out] == [*left, "answers.parquet"]
+
+
+def test_json_lines_that_an_earlier_command_fetched_stay(aws: "Aws", run: "Run", a_job: Callable[..., Job]) -> None:
+    job = a_job_with_json_lines(aws, a_job(settings=JobSettings(answers=["parquet"])))
+    for options in (("--answers", "jsonl"), ()):
+        assert run("results", job.id, "-o", "here", *options).code == 0
+    assert sorted(path.name for path in Path("here").glob("answers.*")) == ["answers.jsonl", "answers.parquet"]
 
 
 def test_the_latest_results_with_retries_are_those_of_the_job_that_was_retried(
@@ -291,3 +302,14 @@ def test_the_latest_results_with_retries_are_those_of_the_job_that_was_retried(
     code, out, err = run("results", "--with-retries")
     assert (code, f"The latest job is a retry: these are the results of job {finished.job}," in err) == (3, True)
     assert "With its retries: " in out
+
+
+def test_the_latest_results_with_retries_are_a_retrys_own_where_its_first_job_was_forgotten(
+    aws: "Aws", run: "Run", finished: Manifest
+) -> None:
+    job = aws.store.job(finished.job)
+    assert job is not None
+    retry = job.with_(job=job.id.replace("T09", "T10"), retry_of="20261101T000000Z-0000000001")
+    aws.store.add(retry)
+    code, out, err = run("results", "--with-retries")
+    assert (code, err, "With its retries: " in out) == (3, "", True)

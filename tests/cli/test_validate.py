@@ -196,5 +196,14 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_else(
     assert err == f"Cannot create the folder {folder} (Not a directory): name another with -o.\n"
 
 
+@pytest.mark.parametrize("command", [("results", "latest"), ("run", "a.jsonl")])
+def test_a_folder_that_is_a_file_is_said_alike_whatever_the_command_does(
+    run: "Run", file: Path, command: tuple[str, str]
+) -> None:
+    file.write_bytes(CHAT)
+    ran = run(command[0], file if command[0] == "run" else command[1], "-o", file)
+    assert ran == (1, "", f"{file} is a file: name a folder for the results.\n")
+
+
 def test_a_missing_file_is_wrong_use(run: "Run", tmp_path: Path) -> None:
     assert run("validate", tmp_path / "b.jsonl") == (2, "", f"{tmp_path}/b.jsonl does not exist.\n")

@@ -150,6 +150,22 @@ def test_what_is_wrong_with_a_file_is_said_beside_the_form(
     assert (answer.status_code, said in problem, gettempdir() in problem) == (400, True, False)
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "is_what", "column"),
+    [
+        ("d.jsonl", b'{"text":"good"}\n', "holds data, not requests (no line names a model)", "text"),
+        ("t.csv", b"text\ngood\n", "is a table", "COLUMN"),
+    ],
+)
+def test_what_nothing_is_asked_about_is_said_in_words_of_the_form(
+    browser: TestClient, name: str, body: bytes, is_what: str, column: str
+) -> None:
+    assert alert(give(browser, name, body).text) == (
+        f"{name} {is_what}: fill in model and prompt, or put a batchdrop.toml with [template] into its folder in the "
+        f"bucket. A prompt, for example: Sentiment of: {{{{ {column} }}}}"
+    )
+
+
 def test_a_console_that_only_reads_quotes_and_does_not_send(world: "World", browser: TestClient) -> None:
     page = give(browser, "mine.jsonl", GOOD).text
     assert READ_ONLY in page

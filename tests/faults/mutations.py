@@ -872,9 +872,31 @@ MUTATIONS = (
     Mutation(
         "data of which nobody says what is asked is not dropped",
         "batchdrop_cli/dropped_rows.py",
-        "    elif rows.template is None:",
+        "    elif rows.template is None and rows.is_whole:",
         "    elif False:",
         "tests/cli/test_rows.py::test_data_in_json_lines_that_nothing_is_asked_about_is_not_dropped",
+    ),
+    Mutation(
+        "data is dropped where the folder's settings may not be read",
+        "batchdrop_cli/row_settings.py",
+        "is_whole = is_whole and not isinstance(error, Locked)",
+        "pass",
+        "tests/cli/test_dropped_rows.py::"
+        "test_data_is_let_through_where_the_template_may_be_in_settings_that_may_not_be_read",
+    ),
+    Mutation(
+        "a pipe's reader that has gone takes nothing from the other pipe",
+        "batchdrop_cli/say.py",
+        "os.dup2(nowhere, self.file.fileno())",
+        "os.dup2(nowhere, sys.stdout.fileno())",
+        "tests/cli/test_errors.py::test_an_answer_is_whole_where_the_reader_of_notes_has_gone",
+    ),
+    Mutation(
+        "answers that an earlier command was asked for stay",
+        "batchdrop_cli/file_commands.py",
+        '{"jsonl"} if (folder / JSON_LINES).exists() else set()',
+        "set()",
+        "tests/cli/test_results.py::test_json_lines_that_an_earlier_command_fetched_stay",
     ),
     Mutation(
         "an error of a table names its row",
@@ -3238,8 +3260,8 @@ MUTATIONS = (
     Mutation(
         "options without a template leave that of the folder",
         "batchdrop_cli/row_settings.py",
-        "_read([*_files_there(cloud, key), *_of_options(options, providers)], cloud",
-        "_read(_of_options(options, providers) or _files_there(cloud, key), cloud",
+        "[*found, *_of_options(options, providers)]",
+        "_of_options(options, providers) or found",
         "tests/cli/test_rows.py::test_options_without_a_template_leave_the_folders",
     ),
     Mutation(
