@@ -1636,6 +1636,20 @@ MUTATIONS = (
         f"{_PAUSES}test_who_moves_a_pause_that_another_moved_adds_nothing",
     ),
     Mutation(
+        "whoever pauses a provider keeps the pause before by what it may do",
+        "aws/pause_history.py",
+        'yield lambda table: {"Update": kept.request(table)}',
+        'yield lambda table: {"Put": {"TableName": table, "Item": {**kept.request(table)["Key"]}}}',
+        "tests/faults/test_grants.py::test_whoever_may_update_a_row_may_pause_a_provider_and_keeps_the_pause_before",
+    ),
+    Mutation(
+        "a pause is set, and cleared, where its times cannot be moved",
+        "aws/provider_store.py",
+        "except Exception as error:  # noqa: BLE001 - whatever it is, it hinders no pause",
+        "except ArithmeticError as error:",
+        f"{_PAUSES}test_a_move_that_fails_hinders_no_pause",
+    ),
+    Mutation(
         "no more pauses of the past are kept than the last ones",
         "aws/pause_history.py",
         "[*past, times][-MOST:]",

@@ -12,6 +12,7 @@ from batchdrop.aws.store import Store
 from batchdrop.aws.table_items import encode
 from batchdrop.pause_codes import PauseCode
 from batchdrop.states import BatchState
+from botocore.exceptions import ClientError
 from faking import cloud
 from faking.rows import NOW, a_batch
 from store.conftest import Clock
@@ -129,6 +130,25 @@ def test_who_dies_between_the_move_and_the_deletion_leaves_a_pause_that_is_clear
     )
     clear(store.providers)
     assert (store.providers.get_pause("openai"), store.providers.pauses("openai")) == (None, [OVER])
+
+
+def test_a_move_that_fails_hinders_no_pause(store: Store, client: Any, clock: Clock) -> None:
+    begin(store.providers)
+    store.providers.end_pause("openai")
+
+    class Denied:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def transact_write_items(self, **_: Any) -> Any:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "TransactWriteItems")
+
+    known = Store(Denied(), cloud.TABLE, now=clock).providers  # type: ignore[arg-type]  # a stand-in by shape
+    begin(known)
+    assert known.active_pause("openai") == Pause(until=NOW + 300, reason="their words", reason_code=CODE)
+    known.end_pause("openai")
+    clear(known)
+    assert known.get_pause("openai") is None
 
 
 def test_failures_and_a_pause_that_never_held_are_not_kept(store: Store, client: Any) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from batchdrop.aws.provider_items import pause_key
 from batchdrop.aws.table import read_raw_row, read_row
-from batchdrop.aws.table_items import Item, Update, Write, encode
+from batchdrop.aws.table_items import Item, Update, Write
 
 MOST = 20
 
@@ -54,7 +54,10 @@ def own_times(pause: Item) -> PauseTimes | None:
 
 
 def move_times(provider: str, pause: Item, past: list[PauseTimes] | None) -> Iterator[Write]:
-    """Move an ended pause's times to the past; refused when they were moved, or are those of another pause."""
+    """Move an ended pause's times to the past; refused when they were moved, or are those of another pause.
+
+    By updates alone: whoever pauses a provider may update rows, and need not be allowed more.
+    """
     update = Update(*pause_key(provider))
     update.when("ended_at", "=", pause["ended_at"])
     for name in ("opened_at", "probes", "probed_at", "ended_at"):
@@ -62,6 +65,6 @@ def move_times(provider: str, pause: Item, past: list[PauseTimes] | None) -> Ite
     yield lambda table: {"Update": update.request(table)}
     times = own_times(pause)
     if times is not None and past is not None:
-        pk, sk = history_key(provider)
-        values = {"pk": pk, "sk": sk, "pauses": msgspec.to_builtins([*past, times][-MOST:])}
-        yield lambda table: {"Put": {"TableName": table, "Item": encode(values)}}
+        kept = Update(*history_key(provider))
+        kept.set("pauses", msgspec.to_builtins([*past, times][-MOST:]))
+        yield lambda table: {"Update": kept.request(table)}
