@@ -222,15 +222,15 @@ MUTATIONS = (
     Mutation(
         "a webhook has so long and no longer, however its answer comes",
         "aws/deliveries.py",
-        "asked.result(timeout=self._seconds)",
-        "asked.result()",
+        "asyncio.timeout(self._seconds)",
+        "asyncio.timeout(None)",
         f"{_STEPS}test_notify.py::test_one_whose_answer_drips_is_left_and_the_next_place_is_told",
     ),
     Mutation(
         "a webhook's answer is not read to its end",
         "aws/deliveries.py",
-        ", preload_content=False",
-        "",
+        "return (await transport.handle_async_request(request)).status_code",
+        "answer = await transport.handle_async_request(request); await answer.aread(); return answer.status_code",
         f"{_STEPS}test_notify.py::test_an_answer_without_an_end_is_not_waited_for",
     ),
     Mutation(
