@@ -1629,6 +1629,20 @@ MUTATIONS = (
         "tests/store/test_late_facts.py::test_of_two_facts_the_one_that_was_learned_later_is_believed",
     ),
     Mutation(
+        "what is learned late of a size is believed where nobody knows it better",
+        "aws/provider_store.py",
+        "            self._table.update(late)",
+        "            pass",
+        "tests/store/test_late_facts.py::test_a_late_size_is_believed_beside_another_that_is_known",
+    ),
+    Mutation(
+        "but replaces nothing",
+        "aws/provider_store.py",
+        "late.set_once(name, value)",
+        "late.set(name, value)",
+        "tests/store/test_late_facts.py::test_a_late_size_is_believed_beside_another_that_is_known",
+    ),
+    Mutation(
         "a pause that is over moves to those of the past once, in one transaction",
         "aws/pause_history.py",
         'update.when("ended_at", "=", pause["ended_at"])',

@@ -165,13 +165,15 @@ class ProviderStore:
         self._learn(ledger, "refused_until", until, refused_at_endpoint=endpoint, refused_key=words_key)
 
     def _learn(self, ledger: str, end: str, until: int, **facts: int | str | None) -> None:
-        """All facts are believed for the same time: the one that ends later was learned later."""
-        update = Update(*ledger_key(ledger))
+        """Facts with one end: the one that ends later was learned later. A late one replaces none that is there."""
+        update, late = Update(*ledger_key(ledger)), Update(*ledger_key(ledger))
         known = update.name(end)
         update.when_expression(f"(attribute_not_exists({known}) OR {known} <= {update.value(until)})")
         for name, value in {**facts, end: until}.items():
             update.set(name, value)
-        self._table.update(update)
+            late.set_once(name, value)
+        if not self._table.update(update):
+            self._table.update(late)
 
     def active_pause(self, provider: str) -> Pause | None:
         """The pause during which nothing is submitted to a provider; None when it is open."""
