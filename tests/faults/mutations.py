@@ -1664,6 +1664,13 @@ MUTATIONS = (
         f"{_PAUSES}test_a_move_that_fails_hinders_no_pause",
     ),
     Mutation(
+        "a pause that lasts has no end, whatever an older version left in its row",
+        "aws/pause_history.py",
+        'msgspec.structs.replace(times, ended_at=0) if times is not None and pause.get("until") else times',
+        "times",
+        f"{_PAUSES}test_a_pause_that_an_older_version_sets_over_one_that_ended_is_not_shown_as_ended",
+    ),
+    Mutation(
         "no more pauses of the past are kept than the last ones",
         "aws/pause_history.py",
         "[*past, times][-MOST:]",

@@ -9,7 +9,7 @@ from batchdrop.aws.provider_items import end_pause, take_probe
 from batchdrop.aws.provider_store import Pause, ProviderStore
 from batchdrop.aws.row_versions import ROW_VERSION
 from batchdrop.aws.store import Store
-from batchdrop.aws.table_items import encode
+from batchdrop.aws.table_items import Update, encode
 from batchdrop.pause_codes import PauseCode
 from batchdrop.states import BatchState
 from botocore.exceptions import ClientError
@@ -177,6 +177,21 @@ def test_a_pause_of_an_older_version_is_read_ended_and_cleared(store: Store, cli
         store.providers.end_pause("openai")
     clear(store.providers)
     assert (store.providers.get_pause("openai"), store.providers.pauses("openai")) == (None, [])
+
+
+def test_a_pause_that_an_older_version_sets_over_one_that_ended_is_not_shown_as_ended(
+    store: Store, client: Any, clock: Clock
+) -> None:
+    begin(store.providers)
+    clock.now = NOW + 60
+    store.providers.end_pause("openai")
+    older = Update("PROVIDER#openai", "PAUSE")
+    older.set("until", NOW + 400)
+    client.update_item(**older.request(cloud.TABLE))
+    assert store.providers.pauses("openai") == [PauseTimes(opened_at=NOW, reason_code=CODE)]
+    clock.now = NOW + 90
+    begin(store.providers)
+    assert store.providers.pauses("openai") == [PauseTimes(opened_at=NOW + 90, reason_code=CODE), OVER]
 
 
 @pytest.mark.parametrize("spoilt", [{"pauses": "nonsense"}, {"version": ROW_VERSION + 1}])

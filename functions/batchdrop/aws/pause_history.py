@@ -48,9 +48,12 @@ def past_pauses(row: Item) -> list[PauseTimes] | None:
 
 
 def own_times(pause: Item) -> PauseTimes | None:
-    """The times that the row of a pause notes; None where it notes no beginning: an older version wrote it."""
-    times = read_row(pause, PauseTimes)
-    return times if times is not None and times.opened_at else None
+    """The times that the row of a pause notes; None where it notes no beginning: an older version wrote it.
+
+    While it lasts it has no end: one that stands there is the end of the pause before, which an older version left.
+    """
+    times = _times_of(pause)
+    return msgspec.structs.replace(times, ended_at=0) if times is not None and pause.get("until") else times
 
 
 def move_times(provider: str, pause: Item, past: list[PauseTimes] | None) -> Iterator[Write]:
@@ -63,8 +66,13 @@ def move_times(provider: str, pause: Item, past: list[PauseTimes] | None) -> Ite
     for name in ("opened_at", "probes", "probed_at", "ended_at"):
         update.remove(name)
     yield lambda table: {"Update": update.request(table)}
-    times = own_times(pause)
+    times = _times_of(pause)
     if times is not None and past is not None:
         kept = Update(*history_key(provider))
         kept.set("pauses", msgspec.to_builtins([*past, times][-MOST:]))
         yield lambda table: {"Update": kept.request(table)}
+
+
+def _times_of(pause: Item) -> PauseTimes | None:
+    times = read_row(pause, PauseTimes)
+    return times if times is not None and times.opened_at else None
