@@ -3743,6 +3743,13 @@ MUTATIONS = (
         f"{_CACHES}test_the_last_block_that_all_have_in_common_is_marked",
     ),
     Mutation(
+        "a request that is too large to be marked is not read",
+        "protocols/prompt_caches.py",
+        "if len(body) > _MOST_BYTES or _OWN_MARKER in body:",
+        "if _OWN_MARKER in body:",
+        f"{_CACHES}test_a_request_that_is_too_large_is_not_read",
+    ),
+    Mutation(
         "a request with a marker of its own is left alone",
         "protocols/prompt_caches.py",
         "if len(body) > _MOST_BYTES or _OWN_MARKER in body:",
