@@ -20,6 +20,25 @@ class Receiver:
     is_endless: bool = False
     is_dripping: bool = False
     is_over: Event = field(default_factory=Event)
+    drips: Event = field(default_factory=Event)
+    is_left: Event = field(default_factory=Event)
+    """Who was being answered closed the connection."""
+
+    @contextmanager
+    def noting_who_leaves(self) -> Iterator[None]:
+        try:
+            yield
+        except ConnectionError:
+            self.is_left.set()
+
+    def drip(self, write: Callable[[bytes], object]) -> None:
+        """Begin an answer, a byte at a time; it has an end, so that who waits for it fails this test."""
+        self.drips.set()
+        write(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
+        for _ in range(200):
+            if not self.is_over.wait(0.05):
+                write(b".")
+        write(b"\r\n")
 
 
 @contextmanager
@@ -36,22 +55,18 @@ def receiving(
             is_taken = takes(sent)
             if is_taken:
                 made.sent.append(sent)
+            with made.noting_who_leaves():
+                self.answer(made.status if is_taken else 401)
+
+        def answer(self, status: int) -> None:
             if made.is_dripping:
-                self.drip()
-            self.send_response(made.status if is_taken else 401)
+                made.drip(self.wfile.write)
+            self.send_response(status)
             self.send_header("Location", "http://127.0.0.1:1/")
             self.send_header("Content-Length", "1000" if made.is_endless else "0")
             self.end_headers()
             if made.is_endless:
                 made.is_over.wait()
-
-        def drip(self) -> None:
-            """Begin an answer, a byte at a time; it has an end, so that who waits for it fails this test."""
-            self.wfile.write(b"HTTP/1.1 204 No Content\r\nX-Slow: ")
-            for _ in range(200):
-                if not made.is_over.wait(0.05):
-                    self.wfile.write(b".")
-            self.wfile.write(b"\r\n")
 
         def log_message(self, *_: object) -> None:
             """Nothing: tests are quiet."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 
 import pytest
+from batchdrop.aws.pause_history import PauseTimes
 from botocore.exceptions import ClientError
 
 from faults.aws import Message
@@ -101,6 +102,20 @@ def test_what_a_step_is_not_allowed_is_denied() -> None:
         for call in calls:
             with pytest.raises(ClientError, match="AccessDenied"):
                 call()
+
+
+@pytest.mark.parametrize("step", sorted(each.step for each in grants() if each.action == "dynamodb:UpdateItem"))
+def test_whoever_may_update_a_row_may_pause_a_provider_and_keeps_the_pause_before(step: str) -> None:
+    with new_world() as world:
+        world.begin(Outside())
+        world.aws.step, known = step, world.services.store.providers
+        began = world.clock.seconds()
+        known.set_pause("openai", "no key", began + 300)
+        known.end_pause("openai")
+        world.clock.sleep(60)
+        known.set_pause("openai", "no credit", began + 360)
+        kept = [PauseTimes(opened_at=began + 60), PauseTimes(opened_at=began, ended_at=began)]
+        assert known.pauses("openai") == kept
 
 
 def test_whatever_is_allowed_is_used_or_explained(used: set[Grant]) -> None:

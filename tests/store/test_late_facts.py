@@ -44,3 +44,10 @@ def test_what_was_learned_of_one_thing_leaves_the_others(store: Store) -> None:
     store.providers.learn_sizes(LEDGER, NOW, most_bytes=5)
     expected = Ledger(name=LEDGER, learned=9, learned_until=NOW + 60, most_bytes=5, sizes_until=NOW)
     assert store.providers.ledger(LEDGER) == expected
+
+
+def test_a_late_size_is_believed_beside_another_that_is_known(store: Store) -> None:
+    store.providers.learn_sizes(LEDGER, NOW + 1, most_bytes=5)
+    store.providers.learn_sizes(LEDGER, NOW, most_requests=10, most_bytes=6)
+    expected = Ledger(name=LEDGER, most_requests=10, most_bytes=5, sizes_until=NOW + 1)
+    assert store.providers.ledger(LEDGER) == expected

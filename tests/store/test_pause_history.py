@@ -9,9 +9,10 @@ from batchdrop.aws.provider_items import end_pause, take_probe
 from batchdrop.aws.provider_store import Pause, ProviderStore
 from batchdrop.aws.row_versions import ROW_VERSION
 from batchdrop.aws.store import Store
-from batchdrop.aws.table_items import encode
+from batchdrop.aws.table_items import Update, encode
 from batchdrop.pause_codes import PauseCode
 from batchdrop.states import BatchState
+from botocore.exceptions import ClientError
 from faking import cloud
 from faking.rows import NOW, a_batch
 from store.conftest import Clock
@@ -131,6 +132,25 @@ def test_who_dies_between_the_move_and_the_deletion_leaves_a_pause_that_is_clear
     assert (store.providers.get_pause("openai"), store.providers.pauses("openai")) == (None, [OVER])
 
 
+def test_a_move_that_fails_hinders_no_pause(store: Store, client: Any, clock: Clock) -> None:
+    begin(store.providers)
+    store.providers.end_pause("openai")
+
+    class Denied:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def transact_write_items(self, **_: Any) -> Any:
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "TransactWriteItems")
+
+    known = Store(Denied(), cloud.TABLE, now=clock).providers  # type: ignore[arg-type]  # a stand-in by shape
+    begin(known)
+    assert known.active_pause("openai") == Pause(until=NOW + 300, reason="their words", reason_code=CODE)
+    known.end_pause("openai")
+    clear(known)
+    assert known.get_pause("openai") is None
+
+
 def test_failures_and_a_pause_that_never_held_are_not_kept(store: Store, client: Any) -> None:
     store.providers.count_failure("openai")
     store.providers.end_pause("openai")
@@ -157,6 +177,21 @@ def test_a_pause_of_an_older_version_is_read_ended_and_cleared(store: Store, cli
         store.providers.end_pause("openai")
     clear(store.providers)
     assert (store.providers.get_pause("openai"), store.providers.pauses("openai")) == (None, [])
+
+
+def test_a_pause_that_an_older_version_sets_over_one_that_ended_is_not_shown_as_ended(
+    store: Store, client: Any, clock: Clock
+) -> None:
+    begin(store.providers)
+    clock.now = NOW + 60
+    store.providers.end_pause("openai")
+    older = Update("PROVIDER#openai", "PAUSE")
+    older.set("until", NOW + 400)
+    client.update_item(**older.request(cloud.TABLE))
+    assert store.providers.pauses("openai") == [PauseTimes(opened_at=NOW, reason_code=CODE)]
+    clock.now = NOW + 90
+    begin(store.providers)
+    assert store.providers.pauses("openai") == [PauseTimes(opened_at=NOW + 90, reason_code=CODE), OVER]
 
 
 @pytest.mark.parametrize("spoilt", [{"pauses": "nonsense"}, {"version": ROW_VERSION + 1}])

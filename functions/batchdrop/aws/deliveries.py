@@ -3,14 +3,15 @@
 See https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
-from concurrent.futures import ThreadPoolExecutor
+import ssl
 from typing import TYPE_CHECKING
 
-import urllib3
+import httpx2
 
 from batchdrop.errors import Transient
 from batchdrop.notices import Notice
@@ -40,7 +41,7 @@ class Deliveries:
     ) -> None:
         self._sns, self._secrets, self._secret, self._seconds = sns, secrets, secret, seconds
         self._key: bytes | None = None
-        self._http = urllib3.PoolManager(retries=False)
+        self._tls = ssl.create_default_context()
 
     def publish(self, topic: str, notice: Notice) -> None:
         self._sns.publish(TopicArn=topic, Subject=notice.subject, Message=notice.text)
@@ -58,31 +59,24 @@ class Deliveries:
             "webhook-timestamp": str(now),
             "webhook-signature": signature,
         }
-        status = self._status_of(url, body, headers)
+        status = asyncio.run(self._status_of(url, body, headers))
         if not 200 <= status < 300 and status != _GONE:  # noqa: PLR2004 - what HTTP calls success
             raise Transient(f"the webhook answered {status}")
 
-    def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:
-        """What a server answers in time. A socket's timeout begins again with each byte: a thread may wait for more."""
-        pool = ThreadPoolExecutor(max_workers=1)
-        asked = pool.submit(self._ask, url, body, headers)
-        pool.shutdown(wait=False)
+    async def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        """What a server answers in time; then the connection is closed: the rest of an answer may have no end.
+
+        A socket's timeout begins again with each byte, so the time is that of the whole. The transport is used without
+        a client, which would log the address, whose path is often a secret.
+        """
         try:
-            return asked.result(timeout=self._seconds)
+            request = httpx2.Request("POST", url, content=body, headers=headers)
+            async with asyncio.timeout(self._seconds), httpx2.AsyncHTTPTransport(verify=self._tls) as transport:
+                return (await transport.handle_async_request(request)).status_code
         except TimeoutError:
             raise Transient(f"the webhook did not answer within {self._seconds} seconds") from None
-
-    def _ask(self, url: str, body: bytes, headers: dict[str, str]) -> int:
-        """What a server answers; the rest of its answer is not read, which may have no end."""
-        timeout = urllib3.Timeout(total=_SECONDS)
-        try:
-            answer = self._http.request(
-                "POST", url, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False
-            )
-        except urllib3.exceptions.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise Transient(f"the webhook did not answer: {type(error).__name__}") from None
-        answer.close()
-        return answer.status
 
     def _signing_key(self) -> bytes:
         if self._key is None:

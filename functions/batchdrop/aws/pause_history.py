@@ -10,7 +10,7 @@ import msgspec
 
 from batchdrop.aws.provider_items import pause_key
 from batchdrop.aws.table import read_raw_row, read_row
-from batchdrop.aws.table_items import Item, Update, Write, encode
+from batchdrop.aws.table_items import Item, Update, Write
 
 MOST = 20
 
@@ -48,20 +48,31 @@ def past_pauses(row: Item) -> list[PauseTimes] | None:
 
 
 def own_times(pause: Item) -> PauseTimes | None:
-    """The times that the row of a pause notes; None where it notes no beginning: an older version wrote it."""
-    times = read_row(pause, PauseTimes)
-    return times if times is not None and times.opened_at else None
+    """The times that the row of a pause notes; None where it notes no beginning: an older version wrote it.
+
+    While it lasts it has no end: one that stands there is the end of the pause before, which an older version left.
+    """
+    times = _times_of(pause)
+    return msgspec.structs.replace(times, ended_at=0) if times is not None and pause.get("until") else times
 
 
 def move_times(provider: str, pause: Item, past: list[PauseTimes] | None) -> Iterator[Write]:
-    """Move an ended pause's times to the past; refused when they were moved, or are those of another pause."""
+    """Move an ended pause's times to the past; refused when they were moved, or are those of another pause.
+
+    By updates alone: whoever pauses a provider may update rows, and need not be allowed more.
+    """
     update = Update(*pause_key(provider))
     update.when("ended_at", "=", pause["ended_at"])
     for name in ("opened_at", "probes", "probed_at", "ended_at"):
         update.remove(name)
     yield lambda table: {"Update": update.request(table)}
-    times = own_times(pause)
+    times = _times_of(pause)
     if times is not None and past is not None:
-        pk, sk = history_key(provider)
-        values = {"pk": pk, "sk": sk, "pauses": msgspec.to_builtins([*past, times][-MOST:])}
-        yield lambda table: {"Put": {"TableName": table, "Item": encode(values)}}
+        kept = Update(*history_key(provider))
+        kept.set("pauses", msgspec.to_builtins([*past, times][-MOST:]))
+        yield lambda table: {"Update": kept.request(table)}
+
+
+def _times_of(pause: Item) -> PauseTimes | None:
+    times = read_row(pause, PauseTimes)
+    return times if times is not None and times.opened_at else None

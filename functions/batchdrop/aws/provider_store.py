@@ -6,7 +6,9 @@ from contextlib import suppress
 from itertools import product
 
 import msgspec
+from aws_lambda_powertools import Logger
 
+from batchdrop.aws.exception_log import log_exception
 from batchdrop.aws.pause_history import PauseTimes, history_key, move_times, own_times, past_pauses
 from batchdrop.aws.provider_items import (
     hour_key,
@@ -22,6 +24,8 @@ from batchdrop.aws.table_items import DUE_SHARDS, RECOVERY, Item, Update, due_ke
 from batchdrop.aws.table_writes import ConditionFailed
 from batchdrop.records import Batch, Intent, Ledger
 from batchdrop.states import BatchState
+
+logger = Logger(child=True)
 
 _BIN = "bin_"  # begins the names of attributes
 
@@ -161,13 +165,15 @@ class ProviderStore:
         self._learn(ledger, "refused_until", until, refused_at_endpoint=endpoint, refused_key=words_key)
 
     def _learn(self, ledger: str, end: str, until: int, **facts: int | str | None) -> None:
-        """All facts are believed for the same time: the one that ends later was learned later."""
-        update = Update(*ledger_key(ledger))
+        """Facts with one end: the one that ends later was learned later. A late one replaces none that is there."""
+        update, late = Update(*ledger_key(ledger)), Update(*ledger_key(ledger))
         known = update.name(end)
         update.when_expression(f"(attribute_not_exists({known}) OR {known} <= {update.value(until)})")
         for name, value in {**facts, end: until}.items():
             update.set(name, value)
-        self._table.update(update)
+            late.set_once(name, value)
+        if not self._table.update(update):
+            self._table.update(late)
 
     def active_pause(self, provider: str) -> Pause | None:
         """The pause during which nothing is submitted to a provider; None when it is open."""
@@ -249,11 +255,14 @@ class ProviderStore:
         self._table.delete(_unless_changed(provider, pause))
 
     def _keep_times(self, provider: str) -> None:
-        """Move the times of a pause that is over to those of the past."""
-        pause = readable_attributes(self._table.raw_item(*pause_key(provider)))
-        if "ended_at" in pause:
-            past = past_pauses(self._table.raw_item(*history_key(provider)))
-            self._table.put_all([*move_times(provider, pause, past)])
+        """Move the times of a pause that is over to those of the past; where that fails, they are lost."""
+        try:
+            pause = readable_attributes(self._table.raw_item(*pause_key(provider)))
+            if "ended_at" in pause:
+                past = past_pauses(self._table.raw_item(*history_key(provider)))
+                self._table.put_all([*move_times(provider, pause, past)])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it hinders no pause
+            log_exception(logger, "the times of a pause are not kept", error, provider=provider)
 
     def _intent(self, due: Due) -> Intent | None:
         with suppress(NewerRow):
