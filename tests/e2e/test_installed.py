@@ -87,7 +87,7 @@ def test_the_first_line_of_the_readme_makes_a_table_of_a_table(behind: "Behind",
     shutil.copy(TABLE, installed.folder / "examples")
     ran = installed(*shlex.split(words), "--state-dir", str(behind.state_dir))
     assert ran.returncode == 0, ran.stderr
-    assert "completed: 8 of 8 lines answered." in ran.stdout
+    assert "completed: 8 of 8 rows answered." in ran.stdout
     assert "\n  answers/answers.csv\n" in ran.stdout
     with (installed.folder / "answers" / "answers.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

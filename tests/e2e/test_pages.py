@@ -1,4 +1,4 @@
-"""A reader types the commands of docs/, page by page, in a clone where a file reviews.jsonl lies."""
+"""A reader types the commands of docs/, page by page, in a folder where a file reviews.jsonl lies."""
 
 import os
 import re
@@ -6,12 +6,16 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from e2e.conftest import COMMAND
 from faking.readme import ROOT
 
 from batchdrop_cli.state_dir import own_state_dir
+
+if TYPE_CHECKING:
+    from e2e.conftest import Behind
 
 pytestmark = pytest.mark.e2e
 
@@ -51,7 +55,9 @@ def test_every_page_that_shows_commands_is_typed_or_says_why_not() -> None:
 
 
 @pytest.fixture
-def clone(cloud_dir: Path, tmp_path: Path) -> Path:
+def folders(behind: "Behind", cloud_dir: Path, tmp_path: Path) -> Path:
+    """A folder for each page, whose local cloud is the one that all tests share."""
+    behind.up()
     own_state_dir(cloud_dir)
     for page in TYPED:
         folder = tmp_path / page
@@ -62,9 +68,9 @@ def clone(cloud_dir: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_commands_of_the_pages_do_what_they_say(clone: Path) -> None:
+def test_the_commands_of_the_pages_do_what_they_say(folders: Path) -> None:
     with ThreadPoolExecutor() as readers:
-        ended = list(readers.map(lambda page: list(typed(page, clone / page)), TYPED))
+        ended = list(readers.map(lambda page: list(typed(page, folders / page)), TYPED))
     assert [each for page in ended for each in page if each] == []
 
 
