@@ -37,13 +37,17 @@ class Scene(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A fault. `quietly` says why it changes nothing where nothing had to be healed; `structured` is of its job."""
+    """A fault. `quietly` says why it changes nothing where nothing had to be healed; `structured` is of its job.
+
+    `stays_paused`: the provider never comes back, and the job ends without it.
+    """
 
     title: str
     arrange: Callable[[Scene], None]
     quietly: str = ""
     providers: tuple[str, ...] = (OPENAI, ANTHROPIC)
     structured: Structured | None = None
+    stays_paused: bool = False
 
 
 def wire(fault: str, operation: str = "create", **settings: Any) -> Callable[[Scene], None]:
@@ -285,7 +289,7 @@ def with_fallback(then: Callable[[Scene], None]) -> Callable[[Scene], None]:
 
     def arrange(scene: Scene) -> None:
         then(scene)
-        settings = scene.world.aws.objects.get("input/folder/batchdrop.toml")
+        settings = scene.world.aws.objects.pop("input/folder/batchdrop.toml", None)
         text = settings[-1].body if settings else b""
         fallback = f'fallback = "{_OTHERS[scene.provider]}"'.encode()
         scene.world.aws.put("input/folder/batchdrop.toml", text + b"\n" + fallback, {})
@@ -501,6 +505,7 @@ CASES: dict[str, list[Case]] = {
             "the key is refused until a deadline (401)",
             with_fallback(hurried(wire("status", "*", code=401, times=None))),
             providers=(OPENAI,),
+            stays_paused=True,
         ),
     ],
     "Messages, workers and AWS": [

@@ -167,7 +167,7 @@ def _row(case: Case, scene: Scene, said: list[str]) -> Row:
         quietly=case.quietly,
         broken=(),
     )
-    return row._replace(broken=tuple(_broken(row, world, outcome.written_twice)))
+    return row._replace(broken=tuple(_broken(row, case, world, outcome.written_twice)))
 
 
 def _is_kept(result: dict[str, Any], case: Case, scene: Scene) -> bool:
@@ -191,12 +191,13 @@ def _counts_attempts(case: Case, outcome: Outcome) -> bool:
     return case.structured is not None and sum(outcome.attempts.values()) == sum(outcome.charged.values())
 
 
-def _broken(row: Row, world: World, written_twice: list[str]) -> Iterator[str]:
+def _broken(row: Row, case: Case, world: World, written_twice: list[str]) -> Iterator[str]:
     yield from world.errors
     yield from broken_announcements(world)
     yield from (f"written twice: {key}" for key in written_twice)
-    stays = row.reported or bool(world.simulator.charges()[row.provider]["live_batches"])
-    yield from (each for each in world.left_over() if not (stays and "stored at" in each))
+    is_stored = row.reported or bool(world.simulator.charges()[row.provider]["live_batches"])
+    stays = [*(["stored at"] if is_stored else []), *(["'PAUSE'"] if case.stays_paused else [])]
+    yield from (each for each in world.left_over() if not any(words in each for words in stays))
     if row.lost or row.kept + sum(row.reasons.values()) != LINES:
         yield f"{row.lost} lines are lost, or came back with a wrong answer"
     if row.twice and not row.reported:
@@ -236,7 +237,7 @@ class _Heals(logging.Handler):
 
 @contextmanager
 def _log() -> Iterator[list[str]]:
-    """What the product's own log says meanwhile, whatever its level is."""
+    """What the product's own log says meanwhile, whatever its level is; nothing of it is printed."""
     said: list[str] = []
     handler = _Heals(said)
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict if ".batchdrop." in name]
@@ -244,9 +245,11 @@ def _log() -> Iterator[list[str]]:
     for each in loggers:
         each.addHandler(handler)
         each.setLevel(logging.INFO)
+        each.propagate = False
     try:
         yield said
     finally:
         for each, level in zip(loggers, levels, strict=True):
             each.removeHandler(handler)
             each.setLevel(level)
+            each.propagate = True
