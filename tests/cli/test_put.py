@@ -10,11 +10,12 @@ import boto3
 import pytest
 from batchdrop.aws.keys import job_id
 from batchdrop.aws.leases import DropClaim
+from batchdrop.manifest import File
 from batchdrop.records import Batch, Job
 from batchdrop.states import BatchState, JobState
 
 from batchdrop_cli.cloud import Cloud
-from batchdrop_cli.drop import upload
+from batchdrop_cli.drop import copy, upload
 from batchdrop_cli.fingerprints import PART_BYTES, fingerprint_of
 from batchdrop_cli.progress import Stage, stage
 
@@ -212,6 +213,22 @@ def test_the_job_is_of_the_version_that_was_uploaded_although_a_newer_one_came(
     head = aws.s3.head_object(Bucket=BUCKET, Key="input/shared.jsonl", VersionId=mine["VersionId"])
     assert (head["ContentLength"], mine["IsLatest"]) == (size, False)
     assert job == job_id(BUCKET, mine["Key"], mine["VersionId"], head["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
+
+
+def test_the_job_of_a_copy_is_of_the_version_that_was_copied_although_a_newer_one_came(aws: "Aws") -> None:
+    made = aws.s3.put_object(Bucket=BUCKET, Key="output/failed.jsonl", Body=BODY)
+    source = File(key="output/failed.jsonl", version_id=made["VersionId"], etag=made["ETag"], bytes=len(BODY), lines=1)
+    cloud = Cloud(title="", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session())
+
+    def another_drops(**_: object) -> None:
+        if len(aws.s3.list_object_versions(Bucket=BUCKET, Prefix="input/")["Versions"]) == 1:
+            aws.drop("input/again.jsonl", BODY)
+
+    cloud.s3.meta.events.register("before-call.s3.HeadObject", another_drops)
+    job = copy(cloud, source, "input/again.jsonl", {})
+    mine = aws.s3.list_object_versions(Bucket=BUCKET, Prefix="input/")["Versions"][-1]
+    assert not mine["IsLatest"]
+    assert job == job_id(BUCKET, mine["Key"], mine["VersionId"], mine["LastModified"].strftime("%Y%m%dT%H%M%SZ"))
 
 
 def test_wait_ends_with_1_when_the_job_fails(aws: "Aws", run: "Run", file: Path, a_job: Callable[..., Job]) -> None:

@@ -2870,9 +2870,16 @@ MUTATIONS = (
     Mutation(
         "the version that an upload wrote is its job",
         "batchdrop_cli/drop.py",
+        'return made.get("VersionId")',
+        "return None",
+        "tests/cli/test_put.py::test_the_job_is_of_the_version_that_was_uploaded_although_a_newer_one_came",
+    ),
+    Mutation(
+        "so is the version that a copy wrote",
+        "batchdrop_cli/drop.py",
         'versions.append(parsed.get("VersionId"))',
         "versions.append(None)",
-        "tests/cli/test_put.py::test_the_job_is_of_the_version_that_was_uploaded_although_a_newer_one_came",
+        "tests/cli/test_put.py::test_the_job_of_a_copy_is_of_the_version_that_was_copied_although_a_newer_one_came",
     ),
     Mutation(
         "the local cloud's events name the version",
