@@ -1389,6 +1389,20 @@ MUTATIONS = (
         f"{_STEPS}test_unknown_creates.py::test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt",
     ),
     Mutation(
+        "batches that strangers create after the grace are not waited for",
+        "batches/unknown_creates.py",
+        "        elif _is_in_time(each, batch):\n            candidates",
+        "        else:\n            candidates",
+        f"{_UNKNOWN}test_strangers_batches_without_end_hold_up_no_doubt",
+    ),
+    Mutation(
+        "smaller batches that strangers create after the grace are not read",
+        "batches/unknown_creates.py",
+        "not in batch.excluded and _is_in_time(each, batch))",
+        "not in batch.excluded)",
+        f"{_UNKNOWN}test_strangers_batches_without_end_hold_up_no_doubt",
+    ),
+    Mutation(
         "a worker whose claim ran out says nothing of a provider",
         "batches/result_copy.py",
         "        if self._services.now() >= self._batch.claimed_until:\n            raise ClaimLost\n",

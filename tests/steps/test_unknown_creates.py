@@ -168,6 +168,21 @@ def test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt(cloud: 
     assert read() == 26  # each of theirs once, and ours
 
 
+@pytest.mark.parametrize(("count", "at_once"), [(2, 1), (1, 22)])
+def test_strangers_batches_without_end_hold_up_no_doubt(cloud: Cloud, count: int, at_once: int) -> None:
+    cloud.simulator.shape(provider="anthropic", seconds_to_complete=1_000)
+    cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
+    lines = [claude("one"), claude("two")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines))
+    for _ in range(24):
+        cloud.deliver_all()
+        for _ in range(at_once):
+            create_theirs(cloud, count)
+        cloud.tick(300)
+    assert job is not None
+    assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]
+
+
 def test_a_doubt_that_no_listing_settles_raises_an_alarm(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
     cloud.simulator.fault("status", provider="anthropic", operation="list", code=404, times=None)

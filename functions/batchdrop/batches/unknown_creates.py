@@ -99,7 +99,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
         elif proof is True:
             _adopt(batch, each, services, is_proven=True)
             return
-        else:
+        elif _is_in_time(each, batch):
             candidates.append(each)
     if len(candidates) == 1:
         _adopt(batch, candidates[0], services, is_proven=False)
@@ -114,7 +114,7 @@ def _resolve_by_results(
 ) -> None:
     """Look for the batch among those that ended with fewer requests, some in each look: each costs a call."""
     smaller = (each for each in listed if each.requests != batch.requests and may_hold(each, batch.requests))
-    unknown = (each for each in smaller if each.id not in batch.excluded)
+    unknown = (each for each in smaller if each.id not in batch.excluded and _is_in_time(each, batch))
     strangers = (each for each in unknown if not services.store.providers.owner(batch.provider, each.id))
     for each in islice(strangers, _MOST_READ):
         if _is_proven(each, batch, api):
@@ -125,6 +125,11 @@ def _resolve_by_results(
         _look_again(batch, services, excluded=tuple(excluded))
     else:
         _not_found(batch, api, services, excluded=tuple(excluded))
+
+
+def _is_in_time(found: ProviderBatch, batch: Batch) -> bool:
+    """Whether a batch that proves nothing may be ours: strangers may create others of its size without end."""
+    return found.created_at is None or found.created_at <= (batch.create_by or 0) + GRACE + CLOCK_SKEW
 
 
 def _is_proven(found: ProviderBatch, batch: Batch, api: BatchApi) -> bool:
