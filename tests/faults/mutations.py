@@ -742,9 +742,30 @@ MUTATIONS = (
     Mutation(
         "what is read from a cache is not counted twice",
         "costs.py",
-        "charge(usage.input_tokens - cached - written, rates.input)",
-        "charge(usage.input_tokens, rates.input)",
+        "uncached = usage.input_tokens - cached - written",
+        "uncached = usage.input_tokens",
         f"{_MONEY}test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines",
+    ),
+    Mutation(
+        "no answer has a negative cost, whatever its server counts",
+        "costs.py",
+        "uncached if uncached >= 0 else usage.input_tokens",
+        "uncached",
+        "tests/unit/test_spending.py::test_counted_tokens_have_their_price",
+    ),
+    Mutation(
+        "the event of a held job names a hundred models at most",
+        "outputs/manifest_builder.py",
+        "_few_names(quoted.quote)",
+        "quoted.quote",
+        f"{_STEPS}test_held.py::test_its_event_names_a_hundred_models_at_most",
+    ),
+    Mutation(
+        "no output has a key that S3 cannot answer with",
+        "aws/keys.py",
+        " and _NOT_IN_XML.search(prefix) is None",
+        "",
+        "tests/unit/test_s3_keys.py::test_where_a_key_holds_what_xml_does_not_the_path_is_left_out",
     ),
     Mutation(
         "what requests cost that were sent before is told",

@@ -10,6 +10,7 @@ from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
 from batchdrop.steps.held import look_at_held
 from faking.cloud import Cloud, jsonl
+from faking.cloud import cloud as new_cloud
 from faking.lines import capped, chat, claude, got, wanted
 
 LINES = [capped("one"), claude("two"), capped("three"), b"nonsense"]
@@ -84,6 +85,17 @@ def test_its_event_is_sent_once_and_says_quote_and_budget(cloud: Cloud) -> None:
         "month": None,
         "committed_usd": None,
     }
+
+
+def test_its_event_names_a_hundred_models_at_most() -> None:
+    lines = [chat("x", number, model=f"openai/unheard-of-{number}") for number in range(150)]
+    with new_cloud(split_bytes=len(jsonl(lines)) // 2) as cloud:
+        assert cloud.drop(KEY, jsonl(lines), **BUDGET) is not None
+        cloud.deliver_all()
+        cloud.tick()
+        (event,) = cloud.events()
+    assert event["detail-type"] == "Job Held"
+    assert len(event["detail"]["quote"]["unpriced_models"]) == 100
 
 
 def test_an_approved_job_is_sent_and_ends_as_any_other(cloud: Cloud) -> None:

@@ -78,6 +78,12 @@ def test_where_a_key_would_be_too_long_the_path_is_left_out(letter: str) -> None
     assert output_prefix(a_job(f"input/{filled}x.jsonl")) == f"output/{ID}/"
 
 
+@pytest.mark.parametrize("character", ["\0", "\x01", "\r", "\x1f", "\ufffe", "\uffff"])
+def test_where_a_key_holds_what_xml_does_not_the_path_is_left_out(character: str) -> None:
+    assert output_prefix(a_job(f"input/a{character}b/c.jsonl")) == f"output/{ID}/"
+    assert output_prefix(a_job("input/a\t\n\x7f\x85\ufffdb.jsonl")) == f"output/a\t\n\x7f\x85\ufffdb/{ID}/"
+
+
 @given(st.text(min_size=1, max_size=400).filter(lambda text: text < "\ud800" or text.isascii()))
 def test_no_output_key_passes_s3s_limit(name: str) -> None:
     try:

@@ -79,6 +79,8 @@ USED = {"input_tokens": 10, "cached_input_tokens": 5, "cache_write_tokens": 3, "
         # 2 new, 5 cached, 3 written (for an hour, perhaps), 2 of output
         ([model("usual", **USED)], 0, 16),
         ([model("usual", **USED)], 10**9, 19),
+        # 1 new, and 20 cached that the server does not count among its input: no cost is negative
+        ([model("usual", input_tokens=1, cached_input_tokens=20)], 0, 3),
     ],
 )
 def test_counted_tokens_have_their_price(models: list[ModelCounts], reserved: int, dollars: int) -> None:

@@ -16,6 +16,8 @@ ENDINGS = (".jsonl", ".csv", ".tsv", *COMPRESSED)
 MAX_KEY_BYTES = 1024  # S3's limit
 _LONGEST_NAME = len("results-00001.jsonl")
 _ENDING = re.compile(r"\.(?P<kind>jsonl|csv|tsv)(\.gz|\.zst)?$")
+# S3 names the key in what it answers about an upload in parts, as XML 1.0: that cannot hold these, and reads \r as \n.
+_NOT_IN_XML = re.compile(r"[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _JOB_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{10}")
 
 
@@ -41,10 +43,10 @@ def is_job_id(text: str) -> bool:
 
 
 def output_prefix(job: Job) -> str:
-    """Where a job's answers lie: `output/<path>/<name>/<job>/`, or `output/<job>/` where keys would be too long."""
+    """Where a job's answers lie: `output/<path>/<name>/<job>/`, or `output/<job>/` where S3 could not write there."""
     path = _ENDING.sub("", job.key.removeprefix(INPUT))
     prefix = f"{OUTPUT}{path}/{job.id}/"
-    fits = len(prefix.encode()) + _LONGEST_NAME <= MAX_KEY_BYTES
+    fits = len(prefix.encode()) + _LONGEST_NAME <= MAX_KEY_BYTES and _NOT_IN_XML.search(prefix) is None
     return prefix if fits else f"{OUTPUT}{job.id}/"
 
 

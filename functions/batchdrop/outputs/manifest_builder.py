@@ -34,7 +34,7 @@ from batchdrop.manifest import (
     timestamp,
     top_error_of,
 )
-from batchdrop.money import Money, usd
+from batchdrop.money import Money, Quote, usd
 from batchdrop.outputs.answer_outputs import published_kinds
 from batchdrop.outputs.report import render_report
 from batchdrop.outputs.sealed_parts import Part, Sealed, add_counts, add_models
@@ -259,7 +259,7 @@ def job_event(manifest: Manifest, at: ManifestAt) -> JobEvent:
     )
 
 
-def _few_names(money: Money) -> Money:
+def _few_names[M: (Money, Quote)](money: M) -> M:
     """The same with a hundred names of models at most: EventBridge takes 256 KB."""
     own = replace(money.prices, own=money.prices.own[:_MOST_NAMES])
     unpriced, no_batch_price = money.unpriced_models[:_MOST_NAMES], money.no_batch_price[:_MOST_NAMES]
@@ -292,7 +292,7 @@ def held_event(job: Job, budgets: Budgets, services: Services) -> HeldEvent:
         input=_input(job, lines=None, blank_lines=None),
         counts=None,
         manifest=None,
-        quote=None if quoted is None else quoted.quote,
+        quote=None if quoted is None else _few_names(quoted.quote),
         budget=BudgetState(
             budget_usd=None if budgets.job_usd is None else usd(budgets.job_usd),
             monthly_budget_usd=None if budgets.monthly_usd is None else usd(budgets.monthly_usd),
