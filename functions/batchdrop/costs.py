@@ -53,9 +53,9 @@ def price_of(prices: PriceList, provider: str, model: str, usage: Usage, *, call
 def charge_usage(usage: Usage, rates: Rates) -> Decimal:
     """US dollars at the rates of requests of one length: a sum over many says nothing of how long one was."""
     cached, written, for_an_hour = usage.cached_input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens
-    uncached = usage.input_tokens - cached - written
+    uncached = usage.input_tokens - cached - written  # below 0 where a server counts these beside its input
     return (
-        charge(uncached if uncached >= 0 else usage.input_tokens, rates.input)  # some servers count the others beside it
+        charge(uncached if uncached >= 0 else usage.input_tokens, rates.input)
         + charge(cached, rates.cached_input)
         + charge(written - for_an_hour, rates.cache_write)
         + charge(for_an_hour, rates.cache_write_1h)
