@@ -747,6 +747,13 @@ MUTATIONS = (
         f"{_MONEY}test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines",
     ),
     Mutation(
+        "a batch of pictures is no larger than a run can collect",
+        "batches/packing.py",
+        "requests = min(requests, _MOST_FOR_PICTURES)",
+        "pass",
+        "tests/unit/test_packing.py::test_a_batch_holds_1_000_requests_for_pictures_whose_results_are_large",
+    ),
+    Mutation(
         "no answer has a negative cost, whatever its server counts",
         "costs.py",
         "uncached if uncached >= 0 else usage.input_tokens",

@@ -125,6 +125,12 @@ def test_a_batch_holds_50_000_texts_to_embed() -> None:
     assert sizes([a_request(inputs=20_000)] * 5, Limits()) == [2, 2, 1]
 
 
+@pytest.mark.parametrize("endpoint", ["/v1/images/generations", "/v1/images/edits"])
+def test_a_batch_holds_1_000_requests_for_pictures_whose_results_are_large(endpoint: str) -> None:
+    assert sizes([a_request(endpoint=endpoint)] * 2_001, Limits()) == [1_000, 1_000, 1]
+    assert sizes([a_request(endpoint=endpoint)] * 3, Limits(requests_per_batch=2)) == [2, 1]
+
+
 def test_a_request_over_a_limit_goes_alone() -> None:
     assert sizes([a_request(10), a_request(9_000), a_request(10)], Limits(bytes_per_batch=1_000)) == [1, 1, 1]
 

@@ -8,7 +8,7 @@ import msgspec
 from batchdrop.inputs.request_lines import Request
 from batchdrop.limits.ledgers import share_of
 from batchdrop.protocols import anthropic
-from batchdrop.protocols.openai import MAX_EMBEDDING_INPUTS
+from batchdrop.protocols.openai import EDITS, IMAGES, MAX_EMBEDDING_INPUTS
 from batchdrop.protocols.token_estimates import NO_MEDIA, Media, tokens_of, tokens_of_each
 from batchdrop.providers.config import ProviderConfig, Providers
 from batchdrop.providers.limits import Limits
@@ -17,6 +17,7 @@ from batchdrop.records import Batch, JobSettings, Protocol
 MAX_ROUTES = 100  # of a split: each is an open batch, a file, while it is planned, and a line of the manifest
 _DISTINCT = 100  # different sizes of full batches
 _WIRE_BYTES = 120  # our custom_id and the envelope around a body
+_MOST_FOR_PICTURES = 1_000  # requests: with ten pictures of 6 MB each their results are 60 GB, a run of collect
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
@@ -211,6 +212,8 @@ class Packer:
         if self._providers[group.provider].protocol is Protocol.ANTHROPIC:
             requests = _distinct(min(requests, limits.queued_requests), self._split, self.count)
             tokens = math.inf
+        if group.endpoint in {IMAGES, EDITS}:
+            requests = min(requests, _MOST_FOR_PICTURES)
         return Room(requests=requests, bytes=limits.bytes_per_batch, tokens=tokens)
 
 
