@@ -200,7 +200,7 @@ def drop_file(  # noqa: PLR0913 - what a drop is
                 ends = (dropping.ending, ending)
                 job_id = upload(cloud, stored, key, progressed, metadata, fingerprint=fingerprint, ends=ends)
             dropping.job = job_id
-    cloud.tell(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    cloud.notify(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 
 
@@ -254,7 +254,9 @@ def _send_in_parts(upload: Upload, progressed: Progressed, ends: Iterable[Callab
     try:
         return send(upload, progressed, ends)
     except (KeyboardInterrupt, BotoCoreError, ClientError):
-        upload.cloud.tell(f"The upload of {upload.path} broke off, and nothing was dropped. To go on with it, {_AGAIN}")
+        upload.cloud.notify(
+            f"The upload of {upload.path} broke off, and nothing was dropped. To go on with it, {_AGAIN}"
+        )
         raise
 
 

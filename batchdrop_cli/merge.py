@@ -64,13 +64,13 @@ class Misfit:
 
 
 def family(cloud: Cloud, job: Job) -> Family:
-    retries = cloud.store.retries(job.id, newer=cloud.tell_newer)
+    retries = cloud.store.retries(job.id, newer=cloud.notify_newer)
     return Family(job=job, retries=[family(cloud, retry) for retry in retries])
 
 
 def fitting(cloud: Cloud, job: Job) -> list[Job]:
     """The retries of a job that belong to it, in the order of their drops."""
-    return [retry for retry in cloud.store.retries(job.id, newer=cloud.tell_newer) if find_misfit(retry, job) is None]
+    return [retry for retry in cloud.store.retries(job.id, newer=cloud.notify_newer) if find_misfit(retry, job) is None]
 
 
 @dataclass(frozen=True, kw_only=True)

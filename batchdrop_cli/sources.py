@@ -18,7 +18,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import choose_key, is_settings
 from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.row_settings import RowOptions, refuse_table_without_template, settings_there
-from batchdrop_cli.say import Tell, count, note
+from batchdrop_cli.say import Notify, count, note
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted
 from batchdrop_cli.user_errors import EXPECTED, NotReadable, UserError, sentence
 
@@ -56,7 +56,7 @@ def sources_of(file: Path, key: str | None) -> Iterator[Sequence[Source]]:
         yield [Source(file, key)]
 
 
-def telling(found: Sequence[Source]) -> Tell:
+def notify_of(found: Sequence[Source]) -> Notify:
     """Tells what happens meanwhile, by the names of the files."""
     named = [(str(each.path), each.name) for each in found if each.name is not None]
     return lambda text: note(reduce(lambda said, each: said.replace(*each), named, text))

@@ -23,7 +23,7 @@ class Unwatched:
     def show(self, now: Stage) -> None:
         """Nothing: nobody looks."""
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         logger.warning(text)
 
 

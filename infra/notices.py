@@ -42,7 +42,7 @@ def notice_topic(scope: Construct, construct_id: str, emails: Sequence[str], kms
     return topic
 
 
-def told_rule(scope: Construct, construct_id: str, queue: StepQueue, place: dict[str, str]) -> events.Rule:
+def notice_rule(scope: Construct, construct_id: str, queue: StepQueue, place: dict[str, str]) -> events.Rule:
     """Each place has a rule and so a message of its own: one that fails does not have the others told twice."""
     field = events.EventField
     told = {

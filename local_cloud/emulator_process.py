@@ -147,7 +147,7 @@ def bound_workers(lambda_runtime: ModuleType, *, processors: int, at_most: int) 
     lambda_runtime._LOCAL_WORKER_TTL = WORKER_SECONDS  # type: ignore[attr-defined]
 
 
-def load_when_told(lambda_runtime: ModuleType) -> None:
+def load_on_request(lambda_runtime: ModuleType) -> None:
     invoke = lambda_runtime.Worker.invoke
 
     def invoke_or_load(worker: Any, event: object, *given: object, **named: object) -> object:  # noqa: ANN401 - ministack's
@@ -202,7 +202,7 @@ def patch(journal: Journal, *, logs: Path, code: Path, at_most: int) -> None:
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
     bound_workers(lambda_runtime, processors=os.process_cpu_count() or 1, at_most=at_most)
-    load_when_told(lambda_runtime)
+    load_on_request(lambda_runtime)
 
 
 def main() -> None:

@@ -131,11 +131,11 @@ def _started(pid: int) -> str | None:
     try:
         ended, _ = os.waitpid(pid, os.WNOHANG)  # a child that ended keeps its number until its parent asks
     except ChildProcessError:
-        return _of_stranger(pid)
+        return _of_unowned(pid)
     return None if ended else _process_state(pid)[1]
 
 
-def _of_stranger(pid: int) -> str | None:
+def _of_unowned(pid: int) -> str | None:
     """Another's child may have ended with nobody asking; what is left of it does not run."""
     state, started = _process_state(pid)
     return None if state.startswith("Z") else started

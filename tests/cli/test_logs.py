@@ -108,9 +108,9 @@ def test_a_line_without_its_fields_is_still_shown() -> None:
         ),
         (
             "WARNING",
-            "unit put off",
+            "unit deferred",
             {"batch": BATCH, "reason": "no room", "cost": 7},
-            f"assemble warning Unit put off: no room (batch {BATCH}) cost=7",
+            f"assemble warning Unit deferred: no room (batch {BATCH}) cost=7",
         ),
         (
             "ERROR",

@@ -314,7 +314,7 @@ MUTATIONS = (
     Mutation(
         "budgets are compared once an hour with what their jobs hold",
         "limits/budget_repair.py",
-        'if not services.store.leases.take("budgets", _LOOK_SECONDS):',
+        'if not services.store.leases.take("budgets", _CHECK_SECONDS):',
         "if False:",
         f"{_STEPS}test_monthly_budgets.py::test_a_ledger_that_is_off_is_set_to_what_its_jobs_hold_once_an_hour",
     ),
@@ -1372,21 +1372,21 @@ MUTATIONS = (
         "batches/unknown_creates.py",
         "return is_ours(found, batch.token, api) is True",
         "return is_ours(found, batch.token, api) is not False",
-        f"{_STEPS}test_unknown_creates.py::test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken",
+        f"{_STEPS}test_unknown_creates.py::test_a_foreign_smaller_batch_that_proves_nothing_is_not_taken",
     ),
     Mutation(
         "a smaller batch whose results cannot be read holds up no doubt",
         "batches/unknown_creates.py",
         "    except (Missing, Refused):\n        return False\n\n\ndef may_hold",
         "    except ZeroDivisionError:\n        return False\n\n\ndef may_hold",
-        f"{_STEPS}test_unknown_creates.py::test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt",
+        f"{_STEPS}test_unknown_creates.py::test_smaller_foreign_batches_are_read_once_and_hold_up_no_doubt",
     ),
     Mutation(
         "one look at a doubt reads the results of some smaller batches only",
         "batches/unknown_creates.py",
-        "islice(strangers, _MOST_READ)",
-        "strangers",
-        f"{_STEPS}test_unknown_creates.py::test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt",
+        "islice(foreign, _MOST_READ)",
+        "foreign",
+        f"{_STEPS}test_unknown_creates.py::test_smaller_foreign_batches_are_read_once_and_hold_up_no_doubt",
     ),
     Mutation(
         "a worker whose claim ran out says nothing of a provider",
@@ -2401,7 +2401,7 @@ MUTATIONS = (
         "batches/accounting.py",
         "number = custom_id.partition(self._mark)[2]",
         'number = custom_id.rpartition("-")[2]',
-        f"{_INVARIANTS}test_a_result_of_a_stranger_is_no_lines_result",
+        f"{_INVARIANTS}test_a_result_of_a_foreign_batch_belongs_to_no_line",
     ),
     Mutation(
         "results are judged by the batch's token, not by today's name of the deployment",
@@ -2997,13 +2997,13 @@ MUTATIONS = (
     Mutation(
         "half a minute in which nothing happens is told",
         "batchdrop_cli/progress.py",
-        "if now - self._since < PATIENCE:",
+        "if now - self._since < QUIET_SECONDS:",
         "if now >= self._since:",
         "tests/cli/test_waiting.py::test_a_drop_that_becomes_no_job_is_told_after_half_a_minute_with_where_to_look",
     ),
     Mutation(
         "waiting for a reason that is known is no standstill",
-        "batchdrop_cli/standstill.py",
+        "batchdrop_cli/stalled.py",
         "case JobState.RUNNING if not waits:",
         "case JobState.RUNNING:",
         "tests/cli/test_waiting.py::"
@@ -3901,8 +3901,8 @@ MUTATIONS = (
     Mutation(
         "an upload that broke off goes on where it broke",
         "batchdrop_cli/uploads.py",
-        "noted = (notes and _taken_up(upload, notes)) or _begun(upload, notes)",
-        "noted = _begun(upload, notes)",
+        "noted = (notes and _resume(upload, notes)) or _begin(upload, notes)",
+        "noted = _begin(upload, notes)",
         "tests/cli/test_uploads.py::test_it_goes_on_wherever_it_broke",
     ),
     Mutation(

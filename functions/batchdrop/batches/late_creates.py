@@ -49,12 +49,14 @@ def watch_creates(provider: str, services: Services) -> None:
             if not minute.may_ask(provider):
                 return
             with minute.asking(provider):
-                _look_at(found, intents, api, minute, services)
+                _check_found(found, intents, api, minute, services)
     except (AccountRefused, Transient, Missing, Refused) as error:
         logger.warning("creates not watched", provider=provider, reason=type(error).__name__)
 
 
-def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Minute, services: Services) -> None:
+def _check_found(
+    found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Minute, services: Services
+) -> None:
     """Settle a batch if it is one of those creates; one that cannot be looked at now does not stop the others."""
     with guard("duplicates", stops=AccountRefused, unit=found.id):
         intent = _intent_of(found, intents, api, services)

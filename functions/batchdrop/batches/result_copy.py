@@ -81,7 +81,7 @@ class ResultCopy:
             lines = copied.foreign + copied.malformed
             logger.warning("results of unknown requests", batch=self._batch.id, lines=lines)
         if copied.may_be_whole(self._batch):
-            return msgspec.structs.replace(copied, has_told_sizes=self._have_told_sizes())
+            return msgspec.structs.replace(copied, has_stated_sizes=self._have_stated_sizes())
         return copied
 
     def account(self, copied: Copied, verdict: Verdict) -> None:
@@ -133,7 +133,7 @@ class ResultCopy:
             self._accounts.read_rows(self._services.files.reader(key), stream, span)
         return out.bytes
 
-    def _have_told_sizes(self) -> bool:
+    def _have_stated_sizes(self) -> bool:
         return all(self._length(name) == size for name, size in self._bytes.items())
 
     def _length(self, name: str) -> int | None:

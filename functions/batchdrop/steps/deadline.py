@@ -15,7 +15,7 @@ from batchdrop.batches.finishing import begin_finishing, take_to_real_time
 from batchdrop.batches.rows import call_batches
 from batchdrop.deadlines import expected_at, last_moment, next_deadline
 from batchdrop.jobs import ask_to_cancel
-from batchdrop.limits.last_safe_moment import is_kept, last_safe_moment, next_look
+from batchdrop.limits.last_safe_moment import is_kept, last_safe_moment, next_check
 from batchdrop.manifest import timestamp
 from batchdrop.outputs.manifest_builder import late_event
 from batchdrop.records import Batch, Job
@@ -25,7 +25,7 @@ from batchdrop.worker import Minute
 logger = Logger(child=True)
 
 
-def look_at_clock(job: Job, services: Services, *, minute: Minute) -> None:
+def check_deadlines(job: Job, services: Services, *, minute: Minute) -> None:
     """A job that is late is told once; one that is too old is ended, with what was answered."""
     now = services.now()
     if now >= last_moment(job):
@@ -47,16 +47,16 @@ def _tell(job: Job, services: Services) -> Job:
     now, expected = services.now(), expected_at(job)
     if expected is not None and now >= expected and not job.is_late:
         services.events.job_late(late_event(job, f"It is not done by {job.settings.expected_by} (expected_by)."))
-        job = services.store.release(job, _next_look(job.with_(is_late=True), services), is_late=True)
+        job = services.store.release(job, _next_check(job.with_(is_late=True), services), is_late=True)
     if job.deadline_at is not None and now >= job.deadline_at and not job.is_past_deadline:
         services.events.job_late(late_event(job, why_late(job)))
         over = job.with_(is_past_deadline=True)
-        job = services.store.release(job, _next_look(over, services), is_past_deadline=True)
+        job = services.store.release(job, _next_check(over, services), is_past_deadline=True)
     return job
 
 
-def _next_look(job: Job, services: Services) -> int:
-    return next_look(job, now=services.now(), tick=services.settings.tick_seconds)
+def _next_check(job: Job, services: Services) -> int:
+    return next_check(job, now=services.now(), tick=services.settings.tick_seconds)
 
 
 def why_late(job: Job) -> str:

@@ -103,7 +103,7 @@ def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Ser
     if decision.log:  # without a trace, which would quote what the provider said, prompts perhaps
         log = logger.error if decision.then is Then.DOUBT else logger.warning if decision.reason else logger.info
         log(decision.log, batch=batch.id, reason=decision.reason)
-    _tell_breaker(decision, batch.provider, error, services)
+    _update_breaker(decision, batch.provider, error, services)
     if decision.learned is not None:
         services.store.providers.learn_limit(batch.ledger, decision.learned, services.now() + LEARNED_SECONDS)
     match decision:
@@ -119,7 +119,7 @@ def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Ser
             end_refused(batch, refusal, services)
 
 
-def _tell_breaker(decision: Decision, provider: str, error: Exception, services: Services) -> None:
+def _update_breaker(decision: Decision, provider: str, error: Exception, services: Services) -> None:
     match decision.breaker:
         case Breaker.ACCOUNT_REFUSED if isinstance(error, AccountRefused):
             account_refused(provider, error, services)
