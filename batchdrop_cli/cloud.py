@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-# A pause that has just ended is told until a submission goes through: that ends it, or begins the next one.
+# A pause that has just ended is shown until a submission goes through: that ends it, or begins the next one.
 _PAUSE_SHOWN_SECONDS = 90
 DEFAULT_STACK = "batchdrop"
 _NO_PROXY = Config(proxies={})  # this machine's own addresses are never sent through a proxy
@@ -48,7 +48,7 @@ class Target:
         aws: The stack on AWS, even with a local cloud here.
         stack: Its name, when it is not "batchdrop"; means --aws.
         region: Its region, when it is not the profile's; means --aws.
-        state_dir: The local cloud's folder; when it is not told, `.local` if there is one, or the last one's.
+        state_dir: The local cloud's folder; without one, `.local` if there is one, or the last one's.
         profile: The AWS profile, for programs: the command takes AWS_PROFILE. Means --aws.
     """
 

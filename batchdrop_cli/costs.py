@@ -154,7 +154,7 @@ def _name(job: Job, by: By) -> str:
 
 
 def _manifests(cloud: Cloud, since: date) -> Iterator[tuple[Job, Manifest]]:
-    """The jobs that are over and were published, with their manifests; those that are gone are counted and told."""
+    """The jobs that are over and were published, with their manifests; those that are gone are counted and reported."""
     gone = 0
     for job, manifest in _read(cloud, since):
         if manifest is None:

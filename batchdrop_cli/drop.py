@@ -41,7 +41,7 @@ _JOBS = 200  # that are looked at before a drop; a few milliseconds each
 _ONE_WRITE = Lock()  # threads that drop at once would make clients at once
 
 Progressed = Callable[[int], None]
-"""Told the bytes of each piece that went out; from several threads."""
+"""Called with the bytes of each piece that went out; from several threads."""
 Showing = Callable[[str, int], AbstractContextManager[Progressed]]
 """Shows the upload of a file of this name and so many bytes."""
 
@@ -220,7 +220,7 @@ def upload(  # noqa: PLR0913 - what an upload is
         cloud: Where to.
         path: The file.
         key: Under `input/`.
-        progressed: Told the bytes of each piece that went out; from several threads.
+        progressed: Called with the bytes of each piece that went out; from several threads.
         metadata: The object's, beside who drops it.
         fingerprint: The file's, where it was read already.
         ends: Called before S3 is asked to make an object of its parts.

@@ -276,8 +276,8 @@ def _moved(result: Result, number: int, known: Sequence[int]) -> Result:
     """Under another line's number, which an error may tell as well; `known` are those of the lines up to it."""
     error = result.error
     if error is not None and (name := name_in(error.message, result.line)):
-        told = error.message.removeprefix(f"{name} {result.line}: ")
-        error = msgspec.structs.replace(error, message=f"{name} {number}: {told}")
+        text = error.message.removeprefix(f"{name} {result.line}: ")
+        error = msgspec.structs.replace(error, message=f"{name} {number}: {text}")
     first = result.shared_with
     shared_with = known[first] if first is not UNSET and first < len(known) else UNSET
     return msgspec.structs.replace(result, line=number, error=error, shared_with=shared_with)

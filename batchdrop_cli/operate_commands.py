@@ -44,7 +44,7 @@ def logs(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target
     for line in lines:
         say_logged(line)
     if not lines:
-        note(f"Nothing is kept of what was logged about job {found.id}. See: {cloud.command(f'show {found.id}')}")
+        note(f"No logs are kept of job {found.id}. See: {cloud.command(f'show {found.id}')}")
     return OK
 
 

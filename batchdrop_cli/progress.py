@@ -93,7 +93,7 @@ class _Snapshot(NamedTuple):
 
 
 class _Silence:
-    """How long nothing has changed, and what was told about it."""
+    """Measures how long nothing has changed; reports each stall once."""
 
     def __init__(self, cloud: Cloud, now: float) -> None:
         self._cloud = cloud

@@ -92,7 +92,7 @@ def _in_folder(folder: Path, key: str | None) -> list[Source]:
     if others:
         names = ", ".join(str(path.relative_to(folder)) for path in others[:_SHOWN])
         more = ", …" if len(others) > _SHOWN else ""
-        note(f"{count(len(others), 'file')} left out: no JSON lines and no table by the name ({names}{more}).")
+        note(f"{count(len(others), 'file')} left out: neither JSON lines nor a table by the name ({names}{more}).")
     if not any(path.name != SETTINGS_FILE for path in found):
         raise UserError(
             f"{folder} holds no file to drop: names must end in .jsonl, .csv, .tsv, .parquet, .arrow or .xlsx."

@@ -76,8 +76,8 @@ class Upload:
 
     @cached_property
     def note_path(self) -> Path:
-        told = [self.cloud.bucket, self.key, self.fingerprint.digest, sorted(self.metadata.items())]
-        return states() / "uploads" / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]}.jsonl"
+        names = [self.cloud.bucket, self.key, self.fingerprint.digest, sorted(self.metadata.items())]
+        return states() / "uploads" / f"{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:24]}.jsonl"
 
     def read(self, number: int) -> bytes:
         return os.pread(self.file.fileno(), self.part_bytes, (number - 1) * self.part_bytes)

@@ -30,7 +30,7 @@ from batchdrop_console.memory import Memory
 
 FOLDER = Path(__file__).parent
 _NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
-# A word and a sign: a state is never told by its colour alone.
+# A word and a sign: a state is never shown by its colour alone.
 STATES = {
     JobState.PLANNING: ("Reading", "◔", "busy"),
     JobState.HELD: ("Held", "‖", "held"),
@@ -86,8 +86,8 @@ def console_of(request: Request) -> Console:
 
 def notifier() -> Notify:
     """Takes what is said meanwhile for the page that is being made here, from whatever thread."""
-    told = _NOTES.get()
-    return _say_nothing if told is None else told.append
+    notes = _NOTES.get()
+    return _say_nothing if notes is None else notes.append
 
 
 def notify(text: str) -> None:
@@ -150,8 +150,8 @@ def _address(request: Request) -> str:
 
 def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
     console = console_of(request)
-    told = [without_folders(each) for each in _NOTES.get() or ()]
-    shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "told": told}
+    notes = [without_folders(each) for each in _NOTES.get() or ()]
+    shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "notes": notes}
     return HTMLResponse(_environment.get_template(template).render(**shared, **values), status)
 
 

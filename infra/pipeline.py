@@ -191,7 +191,7 @@ class Pipeline(Construct):
         step.may_put_events(self._bus)
 
     def _notify(self) -> sns.Topic | None:
-        """An event that somebody is to be told of, and one of those who are; who they are, only the deployer says."""
+        """Send an event to one of the places that want it, which only the deployer names."""
         queue = self._queue("notify", SHORT)
         step = self._step("Notify", memory_mib=256, limit_seconds=SHORT)
         step.started_by(queue, batch_size=1, max_concurrency=self._context.max_concurrency)

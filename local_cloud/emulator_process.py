@@ -11,7 +11,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 - A worker is loaded when it is first needed. Here an event of ours loads it before, and no handler sees it.
 - ministack starts as many workers as are asked for at once, and ends those that are idle. Here no more of them are
   loaded at once than there are processors, a function has no more than it may run at once, and they stay.
-- Told to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
+- Asked to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
 - ministack gives the whole of an object's version, whatever range was asked for. Here it is cut.
 - ministack's events of a versioned bucket name no version. Here, as at AWS, they do: each version becomes a job.

@@ -15,7 +15,7 @@ from pathlib import Path
 from local_cloud.state import Process
 
 PROC = Path("/proc")
-STOP_SECONDS = 15.0  # the emulator writes its state when it is told to stop
+STOP_SECONDS = 15.0  # the emulator writes its state when it is asked to stop
 GROUP_STOP_SECONDS = 2.0  # what a program has started has nothing to save
 LOOK_EVERY_SECONDS = 0.02
 BOOT_ID = PROC / "sys" / "kernel" / "random" / "boot_id"

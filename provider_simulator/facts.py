@@ -150,7 +150,7 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading the input once has told."""
+    """The result of reading the input once."""
 
     total: int
     input_tokens: int

@@ -58,7 +58,7 @@ def _send(run: "_Run", services: Services, has_time: Callable[[], bool]) -> int:
         services.queues.intake_all(some)
         sent += len(some)
     if sent:
-        logger.warning("dropped files found that no event told of", files=sent)
+        logger.warning("dropped files found that no event reported", files=sent)
     return sent
 
 

@@ -62,7 +62,7 @@ def test_a_job_of_which_nothing_is_kept_is_said(
     aws.store.add(a_job())
     with stack_with_parts(monkeypatch):
         ran = run("logs")
-    said = f"Nothing is kept of what was logged about job {a_job().id}. See: batchdrop show {a_job().id}\n"
+    said = f"No logs are kept of job {a_job().id}. See: batchdrop show {a_job().id}\n"
     assert ran == (0, "", said)
 
 

@@ -931,8 +931,8 @@ MUTATIONS = (
     Mutation(
         "a line of a batch that a provider does not tell of has its job's id",
         "steps/poll.py",
-        "with working_on(due.job):\n                    told",
-        "with working_on(None):\n                    told",
+        "with working_on(due.job):\n                    answers",
+        "with working_on(None):\n                    answers",
         f"{_STEPS}test_correlation.py::test_a_batch_that_its_provider_does_not_tell_of_has_its_jobs_id",
     ),
     Mutation(
@@ -2491,8 +2491,8 @@ MUTATIONS = (
     Mutation(
         "what a provider counted once holds when it does not know the batch any more",
         "batches/result_copy.py",
-        "counted=(self.told and self.told.rows) or self._batch.counted",
-        "counted=(self.told and self.told.rows) or 0",
+        "counted=(self.retrieved and self.retrieved.rows) or self._batch.counted",
+        "counted=(self.retrieved and self.retrieved.rows) or 0",
         f"{_PAID}test_answers_that_are_counted_and_never_come_are_not_paid_again",
     ),
     Mutation(

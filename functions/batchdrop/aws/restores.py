@@ -26,7 +26,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """How far a provider's batches are listed.
 
     Attributes:
-        is_released: All are told, and batches are sent to it again.
+        is_released: All are known, and batches are sent to it again.
         batches: Those that the table did not know, of this deployment or another that shares the key.
         live: Those that have not ended and do not show whose they are.
         reason: Why it goes on no further for now, in words for people.

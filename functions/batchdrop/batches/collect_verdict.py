@@ -90,7 +90,7 @@ def judge(copied: Copied, batch: Batch, *, now: int) -> Verdict:
     if batch.ended_as == "failed" and not copied.sizes and not copied.gone:
         return Verdict(then=Then.FIND_FAULT)
     if copied.missing == batch.requests and _gives_nothing_of_it(copied):
-        return Verdict(then=Then.MISSING, error=first_gone or Missing("what it gives is no result of this batch"))
+        return Verdict(then=Then.MISSING, error=first_gone or Missing("the results are not those of this batch"))
     return _account_or_wait(copied, batch, now, age)
 
 

@@ -129,8 +129,8 @@ def _end_or_announce(job: Job, services: Services) -> None:
     """Only an event was not sent: the job goes on, and so does the keeping of its deadline."""
     now, tick = services.now(), services.settings.tick_seconds
     is_over = job.is_past_deadline or (job.deadline_at is not None and job.deadline_at <= now)
-    told = job.with_(is_late=True, is_past_deadline=is_over)
-    services.store.release(job, next_check(told, now=now, tick=tick), is_late=True, is_past_deadline=is_over)
+    announced = job.with_(is_late=True, is_past_deadline=is_over)
+    services.store.release(job, next_check(announced, now=now, tick=tick), is_late=True, is_past_deadline=is_over)
 
 
 def _end_publishing(job: Job, reason: str, services: Services) -> None:

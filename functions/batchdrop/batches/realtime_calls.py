@@ -103,17 +103,17 @@ def wave_of(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
     """What became of calls; one that failed leaves what the others say as it is."""
     failures = [error for future in calls.values() if isinstance(error := _failure(future), Exception)]
     found = {call: _FAILED if _failure(future) in failures else _meaning_in(future) for call, future in calls.items()}
-    told = [each for each in found.values() if each is not None]
+    meanings = [each for each in found.values() if each is not None]
     again = {Then.AGAIN, Then.STOP}
     return Wave(
-        is_answered=any(each.then is Then.KEEP and not each.is_outage for each in told),
+        is_answered=any(each.then is Then.KEEP and not each.is_outage for each in meanings),
         again=[
             Call(call.position, call.body, call.tries + (meaning is not None))
             for call, meaning in found.items()
             if meaning is None or meaning.then in again
         ],
-        meanings=told,
-        is_unreached=not told,
+        meanings=meanings,
+        is_unreached=not meanings,
         failure=failures[0] if failures else None,
     )
 

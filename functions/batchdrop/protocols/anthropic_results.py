@@ -134,8 +134,8 @@ def read_answer(body: Raw) -> Answer:
 
 def written_for_an_hour(usage: MessageUsage) -> int:
     """The tokens that are kept for an hour; never more than are written at all."""
-    told = usage.cache_creation.get("ephemeral_1h_input_tokens") if isinstance(usage.cache_creation, dict) else None
-    return min(told, usage.cache_creation_input_tokens or 0) if isinstance(told, int) and told > 0 else 0
+    hour = usage.cache_creation.get("ephemeral_1h_input_tokens") if isinstance(usage.cache_creation, dict) else None
+    return min(hour, usage.cache_creation_input_tokens or 0) if isinstance(hour, int) and hour > 0 else 0
 
 
 def _answer_with(usage: MessageUsage, stop_reason: str | None) -> Answer:

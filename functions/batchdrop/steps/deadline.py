@@ -26,24 +26,24 @@ logger = Logger(child=True)
 
 
 def check_deadlines(job: Job, services: Services, *, minute: Minute) -> None:
-    """A job that is late is told once; one that is too old is ended, with what was answered."""
+    """Announce a late job once; end one that is too old, with its answers."""
     now = services.now()
     if now >= last_moment(job):
         reason = f"It was not done within {job.settings.max_age} (max_age)."
         ask_to_cancel(job.id, services.store, now=now, reason=reason)
         return
     if not is_kept(job, now):
-        told = _tell(job, services)
-        if told is job:
+        announced = _announce(job, services)
+        if announced is job:
             services.store.release(job, next_deadline(job))
         return
     job = _finish(job, minute, services) if job.finishing_at is not None else _keep_deadline(job, minute, services)
     with guard("late job", job=job.id):  # an event that fails costs no deadline
-        _tell(job, services)
+        _announce(job, services)
 
 
-def _tell(job: Job, services: Services) -> Job:
-    """Tell once that a job is late, and once that its deadline is over; the job as it is then."""
+def _announce(job: Job, services: Services) -> Job:
+    """Announce once that a job is late, and once that its deadline is over; return the job as it is then."""
     now, expected = services.now(), expected_at(job)
     if expected is not None and now >= expected and not job.is_late:
         services.events.job_late(late_event(job, f"It is not done by {job.settings.expected_by} (expected_by)."))

@@ -31,7 +31,7 @@ OVERDUE_SECONDS = 2 * 3_600  # after the provider's window a batch is overdue
 STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
 _CANCEL_SECONDS = 3 * 86_400  # how long a provider that takes no cancel is asked for one
 _LEASE_SECONDS = 120  # longer than the function's time limit
-_SEVERAL = 5  # batches that are refused, and nothing else told: the account is, and no more are asked for
+_SEVERAL = 5  # batches that are refused, and no other answer: the account is, and no more are asked for
 _CALL_ERRORS = (AccountRefused, Missing, Refused, Transient)  # what a call may be answered with
 _VISIBLE_SECONDS = 900  # after its create a batch may not be known for a while
 
@@ -101,8 +101,8 @@ class _Round:
         return cut_at
 
     def _ask(self, api: BatchApi, minute: Minute) -> int | None:
-        for calls, told in enumerate(self._calls(api), start=1):
-            for due, found in told:
+        for calls, answers in enumerate(self._calls(api), start=1):
+            for due, found in answers:
                 self._careful.begin(due)
                 with guard("poll", failed=failure_of(due, self._services), job=due.job, unit=due.sk):
                     self._see(due, found)
@@ -114,7 +114,7 @@ class _Round:
         return None
 
     def _calls(self, api: BatchApi) -> Iterator[Sequence[tuple[Due, ProviderBatch | None]]]:
-        """What each call told: a page of the list while pages are worth it, or one batch; None for one not told."""
+        """Yield each call's answer: a page of the list while pages are worth it, or one batch; None for an unknown."""
         lean = singly = 0
         for place, due in enumerate(self._plan.turn):
             is_listed = due.batch_id in self._listed_ids
@@ -126,8 +126,8 @@ class _Round:
             if due.batch_id in self._asked:
                 singly = max(singly - 1, 0)
                 with working_on(due.job):
-                    told = self._retrieved(api, due)
-                yield told
+                    answers = self._retrieved(api, due)
+                yield answers
 
     def _retrieved(self, api: BatchApi, due: Due) -> list[tuple[Due, ProviderBatch | None]]:
         found: ProviderBatch | None = None

@@ -31,7 +31,7 @@ logger = Logger(child=True)
 LOOKBACK_SECONDS = 35 * 86_400  # seconds: the oldest moment that DynamoDB restores
 _EVER = 2**40  # seconds since 1970: what is due at any time
 _CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*"[^"\\]*-([0-9a-f]{16})-[0-9]+"')
-_EARLY = "what was sent before the hold may arrive within the first hour"
+_EARLY = "batches that were sent before the hold may arrive within the first hour"
 _OURS = "batchdrop_"  # how the names of our uploads begin
 
 
@@ -156,12 +156,12 @@ def _is_known(provider: str, found: ProviderBatch, services: Services) -> bool:
 
 
 def _note(provider: str, found: ProviderBatch, reader: "TokenReader", look: _Findings, services: Services) -> None:
-    told = reader.token(found)
-    if told is None:
+    token = reader.token(found)
+    if token is None:
         look.live += 1
         return
     noted = FoundBatch(batch_id=found.id, created_at=found.created_at, input_file_id=found.input_file_id)
-    look.found += services.store.restores.add_found(provider, found.id, told or None, noted)
+    look.found += services.store.restores.add_found(provider, found.id, token or None, noted)
 
 
 class TokenReader:
@@ -172,17 +172,17 @@ class TokenReader:
         self._uploads: dict[str, str] | None = None
 
     def token(self, found: ProviderBatch) -> str | None:
-        """The token; "" where it bears none of ours; None where that cannot be told before it ends."""
+        """The token; "" where it bears none of ours; None where that is not known before it ends."""
         if self._api.needs_upload and found.metadata:
             return found.metadata.get("token", "")
         if found.ended_as is None:
             return "" if self._is_foreign(found) else None
         for name in self._api.results(found):
             try:
-                told = _CUSTOM_ID.search(first_bytes(self._api.stream(name)))
+                match = _CUSTOM_ID.search(first_bytes(self._api.stream(name)))
             except Missing:
                 continue
-            return told[1].decode() if told else ""
+            return match[1].decode() if match else ""
         return ""
 
     def _is_foreign(self, found: ProviderBatch) -> bool:

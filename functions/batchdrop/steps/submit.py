@@ -187,7 +187,7 @@ def _wait_for_slot(batch: Batch, services: Services) -> None:
     """Another batch of the same number of requests is being created: a moment later it is settled, or in doubt.
 
     So the wait grows, drawn for each batch; where the chain of messages is long, sweep sends the next one. A batch that
-    is to try a paused provider lets others try: what became of that create may be told when it is open again.
+    is to try a paused provider lets others try: the outcome of that create may be known when it is open again.
     """
     if services.store.providers.active_pause(batch.provider) is not None:
         back_to_waiting(batch, services, failures=batch.failures)
