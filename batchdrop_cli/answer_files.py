@@ -65,7 +65,7 @@ def kinds_to_write(cloud: Cloud, job: Job, manifest: Manifest | None, asked: Col
     try:
         check_kinds(kinds)
     except UserError as error:
-        cloud.tell(f"answers.parquet is not written. {error}")
+        cloud.notify(f"answers.parquet is not written. {error}")
         kinds.discard(PARQUET)
     return sorted(kinds)
 

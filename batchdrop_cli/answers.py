@@ -8,7 +8,7 @@ from batchdrop.protocols.answer_texts import answer_in, text_in
 from batchdrop.protocols.outcome import Answer
 from msgspec import Raw
 
-# Chat and completions; messages; responses, whose status stands for a reason that is not told.
+# Chat and completions; messages; responses, whose status stands for a reason that is not given.
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "incomplete"})
 
 

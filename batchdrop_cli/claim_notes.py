@@ -36,12 +36,12 @@ class KeptMark:
 
 
 @contextmanager
-def kept_mark(*told: str, is_kept: bool) -> Iterator[KeptMark]:
-    """The mark of a process that was killed, or a new one; what is told names the claim, and where its bytes go."""
+def kept_mark(*names: str, is_kept: bool) -> Iterator[KeptMark]:
+    """The mark of a process that was killed, or a new one; `names` are the claim's, and where its bytes go."""
     if not is_kept:
         yield KeptMark(uuid.uuid4().hex)
         return
-    path = states() / "claims" / hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+    path = states() / "claims" / hashlib.sha256(json.dumps(names).encode()).hexdigest()[:24]
     try:
         path.parent.mkdir(PRIVATE_FOLDER, parents=True, exist_ok=True)
         forget_old(path.parent)

@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cyclopts import Parameter
 
 import local_cloud
-from batchdrop_cli.say import Tell, describe_newer, note
+from batchdrop_cli.say import Notify, describe_newer, note
 from batchdrop_cli.state_dir import HERE, find_state_dir, is_named
 from batchdrop_cli.user_errors import UserError
 from local_cloud.machine import full_disk
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-# A pause that has just ended is told until a submission goes through: that ends it, or begins the next one.
-_PAUSE_TOLD_SECONDS = 90
+# A pause that has just ended is shown until a submission goes through: that ends it, or begins the next one.
+_PAUSE_SHOWN_SECONDS = 90
 DEFAULT_STACK = "batchdrop"
 _NO_PROXY = Config(proxies={})  # this machine's own addresses are never sent through a proxy
 
@@ -48,7 +48,7 @@ class Target:
         aws: The stack on AWS, even with a local cloud here.
         stack: Its name, when it is not "batchdrop"; means --aws.
         region: Its region, when it is not the profile's; means --aws.
-        state_dir: The local cloud's folder; when it is not told, `.local` if there is one, or the last one's.
+        state_dir: The local cloud's folder; without one, `.local` if there is one, or the last one's.
         profile: The AWS profile, for programs: the command takes AWS_PROFILE. Means --aws.
     """
 
@@ -88,7 +88,7 @@ class Cloud:
 
     `options` is what another command repeats to find it; `providers_file` holds its providers, and `providers_source`
     says so to a person. `logs` is the folder of the local cloud's logs; `simulator_url` begins the addresses of its
-    simulated providers. `tell` takes what whoever uses it should know meanwhile.
+    simulated providers. `notify` takes what whoever uses it should know meanwhile.
     """
 
     title: str
@@ -105,14 +105,14 @@ class Cloud:
     providers_file: Path = local_cloud.PROVIDERS_FILE
     providers_source: str = str(local_cloud.PROVIDERS_FILE)
     prices_file: Path = local_cloud.PROVIDERS_FILE  # its providers at their own addresses, which tell what they charge
-    tell: Tell = note
+    notify: Notify = note
 
     def command(self, words: str) -> str:
         """A command to be tried next, as it is typed."""
         return f"batchdrop {words}{self.options}"
 
-    def tell_newer(self, job: str) -> None:
-        self.tell(describe_newer(job))
+    def notify_newer(self, job: str) -> None:
+        self.notify(describe_newer(job))
 
     @cached_property
     def prices(self) -> PriceList:
@@ -155,7 +155,7 @@ class Cloud:
     @cached_property
     def store(self) -> Store:
         client: DynamoDBClient = self.client("dynamodb")
-        return Store(client, self.table, now=lambda: int(time()) - _PAUSE_TOLD_SECONDS)
+        return Store(client, self.table, now=lambda: int(time()) - _PAUSE_SHOWN_SECONDS)
 
     @cached_property
     def user(self) -> str | None:
@@ -171,22 +171,22 @@ class Cloud:
         return 0.5 if self.is_local else 5.0
 
 
-def find_cloud(target: Target, tell: Tell = note) -> Cloud:
+def find_cloud(target: Target, notify: Notify = note) -> Cloud:
     """The local cloud of the folder, unless AWS is asked for; the stack on AWS where there is none.
 
-    Where there is one that is not up, AWS is never taken instead: that would be paid. `tell` takes what whoever asks
+    Where there is one that is not up, AWS is never taken instead: that would be paid. `notify` takes what whoever asks
     should know, now and later.
 
     Raises:
         UserError: The local cloud is not up; there is no such stack, or it is not batchdrop's.
     """
-    return replace(_find(target, tell), tell=tell)
+    return replace(_find(target, notify), notify=notify)
 
 
-def _find(target: Target, tell: Tell) -> Cloud:
+def _find(target: Target, notify: Notify) -> Cloud:
     if target.means_aws:
         return _deployed(target)
-    folder = find_state_dir(target.state_dir, tell)
+    folder = find_state_dir(target.state_dir, notify)
     if not is_named(target.state_dir) and not local_cloud.exists(folder):
         return _deployed(target)
     found = local_cloud.current(folder)
@@ -197,7 +197,7 @@ def _find(target: Target, tell: Tell) -> Cloud:
         )
     full = full_disk(folder)
     if full:
-        tell(full)
+        notify(full)
     return _local(found, target)
 
 

@@ -256,7 +256,7 @@ COMMANDS = {
     "skill install": (
         "skill:install",
         """
-        Write a skill file that tells coding assistants how to use this command.
+        Write a skill file that explains this command to coding assistants.
 
         By default it is .claude/skills/batchdrop/SKILL.md.
 

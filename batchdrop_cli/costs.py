@@ -154,7 +154,7 @@ def _name(job: Job, by: By) -> str:
 
 
 def _manifests(cloud: Cloud, since: date) -> Iterator[tuple[Job, Manifest]]:
-    """The jobs that are over and were published, with their manifests; those that are gone are counted and told."""
+    """The jobs that are over and were published, with their manifests; those that are gone are counted and reported."""
     gone = 0
     for job, manifest in _read(cloud, since):
         if manifest is None:
@@ -162,14 +162,14 @@ def _manifests(cloud: Cloud, since: date) -> Iterator[tuple[Job, Manifest]]:
         else:
             yield job, manifest
     if gone:
-        cloud.tell(f"{count(gone, 'job')} left out: the manifest is gone, or was never written.")
+        cloud.notify(f"{count(gone, 'job')} left out: the manifest is gone, or was never written.")
 
 
 def _read(cloud: Cloud, since: date) -> Iterator[tuple[Job, Manifest | None]]:
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=back)).strftime("%Y%m%d") for back in range((today - since).days + 1)]
     files = cloud.files  # before there are threads: making a client is not for several at once
-    over = (job for job in cloud.store.recent_jobs(days, newer=cloud.tell_newer) if job.state in TERMINAL_JOBS)
+    over = (job for job in cloud.store.recent_jobs(days, newer=cloud.notify_newer) if job.state in TERMINAL_JOBS)
     with ThreadPoolExecutor(_READS_AT_ONCE) as reading:
         for some in batched(over, _READS_AT_ONCE * 4, strict=False):
             yield from zip(some, reading.map(partial(_manifest, files), some), strict=True)

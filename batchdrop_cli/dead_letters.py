@@ -31,7 +31,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter that is held for a while, and what it takes to send it again or to let it go."""
+    """A dead letter that is held for a while, with what it takes to send it again or to release it."""
 
     letter: DeadLetter
     source: str
@@ -124,7 +124,7 @@ def _send_some(client: "SQSClient", some: tuple[Held, ...]) -> int:
     return len(done)
 
 
-def let_go(cloud: Cloud, letters: Iterable[Held]) -> None:
+def release(cloud: Cloud, letters: Iterable[Held]) -> None:
     """Leave letters where they lie, for others to be seen at once."""
     client: SQSClient = cloud.client("sqs")
     for some in _by_queue(letters):

@@ -32,7 +32,7 @@ class ShownDeadline(msgspec.Struct, frozen=True, kw_only=True):
         if self.reason is not None:
             return f". {self.reason}"
         if self.finishing_since is not None:
-            return f"; what is left is called at real time since {_minute(self.finishing_since)}"
+            return f"; its remaining requests are called at real time since {_minute(self.finishing_since)}"
         if self.last_safe_moment is None:
             return ""
         likely = {True: ", probably not needed", False: ", probably needed", None: ""}[self.is_likely]

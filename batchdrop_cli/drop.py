@@ -41,7 +41,7 @@ _JOBS = 200  # that are looked at before a drop; a few milliseconds each
 _ONE_WRITE = Lock()  # threads that drop at once would make clients at once
 
 Progressed = Callable[[int], None]
-"""Told the bytes of each piece that went out; from several threads."""
+"""Called with the bytes of each piece that went out; from several threads."""
 Showing = Callable[[str, int], AbstractContextManager[Progressed]]
 """Shows the upload of a file of this name and so many bytes."""
 
@@ -200,7 +200,7 @@ def drop_file(  # noqa: PLR0913 - what a drop is
                 ends = (dropping.ending, ending)
                 job_id = upload(cloud, stored, key, progressed, metadata, fingerprint=fingerprint, ends=ends)
             dropping.job = job_id
-    cloud.tell(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    cloud.notify(f"Dropped {path} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 
 
@@ -220,7 +220,7 @@ def upload(  # noqa: PLR0913 - what an upload is
         cloud: Where to.
         path: The file.
         key: Under `input/`.
-        progressed: Told the bytes of each piece that went out; from several threads.
+        progressed: Called with the bytes of each piece that went out; from several threads.
         metadata: The object's, beside who drops it.
         fingerprint: The file's, where it was read already.
         ends: Called before S3 is asked to make an object of its parts.
@@ -254,7 +254,9 @@ def _send_in_parts(upload: Upload, progressed: Progressed, ends: Iterable[Callab
     try:
         return send(upload, progressed, ends)
     except (KeyboardInterrupt, BotoCoreError, ClientError):
-        upload.cloud.tell(f"The upload of {upload.path} broke off, and nothing was dropped. To go on with it, {_AGAIN}")
+        upload.cloud.notify(
+            f"The upload of {upload.path} broke off, and nothing was dropped. To go on with it, {_AGAIN}"
+        )
         raise
 
 

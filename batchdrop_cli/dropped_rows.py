@@ -43,7 +43,7 @@ def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, provider
 
 
 def _refuse_data(path: Path, key: str) -> None:
-    """Refuse a file of which every line lacks all that a request is told by: each would fail for the same reason.
+    """Refuse a file of which every line lacks all parts of a request: each would fail for the same reason.
 
     Raises:
         NoTemplate: It is one.

@@ -78,7 +78,7 @@ def fetch(cloud: Cloud, job: Job, manifest: Manifest, folder: Path, beside: Sequ
     if other is None:
         _refuse_files(folder, manifest, beside)
     if other not in {None, job.id}:
-        cloud.tell(f"{folder} holds the files of job {other}: they are replaced.")
+        cloud.notify(f"{folder} holds the files of job {other}: they are replaced.")
         (folder / MANIFEST).unlink()  # it would not fit what lies beside it from now on
     paths = [download(cloud, file, folder) for file in _files(manifest)]
     if job.manifest_key is not None:

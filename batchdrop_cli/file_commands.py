@@ -91,7 +91,7 @@ def put(  # noqa: PLR0913 - options of the command line
         return job
 
     with sources.sources_of(file, key) as found:
-        cloud_of = cache(partial(find_cloud, target, sources.telling(found)))
+        cloud_of = cache(partial(find_cloud, target, sources.notify_of(found)))
         chosen = {str(each.path): (each.path, sources.checked_key(each), each.name or str(each.path)) for each in found}
         if len(chosen) > 1 and not dry_run:
             providers = load_providers(providers_file or cloud_of().prices_file)
@@ -245,7 +245,7 @@ def _save(cloud: Cloud, chosen: retries.Chosen, path: Path, fixed: Path | None) 
         raise UserError(f"Use either --save {path} or the fixed copy {fixed}, not both.", code=WRONG_USE)
     retries.save(cloud, chosen, path)
     say(f"{chosen} of job {chosen.job.id} in {path}; nothing was sent.")
-    retry_once.tell_hopeless(cloud, chosen)
+    retry_once.warn_hopeless(cloud, chosen)
     finish = " --finish length" if chosen.cut else ""
     if noun_of(chosen.job) == "row":
         note(

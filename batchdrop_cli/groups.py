@@ -35,7 +35,7 @@ GROUPS = {
 GROUPS_OF_COMMANDS = {
     "local": "The cloud on this machine: the deployed stack, no account.",
     "keys": "The providers' keys, in Secrets Manager.",
-    "skill": "A file that tells coding assistants how to use this command.",
+    "skill": "A file that explains this command to coding assistants.",
 }
 _ORDER = [name for names in GROUPS.values() for name in names]
 _LAST = len(_ORDER)

@@ -102,5 +102,7 @@ def _rows(provider: ShownProvider) -> Iterator[tuple[str, ...]]:
     if not provider.ledgers:
         yield provider.provider, "0", "", "", state
     for each in provider.ledgers:
-        told = f"; a refusal told this limit, believed until {each.learned_until}" if each.learned_until else ""
-        yield each.ledger, f"{each.taken:,}", f"{each.limit:,}", each.unit, state + told
+        learned = (
+            f"; a refusal stated this limit, which is used until {each.learned_until}" if each.learned_until else ""
+        )
+        yield each.ledger, f"{each.taken:,}", f"{each.limit:,}", each.unit, state + learned

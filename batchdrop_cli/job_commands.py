@@ -217,7 +217,7 @@ def forget(job: JobId, /, *, yes: Yes = False, target: Target = DEFAULT_TARGET) 
 
     cloud = find_cloud(target)
     found = jobs.find(cloud, job)
-    its_retries = list(cloud.store.retries(found.id, newer=cloud.tell_newer))
+    its_retries = list(cloud.store.retries(found.id, newer=cloud.notify_newer))
     if not yes:
         note(f"Job {found.id}: s3://{cloud.bucket}/{found.key}, with all its results.")
         ask("Delete it for good?", f"To delete it for good: {cloud.command(f'forget {found.id} --yes')}")

@@ -133,17 +133,17 @@ def _sentence(line: LoggedLine) -> str:
         if isinstance(line.details.get(name), int)
     ]
     whys = [_short(line.details[name]) for name in _WHYS if line.details.get(name) and line.level != "INFO"]
-    told = ", ".join([*counts, *whys])
+    details = ", ".join([*counts, *whys])
     batch = f" (batch {line.details['batch']})" if "batch" in line.details else ""
-    return f"{words[:1].upper()}{words[1:]}{': ' if told else ''}{told}{batch}{_rest(line)}"
+    return f"{words[:1].upper()}{words[1:]}{': ' if details else ''}{details}{batch}{_rest(line)}"
 
 
 def _rest(line: LoggedLine) -> str:
     """What else a line says where something went wrong, as ` name=value` each."""
     if line.level not in _WRONG:
         return ""
-    told = {*_COUNTS, *_WHYS, "batch"}
-    more = {name: value for name, value in line.details.items() if name not in told and value is not None}
+    shown = {*_COUNTS, *_WHYS, "batch"}
+    more = {name: value for name, value in line.details.items() if name not in shown and value is not None}
     return "".join(f" {name}={_short(value)}" for name, value in more.items())
 
 

@@ -21,7 +21,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.deadline import ShownDeadline, deadline_of
 from batchdrop_cli.exit_codes import WRONG_USE
 from batchdrop_cli.expected import ExpectedEnd, expected_end
-from batchdrop_cli.standstill import where_to_look
+from batchdrop_cli.stalled import where_to_look
 from batchdrop_cli.totals import Totals, totals_of
 from batchdrop_cli.user_errors import NoSuchJob, NotOver, UserError
 from batchdrop_cli.waiting import waits_for
@@ -95,7 +95,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 def recent(cloud: Cloud, *, days: int, limit: int) -> list[Job]:
     """The newest jobs first; those that only newer code can read are named."""
-    return list(islice(cloud.store.recent_jobs(last_days(days), newer=cloud.tell_newer), limit))
+    return list(islice(cloud.store.recent_jobs(last_days(days), newer=cloud.notify_newer), limit))
 
 
 def last_days(days: int) -> list[str]:
@@ -173,7 +173,7 @@ def listed(job: Job) -> Listed:
 def shown(cloud: Cloud, job: Job, batches: Sequence[Batch] | None = None) -> Shown:
     """All that is shown of a job; `batches` are its own where they were read before."""
     batches = list(cloud.store.batches(job.id)) if batches is None else batches
-    retries = cloud.store.retries(job.id, newer=cloud.tell_newer)
+    retries = cloud.store.retries(job.id, newer=cloud.notify_newer)
     manifest = read_manifest(cloud, job) if job.state in TERMINAL_JOBS else None
     expected = expected_end(cloud, batches)
     return Shown(

@@ -51,7 +51,7 @@ def say_status(status: LocalStatus, state_dir: Path | None) -> None:
             say(f"The local cloud of {status.state_dir} is down; its state is kept. Start it with: {start}")
         case "partly up":
             dead = ", ".join(name for name, runs in status.programs.items() if not runs)
-            say(f"The local cloud of {status.state_dir} is not whole: {dead} does not run. Mend it with: {start}")
+            say(f"The local cloud of {status.state_dir} is incomplete: {dead} is not running. Restart it with: {start}")
         case "up":
             say(f"The local cloud of {status.state_dir} is up at {status.endpoint}.")
             say(f"  bucket  {status.bucket}")

@@ -64,13 +64,13 @@ class Misfit:
 
 
 def family(cloud: Cloud, job: Job) -> Family:
-    retries = cloud.store.retries(job.id, newer=cloud.tell_newer)
+    retries = cloud.store.retries(job.id, newer=cloud.notify_newer)
     return Family(job=job, retries=[family(cloud, retry) for retry in retries])
 
 
 def fitting(cloud: Cloud, job: Job) -> list[Job]:
     """The retries of a job that belong to it, in the order of their drops."""
-    return [retry for retry in cloud.store.retries(job.id, newer=cloud.tell_newer) if find_misfit(retry, job) is None]
+    return [retry for retry in cloud.store.retries(job.id, newer=cloud.notify_newer) if find_misfit(retry, job) is None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,8 +276,8 @@ def _moved(result: Result, number: int, known: Sequence[int]) -> Result:
     """Under another line's number, which an error may tell as well; `known` are those of the lines up to it."""
     error = result.error
     if error is not None and (name := name_in(error.message, result.line)):
-        told = error.message.removeprefix(f"{name} {result.line}: ")
-        error = msgspec.structs.replace(error, message=f"{name} {number}: {told}")
+        text = error.message.removeprefix(f"{name} {result.line}: ")
+        error = msgspec.structs.replace(error, message=f"{name} {number}: {text}")
     first = result.shared_with
     shared_with = known[first] if first is not UNSET and first < len(known) else UNSET
     return msgspec.structs.replace(result, line=number, error=error, shared_with=shared_with)

@@ -44,7 +44,7 @@ def logs(job: JobId = jobs.LATEST, /, *, as_json: AsJson = False, target: Target
     for line in lines:
         say_logged(line)
     if not lines:
-        note(f"Nothing is kept of what was logged about job {found.id}. See: {cloud.command(f'show {found.id}')}")
+        note(f"No logs are kept of job {found.id}. See: {cloud.command(f'show {found.id}')}")
     return OK
 
 
@@ -63,7 +63,7 @@ def redrive(*, yes: Yes = False, as_json: AsJson = False, target: Target = DEFAU
         if not yes:
             ask(f"Send {count(len(held), 'letter')} again?", f"To send them again: {cloud.command('redrive --yes')}")
     except BaseException:
-        dead_letters.let_go(cloud, held)
+        dead_letters.release(cloud, held)
         raise
     return _say_sent(cloud, dead_letters.send_again(cloud, held), len(held))
 

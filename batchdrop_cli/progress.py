@@ -26,7 +26,7 @@ from rich.text import Text
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.jobs import groups
 from batchdrop_cli.say import err, note, wrap
-from batchdrop_cli.standstill import PATIENCE, describe_standstill, where_to_look
+from batchdrop_cli.stalled import QUIET_SECONDS, describe_stall, where_to_look
 from batchdrop_cli.user_errors import UserError
 from batchdrop_cli.waiting import waits_for
 from batchdrop_cli.words import JOB_WORDS, OVER, batch_counts
@@ -54,11 +54,11 @@ class Stage:
 
 
 class Display(Protocol):
-    """Shows a wait: `show` whenever a job was looked at, `tell` for a sentence that stays."""
+    """Shows a wait: `show` whenever a job was looked at, `notify` for a sentence that stays."""
 
     def show(self, now: Stage) -> None: ...
 
-    def tell(self, text: str) -> None: ...
+    def notify(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> St
     return Stage(text=words or JOB_WORDS[job.state], waits=tuple(waits), done=done, total=total or None)
 
 
-class _Look(NamedTuple):
+class _Snapshot(NamedTuple):
     """What was found of a job at one moment."""
 
     job: Job | None
@@ -93,24 +93,24 @@ class _Look(NamedTuple):
 
 
 class _Silence:
-    """How long nothing has changed, and what was told about it."""
+    """Measures how long nothing has changed; reports each stall once."""
 
     def __init__(self, cloud: Cloud, now: float) -> None:
         self._cloud = cloud
         self._last: Stage | None = None
         self._since = now
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    def describe(self, look: _Look, now: float) -> str | None:
-        """Where to look, once for each standstill; None while something happens."""
+    def describe(self, look: _Snapshot, now: float) -> str | None:
+        """Where to look, once for each stall; None while something happens."""
         if look.stage != self._last:
             self._last, self._since = look.stage, now
-        if now - self._since < PATIENCE:
+        if now - self._since < QUIET_SECONDS:
             return None
-        found = describe_standstill(self._cloud, look.job, look.batches, look.waits)
-        if found is None or found in self._told:
+        found = describe_stall(self._cloud, look.job, look.batches, look.waits)
+        if found is None or found in self._reported:
             return None
-        self._told.add(found)
+        self._reported.add(found)
         return found
 
 
@@ -136,9 +136,9 @@ class Wait:
             raise _no_job_error(self._cloud, self._job_id)
         look = _read_progress(self._cloud, job)
         self._display.show(look.stage)
-        standstill = self._silence.describe(look, self._now())
-        if standstill is not None:
-            self._display.tell(standstill)
+        stall = self._silence.describe(look, self._now())
+        if stall is not None:
+            self._display.notify(stall)
         self.pause = min(self._cloud.poll_seconds, _SHORTEST_PAUSE + waited / 10)
         return None
 
@@ -159,10 +159,10 @@ def _waits_for_a_person(job: Job) -> bool:
     return job.state is JobState.HELD and job.is_approved is None
 
 
-def _read_progress(cloud: Cloud, job: Job | None) -> _Look:
+def _read_progress(cloud: Cloud, job: Job | None) -> _Snapshot:
     batches = [] if job is None else list(cloud.store.batches(job.id))
     waits = [] if job is None else waits_for(cloud, job, batches)
-    return _Look(job, batches, waits, replace(stage(job, batches, waits), job=job, batches=batches))
+    return _Snapshot(job, batches, waits, replace(stage(job, batches, waits), job=job, batches=batches))
 
 
 def _no_job_error(cloud: Cloud, job_id: str) -> UserError:
@@ -218,7 +218,7 @@ class _OnBars:
         self._bars.sentences = (now.text, *now.waits)
         self._bars.update(self._task, completed=now.done, total=now.total)
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         for line in wrap(text, self._bars.console.width):
             self._bars.console.print(line, soft_wrap=True)
 
@@ -234,9 +234,9 @@ class _Lines:
         words = replace(now, done=0, total=None)
         if words != self._last:
             self._last = words
-            self.tell(f"  {self._measure(now)}{'; '.join((now.text, *now.waits))}")
+            self.notify(f"  {self._measure(now)}{'; '.join((now.text, *now.waits))}")
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         note(text)
 
     def _measure(self, now: Stage) -> str:

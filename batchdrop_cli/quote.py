@@ -91,7 +91,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         shared_lines: Those that are not sent, since another's request is equal: nothing else counts them.
-        input_estimate: How input tokens were told.
+        input_estimate: How input tokens were estimated.
         batch: The sum; `high_usd` is null where a model has no price, or a request no known most.
         realtime: What the same requests would cost by calls of their own.
         saved: The difference, over the models whose two prices are known.

@@ -197,7 +197,7 @@ def check_fixed(cloud: Cloud, chosen: Chosen, path: Path) -> None:
     if found != chosen.count:
         raise UserError(
             f"{path} has {count(found, 'line')}, but job {chosen.job.id} has {chosen}. A fixed copy must keep "
-            "every line in its place: empty a line to skip it.",
+            "all lines in their order: empty a line to skip it.",
             code=WRONG_USE,
         )
     if chosen.cut:

@@ -68,24 +68,24 @@ def _uncut_error(cloud: Cloud, chosen: Chosen) -> UserError:
 def _drop(cloud: Cloud, chosen: Chosen, file: Path | None, key: str, send: Callable[..., str]) -> str:
     if file is not None:
         check_kind(file, key)
-        _tell_unchanged(cloud, retries.find_unchanged(cloud, chosen, file), file)
+        _warn_unchanged(cloud, retries.find_unchanged(cloud, chosen, file), file)
         metadata = retries.lineage(cloud, chosen)
         return send(cloud, file, key, metadata=metadata)
-    tell_hopeless(cloud, chosen)
+    warn_hopeless(cloud, chosen)
     job_id = retries.send_failed(cloud, chosen, key)
-    cloud.tell(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
+    cloud.notify(f"Dropped {chosen} of job {chosen.job.id} at s3://{cloud.bucket}/{key} ({cloud.title}).")
     return job_id
 
 
-def tell_hopeless(cloud: Cloud, chosen: Chosen) -> None:
-    """Tell which lines cannot succeed as they are; nothing where there is none."""
+def warn_hopeless(cloud: Cloud, chosen: Chosen) -> None:
+    """Notify which lines cannot succeed as they are; nothing where there is none."""
     if chosen.hopeless.count:
-        cloud.tell(f"{chosen.hopeless.count:,} of {chosen} cannot succeed unless changed: {chosen.hopeless}.")
+        cloud.notify(f"{chosen.hopeless.count:,} of {chosen} cannot succeed unless changed: {chosen.hopeless}.")
 
 
-def _tell_unchanged(cloud: Cloud, unchanged: retries.Hopeless, file: Path) -> None:
+def _warn_unchanged(cloud: Cloud, unchanged: retries.Hopeless, file: Path) -> None:
     if unchanged.count:
-        cloud.tell(f"{file} leaves {count(unchanged.count, 'line')} unchanged that cannot succeed: {unchanged}.")
+        cloud.notify(f"{file} leaves {count(unchanged.count, 'line')} unchanged that cannot succeed: {unchanged}.")
 
 
 @contextmanager

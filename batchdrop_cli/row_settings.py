@@ -87,13 +87,13 @@ class RowOptions:
         int | None,
         Parameter(
             metavar="NUMBER",
-            help=f"The most tokens of an answer; for Claude {_CLAUDE_TOKENS:,} unless told.",
+            help=f"The most tokens of an answer; for Claude {_CLAUDE_TOKENS:,} by default.",
             validator=between(1, _MOST_TOKENS),
         ),
     ] = None
     temperature: Annotated[
         float | None,
-        Parameter(metavar="NUMBER", help="From 0 to 2; the model's own unless told.", validator=between(0, _HOTTEST)),
+        Parameter(metavar="NUMBER", help="From 0 to 2; the model's own by default.", validator=between(0, _HOTTEST)),
     ] = None
     id_column: Annotated[str | None, Parameter(metavar="COLUMN", help="The column that becomes custom_id.")] = None
     keep: Annotated[
@@ -265,7 +265,7 @@ def own_settings(file: Path, key: str, options: RowOptions, providers: Providers
     if len(text) > SETTINGS_BYTES:
         raise UserError(
             f"The options make a settings file of {len(text):,} bytes; at most {SETTINGS_BYTES:,} are read. Shorten "
-            "the prompts, or put what is the same in each into a column.",
+            "the prompts, or put the common text into a column.",
             code=WRONG_USE,
         )
     name = new_name(text)

@@ -27,7 +27,7 @@ _GLUE = "\0"  # stands for a blank at which a line is not broken
 
 count = texts.count
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 """Takes a sentence about what happens meanwhile: `note` for the command."""
 
 

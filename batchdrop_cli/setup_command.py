@@ -121,13 +121,13 @@ class _Asking:
     is_local: bool
 
     def agrees(self, step: Step) -> bool:
-        said = self._said(step)
+        said = self._given_answer(step)
         if said is None and sys.stdin.isatty():
             said = asked(f"{step.question} [Y/n]") in {"", "y", "yes"}
         note(f"{step.name}: {'yes' if said else 'left out'}")
         return bool(said)
 
-    def _said(self, step: Step) -> bool | None:
+    def _given_answer(self, step: Step) -> bool | None:
         """What the options say; None where somebody has to be asked."""
         if step.kind is Kind.SEND:
             return self.answers.send if self.answers.send is not None or not self.is_local else self.answers.yes or None

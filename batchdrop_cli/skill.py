@@ -1,4 +1,4 @@
-"""`skill install`: a file that tells coding assistants how to use the command."""
+"""`skill install`: a file that explains the command to coding assistants."""
 
 import hashlib
 import re

@@ -18,7 +18,7 @@ from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.drop import choose_key, is_settings
 from batchdrop_cli.exit_codes import FAILED, LINES_FAILED, OK, OVER_LIMIT, WRONG_USE
 from batchdrop_cli.row_settings import RowOptions, refuse_table_without_template, settings_there
-from batchdrop_cli.say import Tell, count, note
+from batchdrop_cli.say import Notify, count, note
 from batchdrop_cli.table_files import dropped_name, holds_rows, is_converted
 from batchdrop_cli.user_errors import EXPECTED, NotReadable, UserError, sentence
 
@@ -56,7 +56,7 @@ def sources_of(file: Path, key: str | None) -> Iterator[Sequence[Source]]:
         yield [Source(file, key)]
 
 
-def telling(found: Sequence[Source]) -> Tell:
+def notify_of(found: Sequence[Source]) -> Notify:
     """Tells what happens meanwhile, by the names of the files."""
     named = [(str(each.path), each.name) for each in found if each.name is not None]
     return lambda text: note(reduce(lambda said, each: said.replace(*each), named, text))
@@ -92,7 +92,7 @@ def _in_folder(folder: Path, key: str | None) -> list[Source]:
     if others:
         names = ", ".join(str(path.relative_to(folder)) for path in others[:_SHOWN])
         more = ", …" if len(others) > _SHOWN else ""
-        note(f"{count(len(others), 'file')} left out: no JSON lines and no table by the name ({names}{more}).")
+        note(f"{count(len(others), 'file')} left out: neither JSON lines nor a table by the name ({names}{more}).")
     if not any(path.name != SETTINGS_FILE for path in found):
         raise UserError(
             f"{folder} holds no file to drop: names must end in .jsonl, .csv, .tsv, .parquet, .arrow or .xlsx."

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import local_cloud
-from batchdrop_cli.say import Tell, note
+from batchdrop_cli.say import Notify, note
 from batchdrop_cli.user_errors import UserError
 from local_cloud.state import PRIVATE_FILE
 
@@ -19,7 +19,7 @@ _KEPT_SECONDS = 8 * 86_400
 _OWNER = "owner"  # a file in the folder: what lies there runs as whoever brings it up
 
 
-def find_state_dir(given: Path | None, tell: Tell = note) -> Path:
+def find_state_dir(given: Path | None, notify: Notify = note) -> Path:
     """The folder that `--state-dir` or the environment names; else `.local` if a cloud is there, or the last one's.
 
     Raises:
@@ -33,7 +33,7 @@ def find_state_dir(given: Path | None, tell: Tell = note) -> Path:
     last = _last()
     if last is None:
         return HERE
-    tell(f"Using the local cloud of {last}; --state-dir or {VARIABLE} names another.")
+    notify(f"Using the local cloud of {last}; --state-dir or {VARIABLE} names another.")
     return last
 
 

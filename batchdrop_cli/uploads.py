@@ -76,8 +76,8 @@ class Upload:
 
     @cached_property
     def note_path(self) -> Path:
-        told = [self.cloud.bucket, self.key, self.fingerprint.digest, sorted(self.metadata.items())]
-        return states() / "uploads" / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]}.jsonl"
+        names = [self.cloud.bucket, self.key, self.fingerprint.digest, sorted(self.metadata.items())]
+        return states() / "uploads" / f"{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:24]}.jsonl"
 
     def read(self, number: int) -> bytes:
         return os.pread(self.file.fileno(), self.part_bytes, (number - 1) * self.part_bytes)
@@ -99,7 +99,7 @@ def send(upload: Upload, progressed: Progressed, ends: Iterable[Callable[[], Non
         UserError: The file changed meanwhile: the upload is given up.
     """
     with _notes(upload.note_path) as notes:
-        noted = (notes and _taken_up(upload, notes)) or _begun(upload, notes)
+        noted = (notes and _resume(upload, notes)) or _begin(upload, notes)
         progressed(sum(part.bytes for part in noted.parts.values()))
         sent = noted.parts | {part.number: part for part in _sent(upload, noted, notes, progressed)}
         _give_up_if_changed(upload, noted)
@@ -145,7 +145,7 @@ def _notes(path: Path) -> Iterator[BinaryIO | None]:
             yield file
 
 
-def _begun(upload: Upload, notes: BinaryIO | None) -> Noted:
+def _begin(upload: Upload, notes: BinaryIO | None) -> Noted:
     answer = upload.cloud.s3.create_multipart_upload(
         Bucket=upload.cloud.bucket, Key=upload.key, Metadata=dict(upload.metadata), ChecksumAlgorithm="CRC32"
     )
@@ -157,7 +157,7 @@ def _begun(upload: Upload, notes: BinaryIO | None) -> Noted:
     return noted
 
 
-def _taken_up(upload: Upload, notes: BinaryIO) -> Noted | None:
+def _resume(upload: Upload, notes: BinaryIO) -> Noted | None:
     """The upload that broke off, with the parts that S3 has and that the file still has; None where there is none."""
     noted = _read_notes(notes.read())
     if noted is None:
@@ -173,7 +173,7 @@ def _taken_up(upload: Upload, notes: BinaryIO) -> Noted | None:
         for number, part in noted.parts.items()
         if listed.get(number) == part.etag and _md5(upload.read(number)) == part.md5
     }
-    upload.cloud.tell(
+    upload.cloud.notify(
         f"An upload of {upload.path} broke off: {len(same):,} of {len(upload.numbers):,} parts are there."
     )
     return Noted(upload_id=noted.upload_id, parts=same)

@@ -1,6 +1,6 @@
 """Every error as one sentence for a person: what happened, and what to do. Nobody sees a stack trace.
 
-A message never holds a key or a prompt: of errors that are not known here only the type is told.
+A message never holds a key or a prompt: of errors that are not known here only the type is shown.
 """
 
 import traceback

@@ -78,8 +78,8 @@ def _tokens(quote: Quote | None) -> str:
 class _Watch:
     """Paints what is found; the quote is read once, since it does not change."""
 
-    def __init__(self, cloud: Cloud, paint: Callable[[Stage, Picture], None], tell: Callable[[str], None]) -> None:
-        self._cloud, self._paint, self.tell = cloud, paint, tell
+    def __init__(self, cloud: Cloud, paint: Callable[[Stage, Picture], None], notify: Callable[[str], None]) -> None:
+        self._cloud, self._paint, self.notify = cloud, paint, notify
         self._quote: Quote | None = None
 
     def show(self, now: Stage) -> None:
@@ -99,7 +99,7 @@ def watched(cloud: Cloud, console: Console | None = None) -> Iterator[Display]:
         yield _Watch(cloud, _Lines().paint, note)
         return
     with Live(console=console, transient=True, auto_refresh=False) as live:
-        yield _Watch(cloud, partial(_paint, live, console), partial(_tell, console))
+        yield _Watch(cloud, partial(_paint, live, console), partial(_print_above, console))
 
 
 def _paint(live: Live, console: Console, now: Stage, shown: Picture) -> None:
@@ -108,7 +108,7 @@ def _paint(live: Live, console: Console, now: Stage, shown: Picture) -> None:
     live.update(Group(Text("\n".join(lines)), bar), refresh=True)
 
 
-def _tell(console: Console, text: str) -> None:
+def _print_above(console: Console, text: str) -> None:
     for line in wrap(text, console.width):
         console.print(line, soft_wrap=True)
 

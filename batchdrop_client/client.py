@@ -125,7 +125,7 @@ class Client:
             prompt: What it is asked, with columns in double braces: `Sentiment of: {{ text }}`.
             system: The system prompt; columns may stand in it, too.
             embed: The column that is embedded instead.
-            max_tokens: The most tokens of an answer; for Claude 1,024 unless told.
+            max_tokens: The most tokens of an answer; for Claude 1,024 by default.
             temperature: From 0 to 2.
             id_column: The column that becomes `custom_id`.
             keep: The columns that come back with each result, as `row`, or a single one.

@@ -48,7 +48,7 @@ def metadata_of(settings: Mapping[str, Any], max_cost: str | float | Decimal | N
     given = dict(settings)
     for name in given:
         if name.lower().replace("-", "_") in _NO_SETTINGS:
-            raise Unprocessable(f"settings: {name} is no setting of a drop: {_INSTEAD}")
+            raise Unprocessable(f"settings: {name} is not a setting of a drop: {_INSTEAD}")
     if max_cost is not None:
         given["budget_usd"] = str(read_limit(max_cost))
     metadata = {f"batchdrop-{name.replace('_', '-')}": _as_text(value) for name, value in given.items()}

@@ -1,4 +1,4 @@
-"""Waiting for a job without a terminal: what is told goes to the log; the pauses are a clock's."""
+"""Waiting for a job without a terminal: notifications go to the log; the pauses are a clock's."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ class Unwatched:
     def show(self, now: Stage) -> None:
         """Nothing: nobody looks."""
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         logger.warning(text)
 
 

@@ -14,9 +14,9 @@ from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
 
 from batchdrop_cli import jobs
-from batchdrop_cli.say import Tell, describe_newer
+from batchdrop_cli.say import Notify, describe_newer
 from batchdrop_cli.totals import Totals
-from batchdrop_console.pages import Console, teller
+from batchdrop_console.pages import Console, notifier
 
 DAYS = 35  # without a day: as far back as `latest` looks
 MOST_COUNTED = 10_000
@@ -97,9 +97,9 @@ def find_jobs(console: Console, wanted: Filter, pool: Executor, *, counts: bool)
     enough = _MOST_SEARCHED if wanted.is_given else PAGE
     after, goes_on = _ids(console, wanted, pool, enough, before=wanted.before)
     counted, is_more = _ids(console, wanted, pool, MOST_COUNTED) if counts else (None, False)
-    rows, searched, last, tell = list[Job](), 0, "", teller()
+    rows, searched, last, notify = list[Job](), 0, "", notifier()
     for some in batched(after, _AT_ONCE if wanted.is_given else PAGE, strict=False):
-        for name, job in zip(some, pool.map(partial(_row, console, tell), some), strict=True):
+        for name, job in zip(some, pool.map(partial(_row, console, notify), some), strict=True):
             searched, last = searched + 1, name
             if job is not None and wanted.takes(job):
                 rows.append(job)
@@ -148,10 +148,10 @@ def _ids_of_day(console: Console, today: str, enough: int, before: str, day: str
     return [each for each in known if each < begins] if begins else known
 
 
-def _row(console: Console, tell: Tell, job: str) -> Job | None:
+def _row(console: Console, notify: Notify, job: str) -> Job | None:
     known = console.memory.row(job)
     if known is None:
-        known = console.cloud.store.readable_job(job, newer=lambda name: tell(describe_newer(name)))
+        known = console.cloud.store.readable_job(job, newer=lambda name: notify(describe_newer(name)))
         if known is not None:
             console.memory.keep_row(known)
     return known

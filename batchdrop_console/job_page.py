@@ -18,7 +18,7 @@ from batchdrop_cli import jobs
 from batchdrop_cli.failed_lines import find_reasons
 from batchdrop_cli.jobs import Shown
 from batchdrop_cli.prices import prices_of
-from batchdrop_cli.standstill import where_to_look
+from batchdrop_cli.stalled import where_to_look
 from batchdrop_cli.user_errors import NoSuchJob
 from batchdrop_cli.words import noun_of
 from batchdrop_console.batch_waits import batch_waits, lane_waits

@@ -22,15 +22,15 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.escapes import escape
 from batchdrop_cli.exit_codes import WRONG_USE
-from batchdrop_cli.say import Tell
+from batchdrop_cli.say import Notify
 from batchdrop_cli.user_errors import NoSuchJob, UserError, sentence
 from batchdrop_cli.words import JOB_WORDS
 from batchdrop_client.errors import in_words
 from batchdrop_console.memory import Memory
 
 FOLDER = Path(__file__).parent
-_TELLS: ContextVar[list[str] | None] = ContextVar("tells", default=None)
-# A word and a sign: a state is never told by its colour alone.
+_NOTES: ContextVar[list[str] | None] = ContextVar("notes", default=None)
+# A word and a sign: a state is never shown by its colour alone.
 STATES = {
     JobState.PLANNING: ("Reading", "◔", "busy"),
     JobState.HELD: ("Held", "‖", "held"),
@@ -84,15 +84,15 @@ def console_of(request: Request) -> Console:
     return found
 
 
-def teller() -> Tell:
+def notifier() -> Notify:
     """Takes what is said meanwhile for the page that is being made here, from whatever thread."""
-    told = _TELLS.get()
-    return _say_nothing if told is None else told.append
+    notes = _NOTES.get()
+    return _say_nothing if notes is None else notes.append
 
 
-def tell(text: str) -> None:
+def notify(text: str) -> None:
     """Take what the command's code says meanwhile, for the page that is being made."""
-    teller()(text)
+    notifier()(text)
 
 
 def _say_nothing(_: str) -> None:
@@ -107,7 +107,7 @@ def page(endpoint: Endpoint) -> Endpoint:
 
     @wraps(endpoint)
     def answer(request: Request) -> Response:
-        _TELLS.set([])
+        _NOTES.set([])
         try:
             with in_words():
                 return endpoint(request)
@@ -150,8 +150,8 @@ def _address(request: Request) -> str:
 
 def render(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
     console = console_of(request)
-    told = [without_folders(each) for each in _TELLS.get() or ()]
-    shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "told": told}
+    notes = [without_folders(each) for each in _NOTES.get() or ()]
+    shared = {"cloud": console.cloud, "may_write": console.may_write, "path": request.url.path, "notes": notes}
     return HTMLResponse(_environment.get_template(template).render(**shared, **values), status)
 
 

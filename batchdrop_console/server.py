@@ -17,7 +17,7 @@ from batchdrop_cli.say import note, say
 from batchdrop_cli.user_errors import UserError
 from batchdrop_console.access import Access
 from batchdrop_console.app import make_app
-from batchdrop_console.pages import Console, tell
+from batchdrop_console.pages import Console, notify
 
 _LOOPBACK = "127.0.0.1"
 
@@ -28,7 +28,7 @@ def serve(cloud: Cloud, *, port: int, may_write: bool, opens_browser: bool) -> N
     Raises:
         UserError: The port is taken.
     """
-    cloud = replace(cloud, tell=tell)
+    cloud = replace(cloud, notify=notify)
     _ = cloud.s3, cloud.store, cloud.events, cloud.prices, cloud.user  # boto3 makes clients in one thread only
     listening = listen(port)
     access = Access(listening.getsockname()[1])

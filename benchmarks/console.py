@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 from batchdrop_cli.cloud import Cloud as UsersCloud
 from batchdrop_console.access import Access
 from batchdrop_console.app import make_app
-from batchdrop_console.pages import Console, tell
+from batchdrop_console.pages import Console, notify
 
 GOAL = 300  # milliseconds
 _DAYS, _TIMES, _CALL = 30, 15, 0.005
@@ -83,7 +83,7 @@ def main() -> int:
     with cloud() as made:
         middle = fill(made, jobs)
         session = boto3.Session(region_name=REGION)
-        users = UsersCloud(title="", is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
+        users = UsersCloud(title="", is_local=True, bucket=BUCKET, table=TABLE, session=session, notify=notify)
         users.store._table._client.meta.events.register("provide-client-params.dynamodb", _wait)  # noqa: SLF001
         _ = users.s3
         access, first_paint = Access(1), 0.0

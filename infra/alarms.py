@@ -16,7 +16,7 @@ from infra.pipeline import Pipeline, poll_rule
 from infra.step import Step
 
 PERIOD = cdk.Duration.minutes(5)
-SILENT_PERIODS = 3  # with no run at all, before somebody is told
+SILENT_PERIODS = 3  # with no run at all, before somebody is notified
 TICKS_BETWEEN_TRIES = 5  # of a paused provider, whose alarm stays on meanwhile
 
 ALERTS = {

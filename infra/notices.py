@@ -1,4 +1,4 @@
-"""Who is told of jobs: people by a topic, programs by webhooks. Only the deployer names them."""
+"""Sends events to people by a topic, to programs by webhooks. Only the deployer names them."""
 
 from collections.abc import Sequence
 
@@ -42,10 +42,10 @@ def notice_topic(scope: Construct, construct_id: str, emails: Sequence[str], kms
     return topic
 
 
-def told_rule(scope: Construct, construct_id: str, queue: StepQueue, place: dict[str, str]) -> events.Rule:
-    """Each place has a rule and so a message of its own: one that fails does not have the others told twice."""
+def notice_rule(scope: Construct, construct_id: str, queue: StepQueue, place: dict[str, str]) -> events.Rule:
+    """Each place has a rule and so a message of its own: one that fails does not repeat the others."""
     field = events.EventField
-    told = {
+    message = {
         "id": field.event_id,
         "type": field.detail_type,
         "time": field.time,
@@ -62,7 +62,7 @@ def told_rule(scope: Construct, construct_id: str, queue: StepQueue, place: dict
             targets.SqsQueue(
                 sqs.Queue.from_queue_arn(scope, f"{construct_id}Queue", queue.queue.queue_arn),
                 dead_letter_queue=queue.dead_letters,
-                message=events.RuleTargetInput.from_object(told),
+                message=events.RuleTargetInput.from_object(message),
             )
         ],
     )

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.bundling import code_asset
 from infra.context import VISIBILITY_MARGIN_SECONDS, Context
-from infra.notices import Webhooks, notice_topic, told_rule
+from infra.notices import Webhooks, notice_rule, notice_topic
 from infra.queues import StepQueue, allow_rule
 from infra.step import Step
 from infra.storage import Storage
@@ -191,7 +191,7 @@ class Pipeline(Construct):
         step.may_put_events(self._bus)
 
     def _notify(self) -> sns.Topic | None:
-        """An event that somebody is to be told of, and one of those who are; who they are, only the deployer says."""
+        """Send an event to one of the places that want it, which only the deployer names."""
         queue = self._queue("notify", SHORT)
         step = self._step("Notify", memory_mib=256, limit_seconds=SHORT)
         step.started_by(queue, batch_size=1, max_concurrency=self._context.max_concurrency)
@@ -204,7 +204,7 @@ class Pipeline(Construct):
             step.may_publish(topic)
             places.append({"topic": topic.topic_arn})
         for number, place in enumerate(places):
-            allow_rule(queue, told_rule(self, f"Told{number}", queue, place))
+            allow_rule(queue, notice_rule(self, f"Told{number}", queue, place))
         return topic
 
     def _sweep(self) -> Step:

@@ -1,4 +1,4 @@
-"""One step's function, its log group and its role, which allows nothing until it is told to."""
+"""One step's function, its log group and its role, which allows nothing by default."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -176,7 +176,7 @@ class Step(Construct):
 
 
 def _tracing(*, is_on: bool) -> dict[str, str]:
-    """What Powertools' tracer is told; should it ever be asked for more, it sends no answers and no exceptions."""
+    """Settings of Powertools' tracer; should it ever be asked for more, it sends no answers and no exceptions."""
     names = ("CAPTURE_RESPONSE", "CAPTURE_ERROR")
     captured = {f"POWERTOOLS_TRACER_{name}": "false" for name in names} if is_on else {}
     return {"POWERTOOLS_TRACE_DISABLED": str(not is_on).lower(), **captured}

@@ -77,20 +77,20 @@ def name_versions(s3: ModuleType, eventbridge: ModuleType) -> None:
     """Add the version that was written to the event that EventBridge gets of it.
 
     ministack hands it to the function that makes the event, which leaves it out. Every event is made in a context of
-    its own, so that the version that is being told is that of the event being dispatched.
+    its own, so that the version that is sent is that of the event being dispatched.
     """
     fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
-    told: ContextVar[str | None] = ContextVar("version", default=None)
+    version_being_sent: ContextVar[str | None] = ContextVar("version", default=None)
 
     def fire_with_version(*given: Any, version_id: str | None = None, **named: Any) -> None:
-        token = told.set(version_id)
+        token = version_being_sent.set(version_id)
         try:
             fire(*given, version_id=version_id, **named)
         finally:
-            told.reset(token)
+            version_being_sent.reset(token)
 
     def dispatch_with_version(event: dict[str, Any], *given: Any) -> Any:  # noqa: ANN401 - ministack's
-        version_id = told.get()
+        version_id = version_being_sent.get()
         if version_id and event["Source"] == "aws.s3":
             detail = json.loads(event["Detail"])
             detail["object"]["version-id"] = version_id

@@ -11,7 +11,7 @@ It is run by the emulator's own Python, which has ministack and nothing of this 
 - A worker is loaded when it is first needed. Here an event of ours loads it before, and no handler sees it.
 - ministack starts as many workers as are asked for at once, and ends those that are idle. Here no more of them are
   loaded at once than there are processors, a function has no more than it may run at once, and they stay.
-- Told to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
+- Asked to stop, ministack waits until every client has closed its connection. Here functions may finish, and it ends.
 - Messages that a function held when the emulator ended are visible at once: nobody holds them any more.
 - ministack gives the whole of an object's version, whatever range was asked for. Here it is cut.
 - ministack's events of a versioned bucket name no version. Here, as at AWS, they do: each version becomes a job.
@@ -147,7 +147,7 @@ def bound_workers(lambda_runtime: ModuleType, *, processors: int, at_most: int) 
     lambda_runtime._LOCAL_WORKER_TTL = WORKER_SECONDS  # type: ignore[attr-defined]
 
 
-def load_when_told(lambda_runtime: ModuleType) -> None:
+def load_on_request(lambda_runtime: ModuleType) -> None:
     invoke = lambda_runtime.Worker.invoke
 
     def invoke_or_load(worker: Any, event: object, *given: object, **named: object) -> object:  # noqa: ANN401 - ministack's
@@ -202,7 +202,7 @@ def patch(journal: Journal, *, logs: Path, code: Path, at_most: int) -> None:
     lambda_runtime = import_module("ministack.core.lambda_runtime")
     unpack_once(lambda_runtime, code)
     bound_workers(lambda_runtime, processors=os.process_cpu_count() or 1, at_most=at_most)
-    load_when_told(lambda_runtime)
+    load_on_request(lambda_runtime)
 
 
 def main() -> None:

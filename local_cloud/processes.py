@@ -15,7 +15,7 @@ from pathlib import Path
 from local_cloud.state import Process
 
 PROC = Path("/proc")
-STOP_SECONDS = 15.0  # the emulator writes its state when it is told to stop
+STOP_SECONDS = 15.0  # the emulator writes its state when it is asked to stop
 GROUP_STOP_SECONDS = 2.0  # what a program has started has nothing to save
 LOOK_EVERY_SECONDS = 0.02
 BOOT_ID = PROC / "sys" / "kernel" / "random" / "boot_id"
@@ -131,11 +131,11 @@ def _started(pid: int) -> str | None:
     try:
         ended, _ = os.waitpid(pid, os.WNOHANG)  # a child that ended keeps its number until its parent asks
     except ChildProcessError:
-        return _of_stranger(pid)
+        return _of_unowned(pid)
     return None if ended else _process_state(pid)[1]
 
 
-def _of_stranger(pid: int) -> str | None:
+def _of_unowned(pid: int) -> str | None:
     """Another's child may have ended with nobody asking; what is left of it does not run."""
     state, started = _process_state(pid)
     return None if state.startswith("Z") else started

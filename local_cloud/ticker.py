@@ -60,7 +60,7 @@ class Ticker:
         self._trouble: dict[int, str] = {}
 
     def run(self, *, seconds: float, stop: threading.Event) -> None:
-        """Look every so many seconds, until told to stop."""
+        """Look every so many seconds, until stopped."""
         while not stop.is_set():
             if self._is_due():
                 for number in set(range(len(self._targets))) - self._running:
@@ -70,7 +70,7 @@ class Ticker:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _is_due(self) -> bool:
-        """Whether some row is due; also where that cannot be told. What is due later is left to the schedules."""
+        """Whether some row is due; also where that is not known. What is due later is left to the schedules."""
         now = {":now": {"N": str(int(time.time()))}}
         pages = self._rows.get_paginator("scan").paginate(
             TableName=self._table,

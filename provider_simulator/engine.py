@@ -338,7 +338,7 @@ def _token_limit(batch: Batch, model: str, limit: int) -> LineError:
 
 
 def _first_model(path: Path) -> str:
-    """The model of the first line, for choosing a shape; empty if that cannot be told."""
+    """The model of the first line, for choosing a shape; empty if that is not known."""
     try:
         _, _, line = next(scan.lines(path))
         request = scan.decode(line)

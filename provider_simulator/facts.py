@@ -103,7 +103,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int = 0
     contradict: int = 0
     garble: int = 0
-    strangers: int = 0
+    foreign: int = 0
     stuck: bool | Literal["always"] = False
     not_found_after_create: float = 0.0
     rows: tuple[RowDialect, ...] = ()
@@ -150,7 +150,7 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading the input once has told."""
+    """The result of reading the input once."""
 
     total: int
     input_tokens: int

@@ -42,8 +42,8 @@ def produce(batch: Batch, folder: Path) -> Outcome:
     with (folder / "output").open("wb") as output, (folder / "errors").open("wb") as errors:
         files = (output, errors if batch.provider == "openai" else output)
         _write_results(batch, index, source, files, tally=tally, answered=answered)
-        for number in range(batch.shape.strangers):
-            _write(output, _strangers_line(batch, f"nobody-{number}"))
+        for number in range(batch.shape.foreign):
+            _write(output, _foreign_line(batch, f"nobody-{number}"))
         for file in (output, errors):
             if batch.shape.no_newline and file.tell():
                 file.truncate(file.seek(file.tell() - 1))
@@ -94,7 +94,7 @@ def _write_results(  # noqa: PLR0913 - one pass over all that a batch has
             _write(files[1], other)
 
 
-def _strangers_line(batch: Batch, custom_id: str) -> Json:
+def _foreign_line(batch: Batch, custom_id: str) -> Json:
     if batch.provider == "anthropic":
         return {"custom_id": custom_id, "result": {"type": "expired"}}
     return {"id": custom_id, "custom_id": custom_id, "response": None, "error": NOT_ANSWERED["expired"]}

@@ -6,7 +6,7 @@ from itertools import batched
 from typing import Any
 
 from provider_simulator.facts import Json, Style
-from provider_simulator.says import Called, Said, say, told
+from provider_simulator.says import Called, Said, content_of, say
 
 BYTES_PER_TOKEN = 4
 _THOUGHT = "Let me think about it."
@@ -80,7 +80,7 @@ def chat_content(answer: Json) -> Any:  # noqa: ANN401 - a text, or more
     if message.get("function_call"):
         calls = [message["function_call"]]
     read = [Called(each["name"], json.loads(each["arguments"])) for each in calls]
-    return told(message["content"] or "", read)
+    return content_of(message["content"] or "", read)
 
 
 def _chat_usage(prompt_tokens: int, completion_tokens: int) -> Json:
@@ -166,7 +166,7 @@ def response_content(answer: Json) -> Any:  # noqa: ANN401 - the same
     items = answer["output"]
     texts = [part["text"] for item in items if item["type"] == "message" for part in item["content"]]
     calls = [Called(item["name"], json.loads(item["arguments"])) for item in items if item["type"] == "function_call"]
-    return told("".join(texts), calls)
+    return content_of("".join(texts), calls)
 
 
 def _pieces(text: str, style: Style) -> list[str]:
@@ -242,4 +242,4 @@ def message_content(answer: Json) -> Any:  # noqa: ANN401 - the same
     blocks = answer["content"]
     texts = [each["text"] for each in blocks if each["type"] == "text"]
     calls = [Called(each["name"], each["input"]) for each in blocks if each["type"] == "tool_use"]
-    return told("".join(texts), calls)
+    return content_of("".join(texts), calls)

@@ -34,7 +34,7 @@ class Said(NamedTuple):
     """Whether the request named the tool that it calls."""
 
 
-def told(text: str, calls: list[Called]) -> Any:  # noqa: ANN401 - a text, or more
+def content_of(text: str, calls: list[Called]) -> Any:  # noqa: ANN401 - a text, or more
     """What `answers.content` makes of an answer."""
     return {"text": text, "calls": [list(each) for each in calls]} if calls else text
 

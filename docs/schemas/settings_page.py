@@ -37,7 +37,7 @@ The nearest `[template]` is taken whole, not key by key; an empty one turns off 
 | `model` | | The model that is asked; one for all rows |
 | `body` | | The request without its model: a table, or JSON in a string. `{{ column }}` in its strings stands for a \
 row's value |
-| `endpoint` | told by model and body | Such as `"/v1/chat/completions"` |
+| `endpoint` | by model and body | Such as `"/v1/chat/completions"` |
 | `id_column` | none | The column that becomes `custom_id` |
 | `keep` | `[]` | The columns that come back in each result, as `row` |
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from batchdrop.records import Job
 
 ROWS_LIVE = 90 * 86_400  # seconds after a job's end; SQS keeps a message 14 days: a late event still finds its job
-_PATIENCE = 3 * 86_400  # seconds; results of a cancelled batch are collected meanwhile
+_COLLECTION_SECONDS = 3 * 86_400  # seconds; results of a cancelled batch are collected meanwhile
 _LAST_TRIES = 86_400
 _LEAST_TICKS = 30
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
@@ -36,7 +36,7 @@ def last_moment(job: Job) -> int:
 
 def given_up_at(job: Job) -> int:
     """When what is at a provider is no longer waited for, although the job should have ended long ago."""
-    return last_moment(job) + _PATIENCE
+    return last_moment(job) + _COLLECTION_SECONDS
 
 
 def collection_deadline(job: Job) -> int:

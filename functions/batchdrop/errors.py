@@ -46,7 +46,7 @@ class LimitReached(Transient):
 
 
 class OutOfTime(BatchdropError):  # noqa: N818 - named by what the caller does next
-    """This run must end: what is done stays; let go, and sweep has the next run go on."""
+    """The run's time is over. Finished work stays; release the claim, and sweep resumes it in another run."""
 
 
 class AccountRefused(BatchdropError):  # noqa: N818 - named by what the caller does next

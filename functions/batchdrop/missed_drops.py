@@ -7,7 +7,7 @@ that an event that comes after all finds the same job.
 
 Nothing that had a job is taken again: a version's own row lives for months (`ROWS_LIVE`), and stays when the job is
 forgotten. Where such rows may be missing, nothing is taken: of what is older than the table, which may be a restored
-one, than this deployment, or than `_LOOKS_BACK`.
+one, than this deployment, or than `_LOOKBACK_SECONDS`.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ logger = Logger(child=True)
 
 _ROUND_TICKS = 15  # between the beginnings of two rounds: a quarter of an hour, and seconds on one machine
 _REST = 10  # a round that takes long, in a large bucket, is followed by a rest so many times as long
-_LOOKS_BACK = 14 * 86_400  # seconds: as long as SQS keeps an event; a version's row lives for 90 days at least
+_LOOKBACK_SECONDS = 14 * 86_400  # seconds: as long as SQS keeps an event; a version's row lives for 90 days at least
 _OVERLAP = 86_400  # seconds before the round before; an upload in parts bears the time at which it began
 _DEPLOYING = 900  # seconds in which a stack was still being deployed when its first sweep ran
 _YOUNG_TICKS = 2  # what was dropped since is left to its event
@@ -58,7 +58,7 @@ def _send(run: "_Run", services: Services, has_time: Callable[[], bool]) -> int:
         services.queues.intake_all(some)
         sent += len(some)
     if sent:
-        logger.warning("dropped files found that no event told of", files=sent)
+        logger.warning("dropped files found that no event reported", files=sent)
     return sent
 
 
@@ -83,7 +83,7 @@ def list_once(name: str, oldest: int, services: Services, has_time: Callable[[],
 
 def oldest_taken(listing: Listing, *, table_at: int, now: int) -> int:
     """What was dropped before is left alone: it may have had a job that nothing here knows. Pure."""
-    return max(table_at, listing.begun_at - _DEPLOYING, listing.last_at - _OVERLAP, now - _LOOKS_BACK)
+    return max(table_at, listing.begun_at - _DEPLOYING, listing.last_at - _OVERLAP, now - _LOOKBACK_SECONDS)
 
 
 def _beginning(listing: Listing, services: Services) -> dict[str, int | str]:

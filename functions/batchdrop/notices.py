@@ -20,7 +20,7 @@ KINDS: dict[str, type[JobEvent | ProviderEvent]] = {
     "Job Held": HeldEvent,
     "Provider Paused": ProviderEvent,
 }
-"""The detail of each event that somebody is told of."""
+"""The detail of each event that somebody is notified of."""
 
 _LONGEST_SUBJECT = 100  # SNS's limit, in ASCII
 

@@ -306,8 +306,8 @@ _PLANNED = (
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """What the unfinished batches of a provider, or of one of its models, hold together.
 
-    `moves` is raised by every reservation and release. `learned` is a limit that a refusal told, believed until
-    `learned_until`. `most_requests` and `most_bytes` are what refusals told of the size of one batch, believed until
+    `moves` is raised by every reservation and release. `learned` is a limit that a refusal stated, believed until
+    `learned_until`. `most_requests` and `most_bytes` are the sizes of one batch that refusals stated, believed until
     `sizes_until`. `refused_at_endpoint` is where its model is not taken in batches, as the object in `work/` named by
     `refused_key` tells, believed until `refused_until`. `estimated` and `used` sum the tokens of batches that were
     answered whole: as their bytes said, and as the provider counted them. `suspected` is `moves` as it was when the sum

@@ -39,8 +39,8 @@ def log_failure(**names: object) -> Iterator[None]:
     except NewerRow:
         return
     except Transient as error:  # nothing failed: it is not its moment yet, and the message comes again
-        logger.warning("unit put off", extra={"reason": str(error), **names})
-        raise StepFailed('Transient; the log line before it, "unit put off", says why') from None
+        logger.warning("unit deferred", extra={"reason": str(error), **names})
+        raise StepFailed('Transient; the log line before it, "unit deferred", says why') from None
     except Exception as error:  # noqa: BLE001 - whatever it is, its words stay here
         log_exception(logger, "unit failed", error, **names)
         count(Alert.UNIT_FAILED)

@@ -1,4 +1,4 @@
-"""Something happened that somebody is to be told: tell one of them."""
+"""An event is sent to one of the places that want it."""
 
 import os
 import time

@@ -61,7 +61,10 @@ def test_one_that_is_up_or_partly_up_is_told_apart(run: "Run", folder: Folder) -
         processes.stop(process)
     assert partly == (
         1,
-        f"The local cloud of {folder.path} is not whole: simulator does not run. Mend it with: batchdrop local up\n",
+        (
+            f"The local cloud of {folder.path} is incomplete: simulator is not running. "
+            "Restart it with: batchdrop local up\n"
+        ),
         "",
     )
     assert (up.code, json.loads(up.out)) == (

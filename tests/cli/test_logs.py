@@ -62,7 +62,7 @@ def test_a_job_of_which_nothing_is_kept_is_said(
     aws.store.add(a_job())
     with stack_with_parts(monkeypatch):
         ran = run("logs")
-    said = f"Nothing is kept of what was logged about job {a_job().id}. See: batchdrop show {a_job().id}\n"
+    said = f"No logs are kept of job {a_job().id}. See: batchdrop show {a_job().id}\n"
     assert ran == (0, "", said)
 
 
@@ -108,9 +108,9 @@ def test_a_line_without_its_fields_is_still_shown() -> None:
         ),
         (
             "WARNING",
-            "unit put off",
+            "unit deferred",
             {"batch": BATCH, "reason": "no room", "cost": 7},
-            f"assemble warning Unit put off: no room (batch {BATCH}) cost=7",
+            f"assemble warning Unit deferred: no room (batch {BATCH}) cost=7",
         ),
         (
             "ERROR",

@@ -60,8 +60,8 @@ def test_what_is_taken_and_what_was_learned_is_shown(aws: "Aws", run: "Run", a_b
         },
     ]
     lines = run("providers").out.splitlines()
-    told = "a refusal told this limit, believed until 2096-10-02T07:06:40Z"
-    assert lines[1].split(maxsplit=4) == [LEDGER, "80,000", "90,000", "tokens", f"open; {told}"]
+    learned = "a refusal stated this limit, which is used until 2096-10-02T07:06:40Z"
+    assert lines[1].split(maxsplit=4) == [LEDGER, "80,000", "90,000", "tokens", f"open; {learned}"]
     assert lines[2].startswith("anthropic")
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from conftest import Aws, Run
 
 TABLE = "batchdrop-jobs"
-WAITS = Listed(reason="1 of its batches do not tell whose they are before they end")
+WAITS = Listed(reason="1 of its batches do not show whose they are before they end")
 
 
 def hold(aws: "Aws", **changes: Any) -> None:

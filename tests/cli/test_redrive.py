@@ -116,7 +116,7 @@ def test_where_there_are_none_it_says_so(run: "Run") -> None:
     assert run("redrive", "--json") == (0, "[]\n", "There are no dead letters.\n")
 
 
-def test_ctrl_d_is_a_no_and_the_letters_are_let_go(run: "Run", parts: Parts, terminal: Terminal) -> None:
+def test_ctrl_d_is_a_no_and_the_letters_are_released(run: "Run", parts: Parts, terminal: Terminal) -> None:
     fail(parts, *BODIES)
     assert terminal.getvalue() == ""
     ran = run("redrive")

@@ -146,7 +146,7 @@ def test_a_fixed_copy_is_dropped_in_their_place(aws: "Aws", run: "Run", first: J
     fixed = tmp_path / "fixed.jsonl"
     fixed.write_bytes(b'{"two": "fixed"}\n\n{"no": 1}')
     said = (
-        f"{fixed} has 3 lines, but job {FIRST} has 2 failed lines. A fixed copy must keep every line in its place: "
+        f"{fixed} has 3 lines, but job {FIRST} has 2 failed lines. A fixed copy must keep all lines in their order: "
         "empty a line to skip it.\n"
     )
     assert run("retry", first.id, fixed) == (2, "", said)

@@ -365,7 +365,7 @@ def test_show_says_when_the_batches_will_have_ended_by_how_long_others_took(
         ({"last_safe_at": NOW + 5_000}, "2027-01-15 10:00 UTC; calls at real time from 2027-01-15 09:23 UTC on"),
         (
             {"last_safe_at": NOW, "finishing_at": NOW + 60},
-            "2027-01-15 10:00 UTC; what is left is called at real time since 2027-01-15 08:01 UTC",
+            "2027-01-15 10:00 UTC; its remaining requests are called at real time since 2027-01-15 08:01 UTC",
         ),
         ({"last_safe_at": NOW, "late_reason": "No money."}, "2027-01-15 10:00 UTC. No money."),
         (

@@ -44,7 +44,7 @@ def test_each_file_of_a_folder_is_dropped_with_its_settings(aws: "Aws", run: "Ru
     assert (ran.code, len(ran.out.splitlines())) == (0, 3)  # the settings' sentence, and two jobs
     assert ran.out.startswith("These settings apply to every file")  # they are there before the files
     assert aws.keys() == ["input/monday/b.jsonl", "input/monday/batchdrop.toml", "input/monday/deep/a.jsonl"]
-    assert "1 file left out: no JSON lines and no table by the name (notes.txt).\n" in ran.err
+    assert "1 file left out: neither JSON lines nor a table by the name (notes.txt).\n" in ran.err
 
 
 def test_a_folder_goes_where_its_key_says(aws: "Aws", run: "Run", folder: Path) -> None:

@@ -39,7 +39,7 @@ class Line:
 
     def __init__(self, said: list[str]) -> None:
         self.cloud = Cloud(
-            title="", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session(), tell=said.append
+            title="", is_local=False, bucket=BUCKET, table="batchdrop-jobs", session=boto3.Session(), notify=said.append
         )
         self.parts: list[int] = []
         self.breaks_at: int | None = None

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from batchdrop_cli.cloud import Cloud
 from batchdrop_cli.progress import Clock, Stage, shown, upload_shown, wait_for_job
-from batchdrop_cli.standstill import describe_standstill
+from batchdrop_cli.stalled import describe_stall
 from batchdrop_cli.user_errors import UserError
 from local_cloud import machine
 
@@ -54,7 +54,7 @@ class Told:
     def show(self, now: Stage) -> None:
         """Nothing: a test of what is shown looks at the screen."""
 
-    def tell(self, text: str) -> None:
+    def notify(self, text: str) -> None:
         self.told.append((int(self.clock.seconds), text))
 
 
@@ -93,14 +93,14 @@ def test_a_drop_that_becomes_no_job_is_told_after_half_a_minute_with_where_to_lo
 
 def test_on_the_local_cloud_the_log_files_are_named(stack: Cloud) -> None:
     local = replace(stack, is_local=True, logs="/mine/logs")
-    told = describe_standstill(local, None, [], [])
+    told = describe_stall(local, None, [], [])
     assert told is not None
     assert told.endswith("Look at /mine/logs/functions/intake.log and /mine/logs/emulator.log.")
 
 
 def test_on_a_full_disk_that_is_what_is_said(stack: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "FULL_BYTES", 10**18)
-    told = describe_standstill(replace(stack, is_local=True, logs=str(tmp_path / "logs")), None, [], [])
+    told = describe_stall(replace(stack, is_local=True, logs=str(tmp_path / "logs")), None, [], [])
     assert told is not None
     assert f"The disk of {tmp_path} is full (" in told
 
@@ -151,7 +151,7 @@ def test_a_standstill_names_the_step_whose_turn_it_is_and_waiting_for_a_provider
     waits: Sequence[str],
     step: str | None,
 ) -> None:
-    told = describe_standstill(stack, a_job(state=state), [a_batch(state=each) for each in batches], waits)
+    told = describe_stall(stack, a_job(state=state), [a_batch(state=each) for each in batches], waits)
     assert (told is None) == (step is None)
     assert step is None or f"the queue of {step} " in str(told)
 
@@ -173,7 +173,7 @@ def test_count_per_cent_and_time_are_visible_whatever_the_batches_do(width: int)
     console = Console(file=screen, width=width, force_terminal=True, color_system=None, legacy_windows=False)
     with shown(console) as display:
         display.show(MANY)
-        display.tell("For 30 seconds no batch was sent.")
+        display.notify("For 30 seconds no batch was sent.")
     lines = screen.getvalue().splitlines()
     drawn = [line for line in lines if "612345/1000000" in line]
     assert drawn

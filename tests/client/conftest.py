@@ -33,7 +33,7 @@ class World:
         """A client that knows nothing of any other."""
         session = boto3.Session(region_name=REGION)
         users = UsersCloud(
-            title="test", is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=self.told.append
+            title="test", is_local=True, bucket=BUCKET, table=TABLE, session=session, notify=self.told.append
         )
         clock = Clock(now=lambda: self.seconds, sleep=self.go_on, rest=self.rest)
         return Client.on(users, clock=clock, gather=gather)

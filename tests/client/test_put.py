@@ -109,7 +109,7 @@ def test_answers_to_a_schema_are_data(client: Client, tmp_path: Path, kind: str)
     ("options", "said"),
     [
         ({"settings": {"max_atempts": 5}}, "unknown setting 'max_atempts'; did you mean max_attempts?"),
-        *(({"settings": {name: "x"}}, f"settings: {name} is no setting of a drop") for name in NO_SETTINGS),
+        *(({"settings": {name: "x"}}, f"settings: {name} is not a setting of a drop") for name in NO_SETTINGS),
         ({"settings": {"max_attempts": 50}}, "max_attempts = '50': a number from 1 to 10"),
         ({"key": "output/a.jsonl"}, "--key output/a.jsonl: a key must begin with input/ and name a file."),
         ({"name": "a.txt"}, "is not processed: a file to drop contains JSON lines"),

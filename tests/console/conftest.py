@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from batchdrop_cli.cloud import Cloud as UsersCloud
 from batchdrop_console.access import Access
 from batchdrop_console.app import make_app
-from batchdrop_console.pages import Console, tell
+from batchdrop_console.pages import Console, notify
 
 PORT, TOKEN = 8321, "a-token"
 ADDRESS = f"http://127.0.0.1:{PORT}"
@@ -28,7 +28,7 @@ class World:
 
     def console(self, *, may_write: bool = False) -> Console:
         session = boto3.Session(region_name=REGION)
-        users = UsersCloud(title="test", is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
+        users = UsersCloud(title="test", is_local=True, bucket=BUCKET, table=TABLE, session=session, notify=notify)
         _ = users.s3, users.store, users.events
         return Console(cloud=users, may_write=may_write, log=self.log.append, now=self.cloud.clock.seconds)
 

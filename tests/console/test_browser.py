@@ -29,7 +29,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from batchdrop_cli.cloud import Cloud as UsersCloud
 from batchdrop_console.access import Access
-from batchdrop_console.pages import Console, tell
+from batchdrop_console.pages import Console, notify
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESK = {"width": 320, "height": 640}, {"width": 1180, "height": 900}
@@ -62,7 +62,7 @@ def scene() -> Iterator[Scene]:
 def console(scene: Scene) -> Console:
     session = boto3.Session(region_name=REGION)
     title = "stack batchdrop in eu-central-1"
-    users = UsersCloud(title=title, is_local=True, bucket=BUCKET, table=TABLE, session=session, tell=tell)
+    users = UsersCloud(title=title, is_local=True, bucket=BUCKET, table=TABLE, session=session, notify=notify)
     _ = users.s3, users.store, users.events
     return Console(cloud=users, may_write=SHOTS is None, log=lambda _: None, now=lambda: scene.now)
 

@@ -1,4 +1,4 @@
-"""What strangers and their tools find in the repository: workflow, templates, hooks, editors' settings, security."""
+"""The repository has what contributors and their tools look for: workflow, templates, hooks, editors, security."""
 
 import configparser
 import re

@@ -76,7 +76,7 @@ SHAPES: list[dict[str, Any]] = [  # lost rows are not among them: what is counte
     {"model": "gpt-01", "expire_fraction": 0.5},
     {"model": "gpt-02", "failing": {"match": "", "fraction": 0.5, "status": 500}},
     {"model": "gpt-03", "no_newline": True},
-    {"model": "gpt-04", "contradict": 3, "repeat": 2, "strangers": 2},
+    {"model": "gpt-04", "contradict": 3, "repeat": 2, "foreign": 2},
     {"model": "gpt-05", "cancel_fraction": 0.3},
     {"model": "claude-*", "expire_fraction": 0.5},
 ]

@@ -122,7 +122,7 @@ _CHANGES: dict[str, Callable[[Json], Json]] = {
 }
 # Changes of a custom_id.
 _NAMES: dict[str, Callable[[str], object]] = {
-    "a stranger's": lambda name: name.replace("0", "1"),
+    "a foreign batch's": lambda name: name.replace("0", "1"),
     "another deployment's": lambda name: f"other{name[name.index('-') :]}",
     "none": lambda _: None,
     "an empty one": lambda _: "",

@@ -36,7 +36,7 @@ HEALS = {
     "batch failed at the provider": "judged by its code and its words",
     "batch replaced by smaller ones": "cut into smaller batches",
     "lines refused": "ends with the provider's words",
-    "provider did not tell": "asked again by the next poll",
+    "provider did not answer": "asked again by the next poll",
     "provider not asked for now": "asked again by the next poll",
     "late create taken": "a late batch answers lines that are open",
     "dead letters sent again": "sent again from the dead letters",

@@ -314,7 +314,7 @@ MUTATIONS = (
     Mutation(
         "budgets are compared once an hour with what their jobs hold",
         "limits/budget_repair.py",
-        'if not services.store.leases.take("budgets", _LOOK_SECONDS):',
+        'if not services.store.leases.take("budgets", _CHECK_SECONDS):',
         "if False:",
         f"{_STEPS}test_monthly_budgets.py::test_a_ledger_that_is_off_is_set_to_what_its_jobs_hold_once_an_hour",
     ),
@@ -959,8 +959,8 @@ MUTATIONS = (
     Mutation(
         "a line of a batch that a provider does not tell of has its job's id",
         "steps/poll.py",
-        "with working_on(due.job):\n                    told",
-        "with working_on(None):\n                    told",
+        "with working_on(due.job):\n                    answers",
+        "with working_on(None):\n                    answers",
         f"{_STEPS}test_correlation.py::test_a_batch_that_its_provider_does_not_tell_of_has_its_jobs_id",
     ),
     Mutation(
@@ -1400,35 +1400,35 @@ MUTATIONS = (
         "batches/unknown_creates.py",
         "return is_ours(found, batch.token, api) is True",
         "return is_ours(found, batch.token, api) is not False",
-        f"{_STEPS}test_unknown_creates.py::test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken",
+        f"{_STEPS}test_unknown_creates.py::test_a_foreign_smaller_batch_that_proves_nothing_is_not_taken",
     ),
     Mutation(
         "a smaller batch whose results cannot be read holds up no doubt",
         "batches/unknown_creates.py",
         "    except (Missing, Refused):\n        return False\n\n\ndef may_hold",
         "    except ZeroDivisionError:\n        return False\n\n\ndef may_hold",
-        f"{_STEPS}test_unknown_creates.py::test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt",
+        f"{_STEPS}test_unknown_creates.py::test_smaller_foreign_batches_are_read_once_and_hold_up_no_doubt",
     ),
     Mutation(
         "one look at a doubt reads the results of some smaller batches only",
         "batches/unknown_creates.py",
-        "islice(strangers, _MOST_READ)",
-        "strangers",
-        f"{_STEPS}test_unknown_creates.py::test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt",
+        "islice(foreign, _MOST_READ)",
+        "foreign",
+        f"{_STEPS}test_unknown_creates.py::test_smaller_foreign_batches_are_read_once_and_hold_up_no_doubt",
     ),
     Mutation(
-        "batches that strangers create after the grace are not waited for",
+        "foreign batches created after the grace are not waited for",
         "batches/unknown_creates.py",
         "        elif _is_in_time(each, batch):\n            candidates",
         "        else:\n            candidates",
-        f"{_UNKNOWN}test_strangers_batches_without_end_hold_up_no_doubt",
+        f"{_UNKNOWN}test_foreign_batches_without_end_hold_up_no_doubt",
     ),
     Mutation(
-        "smaller batches that strangers create after the grace are not read",
+        "smaller foreign batches created after the grace are not read",
         "batches/unknown_creates.py",
         "not in batch.excluded and _is_in_time(each, batch))",
         "not in batch.excluded)",
-        f"{_UNKNOWN}test_strangers_batches_without_end_hold_up_no_doubt",
+        f"{_UNKNOWN}test_foreign_batches_without_end_hold_up_no_doubt",
     ),
     Mutation(
         "a worker whose claim ran out says nothing of a provider",
@@ -2443,7 +2443,7 @@ MUTATIONS = (
         "batches/accounting.py",
         "number = custom_id.partition(self._mark)[2]",
         'number = custom_id.rpartition("-")[2]',
-        f"{_INVARIANTS}test_a_result_of_a_stranger_is_no_lines_result",
+        f"{_INVARIANTS}test_a_result_of_a_foreign_batch_belongs_to_no_line",
     ),
     Mutation(
         "results are judged by the batch's token, not by today's name of the deployment",
@@ -2533,8 +2533,8 @@ MUTATIONS = (
     Mutation(
         "what a provider counted once holds when it does not know the batch any more",
         "batches/result_copy.py",
-        "counted=(self.told and self.told.rows) or self._batch.counted",
-        "counted=(self.told and self.told.rows) or 0",
+        "counted=(self.retrieved and self.retrieved.rows) or self._batch.counted",
+        "counted=(self.retrieved and self.retrieved.rows) or 0",
         f"{_PAID}test_answers_that_are_counted_and_never_come_are_not_paid_again",
     ),
     Mutation(
@@ -3039,13 +3039,13 @@ MUTATIONS = (
     Mutation(
         "half a minute in which nothing happens is told",
         "batchdrop_cli/progress.py",
-        "if now - self._since < PATIENCE:",
+        "if now - self._since < QUIET_SECONDS:",
         "if now >= self._since:",
         "tests/cli/test_waiting.py::test_a_drop_that_becomes_no_job_is_told_after_half_a_minute_with_where_to_look",
     ),
     Mutation(
         "waiting for a reason that is known is no standstill",
-        "batchdrop_cli/standstill.py",
+        "batchdrop_cli/stalled.py",
         "case JobState.RUNNING if not waits:",
         "case JobState.RUNNING:",
         "tests/cli/test_waiting.py::"
@@ -3943,8 +3943,8 @@ MUTATIONS = (
     Mutation(
         "an upload that broke off goes on where it broke",
         "batchdrop_cli/uploads.py",
-        "noted = (notes and _taken_up(upload, notes)) or _begun(upload, notes)",
-        "noted = _begun(upload, notes)",
+        "noted = (notes and _resume(upload, notes)) or _begin(upload, notes)",
+        "noted = _begin(upload, notes)",
         "tests/cli/test_uploads.py::test_it_goes_on_wherever_it_broke",
     ),
     Mutation(

@@ -93,15 +93,15 @@ def test_request_files_of_others_and_of_batches_under_way_stay(
     path.write_bytes(b"{}\n")
     api = cloud.services.apis["openai"]
     names = ["mine.jsonl", "batchdrop_other_20270115T080000Z-e84e9a932c_00000-0-0000_3.jsonl"]
-    strangers = [api.upload(path, name=name) for name in names]
+    foreign = [api.upload(path, name=name) for name in names]
     ours = api.upload(path, name="batchdrop_test_20270115T080000Z-e84e9a932c_00000-0-0000_3.jsonl")
     cloud.tick(60)
     assert {each.id for each in api.uploads()} == {
-        *strangers,
+        *foreign,
         ours,
     }  # it is young: its worker may be about to record it
     cloud.tick(3_600)
-    assert {each.id for each in api.uploads()} == set(strangers)
+    assert {each.id for each in api.uploads()} == set(foreign)
 
 
 @pytest.mark.parametrize("fault", [Fault.SLEEPS, Fault.SLEEPS_FOR_HOURS])

@@ -182,10 +182,10 @@ def test_a_batch_that_the_provider_cancels_keeps_what_was_answered(
     assert kinds_of(anthropic, batch_id) == {"succeeded": 3, "canceled": 7}
 
 
-def test_results_can_be_there_twice_contradict_each_other_and_be_of_strangers(
+def test_results_can_be_there_twice_contradict_each_other_and_be_foreign(
     openai: OpenAI, anthropic: Anthropic, simulator: Simulator, start: Start, read: Read, chat: Line, message: Line
 ) -> None:
-    simulator.shape(repeat=1, contradict=2, strangers=3)
+    simulator.shape(repeat=1, contradict=2, foreign=3)
     batch = openai.batches.retrieve(start([chat(number) for number in range(5)]).id)
     answered, errors = read(batch.output_file_id), read(batch.error_file_id)
     ours = Counter(line["custom_id"] for line in answered if line["custom_id"].startswith("r-"))

@@ -87,7 +87,7 @@ def test_a_batch_that_its_provider_does_not_tell_of_has_its_jobs_id(cloud: Cloud
     apis: Any = FailingApis(cloud.services.apis, "retrieve", Transient("not now"))
     cloud.services = replace(cloud.services, apis=apis)
     cloud.tick(3_600)
-    lines = [line for line in map(json.loads, log.lines) if line["message"] == "provider did not tell"]
+    lines = [line for line in map(json.loads, log.lines) if line["message"] == "provider did not answer"]
     assert {line["correlation_id"] for line in lines} == {job}
 
 

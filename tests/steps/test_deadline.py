@@ -12,7 +12,7 @@ from batchdrop.dollars import micros_of
 from batchdrop.jobs import approve_job
 from batchdrop.records import Job
 from batchdrop.states import BatchState, JobState
-from batchdrop.steps.deadline import look_at_clock
+from batchdrop.steps.deadline import check_deadlines
 from batchdrop.steps.finish import finish_batch
 from batchdrop.worker import Minute
 from faking.cloud import Cloud, Outcome, jsonl
@@ -55,7 +55,7 @@ def is_in_time(job: Job) -> bool:
 
 
 def look(cloud: Cloud, job: Job) -> None:
-    look_at_clock(job, cloud.services, minute=Minute(cloud.services))
+    check_deadlines(job, cloud.services, minute=Minute(cloud.services))
 
 
 def test_batches_that_hang_are_cancelled_and_all_is_called_in_time(cloud: Cloud) -> None:
@@ -217,7 +217,7 @@ def test_an_event_that_is_not_sent_costs_no_deadline(cloud: Cloud, error: BaseEx
     events = Failing(cloud.services.events, lambda name, _: name == "job_late", error)
     services = replace(cloud.services, events=events)  # type: ignore[arg-type]
     with suppress(Died):
-        look_at_clock(job_of(cloud, job), services, minute=Minute(services))
+        check_deadlines(job_of(cloud, job), services, minute=Minute(services))
     left = job_of(cloud, job)
     assert (left.finishing_at, left.is_late, left.failures) == (cloud.clock.seconds(), False, 0)
     cloud.settle()
@@ -254,7 +254,7 @@ def test_a_cancel_that_was_asked_and_not_noted_is_no_attempt(cloud: Cloud, only:
 
     services = replace(cloud.services, store=Dies())  # type: ignore[arg-type]
     with pytest.raises(Died):
-        look_at_clock(job_of(cloud, job), services, minute=Minute(services))
+        check_deadlines(job_of(cloud, job), services, minute=Minute(services))
     (batch,) = batches_of(cloud, job)
     assert batch.cancel_asked_at is None
     cloud.services.store.release(job_of(cloud, job), cloud.clock.seconds() + 1_200)  # no look tells before it has ended
@@ -292,7 +292,7 @@ def test_a_job_that_is_approved_after_its_deadline_says_that_nothing_was_called(
     )
 
 
-def most_of(cloud: Cloud, *, share: str) -> str:
+def budget_for_share(cloud: Cloud, *, share: str) -> str:
     """So much of what the lines may cost at most in batches, in US dollars."""
     job = cloud.drop("input/y.jsonl", jsonl(LINES), **{"batchdrop-budget_usd": "9"})
     assert job is not None
@@ -304,7 +304,7 @@ def most_of(cloud: Cloud, *, share: str) -> str:
 
 
 def test_a_budget_that_calls_would_break_is_kept_and_the_job_is_late(cloud: Cloud) -> None:
-    budget = most_of(cloud, share="1.5")
+    budget = budget_for_share(cloud, share="1.5")
     cloud.events()
     cloud.simulator.shape(seconds_to_complete=3 * 3_600)
     job = drop(cloud, LINES, **{"batchdrop-budget_usd": budget})
@@ -327,7 +327,7 @@ def test_a_budget_that_calls_would_break_is_kept_and_the_job_is_late(cloud: Clou
 
 
 def test_a_budget_with_room_for_calls_allows_them(cloud: Cloud) -> None:
-    budget = most_of(cloud, share="2.1")
+    budget = budget_for_share(cloud, share="2.1")
     cloud.simulator.shape(**HANGS)
     job = drop(cloud, LINES, **{"batchdrop-budget_usd": budget})
     cloud.settle()
@@ -342,7 +342,7 @@ def test_a_budget_with_room_for_calls_allows_them(cloud: Cloud) -> None:
 @pytest.mark.parametrize("after", ["is raised", "is removed"])
 def test_the_budgets_of_now_hold_for_calls(cloud: Cloud, setting: str, after: str) -> None:
     """The job was held; what is set now has opened it."""
-    most, key = most_of(cloud, share="2.1"), "input/team/batchdrop.toml"
+    most, key = budget_for_share(cloud, share="2.1"), "input/team/batchdrop.toml"
     cloud.services.files.put(key, f"{setting} = 0.000001".encode())
     cloud.simulator.shape(**HANGS)
     job = cloud.drop("input/team/x.jsonl", jsonl(LINES), **{DEADLINE: "2h"})
@@ -362,7 +362,7 @@ def test_the_budgets_of_now_hold_for_calls(cloud: Cloud, setting: str, after: st
 @pytest.mark.parametrize(("share", "way"), [("1.5", "batch"), ("2.1", "realtime")])
 def test_a_folders_month_holds_for_calls_too(cloud: Cloud, share: str, way: str) -> None:
     """What the job reserves is raised in the transaction that begins the calls, and settled at its end."""
-    month = Decimal(most_of(cloud, share=share))
+    month = Decimal(budget_for_share(cloud, share=share))
     cloud.services.files.put("input/team/batchdrop.toml", f"monthly_budget_usd = {month}".encode())
     cloud.simulator.shape(seconds_to_complete=3 * 3_600)
     job = cloud.drop("input/team/x.jsonl", jsonl(LINES), **{DEADLINE: "2h"})
@@ -380,7 +380,7 @@ def test_a_folders_month_holds_for_calls_too(cloud: Cloud, share: str, way: str)
 
 
 def test_jobs_race_for_the_last_of_a_month_and_one_gets_it(cloud: Cloud) -> None:
-    month = Decimal(most_of(cloud, share="3.1"))
+    month = Decimal(budget_for_share(cloud, share="3.1"))
     cloud.services.files.put("input/team/batchdrop.toml", f"monthly_budget_usd = {month}".encode())
     cloud.simulator.shape(seconds_to_complete=3 * 3_600)
     jobs = [cloud.drop(f"input/team/{n}.jsonl", jsonl(LINES), **{DEADLINE: "2h"}) for n in range(2)]

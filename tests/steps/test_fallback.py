@@ -364,7 +364,7 @@ def test_two_workers_leave_a_paused_providers_batch_once() -> None:
 # Money
 
 
-def most_of(cloud: Cloud, file: list[Any], **settings: str) -> str | None:
+def highest_quote(cloud: Cloud, file: list[Any], **settings: str) -> str | None:
     quote = cloud.run("input/quoted.jsonl", file, **settings).manifest.quote
     assert quote is not None
     return quote.high_usd
@@ -372,15 +372,15 @@ def most_of(cloud: Cloud, file: list[Any], **settings: str) -> str | None:
 
 def test_the_most_of_a_quote_counts_the_dearer_of_two_models(cloud: Cloud) -> None:
     mini, haiku = lines(2, only="openai"), lines(2, only="anthropic")
-    own, dear = most_of(cloud, mini), most_of(cloud, mini, **{FALLBACK: HAIKU})
+    own, dear = highest_quote(cloud, mini), highest_quote(cloud, mini, **{FALLBACK: HAIKU})
     assert own is not None
     assert dear is not None
     assert float(dear) > 5 * float(own)
-    assert most_of(cloud, haiku, **{FALLBACK: "anthropic/claude-3-haiku-20240307"}) == most_of(cloud, haiku)
+    assert highest_quote(cloud, haiku, **{FALLBACK: "anthropic/claude-3-haiku-20240307"}) == highest_quote(cloud, haiku)
 
 
 def test_a_job_whose_fallback_would_break_its_budget_is_held(cloud: Cloud) -> None:
-    budget = most_of(cloud, lines(2, only="openai"))
+    budget = highest_quote(cloud, lines(2, only="openai"))
     assert budget is not None
     settings = {"batchdrop-budget-usd": f"{2 * float(budget):.6f}", FALLBACK: HAIKU}
     job = cloud.drop("input/x.jsonl", jsonl(lines(2, only="openai")), **settings)
@@ -394,8 +394,8 @@ def test_what_another_vendor_counts_for_a_picture_is_not_known(cloud: Cloud) -> 
     picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     line = capped("say")
     line["body"]["messages"][0]["content"] = [picture]
-    assert most_of(cloud, [line]) is not None
-    assert most_of(cloud, [line], **{FALLBACK: HAIKU}) is None
+    assert highest_quote(cloud, [line]) is not None
+    assert highest_quote(cloud, [line], **{FALLBACK: HAIKU}) is None
 
 
 @pytest.mark.parametrize(
@@ -413,11 +413,11 @@ def test_the_most_for_pictures_is_known_where_both_models_count_them_alike(
     cloud: Cloud, model: str, fallback: str, *, is_known: bool
 ) -> None:
     line = for_model(capped("say"), model)
-    assert most_of(cloud, [line], **{FALLBACK: fallback}) is not None
+    assert highest_quote(cloud, [line], **{FALLBACK: fallback}) is not None
     line["body"]["messages"][0]["content"] = [
         {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
     ]
-    assert (most_of(cloud, [line], **{FALLBACK: fallback}) is not None) is is_known
+    assert (highest_quote(cloud, [line], **{FALLBACK: fallback}) is not None) is is_known
 
 
 def test_the_one_of_two_models_that_has_no_batch_price_is_named(cloud: Cloud, tmp_path: Path) -> None:

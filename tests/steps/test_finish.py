@@ -204,9 +204,9 @@ def test_too_many_requests_wait_as_long_as_the_provider_says(cloud: Cloud, provi
 def test_a_long_wait_is_the_next_runs_and_nobody_else_calls_meanwhile(cloud: Cloud, said: int, waits: int) -> None:
     batch = waiting(cloud, "openai")
     cloud.simulator.fault("status", provider="openai", operation="realtime", code=429, retry_after=said, after=2)
-    put_off = work(cloud, batch)
-    assert (put_off.called, put_off.uncalled) == (3, (2,))
-    assert put_off.due_at == cloud.clock.seconds() + waits
+    deferred = work(cloud, batch)
+    assert (deferred.called, deferred.uncalled) == (3, (2,))
+    assert deferred.due_at == cloud.clock.seconds() + waits
     cloud.clock.now += waits - 1
     assert cloud.services.store.leases.take("finish#openai", 1) is None
     assert_done(cloud, batch, "openai")

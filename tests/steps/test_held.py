@@ -8,7 +8,7 @@ from batchdrop.errors import ClaimLost
 from batchdrop.jobs import NotHeld, TooLate, approve_job, ask_to_cancel, reject_job
 from batchdrop.records import Job
 from batchdrop.states import TERMINAL_JOBS, JobState
-from batchdrop.steps.held import look_at_held
+from batchdrop.steps.held import check_held_job
 from faking.cloud import Cloud, jsonl
 from faking.cloud import cloud as new_cloud
 from faking.lines import capped, chat, claude, got, wanted
@@ -216,7 +216,7 @@ def test_a_look_with_an_old_row_changes_nothing(cloud: Cloud) -> None:
         seen = of(cloud, job)
         decided = decide(cloud, job)
         with pytest.raises(ClaimLost):
-            look_at_held(seen.with_(is_approved=True), cloud.services)
+            check_held_job(seen.with_(is_approved=True), cloud.services)
         assert of(cloud, job) == decided
     cloud.settle()
 
@@ -224,11 +224,11 @@ def test_a_look_with_an_old_row_changes_nothing(cloud: Cloud) -> None:
 def test_two_looks_open_a_job_once(cloud: Cloud) -> None:
     job = hold(cloud)
     approved = approve(cloud, job)
-    look_at_held(approved, cloud.services)
+    check_held_job(approved, cloud.services)
     opened = of(cloud, job)
     assert opened.state is JobState.RUNNING
     with pytest.raises(ClaimLost):
-        look_at_held(approved, cloud.services)
+        check_held_job(approved, cloud.services)
     assert of(cloud, job) == opened
     cloud.settle()
     assert sum(each["requests"] for each in cloud.simulator.charges().values()) == 3

@@ -152,14 +152,14 @@ class Reading:
         return b"".join(line + b"\n" for line in whole.split(b"\n")[:-2])
 
 
-class ReadingStrangers(Reading):
+class ReadingForeignRows(Reading):
     """A result of somebody else, whose name is one of our numbers."""
 
     def first(self, whole: bytes) -> bytes:
-        stranger = json.loads(whole.splitlines()[0])
-        stranger["custom_id"] = "0"
-        stranger["response"] = {"status_code": 200, "request_id": "theirs", "body": {"theirs": True}}
-        return msgspec.json.encode(stranger) + b"\n" + whole
+        foreign = json.loads(whole.splitlines()[0])
+        foreign["custom_id"] = "0"
+        foreign["response"] = {"status_code": 200, "request_id": "theirs", "body": {"theirs": True}}
+        return msgspec.json.encode(foreign) + b"\n" + whole
 
 
 class ReadingLongNumbers(Reading):
@@ -188,8 +188,8 @@ def test_a_line_that_a_first_download_lacks_is_not_lost() -> None:
         assert (charges["batches"], charges["requests"]) == (1, 3)
 
 
-def test_a_result_of_a_stranger_is_no_lines_result() -> None:
-    with new_cloud(wrap=ReadingStrangers) as cloud:
+def test_a_result_of_a_foreign_batch_belongs_to_no_line() -> None:
+    with new_cloud(wrap=ReadingForeignRows) as cloud:
         cloud.simulator.shape(provider="openai", failing={"match": "one", "status": 400, "code": "wrong"})
         out = cloud.run("input/x.jsonl", [chat("one"), chat("two")])
         assert [each["error"] and each["error"]["code"] for each in out.results] == ["wrong", None]

@@ -212,7 +212,7 @@ def test_all_repeated_calls_are_logged_by_us() -> None:
 def test_what_is_only_put_off_is_no_failure(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(StepFailed, match="Transient"), log_failure(unit="u"):
         raise Transient("not now")
-    assert (log.holds('"unit put off"', "not now"), log.holds('"unit failed"')) == (True, False)
+    assert (log.holds('"unit deferred"', "not now"), log.holds('"unit failed"')) == (True, False)
     assert "UnitsFailed" not in capsys.readouterr().out
 
 

@@ -242,7 +242,7 @@ def test_only_the_provider_whose_batches_live_is_held(cloud: Cloud) -> None:
     cloud.tick(HOUR)
     now = cloud.services.store.restores.read()
     assert [now.holds(name) for name in ("openai", "anthropic")] == [False, True]
-    assert now.providers["anthropic"].reason == "1 of its batches do not tell whose they are before they end"
+    assert now.providers["anthropic"].reason == "1 of its batches do not show whose they are before they end"
     reconcile(cloud)
     whole(cloud, LINES)
 

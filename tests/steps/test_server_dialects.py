@@ -176,7 +176,7 @@ def test_a_count_of_tokens_that_cannot_be_stops_nothing(tokens: int, cloud: Clou
         pytest.param({"no_newline": True}, id="no newline at the end"),
         pytest.param({"no_newline": True, "expire_fraction": 0.5, "times": 2}, id="no newline at the end of two files"),
         pytest.param({"repeat": 2}, id="rows twice"),
-        pytest.param({"strangers": 3}, id="rows of strangers"),
+        pytest.param({"foreign": 3}, id="foreign rows"),
         pytest.param({"forget": 2, "times": 2}, id="fewer rows than requests"),
     ],
 )

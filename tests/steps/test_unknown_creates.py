@@ -123,7 +123,7 @@ def create_theirs(cloud: Cloud, count: int) -> str:
 
 
 @pytest.mark.parametrize("seconds", [0, 1_000])
-def test_a_strangers_batch_of_the_same_size_is_given_back(cloud: Cloud, seconds: int) -> None:
+def test_a_foreign_batch_of_the_same_size_is_given_back(cloud: Cloud, seconds: int) -> None:
     cloud.simulator.shape(provider="anthropic", seconds_to_complete=seconds)
     cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
     lines = [claude("one"), claude("two")]
@@ -138,7 +138,7 @@ def test_a_strangers_batch_of_the_same_size_is_given_back(cloud: Cloud, seconds:
     assert charges["calls"].get("cancel", 0) == 0
 
 
-def test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken(cloud: Cloud) -> None:
+def test_a_foreign_smaller_batch_that_proves_nothing_is_not_taken(cloud: Cloud) -> None:
     cloud.simulator.shape(provider="anthropic", layout="printed", times=1)
     cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
     lines = [claude("one"), claude("two")]
@@ -149,7 +149,7 @@ def test_a_strangers_smaller_batch_that_proves_nothing_is_not_taken(cloud: Cloud
     assert cloud.services.store.providers.owner("anthropic", theirs) is None
 
 
-def test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt(cloud: Cloud) -> None:
+def test_smaller_foreign_batches_are_read_once_and_hold_up_no_doubt(cloud: Cloud) -> None:
     def read() -> int:
         return int(cloud.simulator.charges()["anthropic"]["calls"].get("results", 0))
 
@@ -169,7 +169,7 @@ def test_smaller_batches_of_strangers_are_read_once_and_hold_up_no_doubt(cloud: 
 
 
 @pytest.mark.parametrize(("count", "at_once"), [(2, 1), (1, 22)])
-def test_strangers_batches_without_end_hold_up_no_doubt(cloud: Cloud, count: int, at_once: int) -> None:
+def test_foreign_batches_without_end_hold_up_no_doubt(cloud: Cloud, count: int, at_once: int) -> None:
     cloud.simulator.shape(provider="anthropic", seconds_to_complete=1_000)
     cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
     lines = [claude("one"), claude("two")]

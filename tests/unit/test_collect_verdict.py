@@ -44,12 +44,12 @@ TABLE = {
         Then.WAIT,
     ),
     "rows are missing of streams that are proven whole": (
-        Copied(missing=1, sizes=SIZES, counted=2, has_told_sizes=True),
+        Copied(missing=1, sizes=SIZES, counted=2, has_stated_sizes=True),
         ended(),
         Then.ACCOUNT,
     ),
     "more rows are counted than came": (
-        Copied(missing=1, sizes=SIZES, counted=3, has_told_sizes=True),
+        Copied(missing=1, sizes=SIZES, counted=3, has_stated_sizes=True),
         ended(),
         Then.WAIT,
     ),
@@ -138,7 +138,7 @@ EVERY = [
 
 def test_rows_are_sent_again_only_where_nothing_says_that_they_may_be_paid() -> None:
     for (copied, batch), told in product(EVERY, (False, True)):
-        read = msgspec.structs.replace(copied, has_told_sizes=told)
+        read = msgspec.structs.replace(copied, has_stated_sizes=told)
         verdict = judge(read, batch, now=NOW)
         if verdict.then is not Then.ACCOUNT or not read.missing or verdict.is_withheld:
             continue

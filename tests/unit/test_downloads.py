@@ -39,10 +39,10 @@ class Cut(httpx2.SyncByteStream):
             raise httpx2.ReadError("cut")
 
 
-Opened = Callable[[int], AbstractContextManager[httpx2.Response]]
+Open = Callable[[int], AbstractContextManager[httpx2.Response]]
 
 
-def read(opened: Opened) -> bytes:
+def read(opened: Open) -> bytes:
     return b"".join(resumable_stream(opened, (httpx2.TransportError,)))
 
 

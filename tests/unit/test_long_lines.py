@@ -42,7 +42,7 @@ def test_a_long_line_is_checked_in_little_memory() -> None:
     assert peak < 8 * MIB
 
 
-def test_what_a_line_was_cut_from_is_let_go_before_the_line_is_used() -> None:
+def test_what_a_line_was_cut_from_is_released_before_the_line_is_used() -> None:
     tracemalloc.start()
     for line in cut_lines(
         (b"x" * MIB if n % 16 else b"x" * MIB + b"\n" for n in range(1, 17)), offset=0, max_bytes=32 * MIB

@@ -214,7 +214,7 @@ def test_a_prompt_is_not_quoted_in_what_is_wrong_with_it(content: str) -> None:
 def test_a_body_that_does_not_tell_its_endpoint_is_asked_for_it() -> None:
     with pytest.raises(Unprocessable) as caught:
         Rendering(Template(model="gpt-4o-mini", body={"n": 1}), PROVIDERS)
-    assert str(caught.value) == '[template]: model and body do not tell the endpoint: add endpoint = "/v1/…".'
+    assert str(caught.value) == '[template]: model and body do not determine the endpoint: add endpoint = "/v1/…".'
 
 
 def test_columns_may_have_any_name() -> None:

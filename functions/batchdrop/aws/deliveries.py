@@ -93,7 +93,7 @@ def key_of(secret: str) -> bytes:
     """The bytes of a secret as receivers are given it: base64, with or without `whsec_`.
 
     Raises:
-        ValueError: It is none, and its value is not told.
+        ValueError: It is none, and its value is not shown.
     """
     try:
         key = base64.b64decode(secret.strip().removeprefix(_PREFIX), validate=True)

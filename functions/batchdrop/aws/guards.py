@@ -44,9 +44,9 @@ def guard(
         except ClaimLost:
             return
         except Transient as error:
-            logger.warning("unit put off", work=work, reason=str(error), unit=unit)
+            logger.warning("unit deferred", work=work, reason=str(error), unit=unit)
         except (AccountRefused, Missing, Refused) as error:  # their words may be the provider's
-            logger.warning("unit put off", work=work, reason=type(error).__name__, unit=unit)
+            logger.warning("unit deferred", work=work, reason=type(error).__name__, unit=unit)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this unit's
             log_exception(logger, "unit failed", error, work=work, unit=unit)
             count(Alert.UNIT_FAILED)

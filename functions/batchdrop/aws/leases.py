@@ -39,7 +39,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the search for drops is that no event told of (see `missed_drops`).
+    """How far the search for drops is that no event reported (see `missed_drops`).
 
     Attributes:
         name: The deployment that searches.

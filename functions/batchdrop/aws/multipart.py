@@ -195,7 +195,7 @@ class Joining:
 
     def _large(self, sources: Sequence[tuple[str, int]], has_time: Callable[[], bool]) -> Any:  # noqa: ANN401 - the same
         plan = copy_plan(sources, least=self.part_min)
-        upload, etags = self._unfinished(plan) or self._begun()
+        upload, etags = self._unfinished(plan) or self._begin()
         missing = [number for number in range(1, len(plan) + 1) if number not in etags]
 
         def make(number: int) -> str:
@@ -212,7 +212,7 @@ class Joining:
             **self._where, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
         )
 
-    def _begun(self) -> tuple[str, dict[int, str]]:
+    def _begin(self) -> tuple[str, dict[int, str]]:
         return self._client.create_multipart_upload(**self._where, ContentType=CONTENT_TYPE)["UploadId"], {}
 
     def _unfinished(self, plan: list[list[Piece]]) -> tuple[str, dict[int, str]] | None:

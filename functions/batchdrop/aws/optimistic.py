@@ -48,4 +48,4 @@ def until_unchanged[T](attempt: Callable[[], T], *, on: type[ConcurrentChange | 
     except NewerRow:
         raise
     except on as error:
-        raise Transient("what was read changed each time before it could be written") from error
+        raise Transient("the rows that were read changed each time before they could be written") from error

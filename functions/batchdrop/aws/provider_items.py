@@ -20,7 +20,7 @@ def found_key(provider: str, token: str) -> tuple[str, str]:
     return f"PROVIDER#{provider}", f"FOUND#{token}"
 
 
-def looked_at_key(provider: str, batch_id: str) -> tuple[str, str]:
+def checked_key(provider: str, batch_id: str) -> tuple[str, str]:
     """Says that `reconcile` knows whose a batch is."""
     return f"PROVIDER#{provider}", f"LOOKED#{batch_id}"
 

@@ -153,7 +153,7 @@ class ProviderStore:
         return self._table.update_once(update) is not None
 
     def learn_limit(self, ledger: str, limit: int, until: int) -> None:
-        """Believe a limit that a refusal told, until then, unless a later one told another."""
+        """Believe a limit that a refusal stated, until then, unless a later one stated another."""
         self._learn(ledger, "learned_until", until, learned=limit)
 
     def learn_sizes(self, ledger: str, until: int, **sizes: int) -> None:

@@ -130,7 +130,7 @@ class Queues:
 
         A message is deleted only after it was sent: one that is sent twice changes nothing. One that can never be
         handled goes round at the queue's pace and up to a quarter of an hour besides, `_MOST_REDRIVES` times, and is
-        dropped then: what a step does is told by the table, too, and what is dropped by the log.
+        dropped then: the table shows what a step does, too, and the log what is dropped.
         """
         # Six receives a minute are 260,000 requests a month: $0.10 at SQS's price of November 2026.
         redriven = 0

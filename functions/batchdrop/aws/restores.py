@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from batchdrop.aws.optimistic import until_unchanged
-from batchdrop.aws.provider_items import found_key, looked_at_key
+from batchdrop.aws.provider_items import checked_key, found_key
 from batchdrop.aws.table import Table
 from batchdrop.aws.table_items import Update, decode, put_new
 from batchdrop.errors import ClaimLost
@@ -26,9 +26,9 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """How far a provider's batches are listed.
 
     Attributes:
-        is_released: All are told, and batches are sent to it again.
+        is_released: All are known, and batches are sent to it again.
         batches: Those that the table did not know, of this deployment or another that shares the key.
-        live: Those that have not ended and do not tell whose they are.
+        live: Those that have not ended and do not show whose they are.
         reason: Why it goes on no further for now, in words for people.
     """
 
@@ -147,8 +147,8 @@ class Restores:
 
         return until_unchanged(ask, on=ClaimLost)
 
-    def is_looked_at(self, provider: str, batch_id: str) -> bool:
-        return bool(self._table.raw_item(*looked_at_key(provider, batch_id)))
+    def is_checked(self, provider: str, batch_id: str) -> bool:
+        return bool(self._table.raw_item(*checked_key(provider, batch_id)))
 
     def add_found(self, provider: str, batch_id: str, token: str | None, found: FoundBatch) -> bool:
         """Note a batch, by the token that it tells if it is one of ours; the newest of several of a token stays.
@@ -156,7 +156,7 @@ class Restores:
         True where the token was new.
         """
         is_new = token is not None and self._put_new(found_key(provider, token), msgspec.to_builtins(found))
-        self._put_new(looked_at_key(provider, batch_id), {})
+        self._put_new(checked_key(provider, batch_id), {})
         return is_new
 
     def found(self, provider: str, token: str) -> FoundBatch | None:

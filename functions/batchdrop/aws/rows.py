@@ -65,7 +65,7 @@ class Rows:
             yield item["sk"]["S"].removeprefix("BATCH#"), read_raw_row(item, Batch)
 
     def retries(self, job: str, *, newer: Callable[[str], object] = _leave_out) -> Iterator[Job]:
-        """The jobs that retry lines of this one, in the order of their drops; `newer` is told of those left out."""
+        """The jobs that retry lines of this one, in the order of their drops; `newer` gets those left out."""
         for item in self._table.items(f"JOB#{job}", "RETRY#"):
             retry = self.readable_job(item["sk"].removeprefix("RETRY#"), newer=newer)
             if retry is not None:
@@ -89,7 +89,7 @@ class Rows:
         return (pk.removeprefix("JOB#") for day in days for pk in self._table.job_keys(day, end))
 
     def readable_job(self, job: str, *, newer: Callable[[str], object] = _leave_out) -> Job | None:
-        """A job of a list, which shows the others where one cannot be read; `newer` is told of one of newer code."""
+        """A job of a list, which shows the others where one cannot be read; `newer` gets one of newer code."""
         try:
             item = self._table.item(f"JOB#{job}", "JOB")
         except NewerRow:

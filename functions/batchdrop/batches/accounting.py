@@ -168,9 +168,9 @@ class Accounts:
             return False
         position = self._position(outcome.custom_id)
         if position is None:
-            is_strangers = bool(outcome.custom_id) and self._mark not in outcome.custom_id
-            self.foreign += is_strangers
-            return is_strangers
+            is_foreign = bool(outcome.custom_id) and self._mark not in outcome.custom_id
+            self.foreign += is_foreign
+            return is_foreign
         self.collected.note(position, self._found(outcome), stream, offset, len(text))
         return True
 

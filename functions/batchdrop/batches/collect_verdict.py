@@ -24,7 +24,7 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
         sizes: The bytes of each stream that was read.
         gone: The streams that are not there.
         counted: How many results the provider last said to have; 0 where it never did.
-        has_told_sizes: Whether each stream is as long as the provider says; False where that was not asked.
+        has_stated_sizes: Whether each stream is as long as the provider says; False where that was not asked.
     """
 
     missing: int = 0
@@ -34,7 +34,7 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
     sizes: dict[str, int] = {}
     gone: dict[str, Missing] = {}
     counted: int = 0
-    has_told_sizes: bool = False
+    has_stated_sizes: bool = False
 
     def has_only_foreign_results(self, batch: Batch) -> bool:
         """Whether there are results, and all of them are another batch's."""
@@ -90,7 +90,7 @@ def judge(copied: Copied, batch: Batch, *, now: int) -> Verdict:
     if batch.ended_as == "failed" and not copied.sizes and not copied.gone:
         return Verdict(then=Then.FIND_FAULT)
     if copied.missing == batch.requests and _gives_nothing_of_it(copied):
-        return Verdict(then=Then.MISSING, error=first_gone or Missing("what it gives is no result of this batch"))
+        return Verdict(then=Then.MISSING, error=first_gone or Missing("the results are not those of this batch"))
     return _account_or_wait(copied, batch, now, age)
 
 
@@ -107,7 +107,7 @@ def _account_or_wait(copied: Copied, batch: Batch, now: int, age: int) -> Verdic
     waited for as long as for a file that is gone, and then not sent again.
     """
     refused = copied.has_account_errors
-    if not copied.missing or (copied.may_be_whole(batch) and copied.has_told_sizes):
+    if not copied.missing or (copied.may_be_whole(batch) and copied.has_stated_sizes):
         return Verdict(then=Then.ACCOUNT, is_account_refused=refused)
     is_withheld = copied.counted > copied.rows(batch)
     evidence = f"{copied.missing} missing of {copied.counted or None} counted in {sum(copied.sizes.values())} bytes"

@@ -18,7 +18,7 @@ from batchdrop.deadlines import ROWS_LIVE, last_moment
 from batchdrop.errors import ClaimLost, Gone
 from batchdrop.failures import LAST, MOST_PAID, failures_of, most_failures
 from batchdrop.jobs import KEPT_SECONDS, fail_job, give_up_job, settle_split
-from batchdrop.limits.last_safe_moment import next_look
+from batchdrop.limits.last_safe_moment import next_check
 from batchdrop.manifest import Manifest
 from batchdrop.records import Batch, Job, Split
 from batchdrop.result_line import ErrorCode
@@ -118,19 +118,19 @@ def _end_job(job: Job, reason: str, services: Services) -> None:
         case JobState.PLANNING | JobState.HELD:
             fail_job(job, reason, services)
         case JobState.RUNNING if services.now() < last_moment(job):
-            _end_telling(job, services)
+            _end_or_announce(job, services)
         case JobState.PUBLISHING:
             _end_publishing(job, reason, services)
         case _:
             give_up_job(job, services, why=reason)
 
 
-def _end_telling(job: Job, services: Services) -> None:
+def _end_or_announce(job: Job, services: Services) -> None:
     """Only an event was not sent: the job goes on, and so does the keeping of its deadline."""
     now, tick = services.now(), services.settings.tick_seconds
     is_over = job.is_past_deadline or (job.deadline_at is not None and job.deadline_at <= now)
-    told = job.with_(is_late=True, is_past_deadline=is_over)
-    services.store.release(job, next_look(told, now=now, tick=tick), is_late=True, is_past_deadline=is_over)
+    announced = job.with_(is_late=True, is_past_deadline=is_over)
+    services.store.release(job, next_check(announced, now=now, tick=tick), is_late=True, is_past_deadline=is_over)
 
 
 def _end_publishing(job: Job, reason: str, services: Services) -> None:

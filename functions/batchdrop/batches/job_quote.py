@@ -1,4 +1,4 @@
-"""A job's quote: what its requests cost, as a range, told before any of it is paid, and written once.
+"""A job's quote: what its requests cost, as a range, given before any of it is paid, and written once.
 
 What the range promises is what `batchdrop quote` promises: docs/decisions/0046-what-a-quote-promises.md.
 """

@@ -40,7 +40,7 @@ def start_job(job: Job, services: Services, *, known: Sequence[Split | Batch] = 
         known: The only split of a job of one, and its batches, as they were just written: they are not read again.
 
     Raises:
-        ClaimLost: Another opened it, or stopped it.
+        ClaimLost: Another started it, or stopped it.
     """
     if job.state is not JobState.PLANNING:
         return
@@ -54,7 +54,7 @@ def start_job(job: Job, services: Services, *, known: Sequence[Split | Batch] = 
     planned: JobChanges = {"line_numbering_key": key, **_quoted(job, write_quote(job, splits, services))}
     moved = send_or_hold(job, budgets_of(job), services, **planned)
     if moved.state is JobState.RUNNING:
-        send_opened(moved, splits, [row for row in known if isinstance(row, Batch)], services)
+        send_started(moved, splits, [row for row in known if isinstance(row, Batch)], services)
 
 
 def _quoted(job: Job, quote: JobQuote | None) -> JobChanges:
@@ -89,13 +89,13 @@ def send_or_hold(job: Job, budgets: Budgets, services: Services, **planned: Unpa
         if why is not None:
             return _hold(job, why, services, planned)
         taken, noted = reservation(job, budgets, most or 0, services)
-        opened: JobChanges = {**planned, **noted, "due_at": _first_look(job, services), "reason": None}
-        return services.store.move(job, JobState.RUNNING, also=taken, **opened)
+        started: JobChanges = {**planned, **noted, "due_at": _first_check(job, services), "reason": None}
+        return services.store.move(job, JobState.RUNNING, also=taken, **started)
 
     return until_unchanged(decide)
 
 
-def _first_look(job: Job, services: Services) -> int:
+def _first_check(job: Job, services: Services) -> int:
     """When sweep looks at the clock for an open job: at once, where its last safe moment is to be found."""
     return services.now() if wants_calls(job) else next_deadline(job)
 
@@ -107,7 +107,7 @@ def _hold(job: Job, why: str, services: Services, planned: JobChanges) -> Job:
         **planned,
         "reason": f"{why} Nothing is sent, and nothing paid. To send it all the same: batchdrop approve {job.id} - "
         f"to end it: batchdrop reject {job.id}",
-        "due_at": next_look(services) if is_announced else services.now(),
+        "due_at": next_budget_check(services) if is_announced else services.now(),
         "failures": 0,
     }
     moved = services.store.move(job, JobState.HELD, **held)
@@ -116,14 +116,14 @@ def _hold(job: Job, why: str, services: Services, planned: JobChanges) -> Job:
     return moved
 
 
-def next_look(services: Services) -> int:
+def next_budget_check(services: Services) -> int:
     """When a held job is looked at again, which reads the settings of its folders."""
     return services.now() + _HELD_TICKS * services.settings.tick_seconds
 
 
-def send_opened(job: Job, splits: list[Split], known: list[Batch], services: Services) -> None:
+def send_started(job: Job, splits: list[Split], known: list[Batch], services: Services) -> None:
     """Send what an open job has: its batches as they fit, and its splits that have none to be put together."""
-    logger.info("job opened", batches=sum(split.open for split in splits))
+    logger.info("job started", batches=sum(split.open for split in splits))
     for split in splits:
         if not split.open:
             services.queues.assemble(job.id, split.index)

@@ -49,12 +49,14 @@ def watch_creates(provider: str, services: Services) -> None:
             if not minute.may_ask(provider):
                 return
             with minute.asking(provider):
-                _look_at(found, intents, api, minute, services)
+                _check_found(found, intents, api, minute, services)
     except (AccountRefused, Transient, Missing, Refused) as error:
         logger.warning("creates not watched", provider=provider, reason=type(error).__name__)
 
 
-def _look_at(found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Minute, services: Services) -> None:
+def _check_found(
+    found: ProviderBatch, intents: list[Intent], api: BatchApi, minute: Minute, services: Services
+) -> None:
     """Settle a batch if it is one of those creates; one that cannot be looked at now does not stop the others."""
     with guard("duplicates", stops=AccountRefused, unit=found.id):
         intent = _intent_of(found, intents, api, services)
@@ -88,11 +90,11 @@ def _settle(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute,
     if found.ended_as is None:
         found = api.retrieve(found.id)  # a list may be stale
     if found.ended_as is None:
-        api.cancel(found.id)  # what it has answered by then is known, and told, once it has ended
+        api.cancel(found.id)  # what it has answered by then is known, and reported, once it has ended
         return
     _announce(found, intent, _usage(found, intent, api, minute, services), services)
     if not _add_to_split_if_open(found, intent, services):
-        with suppress(Refused):  # it may keep it for as long as it likes: it is told, and not looked at again
+        with suppress(Refused):  # it may keep it for as long as it likes: it is reported, and not checked again
             api.delete(found)
         services.store.providers.record_foreign_batch(intent, found.id)
 

@@ -16,7 +16,7 @@ from batchdrop.states import TERMINAL_JOBS, BatchState
 
 logger = Logger(child=True)
 
-_LOOK_SECONDS = 3_600
+_CHECK_SECONDS = 3_600
 _NAME = "batchdrop"
 
 
@@ -30,19 +30,19 @@ def delete_orphans(provider: str, services: Services, *, has_time: Callable[[], 
 
     The oldest first: most of the others belong to batches that are under way, and go with them within a day or two.
     """
-    if not has_time() or not services.store.leases.take(f"orphans#{provider}", _LOOK_SECONDS):
+    if not has_time() or not services.store.leases.take(f"orphans#{provider}", _CHECK_SECONDS):
         return
     try:
         api = services.apis[provider]
         uploads = sorted(api.uploads(), key=attrgetter("created_at"))
         for upload in takewhile(lambda _: has_time(), uploads):
             with guard("orphans", stops=AccountRefused, unit=upload.id):
-                _look_at(upload, api, services)
+                _delete_if_orphaned(upload, api, services)
     except (AccountRefused, Transient, Missing, Refused) as error:
         logger.warning("request files not looked at", provider=provider, reason=type(error).__name__)
 
 
-def _look_at(upload: ProviderFile, api: BatchApi, services: Services) -> None:
+def _delete_if_orphaned(upload: ProviderFile, api: BatchApi, services: Services) -> None:
     whose = _read(upload.name, services.settings.deployment)
     # A worker records its upload well within its lease, or never.
     if whose is None or upload.created_at > services.now() - 2 * services.settings.lease_seconds:

@@ -243,5 +243,5 @@ def _tokens(limits: Limits, group: Group) -> int:
 
 
 def _distinct(most: int, split: int, number: int) -> int:
-    """A batch's greatest number of requests: neighbours differ, for a batch in doubt is told from others by it."""
+    """A batch's greatest number of requests: neighbours differ, so that a batch in doubt is found by it."""
     return most - (split * 17 + number) % _DISTINCT if most > _DISTINCT * 10 else most

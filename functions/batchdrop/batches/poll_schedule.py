@@ -110,7 +110,7 @@ def page_before(turn: Sequence[Due], place: int) -> str | None:
 def singly_after(found: int, lean: int) -> int:
     """How many batches are asked for one by one before the next page is tried.
 
-    None after a page that told of two or more; ever more after each that did not, `lean` being what it was before.
+    None after a page that showed two or more; ever more after each that did not, `lean` being what it was before.
     """
     return 0 if found > 1 else 2 * lean + 1
 

@@ -102,18 +102,18 @@ def call_wave(calls: list[Call], batch: Batch, api: BatchApi, seconds: float, se
 def wave_of(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
     """What became of calls; one that failed leaves what the others say as it is."""
     failures = [error for future in calls.values() if isinstance(error := _failure(future), Exception)]
-    found = {call: _FAILED if _failure(future) in failures else _said(future) for call, future in calls.items()}
-    told = [each for each in found.values() if each is not None]
+    found = {call: _FAILED if _failure(future) in failures else _meaning_in(future) for call, future in calls.items()}
+    meanings = [each for each in found.values() if each is not None]
     again = {Then.AGAIN, Then.STOP}
     return Wave(
-        is_answered=any(each.then is Then.KEEP and not each.is_outage for each in told),
+        is_answered=any(each.then is Then.KEEP and not each.is_outage for each in meanings),
         again=[
             Call(call.position, call.body, call.tries + (meaning is not None))
             for call, meaning in found.items()
             if meaning is None or meaning.then in again
         ],
-        meanings=told,
-        is_unreached=not told,
+        meanings=meanings,
+        is_unreached=not meanings,
         failure=failures[0] if failures else None,
     )
 
@@ -122,7 +122,7 @@ def _failure(future: "Future[Meaning | None]") -> BaseException | None:
     return future.exception() if future.done() else None
 
 
-def _said(future: "Future[Meaning | None]") -> Meaning | None:
+def _meaning_in(future: "Future[Meaning | None]") -> Meaning | None:
     return future.result() if future.done() else NO_REPLY
 
 

@@ -109,7 +109,7 @@ class JudgedFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services) -> JudgedFailure:
-    """Decide what becomes of a batch that the provider failed as a whole, and learn what it told."""
+    """Decide what becomes of a batch that the provider failed as a whole, and learn the limits that it stated."""
     own = services.providers[batch.provider].refusals
     judged = openai_failures.judge_failures(failures, requests=batch.requests, own=own)
     until = services.now() + LEARNED_SECONDS
@@ -126,8 +126,8 @@ def judge_failed(batch: Batch, failures: tuple[Failure, ...], services: Services
         pause_provider(batch.provider, f"it failed a batch ({_codes(failures)}): {reason}", code, services)
     if kind is Kind.MODEL:
         learn_refused_model(batch, judged.words, services)
-    if kind is Kind.SIZE and (told := learned_sizes(batch, judged.most_requests)):
-        services.store.providers.learn_sizes(batch.ledger, until, **told)
+    if kind is Kind.SIZE and (learned := learned_sizes(batch, judged.most_requests)):
+        services.store.providers.learn_sizes(batch.ledger, until, **learned)
     is_stuck = kind is Kind.QUEUE and openai_failures.never_fits(
         judged.limit, requests=batch.requests, tokens=batch.tokens, waits=batch.waits
     )
@@ -219,10 +219,10 @@ def _cut(batch: Batch, kind: Kind, error: Refused, named: int | None, services: 
     if kind is not Kind.SIZE:
         cut_in_search(waiting, services, refused_as=kind, named=named)
         return
-    told = learned_sizes(batch, parse_request_limit(error.words))
-    if told:
-        services.store.providers.learn_sizes(batch.ledger, services.now() + LEARNED_SECONDS, **told)
-    if "most_requests" in told:
+    learned = learned_sizes(batch, parse_request_limit(error.words))
+    if learned:
+        services.store.providers.learn_sizes(batch.ledger, services.now() + LEARNED_SECONDS, **learned)
+    if "most_requests" in learned:
         replace_oversized(waiting, services)
     else:
         halve(waiting, services)

@@ -15,8 +15,8 @@ _TOO_MANY, _SERVER_ERROR = 429, 500
 _MOST_TRIES = 3  # of what the provider answers with an error of its own; then it ends as in a batch, and goes again
 _MOST_WAITS = 10  # of what finds no room: then it is left to another run
 _SHORTEST, _LONGEST = 1, 60  # seconds, where the provider does not say how long
-_PUT_OFF = 300  # seconds; longer than a run sleeps
-_LONGEST_SAID = 900  # seconds, whatever it says
+_DEFER_SECONDS = 300  # seconds; longer than a run sleeps
+_LONGEST_RETRY_AFTER = 900  # seconds, whatever it says
 
 
 class Then(StrEnum):
@@ -57,7 +57,7 @@ def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
         return Meaning(then=Then.DOUBT, wait=_wait(reply, tries), is_outage=True)
     if reply.status == _TOO_MANY or isinstance(error, LimitReached):
         wait = _wait(reply, tries)
-        return Meaning(then=Then.AGAIN, wait=wait if tries < _MOST_WAITS else max(wait, _PUT_OFF))
+        return Meaning(then=Then.AGAIN, wait=wait if tries < _MOST_WAITS else max(wait, _DEFER_SECONDS))
     if reply.status >= _SERVER_ERROR:
         then = Then.AGAIN if tries < _MOST_TRIES else Then.KEEP
         return Meaning(then=then, wait=_wait(reply, tries), is_outage=True)
@@ -66,4 +66,4 @@ def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
 
 def _wait(reply: Reply, tries: int) -> float:
     usual = min(_SHORTEST << tries, _LONGEST)
-    return max(usual, min(reply.retry_after or 0, _LONGEST_SAID))
+    return max(usual, min(reply.retry_after or 0, _LONGEST_RETRY_AFTER))

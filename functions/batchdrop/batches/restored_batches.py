@@ -84,15 +84,15 @@ def _find_kept(batch: Batch, services: Services) -> dict[str, Any]:
     if batch_id is None or (batch.batch_id is None and services.store.providers.owner(batch.provider, batch_id)):
         return {}
     try:
-        told = services.apis[batch.provider].retrieve(batch_id)
+        retrieved = services.apis[batch.provider].retrieve(batch_id)
     except (AccountRefused, Missing, Refused, Transient) as error:
         logger.warning("files of a batch not found", batch=batch.id, reason=type(error).__name__)
         return {}
     return {
         "batch_id": batch_id,
-        "input_file_id": told.input_file_id or batch.input_file_id or (noted.input_file_id if noted else None),
-        "output_file_id": told.output_file_id or batch.output_file_id,
-        "error_file_id": told.error_file_id or batch.error_file_id,
+        "input_file_id": retrieved.input_file_id or batch.input_file_id or (noted.input_file_id if noted else None),
+        "output_file_id": retrieved.output_file_id or batch.output_file_id,
+        "error_file_id": retrieved.error_file_id or batch.error_file_id,
     }
 
 

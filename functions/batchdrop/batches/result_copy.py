@@ -36,7 +36,7 @@ class ResultCopy:
 
     `is_uncharged_attempt` says that the batch failed through no fault of its requests, `is_final` that it failed and
     will again, `cut_as` that it is to be cut, and for what; `blamed` counts the requests that the provider named.
-    `told` is the batch as the provider showed it when it was asked again, since something was missing.
+    `retrieved` is the batch as the provider showed it when it was asked again, since something was missing.
     """
 
     def __init__(  # noqa: PLR0913 - whose results, from where to where, and how they are read
@@ -55,7 +55,7 @@ class ResultCopy:
         self._bytes: dict[str, int] = {}
         self._gone: dict[str, Missing] = {}
         self._streams = 0
-        self.told: ProviderBatch | None = None
+        self.retrieved: ProviderBatch | None = None
         self.is_uncharged_attempt = self.is_final = False
         self.cut_as: Kind | None = None
         self.blamed = 0
@@ -81,7 +81,7 @@ class ResultCopy:
             lines = copied.foreign + copied.malformed
             logger.warning("results of unknown requests", batch=self._batch.id, lines=lines)
         if copied.may_be_whole(self._batch):
-            return msgspec.structs.replace(copied, has_told_sizes=self._have_told_sizes())
+            return msgspec.structs.replace(copied, has_stated_sizes=self._have_stated_sizes())
         return copied
 
     def account(self, copied: Copied, verdict: Verdict) -> None:
@@ -100,17 +100,17 @@ class ResultCopy:
             has_account_errors=Found.OF_ACCOUNT in found,
             sizes=dict(self._bytes),
             gone=dict(self._gone),
-            counted=(self.told and self.told.rows) or self._batch.counted,
+            counted=(self.retrieved and self.retrieved.rows) or self._batch.counted,
         )
 
     def _ask_again(self) -> None:
         """Read the files that the batch names by now: an id may come late, or have been wrong."""
         try:
-            self.told = self._api.retrieve(self._batch.batch_id or "")
+            self.retrieved = self._api.retrieve(self._batch.batch_id or "")
         except (Missing, Refused) as error:
             logger.warning("batch not shown again", batch_id=self._batch.batch_id, reason=type(error).__name__)
         else:
-            names = self._api.results(self.told)
+            names = self._api.results(self.retrieved)
             self._gone = {name: error for name, error in self._gone.items() if name in names}
             self._read(names)
 
@@ -133,7 +133,7 @@ class ResultCopy:
             self._accounts.read_rows(self._services.files.reader(key), stream, span)
         return out.bytes
 
-    def _have_told_sizes(self) -> bool:
+    def _have_stated_sizes(self) -> bool:
         return all(self._length(name) == size for name, size in self._bytes.items())
 
     def _length(self, name: str) -> int | None:

@@ -31,7 +31,7 @@ def slot(batch: Batch, write: Callable[[Batch], Write]) -> list[Write]:
 
 
 def needs_slot(batch: Batch) -> bool:
-    """Anthropic offers no key to ask by: creates that are not settled are told apart by their number of requests."""
+    """Anthropic offers no key to ask by: creates that are not settled are distinguished by their number of requests."""
     return batch.protocol is Protocol.ANTHROPIC
 
 

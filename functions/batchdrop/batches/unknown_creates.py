@@ -39,7 +39,7 @@ CLOCK_SKEW = 300  # seconds between our clock and a provider's, at most
 _MOST_READ = 20  # smaller batches of others, of which one look reads the results
 GRACE = 1_800  # seconds; the timing assumption: a create arrives within half an hour after its call ended, or never
 _LISTINGS = 2  # complete listings that must miss a batch before it is given up
-_LOOK_AGAIN = 5  # ticks between two of them
+_CHECK_TICKS = 5  # ticks between two of them
 _FIRST_LINE_BYTES = 128 * 1024 * 1024
 _BEGINNING_BYTES = 1024 * 1024
 
@@ -56,7 +56,7 @@ def resolve_batch(batch: Batch, services: Services) -> None:
     with suppress(ClaimLost):
         claimed = services.store.claim(batch, services.settings.lease_seconds)
         if is_held(batch.provider, services):
-            _look_again(claimed, services)
+            _check_later(claimed, services)
             return
         try:
             if take_sent(claimed, services):
@@ -104,7 +104,7 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
     if len(candidates) == 1:
         _adopt(batch, candidates[0], services, is_proven=False)
     elif candidates:
-        _look_again(batch, services, excluded=tuple(excluded))
+        _check_later(batch, services, excluded=tuple(excluded))
     else:
         _resolve_by_results(batch, listed, api, services, excluded)
 
@@ -115,20 +115,20 @@ def _resolve_by_results(
     """Look for the batch among those that ended with fewer requests, some in each look: each costs a call."""
     smaller = (each for each in listed if each.requests != batch.requests and may_hold(each, batch.requests))
     unknown = (each for each in smaller if each.id not in batch.excluded and _is_in_time(each, batch))
-    strangers = (each for each in unknown if not services.store.providers.owner(batch.provider, each.id))
-    for each in islice(strangers, _MOST_READ):
+    foreign = (each for each in unknown if not services.store.providers.owner(batch.provider, each.id))
+    for each in islice(foreign, _MOST_READ):
         if _is_proven(each, batch, api):
             _adopt(batch, each, services, is_proven=True)
             return
         excluded.append(each.id)
-    if next(strangers, None) is not None:
-        _look_again(batch, services, excluded=tuple(excluded))
+    if next(foreign, None) is not None:
+        _check_later(batch, services, excluded=tuple(excluded))
     else:
         _not_found(batch, api, services, excluded=tuple(excluded))
 
 
 def _is_in_time(found: ProviderBatch, batch: Batch) -> bool:
-    """Whether a batch that proves nothing may be ours: strangers may create others of its size without end."""
+    """Whether a batch that proves nothing may be ours: others on the key may create batches of its size without end."""
     return found.created_at is None or found.created_at <= (batch.create_by or 0) + GRACE + CLOCK_SKEW
 
 
@@ -211,7 +211,7 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
             due_at=now,
         )
     except ConcurrentChange:
-        _look_again(batch, services)
+        _check_later(batch, services)
         return
     logger.warning("batch adopted", batch=batch.id, batch_id=found.id)
 
@@ -222,10 +222,10 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, *, excluded: tup
         # Another workspace, perhaps, whose listings say nothing of this create.
         logger.error("batch in doubt, and its provider's key, address or headers were changed", batch=batch.id)
         count(Alert.DOUBT_LASTS)
-        _look_again(batch, services, excluded=excluded)
+        _check_later(batch, services, excluded=excluded)
         return
     if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
-        _look_again(batch, services, misses=misses, excluded=excluded)
+        _check_later(batch, services, misses=misses, excluded=excluded)
         return
     if batch.input_file_id is not None:
         _delete_surely(batch.input_file_id, api)  # the fence: a create that is still under way finds no file
@@ -252,7 +252,7 @@ def _delete_surely(upload: str, api: BatchApi) -> None:
             raise
 
 
-def _look_again(batch: Batch, services: Services, **changes: Unpack[BatchChanges]) -> None:
-    due_at = services.now() + _LOOK_AGAIN * services.settings.tick_seconds
+def _check_later(batch: Batch, services: Services, **changes: Unpack[BatchChanges]) -> None:
+    due_at = services.now() + _CHECK_TICKS * services.settings.tick_seconds
     released: BatchChanges = {"failures": batch.failures, **changes}
     services.store.release(batch, due_at, **released)

@@ -15,7 +15,7 @@ logger = Logger(child=True)
 # In a CPU second 190 MB of gzip or 400 MB of zstd were downloaded, inflated and uploaded (text, without TLS), and the
 # function has half a processor. A fifth of that leaves room for TLS and for a slower one.
 BYTES_PER_SECOND = 20_000_000
-_WINDOW_LOG = 27  # 128 MiB in memory: what zstd itself takes without being told to take more
+_WINDOW_LOG = 27  # 128 MiB in memory: what zstd itself takes by default
 _FEED = 64 * 1024
 _PIECE = 1024 * 1024
 _PADDING = {"gzip": b"\0", "zstd": b""}  # what may lie behind the last member

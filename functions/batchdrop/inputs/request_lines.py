@@ -327,7 +327,7 @@ def _model_of(body: Body, form: _Form) -> str:
 
 
 def _endpoint(form: _Form, url: str, provider: ProviderConfig) -> str | None:
-    """The endpoint, as far as it is told without the body."""
+    """The endpoint, as far as it is known without the body."""
     is_claude = provider.protocol is Protocol.ANTHROPIC
     if form == "bare":
         return None

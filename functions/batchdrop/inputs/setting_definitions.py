@@ -185,7 +185,7 @@ SETTINGS: dict[str, Setting] = {
         lambda value: value in {"same", "with_errors"},
         'either "same" or "with_errors"',
         'How a request is sent again whose answer does not fit the [output schema](structured-answers.md): `"same"` as '
-        'it was, `"with_errors"` with that answer and what is wrong with it',
+        'it was, `"with_errors"` with that answer and its problems',
         '"with_errors"',
     ),
     "report": Setting(

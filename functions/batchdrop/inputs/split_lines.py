@@ -24,7 +24,7 @@ def split_lines(source: Source, split: Split, store: Files, *, max_bytes: int = 
     lines = cut_lines(_chunks(source, start, split, store, max_bytes), offset=start, max_bytes=max_bytes)
     if split.start:
         next(lines, None)  # ends before the range, or began in an earlier one
-    yield from _begun_in(split, lines)
+    yield from _lines_begun_in(split, lines)
 
 
 def split_blocks(
@@ -38,21 +38,21 @@ def split_blocks(
         first = next(found, None)
         lines = first.lines(max_bytes=max_bytes) if isinstance(first, Block) else iter(())
         next(lines, None)  # ends before the range, or began in an earlier one
-        yield from _begun_in(split, lines)
+        yield from _lines_begun_in(split, lines)
         if first is None or first.end > split.end:
             return
     for each in found:
         if each.offset >= split.end:
             return
         if isinstance(each, Block) and each.end > split.end:
-            yield from _begun_in(split, each.lines(max_bytes=max_bytes))
+            yield from _lines_begun_in(split, each.lines(max_bytes=max_bytes))
         else:
             yield each
         if each.end >= split.end:
             return  # what comes next begins behind the range
 
 
-def _begun_in(split: Split, lines: Iterator[Line]) -> Iterator[Line]:
+def _lines_begun_in(split: Split, lines: Iterator[Line]) -> Iterator[Line]:
     for line in lines:
         if line.offset >= split.end:
             return

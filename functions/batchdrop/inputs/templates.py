@@ -261,4 +261,4 @@ def _endpoint_of(template: Template, body: Raw, providers: Providers) -> str:
     try:
         return openai.bare_endpoint(read_body(body), wire_model, endpoints_of(wire_model, provider))
     except LineProblem:
-        raise _problem('model and body do not tell the endpoint: add endpoint = "/v1/…"') from None
+        raise _problem('model and body do not determine the endpoint: add endpoint = "/v1/…"') from None

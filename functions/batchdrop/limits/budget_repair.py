@@ -10,8 +10,8 @@ from batchdrop.services import Services
 
 logger = Logger(child=True)
 
-_LOOK_SECONDS = 3_600
-_LOOKS_BACK = (
+_CHECK_SECONDS = 3_600
+_LOOKBACK_SECONDS = (
     64 * 86_400
 )  # a job may take 60 days, and its collection some more; then nothing moves in a month's ledger
 
@@ -21,9 +21,9 @@ def rebuild_budgets(services: Services) -> None:
 
     Both are written in one transaction: where no job wrote a ledger while its jobs' rows were read, they are its sum.
     """
-    if not services.store.leases.take("budgets", _LOOK_SECONDS):
+    if not services.store.leases.take("budgets", _CHECK_SECONDS):
         return
-    first = f"{datetime.fromtimestamp(services.now() - _LOOKS_BACK, UTC):%Y-%m}"
+    first = f"{datetime.fromtimestamp(services.now() - _LOOKBACK_SECONDS, UTC):%Y-%m}"
     for ledger in services.store.budgets.ledgers(since=first):
         with guard("budgets", unit=ledger.name):
             total = services.store.budgets.sum_of_jobs(ledger.name)

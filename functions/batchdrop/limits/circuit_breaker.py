@@ -31,7 +31,7 @@ def account_refused(provider: str, error: AccountRefused, services: Services) ->
 def calls_refused(provider: str, error: AccountRefused, services: Services) -> None:
     """Pause for what is refused of batches that were submitted already: they alone may be the matter.
 
-    So the pause that is there is not moved on, and the batch that tries it is let through; its end is not told while
+    So the pause that is there is not moved on, and the batch that tries it is let through; its end is not sent while
     the refusals last.
     """
     pause = services.store.providers.get_pause(provider)

@@ -29,7 +29,7 @@ from batchdrop.services import Services
 SETTINGS_BYTES = 64 * 1024
 _OWN_NAME = re.compile(rf"[A-Za-z0-9._-]{{1,100}}{re.escape(keys.SETTINGS_ENDING)}", re.ASCII)
 _NO_TEMPLATE = (
-    "A table (.csv, .tsv) needs a template, which says what is asked of each row: add [template] to a batchdrop.toml "
+    "A table (.csv, .tsv) needs a template, which defines the request of each row: add [template] to a batchdrop.toml "
     "of its folder, or drop it with batchdrop run FILE --model MODEL --prompt TEXT."
 )
 

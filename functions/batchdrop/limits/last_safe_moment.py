@@ -49,7 +49,7 @@ def is_kept(job: Job, now: int) -> bool:
     return job.finishing_at is not None or (wants_calls(job) and now < (job.deadline_at or 0))
 
 
-def next_look(job: Job, *, now: int, tick: int) -> int:
+def next_check(job: Job, *, now: int, tick: int) -> int:
     """When somebody looks at the clock for a running job that was just looked at."""
     return now + tick if is_kept(job, now) else next_deadline(job)
 

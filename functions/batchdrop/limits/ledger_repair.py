@@ -9,7 +9,7 @@ from batchdrop.services import Services
 
 logger = Logger(child=True)
 
-_LOOK_SECONDS = 600
+_CHECK_SECONDS = 600
 
 
 def rebuild_ledgers(provider: str, services: Services) -> None:
@@ -18,7 +18,7 @@ def rebuild_ledgers(provider: str, services: Services) -> None:
     The sum is read from an index that may be a moment behind: a ledger is set only when it was off at two looks in a
     row, with no reservation and no release between them.
     """
-    if not services.store.leases.take(f"ledgers#{provider}", _LOOK_SECONDS):
+    if not services.store.leases.take(f"ledgers#{provider}", _CHECK_SECONDS):
         return
     services.store.providers.gather(provider)
     held = services.store.providers.reserved_by_ledger(provider)

@@ -9,7 +9,7 @@ from batchdrop.providers.config import ProviderConfig, endpoints_of
 from batchdrop.providers.interface import ProviderBatch
 from batchdrop.records import Batch, Ledger, Protocol
 
-LEARNED_SECONDS = 86_400  # how long a limit that a refusal told is believed
+LEARNED_SECONDS = 86_400  # how long a limit that a refusal stated is believed
 _PRIOR = 1_000_000  # tokens: how much must have come back before it outweighs the estimate
 _MOST = 4  # times: a correction is never greater, nor less than its inverse
 _LEAST_HALF = 500_000  # bytes: where a smaller batch is refused for its size, it is another matter
@@ -50,7 +50,7 @@ def token_sample(batch: Batch, found: ProviderBatch) -> tuple[int, int]:
 
 
 def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:
-    """The whole of a ledger: what is configured, or less, where a refusal told so lately."""
+    """The whole of a ledger: what is configured, or less, where a recent refusal said so."""
     limits = provider.limits
     configured = limits.queued_requests if provider.protocol is Protocol.ANTHROPIC else limits.enqueued_tokens
     if ledger.learned is None or ledger.learned_until <= now:
@@ -92,14 +92,14 @@ def is_never_admitted(batch: Batch, provider: ProviderConfig, ledger: Ledger, no
 
 
 def sizes_of(ledger: Ledger, now: int) -> tuple[float, float]:
-    """The requests and the bytes that one batch may hold, as far as refusals told lately; infinite otherwise."""
+    """The requests and the bytes that one batch may hold, as far as recent refusals said; infinite otherwise."""
     if ledger.sizes_until <= now:
         return math.inf, math.inf
     return ledger.most_requests or math.inf, ledger.most_bytes or math.inf
 
 
 def learned_sizes(batch: Batch, limit: int | None) -> dict[str, int]:
-    """What a refusal of a batch for its size teaches of the next ones: the number that it told, or half of its bytes.
+    """What a refusal of a batch for its size teaches of the next ones: the number that it stated, or half of its bytes.
 
     Args:
         batch: It was refused.

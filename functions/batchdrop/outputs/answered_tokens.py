@@ -20,7 +20,7 @@ def answered_tokens(
         models: As the manifest counts them.
         routes: As the job was quoted.
         now: Seconds since 1970.
-        fallback: The job's. What it was asked itself cannot be told from what fell to it, which is no such request.
+        fallback: The job's. Its own requests cannot be told apart from those that fell to it, which do not count.
     """
     # A quote of an earlier version has no input tokens: against none, what was answered would look too dear.
     quoted = {(each.provider, each.model, each.endpoint): each for each in routes if each.input_tokens}

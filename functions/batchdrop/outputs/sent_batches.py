@@ -177,7 +177,7 @@ class SentBatch:
         return "provider", f"The provider refused the whole batch: {code}.", self.batch.refused_as is Kind.LINES
 
     def in_its_words(self, outcome: Outcome) -> ResultError | None:
-        """The error of a result line; what ended a whole batch is told in the provider's own words, too."""
+        """The error of a result line; one that ended a whole batch is in the provider's own words, too."""
         error = outcome.error
         if error is None or error.source != "provider" or self.batch.ended_as != "failed":
             return error

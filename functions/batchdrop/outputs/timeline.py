@@ -15,7 +15,7 @@ from batchdrop.texts import count
 
 MOST_LANES = 24
 _TICKS = 4
-_SHORT_SECONDS = 600  # a shorter time is told to the second
+_SHORT_SECONDS = 600  # a shorter time is shown to the second
 _WIDE, _WHOLE = 0.4, 100.0  # per cent: the least that can be seen, and all
 _FAULTS = {"expired": "expired", "failed": "failed at the provider", "cancelled": "cancelled at the provider"}
 

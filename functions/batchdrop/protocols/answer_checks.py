@@ -15,7 +15,7 @@ from batchdrop.texts import cut
 CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
 # A refusal is none of the schema's business, and neither is a call of a tool, or a turn that the caller goes on with.
 _UNCHECKED = frozenset({"refusal", "content_filter", "tool_calls", "function_call", "tool_use", "pause_turn"})
-_MOST_ERRORS, _MOST_PLACES = 100, 10  # that are looked for in one answer, and told
+_MOST_ERRORS, _MOST_PLACES = 100, 10  # that are looked for in one answer, and named
 _LONGEST_PROBLEM = 300  # bytes
 
 

@@ -128,17 +128,17 @@ def read_answer(body: Raw) -> Answer:
         usual = _usual_answer.decode(body)
     except (msgspec.DecodeError, RecursionError):
         read = read_field(_answer, body, _Message())
-        return _told(read_field(_usage, read.usage, MessageUsage()), as_str(read.stop_reason))
-    return _told(usual.usage or MessageUsage(), usual.stop_reason)
+        return _answer_with(read_field(_usage, read.usage, MessageUsage()), as_str(read.stop_reason))
+    return _answer_with(usual.usage or MessageUsage(), usual.stop_reason)
 
 
 def written_for_an_hour(usage: MessageUsage) -> int:
     """The tokens that are kept for an hour; never more than are written at all."""
-    told = usage.cache_creation.get("ephemeral_1h_input_tokens") if isinstance(usage.cache_creation, dict) else None
-    return min(told, usage.cache_creation_input_tokens or 0) if isinstance(told, int) and told > 0 else 0
+    hour = usage.cache_creation.get("ephemeral_1h_input_tokens") if isinstance(usage.cache_creation, dict) else None
+    return min(hour, usage.cache_creation_input_tokens or 0) if isinstance(hour, int) and hour > 0 else 0
 
 
-def _told(usage: MessageUsage, stop_reason: str | None) -> Answer:
+def _answer_with(usage: MessageUsage, stop_reason: str | None) -> Answer:
     cached, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     thinking = usage.output_tokens_details
     return Answer(

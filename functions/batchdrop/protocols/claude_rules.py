@@ -222,7 +222,7 @@ def _check_thoughts(turns: list[_Turn]) -> None:
     ):
         raise LineProblem(
             ErrorCode.INVALID_PARAMETER,
-            '"thinking" with a budget cannot go on from a tool\'s result unless the call comes with what was thought',
+            '"thinking" with a budget cannot go on from a tool\'s result unless the call comes with its thinking block',
         )
 
 

@@ -187,7 +187,7 @@ def on_one_line(row: bytes) -> bytes:
 
 
 def transcode_to_utf8(body: bytes) -> bytes:
-    """An answer's bytes as UTF-8, whatever they were: UTF-16 and UTF-32 are told by their marks and zeros.
+    """An answer's bytes as UTF-8, whatever they were: UTF-16 and UTF-32 are recognised by their marks and zeros.
 
     What is none of these is taken as Latin-1, in which every byte is a character.
     """

@@ -1,7 +1,7 @@
 """Pictures, documents and sound inside a request: where they stand, and how large they are. Pure, and linear.
 
 A part of a request holds them in base64: as a data URL (OpenAI's `image_url`, `input_image` and `file_data`), or bare
-(its `input_audio`, Anthropic's `source`). What they are is told by their first bytes, as the vendors' servers do.
+(its `input_audio`, Anthropic's `source`). They are recognised by their first bytes, as the vendors' servers do.
 """
 
 import re
@@ -142,7 +142,7 @@ def _decoded(text: bytes) -> bytes:
 
 
 def _kind(head: bytes, media_type: bytes) -> Kind | None:
-    """Told by the first bytes; the declared type counts where they tell nothing."""
+    """Recognise it by the first bytes; the declared type counts where they tell nothing."""
     if head.startswith((b"\x89PNG", b"GIF8", b"\xff\xd8\xff")) or head[8:12] == b"WEBP":
         return Kind.PICTURE
     if head.startswith(b"%PDF"):

@@ -49,7 +49,7 @@ _PROMPT_ENDPOINTS = (
     ("babbage-*", COMPLETIONS),
 )
 _OF_INPUT, _OF_PROMPT = (EMBEDDINGS, MODERATIONS, RESPONSES), (IMAGES, EDITS, COMPLETIONS, VIDEOS)
-# Models that are told by their names to have these endpoints and no others; the first pattern that fits.
+# Models that, by their names, have these endpoints and no others; the first pattern that fits.
 _WRITES = ENDPOINTS - {EMBEDDINGS, MODERATIONS, IMAGES, EDITS, VIDEOS}
 _ONLY_AT = (
     ("text-embedding-*", frozenset({EMBEDDINGS})),

@@ -19,8 +19,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
         kind: What it failed for, those requests aside that it blames.
         refused: The requests that it blames; they end.
         words: What it said of that kind.
-        limit: How many enqueued tokens there may be, if a refusal told it.
-        most_requests: How many requests a batch may hold, if a refusal told it.
+        limit: How many enqueued tokens there may be, if a refusal stated it.
+        most_requests: How many requests a batch may hold, if a refusal stated it.
     """
 
     kind: Kind

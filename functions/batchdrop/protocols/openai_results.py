@@ -205,15 +205,15 @@ def read_answer(body: Raw) -> Answer:
         return _unusual_answer(body)
     incomplete = usual.incomplete_details
     finish_reason = (incomplete and incomplete.reason) or usual.status
-    return _told(usual.usage or TokenUsage(), usual.choices[0].finish_reason if usual.choices else finish_reason)
+    return _answer_with(usual.usage or TokenUsage(), usual.choices[0].finish_reason if usual.choices else finish_reason)
 
 
 def _unusual_answer(body: Raw) -> Answer:
     read = read_field(_answer, body, _Answer())
-    return _told(read_field(_usage, read.usage, TokenUsage()), _finish_reason(read))
+    return _answer_with(read_field(_usage, read.usage, TokenUsage()), _finish_reason(read))
 
 
-def _told(usage: TokenUsage, finish_reason: str | None) -> Answer:
+def _answer_with(usage: TokenUsage, finish_reason: str | None) -> Answer:
     cached = usage.prompt_tokens_details or usage.input_tokens_details or _CachedTokens()
     reasoning = usage.completion_tokens_details or usage.output_tokens_details or _ReasoningTokens()
     return Answer(

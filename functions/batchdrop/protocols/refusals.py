@@ -67,7 +67,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 MOST_REFUSED = 64  # pieces of a batch, with none taken: then it is not a matter of single lines
 MOST_SEARCHED = 1_000  # the same, where some were taken: a row each, and a call or two; OpenAI takes 2,000 an hour
 PASSING_TRIES = 5
-_LOOKED_AT = 2_000  # characters of a message: a server may quote a whole request
+_READ_CHARACTERS = 2_000  # characters of a message: a server may quote a whole request
 _ACCOUNT_STATUSES = frozenset({401, 402, 403})
 _TOO_LARGE = 413  # HTTP's content too large
 
@@ -230,7 +230,7 @@ def classify(
         own: The provider's rules in `providers.toml`.
         of_row: It is the error of one request, which may quote it: its words must begin with what is known.
     """
-    said = words[:_LOOKED_AT].lower()
+    said = words[:_READ_CHARACTERS].lower()
     for rule in own:
         if rule.fits(status, code, said):
             return rule.kind
@@ -279,20 +279,20 @@ def decide(kind: Kind, standing: Standing) -> Action:
 
 def refuses_model(code: str | None, words: str, own: Sequence[RefusalRule] = (), *, of_row: bool = True) -> bool:
     """Whether a refusal is for the model, so that another may take the same request. Arguments are as of `classify`."""
-    named, said = (code or "").lower(), words[:_LOOKED_AT]
-    is_told = _NO_MODEL.match(said) is not None or (named == _NOT_FOUND and said.lower().startswith("model"))
-    return named in _MODEL_CODES or is_told or classify(None, code, words, own, of_row=of_row) is Kind.MODEL
+    named, said = (code or "").lower(), words[:_READ_CHARACTERS]
+    names_model = _NO_MODEL.match(said) is not None or (named == _NOT_FOUND and said.lower().startswith("model"))
+    return named in _MODEL_CODES or names_model or classify(None, code, words, own, of_row=of_row) is Kind.MODEL
 
 
 def refused_model(words: str) -> str | None:
     """The sentence that says that a model is not taken in batches, and nothing around it; None where there is none."""
-    found = _NO_BATCHES.search(words[:_LOOKED_AT])
+    found = _NO_BATCHES.search(words[:_READ_CHARACTERS])
     return found and found["sentence"]
 
 
 def parse_request_limit(words: str) -> int | None:
     """How many requests a batch may hold, where a refusal says so ("at most 1,000 requests"); no rate is one."""
-    said = words[:_LOOKED_AT].replace("_", " ")
+    said = words[:_READ_CHARACTERS].replace("_", " ")
     found = next(filter(None, (pattern.search(said) for pattern in _REQUEST_LIMITS)), None)
     if found is None:
         return None
@@ -308,7 +308,7 @@ def named_request(words: str, *, requests: int, custom_ids: str) -> int | None:
         requests: How many requests the batch holds.
         custom_ids: What all custom_ids of the batch hold right before the position.
     """
-    said = words[:_LOOKED_AT]
+    said = words[:_READ_CHARACTERS]
     patterns = ((re.compile(re.escape(custom_ids) + r"(\d{1,6})\b", re.ASCII), 0), *_NAMED)
     found = {int(each[1]) - first for pattern, first in patterns for each in pattern.finditer(said)}
     named = found.pop() if len(found) == 1 else None

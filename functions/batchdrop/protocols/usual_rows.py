@@ -162,7 +162,7 @@ class OpenAIRows:
 
     def sum_usage(self, usages: Sequence[TokenUsage | None]) -> Usage:
         known = [usage for usage in usages if usage is not None]
-        inputs = [told for each in known if (told := each.prompt_tokens_details or each.input_tokens_details)]
+        inputs = [details for each in known if (details := each.prompt_tokens_details or each.input_tokens_details)]
         outputs = [said for each in known if (said := each.completion_tokens_details or each.output_tokens_details)]
         return Usage(
             input_tokens=sum([each.prompt_tokens or each.input_tokens or 0 for each in known]),

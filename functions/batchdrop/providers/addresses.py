@@ -17,7 +17,7 @@ def describe_address_error(address: str, protocol: Protocol) -> str | None:
     """Why calls cannot go to an address, in words for people, or None."""
     try:
         parts = urlsplit(address)
-        host, port = parts.hostname or "", parts.port  # what is no port is told here, in words that repeat it
+        host, port = parts.hostname or "", parts.port  # urlsplit's own error repeats a bad port
     except ValueError:
         return _NO_ADDRESS
     is_visible = re.fullmatch("[!-~]+", address) is not None  # `urlsplit` leaves out what is not

@@ -62,8 +62,8 @@ def account_id(provider: ProviderConfig, key: Key) -> str:
 
     Twelve hex digits of a digest.
     """
-    told = [provider.base_url, sorted(provider.headers.items()), key.value]
-    return hashlib.sha256(b"batchdrop " + msgspec.json.encode(told)).hexdigest()[:12]
+    names = [provider.base_url, sorted(provider.headers.items()), key.value]
+    return hashlib.sha256(b"batchdrop " + msgspec.json.encode(names)).hexdigest()[:12]
 
 
 def _code(error: BaseException | None) -> str | None:

@@ -40,7 +40,7 @@ def source_of(models: Iterable[tuple[str, str]], providers: Providers, *, day: s
 
 
 def never_failing(prices: PriceList) -> PriceList:
-    """The same prices; one that cannot be told for a mistake of ours, or of the list, is unknown.
+    """The same prices; one that cannot be found, by a mistake of ours or of the list, is unknown.
 
     What a job costs must never be what ends it.
     """
@@ -49,7 +49,7 @@ def never_failing(prices: PriceList) -> PriceList:
         try:
             return prices(provider, model)
         except Exception as error:  # noqa: BLE001 - whatever it is
-            logger.warning("price not told", provider=provider, error=type(error).__name__)
+            logger.warning("price unknown", provider=provider, error=type(error).__name__)
             return None
 
     return prices_of

@@ -100,7 +100,9 @@ class SdkCalls:
         try:
             return msgspec.json.decode(lenient_json.transcode_to_utf8(bytes(content)), type=kind)
         except (ValueError, RecursionError):
-            raise UnexpectedResponse(f"{self._name} answered what is no {kind.__name__.strip('_')}") from None
+            raise UnexpectedResponse(
+                f"{self._name} answered with something that is not a {kind.__name__.strip('_')}"
+            ) from None
 
     def read_id(self, content: bytes | Raw) -> str:
         """The id of the one thing that an answer is about."""
@@ -113,7 +115,7 @@ class SdkCalls:
         """The status of a batch."""
         found = lenient_json.as_str(status)
         if found is None:
-            raise UnexpectedResponse(f"{self._name} told a batch without its status")
+            raise UnexpectedResponse(f"{self._name} returned a batch without its status")
         return found
 
     def read_page(self, content: bytes) -> tuple[list[Raw], bool]:

@@ -23,7 +23,7 @@ from batchdrop.worker import time_of_a_run, turn
 
 logger = Logger(child=True)
 
-_LOOK_AGAIN = 300  # seconds
+_RETRY_SECONDS = 300  # seconds
 
 
 def assemble_split(job_id: str, index: int, services: Services) -> None:
@@ -54,7 +54,7 @@ def _assemble(job: Job, split: Split, services: Services) -> None:
 
 def _defer(split: Split, services: Services) -> None:
     now = services.now()
-    services.store.release(split, now + _LOOK_AGAIN, refused_at=split.refused_at or now)
+    services.store.release(split, now + _RETRY_SECONDS, refused_at=split.refused_at or now)
     logger.error("input cannot be read now", split=split.index)
     count(Alert.UNIT_FAILED)
 

@@ -26,7 +26,7 @@ from batchdrop.worker import Minute
 
 logger = Logger(child=True)
 
-_LOOK_AGAIN = 5  # ticks
+_CHECK_TICKS = 5  # ticks
 _FAILED_PLANS = 3  # in a row: a worker dies now and then, and the lines of its split still end with `cancelled`
 _UNSENT = frozenset({BatchState.WAITING, BatchState.ADMITTED})
 _AT_PROVIDER = frozenset({BatchState.SUBMITTING, BatchState.IN_FLIGHT, BatchState.ENDED})
@@ -38,11 +38,11 @@ def continue_cancelling(job: Job, services: Services, *, minute: Minute) -> None
         if services.now() > collection_deadline(job):
             give_up_job(job, services)
             return
-        opened = _opened(job, services)
-        if opened is None:
+        numbered = _with_line_numbering(job, services)
+        if numbered is None:
             return
         # First: whatever comes, others have their turn.
-        looked_at = services.store.release(opened, _soon(services), failures=opened.failures)
+        checked = services.store.release(numbered, _soon(services), failures=numbered.failures)
         is_over = services.now() > given_up_at(job)
         for batch in takewhile(lambda _: minute.has_time(), services.store.readable_batches(job.id)):
             failed = partial(services.store.count_unit_failure, job.id, key_of(batch)[1], _lease(services))
@@ -52,9 +52,9 @@ def continue_cancelling(job: Job, services: Services, *, minute: Minute) -> None
             if split.state is SplitState.PLANNED and not split.open:
                 services.queues.assemble(job.id, split.index)
         if not minute.has_time():
-            services.store.release(looked_at, services.now())
-        elif looked_at.failures:
-            services.store.release(looked_at, _soon(services))
+            services.store.release(checked, services.now())
+        elif checked.failures:
+            services.store.release(checked, _soon(services))
     except ClaimLost:
         return
 
@@ -71,8 +71,8 @@ def _lease(services: Services) -> int:
     return services.settings.lease_seconds
 
 
-def _opened(job: Job, services: Services) -> Job | None:
-    """A job that was never opened is still planned to its end, so that its lines can be numbered."""
+def _with_line_numbering(job: Job, services: Services) -> Job | None:
+    """A job that was never numbered is still planned to its end, so that its lines can be numbered."""
     if job.line_numbering_key is not None:
         return job
     if job.unplanned and services.now() > last_moment(job):
@@ -140,4 +140,4 @@ def _close(batch: Batch, services: Services) -> None:
 
 
 def _soon(services: Services) -> int:
-    return services.now() + _LOOK_AGAIN * services.settings.tick_seconds
+    return services.now() + _CHECK_TICKS * services.settings.tick_seconds

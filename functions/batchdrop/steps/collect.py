@@ -124,8 +124,8 @@ def _account(batch: Batch, job: Job | None, services: Services, max_bytes: int) 
         **again,
         "is_uncharged_attempt": is_uncharged_attempt,
         "blamed": copy.blamed,
-        "output_file_id": (copy.told and copy.told.output_file_id) or batch.output_file_id,
-        "error_file_id": (copy.told and copy.told.error_file_id) or batch.error_file_id,
+        "output_file_id": (copy.retrieved and copy.retrieved.output_file_id) or batch.output_file_id,
+        "error_file_id": (copy.retrieved and copy.retrieved.error_file_id) or batch.error_file_id,
     }
     return services.store.claim(batch.with_(claimed_until=0), services.settings.lease_seconds, **found)
 
@@ -222,7 +222,7 @@ def _retry_later(
 def _missing(batch: Batch, error: Missing, services: Services) -> None:
     """What the provider does not know for a while may come; what it does not know for days was deleted there."""
     copy = find_copy(batch, services)
-    if copy is not None:  # of before the table was restored: the provider was told to delete them then
+    if copy is not None:  # of before the table was restored: the provider was asked to delete them then
         services.store.release(batch, services.now(), **copy)
     elif services.now() - (batch.ended_at or 0) < MISSING_SECONDS:
         _retry_later(batch, error, services)

@@ -15,7 +15,7 @@ from batchdrop.batches.finishing import begin_finishing, take_to_real_time
 from batchdrop.batches.rows import call_batches
 from batchdrop.deadlines import expected_at, last_moment, next_deadline
 from batchdrop.jobs import ask_to_cancel
-from batchdrop.limits.last_safe_moment import is_kept, last_safe_moment, next_look
+from batchdrop.limits.last_safe_moment import is_kept, last_safe_moment, next_check
 from batchdrop.manifest import timestamp
 from batchdrop.outputs.manifest_builder import late_event
 from batchdrop.records import Batch, Job
@@ -25,38 +25,38 @@ from batchdrop.worker import Minute
 logger = Logger(child=True)
 
 
-def look_at_clock(job: Job, services: Services, *, minute: Minute) -> None:
-    """A job that is late is told once; one that is too old is ended, with what was answered."""
+def check_deadlines(job: Job, services: Services, *, minute: Minute) -> None:
+    """Announce a late job once; end one that is too old, with its answers."""
     now = services.now()
     if now >= last_moment(job):
         reason = f"It was not done within {job.settings.max_age} (max_age)."
         ask_to_cancel(job.id, services.store, now=now, reason=reason)
         return
     if not is_kept(job, now):
-        told = _tell(job, services)
-        if told is job:
+        announced = _announce(job, services)
+        if announced is job:
             services.store.release(job, next_deadline(job))
         return
     job = _finish(job, minute, services) if job.finishing_at is not None else _keep_deadline(job, minute, services)
     with guard("late job", job=job.id):  # an event that fails costs no deadline
-        _tell(job, services)
+        _announce(job, services)
 
 
-def _tell(job: Job, services: Services) -> Job:
-    """Tell once that a job is late, and once that its deadline is over; the job as it is then."""
+def _announce(job: Job, services: Services) -> Job:
+    """Announce once that a job is late, and once that its deadline is over; return the job as it is then."""
     now, expected = services.now(), expected_at(job)
     if expected is not None and now >= expected and not job.is_late:
         services.events.job_late(late_event(job, f"It is not done by {job.settings.expected_by} (expected_by)."))
-        job = services.store.release(job, _next_look(job.with_(is_late=True), services), is_late=True)
+        job = services.store.release(job, _next_check(job.with_(is_late=True), services), is_late=True)
     if job.deadline_at is not None and now >= job.deadline_at and not job.is_past_deadline:
         services.events.job_late(late_event(job, why_late(job)))
         over = job.with_(is_past_deadline=True)
-        job = services.store.release(job, _next_look(over, services), is_past_deadline=True)
+        job = services.store.release(job, _next_check(over, services), is_past_deadline=True)
     return job
 
 
-def _next_look(job: Job, services: Services) -> int:
-    return next_look(job, now=services.now(), tick=services.settings.tick_seconds)
+def _next_check(job: Job, services: Services) -> int:
+    return next_check(job, now=services.now(), tick=services.settings.tick_seconds)
 
 
 def why_late(job: Job) -> str:

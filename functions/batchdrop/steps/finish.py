@@ -170,14 +170,14 @@ class _Run:
 
     def _leave(self, work: "_Work", calls: list[Call]) -> None:
         """Put a batch off for the run that goes on at once; sweep sends it where its message is lost."""
-        work.put_off(calls, self._services.now() + LOST_TICKS * self._services.settings.tick_seconds)
+        work.defer(calls, self._services.now() + LOST_TICKS * self._services.settings.tick_seconds)
         self.goes_on = work.batch.id
 
     def _may_begin(self, work: "_Work", calls: list[Call]) -> bool:
         """Wait until the next wave may begin; False where that is in another run, and the batch is put off."""
         services, now, next_at = self._services, self._services.now(), math.ceil(self._pace.next_at())
         if next_at > now + _claim_seconds(services) // _SLEEP_SHARE:
-            work.put_off(calls, next_at)
+            work.defer(calls, next_at)
             self.lease, self.waits = services.store.leases.extend(self.lease, next_at - now), True
             return False
         services.sleep(max(next_at - now, 0))
@@ -213,7 +213,7 @@ class _Run:
         pause = self._services.store.providers.active_pause(self._provider) if wave.again or wave.is_outage else None
         if refused is None and not wave.is_unreached and pause is None:
             return False
-        work.put_off([], self._services.now() + self._services.settings.tick_seconds)
+        work.defer([], self._services.now() + self._services.settings.tick_seconds)
         return True
 
 
@@ -259,7 +259,7 @@ class _Work:
                 submitted_at=self.batch.submitted_at or now,
             )
         except ConcurrentChange:
-            self.put_off(calls, now)
+            self.defer(calls, now)
             raise ClaimLost from None
 
     def see(self, wave: Wave) -> None:
@@ -272,7 +272,7 @@ class _Work:
         uncalled = tuple(sorted(self._uncalled))
         self.batch = self._services.store.claim(held, _claim_seconds(self._services), uncalled=uncalled)
 
-    def put_off(self, calls: list[Call], due_at: int) -> None:
+    def defer(self, calls: list[Call], due_at: int) -> None:
         """Give the batch back, with what is known not to be answered."""
         taken = {each.position for each in calls if each.position < self.batch.called}
         uncalled = tuple(sorted(self._uncalled | taken))

@@ -1,7 +1,7 @@
 """Held jobs: one goes on once it is approved, or fits its budget after all, and ends when nobody decides in time."""
 
 from batchdrop.aws.metrics import Alert, count
-from batchdrop.batches.job_start import next_look, send_opened, send_or_hold
+from batchdrop.batches.job_start import next_budget_check, send_or_hold, send_started
 from batchdrop.deadlines import last_moment
 from batchdrop.jobs import fail_job
 from batchdrop.limits.budgets import Budgets
@@ -12,7 +12,7 @@ from batchdrop.services import Services
 from batchdrop.states import JobState
 
 
-def look_at_held(job: Job, services: Services) -> None:
+def check_held_job(job: Job, services: Services) -> None:
     """One look at a held job: its budgets are read again, for somebody may have raised them."""
     if services.now() >= last_moment(job):
         fail_job(
@@ -22,11 +22,11 @@ def look_at_held(job: Job, services: Services) -> None:
     budgets = budgets_now(job, services)
     if job.is_approved:
         services.events.job_approved(held_event(job, budgets, services))
-    looked_at = send_or_hold(job, budgets, services)
-    if looked_at.state is JobState.RUNNING:
-        send_opened(looked_at, list(services.store.splits(job.id)), [], services)
+    checked = send_or_hold(job, budgets, services)
+    if checked.state is JobState.RUNNING:
+        send_started(checked, list(services.store.splits(job.id)), [], services)
     else:
-        _announce(looked_at, budgets, services)
+        _announce(checked, budgets, services)
 
 
 def _announce(job: Job, budgets: Budgets, services: Services) -> None:
@@ -34,4 +34,4 @@ def _announce(job: Job, budgets: Budgets, services: Services) -> None:
     count(Alert.JOB_HELD)
     if not job.is_announced:
         services.events.job_held(held_event(job, budgets, services))
-        services.store.release(job, next_look(services), is_announced=True)
+        services.store.release(job, next_budget_check(services), is_announced=True)

@@ -1,7 +1,8 @@
-"""Notify: an event of ours is told to one place, a topic or a webhook.
+"""Notify: send one event to one place, a topic or a webhook.
 
-Who deploys names the places; a message brings one of them, so that one that fails does not have the others told twice.
-A message may come twice: a webhook's id is the event's, by which its receiver knows it again.
+The deployment's settings name the places. A message is for one of them, so that a failure at one place does not
+repeat the others. A message may come twice; a webhook's id is the event's, so that its receiver can
+recognise it.
 """
 
 import msgspec
@@ -10,8 +11,8 @@ from batchdrop.aws.deliveries import Deliveries
 from batchdrop.notices import KINDS, notice_of
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """An event and the place that is told: the rule that sends it writes it so. One of `topic` and `webhook`."""
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """An event and the place that gets it, as the EventBridge rule writes them. One of `topic` and `webhook`."""
 
     id: str
     type: str
@@ -22,7 +23,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """What a webhook is sent, as Standard Webhooks recommends."""
+    """The body of a webhook, as Standard Webhooks recommends."""
 
     type: str
     timestamp: str
@@ -30,13 +31,13 @@ class _Payload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notify(message: str, deliveries: Deliveries, *, now: int) -> None:
-    """Tell one place of one event."""
-    told = msgspec.json.decode(message, type=Told)
-    if told.type not in KINDS:
+    """Send one event to its place."""
+    delivery = msgspec.json.decode(message, type=Delivery)
+    if delivery.type not in KINDS:
         return
-    if told.topic is not None:
-        deliveries.publish(told.topic, notice_of(told.type, told.detail))
-    if told.webhook is not None:
-        kind = told.type.lower().replace(" ", ".")
-        payload = _Payload(type=kind, timestamp=told.time, data=told.detail)
-        deliveries.post(told.webhook, told.id, msgspec.json.encode(payload), now=now)
+    if delivery.topic is not None:
+        deliveries.publish(delivery.topic, notice_of(delivery.type, delivery.detail))
+    if delivery.webhook is not None:
+        kind = delivery.type.lower().replace(" ", ".")
+        payload = _Payload(type=kind, timestamp=delivery.time, data=delivery.detail)
+        deliveries.post(delivery.webhook, delivery.id, msgspec.json.encode(payload), now=now)

@@ -27,12 +27,12 @@ from batchdrop.worker import Careful, Minute, failure_of
 logger = Logger(child=True)
 
 MOST_CALLS = 200  # of the provider in a round; the next round goes on from there
-PATIENCE_SECONDS = 2 * 3_600  # after the provider's window a batch is overdue
+OVERDUE_SECONDS = 2 * 3_600  # after the provider's window a batch is overdue
 STUCK_SECONDS = 2 * 3_600  # a cancel takes ten minutes at most (OpenAI's documentation)
 _CANCEL_SECONDS = 3 * 86_400  # how long a provider that takes no cancel is asked for one
 _LEASE_SECONDS = 120  # longer than the function's time limit
-_SEVERAL = 5  # batches that are refused, and nothing else told: the account is, and no more are asked for
-_TOLD = (AccountRefused, Missing, Refused, Transient)  # what a call may be answered with
+_SEVERAL = 5  # batches that are refused, and no other answer: the account is, and no more are asked for
+_CALL_ERRORS = (AccountRefused, Missing, Refused, Transient)  # what a call may be answered with
 _VISIBLE_SECONDS = 900  # after its create a batch may not be known for a while
 
 
@@ -58,7 +58,7 @@ def _poll(provider: str, lease: Lease, minute: Minute, services: Services) -> di
         careful.count_death()
     in_flight = list(services.store.providers.in_flight(provider))
     measure(Measure.BATCHES_IN_FLIGHT, provider, len(in_flight))
-    overdue_after = services.providers[provider].window_hours * 3_600 + PATIENCE_SECONDS
+    overdue_after = services.providers[provider].window_hours * 3_600 + OVERDUE_SECONDS
     plan = plan_poll(in_flight, lease, overdue_after=overdue_after, now=now)
     this = _Round(plan, careful, services, usual=lease.usual)
     try:
@@ -82,7 +82,7 @@ class _Round:
         self._unseen = {each.batch_id or "": each for each in plan.turn}
         self._refusals: list[tuple[Due, AccountRefused]] = []
         self._unknown = 0
-        self._is_told = False  # of any of ours
+        self._knows_ours = False  # of any of ours
 
     def run(self, api: BatchApi, minute: Minute) -> int | None:
         """Ask for all; where to go on (when a batch was submitted) if that takes too many calls or too long.
@@ -91,9 +91,9 @@ class _Round:
             AccountRefused: Every batch that was asked for was refused, or several that should be known are not.
         """
         cut_at = self._ask(api, minute)
-        if self._refusals and not self._is_told:
+        if self._refusals and not self._knows_ours:
             raise self._refusals[0][1]
-        if self._unknown >= _SEVERAL and not self._is_told:
+        if self._unknown >= _SEVERAL and not self._knows_ours:
             raise AccountRefused("it knows none of our batches (404): is it another workspace's key, or base_url?")
         for due, _ in self._refusals:  # the account is not, so that these are watched as all are
             with working_on(due.job):
@@ -101,39 +101,39 @@ class _Round:
         return cut_at
 
     def _ask(self, api: BatchApi, minute: Minute) -> int | None:
-        for calls, told in enumerate(self._calls(api), start=1):
-            for due, found in told:
+        for calls, answers in enumerate(self._calls(api), start=1):
+            for due, found in answers:
                 self._careful.begin(due)
                 with guard("poll", failed=failure_of(due, self._services), job=due.job, unit=due.sk):
                     self._see(due, found)
                 if not minute.has_time():
                     return self.rest()
-            is_refused = not self._is_told and len(self._refusals) + self._unknown >= _SEVERAL
+            is_refused = not self._knows_ours and len(self._refusals) + self._unknown >= _SEVERAL
             if is_refused or calls >= MOST_CALLS or not minute.has_time():
                 return self.rest()
         return None
 
     def _calls(self, api: BatchApi) -> Iterator[Sequence[tuple[Due, ProviderBatch | None]]]:
-        """What each call told: a page of the list while pages are worth it, or one batch; None for one not told."""
+        """Yield each call's answer: a page of the list while pages are worth it, or one batch; None for an unknown."""
         lean = singly = 0
         for place, due in enumerate(self._plan.turn):
             is_listed = due.batch_id in self._listed_ids
             if due.batch_id in self._asked and not is_listed and not singly and len(self._asked) > 1:
                 listed = [*self._listed(_page(api, page_before(self._plan.turn, place)))]
                 lean = singly = singly_after(len(listed), lean)
-                self._is_told = self._is_told or bool(listed)
+                self._knows_ours = self._knows_ours or bool(listed)
                 yield listed
             if due.batch_id in self._asked:
                 singly = max(singly - 1, 0)
                 with working_on(due.job):
-                    told = self._retrieved(api, due)
-                yield told
+                    answers = self._retrieved(api, due)
+                yield answers
 
     def _retrieved(self, api: BatchApi, due: Due) -> list[tuple[Due, ProviderBatch | None]]:
         found: ProviderBatch | None = None
         self._careful.begin(due)
         try:
-            with guard("poll", failed=failure_of(due, self._services), stops=_TOLD, job=due.job, unit=due.sk):
+            with guard("poll", failed=failure_of(due, self._services), stops=_CALL_ERRORS, job=due.job, unit=due.sk):
                 found = api.retrieve(due.batch_id or "")
             if found is None:  # it raised what nobody expected, and that is counted
                 self._asked.discard(due.batch_id or "")
@@ -152,7 +152,7 @@ class _Round:
             _warn(error, due.batch_id)
             self._asked.discard(due.batch_id or "")
             return []
-        self._is_told = self._is_told or found is not None
+        self._knows_ours = self._knows_ours or found is not None
         return [(due, found)]
 
     def _listed(self, page: list[ProviderBatch]) -> Iterator[tuple[Due, ProviderBatch]]:
@@ -183,15 +183,15 @@ class _Round:
 def _page(api: BatchApi, after: str | None) -> list[ProviderBatch]:
     """A page of the list; none where there is no list, or not now: each batch can be asked for itself."""
     try:
-        with guard("poll", stops=_TOLD, unit=after):
+        with guard("poll", stops=_CALL_ERRORS, unit=after):
             return api.page(after)
-    except _TOLD as error:
+    except _CALL_ERRORS as error:
         _warn(error, after)
     return []
 
 
 def _warn(error: Exception, asked: str | None) -> None:
-    logger.warning("provider did not tell", asked=asked, reason=type(error).__name__)
+    logger.warning("provider did not answer", asked=asked, reason=type(error).__name__)
 
 
 def _batch(due: Due, services: Services) -> Batch | None:

@@ -28,10 +28,10 @@ from batchdrop.states import TERMINAL_JOBS, BatchState, JobState
 
 logger = Logger(child=True)
 
-LOOKS_BACK = 35 * 86_400  # seconds: the oldest moment that DynamoDB restores
+LOOKBACK_SECONDS = 35 * 86_400  # seconds: the oldest moment that DynamoDB restores
 _EVER = 2**40  # seconds since 1970: what is due at any time
 _CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*"[^"\\]*-([0-9a-f]{16})-[0-9]+"')
-_EARLY = "what was sent before the hold may arrive within the first hour"
+_EARLY = "batches that were sent before the hold may arrive within the first hour"
 _OURS = "batchdrop_"  # how the names of our uploads begin
 
 
@@ -89,7 +89,7 @@ def _end_if_published(job: Job | None, services: Services) -> None:
 
 def _list_input(restore: Restore, services: Services, has_time: Callable[[], bool]) -> Restore:
     name = f"{services.settings.deployment}/{restore.held_at}"
-    if not list_once(name, restore.held_at - LOOKS_BACK, services, has_time):
+    if not list_once(name, restore.held_at - LOOKBACK_SECONDS, services, has_time):
         return restore
     return services.store.restores.save(restore, has_listed_input=True)
 
@@ -97,11 +97,14 @@ def _list_input(restore: Restore, services: Services, has_time: Callable[[], boo
 def _list_provider(provider: str, restore: Restore, services: Services, has_time: Callable[[], bool]) -> Restore:
     listed = restore.providers.get(provider, Listed())
     try:
-        looked = _look_at_list(provider, restore, services, has_time)
-        is_whole = looked.is_whole and _take_copies(provider, services, has_time)
-        reason = looked.reason or ("" if is_whole else "its list is long: the next run goes on")
+        findings = _read_list(provider, restore, services, has_time)
+        is_whole = findings.is_whole and _take_copies(provider, services, has_time)
+        reason = findings.reason or ("" if is_whole else "its list is long: the next run goes on")
         listed = Listed(
-            is_released=is_whole and not reason, batches=listed.batches + looked.found, live=looked.live, reason=reason
+            is_released=is_whole and not reason,
+            batches=listed.batches + findings.found,
+            live=findings.live,
+            reason=reason,
         )
     except (AccountRefused, Transient, Missing, Refused) as error:
         is_early = isinstance(error, _TooEarly)
@@ -115,8 +118,8 @@ class _TooEarly(Transient):
     """What was sent before the hold may still arrive."""
 
 
-class _Look(msgspec.Struct, kw_only=True):
-    """One look at a provider's list: what was new, what does not tell yet, and whether all was looked at."""
+class _Findings(msgspec.Struct, kw_only=True):
+    """One look at a provider's list: what was new, what does not tell yet, and whether all was findings at."""
 
     found: int = 0
     live: int = 0
@@ -124,17 +127,17 @@ class _Look(msgspec.Struct, kw_only=True):
 
     @property
     def reason(self) -> str:
-        return f"{self.live} of its batches do not tell whose they are before they end" if self.live else ""
+        return f"{self.live} of its batches do not show whose they are before they end" if self.live else ""
 
 
-def _look_at_list(provider: str, restore: Restore, services: Services, has_time: Callable[[], bool]) -> _Look:
+def _read_list(provider: str, restore: Restore, services: Services, has_time: Callable[[], bool]) -> _Findings:
     # No worker of before lives longer than a lease, and no create of theirs arrives after the grace.
     settled_at = restore.held_at + services.settings.lease_seconds + GRACE
     if services.now() < settled_at:
         raise _TooEarly
-    api, look = services.apis[provider], _Look()
+    api, look = services.apis[provider], _Findings()
     reader = TokenReader(api)
-    for each in created_since(api, restore.held_at - LOOKS_BACK):
+    for each in created_since(api, restore.held_at - LOOKBACK_SECONDS):
         if not has_time():
             look.is_whole = False
             break
@@ -147,18 +150,18 @@ def _is_known(provider: str, found: ProviderBatch, services: Services) -> bool:
     """Whether nothing has to be found out of a batch; one that failed as a whole was not paid for."""
     return (
         found.ended_as == "failed"
-        or services.store.restores.is_looked_at(provider, found.id)
+        or services.store.restores.is_checked(provider, found.id)
         or services.store.providers.owner(provider, found.id) is not None
     )
 
 
-def _note(provider: str, found: ProviderBatch, reader: "TokenReader", look: _Look, services: Services) -> None:
-    told = reader.token(found)
-    if told is None:
+def _note(provider: str, found: ProviderBatch, reader: "TokenReader", look: _Findings, services: Services) -> None:
+    token = reader.token(found)
+    if token is None:
         look.live += 1
         return
     noted = FoundBatch(batch_id=found.id, created_at=found.created_at, input_file_id=found.input_file_id)
-    look.found += services.store.restores.add_found(provider, found.id, told or None, noted)
+    look.found += services.store.restores.add_found(provider, found.id, token or None, noted)
 
 
 class TokenReader:
@@ -169,17 +172,17 @@ class TokenReader:
         self._uploads: dict[str, str] | None = None
 
     def token(self, found: ProviderBatch) -> str | None:
-        """The token; "" where it bears none of ours; None where that cannot be told before it ends."""
+        """The token; "" where it bears none of ours; None where that is not known before it ends."""
         if self._api.needs_upload and found.metadata:
             return found.metadata.get("token", "")
         if found.ended_as is None:
             return "" if self._is_foreign(found) else None
         for name in self._api.results(found):
             try:
-                told = _CUSTOM_ID.search(first_bytes(self._api.stream(name)))
+                match = _CUSTOM_ID.search(first_bytes(self._api.stream(name)))
             except Missing:
                 continue
-            return told[1].decode() if told else ""
+            return match[1].decode() if match else ""
         return ""
 
     def _is_foreign(self, found: ProviderBatch) -> bool:
@@ -193,7 +196,7 @@ class TokenReader:
 
 
 def _take_copies(provider: str, services: Services, has_time: Callable[[], bool]) -> bool:
-    """Take up what the table calls in flight and was collected since, perhaps deleted; whether all was looked at."""
+    """Take up what the table calls in flight and was collected since, perhaps deleted; whether all was findings at."""
     for due in list(services.store.providers.in_flight(provider)):
         if not has_time():
             return False

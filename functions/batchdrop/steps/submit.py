@@ -103,7 +103,7 @@ def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Ser
     if decision.log:  # without a trace, which would quote what the provider said, prompts perhaps
         log = logger.error if decision.then is Then.DOUBT else logger.warning if decision.reason else logger.info
         log(decision.log, batch=batch.id, reason=decision.reason)
-    _tell_breaker(decision, batch.provider, error, services)
+    _update_breaker(decision, batch.provider, error, services)
     if decision.learned is not None:
         services.store.providers.learn_limit(batch.ledger, decision.learned, services.now() + LEARNED_SECONDS)
     match decision:
@@ -119,7 +119,7 @@ def _carry_out(decision: Decision, batch: Batch, error: Exception, services: Ser
             end_refused(batch, refusal, services)
 
 
-def _tell_breaker(decision: Decision, provider: str, error: Exception, services: Services) -> None:
+def _update_breaker(decision: Decision, provider: str, error: Exception, services: Services) -> None:
     match decision.breaker:
         case Breaker.ACCOUNT_REFUSED if isinstance(error, AccountRefused):
             account_refused(provider, error, services)
@@ -187,7 +187,7 @@ def _wait_for_slot(batch: Batch, services: Services) -> None:
     """Another batch of the same number of requests is being created: a moment later it is settled, or in doubt.
 
     So the wait grows, drawn for each batch; where the chain of messages is long, sweep sends the next one. A batch that
-    is to try a paused provider lets others try: what became of that create may be told when it is open again.
+    is to try a paused provider lets others try: the outcome of that create may be known when it is open again.
     """
     if services.store.providers.active_pause(batch.provider) is not None:
         back_to_waiting(batch, services, failures=batch.failures)

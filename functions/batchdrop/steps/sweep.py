@@ -29,8 +29,8 @@ from batchdrop.services import Services
 from batchdrop.states import TERMINAL_JOBS, BatchState, JobState, SplitState, State
 from batchdrop.steps.cancel import continue_cancelling
 from batchdrop.steps.collect import delete_from_provider
-from batchdrop.steps.deadline import look_at_clock
-from batchdrop.steps.held import look_at_held
+from batchdrop.steps.deadline import check_deadlines
+from batchdrop.steps.held import check_held_job
 from batchdrop.steps.publish import clean_up
 from batchdrop.steps.reconcile import reconcile
 from batchdrop.worker import Careful, Minute, turn
@@ -77,7 +77,7 @@ def sweep(services: Services) -> None:
 
 def _recoveries(minute: Minute) -> Recoveries:
     """What each state waits for, of this run: what takes long knows of its time."""
-    looks = {JobState.RUNNING: look_at_clock, JobState.CANCELLING: continue_cancelling}
+    looks = {JobState.RUNNING: check_deadlines, JobState.CANCELLING: continue_cancelling}
     found = _RECOVERIES | {(Job, state): partial(look, minute=minute) for state, look in looks.items()}
     return found | {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
 
@@ -179,7 +179,7 @@ def _send(row: Job | Split | Batch, services: Services) -> bool:
 # What a state waits for when its time has come; what needs to know of the run's time is added by the run.
 _RECOVERIES: Recoveries = {
     (Job, JobState.PLANNING): _resume_planning,
-    (Job, JobState.HELD): look_at_held,
+    (Job, JobState.HELD): check_held_job,
     (Job, JobState.PUBLISHING): _publish,
     (Split, SplitState.PENDING): _plan,
     (Split, SplitState.PLANNED): _assemble,

@@ -9,7 +9,7 @@ from batchdrop.states import BatchState, JobState
 from batchdrop_cli.cloud import Cloud
 from local_cloud.machine import full_disk
 
-PATIENCE = 30.0  # seconds without a change; each step answers within a few
+QUIET_SECONDS = 30.0  # seconds without a change; each step answers within a few
 
 _MISSING = {
     "intake": "no job was made of the file: its event does not arrive, or intake fails",
@@ -23,13 +23,13 @@ _MISSING = {
 _TO_BE_SENT = frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUBMITTING})
 
 
-def describe_standstill(cloud: Cloud, job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:
+def describe_stall(cloud: Cloud, job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:
     """What a job does not do, and where to look; None where it waits for a provider, or its reason is known."""
     step = _step_of(job, batches, waits)
     if step is None:
         return None
     full = None if cloud.logs is None else full_disk(Path(cloud.logs).parent)
-    return f"For {PATIENCE:.0f} seconds {_MISSING[step]}. {full or f'Look at {where_to_look(cloud, step)}.'}"
+    return f"For {QUIET_SECONDS:.0f} seconds {_MISSING[step]}. {full or f'Look at {where_to_look(cloud, step)}.'}"
 
 
 def _step_of(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:
