@@ -1594,6 +1594,13 @@ MUTATIONS = (
         f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
     ),
     Mutation(
+        "sweep begins with another part of what is due each minute",
+        "aws/table.py",
+        "first = (by or 0) // _MINUTE",
+        "first = 0",
+        "tests/store/test_rows.py::test_runs_that_see_a_part_of_what_is_due_see_all_in_turn",
+    ),
+    Mutation(
         "a move that was one's own is known by its id when the reply was lost",
         "aws/table.py",
         'if found.get("moved_by") == move_id:',
