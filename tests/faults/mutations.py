@@ -1391,9 +1391,23 @@ MUTATIONS = (
     Mutation(
         "creates that were given up are watched",
         "batches/unknown_creates.py",
-        "also = (watch_intent(batch),)",
+        "also = (watch_intent(batch),) if is_kept else ()",
         "also = ()",
         f"{_UNKNOWN}test_anthropics_create_that_arrives_after_the_grace_is_reported_as_a_duplicate",
+    ),
+    Mutation(
+        "an intent that expires meanwhile is watched no more",
+        "batches/unknown_creates.py",
+        "also = (watch_intent(batch),) if is_kept else ()",
+        "also = (watch_intent(batch),)",
+        f"{_UNKNOWN}test_a_doubt_that_outlives_its_intent_leaves_no_row_that_never_expires",
+    ),
+    Mutation(
+        "a settings file may begin with a byte-order mark",
+        "limits/drop_settings.py",
+        "return text.removeprefix(codecs.BOM_UTF8)",
+        "return text",
+        f"{_STEPS}test_bad_input.py::test_settings_that_begin_with_a_byte_order_mark_count",
     ),
     Mutation(
         "with another key, nothing is given up",
