@@ -747,6 +747,34 @@ MUTATIONS = (
         f"{_MONEY}test_the_money_of_a_mixed_job_is_the_sum_over_its_result_lines",
     ),
     Mutation(
+        "a batch that was sent again whole is not read to assemble its split",
+        "outputs/assembly.py",
+        "gone = find_superseded(batches, split, services)",
+        "gone = set()",
+        f"{_RETRY_ROUNDS}test_rounds_that_were_sent_again_whole_cost_assemble_no_memory",
+    ),
+    Mutation(
+        "a batch that no round went on from speaks for its lines",
+        "outputs/superseded_batches.py",
+        "return whole & find_gone_on(split, services) if whole else set()",
+        "return whole",
+        f"{_ASSEMBLY}test_a_batch_that_no_round_went_on_from_speaks_for_its_lines",
+    ),
+    Mutation(
+        "an answer that does not fit is paid, also where its request went again",
+        "outputs/superseded_batches.py",
+        "not (each.misfits or each.fallen)",
+        "not each.fallen",
+        f"{_STRUCTURED}test_an_answer_that_never_fits_is_an_error_with_the_raw_answer_and_each_attempt_is_paid",
+    ),
+    Mutation(
+        "a line that the fallback did not take keeps its error, also where its whole batch fell",
+        "outputs/superseded_batches.py",
+        "not (each.misfits or each.fallen)",
+        "not each.misfits",
+        f"{_FALLBACK}test_a_line_that_the_fallback_cannot_take_keeps_its_first_error_and_says_why",
+    ),
+    Mutation(
         "a batch of pictures is no larger than a run can collect",
         "batches/packing.py",
         "requests = min(requests, _MOST_FOR_PICTURES)",
@@ -1363,9 +1391,23 @@ MUTATIONS = (
     Mutation(
         "creates that were given up are watched",
         "batches/unknown_creates.py",
-        "also = (watch_intent(batch),)",
+        "also = (watch_intent(batch),) if is_kept else ()",
         "also = ()",
         f"{_UNKNOWN}test_anthropics_create_that_arrives_after_the_grace_is_reported_as_a_duplicate",
+    ),
+    Mutation(
+        "an intent that expires meanwhile is watched no more",
+        "batches/unknown_creates.py",
+        "also = (watch_intent(batch),) if is_kept else ()",
+        "also = (watch_intent(batch),)",
+        f"{_UNKNOWN}test_a_doubt_that_outlives_its_intent_leaves_no_row_that_never_expires",
+    ),
+    Mutation(
+        "a settings file may begin with a byte-order mark",
+        "limits/drop_settings.py",
+        "return text.removeprefix(codecs.BOM_UTF8)",
+        "return text",
+        f"{_STEPS}test_bad_input.py::test_settings_that_begin_with_a_byte_order_mark_count",
     ),
     Mutation(
         "with another key, nothing is given up",
@@ -1564,6 +1606,13 @@ MUTATIONS = (
         "claimed, manifest.status, also=also",
         "services.store.job(job_id) or claimed, manifest.status, also=also",
         f"{_LATE}test_a_publisher_that_wakes_up_too_late_ends_quietly",
+    ),
+    Mutation(
+        "sweep begins with another part of what is due each minute",
+        "aws/table.py",
+        "first = (by or 0) // _MINUTE",
+        "first = 0",
+        "tests/store/test_rows.py::test_runs_that_see_a_part_of_what_is_due_see_all_in_turn",
     ),
     Mutation(
         "a move that was one's own is known by its id when the reply was lost",

@@ -18,6 +18,14 @@ from faking.cloud import cloud as new_cloud
 from faking.compression import gzipped
 from faking.lines import chat, claude, got, wanted
 
+
+def test_settings_that_begin_with_a_byte_order_mark_count(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key="input/team/batchdrop.toml", Body=b"\xef\xbb\xbfmax_attempts = 2\n")
+    job = cloud.services.store.job(cloud.drop("input/team/x.jsonl", jsonl([chat("one")])) or "")
+    assert job is not None
+    assert (job.reason, job.settings.max_attempts) == (None, 2)
+
+
 # Lines. All of them are dropped in one file, each between two good ones.
 
 OPEN = b'{"custom_id":"mine","method":"POST","url":"/v1/chat/completions","body":{"model":"gpt-4o-mini","messages":'

@@ -210,6 +210,17 @@ def test_an_empty_account_is_no_lines_fault(cloud: Cloud) -> None:
     assert "Provider Paused" in {event["detail-type"] for event in cloud.events()}
 
 
+def test_rounds_that_were_sent_again_whole_cost_assemble_no_memory(cloud: Cloud) -> None:
+    read: list[str] = []
+    client = cloud.services.files._client  # noqa: SLF001 - where the outside begins
+    client.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: read.append(params["Key"]))
+    failing = {"match": "", "fraction": 1.0, "status": 400, "message": "Your credit balance is too low."}
+    cloud.simulator.shape(provider="anthropic", times=4, failing=failing)
+    out = cloud.run("input/x.jsonl", [claude("one"), claude("two")])
+    assert (attempts(out.results), out.manifest.models[0].batches) == ([1, 1], 5)
+    assert sum(key.endswith("/index") for key in read) == 5  # each once: four for the round after, one for the results
+
+
 @pytest.mark.parametrize("sent_again", ["what failed", "what was too large"])
 def test_what_is_sent_again_has_the_api_version_and_the_betas_that_it_was_planned_with(
     cloud: Cloud, sent_again: str

@@ -183,6 +183,22 @@ def test_foreign_batches_without_end_hold_up_no_doubt(cloud: Cloud, count: int, 
     assert [got(result) for result in cloud.outcome(job).results] == [wanted(line) for line in lines]
 
 
+def test_a_doubt_that_outlives_its_intent_leaves_no_row_that_never_expires(cloud: Cloud) -> None:
+    secret = cloud.services.providers["anthropic"].secret
+    cloud.simulator.fault("connection_reset", provider="anthropic", operation="create")
+    lines = [claude("one")]
+    job = cloud.drop("input/x.jsonl", jsonl(lines), **{"batchdrop-max-age": "60d"})
+    cloud.deliver_all()
+    cloud.secrets.values[secret] = "sk-of-another-workspace"
+    cloud.tick(30 * 86_400)
+    for key in [key for key in cloud.rows() if key[1].startswith("INTENT#")]:
+        del cloud.table.items[key]  # as DynamoDB does when its time is over
+    cloud.secrets.values[secret] = "sk-simulated"
+    finish(cloud, job, lines)
+    intents = [item for key, item in cloud.table.items.items() if key[1].startswith("INTENT#")]
+    assert ["expires_at" in each for each in intents] == [True]
+
+
 def test_a_doubt_that_no_listing_settles_raises_an_alarm(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
     cloud.simulator.fault("status", provider="anthropic", operation="list", code=404, times=None)

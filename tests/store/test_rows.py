@@ -248,6 +248,12 @@ def test_what_is_due_is_spread_over_the_indexs_keys(store: Store, client: Any) -
     assert len(list(store.due(by=NOW))) == 60
 
 
+def test_runs_that_see_a_part_of_what_is_due_see_all_in_turn(store: Store) -> None:
+    store.add_all([a_split(number, due_at=NOW) for number in range(60)])
+    firsts = {next(store.due(by=NOW + 60 * minutes)).sk for minutes in range(DUE_SHARDS)}
+    assert len(firsts) == DUE_SHARDS
+
+
 def due_keys(client: Any) -> set[str]:
     return {item["due_key"]["S"] for item in client.scan(TableName=TABLE, IndexName="due")["Items"]}
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from batchdrop.aws import keys
 from batchdrop.batches.request_files import custom_id_prefix
+from batchdrop.batches.retry_rounds import Round
 from batchdrop.batches.shared_lines import read_pairs
 from batchdrop.batches.split_plan import IndexedError, IndexedLine, Route
 from batchdrop.outputs.assembly import Assembly
@@ -192,6 +194,36 @@ def test_a_result_is_written_as_it_is_read() -> None:
     assert msgspec.json.encode(msgspec.json.decode(line, type=Result)) + b"\n" == line
     assert [*json.loads(line), "answered_by", "row", "shared_with"] == list(Result.__struct_fields__)
     assert UsualResult.__struct_fields__ == Result.__struct_fields__
+
+
+def sent_in_rounds(*faults: str, goes_on: bool) -> SplitInMemory:
+    """Two lines that each round sent again whole, but for the last; `goes_on` says whether a round's plan says so."""
+    split = SplitInMemory([a_line(at, route=at) for at in range(2)], ROUTES)
+    for number, fault in enumerate(faults):
+        rows = [a_row(gpt, f"{prefix_of(number)}{at}", fault) for at in range(2)]
+        again = 2 if number < len(faults) - 1 else 0
+        add(split, [0, 1], 0, b"\n".join(rows) + b"\n", again=again, attempt=number + 1)
+    for number in range(1, split.split.round + 1):
+        gone = [each.id for each in split.batches[number - 1 : number] if goes_on]
+        plan = msgspec.json.encode(Round(batches=[], goes_on=gone))
+        split.files.put(keys.plan_key(split.split.job, 1, number), plan)
+    return split
+
+
+@pytest.mark.parametrize("last", ["", "expired"])
+def test_a_batch_that_was_sent_again_whole_is_not_read_and_changes_nothing(last: str) -> None:
+    split, read = sent_in_rounds("expired", "expired", last, goes_on=True), list[int]()
+    written = split.assemble(lambda assembly: read.append(len(assembly.sent)))
+    assert read == [1]
+    assert written == sent_in_rounds("expired", "expired", last, goes_on=False).assemble()
+    (part,) = (json.loads(text) for key, text in written.items() if key.endswith("/part"))
+    assert [each["batches"] for each in part["models"]] == [3, 3]
+
+
+def test_a_batch_that_no_round_went_on_from_speaks_for_its_lines() -> None:
+    split = sent_in_rounds("expired", "", goes_on=False)
+    split.batches.pop()
+    assert [each["error"]["code"] for each in results_of(split.assemble())] == ["expired"] * 2
 
 
 def results_of(written: dict[str, bytes]) -> list[dict[str, Any]]:

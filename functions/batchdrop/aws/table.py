@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = Logger(child=True)
 
 MOST_WRITES = 100  # of a transaction (DynamoDB's limit)
+_MINUTE = 60
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +117,13 @@ class Table:
         return (item["pk"]["S"] for item in items)
 
     def due(self, group: str, by: int | None) -> Iterator[Due]:
-        """The rows of a group of the index `due`: those that are due by then, or all."""
-        for shard in range(DUE_SHARDS if group == RECOVERY else 1):
+        """The rows of a group of the index `due`: those that are due by then, or all.
+
+        Each minute another key comes first: a run that has no time for all looks at others than the run before.
+        """
+        shards = DUE_SHARDS if group == RECOVERY else 1
+        first = (by or 0) // _MINUTE
+        for shard in ((first + number) % shards for number in range(shards)):
             condition, values = "due_key = :key", {":key": {"S": due_key(group, shard)}}
             if by is not None:
                 condition, values = condition + " AND due_at <= :by", values | {":by": {"N": str(by)}}

@@ -165,8 +165,13 @@ def _left(split: Split, batches: list[Batch], services: Services) -> list[Batch]
     left = [each for each in batches if each.again]
     if not left:
         return []
-    gone_on = {each for number in range(1, split.round + 1) for each in read_round(split, number, services).goes_on}
+    gone_on = find_gone_on(split, services)
     return [each for each in left if each.id not in gone_on]
+
+
+def find_gone_on(split: Split, services: Services) -> set[str]:
+    """The ids of the batches that the split's rounds went on from."""
+    return {each for number in range(1, split.round + 1) for each in read_round(split, number, services).goes_on}
 
 
 def _answered_by_duplicates(batches: list[Batch], services: Services) -> set[int]:

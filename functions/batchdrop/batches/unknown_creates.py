@@ -233,7 +233,9 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, *, excluded: tup
         if late:
             _adopt(batch, late[0], services, is_proven=True)
             return
-    also = (watch_intent(batch),)
+    # Later its row is gone, and a write would make one that never expires.
+    is_kept = services.now() < (batch.intended_at or 0) + WINDOW_SECONDS
+    also = (watch_intent(batch),) if is_kept else ()
     back_to_waiting(batch, services, also=also, failures=batch.failures, input_file_id=None, excluded=())
     logger.warning("batch was never created", batch=batch.id)
 

@@ -1,5 +1,6 @@
 """Reads the settings of a dropped file: when it is taken, and again while its job is held for its budget."""
 
+import codecs
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -178,7 +179,7 @@ def _read(key: str, job: Job, services: Services) -> bytes | None:
         raise Unprocessable(f"{key} is not UTF-8.") from None
     if len(text) > SETTINGS_BYTES:
         raise Unprocessable(f"{key} is longer than {SETTINGS_BYTES:,} bytes.")
-    return text
+    return text.removeprefix(codecs.BOM_UTF8)  # as editors on Windows write it
 
 
 def _own_settings(job: Job, metadata: Mapping[str, str], services: Services) -> list[str]:

@@ -4,7 +4,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +28,7 @@ from batchdrop.outputs.route_tallies import RouteTallies
 from batchdrop.outputs.sealed_parts import Part, RouteTally, Tally
 from batchdrop.outputs.sent_batches import MOST_BYTES, SentBatch
 from batchdrop.outputs.split_outputs import SplitOutput
+from batchdrop.outputs.superseded_batches import find_superseded, members_of
 from batchdrop.outputs.unsent_lines import unsent_result
 from batchdrop.outputs.untaken_lines import UntakenLines
 from batchdrop.outputs.unused_answers import count_unused
@@ -74,7 +75,9 @@ class Assembly:
         self._lines_before = lines_before_split(job, split, services.files)
         self.batches = list(services.store.batches(split.job, split.index))
         batches = [each for each in self.batches if each.round <= split.round and each.state is not BatchState.REPLACED]
-        self.sent = [SentBatch(each, services) for each in batches]
+        gone = find_superseded(batches, split, services)
+        self.sent = [SentBatch(each, services) for each in batches if each.id not in gone]
+        self._superseded = [each for each in batches if each.id in gone]
         self._is_cancelled = job.state is JobState.CANCELLING
         self.total, self.done = self._plan.lines - self._plan.blank_lines, split.assembled
         self._spool, self._join = Spool(spool, self.total), JoinIndex(self.total)
@@ -142,7 +145,7 @@ class Assembly:
             models=self._routes.models(),
             api_versions=sorted({sent.batch.api_version for sent in self.sent if sent.batch.api_version}),
             answers=self._answers.seal(),
-            doubts=sum(sent.batch.doubts for sent in self.sent) if self.done == self.total else 0,
+            doubts=sum(each.doubts for each in self.batches) if self.done == self.total else 0,
         )
 
     def _windows(self) -> Iterator[range]:
@@ -324,9 +327,10 @@ class Assembly:
         return self._routes.of(self._route_of[place], is_fallback=sent.is_fallback)
 
     def _count_batches(self) -> None:
-        for sent in self.sent:
-            its_routes = {self._route_of[place] for place in sent.members}
-            self._routes.count_batch(its_routes, is_fallback=sent.is_fallback)
+        batches = [*(sent.batch for sent in self.sent), *self._superseded]
+        members = chain((sent.members for sent in self.sent), members_of(self._superseded, self._services.files))
+        for batch, its in zip(batches, members, strict=True):
+            self._routes.count_batch({self._route_of[place] for place in its}, is_fallback=batch.is_fallback)
 
     def _count_answers(
         self, counts: RouteTally, usage: Usage, sent: SentBatch, *, answers: int = 1, are_shared: bool
