@@ -22,7 +22,7 @@ _UNPAID = frozenset(
 
 
 class Failing(Protocol):
-    """What a row says of its failures."""
+    """The failures that a row notes."""
 
     @property
     def failures(self) -> int: ...
@@ -38,7 +38,7 @@ def failures_of(row: Failing, now: int) -> int:
 
 
 def counted_failures(row: Failing, now: int) -> RowChanges:
-    """What a row says of its failures once a claim that ran out is counted among them."""
+    """Return a row's failures once a claim that ran out is counted among them."""
     failures = failures_of(row, now)
     return {"failures": failures, "failed_at": now if failures > row.failures else row.failed_at}
 

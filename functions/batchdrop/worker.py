@@ -83,7 +83,7 @@ def failure_of(due: Due, services: Services) -> Callable[[], object]:
 
 
 class Careful:
-    """What a run of many units does after one that died: it notes each unit before it works on it.
+    """Notes each unit before its work, in a run that follows one that died.
 
     So that a unit that kills its worker each time is known, at no cost while none does: a failure of it is counted,
     which puts it off, and the others have their turn.

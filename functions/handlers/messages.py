@@ -1,4 +1,4 @@
-"""What the handlers share: messages are taken one at a time, each failing for itself, and no failure has words."""
+"""Shared code of the handlers: each message is taken and fails by itself, and no failure quotes its error."""
 
 import re
 from collections.abc import Callable, Iterator

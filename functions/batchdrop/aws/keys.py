@@ -74,7 +74,7 @@ def top_folder(key: str) -> str:
 
 
 def table_delimiter(key: str) -> str | None:
-    """What separates the cells of a table, by its name: a comma (`.csv`) or a tab (`.tsv`); None for JSONL."""
+    """Return the delimiter of a table, by its name: a comma (`.csv`) or a tab (`.tsv`); None for JSONL."""
     ending = _ENDING.search(key)
     return None if ending is None else {"csv": ",", "tsv": "\t"}.get(ending["kind"])
 
@@ -89,7 +89,7 @@ def is_rewritten(key: str) -> bool:
 
 
 def beside_key(key: str, name: str) -> str:
-    """What lies beside an object, such as the settings of a single file."""
+    """Return the key of a file beside an object, such as the settings of a single file."""
     return f"{key.rpartition('/')[0]}/{name}"
 
 
@@ -125,7 +125,7 @@ def plan_key(job: str, split: int, round_: int) -> str:
 
 
 def copies_prefix(batch: Batch) -> str:
-    """What the keys of all raw copies of a batch begin with, and of the pieces that it was cut into."""
+    """Return the prefix of the keys of all raw copies of a batch, and of the pieces that it was cut into."""
     return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-"
 
 
@@ -139,7 +139,7 @@ def collected_prefix(batch: Batch) -> str:
 
 
 def called_prefix(batch: Batch) -> str:
-    """What the keys of a batch's answers at real time begin with, whichever worker got them."""
+    """Return the prefix of the keys of a batch's answers at real time, whichever worker got them."""
     return f"{work_prefix(batch.job)}{batch.split:05}/realtime-{batch.id}/"
 
 

@@ -1,4 +1,4 @@
-"""What is known of providers: what their batches hold of each limit, why they pause, whose batches they have."""
+"""Keeps the state of providers: their ledgers, their pauses and the owners of their batches."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ _BIN = "bin_"  # begins the names of attributes
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known against a provider.
+    """The pause of a provider, and its failures.
 
     Attributes:
         until: Nothing is submitted until then, and one batch to try it after that; 0 when it is over, or never was.

@@ -98,7 +98,7 @@ class Rows:
         return read_row(item, Job) if item else None
 
     def due(self, *, by: int) -> Iterator[Due]:
-        """What sweep should look at: the rows whose time has come."""
+        """Yield the due rows, for sweep."""
         return self._table.due(RECOVERY, by)
 
     def row(self, due: Due, *, by: int) -> Job | Split | Batch | None:

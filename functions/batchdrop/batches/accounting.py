@@ -29,7 +29,7 @@ MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 
 
 class Accounts:
-    """What a batch's results say of each of its requests.
+    """Accounts for each request of a batch by its results.
 
     `foreign` counts rows of other batches, `malformed` what is nobody's. Answers that were asked for in the job's
     output schema are held against it (`check`).

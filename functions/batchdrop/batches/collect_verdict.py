@@ -14,7 +14,7 @@ _COUNTED_SHARE = 4  # the same, of whole downloads for rows that the provider co
 
 
 class Copied(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of a batch's results.
+    """The findings of one reading of a batch's results.
 
     Attributes:
         missing: Requests that have no row.
@@ -49,7 +49,7 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Then(StrEnum):
-    """What is done with the results."""
+    """The next action on the results."""
 
     ACCOUNT = auto()  # each request has a row, is lost, or ends without one
     DISOWN = auto()  # the batch that was adopted is another's
@@ -74,7 +74,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(copied: Copied, batch: Batch, *, now: int) -> Verdict:
-    """What is done with the results that were read of a batch.
+    """Decide what happens to the results that were read of a batch.
 
     Args:
         copied: What was read; what the provider did not have was asked for again by the ids that it names now.

@@ -58,7 +58,7 @@ def start_job(job: Job, services: Services, *, known: Sequence[Split | Batch] = 
 
 
 def _quoted(job: Job, quote: JobQuote | None) -> JobChanges:
-    """What a job's row says of its quote."""
+    """Return the row changes that note a job's quote."""
     if quote is None:
         return {}
     quoted: JobChanges = {"quote_key": keys.quote_key(job.id)}

@@ -21,7 +21,7 @@ _USUAL_WEIGHT = 8  # a batch that ended changes what is usual by an eighth of th
 
 
 class PollPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one round asks a provider.
+    """The batches that one round asks a provider for.
 
     Attributes:
         turn: Its batches in flight, in the order in which they are asked for.
@@ -89,7 +89,7 @@ def _is_due(seconds: int, longest: int, now: int, last: int) -> bool:
 
 
 def usual_after(usual: int, seconds: int) -> int:
-    """What batches usually take, now that one took so many seconds; 0 while none has ended."""
+    """Return the usual duration of batches, now that one took so many seconds; 0 while none has ended."""
     return usual + (seconds - usual) // _USUAL_WEIGHT if usual else seconds
 
 

@@ -33,7 +33,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Wave(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the calls of a wave. Those in neither list have an answer, or may have one.
+    """The outcome of the calls of a wave. Those in neither list have an answer, or may have one.
 
     Attributes:
         is_answered: The provider answered one of them, and not with an error of its own.
@@ -100,7 +100,7 @@ def call_wave(calls: list[Call], batch: Batch, api: BatchApi, seconds: float, se
 
 
 def wave_of(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
-    """What became of calls; one that failed leaves what the others say as it is."""
+    """Return the outcome of calls; a failed one does not change the others' meanings."""
     failures = [error for future in calls.values() if isinstance(error := _failure(future), Exception)]
     found = {call: _FAILED if _failure(future) in failures else _meaning_in(future) for call, future in calls.items()}
     meanings = [each for each in found.values() if each is not None]
@@ -133,7 +133,7 @@ class _Caller:
         self._prefix = custom_id_prefix(services.settings.deployment, batch.token)
 
     def call(self, call: Call) -> Meaning | None:
-        """What the reply means, its row saved if it is the result; None where nothing was sent."""
+        """Call, save the row if the reply is the result, and return its meaning; None where nothing was sent."""
         try:
             reply = self._api.call(self._batch, call.body, seconds=self._seconds)
         except Unreachable:

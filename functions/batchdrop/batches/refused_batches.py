@@ -98,7 +98,7 @@ def _may_another_take(error: Refused) -> bool:
 
 
 class JudgedFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a batch that failed: it is sent again, unless it `is_final` or is to be cut.
+    """The decision on a batch that failed: it is sent again, unless it `is_final` or is to be cut.
 
     `refused` are the requests that the provider named; they end.
     """
@@ -149,7 +149,7 @@ def keep_words(batch: Batch, words: str, services: Services) -> str | None:
 
 
 def read_words(batch: Batch, files: Files) -> str | None:
-    """What the provider said of a batch that it refused."""
+    """Return the provider's words on a batch that it refused."""
     if batch.refused_key is None:
         return None
     return msgspec.json.decode(files.get(batch.refused_key), type=Words).message

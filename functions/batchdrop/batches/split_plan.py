@@ -93,7 +93,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineNumbering(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when the whole file is planned: the number of the lines before each split, and the sums."""
+    """The line numbers of a wholly planned file: the number of the lines before each split, and the sums."""
 
     lines_before: list[int]
     lines: int

@@ -85,7 +85,7 @@ def why_untaken(route: Route, fallback: Fallback, providers: Mapping[str, Provid
 
 
 def taking(fallback: Fallback | None, providers: Mapping[str, ProviderConfig]) -> Callable[[Route], Fallback | None]:
-    """Which fallback may answer the requests of a route; None for those that it cannot take."""
+    """Return the fallback that may answer a route's requests; None where it cannot take them."""
     return lambda route: None if fallback is None or why_untaken(route, fallback, providers) else fallback
 
 

@@ -94,7 +94,7 @@ def _looks_like(name: str, remedy: str) -> str:
 
 
 def _other_text(text: bytes, *, is_cut: bool) -> str | None:
-    """What a text is of which the lines mean nothing alone; one line that is an object says that they do."""
+    """Return the kind of a text whose lines mean nothing alone; one line that is an object rules that out."""
     whole, line_end, _ = text.rpartition(b"\n")
     lines = [line.strip() for line in (whole if is_cut and line_end else text).split(b"\n")]
     lines = [line for line in lines if line]

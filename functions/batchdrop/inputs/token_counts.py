@@ -1,4 +1,4 @@
-"""What the requests of a file come to: tokens as far as they can be known before anything is sent.
+"""Counts the tokens of a file's requests, as far as they can be known before anything is sent.
 
 Counts of parts of a file add up to those of the file. Pure, and of constant size for each provider, model and endpoint.
 """

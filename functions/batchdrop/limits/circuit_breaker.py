@@ -75,7 +75,7 @@ def holds_back(pause: Pause | None, batch: Batch, services: Services) -> bool:
 
 
 def end_if_probe(batch: Batch, services: Services) -> list[Write]:
-    """What ends the pause if this batch is its probe, for the move that records that its create succeeded."""
+    """Return the write that ends the pause if this batch is its probe, for the move that records its create."""
     pause = services.store.providers.get_pause(batch.provider)
     return [end_pause(batch.provider, services.now())] if pause is not None and pause.probe == batch.token else []
 

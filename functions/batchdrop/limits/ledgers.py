@@ -17,7 +17,7 @@ _HALVINGS = 5  # down to a thirty-second
 
 
 def estimate_of(protocol: Protocol, *, requests: int, tokens: int) -> int:
-    """What a batch takes, before anything is known of how its tokens really count."""
+    """Return a batch's estimated tokens, before their real count is known."""
     return requests if protocol is Protocol.ANTHROPIC else tokens
 
 
@@ -34,7 +34,7 @@ def max_estimate_within(limit: int, ledger: Ledger) -> int:
 
 
 def share_of(limit: int, waits: int) -> int:
-    """What one batch may take of a limit: half, each time its requests were sent in vain, for it may be too high."""
+    """Return the share of a limit for one batch: halved for each uncharged attempt, as it may be too high."""
     return max(limit >> min(waits, _HALVINGS), 1)
 
 
@@ -59,7 +59,7 @@ def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:
 
 
 def batch_allowance(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> int:
-    """What a batch may take of a ledger; a larger one of several requests is replaced by smaller ones."""
+    """Return the largest share of a ledger for a batch; a larger one of several requests is replaced by smaller ones."""
     limit = limit_of(provider, ledger, now)
     return limit if provider.protocol is Protocol.ANTHROPIC else share_of(limit, batch.waits)
 
@@ -99,7 +99,7 @@ def sizes_of(ledger: Ledger, now: int) -> tuple[float, float]:
 
 
 def learned_sizes(batch: Batch, limit: int | None) -> dict[str, int]:
-    """What a refusal of a batch for its size teaches of the next ones: the number that it stated, or half of its bytes.
+    """Return the limits that a refusal for size teaches: the number that it stated, or half of its bytes.
 
     Args:
         batch: It was refused.

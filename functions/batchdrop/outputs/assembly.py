@@ -123,7 +123,7 @@ class Assembly:
 
     @cached_property
     def _check(self) -> AnswerCheck | None:
-        """What answers were held against; of those that do not fit it tells why."""
+        """Return the check of answers, which names the misfits of those that do not fit."""
         return answer_check(self._job, self._services)
 
     @property

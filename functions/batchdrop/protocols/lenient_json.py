@@ -139,7 +139,7 @@ def utf8(line: bytes) -> bytes:
 
 
 def read_row[T](read: Callable[[bytes], T], row: bytes) -> T:
-    """What a result row says, as it is, or as it was meant.
+    """Return a result row, as it is, or repaired.
 
     Raises:
         msgspec.DecodeError: It is not a result row, repaired or not.

@@ -25,7 +25,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def unreadable_outcome(text: bytes) -> Outcome:
-    """What becomes of a request whose row nobody can read: `text` is kept as it came, as far as it is text."""
+    """Return the outcome of a request whose row is unreadable: `text` is kept as it came, as far as it is text."""
     raw = cut(text.decode(errors="replace"), MAX_RAW_BYTES)
     message = "The provider's result line cannot be read; it may hold a paid answer, and is not sent again."
     error = ResultError(code=ErrorCode.UNREADABLE_RESULT, message=message, source="provider", retryable=False, raw=raw)

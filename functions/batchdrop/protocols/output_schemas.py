@@ -89,7 +89,7 @@ def read_schema(text: bytes) -> Schema:
 
 
 def compile_schema(schema: Schema) -> "Validator":
-    """What holds values against a schema: it fetches nothing, and patterns take linear time.
+    """Return a validator for a schema: it fetches nothing, and patterns take linear time.
 
     Raises:
         Unprocessable: It is no JSON Schema; the message names the place.

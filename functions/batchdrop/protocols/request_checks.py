@@ -13,7 +13,7 @@ _LONGEST_MESSAGE = 1_000  # bytes: five of them are a refused job's reason, in i
 
 
 class Body(msgspec.Struct, gc=False):
-    """What the checks of both protocols look at in a request's body; each line's is read once."""
+    """The parts of a request's body that both protocols' checks read; each line's is read once."""
 
     model: Raw | UnsetType = UNSET
     messages: Raw | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Which schemas OpenAI's strict structured output takes: sent any other way, a schema is a wish.
+"""Checks schemas against OpenAI's strict structured output: sent any other way, a schema is a wish.
 
 Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas (2026-11).
 """

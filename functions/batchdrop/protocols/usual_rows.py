@@ -85,7 +85,7 @@ def _decode_rows[T](decoder: msgspec.json.Decoder[T], text: bytes, ends: list[in
 
 
 def _decode_bodies[T](decoder: msgspec.json.Decoder[T], bodies: list[Raw]) -> list[T] | None:
-    """What bodies of decoded rows say, each of which is one value without line ends."""
+    """Return the bodies of decoded rows, each one value without line ends."""
     try:
         return decoder.decode_lines(b"\n".join(bodies))
     except (ValueError, RecursionError):

@@ -156,7 +156,7 @@ class _Round:
         return [(due, found)]
 
     def _listed(self, page: list[ProviderBatch]) -> Iterator[tuple[Due, ProviderBatch]]:
-        """Those of a page that are asked for, and those of ours that turn out to have ended."""
+        """Yield the batches of a page that are asked for, and those of ours that have ended."""
         for each in page:
             due = self._unseen.get(each.id)
             if due is None:

@@ -57,7 +57,7 @@ def publish_job(job_id: str, services: Services) -> None:
 
 
 def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
-    """What is written of its folder's budget with the move that ends a job."""
+    """Return the writes to the folder's budget with the move that ends a job."""
     if job.budget_ledger is None:
         return []
     prices = never_failing(settled_prices(services.providers))
@@ -65,7 +65,7 @@ def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
 
 
 def _remembered(job: Job, manifest: Manifest, quote: JobQuote | None, services: Services) -> list[Write]:
-    """What is added to the history of its folder."""
+    """Return the writes to the history of its folder."""
     answered = answered_tokens(
         manifest.models, quote.routes if quote else [], now=services.now(), fallback=fallback_of(job.settings)
     )

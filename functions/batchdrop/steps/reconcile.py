@@ -115,7 +115,7 @@ def _list_provider(provider: str, restore: Restore, services: Services, has_time
 
 
 class _TooEarly(Transient):
-    """What was sent before the hold may still arrive."""
+    """Batches that were sent before the hold may still arrive."""
 
 
 class _Findings(msgspec.Struct, kw_only=True):

@@ -76,7 +76,7 @@ def sweep(services: Services) -> None:
 
 
 def _recoveries(minute: Minute) -> Recoveries:
-    """What each state waits for, of this run: what takes long knows of its time."""
+    """Return the recovery of each state, for this run: long ones get its time."""
     looks = {JobState.RUNNING: check_deadlines, JobState.CANCELLING: continue_cancelling}
     found = _RECOVERIES | {(Job, state): partial(look, minute=minute) for state, look in looks.items()}
     return found | {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
