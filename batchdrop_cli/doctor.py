@@ -39,7 +39,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Patient(NamedTuple):
-    """What is looked at."""
+    """The deployment that is examined."""
 
     cloud: Cloud
     parts: Deployed

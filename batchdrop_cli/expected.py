@@ -48,7 +48,7 @@ def expected_end(cloud: Cloud, batches: Sequence[Batch]) -> ExpectedEnd | None:
 
 
 def _limits(cloud: Cloud, batches: Sequence[Batch], now: int) -> dict[str, int]:
-    """What the ledgers hold; of a provider that is not configured here, nothing is known."""
+    """Return the limits of the ledgers; none of a provider that is not configured here."""
     try:
         providers = load_providers(cloud.providers_file)
     except (ConfigError, OSError):

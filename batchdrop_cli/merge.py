@@ -75,7 +75,7 @@ def fitting(cloud: Cloud, job: Job) -> list[Job]:
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """What was written, the results first.
+    """The files that were written, the results first.
 
     `answered` and `failed` count lines with and without an answer, `kept` those whose answer a retry did not replace.
     """

@@ -63,7 +63,7 @@ def quote_before_upload(  # noqa: PLR0913 - what a quote depends on
     *,
     fallback: Fallback | None = None,
 ) -> Quote | None:
-    """What a file will cost, where it is short or a limit is to be kept; None where it is neither.
+    """Return a file's quote, where it is short or a limit is to be kept; None otherwise.
 
     Raises:
         UserError: It may cost more than `max_cost`.

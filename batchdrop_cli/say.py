@@ -66,12 +66,12 @@ def say(text: str = "", *, style: str | None = None) -> None:
 
 
 def note(text: str, *, style: str | None = None) -> None:
-    """What happens meanwhile, one line: standard error, so that a pipe gets the answer alone."""
+    """Print a line of progress to standard error, so that a pipe gets the answer alone."""
     _print(text, style, stderr=True)
 
 
 def asked(question: str) -> str:
-    """What somebody types, in small letters; Ctrl-D is a no."""
+    """Return the user's answer, in small letters; Ctrl-D is a no."""
     try:
         return input(f"{question} ").strip().lower()
     except EOFError:

@@ -27,7 +27,7 @@ def belongs_to_one(name: str | None) -> bool:
 
 
 def content_of(metadata: Mapping[str, str]) -> str | None:
-    """What tells whether two objects have the same settings of their own."""
+    """Return the text by which two objects have the same settings of their own."""
     name = named_by(metadata)
     ours = _OURS.fullmatch(name or "")
     return name if ours is None else ours["content"]

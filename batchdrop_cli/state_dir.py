@@ -1,4 +1,4 @@
-"""Which local cloud is meant: the one that is named, the one of this folder, or the one that was brought up last."""
+"""Finds the local cloud: the one that is named, the one of this folder, or the one that was brought up last."""
 
 import hashlib
 import os

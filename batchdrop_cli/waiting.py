@@ -1,4 +1,4 @@
-"""What a job waits for, in words: a paused provider, a full queue, a create in doubt, results that do not come."""
+"""Describes the waits of a job: a paused provider, a full queue, a create in doubt, results that do not come."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What `put` takes, as a file: a path as it is, everything else written to a temporary one, in constant memory.
+"""Makes a file of the input of `put`: a path as it is, everything else written to a temporary one, in constant memory.
 
 Data frames and tables are known by their methods: their libraries are the user's own, and are not imported here.
 """

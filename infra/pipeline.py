@@ -178,7 +178,7 @@ class Pipeline(Construct):
         step.may_put_events(self._bus)
 
     def _finish(self) -> None:
-        """What is left of a job at its last safe moment: its requests are called at real time."""
+        """Call the remaining requests of a job at its last safe moment."""
         step = self._step("Finish", memory_mib=1024, limit_seconds=LONG, tmp_mib=GIB)
         step.started_by(self._to_finish, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "work")

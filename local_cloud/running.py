@@ -1,4 +1,4 @@
-"""Which local cloud is there, and does it run? Without any of what it takes to bring one up."""
+"""Finds a local cloud and whether it runs, without the packages that bring one up."""
 
 from pathlib import Path
 

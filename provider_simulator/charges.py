@@ -1,4 +1,4 @@
-"""What the providers would bill, and what tells that something was paid twice. Counted when asked, from the indexes."""
+"""The providers' bill, and the requests that were paid twice. Counted when asked, from the indexes."""
 
 from array import array
 from collections import Counter

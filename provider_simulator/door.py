@@ -1,4 +1,4 @@
-"""Who is let in to the simulator on a socket: clients that mean it, and those with its key, if it has one."""
+"""Lets clients in to the simulator's socket: those that mean it, with its key if it has one."""
 
 import hmac
 from collections.abc import Iterable

@@ -45,7 +45,7 @@ def cut_stop(call: Call) -> str | None:
 
 
 def canonical_body(request: SpooledRequest) -> bytes:
-    """What faults look into: the same bytes for any spelling of the same request."""
+    """Return the bytes that faults match: the same for any spelling of the same request."""
     raw = request.get_data()
     try:
         return answers.canonical(scan.decode(raw))

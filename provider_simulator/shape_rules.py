@@ -1,4 +1,4 @@
-"""Which shape the batches to come have: what goes wrong inside them, and when they end."""
+"""Chooses the shape of the next batches: their faults, and when they end."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatch

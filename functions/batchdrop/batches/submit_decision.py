@@ -69,7 +69,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(error: Exception, batch: Batch, *, tick: int) -> Decision:  # noqa: PLR0911 - a table
-    """What becomes of a batch.
+    """Decide what happens to a batch.
 
     Args:
         error: One of `FAILURES`.

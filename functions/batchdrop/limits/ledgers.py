@@ -59,7 +59,7 @@ def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:
 
 
 def batch_allowance(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> int:
-    """Return the largest share of a ledger for a batch; a larger one of several requests is replaced by smaller ones."""
+    """Return the largest share of a ledger for a batch; a larger batch is replaced by smaller ones."""
     limit = limit_of(provider, ledger, now)
     return limit if provider.protocol is Protocol.ANTHROPIC else share_of(limit, batch.waits)
 

@@ -208,7 +208,7 @@ class Assembly:
         self._tally.answers(block.finish_reasons, block.answered)
 
     def _answered(self, block: _Block) -> dict[_Speaker, list[int]]:
-        """Which lines of a block have an answer, by what speaks for them."""
+        """Group the answered lines of a block by the batch that answers them."""
         lines = defaultdict[_Speaker, list[int]](list)
         start, stop, join = block.place, block.place + len(block.lines), self._join
         its = (
