@@ -62,7 +62,7 @@ def text_of(line: Line) -> str:
 
 
 def is_cut(line: Line) -> bool:
-    """Whether an answer ends where its limit of tokens was reached."""
+    """Return whether an answer ends where its limit of tokens was reached."""
     answer = _answer_of(line)
     return answer is not None and answer.finish_reason in _CUT
 

@@ -32,7 +32,7 @@ class ExpectedEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expected_end(cloud: Cloud, batches: Sequence[Batch]) -> ExpectedEnd | None:
-    """When the last batch will have ended; None where nothing runs, or nothing is known of such batches."""
+    """Return when the last batch will have ended; None where nothing runs, or nothing is known of such batches."""
     still_open = [each for each in batches if each.state in OPEN_BATCHES and not each.is_realtime]
     if not still_open:
         return None

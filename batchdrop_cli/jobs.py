@@ -128,7 +128,7 @@ def find(cloud: Cloud, name: str) -> Job:
 
 
 def is_young(name: str) -> bool:
-    """Whether this is the id of a file that was dropped so lately that intake may not have made its job yet."""
+    """Return whether this is the id of a file that was dropped so lately that intake may not have made its job yet."""
     if not is_job_id(name):
         return False
     dropped = datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -257,7 +257,7 @@ class Progress(NamedTuple):
 
 
 def ended_requests(batches: Sequence[Batch]) -> Progress:
-    """How many requests of a job have ended at the provider, of those that are known."""
+    """Return how many requests of a job have ended at the provider, of those that are known."""
     counted = [(each.state, each.requests - each.moved) for each in groups(batches)]
     ended = sum(requests for state, requests in counted if state in {BatchState.ENDED, BatchState.COLLECTED})
     return Progress(ended=ended, total=sum(requests for _, requests in counted))

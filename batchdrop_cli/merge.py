@@ -247,7 +247,7 @@ def _read[T](path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
 
 
 def _reaches(rising: Iterator[int], number: int) -> bool:
-    """Whether a number comes; read on to the first that is not smaller."""
+    """Return whether a number comes; read on to the first that is not smaller."""
     return next((each for each in rising if each >= number), None) == number
 
 

@@ -13,7 +13,7 @@ LEAST = Decimal("0.0001")  # that is shown
 
 
 def prices_of(manifest: Manifest, prices: PriceList) -> list[Price | None]:
-    """Return the cost of each model of a job: as its manifest says, or by today's prices if that is of an earlier version.
+    """Return the cost of each model of a job: as its manifest says, or by today's prices if it is of an older version.
 
     None where it is not known.
     """

@@ -102,7 +102,7 @@ class _Silence:
         self._reported: set[str] = set()
 
     def describe(self, look: _Snapshot, now: float) -> str | None:
-        """Where to look, once for each stall; None while something happens."""
+        """Return where to look, once for each stall; None while something happens."""
         if look.stage != self._last:
             self._last, self._since = look.stage, now
         if now - self._since < QUIET_SECONDS:

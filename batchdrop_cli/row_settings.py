@@ -236,7 +236,7 @@ def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Provi
 
 
 def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
-    """Whether the lines of a file that is dropped there are rows.
+    """Return whether the lines of a file that is dropped there are rows.
 
     Raises:
         UserError: The settings have no sense.

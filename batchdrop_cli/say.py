@@ -80,7 +80,7 @@ def asked(question: str) -> str:
 
 
 def describe_newer(job: str) -> str:
-    """Why a job is not shown that newer code wrote, and what to do."""
+    """Return why a job is not shown that newer code wrote, and what to do."""
     return f"Job {job} was written by a newer version of batchdrop: upgrade this command to see it."
 
 

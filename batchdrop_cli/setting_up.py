@@ -91,7 +91,7 @@ def next_step(facts: Facts, tried: AbstractSet[str]) -> Step | Over:
 
 
 def is_there(stack: str | None) -> bool:
-    """Whether a stack of this state can be used. One whose update was rolled back is as it was before."""
+    """Return whether a stack of this state can be used. One whose update was rolled back is as it was before."""
     return stack is not None and stack.endswith("_COMPLETE") and stack not in _NOT_BEGUN | {"DELETE_COMPLETE"}
 
 
@@ -153,7 +153,7 @@ class Border(Protocol):
     def look(self) -> Facts: ...
 
     def agrees(self, step: Step) -> bool:
-        """Whether a step is to be taken."""
+        """Return whether a step is to be taken."""
         ...
 
     def take(self, step: Step) -> bool:

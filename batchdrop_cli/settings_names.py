@@ -22,7 +22,7 @@ def named_by(metadata: Mapping[str, str]) -> str | None:
 
 
 def belongs_to_one(name: str | None) -> bool:
-    """Whether the command gave the name: a person's file may be named by many objects."""
+    """Return whether the command gave the name: a person's file may be named by many objects."""
     return name is not None and _OURS.fullmatch(name) is not None
 
 

@@ -38,7 +38,7 @@ def find_state_dir(given: Path | None, notify: Notify = note) -> Path:
 
 
 def is_named(given: Path | None) -> bool:
-    """Whether somebody said which one."""
+    """Return whether somebody said which one."""
     return given is not None or bool(os.environ.get(VARIABLE))
 
 

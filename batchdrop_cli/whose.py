@@ -32,7 +32,7 @@ def dropper(cloud: Cloud, job: Job) -> str | None:
 
 
 def is_own_last(cloud: Cloud, job: Job, by: str | None) -> bool:
-    """Whether this is the newest job that was dropped by who asks."""
+    """Return whether this is the newest job that was dropped by who asks."""
     own = mark(cloud).get(DROPPED_BY)
     if own is None or by != own:
         return False

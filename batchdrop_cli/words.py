@@ -38,7 +38,7 @@ def noun_of(job: Job) -> str:
 
 
 def describe_counts(counts: Counts, noun: str) -> str:
-    """How many lines of a job are answered, as the end of a sentence."""
+    """Return how many lines of a job are answered, as the end of a sentence."""
     if not counts.total:
         return f"it had no {noun}s"
     if not counts.answered:

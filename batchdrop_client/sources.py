@@ -97,7 +97,7 @@ def _refuse_no_number(value: object) -> None:
 
 
 def _holds_no_number(value: object) -> bool:
-    """Whether NaN or an infinite number is in it, for which msgspec writes null."""
+    """Return whether NaN or an infinite number is in it, for which msgspec writes null."""
     if isinstance(value, Mapping):
         return any(map(_holds_no_number, value.values()))
     if isinstance(value, list | tuple):

@@ -58,7 +58,7 @@ class Access:
 
 
 def refusal(method: str, headers: Mapping[str, str], hosts: frozenset[str]) -> str | None:
-    """Why a request is refused, whoever sent it; None where it may be answered.
+    """Return why a request is refused, whoever sent it; None where it may be answered.
 
     Args:
         method: `GET`, `POST`, …

@@ -110,7 +110,7 @@ def _know(cloud: Cloud, job: Job, restore: Restore, provider: str, batches: Sequ
 
 
 def _places(cloud: Cloud, job: Job, waiting: Sequence[Batch]) -> dict[str, str]:
-    """Where batches of one provider stand in its queues, and that its hour is full, where it is."""
+    """Return where batches of one provider stand in its queues, and that its hour is full, where it is."""
     provider = waiting[0].provider
     units = {each.ledger: "request" if each.protocol is Protocol.ANTHROPIC else "token" for each in waiting}
     ledgers, config = cloud.store.providers.ledgers(provider), configured(cloud, provider)

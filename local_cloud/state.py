@@ -206,7 +206,7 @@ def _free_ports() -> tuple[int, int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a program of this machine could listen there."""
+    """Return whether a program of this machine could listen there."""
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

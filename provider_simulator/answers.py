@@ -41,7 +41,7 @@ def body_key(body: object) -> int:
 
 
 def body_name(key: int) -> str:
-    """How charges show it."""
+    """Return how charges show it."""
     return f"{key:016x}"
 
 

@@ -266,7 +266,7 @@ class Simulator:
 
 
 def _matched_body(request: SpooledRequest, operation: str) -> bytes | None:
-    """Where faults look for their `match`: in real-time calls alone."""
+    """Return where faults look for their `match`: in real-time calls alone."""
     return realtime.canonical_body(request) if operation == realtime.OPERATION else None
 
 

@@ -97,7 +97,7 @@ def _charged_at_once(charged: list[RealtimeCharge]) -> Json:
 
 
 def _twice(keys: Iterable[int]) -> _Twice:
-    """How often keys repeat; sorting keeps a million of them small."""
+    """Return how often keys repeat; sorting keeps a million of them small."""
     ordered = sorted(keys)
     repeated = {key for key, following in pairwise(ordered) if key == following}
     times = Counter(key for key in ordered if key in repeated) if repeated else Counter(ordered[:1])

@@ -49,7 +49,7 @@ class Door:
 
 
 def _carries(request: Request, key: bytes) -> bool:
-    """Whether a header ends with the key: `providers.toml` says in which header a server wants it."""
+    """Return whether a header ends with the key: `providers.toml` says in which header a server wants it."""
     return any(hmac.compare_digest(value.encode()[-len(key) :], key) for _, value in request.headers)
 
 

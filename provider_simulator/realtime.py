@@ -40,7 +40,7 @@ def answer_now(call: Call) -> Response:
 
 
 def cut_stop(call: Call) -> str | None:
-    """Why the answer to this call would end if it were cut off; None for vectors."""
+    """Return why the answer to this call would end if it were cut off; None for vectors."""
     return _CUT.get(_endpoint(call))
 
 

@@ -1,4 +1,4 @@
-"""Writes the content of an answer, whichever body carries it: a text, or JSON in the schema asked for, and tool calls."""
+"""Writes the content of an answer, whichever body carries it: a text, or JSON in a given schema, and tool calls."""
 
 import json
 import re

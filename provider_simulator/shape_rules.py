@@ -17,7 +17,7 @@ class ShapeRule(msgspec.Struct, frozen=True, kw_only=True):
     shape: Json
 
     def fits(self, provider: ProviderName, model: str) -> bool:
-        """Whether it holds for a batch."""
+        """Return whether it holds for a batch."""
         return self.provider in {None, provider} and fnmatch(model, self.model or "*")
 
 

@@ -44,7 +44,7 @@ def counted_failures(row: Failing, now: int) -> RowChanges:
 
 
 def failures_before(failures: int, failed_at: int, most: int, now: int) -> int:
-    """How many failures in a row one that is counted now follows, in work that writes nothing when it succeeds.
+    """Return how many failures in a row one that is counted now follows, in work that writes nothing when it succeeds.
 
     None where the last one was too long ago; but what has failed for good stays so.
     """
@@ -53,7 +53,7 @@ def failures_before(failures: int, failed_at: int, most: int, now: int) -> int:
 
 
 def most_failures(state: State | str, called: int = 0) -> int:
-    """How often a unit may fail in this state (or, in a row that cannot be decoded, in what stands there).
+    """Return how often a unit may fail in this state (or, in a row that cannot be decoded, in what stands there).
 
     Args:
         state: The state.

@@ -26,7 +26,7 @@ _SLOW = 10  # seconds; a call that gets no answer takes 15
 
 
 def time_of_a_run(services: Services) -> Callable[[], bool]:
-    """Whether this run, which begins now, may begin something more that takes long."""
+    """Return whether this run, which begins now, may begin something more that takes long."""
     until = services.now() + services.settings.function_seconds * _SHARE
     return lambda: services.now() < until
 

@@ -68,7 +68,7 @@ class Restore(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.held_by)
 
     def holds(self, provider: str) -> bool:
-        """Whether nothing may be sent to a provider."""
+        """Return whether nothing may be sent to a provider."""
         return self.is_held and not self.providers.get(provider, Listed()).is_released
 
 

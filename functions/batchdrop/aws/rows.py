@@ -32,7 +32,7 @@ class Rows:
         return self.job(item["job"]) if item else None
 
     def is_known_version(self, version: str) -> bool:
-        """Whether a version of an object, by its digest, became a job, which may be deleted since."""
+        """Return whether a version of an object, by its digest, became a job, which may be deleted since."""
         return self._table.item(**version_key(version)) is not None
 
     def split(self, job: str, index: int) -> Split | None:

@@ -213,7 +213,7 @@ class Accounts:
         return True
 
     def _is_in(self, span: range, position: int) -> bool:
-        """Whether the row that is noted of a request lies there."""
+        """Return whether the row that is noted of a request lies there."""
         return self.collected.found[position] != Found.NOTHING and self.collected.offsets[position] in span
 
     def _names_any(self, piece: Piece) -> bool:

@@ -37,14 +37,14 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
     has_stated_sizes: bool = False
 
     def has_only_foreign_results(self, batch: Batch) -> bool:
-        """Whether there are results, and all of them are another batch's."""
+        """Return whether there are results, and all of them are another batch's."""
         return self.foreign > 0 and not self.malformed and self.missing == batch.requests
 
     def rows(self, batch: Batch) -> int:
         return batch.requests - self.missing + self.malformed
 
     def may_be_whole(self, batch: Batch) -> bool:
-        """Whether the streams' sizes alone can prove that requests are lost: the provider counts no row more."""
+        """Return whether the streams' sizes alone can prove that requests are lost: the provider counts no row more."""
         return bool(self.missing and self.sizes) and 0 < self.counted <= self.rows(batch)
 
 

@@ -76,7 +76,7 @@ class Pace:
         self._not_before = max(self._not_before, until)
 
     def next_at(self) -> float:
-        """When the next wave may begin, seconds."""
+        """Return when the next wave may begin, seconds."""
         minutes = max(self._called / self._requests, self._read / self._tokens)
         return max(self._began + 60 * minutes, self._not_before)
 

@@ -92,7 +92,7 @@ def end_refused(batch: Batch, error: Refused, services: Services) -> None:
 
 
 def _may_another_take(error: Refused) -> bool:
-    """Whether another model may take the same requests: it is this one, or its provider, that fails them."""
+    """Return whether another model may take the same requests: it is this one, or its provider, that fails them."""
     is_providers = error.kind is Kind.PASSING or error.code in {ErrorCode.NO_SUCH_CALL, QUEUE_FULL}
     return is_providers or error.kind is Kind.MODEL or refuses_model(error.code, error.words, of_row=False)
 

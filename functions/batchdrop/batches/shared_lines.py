@@ -44,7 +44,7 @@ class LineSharing:
         self.lines = 0
 
     def of_line(self, body: Raw, route: int, place: Place) -> Seen:
-        """Whether a line's request is sent; nothing is noted yet."""
+        """Return whether a line's request is sent; nothing is noted yet."""
         return _SENT if self._requests is None else self._requests.look([memoryview(body)], [route], place)
 
     def of_block(self, usual: UsualLines, routes: Sequence[int], place: Place) -> BlockToSend:

@@ -156,7 +156,7 @@ def read_members(files: Files, key: str) -> array[int]:
 
 
 def lines_before(splits: list[Split]) -> LineNumbering:
-    """How the lines of a wholly planned file are numbered."""
+    """Return how the lines of a wholly planned file are numbered."""
     before = [0]
     for split in splits:
         before.append(before[-1] + split.lines)
@@ -166,7 +166,7 @@ def lines_before(splits: list[Split]) -> LineNumbering:
 
 
 def lines_before_split(job: Job, split: Split, files: Files) -> int:
-    """How many lines of a wholly planned file come before a split's own."""
+    """Return how many lines of a wholly planned file come before a split's own."""
     if not split.index:
         return 0
     numbering = msgspec.json.decode(files.get(job.line_numbering_key or ""), type=LineNumbering)

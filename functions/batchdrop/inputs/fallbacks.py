@@ -32,7 +32,7 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.provider}/{self.model}"
 
     def is_asked_for(self, provider: str, model: str | None) -> bool:
-        """Whether requests ask for it themselves, by their model's name on the wire."""
+        """Return whether requests ask for it themselves, by their model's name on the wire."""
         return (provider, model) == (self.provider, self.model)
 
 
@@ -64,7 +64,7 @@ def find_fallback(name: str, providers: Providers, allowed: Collection[str] | No
 
 
 def why_untaken(route: Route, fallback: Fallback, providers: Mapping[str, ProviderConfig]) -> str | None:
-    """Why a fallback takes no request of a route, in words; None where it takes those that can be translated."""
+    """Return why a fallback takes no request of a route, in words; None where it takes those that can be translated."""
     provider, model, endpoint = route
     if fallback.is_asked_for(provider, model.removeprefix(f"{provider}/")):
         return _IS_ASKED_FOR

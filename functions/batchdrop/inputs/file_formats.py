@@ -120,7 +120,7 @@ def _kind_without_objects(text: bytes, lines: list[bytes]) -> str | None:
 
 
 def _is_spread(text: bytes, lines: list[bytes]) -> bool:
-    """Whether each object takes several lines: the first does, and no object on a line of its own follows it."""
+    """Return whether each object takes several lines: the first does, and no object on a line of its own follows it."""
     if not lines[0].startswith(b"{"):
         return False
     decoded = text.decode(errors="replace").lstrip()
@@ -135,7 +135,7 @@ def _is_spread(text: bytes, lines: list[bytes]) -> bool:
 
 
 def _is_plain_text(lines: list[bytes]) -> bool:
-    """Whether several lines are there, and none even begins as an object or an array does."""
+    """Return whether several lines are there, and none even begins as an object or an array does."""
     return len(lines) >= _TEXT_LINES and not any(line.startswith((b"{", b"[")) for line in lines)
 
 
@@ -150,7 +150,7 @@ def _has_carriage_returns(line: bytes) -> bool:
 
 
 def _is_csv(text: bytes, lines: list[bytes]) -> bool:
-    """Whether a header and a row have as many cells, two at least; a JSON object begins nowhere."""
+    """Return whether a header and a row have as many cells, two at least; a JSON object begins nowhere."""
     if len(lines) < _CSV_ROWS or any(line.startswith(b"{") for line in lines):
         return False
     decoded = text.decode(errors="replace")

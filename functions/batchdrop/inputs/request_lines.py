@@ -103,7 +103,7 @@ def is_blank(line: bytes) -> bool:
 
 
 def is_translated(protocol: Protocol, endpoint: str) -> bool:
-    """Whether a line for this endpoint travels as another request than the one it holds."""
+    """Return whether a line for this endpoint travels as another request than the one it holds."""
     return protocol is Protocol.ANTHROPIC and endpoint != anthropic.ENDPOINT
 
 

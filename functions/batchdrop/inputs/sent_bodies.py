@@ -86,7 +86,7 @@ _ENDPOINTS = frozenset({openai.CHAT, openai.RESPONSES, anthropic.ENDPOINT})  # t
 
 
 def _states_own(body: Raw) -> bool:
-    """Whether a body states a form of its own, or something in its place that others will refuse."""
+    """Return whether a body states a form of its own, or something in its place that others will refuse."""
     try:
         own = _own.decode(body)
     except msgspec.DecodeError:

@@ -165,7 +165,7 @@ def _raise(counts: dict[str, int], name: str, number: int) -> None:
 
 
 def may_cost_more(text: bytes) -> bool:
-    """Whether a part of a request may bear on its cost by more than its length: False only where it does not."""
+    """Return whether a part of a request may bear on its cost by more than its length: False only where it does not."""
     words = (_CACHE, *_EARLIER, *_FILES, b'"document"')
     return bool(text) and (_holds_any(text, words) or _SERVER_TOOL.search(text) is not None)
 

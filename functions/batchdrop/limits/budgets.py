@@ -42,7 +42,7 @@ def ledger_of(budgets: Budgets, now: int) -> str | None:
 
 
 def why_over(most: int | None, budgets: Budgets, ledger: str | None, committed: int) -> str | None:
-    """Why a job is not sent, in words; None where its budgets allow it. Pure.
+    """Return why a job is not sent, in words; None where its budgets allow it. Pure.
 
     Args:
         most: What it may cost at most, in millionths of a dollar; None where that is unknown.

@@ -65,7 +65,7 @@ def is_first_refusal(batch: Batch, services: Services) -> bool:
 
 
 def is_held_back(batch: Batch, services: Services) -> bool:
-    """Whether the provider is paused, and the batch is not its probe."""
+    """Return whether the provider is paused, and the batch is not its probe."""
     return holds_back(services.store.providers.get_pause(batch.provider), batch, services)
 
 

@@ -65,7 +65,7 @@ def batch_allowance(batch: Batch, provider: ProviderConfig, ledger: Ledger, now:
 
 
 def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
-    """Whether a batch is replaced by smaller ones; a single request may go alone, whatever its size."""
+    """Return whether a batch is replaced by smaller ones; a single request may go alone, whatever its size."""
     most_requests, most_bytes = sizes_of(ledger, now)
     return batch.requests > 1 and (
         cost_of(batch.cost, ledger) > batch_allowance(batch, provider, ledger, now)
@@ -75,7 +75,7 @@ def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: in
 
 
 def is_refused(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
-    """Whether the provider said lately that it does not take the batch's model in batches.
+    """Return whether the provider said lately that it does not take the batch's model in batches.
 
     What `endpoints` in `providers.toml` says of the model is believed instead.
     """
@@ -87,7 +87,7 @@ def is_refused(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int)
 
 
 def is_never_admitted(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
-    """Whether a batch is ended, or replaced by smaller ones, instead of being admitted."""
+    """Return whether a batch is ended, or replaced by smaller ones, instead of being admitted."""
     return is_refused(batch, provider, ledger, now) or is_too_large(batch, provider, ledger, now)
 
 

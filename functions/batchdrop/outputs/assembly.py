@@ -182,7 +182,7 @@ class Assembly:
             yield from self._halves(_Block(place + middle, lines[middle:]))
 
     def _result_bytes(self, start: int, stop: int) -> int:
-        """How long the result lines of so many lines are."""
+        """Return how long the result lines of so many lines are."""
         spoken = zip(self._join.batches[start:stop], self._join.positions[start:stop], strict=True)
         return sum([self._lengths[number][position] for number, position in spoken if number != NO_BATCH])
 

@@ -145,11 +145,11 @@ class SentBatch:
         return self.batch.is_fallback
 
     def attempts(self) -> int:
-        """How often its requests were sent, this batch included."""
+        """Return how often its requests were sent, this batch included."""
         return self.batch.attempt - (self.batch.batch_id is None and not self.batch.called)
 
     def missing_result_error(self, *, is_cancelled: bool) -> ResultError:
-        """Why a request of this batch has no line at all."""
+        """Return why a request of this batch has no line at all."""
         code = self.batch.failure_code
         if self.batch.state is BatchState.FAILED:
             source, message, retryable = _FAILURES.get(code or "") or self._refusal()

@@ -138,7 +138,7 @@ def _lane(job: Job, group: Sequence[Batch], batches: Sequence[Batch], scale: _Sc
 
 
 def _began(job: Job, batch: Batch, batches: Iterable[Batch]) -> int:
-    """When a batch began to wait: a round begins with the end of the one before it."""
+    """Return when a batch began to wait: a round begins with the end of the one before it."""
     before = (each.ended_at for each in batches if each.split == batch.split and each.round < batch.round)
     return max((each for each in before if each is not None), default=job.dropped_at)
 

@@ -90,7 +90,7 @@ def _problem(schema: Schema) -> str | None:
 
 
 def _is_recursive(schema: Schema) -> bool:
-    """Whether its references lead back to where they began."""
+    """Return whether its references lead back to where they began."""
     targets = {"#": schema} | {
         f"#/{name}/{key}": each for name in _NAMED[1:] for key, each in _as_dict(schema.get(name)).items()
     }

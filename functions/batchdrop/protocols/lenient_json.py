@@ -62,7 +62,7 @@ def is_object(raw: Raw) -> bool:
 
 
 def is_empty(answer: Raw) -> bool:
-    """Whether an answer holds nothing: no value, or one without content."""
+    """Return whether an answer holds nothing: no value, or one without content."""
     return not is_present(answer) or (bytes(memoryview(answer)[:1]) == b'"' and not (as_str(answer) or "").strip())
 
 

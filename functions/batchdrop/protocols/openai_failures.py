@@ -66,7 +66,7 @@ def _kind_of(failure: Failure, requests: int, own: Sequence[RefusalRule]) -> Kin
 
 
 def never_fits(limit: int | None, *, requests: int, tokens: int, waits: int) -> bool:
-    """Whether a single request is given up that found the queue full each time.
+    """Return whether a single request is given up that found the queue full each time.
 
     Its tokens are an estimate, so it is tried. One that should fit is tried longer: others may fill the queue.
     """

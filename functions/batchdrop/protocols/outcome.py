@@ -63,5 +63,5 @@ def parse_token_limit(message: str) -> int | None:
 
 
 def retryable_status(status: int | None) -> bool:
-    """Whether the same request may succeed later, by its HTTP status."""
+    """Return whether the same request may succeed later, by its HTTP status."""
     return status is not None and (status in _PASSING or status >= _SERVER_ERROR)

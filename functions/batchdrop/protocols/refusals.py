@@ -30,7 +30,7 @@ class RefusalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     words: str | None = None
 
     def fits(self, status: int | None, code: str | None, words: str) -> bool:
-        """Whether it speaks of this refusal; a rule with nothing but a kind fits none."""
+        """Return whether it speaks of this refusal; a rule with nothing but a kind fits none."""
         return (
             (self.status is not None or bool(self.code) or bool(self.words))
             and self.status in {None, status}
@@ -291,7 +291,7 @@ def refused_model(words: str) -> str | None:
 
 
 def parse_request_limit(words: str) -> int | None:
-    """How many requests a batch may hold, where a refusal says so ("at most 1,000 requests"); no rate is one."""
+    """Return how many requests a batch may hold, where a refusal says so ("at most 1,000 requests"); no rate is one."""
     said = words[:_READ_CHARACTERS].replace("_", " ")
     found = next(filter(None, (pattern.search(said) for pattern in _REQUEST_LIMITS)), None)
     if found is None:

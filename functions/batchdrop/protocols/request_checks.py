@@ -94,7 +94,7 @@ def refuse_no_messages(messages: Raw) -> None:
 
 
 def as_whole(raw: Raw) -> str:
-    """How to write a number of digits and `.0`, as frames with gaps do; empty for any other value."""
+    """Return how to write a number of digits and `.0`, as frames with gaps do; empty for any other value."""
     whole, point, rest = bytes(memoryview(raw)[:_LONGEST_NUMBER]).partition(b".")
     is_whole = bool(point) and whole.isdigit() and not rest.strip(b"0") and rest != b""
     return f": write {whole.decode()}, not {whole.decode()}.{rest.decode()}" if is_whole else ""

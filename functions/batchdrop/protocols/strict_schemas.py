@@ -21,7 +21,7 @@ type _Schema = dict[str, Any]
 
 
 def is_strict(schema: _Schema) -> bool:
-    """Whether a schema of an object fits; what is not known to be taken is not."""
+    """Return whether a schema of an object fits; what is not known to be taken is not."""
     found = list(_schemas(schema, 0))
     if any(each is None for each, _ in found) or "anyOf" in schema:
         return False

@@ -121,7 +121,7 @@ def _picture(part: Part, model: str | None) -> int:
 
 
 def counts_alike(model: str, other: str) -> bool:
-    """Whether two models of a provider take the same picture for as many tokens. Claude's all do."""
+    """Return whether two models of a provider take the same picture for as many tokens. Claude's all do."""
     return _rule(model) == _rule(other)
 
 

@@ -34,7 +34,7 @@ def source() -> str:
 
 
 def source_of(models: Iterable[tuple[str, str]], providers: Providers, *, day: str) -> PriceSource:
-    """Where the prices of models (provider, and model as written) are from that are asked for on a day."""
+    """Return where the prices of models (provider, and model as written) are from that are asked for on a day."""
     own = named(each for each in models if has_own_price(providers, *each))
     return PriceSource(source=source(), date=day, own=own)
 
@@ -86,7 +86,7 @@ def settled_prices(providers: Providers) -> PriceList:
 
 
 def has_own_price(providers: Providers, provider: str, model: str) -> bool:
-    """Whether `[prices]` says something of a model."""
+    """Return whether `[prices]` says something of a model."""
     return find_own(providers.prices, provider, model.removeprefix(f"{provider}/")) is not None
 
 

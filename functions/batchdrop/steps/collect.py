@@ -158,7 +158,7 @@ def _pause_refused_account(batch: Batch, services: Services) -> None:
 
 
 def _was_cancelled_for_deadline(batch: Batch, job: Job) -> bool:
-    """Whether batchdrop had a batch cancelled, to call what it left at real time: that was no attempt.
+    """Return whether batchdrop had a batch cancelled, to call what it left at real time: that was no attempt.
 
     A worker may have died before it noted that: so whatever ended since then counts.
     """

@@ -200,7 +200,7 @@ class _Run:
         return wave
 
     def _is_stopped(self, work: "_Work", wave: Wave) -> bool:
-        """Whether the provider is to be left alone for now: its account is refused, or calls of it fail."""
+        """Return whether the provider is to be left alone for now: its account is refused, or calls of it fail."""
         refused = next((each.refused for each in wave.meanings if each.refused is not None), None)
         if refused is not None:
             account_refused(self._provider, refused, self._services)

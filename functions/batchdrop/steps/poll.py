@@ -176,7 +176,7 @@ class _Round:
             self.usual = usual_after(self.usual, age_of(due, self._services.now()))
 
     def rest(self) -> int | None:
-        """When the first was submitted that is still to be asked for; None when none is."""
+        """Return when the first was submitted that is still to be asked for; None when none is."""
         return next((each.submitted_at for each in self._plan.turn if each.batch_id in self._asked), None)
 
 

@@ -103,7 +103,7 @@ def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> N
 
 
 def _was_given_up(batch: Batch) -> bool:
-    """Whether its provider may hold what it was sent or answered: only the row knows what it is called there."""
+    """Return whether its provider may hold what it was sent or answered: only the row knows what it is called there."""
     return batch.state is BatchState.FAILED and (batch.batch_id is not None or batch.input_file_id is not None)
 
 

@@ -130,7 +130,7 @@ def _update_breaker(decision: Decision, provider: str, error: Exception, service
 
 
 def _create_seconds(services: Services) -> int:
-    """How long a create may take: well within the claim."""
+    """Return how long a create may take: well within the claim."""
     return services.settings.lease_seconds // 2
 
 

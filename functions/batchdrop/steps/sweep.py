@@ -167,7 +167,7 @@ def _collect(batch: Batch, services: Services) -> None:
 
 
 def _send(row: Job | Split | Batch, services: Services) -> bool:
-    """Whether this run is the one to send a unit again; the next time is later, the more failed or were lost."""
+    """Return whether this run is the one to send a unit again; the next time is later, the more failed or were lost."""
     tries = failures_of(row, services.now()) + row.resends
     due_at = services.now() + retry_delay(tries, services.settings.lease_seconds)
     sent = services.store.try_mark_sent(row, due_at, is_again=True)
