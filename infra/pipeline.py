@@ -208,7 +208,7 @@ class Pipeline(Construct):
         return topic
 
     def _sweep(self) -> Step:
-        """Every minute: what stands still or died is sent again, what fits is admitted, what is over is cleaned."""
+        """Every minute: re-queue stalled work, admit batches that fit, clean up finished jobs."""
         step = self._step("Sweep", memory_mib=512, limit_seconds=SHORT)
         step.started_every(self._context.pace, {"Every": {}})
         # Settings, which may let a held job go on; a manifest that is there says how its job ended.

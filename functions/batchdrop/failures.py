@@ -2,7 +2,7 @@
 
 A claim that was taken and never given back is a failure, whether its worker raised or died; work that needs no claim is
 counted where it failed. Put-offs (no room, a pause, a provider that is slow) are none, and end the count, unless the
-unit was put off before anything was tried.
+unit was deferred before anything was tried.
 """
 
 from typing import Protocol

@@ -198,7 +198,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `requests_key` holds the request lines, `members_key` the split's line index of each (uint32, little-endian).
     `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one. `attempt` says how often its
-    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs;
+    requests are sent with it, `waits` how often they were sent uncharged before, through no fault of theirs;
     `endpoint_misses`, how often the address had no such call for its upload or its create.
 
     While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were

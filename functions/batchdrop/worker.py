@@ -86,7 +86,7 @@ class Careful:
     """Notes each unit before its work, in a run that follows one that died.
 
     So that a unit that kills its worker each time is known, at no cost while none does: a failure of it is counted,
-    which puts it off, and the others have their turn.
+    which defers it, and the others have their turn.
     """
 
     def __init__(self, lease: Lease, services: Services) -> None:

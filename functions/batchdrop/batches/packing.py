@@ -22,7 +22,7 @@ _WIRE_BYTES = 120  # our custom_id and the envelope around a body
 class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
     """The key by which requests share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models.
 
-    `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
+    `attempt` counts how often its requests are sent with it, `waits` how often they were sent uncharged through no
     fault of theirs (limits, incidents). The API version and the betas are Anthropic's: one header for a whole batch.
     `is_fallback` and `stays` are as `Batch` has them.
     `has_schema` says that they ask for the job's output schema, which their answers are held against.

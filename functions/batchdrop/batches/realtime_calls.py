@@ -25,7 +25,7 @@ _LONGER = 1.05  # than a call may be silent: then it is given up, whatever it st
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request, by its position in the batch; `tries` says how often it was called in vain in this run."""
+    """One request, by its position in the batch; `tries` says how often it was called without a result in this run."""
 
     position: int
     body: bytes

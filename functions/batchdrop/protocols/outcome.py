@@ -48,7 +48,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
 
 
-Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None  # what is more is nonsense, and spoils every sum
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None  # more is malformed, and spoils every sum
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
