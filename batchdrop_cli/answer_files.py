@@ -55,7 +55,7 @@ def check_kinds(kinds: Collection[str] | None) -> None:
 
 
 def kinds_to_write(cloud: Cloud, job: Job, manifest: Manifest | None, asked: Collection[str]) -> list[str]:
-    """What is asked for now, or was when the file was dropped, and was not published. Merged results have no manifest.
+    """Return the unpublished kinds that are asked for now, or were at the drop. Merged results have no manifest.
 
     Raises:
         UserError: The extra is not installed, although Parquet is asked for now.
@@ -124,7 +124,7 @@ def _of_results(cloud: Cloud, results: Sequence[Path]) -> Answers:
 
 
 def _kept_columns(results: Sequence[Path]) -> list[str]:
-    """Those that a row has; the template, which names them all, is deleted when its job is over."""
+    """Return the kept columns of a row; the template, which names them all, is deleted when its job is over."""
     kept = (each.row for block in _blocks(results) for each in _kept.decode_lines(block))
     return list(dict.fromkeys(name for row in kept if row is not None for name in row))
 

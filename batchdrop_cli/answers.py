@@ -52,7 +52,7 @@ def read_line(line: bytes) -> Line:
 
 
 def name_in(message: str, line: int) -> str | None:
-    """What an error calls its line, `Line` or `Row`, where its message begins with the line's number; else None."""
+    """Return an error's name of its line, `Line` or `Row`, where its message begins with the number; else None."""
     return next((name for name in ("Line", "Row") if message.startswith(f"{name} {line}: ")), None)
 
 
@@ -62,7 +62,7 @@ def text_of(line: Line) -> str:
 
 
 def is_cut(line: Line) -> bool:
-    """Whether an answer ends where its limit of tokens was reached."""
+    """Return whether an answer ends where its limit of tokens was reached."""
     answer = _answer_of(line)
     return answer is not None and answer.finish_reason in _CUT
 

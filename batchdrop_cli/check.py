@@ -53,7 +53,7 @@ class InvalidLines(msgspec.Struct, kw_only=True):
 
 
 class Found(msgspec.Struct, kw_only=True):
-    """What a file holds.
+    """The content of a file.
 
     `errors` are the first ones, as line, code and message; `invalid` counts them all, `kinds` by their codes. `tokens`
     are counted where they are asked for. `shared` counts lines that are not sent, since another's request is equal.
@@ -167,7 +167,7 @@ def _kept(route: Route, counts: TokenCounts, providers: Providers) -> TokenCount
 
 
 def read_one(path: Path, number: int, providers: Providers, rows: RowSettings) -> Request | LineError:
-    """What a row of a file becomes, by its number from 1.
+    """Return the request of a file's row, by its number from 1.
 
     Raises:
         UserError: There is no such row, or it is blank or too long.

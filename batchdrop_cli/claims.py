@@ -20,7 +20,7 @@ INTAKE_SECONDS = 900  # a drop that has not become a job by then has lost its ev
 
 @dataclass
 class Dropping:
-    """What is done under a claim: `ending` is called before S3 is asked for the object, and then `job` is set."""
+    """A drop under a claim: `ending` is called before S3 is asked for the object, and then `job` is set."""
 
     ending: Callable[[], None] = lambda: None
     job: str | None = None

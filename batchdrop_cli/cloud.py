@@ -1,4 +1,4 @@
-"""Which cloud a command works on, and the clients for it: the local one of this folder, else the stack on AWS."""
+"""The cloud that a command works on, and its clients: the local one of this folder, else the stack on AWS."""
 
 import shlex
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ _NO_PROXY = Config(proxies={})  # this machine's own addresses are never sent th
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Which cloud.
+    """The cloud that is meant.
 
     Attributes:
         aws: The stack on AWS, even with a local cloud here.
@@ -70,7 +70,7 @@ class Target:
 
     @property
     def options(self) -> str:
-        """What another command repeats to find the same cloud: ` --state-dir mine`, mostly nothing."""
+        """The options that find the same cloud in another command: ` --state-dir mine`, mostly none."""
         if not self.means_aws:
             return in_folder(self.state_dir)
         named = (("--stack", self.stack), ("--region", self.region))
@@ -78,7 +78,7 @@ class Target:
 
 
 def in_folder(state_dir: Path | None) -> str:
-    """What a command repeats to mean the local cloud of a folder."""
+    """Return the options that name the local cloud of a folder."""
     return "" if state_dir in {None, HERE} else f" --state-dir {shlex.quote(str(state_dir))}"
 
 
@@ -116,7 +116,7 @@ class Cloud:
 
     @cached_property
     def prices(self) -> PriceList:
-        """What models cost there; by their names alone where the file cannot be read: a job is shown all the same."""
+        """The prices of models there; by their names alone where the file cannot be read: a job is shown even so."""
         try:
             providers = load_providers(self.prices_file)
         except (ConfigError, OSError):
@@ -159,7 +159,7 @@ class Cloud:
 
     @cached_property
     def user(self) -> str | None:
-        """Who uses the command: on AWS the caller's ARN, here the name of the account; None where that is unknown."""
+        """The user of the command: on AWS the caller's ARN, here the account's name; None where that is unknown."""
         try:
             return getuser() if self.is_local else self.session.client("sts").get_caller_identity()["Arn"]
         except (BotoCoreError, ClientError, OSError):

@@ -35,7 +35,7 @@ _NOTHING = Decimal(0)
 
 
 class CostRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What jobs cost together: US dollars, exact decimals as text.
+    """The cost of jobs together: US dollars, exact decimals as text.
 
     Attributes:
         name: The folder, the model or the day (UTC) on which the files were dropped; `total` for all.
@@ -58,7 +58,7 @@ class CostRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """What `costs --json` prints: `since` is the first day, by the drop."""
+    """The output of `costs --json`: `since` is the first day, by the drop."""
 
     by: By
     since: str
@@ -107,7 +107,7 @@ class _Sum:
 
 
 def costs_of(cloud: Cloud, by: By, since: date) -> Costs:
-    """What the jobs cost that were dropped since a day, and are over."""
+    """Return the cost of the finished jobs that were dropped since a day."""
     return costs_by(cloud, [by], since)[0]
 
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def describe_missing(session: boto3.Session) -> tuple[str | None, str]:
-    """What is missing, if anything is, and the account and region that are used."""
+    """Return what is missing, if anything is, and the account and region in use."""
     if session.get_credentials() is None:
         return "There are no AWS credentials: run `aws configure` or `aws sso login`, set AWS_PROFILE.", ""
     if session.region_name is None:

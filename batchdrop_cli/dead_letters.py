@@ -48,7 +48,7 @@ class _Detail(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    """What a message names: a job and a unit of it, or S3's object."""
+    """The unit that a message names: a job and a unit of it, or S3's object."""
 
     job: str | None = None
     split: int | None = None

@@ -40,7 +40,7 @@ class ShownDeadline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deadline_of(job: Job, expected: ExpectedEnd | None) -> ShownDeadline | None:
-    """What is shown of the deadline of a job that is not over; its manifest tells of the others."""
+    """Return the deadline to show of a job that is not over; a finished one has it in its manifest."""
     if job.deadline_at is None or job.state in TERMINAL_JOBS:
         return None
     is_off = job.settings.realtime == "off"

@@ -1,4 +1,4 @@
-"""What a person decides about a job: it is stopped, or, held for its budget, sent all the same or ended."""
+"""Decisions of a person on a job: to cancel it, or to approve or reject one that is held for its budget."""
 
 import time
 
@@ -13,7 +13,7 @@ from batchdrop_cli.user_errors import UserError
 
 
 def describe_cancel(cloud: Cloud, job: Job, by: str | None) -> list[str]:
-    """What is said before a job is stopped: its file, who dropped it, and what stays.
+    """Return the text before a job is stopped: its file, its dropper, and the answers that stay.
 
     Args:
         cloud: Where it is.

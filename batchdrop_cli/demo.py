@@ -48,7 +48,7 @@ def run(state_dir: Path) -> int:
 
 
 def question(request: bytes) -> str:
-    """What a line of the example asks, in any of the three forms."""
+    """Return the question of an example's line, in any of the three forms."""
     line = json.loads(request)
     body = line.get("body") or line.get("params") or line
     text: str = body["input"] if "input" in body else body["messages"][-1]["content"]

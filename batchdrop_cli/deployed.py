@@ -1,4 +1,4 @@
-"""What a stack consists of, as CloudFormation lists it: queues, log groups, rules and alarms by their names."""
+"""Lists the parts of a stack by CloudFormation: queues, log groups, rules and alarms by their names."""
 
 import re
 from collections.abc import Iterable, Iterator

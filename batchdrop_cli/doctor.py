@@ -39,7 +39,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Patient(NamedTuple):
-    """What is looked at."""
+    """The deployment that is examined."""
 
     cloud: Cloud
     parts: Deployed
@@ -219,7 +219,7 @@ def is_wrong(findings: list[Finding]) -> bool:
 
 
 def is_blind(findings: list[Finding]) -> bool:
-    """Whether nothing could be looked at."""
+    """Return whether nothing could be looked at."""
     return not any(each.state == "ok" for each in findings)
 
 

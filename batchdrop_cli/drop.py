@@ -81,7 +81,7 @@ def check_key(key: str) -> str:
 
 
 def is_settings(key: str) -> bool:
-    """Whether a file is a folder's settings, or an output schema that they name, by its name."""
+    """Return whether a file is a folder's settings, or an output schema that they name, by its name."""
     return key.rpartition("/")[2] == SETTINGS_FILE or key.endswith(SCHEMA_ENDING)
 
 

@@ -27,7 +27,7 @@ _row = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def check_rows(cloud: Cloud, path: Path, key: str, options: RowOptions, providers: Providers) -> RowSettings:
-    """How the lines of a file will be read that is dropped there; a table is looked at, as `check_kind` does.
+    """Return how the lines of a file will be read that is dropped there; a table is looked at, as `check_kind` does.
 
     Raises:
         NoTemplate: It holds data, and no request can be made of it.
@@ -62,7 +62,7 @@ def _refuse_data(path: Path, key: str) -> None:
 
 
 def _is_request(row: dict[str, msgspec.Raw]) -> bool:
-    """Whether it is meant as a request; an endpoint is a path, and data's `url` mostly a whole address."""
+    """Return whether it is meant as a request; an endpoint is a path, and data's `url` mostly a whole address."""
     return bool(_OF_REQUESTS & row.keys()) or bytes(row.get("url", b"")).startswith(b'"/')
 
 

@@ -1,4 +1,4 @@
-"""What a command's exit code says. `docs/exit-codes.md` and `--help` tell the same; a test holds them together."""
+"""The meanings of exit codes. `docs/exit-codes.md` and `--help` have the same; a test holds them together."""
 
 OK = 0
 FAILED = 1
@@ -30,7 +30,7 @@ _ENDINGS = {
 
 
 def endings_of(command: str) -> str:
-    """What its exit codes say, for the end of a command's help."""
+    """Return the meanings of a command's exit codes, for the end of its help."""
     return f"Exit codes: {_ENDINGS.get(command, '0 done; 1 it failed')}; 2 wrong use. More: docs/exit-codes.md"
 
 

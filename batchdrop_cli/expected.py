@@ -32,7 +32,7 @@ class ExpectedEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expected_end(cloud: Cloud, batches: Sequence[Batch]) -> ExpectedEnd | None:
-    """When the last batch will have ended; None where nothing runs, or nothing is known of such batches."""
+    """Return when the last batch will have ended; None where nothing runs, or nothing is known of such batches."""
     still_open = [each for each in batches if each.state in OPEN_BATCHES and not each.is_realtime]
     if not still_open:
         return None
@@ -48,7 +48,7 @@ def expected_end(cloud: Cloud, batches: Sequence[Batch]) -> ExpectedEnd | None:
 
 
 def _limits(cloud: Cloud, batches: Sequence[Batch], now: int) -> dict[str, int]:
-    """What the ledgers hold; of a provider that is not configured here, nothing is known."""
+    """Return the limits of the ledgers; none of a provider that is not configured here."""
     try:
         providers = load_providers(cloud.providers_file)
     except (ConfigError, OSError):

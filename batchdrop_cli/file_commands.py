@@ -218,7 +218,7 @@ def retry(  # noqa: PLR0913 - options of the command line
 
 
 def _promises(max_cost: str | None, by: str | None = None, fallback: str | None = None) -> dict[str, str]:
-    """What goes with a file, so that its job is held to the same limit, and to the deadline, and has its fallback."""
+    """Return the metadata that binds a file's job to the limit, the deadline and the fallback."""
     given = {_MAX_COST: max_cost, "batchdrop-deadline": by, _FALLBACK: fallback}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -55,7 +55,7 @@ def fingerprint_of(path: Path) -> Fingerprint:
 
 
 def state_of(file: BinaryIO) -> tuple[int, ...]:
-    """What is another once somebody writes to a file, or puts another in its place."""
+    """Return a value that changes once somebody writes to a file, or replaces it."""
     found = os.fstat(file.fileno())
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 

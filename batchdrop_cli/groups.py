@@ -51,5 +51,5 @@ def group_of(name: str) -> str | None:
 
 
 def place_of(name: str) -> int:
-    """Where a command stands in its group."""
+    """Return where a command stands in its group."""
     return _ORDER.index(name) if name in _ORDER else _LAST

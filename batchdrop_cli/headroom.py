@@ -1,4 +1,4 @@
-"""What `providers` shows: whether a provider takes batches, and how much of its limits is free."""
+"""Shows for `providers` whether a provider takes batches, and how much of its limits is free."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What the functions logged about a job, from all of them, in the order of time.
+"""Reads the log lines about a job, of all functions, in the order of time.
 
 On AWS CloudWatch filters, a log group at a time; the local cloud's logs are files. Each line that a function logs
 while it works on a job has the job's id as its `correlation_id`.
@@ -139,7 +139,7 @@ def _sentence(line: LoggedLine) -> str:
 
 
 def _rest(line: LoggedLine) -> str:
-    """What else a line says where something went wrong, as ` name=value` each."""
+    """Return the other fields of a warning's line, as ` name=value` each."""
     if line.level not in _WRONG:
         return ""
     shown = {*_COUNTS, *_WHYS, "batch"}

@@ -1,4 +1,4 @@
-"""What is known of jobs: the recent ones, one in full, and what it waits for."""
+"""Reads jobs: the recent ones, or one in full with the reasons of its waits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +63,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """What `show --json` prints.
+    """The output of `show --json`.
 
     `waits_for` is in words; `manifest` is there when the job is over. `quote` is there once its whole file is planned,
     `budget_usd` where it has one.
@@ -128,7 +128,7 @@ def find(cloud: Cloud, name: str) -> Job:
 
 
 def is_young(name: str) -> bool:
-    """Whether this is the id of a file that was dropped so lately that intake may not have made its job yet."""
+    """Return whether this is the id of a file that was dropped so lately that intake may not have made its job yet."""
     if not is_job_id(name):
         return False
     dropped = datetime.strptime(name.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -203,7 +203,7 @@ def shown(cloud: Cloud, job: Job, batches: Sequence[Batch] | None = None) -> Sho
 
 
 def quote_of(cloud: Cloud, job: Job) -> Quote | None:
-    """What a job is quoted at that is not over; None where it has no quote, or who asks may not read it."""
+    """Return the quote of a job that is not over; None where it has none, or the user may not read it."""
     found = full_quote_of(cloud, job)
     return None if found is None else found.quote
 
@@ -257,7 +257,7 @@ class Progress(NamedTuple):
 
 
 def ended_requests(batches: Sequence[Batch]) -> Progress:
-    """How many requests of a job have ended at the provider, of those that are known."""
+    """Return how many requests of a job have ended at the provider, of those that are known."""
     counted = [(each.state, each.requests - each.moved) for each in groups(batches)]
     ended = sum(requests for state, requests in counted if state in {BatchState.ENDED, BatchState.COLLECTED})
     return Progress(ended=ended, total=sum(requests for _, requests in counted))

@@ -72,7 +72,7 @@ def _asked(config: ProviderConfig, key: str, set_it: str) -> tuple[KeyState, str
 
 
 def is_wrong(checked: CheckedKey) -> bool:
-    """Whether a key is not known to work."""
+    """Return whether a key is not known to work."""
     return checked.state != "taken"
 
 

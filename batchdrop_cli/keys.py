@@ -59,7 +59,7 @@ def checked(raw: str) -> str:
 
 
 def is_single(key: str) -> bool:
-    """Whether it can be sent as a key: a header of HTTP."""
+    """Return whether it can be sent as a key: a header of HTTP."""
     return key.isascii() and key.isprintable() and " " not in key
 
 

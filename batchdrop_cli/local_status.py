@@ -15,7 +15,7 @@ LocalState = Literal["up", "partly up", "down", "none"]
 
 
 class LocalStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What `local status --json` prints. `programs` says of each program whether it runs."""
+    """The output of `local status --json`. `programs` says of each program whether it runs."""
 
     state: LocalState
     state_dir: str
@@ -27,7 +27,7 @@ class LocalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status_of(folder: Path) -> LocalStatus:
-    """What is known of the cloud of a folder; nothing is started or changed."""
+    """Return the status of a folder's cloud; nothing is started or changed."""
     found = local_cloud.current(folder)
     running = programs(folder)
     state: LocalState = "up" if found is not None else "partly up" if any(running.values()) else "down"

@@ -43,7 +43,7 @@ _INSTRUCTIONS = (
 
 
 class Door:
-    """What the protocol's clients may ask for. Each method is a tool; its docstring is what they read of it."""
+    """The tools for the protocol's clients. Each method is a tool; its docstring is what they read of it."""
 
     def __init__(self, find: Callable[[], Cloud]) -> None:
         self._find = find

@@ -75,7 +75,7 @@ def fitting(cloud: Cloud, job: Job) -> list[Job]:
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """What was written, the results first.
+    """The files that were written, the results first.
 
     `answered` and `failed` count lines with and without an answer, `kept` those whose answer a retry did not replace.
     """
@@ -247,7 +247,7 @@ def _read[T](path: Path, decode: Callable[[bytes], T]) -> Iterator[T]:
 
 
 def _reaches(rising: Iterator[int], number: int) -> bool:
-    """Whether a number comes; read on to the first that is not smaller."""
+    """Return whether a number comes; read on to the first that is not smaller."""
     return next((each for each in rising if each >= number), None) == number
 
 

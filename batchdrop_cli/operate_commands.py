@@ -1,4 +1,4 @@
-"""The commands that look at a deployment and mend it: doctor, watch, logs, redrive, keys check, local status."""
+"""The commands that inspect and repair a deployment: doctor, watch, logs, redrive, keys check, local status."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The help of the commands that set up, look at and mend a deployment: where each is, and its help."""
+"""The help of the commands that set up, inspect and repair a deployment: where each is, and its help."""
 
 COMMANDS = {
     "setup": (

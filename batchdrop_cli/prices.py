@@ -1,4 +1,4 @@
-"""What a job cost: as its manifest says, else by its counted tokens and its models' prices; nothing is fetched."""
+"""Prices a job: as its manifest says, else by its counted tokens and its models' prices; nothing is fetched."""
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -13,7 +13,7 @@ LEAST = Decimal("0.0001")  # that is shown
 
 
 def prices_of(manifest: Manifest, prices: PriceList) -> list[Price | None]:
-    """What each model of a job cost: as its manifest says, or by the prices of now where that is of an earlier version.
+    """Return the cost of each model of a job: as its manifest says, or by today's prices if it is of an older version.
 
     None where it is not known.
     """
@@ -66,12 +66,12 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cost_of_job(manifest: Manifest, prices: PriceList) -> Cost:
-    """What a job cost; `prices` count where its manifest says nothing of it."""
+    """Return a job's cost; `prices` count where its manifest has none."""
     return cost_of(prices_of(manifest, prices))
 
 
 def cost_of(found: Sequence[Price | None]) -> Cost:
-    """What all models of a job cost; nothing where none was asked."""
+    """Return the cost of all models of a job; nothing where none was asked."""
     known = [price for price in found if price is not None]
     if found and not known:
         return Cost(dollars=None)

@@ -70,7 +70,7 @@ class Clock:
 
 
 def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> Stage:
-    """What to show of a job and its batches."""
+    """Return the stage to show of a job and its batches."""
     if job is None:
         return Stage(text="dropped: waiting for the functions to notice it")
     if job.state is JobState.PLANNING:
@@ -84,7 +84,7 @@ def stage(job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> St
 
 
 class _Snapshot(NamedTuple):
-    """What was found of a job at one moment."""
+    """The state of a job at one moment."""
 
     job: Job | None
     batches: Sequence[Batch]
@@ -102,7 +102,7 @@ class _Silence:
         self._reported: set[str] = set()
 
     def describe(self, look: _Snapshot, now: float) -> str | None:
-        """Where to look, once for each stall; None while something happens."""
+        """Return where to look, once for each stall; None while something happens."""
         if look.stage != self._last:
             self._last, self._since = look.stage, now
         if now - self._since < QUIET_SECONDS:

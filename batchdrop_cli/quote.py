@@ -37,7 +37,7 @@ class DollarRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the requests is no text: `picture`, `document`, `sound` or `video`."""
+    """The media in requests: `picture`, `document`, `sound` or `video`."""
 
     kind: str
     parts: int
@@ -87,7 +87,7 @@ class PriceSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file will come to.
+    """The quote of a file.
 
     Attributes:
         shared_lines: Those that are not sent, since another's request is equal: nothing else counts them.

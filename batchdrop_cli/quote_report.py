@@ -1,4 +1,4 @@
-"""What `quote`, and `put` and `run` before the upload, print of a quote."""
+"""Prints a quote, for `quote`, and for `put` and `run` before the upload."""
 
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -73,7 +73,7 @@ def dollars(cost: DollarRange | None) -> str:
 
 
 def _hint(quote: Quote) -> str:
-    """What makes the most of a table known: its requests are made by the options."""
+    """Return the option that makes a table's highest cost known: the options make its requests."""
     is_open = any(each.no_output_limit for each in quote.models)
     return " (set --max-tokens)" if is_open and holds_rows(Path(quote.file), quote.file) else ""
 
@@ -113,7 +113,7 @@ def _cell(cost: DollarRange | None) -> str:
 
 
 def remarks(quote: Quote) -> Iterator[str]:
-    """What is uncertain, or counted in its own way, a sentence for each."""
+    """Yield a sentence for each uncertainty, and for each special count."""
     if quote.unpriced_models:
         yield f"No price is known, and none is in the sums: {', '.join(quote.unpriced_models)}."
     if quote.no_batch_price:

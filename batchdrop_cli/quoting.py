@@ -63,7 +63,7 @@ def quote_before_upload(  # noqa: PLR0913 - what a quote depends on
     *,
     fallback: Fallback | None = None,
 ) -> Quote | None:
-    """What a file will cost, where it is short or a limit is to be kept; None where it is neither.
+    """Return a file's quote, where it is short or a limit is to be kept; None otherwise.
 
     Raises:
         UserError: It may cost more than `max_cost`.
@@ -95,7 +95,7 @@ def refuse_above(priced: Priced, max_cost: Decimal | None) -> None:
 
 
 def is_quick(file: Path, key: str) -> bool:
-    """Whether a file is read so fast that it is quoted unasked."""
+    """Return whether a file is read so fast that it is quoted unasked."""
     is_packed = is_compressed(key) or is_converted(file)
     return file.stat().st_size * (_INFLATED if is_packed else 1) <= _QUOTED_BYTES
 

@@ -13,7 +13,7 @@ from batchdrop_cli.user_errors import UserError
 
 
 def describe_hold(cloud: Cloud, restore: Restore, provider: str) -> str:
-    """Why nothing is sent to a provider, and what to do, in a sentence."""
+    """Return why nothing is sent to a provider, and what to do, in a sentence."""
     if not restore.asked_at:
         return (
             f"{provider}: nothing is sent: the table was restored or belongs to another deployment, and may not know "

@@ -1,4 +1,4 @@
-"""What the commands print about jobs."""
+"""Prints jobs for the commands."""
 
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -92,7 +92,7 @@ def _say_batches(shown: Shown) -> None:
 
 
 def _state(group: Group) -> str:
-    """What became of a group's batches, with the requests that are not counted as theirs."""
+    """Return the state of a group's batches, with the requests that are not counted as theirs."""
     words = BATCH_WORDS[group.state]
     if not group.moved:
         return words
@@ -117,7 +117,7 @@ def _say_cost(manifest: Manifest, prices: PriceList) -> None:
 
 
 def _cached(manifest: Manifest) -> str:
-    """What share of the input was read from prompt caches, and written to them."""
+    """Return the share of the input that was read from prompt caches, and written to them."""
     used = sum((each.usage for each in manifest.models), Usage())
     if not used.input_tokens or not (used.cached_input_tokens or used.cache_write_tokens):
         return ""
@@ -179,7 +179,7 @@ def say_merged(answered: int, failed: int, noun: str) -> None:
 
 
 def say_summary(manifest: Manifest, prices: PriceList) -> None:
-    """What a job gave: by model, what it used and cost. Nothing where no model was asked."""
+    """Print a job's usage and cost by model. Nothing where no model was asked."""
     if not manifest.models:
         return
     headings = ("provider", "model", "endpoint", "requests", "answered", "failed", "tokens in", "tokens out", "cost")
@@ -217,7 +217,7 @@ def say_files(paths: Sequence[Path]) -> None:
 
 
 def say_found(path: Path, found: Found) -> None:
-    """What `validate` found."""
+    """Print the findings of `validate`."""
     good = sum(found.requests.values())
     parts = [f"{good:,} to be sent", f"{found.invalid:,} with errors", f"{found.blank:,} blank"]
     parts += [f"{found.shared:,} equal to others"] if found.shared else []

@@ -266,7 +266,7 @@ def check_folder(job: Job, key: str) -> str:
 
 
 def beside(cloud: Cloud, job: Job) -> list[tuple[str, Head]]:
-    """What was dropped beside the job's file as its retries."""
+    """Return the retries that were dropped beside the job's file."""
     found = []
     with suppress(Gone):
         for key in takewhile(_fits, (retry_key(job, number) for number in counting(1))):
@@ -289,7 +289,7 @@ def lineage(cloud: Cloud, chosen: Chosen) -> dict[str, str]:
 
 
 def _settings(cloud: Cloud, job: Job) -> dict[str, str]:
-    """What the job's file was given for itself alone; folders' settings apply by the key."""
+    """Return the settings of the job's file alone; folders' settings apply by the key."""
     try:
         metadata = cloud.files.head(job.key, job.version_id).metadata
     except Gone:

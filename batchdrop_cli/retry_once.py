@@ -141,7 +141,7 @@ def _refuse_twice(cloud: Cloud, chosen: Chosen, fixed: Path | None) -> None:
 
 
 def _answered_again(cloud: Cloud, retry: Job, fixed: Path | None) -> int:
-    """How many of the lines that are to be sent a retry, or one of its own retries, has answered."""
+    """Return how many of the lines that are to be sent a retry, or one of its own retries, has answered."""
     places = counting(1) if fixed is None else _filled(fixed)
     place = next(places, None)
     answered = 0

@@ -1,4 +1,4 @@
-"""What is asked of each row of a file: by the command's options, by a folder here, or by one in the bucket."""
+"""Finds the request of a file's rows: in the command's options, in a folder here, or in one of the bucket."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -52,7 +52,7 @@ class RowSettings:
         return None if self.schema is None else OutputFormats(self.schema)
 
     def rendering(self, providers: Providers) -> Rendering | None:
-        """What becomes of rows.
+        """The rendering of rows.
 
         Raises:
             UserError: The template makes no request, whatever the row.
@@ -217,7 +217,7 @@ def _compact(schema: bytes, path: Path | None) -> str:
 
 
 def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowSettings:
-    """Those of the folders on this machine, from the working one down to the file's, and of the options.
+    """Return the settings of the folders on this machine, from the working one down to the file's, and of the options.
 
     Raises:
         UserError: They have no sense.
@@ -226,7 +226,7 @@ def settings_here(file: Path, options: RowOptions, providers: Providers) -> RowS
 
 
 def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> RowSettings:
-    """Those of the folders of a key in the bucket, and of the options.
+    """Return the settings of the folders of a key in the bucket, and of the options.
 
     Raises:
         UserError: They have no sense.
@@ -236,7 +236,7 @@ def settings_there(cloud: Cloud, key: str, options: RowOptions, providers: Provi
 
 
 def has_template(cloud: Cloud, key: str, options: RowOptions, providers: Providers) -> bool:
-    """Whether the lines of a file that is dropped there are rows.
+    """Return whether the lines of a file that is dropped there are rows.
 
     Raises:
         UserError: The settings have no sense.

@@ -66,12 +66,12 @@ def say(text: str = "", *, style: str | None = None) -> None:
 
 
 def note(text: str, *, style: str | None = None) -> None:
-    """What happens meanwhile, one line: standard error, so that a pipe gets the answer alone."""
+    """Print a line of progress to standard error, so that a pipe gets the answer alone."""
     _print(text, style, stderr=True)
 
 
 def asked(question: str) -> str:
-    """What somebody types, in small letters; Ctrl-D is a no."""
+    """Return the user's answer, in small letters; Ctrl-D is a no."""
     try:
         return input(f"{question} ").strip().lower()
     except EOFError:
@@ -80,7 +80,7 @@ def asked(question: str) -> str:
 
 
 def describe_newer(job: str) -> str:
-    """Why a job is not shown that newer code wrote, and what to do."""
+    """Return why a job is not shown that newer code wrote, and what to do."""
     return f"Job {job} was written by a newer version of batchdrop: upgrade this command to see it."
 
 

@@ -1,4 +1,4 @@
-"""What `setup` does next, decided by what there is; nothing here looks, asks or runs anything by itself.
+"""Decides the next step of `setup`, from the facts; nothing here looks, asks or runs anything.
 
 Each step is taken once at most: it is asked about, run, and then everything is looked at again. A step that was
 declined, or failed, ends those that need it.
@@ -17,7 +17,7 @@ _UPGRADE = 'make deploy ARGS="-c …" (docs/operations.md)'
 
 
 class Kind(StrEnum):
-    """What a step does."""
+    """The kind of a step."""
 
     TOOLS = "tools"
     BOOTSTRAP = "bootstrap"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is.
+    """The facts that `setup` finds.
 
     Attributes:
         is_local: Whether this machine is wanted, or AWS.
@@ -76,7 +76,7 @@ class Over(NamedTuple):
 
 
 def next_step(facts: Facts, tried: AbstractSet[str]) -> Step | Over:
-    """What comes next. `tried` names the steps that were taken or declined."""
+    """Return the next step. `tried` names the steps that were taken or declined."""
     if facts.problem is not None:
         return Over(facts.problem)
     if (problem := _broken(facts)) is not None:
@@ -91,7 +91,7 @@ def next_step(facts: Facts, tried: AbstractSet[str]) -> Step | Over:
 
 
 def is_there(stack: str | None) -> bool:
-    """Whether a stack of this state can be used. One whose update was rolled back is as it was before."""
+    """Return whether a stack of this state can be used. One whose update was rolled back is as it was before."""
     return stack is not None and stack.endswith("_COMPLETE") and stack not in _NOT_BEGUN | {"DELETE_COMPLETE"}
 
 
@@ -105,7 +105,7 @@ def _broken(facts: Facts) -> str | None:
 
 
 def _left(facts: Facts, tried: AbstractSet[str]) -> str | None:
-    """What is left to be done by hand: the stack was there, and is of another version, or wants other settings."""
+    """Return the work left to do by hand: the stack was there, and is of another version, or wants other settings."""
     if facts.is_local or Kind.DEPLOY in tried:
         return None
     if facts.version == __version__:
@@ -148,12 +148,12 @@ def _line(facts: Facts) -> list[Step]:
 
 
 class Border(Protocol):
-    """What looks, asks and runs."""
+    """The part that looks, asks and runs."""
 
     def look(self) -> Facts: ...
 
     def agrees(self, step: Step) -> bool:
-        """Whether a step is to be taken."""
+        """Return whether a step is to be taken."""
         ...
 
     def take(self, step: Step) -> bool:

@@ -22,12 +22,12 @@ def named_by(metadata: Mapping[str, str]) -> str | None:
 
 
 def belongs_to_one(name: str | None) -> bool:
-    """Whether the command gave the name: a person's file may be named by many objects."""
+    """Return whether the command gave the name: a person's file may be named by many objects."""
     return name is not None and _OURS.fullmatch(name) is not None
 
 
 def content_of(metadata: Mapping[str, str]) -> str | None:
-    """What tells whether two objects have the same settings of their own."""
+    """Return the text by which two objects have the same settings of their own."""
     name = named_by(metadata)
     ours = _OURS.fullmatch(name or "")
     return name if ours is None else ours["content"]

@@ -42,7 +42,7 @@ Run = Callable[[Sequence[str]], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What was said beforehand: `yes` to every step but keys, and what of these is taken from the environment."""
+    """The options' answers: `yes` to every step but keys, and which keys come from the environment."""
 
     yes: bool = False
     send: bool | None = None
@@ -128,7 +128,7 @@ class _Asking:
         return bool(said)
 
     def _given_answer(self, step: Step) -> bool | None:
-        """What the options say; None where somebody has to be asked."""
+        """Return the options' answer; None where somebody has to be asked."""
         if step.kind is Kind.SEND:
             return self.answers.send if self.answers.send is not None or not self.is_local else self.answers.yes or None
         if step.kind is Kind.KEY:

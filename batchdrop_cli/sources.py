@@ -1,4 +1,4 @@
-"""What `put` drops: one file, each file of a folder, or what comes on standard input."""
+"""Finds the files that `put` drops: one file, each file of a folder, or standard input."""
 
 import os
 import shutil

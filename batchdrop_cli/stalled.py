@@ -1,4 +1,4 @@
-"""What does not happen to a job that stands still, and where to look: the step whose turn it is, its queue, its log."""
+"""Describes a stalled job: the step whose turn it is, its queue and its log."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ _TO_BE_SENT = frozenset({BatchState.WAITING, BatchState.ADMITTED, BatchState.SUB
 
 
 def describe_stall(cloud: Cloud, job: Job | None, batches: Sequence[Batch], waits: Sequence[str]) -> str | None:
-    """What a job does not do, and where to look; None where it waits for a provider, or its reason is known."""
+    """Return which step is missing, and where to look; None for a wait with a known reason, such as a provider."""
     step = _step_of(job, batches, waits)
     if step is None:
         return None

@@ -1,4 +1,4 @@
-"""Which local cloud is meant: the one that is named, the one of this folder, or the one that was brought up last."""
+"""Finds the local cloud: the one that is named, the one of this folder, or the one that was brought up last."""
 
 import hashlib
 import os
@@ -38,7 +38,7 @@ def find_state_dir(given: Path | None, notify: Notify = note) -> Path:
 
 
 def is_named(given: Path | None) -> bool:
-    """Whether somebody said which one."""
+    """Return whether somebody said which one."""
     return given is not None or bool(os.environ.get(VARIABLE))
 
 

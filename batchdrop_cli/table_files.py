@@ -29,12 +29,12 @@ _encoder = msgspec.json.Encoder()
 
 
 def is_converted(path: Path) -> bool:
-    """Whether a file is dropped as the JSON lines that are made of it."""
+    """Return whether a file is dropped as the JSON lines that are made of it."""
     return path.suffix.lower() in _READERS
 
 
 def holds_rows(path: Path, key: str) -> bool:
-    """Whether what is dropped there is a table, which means nothing without a template."""
+    """Return whether what is dropped there is a table, which means nothing without a template."""
     return is_table(key) or is_converted(path)
 
 

@@ -1,4 +1,4 @@
-"""What a finished job came to: its lines, tokens and estimated cost, summed over its models."""
+"""The totals of a finished job: its lines, tokens and estimated cost, summed over its models."""
 
 from decimal import Decimal
 

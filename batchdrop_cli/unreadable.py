@@ -40,7 +40,7 @@ def _describe_missing(path: Path, error: MissingColumn) -> str:
 
 
 def _delimiter_in(error: MissingColumn) -> str | None:
-    """What separates the names of a header that was read as one cell, where the missing column is one of them."""
+    """Return the delimiter of a header that was read as one cell, where the missing column is one of them."""
     if len(error.header) != 1:
         return None
     names = error.header[0]

@@ -180,7 +180,7 @@ def _resume(upload: Upload, notes: BinaryIO) -> Noted | None:
 
 
 def _read_notes(text: bytes) -> Noted | None:
-    """What was noted; a last line that was cut is passed over, and its part sent again."""
+    """Return the notes; a last line that was cut is passed over, and its part sent again."""
     try:
         first, *lines = text.splitlines()
         noted = msgspec.json.decode(first, type=Noted)

@@ -108,7 +108,7 @@ EXPECTED = (BatchdropError, BotoCoreError, ClientError, S3UploadFailedError, OSE
 
 
 def sentence(error: BaseException) -> tuple[str, int]:
-    """What to tell the user about an error, and the exit code."""
+    """Return the sentence for the user about an error, and the exit code."""
     match error:
         case UserError():
             return str(error), error.code

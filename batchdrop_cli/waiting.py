@@ -1,4 +1,4 @@
-"""What a job waits for, in words: a paused provider, a full queue, a create in doubt, results that do not come."""
+"""Describes the waits of a job: a paused provider, a full queue, a create in doubt, results that do not come."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -100,7 +100,7 @@ def _places(cloud: Cloud, waiting: Sequence[Batch]) -> list[str]:
 
 
 def place_in_queue(place: int, length: int, ledger: Ledger, needs: str, config: ProviderConfig | None) -> str:
-    """Where a batch stands in a queue, counted from 0, and what it waits for there."""
+    """Return where a batch stands in a queue, counted from 0, and what it waits for there."""
     stands = f"position {place + 1:,} of {length:,} in queue {ledger.name}"
     return f"{stands}; needs {needs}, {_taken(ledger, config)} in use"
 
@@ -126,7 +126,7 @@ def configured(cloud: Cloud, provider: str) -> ProviderConfig | None:
 
 
 def _taken(ledger: Ledger, config: ProviderConfig | None) -> str:
-    """How much of its limit is taken."""
+    """Return how much of its limit is taken."""
     limit = "" if config is None else f" of {limit_of(config, ledger, int(datetime.now(UTC).timestamp())):,}"
     return f"{ledger.reserved:,}{limit}"
 

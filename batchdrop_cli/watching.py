@@ -28,7 +28,7 @@ Picture = list[tuple[str, str]]
 
 
 def picture(now: Stage, quote: Quote | None, expected: str | None, deadline: str | None) -> Picture:
-    """What is shown of a job at one moment; of one that is not there yet, that it is waited for."""
+    """Return the picture of a job at one moment; of one that is not there yet, that it is waited for."""
     if now.job is None:
         return [("state", now.text)]
     shown = [

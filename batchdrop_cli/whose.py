@@ -1,4 +1,4 @@
-"""Who dropped a file. The command writes it into the object's metadata, so anybody who may write could write another.
+"""The dropper of a file. The command writes it to the object's metadata, so anybody who may write could write another.
 
 It serves to ask before somebody else's job is stopped, not to stop anybody.
 """
@@ -24,7 +24,7 @@ def mark(cloud: Cloud) -> Mapping[str, str]:
 
 
 def dropper(cloud: Cloud, job: Job) -> str | None:
-    """Who dropped a job's file, as its metadata says; None where it does not, is gone, or may not be read."""
+    """Return the dropper of a job's file, as its metadata says; None where it does not, is gone, or may not be read."""
     try:
         return cloud.files.head(job.key, job.version_id).metadata.get(DROPPED_BY)
     except (Gone, ClientError):
@@ -32,7 +32,7 @@ def dropper(cloud: Cloud, job: Job) -> str | None:
 
 
 def is_own_last(cloud: Cloud, job: Job, by: str | None) -> bool:
-    """Whether this is the newest job that was dropped by who asks."""
+    """Return whether this is the newest job that was dropped by who asks."""
     own = mark(cloud).get(DROPPED_BY)
     if own is None or by != own:
         return False

@@ -1,4 +1,4 @@
-"""What states and reasons mean, in a user's words. Splits are not among them: users never meet one."""
+"""Words for states and reasons, for users. Splits are not among them: users never meet one."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -33,12 +33,12 @@ def batch_counts(batches: Iterable[Batch]) -> str:
 
 
 def noun_of(job: Job) -> str:
-    """What a job's lines are called: rows, where a template makes a request of each."""
+    """Return the noun of a job's lines: rows, where a template makes a request of each."""
     return "line" if job.template_key is None else "row"
 
 
 def describe_counts(counts: Counts, noun: str) -> str:
-    """How many lines of a job are answered, as the end of a sentence."""
+    """Return how many lines of a job are answered, as the end of a sentence."""
     if not counts.total:
         return f"it had no {noun}s"
     if not counts.answered:

@@ -1,4 +1,4 @@
-"""What goes wrong, as exceptions with the command's sentences; all of them are `BatchdropError`.
+"""Exceptions with the command's sentences; all of them are `BatchdropError`.
 
 Those that the command raises, too, are in `batchdrop_cli.user_errors`. Python's own stay what they are:
 FileNotFoundError for a path, TypeError for a row that is no mapping.
@@ -48,7 +48,7 @@ class NotJson(BatchdropError, ValueError):  # noqa: N818
 
 
 class RequestFailed(BatchdropError):  # noqa: N818
-    """What was asked has no answer; `result.error` says why in full."""
+    """The request has no answer; `result.error` says why in full."""
 
     def __init__(self, result: "Result") -> None:
         error = result.error

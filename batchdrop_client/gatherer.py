@@ -113,7 +113,7 @@ class Gatherer:
             flight.add_done_callback(lambda _: self._land(flight, waiting))
 
     def _take(self) -> Sequence[_Asked]:
-        """What is gathered, which is nothing from now on."""
+        """Take the gathered requests; none are left."""
         gathered, self._gathered, self._bytes = self._gathered, [], 0
         if self._timer is not None:
             self._timer.cancel()

@@ -127,7 +127,7 @@ class Job:
     @property
     @in_words()
     def quote(self) -> Quote | None:
-        """What it was quoted at before anything was paid; None where that is not known, or not yet."""
+        """The quote from before anything was paid; None where that is not known, or not yet."""
         row = self._found()
         return self.manifest.quote if row.state in TERMINAL_JOBS else jobs.quote_of(self._cloud, row)
 

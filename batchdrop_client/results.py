@@ -25,7 +25,7 @@ class _Vectors(msgspec.Struct):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What became of one line of the input. `error` is None exactly when there is an answer.
+    """The result of one line of the input. `error` is None exactly when there is an answer.
 
     Attributes:
         line: Its number in the input, from 1; blank lines count.

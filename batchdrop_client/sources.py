@@ -1,4 +1,4 @@
-"""What `put` takes, as a file: a path as it is, everything else written to a temporary one, in constant memory.
+"""Makes a file of the input of `put`: a path as it is, everything else written to a temporary one, in constant memory.
 
 Data frames and tables are known by their methods: their libraries are the user's own, and are not imported here.
 """
@@ -97,7 +97,7 @@ def _refuse_no_number(value: object) -> None:
 
 
 def _holds_no_number(value: object) -> bool:
-    """Whether NaN or an infinite number is in it, for which msgspec writes null."""
+    """Return whether NaN or an infinite number is in it, for which msgspec writes null."""
     if isinstance(value, Mapping):
         return any(map(_holds_no_number, value.values()))
     if isinstance(value, list | tuple):

@@ -44,7 +44,7 @@ class Looks:
         self._answered_at: float | None = None
 
     def look(self) -> Job | None:
-        """What is found; None where nothing answers, but did lately.
+        """Return the value that is found; None where nothing answers, but did lately.
 
         Raises:
             CloudFailed: Nothing has answered for five minutes, or ever.

@@ -1,4 +1,4 @@
-"""Who may see the pages: this machine's browser, at the console's own address, with the token that was printed.
+"""Limits who may see the pages: this machine's browser, at the console's own address, with the token that was printed.
 
 A page of another site may make a browser send anything to a loopback address, and a name that it controls may resolve
 to one. So the address asked for, the page that asks and a cookie that no other site can send are checked each time.
@@ -58,7 +58,7 @@ class Access:
 
 
 def refusal(method: str, headers: Mapping[str, str], hosts: frozenset[str]) -> str | None:
-    """Why a request is refused, whoever sent it; None where it may be answered.
+    """Return why a request is refused, whoever sent it; None where it may be answered.
 
     Args:
         method: `GET`, `POST`, …

@@ -1,4 +1,4 @@
-"""What may be done to a job: it is asked first, done as the command does it, logged as one line, sent as an event."""
+"""Actions on a job: each is asked first, done as the command does it, logged as one line, sent as an event."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What each batch of a job waits for, and until when where that is known."""
+"""Describes the wait of each batch of a job, and its end where that is known."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _HOUR = 3_600
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a provider.
+    """The facts of a provider.
 
     Attributes:
         hold: Why nothing is sent until the table is reconciled; empty where it is.
@@ -45,7 +45,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def batch_waits(cloud: Cloud, job: Job, batches: Sequence[Batch], *, now: int) -> dict[str, str]:
-    """What each of a job's open batches waits for, by its id."""
+    """Return the wait of each of a job's open batches, by its id."""
     if job.state is JobState.HELD:
         return {}  # it says so itself
     found = [each for each in batches if each.state in OPEN_BATCHES and not each.is_realtime]
@@ -56,7 +56,7 @@ def batch_waits(cloud: Cloud, job: Job, batches: Sequence[Batch], *, now: int) -
 
 
 def lane_waits(job: Job, lane: Lane, waits: Mapping[str, str]) -> str:
-    """What the batches of a lane wait for: the first few, where they differ."""
+    """Return the waits of a lane's batches: the first few, where they differ."""
     if job.state is JobState.HELD and job.is_approved is None:
         return "until it is approved or rejected"
     found = list(dict.fromkeys(waits[each] for each in lane.batches if each in waits))
@@ -64,7 +64,7 @@ def lane_waits(job: Job, lane: Lane, waits: Mapping[str, str]) -> str:
 
 
 def wait_of(batch: Batch, known: Known, *, now: int) -> str:
-    """What a batch waits for; empty where it is being worked on. Pure."""
+    """Return the wait of a batch; empty where it is being worked on. Pure."""
     match batch.state:
         case BatchState.WAITING if known.sends:
             return _wait_before_it_is_sent(batch, known, now)
@@ -110,7 +110,7 @@ def _know(cloud: Cloud, job: Job, restore: Restore, provider: str, batches: Sequ
 
 
 def _places(cloud: Cloud, job: Job, waiting: Sequence[Batch]) -> dict[str, str]:
-    """Where batches of one provider stand in its queues, and that its hour is full, where it is."""
+    """Return where batches of one provider stand in its queues, and that its hour is full, where it is."""
     provider = waiting[0].provider
     units = {each.ledger: "request" if each.protocol is Protocol.ANTHROPIC else "token" for each in waiting}
     ledgers, config = cloud.store.providers.ledgers(provider), configured(cloud, provider)

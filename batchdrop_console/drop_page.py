@@ -107,7 +107,7 @@ def _text(form: FormData, name: str) -> str:
 
 
 def _quoted(request: Request, upload: Upload, max_cost: str = "", problem: str | None = None) -> Response:
-    """What would become of a file; with a problem of the limit that was given for it.
+    """Return the quote of a file, and the problem of its limit, if it has one.
 
     Raises:
         UserError: No job would come of it.

@@ -1,4 +1,4 @@
-"""Which jobs a page lists: by folder, state, day and text, the newest first, a page at a time, in bounded time."""
+"""Finds the jobs of a page: by folder, state, day and text, the newest first, a page at a time, in bounded time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -29,7 +29,7 @@ ACTIVE = "ACTIVE"
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted; empty for all. `before` is the last job of the page before."""
+    """The filter of a list; empty for all. `before` is the last job of the page before."""
 
     folder: str = ""
     state: str = ""

@@ -132,7 +132,7 @@ def _models(prices: PriceList, manifest: Manifest | None) -> list[tuple[ModelCou
 
 
 def actions_of(job: Job, manifest: Manifest | None) -> list[str]:
-    """What may be done to a job as it is."""
+    """Return the actions on a job in its state."""
     found = ["approve", "reject"] if job.state is JobState.HELD and job.is_approved is None else []
     found += ["cancel"] if job.state in CANCELLABLE else []
     has_failed = manifest is not None and manifest.counts is not None and manifest.counts.failed > 0

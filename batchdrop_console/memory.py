@@ -1,4 +1,4 @@
-"""What does not change any more, kept for as long as the console runs: rows and sums of jobs that are over."""
+"""Keeps rows and sums of finished jobs, which no longer change, while the console runs."""
 
 from threading import Lock
 from time import monotonic

@@ -62,7 +62,7 @@ class ReadOnly(UserError):  # noqa: N818 - a fact about a console
 
 @dataclass(frozen=True, kw_only=True)
 class Console:
-    """What all pages share.
+    """The objects that all pages share.
 
     Attributes:
         cloud: Whose jobs they show.

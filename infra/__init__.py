@@ -1,4 +1,4 @@
-"""What is deployed. The CDK's library talks to a Node process: the project's own, so that none has to be installed."""
+"""The deployed stack. The CDK's library talks to a Node process: the project's own, so that none needs installing."""
 
 import os
 from pathlib import Path

@@ -87,7 +87,7 @@ def _money(providers: Sequence[str]) -> cloudwatch.GraphWidget:
 
 
 def _money_of_folders() -> cloudwatch.GraphWidget:
-    """Which folders there are nobody knows before: the widget looks for their metrics."""
+    """Return a widget that searches for the folders' metrics, since the folders are not known at deployment."""
     found = [_of_each_folder(Measure.USD_SPENT), _of_each_folder(Measure.USD_SAVED)]
     return _graph("What does it cost by folder, in US dollars, and what was saved?", found[:1], found[1:])
 

@@ -1,4 +1,4 @@
-"""What each function's role allows, read from the template: `python -m infra.grants` writes `docs/grants.md`."""
+"""The grants of each function's role, read from the template: `python -m infra.grants` writes `docs/grants.md`."""
 
 import json
 import sys

@@ -178,7 +178,7 @@ class Pipeline(Construct):
         step.may_put_events(self._bus)
 
     def _finish(self) -> None:
-        """What is left of a job at its last safe moment: its requests are called at real time."""
+        """Call the remaining requests of a job at its last safe moment."""
         step = self._step("Finish", memory_mib=1024, limit_seconds=LONG, tmp_mib=GIB)
         step.started_by(self._to_finish, batch_size=1, max_concurrency=self._context.max_concurrency)
         step.may_read(self._storage, "work")
@@ -208,7 +208,7 @@ class Pipeline(Construct):
         return topic
 
     def _sweep(self) -> Step:
-        """Every minute: what stands still or died is sent again, what fits is admitted, what is over is cleaned."""
+        """Every minute: re-queue stalled work, admit batches that fit, clean up finished jobs."""
         step = self._step("Sweep", memory_mib=512, limit_seconds=SHORT)
         step.started_every(self._context.pace, {"Every": {}})
         # Settings, which may let a held job go on; a manifest that is there says how its job ended.

@@ -1,4 +1,4 @@
-"""What is kept: the bucket with its three folders, and the table."""
+"""The storage: the bucket with its three folders, and the table."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb

@@ -1,4 +1,4 @@
-"""What the emulator keeps: rows are journalled as they are written, the rest is saved as it changes."""
+"""Keeps the emulator's state: rows are journalled as they are written, the rest is saved as it changes."""
 # ruff: noqa: SLF001 - ministack offers no other way in; its version is pinned
 
 import errno

@@ -25,7 +25,7 @@ def plain(folder: Folder, *programs: Path) -> dict[str, str]:
 
 
 def of_client(folder: Folder, saved: Saved) -> dict[str, str]:
-    """What an AWS client needs to reach this cloud, and no other."""
+    """Return the environment by which an AWS client reaches this cloud, and no other."""
     return plain(folder) | {
         "AWS_ENDPOINT_URL": saved.endpoint,
         "AWS_REGION": REGION,

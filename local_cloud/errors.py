@@ -1,4 +1,4 @@
-"""What can go wrong with a local cloud."""
+"""The error of a local cloud."""
 
 
 class LocalCloudError(Exception):

@@ -36,7 +36,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """What a request says about its signature, in a header or in its query."""
+    """The signature of a request, in a header or in its query."""
 
     access_key_id: str
     day: str

@@ -1,4 +1,4 @@
-"""What a local cloud needs of this machine: room on the disk, and its ports."""
+"""Checks what a local cloud needs: room on the disk, and its ports."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def need_room(folder: Path) -> None:
 
 
 def full_disk(folder: Path) -> str | None:
-    """What to say where the disk of a running cloud is full; None where it is not."""
+    """Return a sentence where the disk of a running cloud is full; None where it is not."""
     free = free_bytes(folder)
     if free >= FULL_BYTES:
         return None

@@ -80,7 +80,7 @@ def stop(process: Process) -> list[int]:
 
 
 def _is(process: Process, identity: str | None) -> bool:
-    """Whether this is the program's identity. One that an older version started has no boot in its own."""
+    """Return whether this is the program's identity. One that an older version started has no boot in its own."""
     return identity is not None and process.identity in {identity, identity.rpartition("/")[2]}
 
 

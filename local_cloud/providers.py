@@ -46,7 +46,7 @@ def secrets(text: str) -> dict[str, str]:
 
 
 def simulated(text: str, simulator_url: str) -> dict[str, str]:
-    """Where the simulator stands for each provider of a `providers.toml`."""
+    """Return where the simulator stands for each provider of a `providers.toml`."""
     return {name: f"{simulator_url}/{PATHS[each.protocol]}" for name, each in parse_providers(text).items()}
 
 

@@ -1,4 +1,4 @@
-"""Which local cloud is there, and does it run? Without any of what it takes to bring one up."""
+"""Finds a local cloud and whether it runs, without the packages that bring one up."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PROVIDERS_FILE = next(
 
 
 def exists(state_dir: Path) -> bool:
-    """Whether this folder holds a cloud, up or not."""
+    """Return whether this folder holds a cloud, up or not."""
     return Folder(state_dir).read() is not None
 
 
@@ -65,7 +65,7 @@ def _needed(saved: Saved) -> tuple[str, ...]:
 
 
 def runs(saved: Saved, name: str) -> bool:
-    """Whether this process of the cloud is running."""
+    """Return whether this process of the cloud is running."""
     return name in saved.processes and processes.is_running(saved.processes[name])
 
 

@@ -1,4 +1,4 @@
-"""What a local cloud is, and the folder that holds all of it."""
+"""The state of a local cloud, and the folder that holds all of it."""
 
 import json
 import os
@@ -59,7 +59,7 @@ class LocalCloud:
 
     @property
     def simulator_headers(self) -> dict[str, str]:
-        """What the simulator's controls ask for."""
+        """The headers that the simulator's controls ask for."""
         return {"Authorization": f"Bearer {self.simulator_key}"}
 
     def as_json(self) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What is remembered between two starts. Ports and account stay: they are part of queues' URLs and of names.
+    """The state between two starts. Ports and account stay: they are part of queues' URLs and of names.
 
     The keys are random; a folder of the version before has none, and gets them by its next `up`.
     """
@@ -206,7 +206,7 @@ def _free_ports() -> tuple[int, int]:
 
 
 def is_free(port: int) -> bool:
-    """Whether a program of this machine could listen there."""
+    """Return whether a program of this machine could listen there."""
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

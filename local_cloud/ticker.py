@@ -70,7 +70,7 @@ class Ticker:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _is_due(self) -> bool:
-        """Whether some row is due; also where that is not known. What is due later is left to the schedules."""
+        """Return whether some row is due; also where that is not known. What is due later is left to the schedules."""
         now = {":now": {"N": str(int(time.time()))}}
         pages = self._rows.get_paginator("scan").paginate(
             TableName=self._table,

@@ -36,17 +36,17 @@ def digest(body: object) -> bytes:
 
 
 def body_key(body: object) -> int:
-    """What charges tell requests apart by, whatever their `custom_id`s are."""
+    """Return the key by which charges distinguish requests, whatever their `custom_id`s are."""
     return int.from_bytes(digest(body)[:8])
 
 
 def body_name(key: int) -> str:
-    """How charges show it."""
+    """Return how charges show it."""
     return f"{key:016x}"
 
 
 def expected(endpoint: str, body: Json) -> Any:  # noqa: ANN401 - text, vectors or verdicts, by endpoint
-    """What the answer to this request says: a text, or the vectors, or the verdicts of a moderation.
+    """Return the text of the answer to this request: a text, or the vectors, or the verdicts of a moderation.
 
     `endpoint` is a path such as `/v1/embeddings`, or the protocol: `anthropic`, or `openai` for chat completions.
     """
@@ -55,7 +55,7 @@ def expected(endpoint: str, body: Json) -> Any:  # noqa: ANN401 - text, vectors 
 
 
 def content(endpoint: str, answer: Json) -> Any:  # noqa: ANN401 - as above
-    """What a provider's answer says, without ids, times and counts."""
+    """Return the content of a provider's answer, without ids, times and counts."""
     endpoint = _endpoint(endpoint)
     return _TEXTS[endpoint][1](answer) if endpoint in _TEXTS else _CONTENT.get(endpoint, _generic_content)(answer)
 

@@ -93,7 +93,7 @@ def _spool_body(request: SpooledRequest, most: int) -> Path:
 
 
 def _requests(path: Path, most: int) -> list[_Request]:
-    """What the body asks for, checked as a whole; each request's parameters are looked at only later."""
+    """Return the requests of the body, checked as a whole; each request's parameters are looked at only later."""
     body = scan.mapped(path)
     path.unlink()  # the mapping keeps the bytes
     try:

@@ -1,4 +1,4 @@
-"""What Anthropic refuses though each parameter alone is right: rules between parameters, and by model.
+"""Anthropic's refusals where each parameter alone is right: rules between parameters, and by model.
 
 Written from Anthropic's pages, not from batchdrop's own table, so that each checks the other. As of 2026-11-26, under
 https://platform.claude.com/docs/en/: build-with-claude/extended-thinking (budgets, what goes with thinking, tool
@@ -181,7 +181,7 @@ def _schemas(params: Json, _: _Model) -> Iterator[str]:
 
 
 def _faults(schema: Any) -> Iterator[str]:  # noqa: ANN401 - whatever a request holds
-    """What constrained output does not take, of a schema and those inside it."""
+    """Yield the parts that constrained output does not take, of a schema and those inside it."""
     if not isinstance(schema, dict):
         return
     kinds = schema.get("type")

@@ -155,7 +155,7 @@ class Simulator:
         self.engine.reset()
 
     def charges(self) -> Json:
-        """What would be on the bill, and what should not be (see `charges`)."""
+        """Return the bill, and the charges that should not be on it (see `charges`)."""
         return charges.charges(self.engine)
 
     def charges_by_body(self) -> Json:
@@ -196,7 +196,7 @@ class Simulator:
             self._forget_uploads(request)
 
     def _forget_uploads(self, request: SpooledRequest) -> None:
-        """What was spooled and not taken."""
+        """Delete uploads that were spooled and not taken."""
         for sent in request.__dict__.get("files", {}).values():
             sent.close()
             Path(sent.stream.name).unlink(missing_ok=True)
@@ -266,7 +266,7 @@ class Simulator:
 
 
 def _matched_body(request: SpooledRequest, operation: str) -> bytes | None:
-    """Where faults look for their `match`: in real-time calls alone."""
+    """Return where faults look for their `match`: in real-time calls alone."""
     return realtime.canonical_body(request) if operation == realtime.OPERATION else None
 
 

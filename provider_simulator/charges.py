@@ -1,4 +1,4 @@
-"""What the providers would bill, and what tells that something was paid twice. Counted when asked, from the indexes."""
+"""The providers' bill, and the requests that were paid twice. Counted when asked, from the indexes."""
 
 from array import array
 from collections import Counter
@@ -97,7 +97,7 @@ def _charged_at_once(charged: list[RealtimeCharge]) -> Json:
 
 
 def _twice(keys: Iterable[int]) -> _Twice:
-    """How often keys repeat; sorting keeps a million of them small."""
+    """Return how often keys repeat; sorting keeps a million of them small."""
     ordered = sorted(keys)
     repeated = {key for key, following in pairwise(ordered) if key == following}
     times = Counter(key for key in ordered if key in repeated) if repeated else Counter(ordered[:1])

@@ -1,4 +1,4 @@
-"""Who is let in to the simulator on a socket: clients that mean it, and those with its key, if it has one."""
+"""Lets clients in to the simulator's socket: those that mean it, with its key if it has one."""
 
 import hmac
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class Door:
 
 
 def _carries(request: Request, key: bytes) -> bool:
-    """Whether a header ends with the key: `providers.toml` says in which header a server wants it."""
+    """Return whether a header ends with the key: `providers.toml` says in which header a server wants it."""
     return any(hmac.compare_digest(value.encode()[-len(key) :], key) for _, value in request.headers)
 
 

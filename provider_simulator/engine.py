@@ -111,7 +111,7 @@ class Engine:
         return file
 
     def files(self, org: str) -> list[StoredFile]:
-        """Those that exist, newest first."""
+        """Return the files that exist, newest first."""
         self._settle_all("openai", org)
         return [file for file in self.store.files(org) if file.exists(self.now())]
 

@@ -1,4 +1,4 @@
-"""What is stored: a row of facts per file, batch and real-time call. Times are seconds since the epoch.
+"""The stored facts: a row per file, batch and real-time call. Times are seconds since the epoch.
 
 The requests of a batch have no rows: an index beside its input holds them.
 """
@@ -58,7 +58,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which requests fail, and how. `match` is looked for in the request body's bytes."""
+    """The requests that fail, and their errors. `match` is looked for in the request body's bytes."""
 
     match: str | None = None
     fraction: float | None = None
@@ -173,7 +173,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terms(NamedTuple):
-    """What a request is judged by beside its body, in a batch or at real time."""
+    """The terms of a request beside its body, in a batch or at real time."""
 
     provider: ProviderName
     endpoint: str

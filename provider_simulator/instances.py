@@ -39,7 +39,7 @@ class SchemaError(ValueError):
 
 
 def instance(schema: object, text: str, seed: int) -> Any:  # noqa: ANN401 - any JSON
-    """What fits the schema.
+    """Return a value that fits the schema.
 
     Args:
         schema: A JSON Schema (2020-12).

@@ -37,7 +37,7 @@ def finalizing_at(batch: Batch) -> float:
 
 
 def due_at(batch: Batch) -> float:
-    """When it ends if nobody cancels it."""
+    """Return when it ends if nobody cancels it."""
     if batch.shape.stuck:
         return float("inf")
     return batch.created_at + min(batch.shape.seconds_to_complete, window_seconds(batch))

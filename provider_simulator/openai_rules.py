@@ -1,4 +1,4 @@
-"""What OpenAI refuses though each parameter alone is right: rules between parameters, and by model.
+"""OpenAI's refusals where each parameter alone is right: rules between parameters, and by model.
 
 Written from OpenAI's pages, not from batchdrop's own checks. As of 2026-11-26: the API's reference of chat completions,
 and of the guides under https://platform.openai.com/docs/guides/: reasoning (what reasoning models do not take),

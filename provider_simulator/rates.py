@@ -1,4 +1,4 @@
-"""What an account sends at real time: a row for each charge, and limits over any 60 seconds of the simulator's clock.
+"""Meters an account's calls at real time: a row for each charge, and limits over 60 seconds of the simulator's clock.
 
 The vendors fill an account's budget up all the time, at an unpublished grain. A window that slides is as strict over a
 minute, and needs nothing but the charges.

@@ -40,12 +40,12 @@ def answer_now(call: Call) -> Response:
 
 
 def cut_stop(call: Call) -> str | None:
-    """Why the answer to this call would end if it were cut off; None for vectors."""
+    """Return why the answer to this call would end if it were cut off; None for vectors."""
     return _CUT.get(_endpoint(call))
 
 
 def canonical_body(request: SpooledRequest) -> bytes:
-    """What faults look into: the same bytes for any spelling of the same request."""
+    """Return the bytes that faults match: the same for any spelling of the same request."""
     raw = request.get_data()
     try:
         return answers.canonical(scan.decode(raw))

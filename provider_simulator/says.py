@@ -1,4 +1,4 @@
-"""What an answer says, whichever body carries it: a text, or JSON in the schema asked for, and calls of tools."""
+"""Writes the content of an answer, whichever body carries it: a text, or JSON in a given schema, and tool calls."""
 
 import json
 import re
@@ -35,7 +35,7 @@ class Said(NamedTuple):
 
 
 def content_of(text: str, calls: list[Called]) -> Any:  # noqa: ANN401 - a text, or more
-    """What `answers.content` makes of an answer."""
+    """Return the content of an answer, as `answers.content` does."""
     return {"text": text, "calls": [list(each) for each in calls]} if calls else text
 
 

@@ -126,7 +126,7 @@ class _IndexWriter:
 
 
 class _Reading:
-    """What is remembered from line to line."""
+    """The state between two lines."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint

@@ -25,7 +25,7 @@ BUSY_SECONDS = 120.0  # in which some piece of a body has to come
 
 
 class _Body:
-    """What is left of a request's body, and never the request after it."""
+    """The rest of a request's body, and never the request after it."""
 
     def __init__(self, file: BufferedIOBase, length: int) -> None:
         self._file = file
@@ -44,7 +44,7 @@ class _Body:
 
 
 class _Answer:
-    """What the application answers; its head goes out with the first piece."""
+    """The application's answer; its head goes out with the first piece."""
 
     def __init__(self, handler: "_Handler") -> None:
         self._handler = handler

@@ -1,4 +1,4 @@
-"""Which shape the batches to come have: what goes wrong inside them, and when they end."""
+"""Chooses the shape of the next batches: their faults, and when they end."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -17,7 +17,7 @@ class ShapeRule(msgspec.Struct, frozen=True, kw_only=True):
     shape: Json
 
     def fits(self, provider: ProviderName, model: str) -> bool:
-        """Whether it holds for a batch."""
+        """Return whether it holds for a batch."""
         return self.provider in {None, provider} and fnmatch(model, self.model or "*")
 
 

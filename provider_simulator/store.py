@@ -149,7 +149,7 @@ class Store:
         )
 
     def realtime(self, provider: str, org: str | None = None, *, after: float = 0.0) -> list[RealtimeCharge]:
-        """Those of an account, or of all, oldest first."""
+        """Return the charges of an account, or of all, oldest first."""
         rows = self._run(
             "SELECT doc FROM realtime WHERE provider = ? AND (org = ? OR ? IS NULL) AND at > ? ORDER BY at, seq",
             provider,

@@ -110,7 +110,7 @@ def _validator_of(vendor: str, schema: bytes) -> jsonschema_rs.Draft202012Valida
 
 
 def operation(vendor: str, method: str, path: str) -> Operation | None:
-    """What a vendor's document says of a method of a path; None if it has none such."""
+    """Return a vendor's specification of a method of a path; None if it has none."""
     for template, methods in _document(vendor)["paths"].items():
         pattern = re.sub(r"\{[^}]+\}", "[^/]+", template.partition("?")[0])
         if re.fullmatch(pattern, path) and method.lower() in methods:

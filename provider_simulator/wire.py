@@ -1,4 +1,4 @@
-"""What both vendors' HTTP surfaces share: requests spooled to disk, answers as JSON or as streamed files."""
+"""Shared code of both vendors' HTTP surfaces: requests spooled to disk, answers as JSON or as streamed files."""
 
 import json
 import tempfile

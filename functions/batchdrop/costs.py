@@ -1,4 +1,4 @@
-"""What counted tokens cost, by their models' prices: exact, and summed over jobs' models. Pure."""
+"""Prices counted tokens by model: exact, and summed over a job's models. Pure."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -64,7 +64,7 @@ def charge_usage(usage: Usage, rates: Rates) -> Decimal:
 
 
 def settle(models: Iterable[ModelCounts], prices: PriceList, source: PriceSource) -> tuple[list[ModelCounts], Money]:
-    """What the models of a job cost, each and together.
+    """Return the cost of a job's models, each and together.
 
     Args:
         models: As they were counted.
@@ -93,7 +93,7 @@ def settle(models: Iterable[ModelCounts], prices: PriceList, source: PriceSource
 
 
 def dedupe_of(models: Iterable[ModelCounts], prices: PriceList) -> Dedupe:
-    """What sending equal requests once saved."""
+    """Return the saving of sending equal requests once."""
     found = [(each.shared, _price_of_shared(prices, each)) for each in models if each.shared.requests]
     known = [price.dollars for _, price in found if price is not None]
     return Dedupe(
@@ -105,7 +105,7 @@ def dedupe_of(models: Iterable[ModelCounts], prices: PriceList) -> Dedupe:
 
 
 def _price_of_shared(prices: PriceList, model: ModelCounts) -> Price | None:
-    """What the lines of a model that share others' answers would have cost."""
+    """Return the price that a model's shared answers would have cost."""
     return price_of(prices, model.provider, model.model, model.shared.usage, called=model.shared.realtime)
 
 
@@ -114,7 +114,7 @@ def _sum(dollars: Iterable[Decimal]) -> Decimal:
 
 
 def extra_of(models: Iterable[ModelCounts], prices: PriceList) -> Decimal | None:
-    """What answers that were called cost more than in batches; None where the price of one is not known."""
+    """Return the extra cost of calls over batches; None where the price of one is not known."""
     found = [_priced(each, prices) for each in models if each.realtime.answered]
     known = [each.extra for each in found if each is not None and each.realtime is not None]
     return _sum(known) if len(known) == len(found) else None
@@ -125,7 +125,7 @@ def _priced(model: ModelCounts, prices: PriceList) -> Price | None:
 
 
 def _cost(prices: PriceList, model: ModelCounts, usage: Usage, called: Usage) -> Decimal:
-    """What a part of a model's tokens cost; nothing where no price is known."""
+    """Return the cost of a part of a model's tokens; nothing where no price is known."""
     price = None if usage == _NONE else price_of(prices, model.provider, model.model, usage, called=called)
     return Decimal(0) if price is None else price.dollars
 

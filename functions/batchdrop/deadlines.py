@@ -14,7 +14,7 @@ DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])")
 
 
 def expected_at(job: Job) -> int | None:
-    """When the job should be done (`expected_by`): a time after the drop, or a time of day."""
+    """Return when the job should be done (`expected_by`): a time after the drop, or a time of day."""
     wanted = job.settings.expected_by
     return None if wanted is None else moment_after(job.dropped_at, wanted)
 
@@ -30,22 +30,22 @@ def moment_after(dropped_at: int, wanted: str) -> int:
 
 
 def last_moment(job: Job) -> int:
-    """When the job ends, done or not (`max_age`)."""
+    """Return when the job ends, done or not (`max_age`)."""
     return job.dropped_at + seconds(job.settings.max_age)
 
 
 def given_up_at(job: Job) -> int:
-    """When what is at a provider is no longer waited for, although the job should have ended long ago."""
+    """Return when what is at a provider is no longer waited for, although the job should have ended long ago."""
     return last_moment(job) + _COLLECTION_SECONDS
 
 
 def collection_deadline(job: Job) -> int:
-    """When a job that cannot be put together, or published, ends all the same."""
+    """Return when a job that cannot be put together, or published, ends all the same."""
     return max(given_up_at(job), job.published_at or 0) + _LAST_TRIES
 
 
 def next_deadline(job: Job) -> int:
-    """When somebody should look at the clock for this job, what is called at real time aside."""
+    """Return when somebody should look at the clock for this job, what is called at real time aside."""
     expected = None if job.is_late else expected_at(job)
     deadline = None if job.is_past_deadline else job.deadline_at
     return min(each for each in (expected, deadline, last_moment(job)) if each is not None)

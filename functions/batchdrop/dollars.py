@@ -27,7 +27,7 @@ def exact_decimal(value: object, decimals: int) -> Decimal | None:
 
 
 def read_budget(value: object) -> Decimal | None:
-    """What `BUDGET_WORDS` says, as a number of a TOML file or as a text; None for anything else."""
+    """Return a budget as `BUDGET_WORDS` describes it, from a TOML number or a text; None for anything else."""
     if isinstance(value, str):
         value = Decimal(value) if _TEXT.fullmatch(value) else None
     number = exact_decimal(value, DECIMALS)

@@ -114,7 +114,7 @@ class Gone(Exception):  # noqa: N818 - a fact about an object
         self.is_certain = is_certain
 
     def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is locked
-        """Whether what was written then may be there all the same.
+        """Return whether what was written then may be there all the same.
 
         For 15 minutes after versioning was turned on, S3 may answer 404 for a new object
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html).
@@ -136,7 +136,7 @@ class Locked(Gone):
         self.reason = reason
 
     def may_pass(self, *, written_at: int, refused_at: int, now: int) -> bool:  # noqa: ARG002 - for one that is gone
-        """Whether a right may be on its way: counted from the first refusal, for the drop may be long ago."""
+        """Return whether a right may be on its way: counted from the first refusal, for the drop may be long ago."""
         return not self.is_certain and now < refused_at + _RIGHT_SECONDS
 
 

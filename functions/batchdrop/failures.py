@@ -2,7 +2,7 @@
 
 A claim that was taken and never given back is a failure, whether its worker raised or died; work that needs no claim is
 counted where it failed. Put-offs (no room, a pause, a provider that is slow) are none, and end the count, unless the
-unit was put off before anything was tried.
+unit was deferred before anything was tried.
 """
 
 from typing import Protocol
@@ -22,7 +22,7 @@ _UNPAID = frozenset(
 
 
 class Failing(Protocol):
-    """What a row says of its failures."""
+    """The failures that a row notes."""
 
     @property
     def failures(self) -> int: ...
@@ -38,13 +38,13 @@ def failures_of(row: Failing, now: int) -> int:
 
 
 def counted_failures(row: Failing, now: int) -> RowChanges:
-    """What a row says of its failures once a claim that ran out is counted among them."""
+    """Return a row's failures once a claim that ran out is counted among them."""
     failures = failures_of(row, now)
     return {"failures": failures, "failed_at": now if failures > row.failures else row.failed_at}
 
 
 def failures_before(failures: int, failed_at: int, most: int, now: int) -> int:
-    """How many failures in a row one that is counted now follows, in work that writes nothing when it succeeds.
+    """Return how many failures in a row one that is counted now follows, in work that writes nothing when it succeeds.
 
     None where the last one was too long ago; but what has failed for good stays so.
     """
@@ -53,7 +53,7 @@ def failures_before(failures: int, failed_at: int, most: int, now: int) -> int:
 
 
 def most_failures(state: State | str, called: int = 0) -> int:
-    """How often a unit may fail in this state (or, in a row that cannot be decoded, in what stands there).
+    """Return how often a unit may fail in this state (or, in a row that cannot be decoded, in what stands there).
 
     Args:
         state: The state.

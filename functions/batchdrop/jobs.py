@@ -51,7 +51,7 @@ def _due_at(services: Services) -> int:
 
 
 def published_as(job: Job, services: Services) -> dict[str, Any] | None:
-    """What a job becomes that is published already, as its manifest says; None where there is none.
+    """Return the row changes of a job that is published already, by its manifest; None where there is none.
 
     Publishing then finds the manifest, which stays, and the job ends as that says.
     """

@@ -135,7 +135,7 @@ def cut_blocks(chunks: Iterable[bytes], *, offset: int, max_bytes: int, block_by
 
 
 def _blocks(chunk: bytes, start: int, end: int, block_bytes: int) -> Iterator[bytes]:
-    """What lies between two line feeds of a chunk, cut at others."""
+    """Yield the text between two line feeds of a chunk, cut at others."""
     while start < end:
         stop = min(start + block_bytes, end)
         if stop < end:

@@ -47,7 +47,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Realtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a model's numbers came of calls at real time, for a deadline, at real-time prices."""
+    """The share of a model's numbers that came of calls at real time, for a deadline, at real-time prices."""
 
     answered: int = 0
     usage: Usage = Usage()
@@ -64,7 +64,7 @@ class Realtime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a model's lines has the answer to the equal request of another line, and was not sent.
+    """The share of a model's lines that has another line's answer, and was not sent.
 
     Attributes:
         requests: How many lines.
@@ -118,7 +118,7 @@ class TopError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of a model at an endpoint, and what its answers used and cost.
+    """The requests to a model at an endpoint, with the usage and the cost of their answers.
 
     Attributes:
         requests: The lines that ask it; `answered` and `failed` add up to it.
@@ -193,7 +193,7 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deadline(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a job's deadline, and what keeping it cost.
+    """The outcome of a job's deadline, and the cost of keeping it.
 
     Attributes:
         at: When the job was to be done.
@@ -213,7 +213,7 @@ class Deadline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dedupe(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job saved by sending equal requests once.
+    """The saving of a job by sending equal requests once.
 
     Attributes:
         requests_saved: Lines whose request was not sent, since another line's is equal.

@@ -82,7 +82,7 @@ def list_once(name: str, oldest: int, services: Services, has_time: Callable[[],
 
 
 def oldest_taken(listing: Listing, *, table_at: int, now: int) -> int:
-    """What was dropped before is left alone: it may have had a job that nothing here knows. Pure."""
+    """Return the oldest time of a drop to take: an older one may have had a job that is not known here. Pure."""
     return max(table_at, listing.begun_at - _DEPLOYING, listing.last_at - _OVERLAP, now - _LOOKBACK_SECONDS)
 
 
@@ -133,7 +133,7 @@ class _Run:
         return self._services.store.is_known_version(digest)
 
     def left(self) -> dict[str, int | str | None]:
-        """What the next run is to know."""
+        """Return the notes for the next run."""
         if not self._is_whole:
             return {"after": self._after}
         began, now = self._listing.round_at or 0, self._services.now()

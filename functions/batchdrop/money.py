@@ -44,7 +44,7 @@ class PriceSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job was quoted at before any of it was paid: US dollars, exact decimals as text.
+    """A job's quote from before any of it was paid: US dollars, exact decimals as text.
 
     Attributes:
         expected_usd: In between, by what other jobs of the folder were answered with in the last four weeks; null where
@@ -65,7 +65,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job cost: US dollars, exact decimals as text, by the tokens that the providers counted.
+    """A job's cost: US dollars, exact decimals as text, by the tokens that the providers counted.
 
     Attributes:
         cost_usd: What its answers cost; null where no model of it has a price.

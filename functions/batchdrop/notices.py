@@ -1,4 +1,4 @@
-"""What a person is told of an event: a subject, and a few lines with what happened and what to type next.
+"""Writes notices for people: a subject, and a few lines on the event and the next command to type.
 
 Names of files and reasons come from elsewhere: whatever is no letter, digit or sign is shown as "?".
 """

@@ -1,4 +1,4 @@
-"""What tokens cost, in exact decimals."""
+"""Prices of tokens, in exact decimals."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -30,7 +30,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelPrices(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model costs, by how it is asked; None where no such price is known.
+    """The prices of a model, by the way it is asked; None where no such price is known.
 
     Attributes:
         batch: In a batch.

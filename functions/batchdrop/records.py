@@ -18,7 +18,7 @@ class Protocol(StrEnum):
 
 
 class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `batchdrop.toml` and the object's metadata may set; resolved at intake and frozen in the job's row.
+    """The settings of `batchdrop.toml` and of the object's metadata; resolved at intake and frozen in the job's row.
 
     A row may hold settings of a newer version, which are read past; intake refuses unknown ones by name.
     """
@@ -49,7 +49,7 @@ class JobSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What every row with a state has.
+    """The fields of every row with a state.
 
     A field that was renamed keeps its first name in the table (`msgspec.field(name=...)`): rows that an older version
     wrote stay readable, and so do ours for it.
@@ -163,7 +163,7 @@ class Job(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def source(self) -> Source:
-        """What is read: the object that was dropped, or what was made of it."""
+        """The object that is read: the dropped one, or the one that was made of it."""
         if self.source_key is None:
             return Source(key=self.key, version_id=self.version_id, bytes=self.bytes)
         return Source(key=self.source_key, version_id=self.source_version, bytes=self.source_bytes)
@@ -198,7 +198,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
 
     `requests_key` holds the request lines, `members_key` the split's line index of each (uint32, little-endian).
     `batch_id` is the provider's; `input_file_id` its upload, where the provider wants one. `attempt` says how often its
-    requests are sent with it, `waits` how often they were sent in vain before, through no fault of theirs;
+    requests are sent with it, `waits` how often they were sent uncharged before, through no fault of theirs;
     `endpoint_misses`, how often the address had no such call for its upload or its create.
 
     While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were
@@ -304,7 +304,7 @@ _PLANNED = (
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """What the unfinished batches of a provider, or of one of its models, hold together.
+    """The sum that the unfinished batches of a provider, or of one of its models, hold.
 
     `moves` is raised by every reservation and release. `learned` is a limit that a refusal stated, believed until
     `learned_until`. `most_requests` and `most_bytes` are the sizes of one batch that refusals stated, believed until

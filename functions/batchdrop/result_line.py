@@ -66,7 +66,7 @@ class ResultError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """What the provider sent for a line; `body` is its own, byte for byte."""
+    """The provider's response to a line; `body` is its own, byte for byte."""
 
     status_code: int | None
     request_id: str | None

@@ -1,4 +1,4 @@
-"""What a move or a claim may change of a row; what says which row it is, and what it was made of, never changes.
+"""The fields that a move or a claim may change; a row's identity and origin never change.
 
 Checkers of types hold every move to these names. None removes an attribute.
 """

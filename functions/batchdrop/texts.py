@@ -30,7 +30,7 @@ def nearest_of(name: str, known: Iterable[str]) -> str:
 
 
 def with_nearest(problem: str, known: Iterable[str]) -> str:
-    """What msgspec says of a table; where a field of it is unknown, with the nearest that is known."""
+    """Return msgspec's error on a table; an unknown field gets the nearest known name."""
     found = _UNKNOWN_FIELD.search(problem)
     return problem if found is None else f"{problem}; {nearest_of(found[1], known)}"
 

@@ -26,7 +26,7 @@ _SLOW = 10  # seconds; a call that gets no answer takes 15
 
 
 def time_of_a_run(services: Services) -> Callable[[], bool]:
-    """Whether this run, which begins now, may begin something more that takes long."""
+    """Return whether this run, which begins now, may begin something more that takes long."""
     until = services.now() + services.settings.function_seconds * _SHARE
     return lambda: services.now() < until
 
@@ -83,10 +83,10 @@ def failure_of(due: Due, services: Services) -> Callable[[], object]:
 
 
 class Careful:
-    """What a run of many units does after one that died: it notes each unit before it works on it.
+    """Notes each unit before its work, in a run that follows one that died.
 
     So that a unit that kills its worker each time is known, at no cost while none does: a failure of it is counted,
-    which puts it off, and the others have their turn.
+    which defers it, and the others have their turn.
     """
 
     def __init__(self, lease: Lease, services: Services) -> None:

@@ -41,7 +41,7 @@ def _take(record: SQSRecord) -> None:
 
 
 def dropped_of(event: str) -> Dropped:
-    """What S3's event, or sweep's in its stead, says of an object."""
+    """Return the object that S3's event, or sweep's, names."""
     created = msgspec.json.decode(event, type=_Created)
     found = created.detail.object
     return Dropped(

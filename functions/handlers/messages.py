@@ -1,4 +1,4 @@
-"""What the handlers share: messages are taken one at a time, each failing for itself, and no failure has words."""
+"""Shared code of the handlers: each message is taken and fails by itself, and no failure quotes its error."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def services_of(record: SQSRecord) -> Services:
 
 
 def hops_of(message: dict[str, Any]) -> int:
-    """How far a message is in its chain; 0 where nothing says so, as in S3's events."""
+    """Return how far a message is in its chain; 0 where nothing says so, as in S3's events."""
     attribute = (message.get("messageAttributes") or {}).get(HOPS) or {}
     text = attribute.get("stringValue") or ""
     return int(text) if re.fullmatch("[0-9]{1,6}", text) else 0

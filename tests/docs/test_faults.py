@@ -5,7 +5,7 @@ import re
 import pytest
 from fault_matrix import BOTH, NAMES, PAGE, line_of
 from faults.cases import ANTHROPIC, CASES, OPENAI
-from faults.matrix import HEALS, LINES, PAID_ERRORS, every_case, rows
+from faults.matrix import LINES, PAID_ERRORS, RECOVERIES, every_case, rows
 
 COLUMNS = 10
 ROOT = PAGE.parents[1]
@@ -36,7 +36,7 @@ def test_the_page_says_what_comes_of_the_runs(provider: str) -> None:
 
 def test_what_healed_is_what_the_log_says() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "functions/batchdrop").rglob("*.py"))
-    assert [said for said in HEALS if f'"{said}"' not in code] == []
+    assert [said for said in RECOVERIES if f'"{said}"' not in code] == []
 
 
 def test_each_fault_is_on_the_page_for_each_provider() -> None:
@@ -52,6 +52,6 @@ def test_no_row_lost_a_line_and_none_was_paid_twice_in_silence() -> None:
         assert number(answers) + number(errors) == LINES, title
         may_be_told = who == "Anthropic" or title in MAY_BE_PAID_AGAIN  # what no provider can be asked for
         assert twice == "0" or ("*reported*" in twice and may_be_told), title
-        in_vain = number(errors) if any(code in errors for code in PAID_ERRORS) else 0
+        wasted = number(errors) if any(code in errors for code in PAID_ERRORS) else 0
         paid = number(charged) - number(twice)
-        assert number(answers) <= paid <= number(answers) + in_vain, title
+        assert number(answers) <= paid <= number(answers) + wasted, title

@@ -23,7 +23,7 @@ _LONGEST_TICK, _GROWTH = 1_800, 1.1  # a tick is a minute, as on AWS; longer onl
 _AT_REST = 3 * 3_600  # a create that comes late is waited for
 
 # What the log says was done about it, in a reader's words.
-HEALS = {
+RECOVERIES = {
     "batch adopted": "found in the provider's list, and adopted",
     "batch was never created": "in no list after half an hour: created anew",
     "batch not submitted for now": "waits for its turn again",
@@ -202,8 +202,8 @@ def _broken(row: Row, case: Case, world: World, written_twice: list[str]) -> Ite
         yield f"{row.lost} lines are lost, or came back with a wrong answer"
     if row.twice and not row.reported:
         yield f"{row.twice} requests were paid twice"
-    paid, in_vain = row.charged - row.twice, sum(row.reasons.get(code, 0) for code in PAID_ERRORS)
-    if not row.kept <= paid <= row.kept + in_vain:
+    paid, wasted = row.charged - row.twice, sum(row.reasons.get(code, 0) for code in PAID_ERRORS)
+    if not row.kept <= paid <= row.kept + wasted:
         yield f"{paid} answers were paid, {row.kept} are there"
 
 
@@ -231,8 +231,8 @@ class _Heals(logging.Handler):
         self.said = said
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.msg in HEALS:
-            self.said.append(HEALS[record.msg])
+        if record.msg in RECOVERIES:
+            self.said.append(RECOVERIES[record.msg])
 
 
 @contextmanager

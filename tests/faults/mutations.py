@@ -1027,11 +1027,11 @@ MUTATIONS = (
         "tests/cli/test_jobs.py::test_a_job_of_newer_code_is_named_and_the_others_are_shown",
     ),
     Mutation(
-        "what is only put off counts as no failure",
+        "a deferred unit does not count as a failure",
         "../handlers/messages.py",
         "    except Transient as error:",
         "    except ZeroDivisionError as error:",
-        f"{_LOGS}test_what_is_only_put_off_is_no_failure",
+        f"{_LOGS}test_a_deferred_unit_is_not_a_failure",
     ),
     Mutation(
         "the dashboard shows what waits for room at a provider",
@@ -2158,7 +2158,7 @@ MUTATIONS = (
         f"{_IN_A_ROW}test_a_claim_that_is_given_back_ends_the_count",
     ),
     Mutation(
-        "a batch that was put off ends its count of failures",
+        "a deferred batch ends its count of failures",
         "batches/transitions.py",
         '        "failures": 0,\n',
         '        "failures": batch.failures,\n',
@@ -3155,7 +3155,7 @@ MUTATIONS = (
         "inputs/job_settings.py",
         "if name in _NUMBERS and isinstance(value, str) and not _WHOLE_NUMBER.fullmatch(value):",
         "if False:",
-        "tests/unit/test_job_settings.py::test_nonsense_in_the_metadata_is_refused_with_what_would_do",
+        "tests/unit/test_job_settings.py::test_a_malformed_value_in_the_metadata_is_refused_with_what_would_do",
     ),
     Mutation(
         "an address has a host that may exist",

@@ -93,7 +93,7 @@ def _is_its_own(fault: Fault, name: str, *, is_told: bool) -> bool:
 
 
 def random_pair(seed: int, whole: Whole) -> Point:
-    """Two faults anywhere; the second may strike what heals the first."""
+    """Two faults anywhere; the second may strike the recovery from the first."""
     draw = random.Random(seed)  # noqa: S311 - repeated by its seed
     numbers = sorted(draw.sample(range(1, len(whole.calls) + 100), 2))
     first, second = ((number, draw.choice([each for each in Fault if each not in LATE])) for number in numbers)

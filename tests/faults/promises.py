@@ -51,7 +51,7 @@ def _of_report(world: World, manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def doubts_of(manifest: dict[str, Any]) -> int:
-    """The calls at real time of which a manifest tells that they may have been charged in vain."""
+    """The calls at real time of which a manifest tells that they may have been charged for nothing."""
     return int((manifest.get("deadline") or {"doubts": 0})["doubts"])
 
 

@@ -1,4 +1,4 @@
-"""After the last fault every job ends in time: nothing that went wrong before makes it stand still."""
+"""After the last fault every job ends in time: no earlier fault stalls it."""
 
 import random
 from collections.abc import Iterator

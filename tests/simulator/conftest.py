@@ -16,7 +16,7 @@ START = 1_800_000_000.0
 
 @pytest.fixture
 def simulator() -> Iterator[Simulator]:
-    """A simulator whose clock stands still until it is advanced."""
+    """A simulator whose clock stops until it is advanced."""
     with Simulator(clock=lambda: START) as made:
         yield made
 

@@ -13,7 +13,7 @@ BUSY = {"match": "busy", "status": 503}
 
 
 def sent(cloud: Cloud, job: str, rounds: int) -> set[tuple[int, int, int, int]]:
-    """Of each batch of the first rounds: its round and requests, their attempt, and how often they went in vain."""
+    """Of each batch of the first rounds: its round and requests, their attempt, and how often they went uncharged."""
     return {
         (each.round, each.requests, each.attempt, each.waits)
         for each in cloud.services.store.batches(job)

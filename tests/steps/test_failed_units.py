@@ -114,7 +114,7 @@ def test_a_file_that_intake_fails_at_each_time_becomes_a_job_that_failed(cloud: 
     assert (found.state, "Intake" in (found.reason or "")) == (JobState.FAILED, True)
 
 
-def test_put_offs_are_no_failures(cloud: Cloud) -> None:
+def test_deferrals_are_not_failures(cloud: Cloud) -> None:
     job = cloud.drop("input/x.jsonl", jsonl([chat("one")]))
     cloud.deliver("plan")
     (batch,) = cloud.services.store.batches(str(job))
@@ -124,7 +124,7 @@ def test_put_offs_are_no_failures(cloud: Cloud) -> None:
     assert batch.failures == 0
 
 
-def test_one_lost_message_after_many_put_offs_waits_one_lease(cloud: Cloud) -> None:
+def test_one_lost_message_after_many_deferrals_waits_one_lease(cloud: Cloud) -> None:
     cloud.drop("input/x.jsonl", jsonl([chat("one")]))
     cloud.deliver("plan")
     (job,) = cloud.jobs()

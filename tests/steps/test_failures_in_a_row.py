@@ -65,7 +65,7 @@ def after_submit(cloud: Cloud, batch: Batch) -> tuple[BatchState, int]:
         pytest.param({"code": 429, "retry_after": 0}, id="there is no room"),
     ],
 )
-def test_a_put_off_after_an_answer_of_the_provider_ends_the_count(
+def test_a_deferral_after_an_answer_of_the_provider_ends_the_count(
     cloud: Cloud, line: Any, provider: str, fault: dict[str, Any]
 ) -> None:
     cloud.simulator.fault("status", provider=provider, operation="create", times=None, **fault)
@@ -77,7 +77,7 @@ def test_a_claim_that_is_given_back_ends_the_count(cloud: Cloud) -> None:
     assert after_submit(cloud, admitted(cloud, chat)) == (BatchState.SUBMITTING, 0)
 
 
-def test_a_put_off_without_an_answer_ends_the_count(cloud: Cloud) -> None:
+def test_a_deferral_without_an_answer_ends_the_count(cloud: Cloud) -> None:
     cloud.simulator.fault("status", provider="openai", operation="upload", code=503, times=None)
     assert after_submit(cloud, admitted(cloud, chat)) == (BatchState.WAITING, 0)
 

@@ -209,7 +209,7 @@ def test_all_repeated_calls_are_logged_by_us() -> None:
     assert users == {"retrying.py"}
 
 
-def test_what_is_only_put_off_is_no_failure(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deferred_unit_is_not_a_failure(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(StepFailed, match="Transient"), log_failure(unit="u"):
         raise Transient("not now")
     assert (log.holds('"unit deferred"', "not now"), log.holds('"unit failed"')) == (True, False)

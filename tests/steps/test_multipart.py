@@ -56,7 +56,7 @@ def test_pieces_are_joined_and_large_ones_do_not_pass_through(cloud: Cloud, sour
     }
 
 
-def test_uploads_that_were_begun_in_vain_are_aborted(cloud: Cloud, sources: list[tuple[str, int]]) -> None:
+def test_uploads_that_were_begun_without_success_are_aborted(cloud: Cloud, sources: list[tuple[str, int]]) -> None:
     for _ in range(3):  # S3's client repeats a beginning whose reply was lost
         cloud.s3.create_multipart_upload(Bucket=BUCKET, Key=KEY)
     join(cloud, sources)

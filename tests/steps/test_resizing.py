@@ -171,7 +171,7 @@ def moves_to(state: BatchState) -> Fails:
     return lambda name, args: name == "move" and args[1] is state
 
 
-def test_a_piece_that_exists_already_is_a_failure_that_is_counted_and_no_put_off(cloud: Cloud) -> None:
+def test_a_piece_that_exists_already_is_a_failure_that_is_counted_and_not_a_deferral(cloud: Cloud) -> None:
     batch = waiting(cloud, [chat(f"{number}", number) for number in range(9)])
     there = ConcurrentChange(frozenset({1}))  # the first piece's row; the split's count is at 0
     store: Any = Failing(cloud.services.store, moves_to(BatchState.REPLACED), there)

@@ -1,4 +1,4 @@
-"""A store on moto, its table as the deployed stack has it, and a clock that stands still."""
+"""A store on moto, its table as the deployed stack has it, and a clock that stops."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -270,7 +270,7 @@ NONSENSE: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("key", NONSENSE)
-def test_nonsense_in_the_metadata_is_refused_with_what_would_do(key: str) -> None:
+def test_a_malformed_value_in_the_metadata_is_refused_with_what_would_do(key: str) -> None:
     values, wanted = NONSENSE[key]
     for value in values:
         with pytest.raises(Unprocessable) as refused:

@@ -99,7 +99,7 @@ def test_one_line_that_always_finds_the_queue_full_is_tried_and_then_ends(
 
 
 @pytest.mark.parametrize(("waits", "most"), [(0, 2_000_000), (1, 1_000_000), (5, 62_500), (99, 62_500)])
-def test_what_was_sent_in_vain_may_take_ever_less_of_the_limit(waits: int, most: int) -> None:
+def test_requests_sent_without_success_may_take_ever_less_of_the_limit(waits: int, most: int) -> None:
     batch = a_batch(waits=waits, cost=most, requests=2)
     found = [is_too_large(batch.with_(cost=cost), provider(), LEDGER, NOW) for cost in (most, most + 1)]
     assert (batch_allowance(batch, provider(), LEDGER, NOW), found) == (most, [False, True])

@@ -431,7 +431,7 @@ NO_BETA = "must be the name of a beta: visible ASCII without a comma, up to 100 
     ],
     ids=lambda value: value[-20:],
 )
-def test_nonsense_of_any_size_is_named_by_its_key(text: str, said: str) -> None:
+def test_a_malformed_value_of_any_size_is_named_by_its_key(text: str, said: str) -> None:
     assert refusal(text) == f"providers.toml: {said}"
 
 

@@ -1,4 +1,4 @@
-"""What a folder's requests were answered with: tokens by provider, model, endpoint and week.
+"""Keeps the tokens of a folder's answers by provider, model, endpoint and week.
 
 The move that completes a job adds to the sums, in its transaction, so that each job counts once.
 """
@@ -42,7 +42,7 @@ class AnswerHistory:
         self._table, self._now = table, now
 
     def tokens(self, key: str) -> Iterator[AnsweredTokens]:
-        """What the requests in the folder of a file were answered with, in the last weeks."""
+        """Return the tokens of the answers in a file's folder, of the last weeks."""
         found = (read_row(each, AnsweredTokens) for each in self._table.items(_folder(key), "20"))
         return (each for each in found if each is not None)
 

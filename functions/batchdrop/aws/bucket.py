@@ -212,7 +212,7 @@ class Files:
             return [each["Key"] for page in pages for each in page.get("Contents", [])]
 
     def stored(self, prefix: str) -> dict[str, Stored]:
-        """What lies under a prefix, by key."""
+        """Yield the objects under a prefix, by key."""
         with _meant(prefix):
             pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
             versions = [each for page in pages for each in page.get("Versions", []) if each["IsLatest"]]
@@ -298,7 +298,7 @@ def _meaning(error: ClientError, key: str) -> Exception:
 
 
 def _reading(error: ClientError, key: str) -> Exception:
-    """What an error means for whoever reads: a dropped object may be one that nobody here can read."""
+    """Return our error for one of a read: a dropped object may be one that nobody here can read."""
     code, words = error.response["Error"]["Code"], error.response["Error"].get("Message", "").lower()
     if not key.startswith(INPUT):
         return _meaning(error, key)

@@ -35,13 +35,13 @@ class BudgetStore:
         return msgspec.convert({**item, "name": name}, BudgetLedger)
 
     def ledgers(self, *, since: str) -> Iterator[BudgetLedger]:
-        """Those of a month (`2026-11`) and of later ones; one that cannot be read is left out."""
+        """Yield the ledgers of a month (`2026-11`) and of later ones; one that cannot be read is left out."""
         items = (each for each in self._table.items(_LEDGERS, "20") if each["sk"] >= since)
         found = (read_row({**each, "name": each["sk"]}, BudgetLedger) for each in items)
         return (ledger for ledger in found if ledger is not None)
 
     def sum_of_jobs(self, name: str) -> int:
-        """What the jobs of a ledger hold, each by its own row."""
+        """Return the sum that a ledger's jobs hold, each by its own row."""
         return sum(item["micros"] for item in self._table.items(_parts(name), "JOB#"))
 
     def correct(self, ledger: BudgetLedger, committed: int) -> bool:

@@ -64,7 +64,7 @@ class Deliveries:
             raise Transient(f"the webhook answered {status}")
 
     async def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:
-        """What a server answers in time; then the connection is closed: the rest of an answer may have no end.
+        """Return a server's status; then close the connection: the rest of an answer may have no end.
 
         A socket's timeout begins again with each byte, so the time is that of the whole. The transport is used without
         a client, which would log the address, whose path is often a secret.

@@ -45,7 +45,7 @@ def _frames(error: BaseException) -> list[str]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """What it was raised from, or while handling, as a trace would show it."""
+    """Yield the errors that it was raised from, or while handling, as a trace would show them."""
     seen = {id(error)}
     while True:
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -51,12 +51,12 @@ def output_prefix(job: Job) -> str:
 
 
 def retry_key(job: Job, number: int) -> str:
-    """Where a retry of a job's lines is dropped: beside the file, so that the same settings apply."""
+    """Return where a retry of a job's lines is dropped: beside the file, so that the same settings apply."""
     return f"{_ENDING.sub('', job.key)}.retry-{number}.jsonl"
 
 
 def retry_lines_key(job: Job, digest: str) -> str:
-    """Where the line numbers of a retry lie: beside the results, or in `output/<job>/`.
+    """Return where the line numbers of a retry lie: beside the results, or in `output/<job>/`.
 
     The latter where the key would be too long, or no value of S3's metadata, which is printable ASCII.
     """
@@ -76,7 +76,7 @@ def top_folder(key: str) -> str:
 
 
 def table_delimiter(key: str) -> str | None:
-    """What separates the cells of a table, by its name: a comma (`.csv`) or a tab (`.tsv`); None for JSONL."""
+    """Return the delimiter of a table, by its name: a comma (`.csv`) or a tab (`.tsv`); None for JSONL."""
     ending = _ENDING.search(key)
     return None if ending is None else {"csv": ",", "tsv": "\t"}.get(ending["kind"])
 
@@ -86,22 +86,22 @@ def is_table(key: str) -> bool:
 
 
 def is_rewritten(key: str) -> bool:
-    """Whether an object is read once, and its lines from then on from what was made of it."""
+    """Return whether an object is read once, and its lines from then on from what was made of it."""
     return is_compressed(key) or is_table(key)
 
 
 def beside_key(key: str, name: str) -> str:
-    """What lies beside an object, such as the settings of a single file."""
+    """Return the key of a file beside an object, such as the settings of a single file."""
     return f"{key.rpartition('/')[0]}/{name}"
 
 
 def template_key(job: str, digest: str) -> str:
-    """Where a job's template lies, as it was when the file was dropped."""
+    """Return where a job's template lies, as it was when the file was dropped."""
     return f"{work_prefix(job)}template-{digest}.json"
 
 
 def schema_key(job: str, digest: str) -> str:
-    """Where a job's output schema lies, as it was when the file was dropped."""
+    """Return where a job's output schema lies, as it was when the file was dropped."""
     return f"{work_prefix(job)}schema-{digest}.json"
 
 
@@ -117,7 +117,7 @@ def work_prefix(job: str) -> str:
 
 
 def attempt_prefix(split: Split, step: str) -> str:
-    """Where one attempt of a step writes: the epoch is in it, so that a late writer overwrites nothing."""
+    """Return where one attempt of a step writes: the epoch is in it, so that a late writer overwrites nothing."""
     return f"{work_prefix(split.job)}{split.index:05}/{step}-{split.round}-{split.epoch}/"
 
 
@@ -127,7 +127,7 @@ def plan_key(job: str, split: int, round_: int) -> str:
 
 
 def copies_prefix(batch: Batch) -> str:
-    """What the keys of all raw copies of a batch begin with, and of the pieces that it was cut into."""
+    """Return the prefix of the keys of all raw copies of a batch, and of the pieces that it was cut into."""
     return f"{work_prefix(batch.job)}{batch.split:05}/collected-{batch.id}-"
 
 
@@ -141,17 +141,17 @@ def collected_prefix(batch: Batch) -> str:
 
 
 def called_prefix(batch: Batch) -> str:
-    """What the keys of a batch's answers at real time begin with, whichever worker got them."""
+    """Return the prefix of the keys of a batch's answers at real time, whichever worker got them."""
     return f"{work_prefix(batch.job)}{batch.split:05}/realtime-{batch.id}/"
 
 
 def called_key(batch: Batch, position: int) -> str:
-    """Where the result row of one request lies; its number ends the key."""
+    """Return where the result row of one request lies; its number ends the key."""
     return f"{called_prefix(batch)}{position:09}"
 
 
 def refusal_key(batch: Batch) -> str:
-    """Where the provider's words lie that refused a batch."""
+    """Return where the provider's words lie that refused a batch."""
     return f"{work_prefix(batch.job)}{batch.split:05}/refused-{batch.id}-{batch.epoch}.json"
 
 

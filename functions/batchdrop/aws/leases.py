@@ -1,4 +1,4 @@
-"""Who is the only one at something: the run of a function, the search for missed drops, the drop of certain bytes."""
+"""Leases and claims, for one holder at a time: a function's run, the search for missed drops, the drop of a file."""
 
 import uuid
 from collections.abc import Callable
@@ -63,7 +63,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DropClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """Who drops certain bytes: one holder at a time, then the job that they became.
+    """The claim on a drop of certain bytes: one holder at a time, then the job that they became.
 
     Attributes:
         is_held: By the one who asked; False for another's.

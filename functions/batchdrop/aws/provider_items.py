@@ -26,7 +26,7 @@ def checked_key(provider: str, batch_id: str) -> tuple[str, str]:
 
 
 def times_key(provider: str, day: str, size: int, model: str) -> tuple[str, str]:
-    """How long the batches of a model and size took that ended on a day (`YYYYMMDD`)."""
+    """Return how long the batches of a model and size took that ended on a day (`YYYYMMDD`)."""
     return f"PROVIDER#{provider}", f"TIMES#{day}#{size}#{model}"
 
 

@@ -1,4 +1,4 @@
-"""What is known of providers: what their batches hold of each limit, why they pause, whose batches they have."""
+"""Keeps the state of providers: their ledgers, their pauses and the owners of their batches."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ _BIN = "bin_"  # begins the names of attributes
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known against a provider.
+    """The pause of a provider, and its failures.
 
     Attributes:
         until: Nothing is submitted until then, and one batch to try it after that; 0 when it is over, or never was.
@@ -104,7 +104,7 @@ class ProviderStore:
         return (item["job"], item["batch"]) if item else None
 
     def slot_is_taken(self, batch: Batch) -> bool:
-        """Whether a create of its provider with this number of requests is not settled."""
+        """Return whether a create of its provider with this number of requests is not settled."""
         return self._table.item(**slot_key(batch)) is not None
 
     def ledger(self, name: str) -> Ledger:
@@ -117,13 +117,13 @@ class ProviderStore:
         return {ledger.name: ledger for ledger in found}
 
     def admitted_between(self, provider: str, since: int, until: int) -> int:
-        """How many of a provider's batches were admitted in the parts of an hour that began then."""
+        """Return how many of a provider's batches were admitted in the parts of an hour that began then."""
         items = self._table.items(f"PROVIDER#{provider}", "HOUR#")
         first, end = hour_key(provider, since)[1], hour_key(provider, until)[1]
         return sum(item["batches"] for item in items if first <= item["sk"] < end)
 
     def reserved_by_ledger(self, provider: str) -> Counter[str]:
-        """How much a provider's batches hold of each of its ledgers, by the index."""
+        """Return how much a provider's batches hold of each of its ledgers, by the index."""
         held = Counter[str]()
         for due in (*self.in_flight(provider), *self._table.due(RECOVERY, None)):
             if due.ledger.partition("/")[0] == provider:
@@ -186,7 +186,7 @@ class ProviderStore:
         return read_row(item, Pause) if item else None
 
     def pauses(self, provider: str) -> list[PauseTimes]:
-        """When a provider was paused, and is: the newest first."""
+        """Return when a provider was paused, and is: the newest first."""
         item = self._table.item(*pause_key(provider))
         own = own_times(item) if item else None
         past = past_pauses(self._table.raw_item(*history_key(provider))) or []

@@ -182,7 +182,7 @@ class Queues:
         return {HOPS: {"DataType": "Number", "StringValue": str(self._hops + 1)}}
 
     def _is_at_end(self, kind: type[msgspec.Struct]) -> bool:
-        """Whether the chain is as long as may be: the unit's row is due in a while, and sweep sends it then."""
+        """Return whether the chain is as long as may be: the unit's row is due in a while, and sweep sends it then."""
         if self._hops < MOST_HOPS:
             return False
         logger.warning("message left to sweep: its chain is long", kind=kind.__name__, hops=self._hops)
@@ -217,7 +217,7 @@ def _body(message: msgspec.Struct) -> str:
 
 
 def _times(message: Any) -> int:  # noqa: ANN401 - boto3's own
-    """How often a message was sent again; 0 too where somebody else's attribute has the name."""
+    """Return how often a message was sent again; 0 too where somebody else's attribute has the name."""
     text = message.get("MessageAttributes", {}).get(_REDRIVEN, {}).get("StringValue", "")
     return int(text) if re.fullmatch("[0-9]{1,6}", text) else 0
 

@@ -68,7 +68,7 @@ class Restore(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.held_by)
 
     def holds(self, provider: str) -> bool:
-        """Whether nothing may be sent to a provider."""
+        """Return whether nothing may be sent to a provider."""
         return self.is_held and not self.providers.get(provider, Listed()).is_released
 
 
@@ -89,7 +89,7 @@ class Restores:
         self._believed_until = 0
 
     def current(self, deployment: str) -> Restore:
-        """What holds for a deployment; a table that is new is its own from now on, and another's is held."""
+        """Return a deployment's hold; a new table is its own from now on, and another's is held."""
         if self._believed is not None and self._now() < self._believed_until:
             return self._believed
         described = self._table.description()

@@ -40,7 +40,7 @@ class NewerRow(ClaimLost):
 
 
 def is_newer(row: Mapping[str, Any]) -> bool:
-    """Whether a row was written for code that is newer than this, or is in a state that this does not know.
+    """Return whether a row was written for code that is newer than this, or is in a state that this does not know.
 
     Args:
         row: Its attributes, decoded.

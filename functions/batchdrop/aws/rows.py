@@ -32,7 +32,7 @@ class Rows:
         return self.job(item["job"]) if item else None
 
     def is_known_version(self, version: str) -> bool:
-        """Whether a version of an object, by its digest, became a job, which may be deleted since."""
+        """Return whether a version of an object, by its digest, became a job, which may be deleted since."""
         return self._table.item(**version_key(version)) is not None
 
     def split(self, job: str, index: int) -> Split | None:
@@ -98,7 +98,7 @@ class Rows:
         return read_row(item, Job) if item else None
 
     def due(self, *, by: int) -> Iterator[Due]:
-        """What sweep should look at: the rows whose time has come."""
+        """Yield the due rows, for sweep."""
         return self._table.due(RECOVERY, by)
 
     def row(self, due: Due, *, by: int) -> Job | Split | Batch | None:

@@ -67,7 +67,7 @@ class Store(Rows):
         self.answers = AnswerHistory(self._table, now=now)
 
     def table_created_at(self) -> int:
-        """When the table was made; of a restored one, when it was restored."""
+        """Return when the table was made; of a restored one, when it was restored."""
         return int(self._table.description()["CreationDateTime"].timestamp())
 
     def add(self, row: Job | Split | Batch, *, also: Sequence[Write] = ()) -> bool:

@@ -67,7 +67,7 @@ class Table:
         self.name = name
 
     def description(self) -> Mapping[str, Any]:
-        """What DynamoDB says of the table itself."""
+        """Return DynamoDB's description of the table."""
         return self._client.describe_table(TableName=self.name)["Table"]
 
     # Reading

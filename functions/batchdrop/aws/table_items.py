@@ -60,7 +60,7 @@ def due_key(group: str, shard: int) -> str:
 
 
 def _due_group(row: Job | Split | Batch) -> str:
-    """Who looks at a row: admission and poll take theirs by provider, sweep all others, and what has failed too often.
+    """Return the group of a due row: admission and poll read theirs by provider, sweep all others and units that fail.
 
     The latter so that neither sends it or asks for it any more.
     """
@@ -166,7 +166,7 @@ def next_row[R: (Job, Split, Batch)](row: R, state: State, changes: Mapping[str,
 
 
 def moved[R: (Job, Split, Batch)](old: R, new: R, move_id: str) -> Write:
-    """What changed between two values of a row, on the state and the epoch of the old one."""
+    """Return the update from one value of a row to another, on the state and the epoch of the old one."""
     update = Update(*key_of(old))
     update.when("state", "=", old.state)
     update.when("epoch", "=", old.epoch)

@@ -115,7 +115,7 @@ def _code(error: ClientError) -> str:
 
 
 def _reasons(error: ClientError) -> list[Item]:
-    """Why a transaction was cancelled, one an item; empty where the error is another."""
+    """Return why a transaction was cancelled, one an item; empty where the error is another."""
     reasons: Any = error.response.get("CancellationReasons")
     return reasons or []
 

@@ -29,7 +29,7 @@ MAX_RESULT_BYTES = 128 * 1024 * 1024  # 2,048 embeddings in one line are 70 MB
 
 
 class Accounts:
-    """What a batch's results say of each of its requests.
+    """Accounts for each request of a batch by its results.
 
     `foreign` counts rows of other batches, `malformed` what is nobody's. Answers that were asked for in the job's
     output schema are held against it (`check`).
@@ -213,7 +213,7 @@ class Accounts:
         return True
 
     def _is_in(self, span: range, position: int) -> bool:
-        """Whether the row that is noted of a request lies there."""
+        """Return whether the row that is noted of a request lies there."""
         return self.collected.found[position] != Found.NOTHING and self.collected.offsets[position] in span
 
     def _names_any(self, piece: Piece) -> bool:

@@ -14,7 +14,7 @@ _COUNTED_SHARE = 4  # the same, of whole downloads for rows that the provider co
 
 
 class Copied(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of a batch's results.
+    """The findings of one reading of a batch's results.
 
     Attributes:
         missing: Requests that have no row.
@@ -37,19 +37,19 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
     has_stated_sizes: bool = False
 
     def has_only_foreign_results(self, batch: Batch) -> bool:
-        """Whether there are results, and all of them are another batch's."""
+        """Return whether there are results, and all of them are another batch's."""
         return self.foreign > 0 and not self.malformed and self.missing == batch.requests
 
     def rows(self, batch: Batch) -> int:
         return batch.requests - self.missing + self.malformed
 
     def may_be_whole(self, batch: Batch) -> bool:
-        """Whether the streams' sizes alone can prove that requests are lost: the provider counts no row more."""
+        """Return whether the streams' sizes alone can prove that requests are lost: the provider counts no row more."""
         return bool(self.missing and self.sizes) and 0 < self.counted <= self.rows(batch)
 
 
 class Then(StrEnum):
-    """What is done with the results."""
+    """The next action on the results."""
 
     ACCOUNT = auto()  # each request has a row, is lost, or ends without one
     DISOWN = auto()  # the batch that was adopted is another's
@@ -74,7 +74,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(copied: Copied, batch: Batch, *, now: int) -> Verdict:
-    """What is done with the results that were read of a batch.
+    """Decide what happens to the results that were read of a batch.
 
     Args:
         copied: What was read; what the provider did not have was asked for again by the ids that it names now.

@@ -99,7 +99,7 @@ def _end_of(number: int) -> float:
 
 
 def size_of(requests: int) -> int:
-    """How many decimal digits the number has: batches of 1,000 to 9,999 requests are alike."""
+    """Return how many decimal digits the number has: batches of 1,000 to 9,999 requests are alike."""
     return len(str(requests))
 
 
@@ -113,7 +113,7 @@ def usual_seconds(days: Iterable[DayOfTimes], shares: Iterable[float]) -> list[f
 
 
 def times_like(batch: Batch, days: Iterable[DayOfTimes], *, now: int) -> Times | None:
-    """How long batches like this one took: of its model and size, else of its model, else of its provider.
+    """Return how long batches like this one took: of its model and size, else of its model, else of its provider.
 
     Args:
         batch: Of one provider.

@@ -1,4 +1,4 @@
-"""What a request says more when its answer did not fit the output schema: that answer, and what is wrong with it.
+"""Adds to a request its answer that did not fit the output schema, and the problems of that answer.
 
 It stands in the next round's request files alone: it quotes answers.
 """
@@ -22,7 +22,7 @@ _LONGEST_ROW = 256 * 1024  # bytes: an answer that is longer costs more to repea
 
 
 def corrections(job: Job, batch: Batch, positions: list[int], services: Services) -> Iterator[Edit] | None:
-    """What becomes of requests whose answers do not fit, in the order of their positions; None where they stay."""
+    """Return the new bodies of requests whose answers do not fit, in order; None where they stay as they are."""
     check = answer_check(job, services) if job.settings.schema_retry == "with_errors" else None
     if check is None or batch.collected_key is None or not positions:
         return None

@@ -1,4 +1,4 @@
-"""What requests are expected to cost, by what others of their folder were answered with in the last weeks. Pure."""
+"""Estimates the cost of requests by the answers in their folder in the last weeks. Pure."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal

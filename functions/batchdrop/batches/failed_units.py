@@ -45,7 +45,7 @@ _FUNCTIONS: dict[State, str] = {
 
 
 def has_failed_for_good(row: Job | Split | Batch, now: int) -> bool:
-    """Whether a unit is given up. A job that is over is cleaned up for as long as its row lives."""
+    """Return whether a unit is given up. A job that is over is cleaned up for as long as its row lives."""
     return row.state not in TERMINAL_JOBS and failures_of(row, now) >= most_failures(row.state, _called(row))
 
 

@@ -30,7 +30,7 @@ type Untaken = dict[str, list[int]]
 
 
 def should_fall(batch: Batch, job: Job, pause: Pause | None, services: Services) -> bool:
-    """Whether the fallback is called for a real-time batch instead of its provider, which is paused."""
+    """Return whether the fallback is called for a real-time batch instead of its provider, which is paused."""
     fallback = fallback_of(job.settings)
     if fallback is None or pause is None or pause.until <= services.now() or not may_fall(batch, job):
         return False

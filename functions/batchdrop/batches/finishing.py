@@ -99,7 +99,7 @@ def _lowered(words: str) -> str:
 
 
 def _reservation(job: Job, budgets: Budgets, most: int | None, services: Services) -> tuple[list[Write], JobChanges]:
-    """What is written with the move, and what the job's row says of its money: nothing where that is not known."""
+    """Return the writes and the row changes that reserve money; none where the sum is not known."""
     if most is None:
         return [], {}
     taken, noted = raise_reservation(job, budgets, most, services)
@@ -107,7 +107,7 @@ def _reservation(job: Job, budgets: Budgets, most: int | None, services: Service
 
 
 def _most_with_calls(job: Job, batches: Iterable[Batch], services: Services) -> int | None:
-    """What a job with a budget may cost at most with all that is left called once, in millionths of a dollar.
+    """Return a budgeted job's highest cost with every remaining request called once, in millionths of a dollar.
 
     None where that is unknown; as often as their answers may not fit an output schema. A call whose reply is lost may
     be charged, and its request is called again: that is no part of it.
@@ -132,7 +132,7 @@ def _extra_of(batch: Batch, job: Job, quote: JobQuote | None, prices: PriceList)
 
 
 def _uplift(prices: ModelPrices) -> Decimal:
-    """What a call costs more than the same in a batch, as a share of that, at the dearest of its rates."""
+    """Return the extra price of a call over the same request in a batch, as a share of that, at its dearest rate."""
     pairs = ((prices.batch, prices.realtime), (prices.long_batch, prices.long_realtime))
     shares = [_share(batch, realtime) for batch, realtime in pairs if batch is not None and realtime is not None]
     return max(shares, default=Decimal(0))  # where no batch price is known, the quote's is what real time costs

@@ -33,7 +33,7 @@ def forecast(
     *,
     now: int,
 ) -> Forecast | None:
-    """When the last open batch ends; None where none is open, or nothing is known of a provider's batches.
+    """Return when the last open batch ends; None where none is open, or nothing is known of a provider's batches.
 
     Batches that wait follow those of their ledger that run, as many at a time as its limit holds.
 

@@ -42,7 +42,7 @@ logger = Logger(child=True)
 
 
 class RouteQuote(msgspec.Struct, frozen=True, kw_only=True):
-    """What the requests for one provider, model and endpoint cost.
+    """The cost of the requests for one provider, model and endpoint.
 
     Attributes:
         model: As written in the lines.
@@ -96,7 +96,7 @@ def write_quote(job: Job, splits: Iterable[Split], services: Services) -> JobQuo
 
 
 def read_quote(job: Job, files: Files) -> JobQuote | None:
-    """What a job was quoted at; None where it has no quote, or is over and its quote no longer kept."""
+    """Return a job's quote; None where it has no quote, or is over and its quote no longer kept."""
     if job.quote_key is None:
         return None
     try:
@@ -162,7 +162,7 @@ def make_quote(  # noqa: PLR0913 - what a price is made of
 
 
 def _counts_of(splits: Iterable[Split], services: Services) -> dict[Route, TokenCounts] | None:
-    """What the plans of all splits counted together; None where one of them counted nothing, or cannot be read."""
+    """Return the sum of all splits' counts; None where a plan counted nothing, or cannot be read."""
     found: dict[Route, TokenCounts] = {}
     for split in splits:
         try:

@@ -58,7 +58,7 @@ def start_job(job: Job, services: Services, *, known: Sequence[Split | Batch] = 
 
 
 def _quoted(job: Job, quote: JobQuote | None) -> JobChanges:
-    """What a job's row says of its quote."""
+    """Return the row changes that note a job's quote."""
     if quote is None:
         return {}
     quoted: JobChanges = {"quote_key": keys.quote_key(job.id)}
@@ -96,7 +96,7 @@ def send_or_hold(job: Job, budgets: Budgets, services: Services, **planned: Unpa
 
 
 def _first_check(job: Job, services: Services) -> int:
-    """When sweep looks at the clock for an open job: at once, where its last safe moment is to be found."""
+    """Return when sweep looks at the clock for an open job: at once, where its last safe moment is to be found."""
     return services.now() if wants_calls(job) else next_deadline(job)
 
 
@@ -117,7 +117,7 @@ def _hold(job: Job, why: str, services: Services, planned: JobChanges) -> Job:
 
 
 def next_budget_check(services: Services) -> int:
-    """When a held job is looked at again, which reads the settings of its folders."""
+    """Return when a held job is looked at again, which reads the settings of its folders."""
     return services.now() + _HELD_TICKS * services.settings.tick_seconds
 
 
@@ -171,7 +171,7 @@ def _refusal(job: Job, splits: list[Split], services: Services) -> str | None:
 
 
 def _why_no_fallback(job: Job, splits: list[Split], services: Services) -> str | None:
-    """Why a job's fallback has no sense: it can take none of its lines."""
+    """Return why a job's fallback has no sense: it can take none of its lines."""
     fallback = fallback_of(job.settings)
     if fallback is None:
         return None

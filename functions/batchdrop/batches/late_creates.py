@@ -133,7 +133,7 @@ def _announce(found: ProviderBatch, intent: Intent, usage: Usage | None, service
 
 
 def _usage(found: ProviderBatch, intent: Intent, api: BatchApi, minute: Minute, services: Services) -> Usage | None:
-    """What its answers cost; None when they cannot be read any more, or are more than a minute's run can read."""
+    """Return the usage of its answers; None when they are gone, or are more than a minute's run can read."""
     protocol = services.providers[intent.provider].protocol
     read_outcome, read_answer = outcome_reader(protocol), answer_reader(protocol)
     usage = Usage()

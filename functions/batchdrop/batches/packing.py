@@ -21,9 +21,9 @@ _MOST_FOR_PICTURES = 1_000  # requests: with ten pictures of 6 MB each their res
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
-    """What may share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models.
+    """The key by which requests share a batch: OpenAI wants one model and one endpoint, Anthropic mixes models.
 
-    `attempt` says how often its requests are sent with this batch, `waits` how often they were sent in vain through no
+    `attempt` counts how often its requests are sent with it, `waits` how often they were sent uncharged through no
     fault of theirs (limits, incidents). The API version and the betas are Anthropic's: one header for a whole batch.
     `is_fallback` and `stays` are as `Batch` has them.
     `has_schema` says that they ask for the job's output schema, which their answers are held against.
@@ -53,7 +53,7 @@ class Bin(msgspec.Struct, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What several requests take of a batch."""
+    """The share of a batch that several requests take."""
 
     requests: int
     bytes: int
@@ -62,7 +62,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch may hold; infinite where that is not limited."""
+    """The room left in a batch; infinite where that is not limited."""
 
     requests: int
     bytes: float

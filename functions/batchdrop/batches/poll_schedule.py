@@ -21,7 +21,7 @@ _USUAL_WEIGHT = 8  # a batch that ended changes what is usual by an eighth of th
 
 
 class PollPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one round asks a provider.
+    """The batches that one round asks a provider for.
 
     Attributes:
         turn: Its batches in flight, in the order in which they are asked for.
@@ -53,12 +53,12 @@ def _chosen(turn: Sequence[Due], choose: Callable[[int], bool], now: int) -> fro
 
 
 def age_of(due: Due, now: int) -> int:
-    """How long ago a batch was submitted (seconds)."""
+    """Return how long ago a batch was submitted (seconds)."""
     return now - (due.submitted_at or now)
 
 
 def is_asked(age: int, now: int, last: int, usual: int = 0) -> bool:
-    """Whether a batch of this age (seconds) is asked for now, when the round before was at `last`.
+    """Return whether a batch of this age (seconds) is asked for now, when the round before was at `last`.
 
     Young ones are asked for often, and those that should soon end; others seldom.
     """
@@ -67,7 +67,7 @@ def is_asked(age: int, now: int, last: int, usual: int = 0) -> bool:
 
 
 def is_confirmed(age: int, now: int, last: int, usual: int = 0) -> bool:
-    """Whether a batch of this age is asked for by its id, whatever lists say.
+    """Return whether a batch of this age is asked for by its id, whatever lists say.
 
     Some servers move a batch on only then, and their lists call it unfinished for ever.
     """
@@ -77,7 +77,7 @@ def is_confirmed(age: int, now: int, last: int, usual: int = 0) -> bool:
 
 
 def _is_due(seconds: int, longest: int, now: int, last: int) -> bool:
-    """Whether an interval began since `last`; one that is no longer than so many seconds, nor than the longest.
+    """Return whether an interval began since `last`; one that is no longer than so many seconds, nor than the longest.
 
     Intervals are the longest one, halves of it, quarters and so on, and begin together for all batches: one page tells
     of many, and a batch that ages into a longer interval is not passed over again and again.
@@ -89,7 +89,7 @@ def _is_due(seconds: int, longest: int, now: int, last: int) -> bool:
 
 
 def usual_after(usual: int, seconds: int) -> int:
-    """What batches usually take, now that one took so many seconds; 0 while none has ended."""
+    """Return the usual duration of batches, now that one took so many seconds; 0 while none has ended."""
     return usual + (seconds - usual) // _USUAL_WEIGHT if usual else seconds
 
 
@@ -108,7 +108,7 @@ def page_before(turn: Sequence[Due], place: int) -> str | None:
 
 
 def singly_after(found: int, lean: int) -> int:
-    """How many batches are asked for one by one before the next page is tried.
+    """Return how many batches are asked for one by one before the next page is tried.
 
     None after a page that showed two or more; ever more after each that did not, `lean` being what it was before.
     """

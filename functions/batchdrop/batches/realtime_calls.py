@@ -25,7 +25,7 @@ _LONGER = 1.05  # than a call may be silent: then it is given up, whatever it st
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One request, by its position in the batch; `tries` says how often it was called in vain in this run."""
+    """One request, by its position in the batch; `tries` says how often it was called without a result in this run."""
 
     position: int
     body: bytes
@@ -33,7 +33,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Wave(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the calls of a wave. Those in neither list have an answer, or may have one.
+    """The outcome of the calls of a wave. Those in neither list have an answer, or may have one.
 
     Attributes:
         is_answered: The provider answered one of them, and not with an error of its own.
@@ -76,7 +76,7 @@ class Pace:
         self._not_before = max(self._not_before, until)
 
     def next_at(self) -> float:
-        """When the next wave may begin, seconds."""
+        """Return when the next wave may begin, seconds."""
         minutes = max(self._called / self._requests, self._read / self._tokens)
         return max(self._began + 60 * minutes, self._not_before)
 
@@ -100,7 +100,7 @@ def call_wave(calls: list[Call], batch: Batch, api: BatchApi, seconds: float, se
 
 
 def wave_of(calls: Mapping[Call, "Future[Meaning | None]"]) -> Wave:
-    """What became of calls; one that failed leaves what the others say as it is."""
+    """Return the outcome of calls; a failed one does not change the others' meanings."""
     failures = [error for future in calls.values() if isinstance(error := _failure(future), Exception)]
     found = {call: _FAILED if _failure(future) in failures else _meaning_in(future) for call, future in calls.items()}
     meanings = [each for each in found.values() if each is not None]
@@ -133,7 +133,7 @@ class _Caller:
         self._prefix = custom_id_prefix(services.settings.deployment, batch.token)
 
     def call(self, call: Call) -> Meaning | None:
-        """What the reply means, its row saved if it is the result; None where nothing was sent."""
+        """Call, save the row if the reply is the result, and return its meaning; None where nothing was sent."""
         try:
             reply = self._api.call(self._batch, call.body, seconds=self._seconds)
         except Unreachable:

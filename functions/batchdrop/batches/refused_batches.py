@@ -92,13 +92,13 @@ def end_refused(batch: Batch, error: Refused, services: Services) -> None:
 
 
 def _may_another_take(error: Refused) -> bool:
-    """Whether another model may take the same requests: it is this one, or its provider, that fails them."""
+    """Return whether another model may take the same requests: it is this one, or its provider, that fails them."""
     is_providers = error.kind is Kind.PASSING or error.code in {ErrorCode.NO_SUCH_CALL, QUEUE_FULL}
     return is_providers or error.kind is Kind.MODEL or refuses_model(error.code, error.words, of_row=False)
 
 
 class JudgedFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a batch that failed: it is sent again, unless it `is_final` or is to be cut.
+    """The decision on a batch that failed: it is sent again, unless it `is_final` or is to be cut.
 
     `refused` are the requests that the provider named; they end.
     """
@@ -149,7 +149,7 @@ def keep_words(batch: Batch, words: str, services: Services) -> str | None:
 
 
 def read_words(batch: Batch, files: Files) -> str | None:
-    """What the provider said of a batch that it refused."""
+    """Return the provider's words on a batch that it refused."""
     if batch.refused_key is None:
         return None
     return msgspec.json.decode(files.get(batch.refused_key), type=Words).message

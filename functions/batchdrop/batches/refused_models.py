@@ -26,7 +26,7 @@ MAX_WORDS_BYTES = 4_096  # of a provider's message in a result
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider said of a batch."""
+    """A provider's words on a batch."""
 
     message: str
 

@@ -20,7 +20,7 @@ _LONGEST_RETRY_AFTER = 900  # seconds, whatever it says
 
 
 class Then(StrEnum):
-    """What is done with the request."""
+    """The next action on the request."""
 
     KEEP = auto()  # the reply is its result
     AGAIN = auto()  # it was not answered, and may be called again in a while
@@ -41,7 +41,7 @@ NO_REPLY = Meaning(then=Then.DOUBT, wait=_SHORTEST, is_outage=True)
 
 
 def meaning_of(reply: Reply, tries: int, own: Sequence[RefusalRule]) -> Meaning:
-    """What a reply means.
+    """Return the meaning of a reply.
 
     Args:
         reply: The provider's reply.

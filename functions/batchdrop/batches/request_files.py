@@ -32,12 +32,12 @@ _LINE_BYTES = 4 * MAX_LINE_BYTES  # a request line: a body, which grows when it 
 
 
 def custom_id_prefix(deployment: str, token: str) -> str:
-    """What our custom_ids of a batch begin with; the position follows. Fits `^[a-zA-Z0-9_-]{1,64}$`."""
+    """Return the prefix of a batch's custom_ids; the position follows. Fits `^[a-zA-Z0-9_-]{1,64}$`."""
     return f"{deployment}{token_mark(token)}"
 
 
 def token_mark(token: str) -> str:
-    """What tells our custom_ids of a batch from all others, whatever the deployment was called when they were written.
+    """Return the text that marks our custom_ids of a batch, under any name of the deployment.
 
     A token is a hash of the bucket's name among other things, so that no two deployments share one.
     """
@@ -50,7 +50,7 @@ def wire_line(custom_id_prefix: bytes, position: int, url: str | None, body: byt
 
 
 def _wire_form(custom_id_prefix: bytes, url: str | None) -> bytes:
-    """What all lines of a batch have in common, with room for the position and the body."""
+    """Return the common text of a batch's lines, with room for the position and the body."""
     middle = b'"params":' if url is None else b'"method":"POST","url":"%b","body":' % url.encode()
     return b'{"custom_id":"%b%%d",%b%%b}\n' % (custom_id_prefix, middle)
 
@@ -94,7 +94,7 @@ def one_line(body: bytes | Raw, *, is_checked: bool = False) -> bytes | Raw:
 
 
 def round_name(split: int, round_: int) -> str:
-    """What the ids of a round's batches begin with."""
+    """Return the prefix of the ids of a round's batches."""
     return f"{split:05}-{round_}"
 
 

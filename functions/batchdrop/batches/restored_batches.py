@@ -97,7 +97,7 @@ def _find_kept(batch: Batch, services: Services) -> dict[str, Any]:
 
 
 def find_copy(batch: Batch, services: Services) -> dict[str, Any] | None:
-    """What collect would say of the raw copy of a batch's results that is whole; None where there is none."""
+    """Return collect's findings on a complete raw copy of a batch's results; None where there is none."""
     begin = keys.copies_prefix(batch)
     whole = [key for key in services.files.keys(begin) if _is_index(key.removeprefix(begin))]
     job = services.store.job(batch.job)
@@ -114,7 +114,7 @@ def _is_index(rest: str) -> bool:
 
 
 def accounted(batch: Batch, job: Job, prefix: str, services: Services, *, is_unserved: bool = False) -> BatchChanges:
-    """What collect would note of a whole copy of a batch's results; `is_unserved` is as `to_send_again` has it."""
+    """Return collect's changes for a complete copy of a batch's results; `is_unserved` as in `to_send_again`."""
     collected = read_collected(services.files, prefix)
     failed_whole = all(each == Found.NOTHING for each in collected.found) and not is_unserved
     again = to_send_again(collected, batch, job, is_uncharged_attempt=failed_whole, is_unserved=is_unserved)

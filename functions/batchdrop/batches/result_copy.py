@@ -157,7 +157,7 @@ class ResultCopy:
             self._copy(lines)
 
     def _add_unreadable_errors(self, copied: Copied, *, is_withheld: bool) -> None:
-        """What may be a paid answer, in what nobody can read or that never came, is not paid for again."""
+        """Add errors for results that are unreadable or never came: they may be paid, and are not sent again."""
         if not copied.malformed and not copied.gone and not is_withheld:
             return
         error = _UNREADABLE if copied.malformed or copied.gone else _WITHHELD

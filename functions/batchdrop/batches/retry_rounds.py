@@ -47,7 +47,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoundEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """What the close of one batch means for its split: `rows` are the next round's where it was the last."""
+    """The effect of a batch's close on its split: `rows` are the next round's where it was the last."""
 
     split: Split
     rows: list[Batch] = []
@@ -197,7 +197,7 @@ def _pool(batch: Batch, answered: set[int], writer: BatchWriter, falling: Fallin
 
 
 def _groups(batch: Batch, job: Job) -> Iterator[tuple[Group, frozenset[Found]]]:
-    """What goes again to where it was, each with what was found of it.
+    """Yield the requests that go again to the same route, each with its finding.
 
     A call in doubt may be paid, and an answer that does not fit is: their requests never fall.
     """
@@ -216,7 +216,7 @@ def _groups(batch: Batch, job: Job) -> Iterator[tuple[Group, frozenset[Found]]]:
 
 
 def _collected(batch: Batch, services: Services) -> Collected:
-    """What was found of each request of a closed batch."""
+    """Return the finding on each request of a closed batch."""
     if batch.collected_key is None:
         return Collected.empty(batch.requests)
     return read_collected(services.files, batch.collected_key)

@@ -59,7 +59,7 @@ def as_realtime(job: Job, batch: Batch, services: Services) -> Batch:
 
 
 def delay_of(waits: int, tick: int) -> int:
-    """How long a batch waits that was sent in vain before: ever longer, up to an hour."""
+    """Return how long a batch waits that was sent without a result before: ever longer, up to an hour."""
     return min(tick * 2 ** min(waits, _DOUBLINGS), _LONGEST_DELAY) if waits else 0
 
 

@@ -32,7 +32,7 @@ def to_send_again(  # noqa: PLR0913 - what decides
     is_final: bool = False,
     is_unserved: bool = False,
 ) -> BatchChanges:
-    """What a batch's row says of its requests that are sent again; nothing where none is.
+    """Return the row changes that note a batch's requests to send again; none where there are none.
 
     Args:
         collected: What was found of each request.
@@ -58,7 +58,7 @@ def to_send_again(  # noqa: PLR0913 - what decides
 
 
 def falls_whole(batch: Batch, job: Job | None) -> BatchChanges:
-    """What the row of a batch that was never sent says where all of its requests go to the fallback."""
+    """Return the row changes of a batch that was never sent, where all of its requests go to the fallback."""
     if job is None or not may_fall(batch, job):
         return {}
     return {"again": batch.requests, **_falling(batch.requests, [Found.NOTHING])}

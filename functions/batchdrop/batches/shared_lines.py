@@ -1,4 +1,4 @@
-"""Which lines of a split share the request of another: found while the split is planned, read while it is assembled.
+"""Lines of a split that share another's request: found while it is planned, read while it is assembled.
 
 Pairs of places in the split's index lie in one object of `work/`, 8 bytes for each line that shares: its own, and that
 of the first line with the same request, which is in a batch.
@@ -22,7 +22,7 @@ _SENT = Seen(sent=[0], shared=[], new={})
 
 
 class BlockToSend(NamedTuple):
-    """What of a block is sent, with its places, and what is to be noted once it is in batches."""
+    """The lines of a block that are sent, with their places, and the sharing to note once they are in batches."""
 
     usual: UsualLines
     places: Sequence[Place]
@@ -44,7 +44,7 @@ class LineSharing:
         self.lines = 0
 
     def of_line(self, body: Raw, route: int, place: Place) -> Seen:
-        """Whether a line's request is sent; nothing is noted yet."""
+        """Return whether a line's request is sent; nothing is noted yet."""
         return _SENT if self._requests is None else self._requests.look([memoryview(body)], [route], place)
 
     def of_block(self, usual: UsualLines, routes: Sequence[int], place: Place) -> BlockToSend:

@@ -1,4 +1,4 @@
-"""What a job's lines are read from: a compressed file is inflated, and a table rewritten, once, by its first plan."""
+"""Prepares the source of a job's lines: its first plan inflates a compressed file, or rewrites a table, once."""
 
 from typing import Any
 
@@ -35,14 +35,14 @@ def read_output_schema(job: Job, services: Services) -> OutputSchema | None:
 
 
 def answer_check(job: Job | None, services: Services) -> AnswerCheck | None:
-    """What a job's answers are held against; None without an output schema."""
+    """Return the check of a job's answers; None without an output schema."""
     if job is None or job.schema_key is None:
         return None
     return AnswerCheck(services.files.get(job.schema_key))
 
 
 def rendering_of(job: Job, services: Services) -> Rendering | None:
-    """What becomes of the job's rows; None where its lines are requests."""
+    """Return the rendering of the job's rows; None where its lines are requests."""
     template = read_template(job, services)
     return None if template is None else Rendering(template, services.providers)
 

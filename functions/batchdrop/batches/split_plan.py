@@ -93,7 +93,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineNumbering(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when the whole file is planned: the number of the lines before each split, and the sums."""
+    """The line numbers of a wholly planned file: the number of the lines before each split, and the sums."""
 
     lines_before: list[int]
     lines: int
@@ -156,7 +156,7 @@ def read_members(files: Files, key: str) -> array[int]:
 
 
 def lines_before(splits: list[Split]) -> LineNumbering:
-    """How the lines of a wholly planned file are numbered."""
+    """Return how the lines of a wholly planned file are numbered."""
     before = [0]
     for split in splits:
         before.append(before[-1] + split.lines)
@@ -166,7 +166,7 @@ def lines_before(splits: list[Split]) -> LineNumbering:
 
 
 def lines_before_split(job: Job, split: Split, files: Files) -> int:
-    """How many lines of a wholly planned file come before a split's own."""
+    """Return how many lines of a wholly planned file come before a split's own."""
     if not split.index:
         return 0
     numbering = msgspec.json.decode(files.get(job.line_numbering_key or ""), type=LineNumbering)

@@ -34,7 +34,7 @@ FAILURES = (AccountRefused, ConcurrentChange, Missing, OutcomeUnknown, Refused, 
 
 
 class Then(StrEnum):
-    """What the batch does next."""
+    """The next action on the batch."""
 
     WAIT = auto()  # nothing was created: it stands in line again
     WAIT_FOR_SLOT = auto()  # another batch of the same number of requests is being created
@@ -44,7 +44,7 @@ class Then(StrEnum):
 
 
 class Breaker(StrEnum):
-    """What it says of the provider."""
+    """The effect on the provider's circuit breaker."""
 
     NOTHING = auto()
     ANSWERS = auto()  # and takes the key: a pause is over
@@ -69,7 +69,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(error: Exception, batch: Batch, *, tick: int) -> Decision:  # noqa: PLR0911 - a table
-    """What becomes of a batch.
+    """Decide what happens to a batch.
 
     Args:
         error: One of `FAILURES`.

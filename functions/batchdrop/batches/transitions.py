@@ -26,7 +26,7 @@ WINDOW_SECONDS = 29 * 86_400  # Anthropic keeps a batch's results 29 days; OpenA
 
 
 def slot(batch: Batch, write: Callable[[Batch], Write]) -> list[Write]:
-    """What is written to a batch's slot, where it needs one."""
+    """Return the write to a batch's slot, where it needs one."""
     return [write(batch)] if needs_slot(batch) else []
 
 

@@ -133,7 +133,7 @@ def _is_in_time(found: ProviderBatch, batch: Batch) -> bool:
 
 
 def _is_proven(found: ProviderBatch, batch: Batch, api: BatchApi) -> bool:
-    """Whether the results carry the batch's token; those that cannot be read prove nothing."""
+    """Return whether the results carry the batch's token; those that cannot be read prove nothing."""
     try:
         return is_ours(found, batch.token, api) is True
     except (Missing, Refused):
@@ -175,7 +175,7 @@ def _is_named(found: ProviderBatch, batch: Batch) -> bool:
 
 
 def is_ours(found: ProviderBatch, token: str, api: BatchApi) -> bool | None:
-    """Whether the results of an ended batch carry our token; None while nobody can tell."""
+    """Return whether the results of an ended batch carry our token; None while nobody can tell."""
     if found.ended_as is None:
         return None
     mark = token_mark(token)

@@ -18,7 +18,7 @@ type Place = int
 
 
 class Seen(NamedTuple):
-    """What becomes of some requests, by their numbers among them.
+    """The equal requests among some, by their numbers.
 
     `sent` are sent; `shared` have the answer of another, whose place stands beside each; `new` are to be remembered.
     """
@@ -40,7 +40,7 @@ class EqualRequests:
         self._most = most
 
     def look(self, bodies: Iterable[Buffer], routes: Iterable[int], first: Place) -> Seen:
-        """Which of some requests equal another; nothing is remembered yet.
+        """Return which of some requests equal another; nothing is remembered yet.
 
         Args:
             bodies: As they are sent.

@@ -32,7 +32,7 @@ class Fallback(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.provider}/{self.model}"
 
     def is_asked_for(self, provider: str, model: str | None) -> bool:
-        """Whether requests ask for it themselves, by their model's name on the wire."""
+        """Return whether requests ask for it themselves, by their model's name on the wire."""
         return (provider, model) == (self.provider, self.model)
 
 
@@ -64,7 +64,7 @@ def find_fallback(name: str, providers: Providers, allowed: Collection[str] | No
 
 
 def why_untaken(route: Route, fallback: Fallback, providers: Mapping[str, ProviderConfig]) -> str | None:
-    """Why a fallback takes no request of a route, in words; None where it takes those that can be translated."""
+    """Return why a fallback takes no request of a route, in words; None where it takes those that can be translated."""
     provider, model, endpoint = route
     if fallback.is_asked_for(provider, model.removeprefix(f"{provider}/")):
         return _IS_ASKED_FOR
@@ -85,7 +85,7 @@ def why_untaken(route: Route, fallback: Fallback, providers: Mapping[str, Provid
 
 
 def taking(fallback: Fallback | None, providers: Mapping[str, ProviderConfig]) -> Callable[[Route], Fallback | None]:
-    """Which fallback may answer the requests of a route; None for those that it cannot take."""
+    """Return the fallback that may answer a route's requests; None where it cannot take them."""
     return lambda route: None if fallback is None or why_untaken(route, fallback, providers) else fallback
 
 

@@ -94,7 +94,7 @@ def _looks_like(name: str, remedy: str) -> str:
 
 
 def _other_text(text: bytes, *, is_cut: bool) -> str | None:
-    """What a text is of which the lines mean nothing alone; one line that is an object says that they do."""
+    """Return the kind of a text whose lines mean nothing alone; one line that is an object rules that out."""
     whole, line_end, _ = text.rpartition(b"\n")
     lines = [line.strip() for line in (whole if is_cut and line_end else text).split(b"\n")]
     lines = [line for line in lines if line]
@@ -120,7 +120,7 @@ def _kind_without_objects(text: bytes, lines: list[bytes]) -> str | None:
 
 
 def _is_spread(text: bytes, lines: list[bytes]) -> bool:
-    """Whether each object takes several lines: the first does, and no object on a line of its own follows it."""
+    """Return whether each object takes several lines: the first does, and no object on a line of its own follows it."""
     if not lines[0].startswith(b"{"):
         return False
     decoded = text.decode(errors="replace").lstrip()
@@ -135,7 +135,7 @@ def _is_spread(text: bytes, lines: list[bytes]) -> bool:
 
 
 def _is_plain_text(lines: list[bytes]) -> bool:
-    """Whether several lines are there, and none even begins as an object or an array does."""
+    """Return whether several lines are there, and none even begins as an object or an array does."""
     return len(lines) >= _TEXT_LINES and not any(line.startswith((b"{", b"[")) for line in lines)
 
 
@@ -150,7 +150,7 @@ def _has_carriage_returns(line: bytes) -> bool:
 
 
 def _is_csv(text: bytes, lines: list[bytes]) -> bool:
-    """Whether a header and a row have as many cells, two at least; a JSON object begins nowhere."""
+    """Return whether a header and a row have as many cells, two at least; a JSON object begins nowhere."""
     if len(lines) < _CSV_ROWS or any(line.startswith(b"{") for line in lines):
         return False
     decoded = text.decode(errors="replace")

@@ -145,7 +145,7 @@ def _table(key: str, text: str) -> dict[str, Any]:
 
 
 def own_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """What an object's metadata says to us: `batchdrop-retry-of` as `retry_of`."""
+    """Return our keys of an object's metadata: `batchdrop-retry-of` as `retry_of`."""
     return {
         name.lower().removeprefix(_METADATA).replace("-", "_"): value
         for name, value in metadata.items()

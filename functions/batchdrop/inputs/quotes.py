@@ -1,4 +1,4 @@
-"""What a file will cost, as a range: from its counted tokens and its models' prices. Pure; money is never rounded."""
+"""Quotes a file's cost as a range, from its counted tokens and its models' prices. Pure; money is never rounded."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
@@ -49,7 +49,7 @@ class Dearest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What the requests for one provider, model and endpoint cost; None where no price is known.
+    """The cost of the requests for one provider, model and endpoint; None where no price is known.
 
     `dearest` bounds what each of them costs. `is_batch_price` is False where the price in a batch is not known, so that
     `batch` is what real time costs: a ceiling.
@@ -84,7 +84,7 @@ ONCE = Resends()
 
 
 def resends_of(settings: JobSettings, *, has_schema: bool, attempt: int = 1) -> Resends:
-    """What a job's settings mean for requests that ask for its output schema, from so many attempts on."""
+    """Return how requests with the job's output schema are sent again, from this attempt on."""
     if not has_schema:
         return ONCE
     left = max(settings.max_attempts - attempt + 1, 1)
@@ -123,7 +123,7 @@ def _counts_alike(route: Route, other: Fallback) -> bool:
 
 
 def _either(own: RouteCost, other: RouteCost, *, is_known: bool) -> RouteCost:
-    """What requests cost that either of two models answers: each bound is that of the one that reaches further.
+    """Return the cost of requests that either of two models answers: each bound is the wider one.
 
     The most is not known where the other counts other tokens for what is no text.
     """
@@ -162,12 +162,12 @@ def asked_or_fallback(routes: Collection[Route], takes: Callable[[Route], Fallba
 
 
 def unpriced_of(models: Iterable[tuple[str, str]], prices: PriceList) -> list[str]:
-    """Those of some models (provider, and name) with no known price."""
+    """Return the models (provider, and name) with no known price."""
     return named(each for each in models if not _has_price(prices(*each)))
 
 
 def without_batch_price(models: Iterable[tuple[str, str]], prices: PriceList) -> list[str]:
-    """Those whose price in a batch is not known, and that at real time is."""
+    """Return the models whose price is known at real time, and not in a batch."""
     found = [(each, prices(*each)) for each in models]
     return named(each for each, its in found if its is not None and its.batch is None and its.realtime is not None)
 
@@ -210,7 +210,7 @@ def _dearest(counts: TokenCounts, rates: Rates, long_rates: Rates | None) -> Dea
 
 
 def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None, resends: Resends = ONCE) -> CostRange:
-    """What requests cost at these rates.
+    """Return the cost of requests at these rates.
 
     The least: the fewest input tokens, none of them from a cache, and no output. The most: every input token as
     estimated, written to a cache where the request may, and all the output that the requests allow; as often as they
@@ -233,7 +233,7 @@ def cost_of(counts: TokenCounts, rates: Rates, long_rates: Rates | None = None, 
 
 
 def _again(counts: TokenCounts, once: Decimal, dearest: Rates, resends: Resends) -> Decimal:
-    """What requests cost at most beyond the first time."""
+    """Return the highest cost of requests beyond the first time."""
     times = resends.attempts - 1
     if not resends.quotes_answers:
         return times * once

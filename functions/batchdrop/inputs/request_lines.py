@@ -89,7 +89,7 @@ class _ResolvedRoute(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rules: ModelRules
 
     def known(self, endpoint: str | None) -> dict[str, str]:
-        """What an error says of where its line would have gone."""
+        """Return the route of an error's line, for its error."""
         route = {"provider": self.provider.name, "model": self.model}
         return route if endpoint is None else route | {"endpoint": endpoint}
 
@@ -103,7 +103,7 @@ def is_blank(line: bytes) -> bool:
 
 
 def is_translated(protocol: Protocol, endpoint: str) -> bool:
-    """Whether a line for this endpoint travels as another request than the one it holds."""
+    """Return whether a line for this endpoint travels as another request than the one it holds."""
     return protocol is Protocol.ANTHROPIC and endpoint != anthropic.ENDPOINT
 
 
@@ -157,7 +157,7 @@ class LineReader:
             return LineError(code=problem.code, message=problem.message, custom_id=readable, **problem.route)  # type: ignore[arg-type]  # a route names no row
 
     def failed_at(self, error: Exception) -> LineError:
-        """What is said of a line at which batchdrop itself failed."""
+        """Return the error of a line at which batchdrop itself failed."""
         kind = type(error).__name__
         if kind not in self._failures:  # its words may quote the line, and many lines may fail alike
             self._failures.add(kind)

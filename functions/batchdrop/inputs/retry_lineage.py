@@ -10,7 +10,7 @@ def folder_of(key: str) -> str:
 
 
 def find_misfit(retry: Job, retried: Job | None) -> str | None:
-    """Why a retry does not belong to the job that it names, as the end of a sentence; None where it does.
+    """Return why a retry does not belong to the job that it names, as the end of a sentence; None where it does.
 
     Whoever may write to one folder must not change what others read of theirs: the retry lies in the job's folder, and
     its list among the job's outputs, where only those may write who may write there anyway.

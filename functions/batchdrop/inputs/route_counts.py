@@ -39,7 +39,7 @@ class RouteCounts:
                 its.count_texts(sizes, usual.output_limits[number], usual.routes[number].endpoint)
 
     def first(self, number: int, cached: Collection[int] = ()) -> list[TokenCounts]:
-        """Those of the first routes, of which some may have no request; `cached` ones write to a cache for an hour."""
+        """Return the first routes' counts, some without a request; `cached` ones write to a cache for an hour."""
         found = [self._counts.get(route) or TokenCounts() for route in range(number)]
         return [counts.kept_for_an_hour() if route in cached else counts for route, counts in enumerate(found)]
 

@@ -1,4 +1,4 @@
-"""What of a line's body is sent: without what is left out, with a job's output schema. Pure."""
+"""Makes the body that is sent: without left-out parameters, with a job's output schema. Pure."""
 
 from collections.abc import Collection
 from functools import cache
@@ -38,7 +38,7 @@ class _Format(NamedTuple):
     value: bytes
 
     def ending(self) -> bytes:
-        """What a body ends with that has no such parameter."""
+        """Return the end of a body that has no such parameter."""
         return b',"%b":%b}' % (self.name.encode(), b'{"format":%b}' % self.value if self.is_inner else self.value)
 
 
@@ -66,7 +66,7 @@ class OutputFormats:
         return Raw(msgspec.json.encode(fields)), True
 
     def ending(self, endpoint: str, *, is_claude: bool) -> bytes | None:
-        """What a body ends with instead of its brace, if it has no word of its own on this; None where it stays.
+        """Return the text that replaces a body's last brace, if the body sets no format; None where it stays.
 
         Raises:
             LineProblem: The schema cannot be said to Claude.
@@ -86,7 +86,7 @@ _ENDPOINTS = frozenset({openai.CHAT, openai.RESPONSES, anthropic.ENDPOINT})  # t
 
 
 def _states_own(body: Raw) -> bool:
-    """Whether a body states a form of its own, or something in its place that others will refuse."""
+    """Return whether a body states a form of its own, or something in its place that others will refuse."""
     try:
         own = _own.decode(body)
     except msgspec.DecodeError:
@@ -96,7 +96,7 @@ def _states_own(body: Raw) -> bool:
 
 
 def left_out(body: Raw, *, has_id: bool) -> list[str]:
-    """What is not sent: parameters that are null, and the custom_id that a bare line holds beside its request."""
+    """Return the parameters that are not sent: null ones, and the custom_id that a bare line holds."""
     fields = _object.decode(body)
     return [name for name, value in fields.items() if value == NULL or (has_id and name == "custom_id")]
 

@@ -1,4 +1,4 @@
-"""What an object is read as: JSONL, inflated where it is compressed, and made of rows where it is a table."""
+"""Reads an object as JSONL, inflated where it is compressed, and made of rows where it is a table."""
 
 from collections.abc import Collection, Iterator
 

@@ -68,7 +68,7 @@ def _chunks(source: Source, start: int, split: Split, store: Files, max_bytes: i
 
 
 def _range(source: Source, start: int, split: Split, store: Files, max_bytes: int) -> Iterator[bytes]:
-    """What has to be read to see a split's lines, in pieces."""
+    """Yield the bytes that hold a split's lines, in pieces."""
     read = partial(store.stream, source.key, version_id=source.version_id)
     is_last = split.end >= source.bytes
     end = split.end if is_last else split.end - 1  # a line that begins in the range follows a line feed before this

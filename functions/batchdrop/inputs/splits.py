@@ -9,7 +9,7 @@ _MOST = 2_000  # a job's splits: publish joins a few pieces of each, and S3 take
 
 
 def splitting_of(size: int, split_bytes: int) -> dict[str, int]:
-    """What a job's row says of its splits. They grow with the file: rows and messages do not."""
+    """Return the row changes that define a job's splits. They grow with the file: rows and messages do not."""
     if size > _LARGE * split_bytes:
         split_bytes = max(_LARGER * split_bytes, -(-size // _MOST))
     count = -(-size // split_bytes)

@@ -107,7 +107,7 @@ def render(rendering: Rendering, row: Row) -> bytes:
 
 
 def _ragged(line: bytes) -> LineProblem | None:
-    """What is wrong with a table's row that stands as a list: it has not as many cells as the header."""
+    """Return the error of a table's row that stands as a list: it has not as many cells as the header."""
     try:
         cells = len(_cells.decode(line))
     except msgspec.DecodeError:

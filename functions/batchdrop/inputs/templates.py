@@ -28,7 +28,7 @@ _NULL = Raw(b"null")
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `[template]` says: the request of each row.
+    """A `[template]`: the request of each row.
 
     Attributes:
         model: Which model is asked.

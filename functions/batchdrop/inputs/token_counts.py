@@ -1,4 +1,4 @@
-"""What the requests of a file come to: tokens as far as they can be known before anything is sent.
+"""Counts the tokens of a file's requests, as far as they can be known before anything is sent.
 
 Counts of parts of a file add up to those of the file. Pure, and of constant size for each provider, model and endpoint.
 """
@@ -165,7 +165,7 @@ def _raise(counts: dict[str, int], name: str, number: int) -> None:
 
 
 def may_cost_more(text: bytes) -> bool:
-    """Whether a part of a request may bear on its cost by more than its length: False only where it does not."""
+    """Return whether a part of a request may bear on its cost by more than its length: False only where it does not."""
     words = (_CACHE, *_EARLIER, *_FILES, b'"document"')
     return bool(text) and (_holds_any(text, words) or _SERVER_TOOL.search(text) is not None)
 

@@ -1,4 +1,4 @@
-"""What usual lines hold: an envelope of strings around a body of texts and plain parameters. Pure.
+"""Types of usual lines: an envelope of strings around a body of texts and plain parameters. Pure.
 
 No field may be null, or hold what is read of a line more closely than it is here.
 """

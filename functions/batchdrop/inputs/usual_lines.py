@@ -236,7 +236,7 @@ class _Lines(NamedTuple):
 
 
 def has_ascii_escape(block: bytes) -> bool:
-    """Whether ASCII may be escaped in it: decoded, it may hold more colons, or spell a name in another way."""
+    """Return whether ASCII may be escaped in it: decoded, it may hold more colons, or spell a name in another way."""
     return b"\\" in block and b"\\u00" in block and _ASCII_ESCAPE.search(block) is not None
 
 
@@ -269,7 +269,7 @@ def _cut(block: bytes) -> _Lines | None:
 
 
 def _have_one_body(envelopes: list[Envelope[Any]]) -> bool:
-    """Whether each has the body of its form: OpenAI's, which has a url, or Anthropic's."""
+    """Return whether each has the body of its form: OpenAI's, which has a url, or Anthropic's."""
     return all(
         [  # noqa: C419 - a generator takes twice as long
             (each.url is UNSET) is (each.body is UNSET) is not (each.params is UNSET) for each in envelopes
@@ -278,7 +278,7 @@ def _have_one_body(envelopes: list[Envelope[Any]]) -> bool:
 
 
 def _are_texts(custom_ids: list[Raw]) -> bool:
-    """Whether custom_ids are strings without braces.
+    """Return whether custom_ids are strings without braces.
 
     Raises:
         msgspec.ValidationError: They are not all strings.
@@ -325,7 +325,7 @@ def _refuse_unportable(read: list[NestedChat], texts: list[bytes]) -> None:
 
 
 def _suit_claude(read: list[Any], kinds: list[int], routes: list[_Route]) -> bool:
-    """Whether those of the requests that go to Claude pass its checks without a closer look."""
+    """Return whether those of the requests that go to Claude pass its checks without a closer look."""
     claude = [route for route in routes if route.is_claude]
     if not claude:
         return True

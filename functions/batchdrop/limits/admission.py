@@ -201,7 +201,7 @@ class _Admission:
         return replace(ledger, reserved=ledger.reserved + cost, turns=turns)
 
     def _admitted_before(self, part: int) -> int:
-        """How many batches any 60 minutes that end in this part of an hour may hold already."""
+        """Return how many batches any 60 minutes that end in this part of an hour may hold already."""
         if part not in self._admitted:
             self._admitted[part] = self._services.store.providers.admitted_between(
                 self._provider.name, part - HOUR, part
@@ -209,12 +209,12 @@ class _Admission:
         return self._admitted[part]
 
     def _turns(self, ledger: Ledger, job: str, now: int) -> dict[str, int]:
-        """When the jobs that wait for this ledger had their last turn, this one now."""
+        """Return when the jobs that wait for this ledger had their last turn, this one now."""
         turns = {each: at for each, at in ledger.turns.items() if each in self._jobs[ledger.name]} | {job: now}
         return dict(sorted(turns.items(), key=itemgetter(1))[-_MOST_TURNS:])
 
     def _runs(self, job: str) -> bool:
-        """Whether the job's whole file is planned and nobody stopped it; its claim checks this again."""
+        """Return whether the job's whole file is planned and nobody stopped it; its claim checks this again."""
         if job not in self._running:
             found = self._services.store.job(job)
             self._running[job] = found is not None and found.state is JobState.RUNNING

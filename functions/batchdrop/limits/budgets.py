@@ -42,7 +42,7 @@ def ledger_of(budgets: Budgets, now: int) -> str | None:
 
 
 def why_over(most: int | None, budgets: Budgets, ledger: str | None, committed: int) -> str | None:
-    """Why a job is not sent, in words; None where its budgets allow it. Pure.
+    """Return why a job is not sent, in words; None where its budgets allow it. Pure.
 
     Args:
         most: What it may cost at most, in millionths of a dollar; None where that is unknown.
@@ -79,7 +79,7 @@ def _dollars(dollars: Decimal) -> str:
 
 
 def reservation(job: Job, budgets: Budgets, most: int, services: Services) -> tuple[list[Write], JobChanges]:
-    """What is written with the move that opens a job, and what its row says of it: nothing without a monthly budget.
+    """Return the writes of the move that starts a job, and its row changes: none without a monthly budget.
 
     The move is refused where the month has no room for it, but for a job that somebody approved.
     """
@@ -92,7 +92,7 @@ def reservation(job: Job, budgets: Budgets, most: int, services: Services) -> tu
 
 
 def raise_reservation(job: Job, budgets: Budgets, most: int, services: Services) -> tuple[list[Write], JobChanges]:
-    """What is written with the move after which a running job may cost as much as `most`, and what its row says of it.
+    """Return the writes and row changes of the move after which a running job may cost up to `most`.
 
     The move is refused where the month has no room for it, but for a job that somebody approved.
     """
@@ -104,7 +104,7 @@ def raise_reservation(job: Job, budgets: Budgets, most: int, services: Services)
 
 
 def settlement(job: Job, spent: int | None, services: Services) -> list[Write]:
-    """What is written with the move that ends a job: its cost in the place of what it reserved.
+    """Return the writes of the move that ends a job: its cost in the place of what it reserved.
 
     Where its cost is not known, what it reserved counts as spent.
     """

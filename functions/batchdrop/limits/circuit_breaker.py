@@ -65,7 +65,7 @@ def is_first_refusal(batch: Batch, services: Services) -> bool:
 
 
 def is_held_back(batch: Batch, services: Services) -> bool:
-    """Whether the provider is paused, and the batch is not its probe."""
+    """Return whether the provider is paused, and the batch is not its probe."""
     return holds_back(services.store.providers.get_pause(batch.provider), batch, services)
 
 
@@ -75,7 +75,7 @@ def holds_back(pause: Pause | None, batch: Batch, services: Services) -> bool:
 
 
 def end_if_probe(batch: Batch, services: Services) -> list[Write]:
-    """What ends the pause if this batch is its probe, for the move that records that its create succeeded."""
+    """Return the write that ends the pause if this batch is its probe, for the move that records its create."""
     pause = services.store.providers.get_pause(batch.provider)
     return [end_pause(batch.provider, services.now())] if pause is not None and pause.probe == batch.token else []
 

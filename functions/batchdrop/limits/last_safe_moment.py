@@ -36,7 +36,7 @@ class _Work(msgspec.Struct):
 
 
 def wants_calls(job: Job) -> bool:
-    """Whether a job's deadline is to be kept by calls at real time, and nothing stood against that.
+    """Return whether a job's deadline is to be kept by calls at real time, and nothing stood against that.
 
     A unit that was given up does: no further round begins, which would call what batches leave.
     """
@@ -45,17 +45,17 @@ def wants_calls(job: Job) -> bool:
 
 
 def is_kept(job: Job, now: int) -> bool:
-    """Whether sweep works for the deadline of a running job: what is left of it is called, or may have to be."""
+    """Return whether sweep works for the deadline of a running job: what is left of it is called, or may have to be."""
     return job.finishing_at is not None or (wants_calls(job) and now < (job.deadline_at or 0))
 
 
 def next_check(job: Job, *, now: int, tick: int) -> int:
-    """When somebody looks at the clock for a running job that was just looked at."""
+    """Return when somebody looks at the clock for a running job that was just looked at."""
     return now + tick if is_kept(job, now) else next_deadline(job)
 
 
 def may_be_called(batch: Batch) -> bool:
-    """Whether the requests of a batch can be called at real time, and may have to be."""
+    """Return whether the requests of a batch can be called at real time, and may have to be."""
     return batch.state in OPEN_BATCHES and batch.state is not BatchState.ENDED and _is_callable(batch)
 
 
@@ -88,7 +88,7 @@ def _requests_left(batch: Batch, last_round: int) -> int:
 def last_safe_moment(
     job: Job, batches: Iterable[Batch], providers: Mapping[str, ProviderConfig], *, tick: int
 ) -> int | None:
-    """When what is left must be called at real time; None where nothing is, or the job has no deadline.
+    """Return when what is left must be called at real time; None where nothing is, or the job has no deadline.
 
     Args:
         job: The job.
@@ -117,7 +117,7 @@ def _callers(batch: Batch, job: Job) -> set[str]:
 
 
 def seconds_of(requests: int, tokens: int, limits: Limits) -> int:
-    """How long so many calls take at the allowed rates, rounded up."""
+    """Return how long so many calls take at the allowed rates, rounded up."""
     return max(
         -(-60 * requests // limits.realtime_requests_per_minute),
         -(-60 * tokens // limits.realtime_tokens_per_minute),

@@ -17,7 +17,7 @@ _HALVINGS = 5  # down to a thirty-second
 
 
 def estimate_of(protocol: Protocol, *, requests: int, tokens: int) -> int:
-    """What a batch takes, before anything is known of how its tokens really count."""
+    """Return a batch's estimated tokens, before their real count is known."""
     return requests if protocol is Protocol.ANTHROPIC else tokens
 
 
@@ -34,7 +34,7 @@ def max_estimate_within(limit: int, ledger: Ledger) -> int:
 
 
 def share_of(limit: int, waits: int) -> int:
-    """What one batch may take of a limit: half, each time its requests were sent in vain, for it may be too high."""
+    """Return the share of a limit for one batch: halved for each uncharged attempt, as it may be too high."""
     return max(limit >> min(waits, _HALVINGS), 1)
 
 
@@ -59,13 +59,13 @@ def limit_of(provider: ProviderConfig, ledger: Ledger, now: int) -> int:
 
 
 def batch_allowance(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> int:
-    """What a batch may take of a ledger; a larger one of several requests is replaced by smaller ones."""
+    """Return the largest share of a ledger for a batch; a larger batch is replaced by smaller ones."""
     limit = limit_of(provider, ledger, now)
     return limit if provider.protocol is Protocol.ANTHROPIC else share_of(limit, batch.waits)
 
 
 def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
-    """Whether a batch is replaced by smaller ones; a single request may go alone, whatever its size."""
+    """Return whether a batch is replaced by smaller ones; a single request may go alone, whatever its size."""
     most_requests, most_bytes = sizes_of(ledger, now)
     return batch.requests > 1 and (
         cost_of(batch.cost, ledger) > batch_allowance(batch, provider, ledger, now)
@@ -75,7 +75,7 @@ def is_too_large(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: in
 
 
 def is_refused(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
-    """Whether the provider said lately that it does not take the batch's model in batches.
+    """Return whether the provider said lately that it does not take the batch's model in batches.
 
     What `endpoints` in `providers.toml` says of the model is believed instead.
     """
@@ -87,7 +87,7 @@ def is_refused(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int)
 
 
 def is_never_admitted(batch: Batch, provider: ProviderConfig, ledger: Ledger, now: int) -> bool:
-    """Whether a batch is ended, or replaced by smaller ones, instead of being admitted."""
+    """Return whether a batch is ended, or replaced by smaller ones, instead of being admitted."""
     return is_refused(batch, provider, ledger, now) or is_too_large(batch, provider, ledger, now)
 
 
@@ -99,7 +99,7 @@ def sizes_of(ledger: Ledger, now: int) -> tuple[float, float]:
 
 
 def learned_sizes(batch: Batch, limit: int | None) -> dict[str, int]:
-    """What a refusal of a batch for its size teaches of the next ones: the number that it stated, or half of its bytes.
+    """Return the limits that a refusal for size teaches: the number that it stated, or half of its bytes.
 
     Args:
         batch: It was refused.

@@ -1,4 +1,4 @@
-"""What a job has spent, by the tokens that its providers counted: never less than it may have been charged. Pure."""
+"""Sums a job's spending by the tokens that its providers counted: never less than it may have been charged. Pure."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -16,7 +16,7 @@ _MAYBE_PAID = frozenset({ErrorCode.PROVIDER_STUCK, ErrorCode.COLLECT_FAILED})
 
 
 def spent_by(manifest: Manifest, reserved: int, prices: PriceList) -> int | None:
-    """What a job cost, second answers of its lines included, in millionths of a dollar; None where that is not known.
+    """Return a job's cost, second answers included, in millionths of a dollar; None where that is not known.
 
     Sums of tokens do not say how long a request was, and long ones may cost more each: then what all of them would cost
     counts, up to what was reserved, in which each request has its own price.
@@ -38,7 +38,7 @@ def spent_by(manifest: Manifest, reserved: int, prices: PriceList) -> int | None
 
 
 def _sums(models: Iterable[ModelCounts], prices: PriceList) -> tuple[Decimal, Decimal] | None:
-    """What all tokens cost at the lowest price that they may have, and at the highest; None where one is unknown."""
+    """Return the cost of all tokens at their lowest and at their highest price; None where one is unknown."""
     least = most = Decimal(0)
     for each in models:
         found = prices(each.provider, each.model)

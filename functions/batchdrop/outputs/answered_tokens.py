@@ -1,4 +1,4 @@
-"""What a job's answers add to its folder's history, from which later jobs tell what they may cost. Pure."""
+"""The tokens that a job's answers add to its folder's history, from which later jobs are quoted. Pure."""
 
 from collections.abc import Sequence
 

@@ -126,7 +126,7 @@ class Assembly:
 
     @cached_property
     def _check(self) -> AnswerCheck | None:
-        """What answers were held against; of those that do not fit it tells why."""
+        """Return the check of answers, which names the misfits of those that do not fit."""
         return answer_check(self._job, self._services)
 
     @property
@@ -185,7 +185,7 @@ class Assembly:
             yield from self._halves(_Block(place + middle, lines[middle:]))
 
     def _result_bytes(self, start: int, stop: int) -> int:
-        """How long the result lines of so many lines are."""
+        """Return how long the result lines of so many lines are."""
         spoken = zip(self._join.batches[start:stop], self._join.positions[start:stop], strict=True)
         return sum([self._lengths[number][position] for number, position in spoken if number != NO_BATCH])
 
@@ -211,7 +211,7 @@ class Assembly:
         self._tally.answers(block.finish_reasons, block.answered)
 
     def _answered(self, block: _Block) -> dict[_Speaker, list[int]]:
-        """Which lines of a block have an answer, by what speaks for them."""
+        """Group the answered lines of a block by the batch that answers them."""
         lines = defaultdict[_Speaker, list[int]](list)
         start, stop, join = block.place, block.place + len(block.lines), self._join
         its = (

@@ -1,4 +1,4 @@
-"""Which batch answers which line of a split. Pure."""
+"""Maps each line of a split to the batch that answers it. Pure."""
 
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -239,7 +239,7 @@ def _why_not_called(job: Job) -> str:
 
 
 def _settled(models: list[ModelCounts], now: int, services: Services) -> tuple[list[ModelCounts], Money]:
-    """What models cost by the prices of now; the manifest that is written first stays, and so do these."""
+    """Return the models' cost at today's prices, which stay with the first manifest."""
     routes = [(each.provider, each.model) for each in models]
     source = source_of(routes, services.providers, day=timestamp(now)[:10])
     return settle(models, never_failing(settled_prices(services.providers)), source)

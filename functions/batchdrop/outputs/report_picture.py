@@ -27,7 +27,7 @@ class Drawn(NamedTuple):
 
 
 def first_batches(batches: Iterable[Batch]) -> Drawn:
-    """What is drawn of a job's batches; the requests of those that were replaced are in smaller ones."""
+    """Return the batches that are drawn; requests of those that were replaced are in smaller ones."""
     first, more, requests = list[Batch](), 0, 0
     for each in batches:
         if each.state is BatchState.REPLACED:

@@ -25,7 +25,7 @@ class RouteTallies:
             self.of(route, is_fallback=is_fallback).batches += 1
 
     def models(self) -> list[ModelCounts]:
-        """What was asked of each model that was asked anything."""
+        """Return the counts of each model with requests."""
         own = [
             _counts(route.provider, route.model, route.endpoint, tally)
             for route, tally in zip(self._routes, self._own, strict=True)

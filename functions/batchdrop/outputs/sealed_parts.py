@@ -22,7 +22,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """What one run assembled of a split, in pieces: most splits have one part. `answers` are by the kind of file."""
+    """The part of a split that one run assembled; most splits have one part. `answers` are by the kind of file."""
 
     results: list[Sealed]
     errors: list[Sealed]

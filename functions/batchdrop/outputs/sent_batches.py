@@ -105,7 +105,7 @@ class SentBatch:
             spool.take(store.reader(raw_key(self.batch.collected_key or "", stream)), wanted)
 
     def outcome(self, place: int, position: int, spool: Spool) -> Outcome | None:
-        """What the provider said of a request, whose line is spooled under its place; None when it said nothing."""
+        """Return the provider's outcome of a request, whose line is spooled under its place; None without one."""
         found = self.collected.found[position]
         if found == Found.NOTHING:
             return None
@@ -124,7 +124,7 @@ class SentBatch:
         return ResultError(code=ErrorCode.SCHEMA, message=f"The answer {why}.", source="provider", retryable=True)
 
     def answers(self, places: list[int], positions: list[int], spool: Spool) -> UsualAnswers | None:
-        """What the provider answered to requests, if all of it is as its protocol usually has it."""
+        """Return the provider's answers to requests, if all of them are as its protocol usually has them."""
         lengths = [self.collected.lengths[position] for position in positions]
         if sum(lengths) > MOST_BYTES:
             return None
@@ -145,11 +145,11 @@ class SentBatch:
         return self.batch.is_fallback
 
     def attempts(self) -> int:
-        """How often its requests were sent, this batch included."""
+        """Return how often its requests were sent, this batch included."""
         return self.batch.attempt - (self.batch.batch_id is None and not self.batch.called)
 
     def missing_result_error(self, *, is_cancelled: bool) -> ResultError:
-        """Why a request of this batch has no line at all."""
+        """Return why a request of this batch has no line at all."""
         code = self.batch.failure_code
         if self.batch.state is BatchState.FAILED:
             source, message, retryable = _FAILURES.get(code or "") or self._refusal()

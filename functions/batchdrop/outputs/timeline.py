@@ -1,4 +1,4 @@
-"""What a job's timeline shows: a lane for each batch, or for each model where there are many. Pure.
+"""Builds a job's timeline: a lane for each batch, or for each model where there are many. Pure.
 
 Times become per cents of the width, so that the picture fits any screen without being stretched.
 """
@@ -138,7 +138,7 @@ def _lane(job: Job, group: Sequence[Batch], batches: Sequence[Batch], scale: _Sc
 
 
 def _began(job: Job, batch: Batch, batches: Iterable[Batch]) -> int:
-    """When a batch began to wait: a round begins with the end of the one before it."""
+    """Return when a batch began to wait: a round begins with the end of the one before it."""
     before = (each.ended_at for each in batches if each.split == batch.split and each.round < batch.round)
     return max((each for each in before if each is not None), default=job.dropped_at)
 
@@ -167,7 +167,7 @@ def _marks(batch: Batch, scale: _Scale, end: int) -> Iterator[Mark]:
 
 
 def _fault(batch: Batch) -> str | None:
-    """What went wrong with a batch; None where nothing did."""
+    """Return a batch's fault; None where there was none."""
     if batch.state is BatchState.FAILED:
         return "given up"
     if batch.ended_as in _FAULTS:

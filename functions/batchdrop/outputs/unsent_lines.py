@@ -34,6 +34,6 @@ def unsent_result(line: IndexedLine, number: int, routes: Sequence[Route], *, na
 
 
 def _unwritten(route: Route) -> IndexedError:
-    """Why a line that was planned is in no batch: when one was replaced, its body was none for every reader."""
+    """Return why a line that was planned is in no batch: when one was replaced, its body was none for every reader."""
     why = "not JSON for every reader: it was in no batch that could be sent"
     return IndexedError(ErrorCode.INVALID_JSON, why, route.provider, route.model, route.endpoint)

@@ -26,7 +26,7 @@ class Fit(Enum):
 
 
 class Misfit(NamedTuple):
-    """What is wrong with an answer.
+    """The problems of an answer.
 
     Attributes:
         text: What it says.
@@ -54,7 +54,7 @@ class AnswerCheck:
         self._validator = compile_schema(self.schema)
 
     def verdict(self, endpoint: str, body: Raw) -> Fit:
-        """What is to be thought of an answer.
+        """Return the verdict on an answer.
 
         Args:
             endpoint: What its request was sent to.
@@ -69,7 +69,7 @@ class AnswerCheck:
         return Fit.CUT_OFF if reason in CUT_OFF else Fit.MISFIT
 
     def misfit(self, endpoint: str, body: Raw) -> Misfit:
-        """What is wrong with an answer that does not fit."""
+        """Return the problems of an answer that does not fit."""
         text = words_in(endpoint, body).text
         try:
             found = list(self._errors(msgspec.json.decode(text)))

@@ -1,4 +1,4 @@
-"""What an answer's body says in plain text, whichever endpoint gave it. Pure."""
+"""Reads the plain text of an answer's body, whichever endpoint gave it. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -51,7 +51,7 @@ _output = msgspec.json.Decoder(_Output)
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
-    """What an answer's body says.
+    """The plain text of an answer's body.
 
     Attributes:
         text: Its parts joined; empty for what is none, such as an embedding or a tool call.
@@ -110,7 +110,7 @@ def _has_calls(body: _Body) -> bool:
 
 
 def _items(body: _Body) -> Iterator[_Output]:
-    """What a response's output holds; an item that is not as the others takes no other's text along."""
+    """Yield the items of a response's output; a malformed one does not hide another's text."""
     for item in body.output or ():
         with suppress(msgspec.ValidationError):
             yield _output.decode(item)

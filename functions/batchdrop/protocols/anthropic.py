@@ -27,7 +27,7 @@ CHAT = "/v1/chat/completions"  # OpenAI's: translated
 
 
 class _ForeignBody(msgspec.Struct, gc=False):
-    """What only an OpenAI body has."""
+    """The parameters that only an OpenAI body has."""
 
     messages: Raw | UnsetType = UNSET
     input: Raw | UnsetType = UNSET
@@ -109,7 +109,7 @@ def _foreign_message(message: _Message) -> str | None:
 
 
 def check_body(body: Body, *, api_version: str, betas: Collection[str] = (), rules: ModelRules = EVERYTHING) -> None:
-    """What is known to fail a request under this API version, with these betas and for a model of these rules."""
+    """Raise for all that is known to fail under this API version, with these betas and a model of these rules."""
     reject_sdk_arguments(body)
     if body.speed is not UNSET:
         raise LineProblem(ErrorCode.UNSUPPORTED_PARAMETER, '"speed" is not possible in a batch: leave it out')

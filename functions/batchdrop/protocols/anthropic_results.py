@@ -71,7 +71,7 @@ _RETRYABLE_TYPES = frozenset({"rate_limit_error", "timeout_error", "api_error", 
 
 
 def read_outcome(line: bytes) -> Outcome:
-    """What a line of the results says.
+    """Return the outcome that a line of the results states.
 
     Raises:
         msgspec.DecodeError: It is not such a line.

@@ -1,4 +1,4 @@
-"""What a request for Claude may hold only under a beta, at any depth; betas are one header of a whole batch.
+"""Refuses parameters that need a beta, at any depth; betas are one header of a whole batch.
 
 Read from the `anthropic` SDK 2.12.0: what its beta API takes and the other does not.
 """

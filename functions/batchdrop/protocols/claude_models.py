@@ -1,4 +1,4 @@
-"""What each Claude model takes: one table, from Anthropic's documentation as of 2026-11-26.
+"""Rules of each Claude model: one table, from Anthropic's documentation as of 2026-11-26.
 
 Sources, all under https://platform.claude.com/docs/en/:
 - thinking: build-with-claude/thinking-troubleshooting ("rejected configurations by model"), models/*/whats-new-*.
@@ -30,7 +30,7 @@ _NO_XHIGH: tuple[Effort, ...] = ("low", "medium", "high", "max")
 
 
 class ModelRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What requests to a model may say.
+    """The rules for requests to a model.
 
     Attributes:
         thinking: The types of `thinking`.
@@ -52,7 +52,7 @@ class ModelRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `providers.toml` says otherwise of the models of a pattern: keys as in `ModelRules`, each optional."""
+    """The changes by `providers.toml` for the models of a pattern: keys as in `ModelRules`, each optional."""
 
     thinking: tuple[Thinking, ...] | UnsetType = UNSET
     efforts: tuple[Effort, ...] | UnsetType = UNSET
@@ -107,7 +107,7 @@ _NAME = re.compile(
 
 
 def rules_of(model: str, changes: Mapping[str, RuleChanges] | None = None) -> ModelRules:
-    """What a model takes.
+    """Return a model's rules.
 
     Args:
         model: Its name on the wire.

@@ -1,4 +1,4 @@
-"""What Anthropic's structured output and strict tools take of JSON Schema.
+"""Checks schemas against Anthropic's subset of JSON Schema, for structured output and strict tools.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/structured-outputs#json-schema-limitations (2026-11-26).
 What stands in `enum`, `const`, `default` and `examples` are values, no schemas.
@@ -72,7 +72,7 @@ def _inner(schema: Schema, path: Path | None) -> Iterator[tuple[Path, object]]:
 
 
 def _problem(schema: Schema) -> str | None:
-    """What Claude would refuse of one schema, those in it aside."""
+    """Return the reason why Claude would refuse one schema, those in it aside."""
     if refused := next((name for name in schema if name in _REFUSED), None):
         return f'has "{refused}", which Claude\'s structured output does not take: leave it out, or say it in words'
     is_object = "object" in (schema.get("type"), *_as_list(schema.get("type"))) or "properties" in schema
@@ -90,7 +90,7 @@ def _problem(schema: Schema) -> str | None:
 
 
 def _is_recursive(schema: Schema) -> bool:
-    """Whether its references lead back to where they began."""
+    """Return whether its references lead back to where they began."""
     targets = {"#": schema} | {
         f"#/{name}/{key}": each for name in _NAMED[1:] for key, each in _as_dict(schema.get(name)).items()
     }

@@ -52,7 +52,7 @@ def _reads_back(line: bytes) -> bool:
 
 
 def _count_colons(text: bytes) -> int:
-    """How many colons follow a quote: those behind keys, and those that begin a text."""
+    """Return how many colons follow a quote: those behind keys, and those that begin a text."""
     return text.replace(rb"\\", b"").replace(rb"\"", b"").count(b'":')
 
 

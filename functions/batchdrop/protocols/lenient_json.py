@@ -62,7 +62,7 @@ def is_object(raw: Raw) -> bool:
 
 
 def is_empty(answer: Raw) -> bool:
-    """Whether an answer holds nothing: no value, or one without content."""
+    """Return whether an answer holds nothing: no value, or one without content."""
     return not is_present(answer) or (bytes(memoryview(answer)[:1]) == b'"' and not (as_str(answer) or "").strip())
 
 
@@ -139,7 +139,7 @@ def utf8(line: bytes) -> bytes:
 
 
 def read_row[T](read: Callable[[bytes], T], row: bytes) -> T:
-    """What a result row says, as it is, or as it was meant.
+    """Return a result row, as it is, or repaired.
 
     Raises:
         msgspec.DecodeError: It is not a result row, repaired or not.

@@ -103,7 +103,7 @@ def _may_hold_parts(body: bytes) -> bool:
 
 
 def _is_mixed(content: Raw, *, depth: int = 2) -> bool:
-    """Whether not all of a list are texts; a list of inputs holds messages, and these hold lists."""
+    """Return whether not all of a list are texts; a list of inputs holds messages, and these hold lists."""
     if not depth or bytes(memoryview(content)[:1]) != b"[":
         return False
     try:

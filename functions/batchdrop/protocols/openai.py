@@ -118,7 +118,7 @@ def refuse_wrong_endpoint(endpoint: str, model: str, configured: tuple[str, ...]
 
 
 def check_body(body: Body, endpoint: str) -> int:
-    """What is known to fail a line, or a whole batch with it. Returns the number of texts to embed, else 0."""
+    """Raise for all that is known to fail a line, or its batch. Return the number of texts to embed, else 0."""
     reject_sdk_arguments(body)
     required = _REQUIRED.get(endpoint)
     if required is not None and getattr(body, required) is UNSET:

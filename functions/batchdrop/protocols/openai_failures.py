@@ -13,7 +13,7 @@ from batchdrop.refusal_kinds import Kind
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a batch that failed as a whole means for its requests.
+    """The consequence of a batch's failure for its requests.
 
     Attributes:
         kind: What it failed for, those requests aside that it blames.
@@ -60,13 +60,13 @@ def _names_line(failure: Failure, requests: int) -> bool:
 
 
 def _kind_of(failure: Failure, requests: int, own: Sequence[RefusalRule]) -> Kind:
-    """What passes by its words, and is said of one line, is that line's."""
+    """Return the kind of a failure; one that may pass and names a line is that line's."""
     kind = classify(None, failure.code, failure.message, own)
     return Kind.LINES if kind is Kind.PASSING and _names_line(failure, requests) else kind
 
 
 def never_fits(limit: int | None, *, requests: int, tokens: int, waits: int) -> bool:
-    """Whether a single request is given up that found the queue full each time.
+    """Return whether a single request is given up that found the queue full each time.
 
     Its tokens are an estimate, so it is tried. One that should fit is tried longer: others may fill the queue.
     """

@@ -105,7 +105,7 @@ class _Answer(msgspec.Struct, gc=False):
 
 
 class _UsualAnswer(msgspec.Struct, gc=False):
-    """What tells of an answer, in OpenAI's types."""
+    """The fields of an answer that are read, in OpenAI's types."""
 
     usage: TokenUsage | None = None
     choices: list[Choice] | None = None
@@ -129,7 +129,7 @@ _OWN_CODES = {
 
 
 def read_outcome(line: bytes) -> Outcome:
-    """What a line of an output file or an error file says; a line that names no request has the custom_id "".
+    """Return the outcome of a line of an output or error file; one that names no request has the custom_id "".
 
     Raises:
         msgspec.DecodeError: It is not such a line.

@@ -25,7 +25,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def unreadable_outcome(text: bytes) -> Outcome:
-    """What becomes of a request whose row nobody can read: `text` is kept as it came, as far as it is text."""
+    """Return the outcome of a request whose row is unreadable: `text` is kept as it came, as far as it is text."""
     raw = cut(text.decode(errors="replace"), MAX_RAW_BYTES)
     message = "The provider's result line cannot be read; it may hold a paid answer, and is not sent again."
     error = ResultError(code=ErrorCode.UNREADABLE_RESULT, message=message, source="provider", retryable=False, raw=raw)
@@ -48,7 +48,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None = None
 
 
-Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None  # what is more is nonsense, and spoils every sum
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**40)] | None  # more is malformed, and spoils every sum
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -63,5 +63,5 @@ def parse_token_limit(message: str) -> int | None:
 
 
 def retryable_status(status: int | None) -> bool:
-    """Whether the same request may succeed later, by its HTTP status."""
+    """Return whether the same request may succeed later, by its HTTP status."""
     return status is not None and (status in _PASSING or status >= _SERVER_ERROR)

@@ -89,7 +89,7 @@ def read_schema(text: bytes) -> Schema:
 
 
 def compile_schema(schema: Schema) -> "Validator":
-    """What holds values against a schema: it fetches nothing, and patterns take linear time.
+    """Return a validator for a schema: it fetches nothing, and patterns take linear time.
 
     Raises:
         Unprocessable: It is no JSON Schema; the message names the place.
@@ -104,7 +104,7 @@ def compile_schema(schema: Schema) -> "Validator":
             pattern_options=jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES, dfa_size_limit=_PATTERN_BYTES),
         )
     except jsonschema_rs.ValidationError as error:
-        raise _problem(f"is no JSON Schema that is taken, at {pointer(error.instance_path)}{_hint(error)}") from None
+        raise _problem(f"is not a JSON Schema that is taken, at {pointer(error.instance_path)}{_hint(error)}") from None
 
 
 def _hint(error: "ValidationError") -> str:

@@ -204,7 +204,7 @@ def _within(blocks: Iterator[Block], most: int) -> Iterator[Block]:
 
 
 def _may_be_marked(block: Block) -> bool:
-    """Whether the provider takes a marker there: not in what is empty, thought, or loaded later."""
+    """Return whether the provider takes a marker there: not in what is empty, thought, or loaded later."""
     if block.part is None:
         return bool(_string.decode(block.text).strip())
     try:

@@ -14,7 +14,7 @@ from batchdrop.refusal_kinds import Kind
 
 
 class RefusalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a server's refusal means: it fits where all that is given fits.
+    """A rule for a server's refusals: it fits where all that is given fits.
 
     Attributes:
         kind: `account` pauses the provider, `passing` is tried again, `size` is cut, `model` is not sent again for a
@@ -30,7 +30,7 @@ class RefusalRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     words: str | None = None
 
     def fits(self, status: int | None, code: str | None, words: str) -> bool:
-        """Whether it speaks of this refusal; a rule with nothing but a kind fits none."""
+        """Return whether it speaks of this refusal; a rule with nothing but a kind fits none."""
         return (
             (self.status is not None or bool(self.code) or bool(self.words))
             and self.status in {None, status}
@@ -47,7 +47,7 @@ class Action(StrEnum):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a batch that was refused.
+    """The standing of a batch that was refused.
 
     Attributes:
         requests: How many it holds.
@@ -256,7 +256,7 @@ def _by_sentence(words: str) -> Kind:
 
 
 def decide(kind: Kind, standing: Standing) -> Action:
-    """What becomes of a batch that was refused.
+    """Decide what happens to a batch that was refused.
 
     A batch that is searched for its bad lines is cut until single ones stand refused. Where no piece is taken, and
     nothing else says that the provider takes batches, it is paused once before any line ends.
@@ -291,7 +291,7 @@ def refused_model(words: str) -> str | None:
 
 
 def parse_request_limit(words: str) -> int | None:
-    """How many requests a batch may hold, where a refusal says so ("at most 1,000 requests"); no rate is one."""
+    """Return how many requests a batch may hold, where a refusal says so ("at most 1,000 requests"); no rate is one."""
     said = words[:_READ_CHARACTERS].replace("_", " ")
     found = next(filter(None, (pattern.search(said) for pattern in _REQUEST_LIMITS)), None)
     if found is None:

@@ -13,7 +13,7 @@ _LONGEST_MESSAGE = 1_000  # bytes: five of them are a refused job's reason, in i
 
 
 class Body(msgspec.Struct, gc=False):
-    """What the checks of both protocols look at in a request's body; each line's is read once."""
+    """The parts of a request's body that both protocols' checks read; each line's is read once."""
 
     model: Raw | UnsetType = UNSET
     messages: Raw | UnsetType = UNSET
@@ -94,7 +94,7 @@ def refuse_no_messages(messages: Raw) -> None:
 
 
 def as_whole(raw: Raw) -> str:
-    """How to write a number of digits and `.0`, as frames with gaps do; empty for any other value."""
+    """Return how to write a number of digits and `.0`, as frames with gaps do; empty for any other value."""
     whole, point, rest = bytes(memoryview(raw)[:_LONGEST_NUMBER]).partition(b".")
     is_whole = bool(point) and whole.isdigit() and not rest.strip(b"0") and rest != b""
     return f": write {whole.decode()}, not {whole.decode()}.{rest.decode()}" if is_whole else ""

@@ -1,4 +1,4 @@
-"""Which schemas OpenAI's strict structured output takes: sent any other way, a schema is a wish.
+"""Checks schemas against OpenAI's strict structured output: sent any other way, a schema is a wish.
 
 Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas (2026-11).
 """
@@ -21,7 +21,7 @@ type _Schema = dict[str, Any]
 
 
 def is_strict(schema: _Schema) -> bool:
-    """Whether a schema of an object fits; what is not known to be taken is not."""
+    """Return whether a schema of an object fits; what is not known to be taken is not."""
     found = list(_schemas(schema, 0))
     if any(each is None for each, _ in found) or "anyOf" in schema:
         return False

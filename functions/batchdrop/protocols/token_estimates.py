@@ -24,7 +24,7 @@ _MODELS = 1_000  # whose rules are remembered
 
 
 class Media(NamedTuple):
-    """What of a request is no text: its bytes there, and the tokens that it is taken for."""
+    """The media of a request: their bytes in it, and their estimated tokens."""
 
     bytes: int
     tokens: int
@@ -86,7 +86,7 @@ def tokens_of_each(sizes: Iterable[int]) -> list[int]:
 
 
 def measure_media(body: bytes, model: str | None) -> Media:
-    """What of a request is no text. `model` is OpenAI's, or another server's of its protocol; None for Claude."""
+    """Measure the media of a request. `model` is OpenAI's, or another server's of its protocol; None for Claude."""
     size = tokens = 0
     for part in find_parts(body):
         size += part.chars
@@ -121,7 +121,7 @@ def _picture(part: Part, model: str | None) -> int:
 
 
 def counts_alike(model: str, other: str) -> bool:
-    """Whether two models of a provider take the same picture for as many tokens. Claude's all do."""
+    """Return whether two models of a provider take the same picture for as many tokens. Claude's all do."""
     return _rule(model) == _rule(other)
 
 

@@ -57,7 +57,7 @@ class UsualReader(Protocol):
 
 
 def line_ends(text: bytes) -> list[int]:
-    """Where the line feeds are."""
+    """Return where the line feeds are."""
     ends, find = [], text.find  # a third of what a pattern takes, and a tenth of a split
     end = find(b"\n")
     while end >= 0:
@@ -85,7 +85,7 @@ def _decode_rows[T](decoder: msgspec.json.Decoder[T], text: bytes, ends: list[in
 
 
 def _decode_bodies[T](decoder: msgspec.json.Decoder[T], bodies: list[Raw]) -> list[T] | None:
-    """What bodies of decoded rows say, each of which is one value without line ends."""
+    """Return the bodies of decoded rows, each one value without line ends."""
     try:
         return decoder.decode_lines(b"\n".join(bodies))
     except (ValueError, RecursionError):

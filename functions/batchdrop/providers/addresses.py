@@ -14,7 +14,7 @@ _LONGEST_HOST = 253  # characters (RFC 1035)
 
 
 def describe_address_error(address: str, protocol: Protocol) -> str | None:
-    """Why calls cannot go to an address, in words for people, or None."""
+    """Return why calls cannot go to an address, in words for people, or None."""
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port  # urlsplit's own error repeats a bad port
@@ -36,7 +36,7 @@ def describe_address_error(address: str, protocol: Protocol) -> str | None:
 
 
 def _is_host(host: str) -> bool:
-    """Whether it is an IP address or a name; what ends in a number and is no address is no name either."""
+    """Return whether it is an IP address or a name; what ends in a number and is no address is no name either."""
     try:
         ip_address(host)
     except ValueError:

@@ -195,7 +195,7 @@ class _Body:
 
 
 def _key_headers(version: str, given: Mapping[str, str], key: Key) -> dict[str, str]:
-    """How a key is sent: in the version's own header, unless `given` holds one of the two and so says how.
+    """Return how a key is sent: in the version's own header, unless `given` holds one of the two and so says how.
 
     Documented for 2023-06-01 is `x-api-key`; the SDK, which speaks 2026-10-21, sends `Authorization: Bearer`.
     """

@@ -37,12 +37,12 @@ class Apis:
         return made[1]
 
     def account_id(self, provider: str) -> str:
-        """Which account the calls go to now."""
+        """Return the account that calls go to now."""
         config = self._providers[provider]
         return account_id(config, self._keys.key(config))
 
     def hide_key(self, provider: str, text: str) -> str:
-        """What a provider said, without the key that it was called with."""
+        """Return a provider's words without the key that it was called with."""
         made = self._made.get(provider)
         return text.replace(made[0].value, "[key]") if made is not None else text
 

@@ -196,7 +196,7 @@ class Providers(Mapping[str, ProviderConfig]):
 
 
 def is_api_version(text: str) -> bool:
-    """Whether it is a day of which Anthropic's API may have a version; its first is of 2023-01-01."""
+    """Return whether it is a day of which Anthropic's API may have a version; its first is of 2023-01-01."""
     try:
         return len(text) == len("2023-06-01") and _FIRST_VERSION <= date.fromisoformat(text) < _NO_VERSION_YET
     except ValueError:
@@ -260,7 +260,7 @@ def _spelled(path: str, table: dict[str, Any]) -> str:
 
 
 def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None]:
-    """What the types do not say, by key; `given` holds the keys that are written in the file."""
+    """Yield the problems that the types do not catch, by key; `given` holds the keys that are written in the file."""
     problems = {
         "base_url": describe_address_error(provider.base_url, provider.protocol),
         "price_address": provider.price_address and describe_address_error(provider.price_address, provider.protocol),
@@ -282,7 +282,7 @@ def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None
 
 
 def _reject_short_window(provider: ProviderConfig) -> str | None:
-    """Why batches would be cancelled before the time is over that their create asks for, or None."""
+    """Return why batches would be cancelled before the time is over that their create asks for, or None."""
     asked = re.fullmatch(r"([0-9]{1,6})([hd])", provider.completion_window)
     hours = int(asked[1]) * _HOURS[asked[2]] if asked else 0
     if hours <= provider.window_hours:

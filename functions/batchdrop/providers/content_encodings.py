@@ -17,7 +17,7 @@ class UnknownEncodingError(Exception):
 
 
 class BadEncodingError(Exception):
-    """What came is not what its encoding says, or ends too early."""
+    """The bytes do not match their encoding, or end too early."""
 
 
 def _new_deflate(first: bytes) -> ZlibDecompressor:
@@ -76,7 +76,7 @@ def _decoded(chunks: Iterable[bytes], new: Callable[[bytes], Any]) -> Iterator[b
 
 
 def _drained(decoder: Any, data: bytes) -> Iterator[bytes]:  # noqa: ANN401 - zlib's or zstd's
-    """What a decoder makes of some bytes, to the last of them or to the end of its member."""
+    """Return a decoder's output for some bytes, to the last of them or to the end of its member."""
     yield decoder.decompress(data, _PIECE)
     while not decoder.eof and not decoder.needs_input:
         yield decoder.decompress(b"", _PIECE)

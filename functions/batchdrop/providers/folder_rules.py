@@ -17,7 +17,7 @@ _AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=10)]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the deployer allows in a folder and below it; None where it says nothing.
+    """The deployer's rules for a folder and below it; None where there is none.
 
     Attributes:
         allowed_providers: The providers that its lines may go to.

@@ -20,7 +20,7 @@ _SECRET = re.compile(r"(.*[-_])?(keys?|tokens?|secrets?|passwords?|credentials?|
 
 
 def describe_header_error(name: str, value: str) -> str | None:
-    """Why a header cannot be given, or None; no value is in it, since it may be a key."""
+    """Return why a header cannot be given, or None; no value is in it, since it may be a key."""
     if not _NAME.fullmatch(name):
         return "not the name of a header"
     if len(value) > _LONGEST or not _VALUE.fullmatch(value):

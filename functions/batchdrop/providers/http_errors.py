@@ -41,12 +41,12 @@ _NOT_FOUND, _NOT_ALLOWED, _SERVER_ERROR = 404, 405, 500
 
 
 def is_undecided(status: int, body: bytes) -> bool:
-    """Whether a create with this status may have happened all the same: a gateway says so with a 400, too."""
+    """Return whether a create with this status may have happened all the same: a gateway says so with a 400, too."""
     return status >= _SERVER_ERROR or status in {408, 409} or _read(body).code in _TIMEOUTS
 
 
 def is_timeout(status: int, body: bytes) -> bool:
-    """Whether a call with this status may have been answered all the same: somebody on the way waited no longer.
+    """Return whether a call with this status may have been answered all the same: somebody on the way waited no longer.
 
     A page with a 5xx is a gateway's, which does not know.
     """
@@ -93,7 +93,7 @@ def _passing(status: int, code: str | None, summary: str, words: str) -> Transie
 
 
 def _account_refused(status: int, code: str | None, words: str, summary: str) -> AccountRefused:
-    """Why an account is refused, in words of ours."""
+    """Return why an account is refused, in words of ours."""
     trouble = f"{code} {words}".lower()
     if "storage" in trouble:
         return AccountRefused(f"its file storage is full ({summary}): delete files there")

@@ -42,7 +42,7 @@ class ProviderFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a call at real time, whatever its status; `retry_after` is in seconds, None where it is not said."""
+    """The reply to a call at real time, whatever its status; `retry_after` is in seconds, None where it is not said."""
 
     status: int
     body: bytes
@@ -51,7 +51,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchApi(Interface):
-    """What both protocols can do. Calls raise `AccountRefused`, `Refused`, `Transient` or `Missing`."""
+    """The calls of both protocols. They raise `AccountRefused`, `Refused`, `Transient` or `Missing`."""
 
     needs_upload: bool
 
@@ -86,7 +86,7 @@ class BatchApi(Interface):
         ...
 
     def length(self, name: str) -> int | None:
-        """How many bytes a stream has, as the provider says; None where it does not."""
+        """Return how many bytes a stream has, as the provider says; None where it does not."""
         ...
 
     def cancel(self, batch_id: str) -> None: ...

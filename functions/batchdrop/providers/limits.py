@@ -1,4 +1,4 @@
-"""What a provider takes, in batches and at real time, as `providers.toml` says."""
+"""The limits of a provider, in batches and at real time, as `providers.toml` states them."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ _Concurrency = Annotated[int, msgspec.Meta(ge=1, le=100)]  # each is a thread, a
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one batch, and all batches together, may hold.
+    """The limits of one batch, and of all batches together.
 
     Attributes:
         requests_per_batch: OpenAI takes 50,000 requests a batch, Anthropic 100,000 (their documentation).

@@ -34,7 +34,7 @@ def source() -> str:
 
 
 def source_of(models: Iterable[tuple[str, str]], providers: Providers, *, day: str) -> PriceSource:
-    """Where the prices of models (provider, and model as written) are from that are asked for on a day."""
+    """Return where the prices of models (provider, and model as written) are from that are asked for on a day."""
     own = named(each for each in models if has_own_price(providers, *each))
     return PriceSource(source=source(), date=day, own=own)
 
@@ -56,7 +56,7 @@ def never_failing(prices: PriceList) -> PriceList:
 
 
 def prices_for(providers: Providers) -> PriceList:
-    """What a model costs at a configured provider: `[prices]` of `providers.toml`, then the list.
+    """Return the prices of models at a configured provider: `[prices]` of `providers.toml`, then the list.
 
     A provider is the list's where its address is, or its `price_address`: one at an address that the list does not know
     has only the prices of `[prices]`, whatever its name and its models' names are.
@@ -73,7 +73,7 @@ def prices_for(providers: Providers) -> PriceList:
 
 
 def settled_prices(providers: Providers) -> PriceList:
-    """What a model cost at a provider that a job used: as `prices_for` says, or by its name if it is gone."""
+    """Return the prices of models at a provider that a job used: as `prices_for` says, or by its name if it is gone."""
     configured = prices_for(providers)
 
     def prices_of(provider: str, model: str) -> ModelPrices | None:
@@ -86,7 +86,7 @@ def settled_prices(providers: Providers) -> PriceList:
 
 
 def has_own_price(providers: Providers, provider: str, model: str) -> bool:
-    """Whether `[prices]` says something of a model."""
+    """Return whether `[prices]` says something of a model."""
     return find_own(providers.prices, provider, model.removeprefix(f"{provider}/")) is not None
 
 
@@ -124,7 +124,7 @@ def listed_prices(model: str, *, address: str | None = None, provider: str | Non
 
 
 def _rates(calculate: Callable[..., "PriceCalculation"], context: dict[str, str] | None, size: int) -> Rates:
-    """What a million tokens cost of a request with so many input tokens."""
+    """Return the price of a million tokens of a request with so many input tokens."""
 
     def per_million(dollars: Decimal) -> Decimal:
         return dollars * 1_000_000 / size

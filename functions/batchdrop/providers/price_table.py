@@ -21,7 +21,7 @@ _ONE = Decimal(1)
 
 
 class OwnPrices(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file says of a model; None where it says nothing.
+    """The file's prices of a model; None where it has none.
 
     Attributes:
         batch: What tokens cost in a batch.

@@ -1,4 +1,4 @@
-"""What both clients do around a call of their SDK: its errors become ours, answers are read leniently, lists paged."""
+"""Wraps the SDK calls of both clients: errors become ours, answers are read leniently, lists are paged."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +67,7 @@ class SdkCalls:
             raise OutcomeUnknown(f"{self._name}: no usable answer to a create: {type(error).__name__}") from None
 
     def reply_to(self, call: Callable[[], httpx2.Response]) -> Reply:
-        """What comes of a call at real time, an error status included.
+        """Return the reply to a call at real time, an error status included.
 
         Raises:
             OutcomeUnknown: There is no reply, and it may have been answered.
@@ -119,12 +119,12 @@ class SdkCalls:
         return found
 
     def read_page(self, content: bytes) -> tuple[list[Raw], bool]:
-        """What a page of a list holds, and whether more is said to follow."""
+        """Return the items of a list's page, and whether more follow."""
         page = self.read(content, _Page)
         return page.data or [], lenient_json.is_present(page.has_more)
 
     def all_pages(self, page: Callable[[str | None], tuple[list[Raw], bool]]) -> Iterator[Raw]:
-        """What all pages of a list hold, one call for each; `page` takes the id that its page follows.
+        """Yield the items of all pages of a list, one call for each; `page` takes the id that its page follows.
 
         Raises:
             Transient: A page ends as the one before it: the server takes no such id, and its list is never whole.

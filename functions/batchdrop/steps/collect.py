@@ -158,7 +158,7 @@ def _pause_refused_account(batch: Batch, services: Services) -> None:
 
 
 def _was_cancelled_for_deadline(batch: Batch, job: Job) -> bool:
-    """Whether batchdrop had a batch cancelled, to call what it left at real time: that was no attempt.
+    """Return whether batchdrop had a batch cancelled, to call what it left at real time: that was no attempt.
 
     A worker may have died before it noted that: so whatever ended since then counts.
     """
@@ -220,7 +220,7 @@ def _retry_later(
 
 
 def _missing(batch: Batch, error: Missing, services: Services) -> None:
-    """What the provider does not know for a while may come; what it does not know for days was deleted there."""
+    """Give results up that were missing for days: they were deleted at the provider; newer ones may still come."""
     copy = find_copy(batch, services)
     if copy is not None:  # of before the table was restored: the provider was asked to delete them then
         services.store.release(batch, services.now(), **copy)

@@ -60,7 +60,7 @@ def _next_check(job: Job, services: Services) -> int:
 
 
 def why_late(job: Job) -> str:
-    """Why a job is not done by its deadline, in words."""
+    """Return why a job is not done by its deadline, in words."""
     missed = f"It is not done by {timestamp(job.deadline_at or 0)} (deadline = {job.settings.deadline!r})."
     if job.settings.realtime == "off":
         return f'{missed} Nothing was called at real time (realtime = "off").'

@@ -174,7 +174,7 @@ class _Run:
         self.goes_on = work.batch.id
 
     def _may_begin(self, work: "_Work", calls: list[Call]) -> bool:
-        """Wait until the next wave may begin; False where that is in another run, and the batch is put off."""
+        """Wait until the next wave may begin; return False where that is in another run, and the batch is deferred."""
         services, now, next_at = self._services, self._services.now(), math.ceil(self._pace.next_at())
         if next_at > now + _claim_seconds(services) // _SLEEP_SHARE:
             work.defer(calls, next_at)
@@ -200,7 +200,7 @@ class _Run:
         return wave
 
     def _is_stopped(self, work: "_Work", wave: Wave) -> bool:
-        """Whether the provider is to be left alone for now: its account is refused, or calls of it fail."""
+        """Return whether the provider is to be left alone for now: its account is refused, or calls of it fail."""
         refused = next((each.refused for each in wave.meanings if each.refused is not None), None)
         if refused is not None:
             account_refused(self._provider, refused, self._services)
@@ -236,7 +236,7 @@ class _Work:
         self._left = chain(new, tried)  # one that never finds room holds up no other
 
     def take(self, most: int) -> list[Call]:
-        """The next requests to be called, those first that were called in vain."""
+        """Take the next requests to call, first those that were called without a result."""
         taken, self._again = self._again[:most], self._again[most:]
         return taken + list(islice(self._left, most - len(taken)))
 

@@ -36,7 +36,7 @@ logger = Logger(child=True)
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
-    """What an event says of an object. `version_id` is None where the event does not tell."""
+    """An object as an event names it. `version_id` is None where the event has none."""
 
     key: str
     version_id: str | None
@@ -176,7 +176,7 @@ def _retried(job_id: str, services: Services) -> Job | None:
 
 
 def _beside(job: Job, services: Services) -> list[Write]:
-    """What is written with a job: which version it is, and which job it retries."""
+    """Return the writes beside a new job's row: which version it is, and which job it retries."""
     expires_at = max(last_moment(job), services.now()) + ROWS_LIVE
     named = put_version_pointer(job, keys.version_digest(job.bucket, job.key, job.version_id), expires_at)
     return [named] if job.retry_of is None else [named, add_retry(job, job.retry_of, expires_at)]

@@ -224,7 +224,7 @@ class PlanWriter:
         return {number for number, each in named if each in self._batches.cached}
 
     def _index_of(self, found: Line | Block) -> Iterator[bytes]:
-        """What the index says of lines, which are read and put into batches."""
+        """Yield the index entries of lines, which are read and put into batches."""
         if isinstance(found, Line):
             yield self._read_line(found)
             return

@@ -156,7 +156,7 @@ class _Round:
         return [(due, found)]
 
     def _listed(self, page: list[ProviderBatch]) -> Iterator[tuple[Due, ProviderBatch]]:
-        """Those of a page that are asked for, and those of ours that turn out to have ended."""
+        """Yield the batches of a page that are asked for, and those of ours that have ended."""
         for each in page:
             due = self._unseen.get(each.id)
             if due is None:
@@ -176,7 +176,7 @@ class _Round:
             self.usual = usual_after(self.usual, age_of(due, self._services.now()))
 
     def rest(self) -> int | None:
-        """When the first was submitted that is still to be asked for; None when none is."""
+        """Return when the first was submitted that is still to be asked for; None when none is."""
         return next((each.submitted_at for each in self._plan.turn if each.batch_id in self._asked), None)
 
 

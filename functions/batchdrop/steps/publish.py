@@ -57,7 +57,7 @@ def publish_job(job_id: str, services: Services) -> None:
 
 
 def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
-    """What is written of its folder's budget with the move that ends a job."""
+    """Return the writes to the folder's budget with the move that ends a job."""
     if job.budget_ledger is None:
         return []
     prices = never_failing(settled_prices(services.providers))
@@ -65,7 +65,7 @@ def _settled(job: Job, manifest: Manifest, services: Services) -> list[Write]:
 
 
 def _remembered(job: Job, manifest: Manifest, quote: JobQuote | None, services: Services) -> list[Write]:
-    """What is added to the history of its folder."""
+    """Return the writes to the history of its folder."""
     answered = answered_tokens(
         manifest.models, quote.routes if quote else [], now=services.now(), fallback=fallback_of(job.settings)
     )
@@ -103,7 +103,7 @@ def clean_up(job: Job, services: Services, *, has_time: Callable[[], bool]) -> N
 
 
 def _was_given_up(batch: Batch) -> bool:
-    """Whether its provider may hold what it was sent or answered: only the row knows what it is called there."""
+    """Return whether its provider may hold what it was sent or answered: only the row knows what it is called there."""
     return batch.state is BatchState.FAILED and (batch.batch_id is not None or batch.input_file_id is not None)
 
 

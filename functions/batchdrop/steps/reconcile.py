@@ -115,7 +115,7 @@ def _list_provider(provider: str, restore: Restore, services: Services, has_time
 
 
 class _TooEarly(Transient):
-    """What was sent before the hold may still arrive."""
+    """Batches that were sent before the hold may still arrive."""
 
 
 class _Findings(msgspec.Struct, kw_only=True):
@@ -147,7 +147,7 @@ def _read_list(provider: str, restore: Restore, services: Services, has_time: Ca
 
 
 def _is_known(provider: str, found: ProviderBatch, services: Services) -> bool:
-    """Whether nothing has to be found out of a batch; one that failed as a whole was not paid for."""
+    """Return whether nothing has to be found out of a batch; one that failed as a whole was not paid for."""
     return (
         found.ended_as == "failed"
         or services.store.restores.is_checked(provider, found.id)
@@ -186,7 +186,7 @@ class TokenReader:
         return ""
 
     def _is_foreign(self, found: ProviderBatch) -> bool:
-        """Whether its upload, which is there while it runs, has a name that is none of ours."""
+        """Return whether its upload, which is there while it runs, has a name that is none of ours."""
         if not self._api.needs_upload or found.input_file_id is None:
             return False
         if self._uploads is None:

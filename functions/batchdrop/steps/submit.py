@@ -67,7 +67,7 @@ def submit_batch(job_id: str, batch_id: str, services: Services) -> None:
         if holds_back(pause, batch, services):
             _wait_again(claimed, services)
         elif needs_slot(claimed) and services.store.providers.slot_is_taken(claimed):
-            _wait_for_slot(claimed, services)  # nothing is downloaded in vain
+            _wait_for_slot(claimed, services)  # before the requests are downloaded
         else:
             _submit(job, claimed, pause, services)
 
@@ -130,7 +130,7 @@ def _update_breaker(decision: Decision, provider: str, error: Exception, service
 
 
 def _create_seconds(services: Services) -> int:
-    """How long a create may take: well within the claim."""
+    """Return how long a create may take: well within the claim."""
     return services.settings.lease_seconds // 2
 
 

@@ -76,7 +76,7 @@ def sweep(services: Services) -> None:
 
 
 def _recoveries(minute: Minute) -> Recoveries:
-    """What each state waits for, of this run: what takes long knows of its time."""
+    """Return the recovery of each state, for this run: long ones get its time."""
     looks = {JobState.RUNNING: check_deadlines, JobState.CANCELLING: continue_cancelling}
     found = _RECOVERIES | {(Job, state): partial(look, minute=minute) for state, look in looks.items()}
     return found | {(Job, state): partial(clean_up, has_time=minute.may_clean) for state in TERMINAL_JOBS}
@@ -167,7 +167,7 @@ def _collect(batch: Batch, services: Services) -> None:
 
 
 def _send(row: Job | Split | Batch, services: Services) -> bool:
-    """Whether this run is the one to send a unit again; the next time is later, the more failed or were lost."""
+    """Return whether this run is the one to send a unit again; the next time is later, the more failed or were lost."""
     tries = failures_of(row, services.now()) + row.resends
     due_at = services.now() + retry_delay(tries, services.settings.lease_seconds)
     sent = services.store.try_mark_sent(row, due_at, is_again=True)

@@ -46,7 +46,7 @@ _message = msgspec.json.Decoder(_Message)
 
 
 def chat_outcome(outcome: Outcome, *, created: int) -> Outcome:
-    """What became of a translated request, in the words of its endpoint.
+    """Return the outcome of a translated request, in the form of its endpoint.
 
     Args:
         outcome: As Anthropic says it; an error's code and message stay Anthropic's.

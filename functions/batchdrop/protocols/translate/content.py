@@ -1,4 +1,4 @@
-"""What a message holds, as Claude's content blocks: texts, images, PDFs and text files."""
+"""Translates a message's content into Claude's blocks: texts, images, PDFs and text files."""
 
 from base64 import b64decode
 from collections.abc import Callable

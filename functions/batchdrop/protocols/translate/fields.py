@@ -83,7 +83,7 @@ class Fields:
         return value
 
     def take_all(self, names: Iterable[str]) -> dict[str, Raw]:
-        """Those of these keys that are there."""
+        """Return those of these keys that are there."""
         return {name: value for name in names if (value := self.take(name)) is not None}
 
     def text(self, name: str) -> str | None:

@@ -49,7 +49,7 @@ type Body = dict[str, Any]
 
 
 class _Wanted(msgspec.Struct, frozen=True):
-    """What a parameter is translated for; `name` is the parameter's."""
+    """The context in which a parameter is translated; `name` is the parameter's."""
 
     api_version: str
     rules: ModelRules
