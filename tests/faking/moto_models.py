@@ -210,7 +210,7 @@ def queue_in(region: str, url: str) -> Queue | None:
 
 
 def _receive_message(arguments: Arguments, region: str) -> Answer:
-    """Where there is none: usually."""
+    """Where there is none: usually. Nobody sends one meanwhile, so that nobody waits for one."""
     queue = queue_in(region, arguments["QueueUrl"])
     return {} if queue is not None and not queue.messages else None
 
@@ -263,7 +263,8 @@ _CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the
     "DeleteObjects": (_delete_objects, "Bucket Delete"),
     "ReceiveMessage": (
         _receive_message,
-        "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds MessageAttributeNames AttributeNames",
+        "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds MessageAttributeNames AttributeNames"
+        " MessageSystemAttributeNames",
     ),
     "SendMessage": (_send_message, "QueueUrl MessageBody DelaySeconds MessageAttributes"),
     "SendMessageBatch": (_send_messages, "QueueUrl Entries"),
