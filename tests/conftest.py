@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+gc.disable()  # until all is collected: what is made until then stays
 # The same examples in every run; the first text that is drawn loads Unicode's tables, which takes a second.
 settings.register_profile(
     "same", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -34,8 +35,10 @@ import local_cloud  # noqa: E402 - the same
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was collected out of the garbage collector's rounds: it stays until the end."""
+    """Keep what was collected out of the garbage collector's rounds: it stays until the end. And make few rounds."""
     gc.freeze()
+    gc.set_threshold(20_000)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ def _cloud(mine: Path, created: list[str]) -> Iterator[None]:
     """A local cloud that was brought up with this file, as its commands find it."""
     handler = type("Handler", (_Emulator,), {"created": created})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     folder = left(mine)
     folder.providers.write_text(GROQ, encoding="utf-8")
     process = processes.start(["/bin/sleep", "600"], environment={}, log=folder.logs / "sleep.log")

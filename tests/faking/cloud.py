@@ -1,13 +1,14 @@
 """A whole batchdrop in one process: real steps on moto's S3, SQS and EventBridge, a table in memory, the simulator."""
 
 import json
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,12 @@ from handlers.intake import dropped_of
 from moto import mock_aws
 from moto.events.models import events_backends
 from moto.s3.models import s3_backends
-from moto.sqs.models import Queue, sqs_backends
+from moto.sqs.models import Message, Queue, sqs_backends
 
 from faking.dynamodb import TableClient, one_session, table_in_memory
+from faking.idle_time import idle_ticks
 from faking.moto_models import ACCOUNT, queue_in
+from faking.short_clients import short_client
 from provider_simulator.app import Simulator
 from provider_simulator.transport import SimulatorTransport
 
@@ -127,13 +130,17 @@ class Cloud:
 
     # What happens by itself
 
-    def settle(self, rounds: int = 200, tick: float = 60) -> None:
-        """Deliver messages and tick until nothing is left to do."""
-        for _ in range(rounds):
+    def settle(self, rounds: int = 200, tick: float = 60, *, skips: bool = True) -> None:
+        """Deliver messages and tick until nothing is left to do; ticks that change nothing are skipped."""
+        left = rounds
+        while left > 0:
             self.deliver_all()
             if self.is_quiet():
                 return
+            idle = idle_ticks(self, tick, most=left - 1) if skips else 0
+            self.clock.now += idle * tick
             self.tick(tick)
+            left -= idle + 1
         raise AssertionError(f"not settled after {rounds} rounds: {self.unfinished()}")
 
     def tick(self, seconds: float = 60) -> None:
@@ -148,13 +155,19 @@ class Cloud:
 
     def deliver(self, step: str) -> bool:
         """Deliver the messages that are in one queue; True when there was one."""
-        queue = queue_in(REGION, self.queue_urls[step])
-        found = queue.messages[:10] if queue else []
-        for message in found:
-            queue._messages = [each for each in queue._messages if each is not message]  # noqa: SLF001 - calls take 5 ms
+        is_found = False
+        for message in self._taken(self.queue_urls[step], most=10):
+            is_found = True
             hops = message.message_attributes.get(HOPS, {}).get("StringValue", "0")
             self.call(step, json.loads(message.body), hops=int(hops))
-        return bool(found)
+        return is_found
+
+    def _taken(self, url: str, most: int | None = None) -> Iterator[Message]:
+        """The messages that are in a queue now; each is taken out as its turn comes."""
+        queue = queue_in(REGION, url)
+        for message in queue.messages[:most] if queue else []:
+            queue._messages = [each for each in queue._messages if each is not message]  # noqa: SLF001 - calls take 5 ms
+            yield message
 
     def call(self, step: str, message: dict[str, Any], *, hops: int = 0) -> None:
         if step == "intake":
@@ -181,15 +194,15 @@ class Cloud:
 
     @cached_property
     def s3(self) -> Any:
-        return own_client("s3")
+        return short_client("s3")
 
-    @property
+    @cached_property
     def sqs(self) -> Any:
-        return _client("sqs")
+        return short_client("sqs")
 
     @cached_property
     def dynamodb(self) -> Any:
-        return own_client("dynamodb")
+        return short_client("dynamodb")
 
     def jobs(self) -> list[Job]:
         day = datetime.fromtimestamp(self.clock.now, UTC)
@@ -208,14 +221,7 @@ class Cloud:
 
     def events(self) -> list[dict[str, Any]]:
         """The events since the last call."""
-        events = []
-        while True:
-            answer = self.sqs.receive_message(QueueUrl=self.events_url, MaxNumberOfMessages=10)
-            if not answer.get("Messages"):
-                return events
-            for message in answer["Messages"]:
-                self.sqs.delete_message(QueueUrl=self.events_url, ReceiptHandle=message["ReceiptHandle"])
-                events.append(json.loads(message["Body"]))
+        return [json.loads(message.body) for message in self._taken(self.events_url)]
 
     def outcome(self, job: str) -> "Outcome":
         found = self.services.store.job(job)
@@ -271,6 +277,17 @@ def simulated_providers(text: str) -> Providers:
 
 
 @contextmanager
+def _files_in_memory() -> Iterator[None]:
+    """Let temporary files, of which a job makes dozens, lie in memory where the machine has a folder for that."""
+    before, in_memory = tempfile.tempdir, "/dev/shm"  # noqa: S108 - `tempfile` makes names that nobody guesses
+    tempfile.tempdir = in_memory if os.access(in_memory, os.W_OK) else before
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@contextmanager
 def cloud(
     providers: str | None = None,
     *,
@@ -296,6 +313,7 @@ def cloud(
         mock_aws(),
         table_in_memory(table),
         one_session(),
+        _files_in_memory(),
         Simulator(clock=clock, wait=clock.sleep) as simulator,
         httpx2.Client(transport=SimulatorTransport(simulator)) as http,
     ):
@@ -325,29 +343,14 @@ def cloud(
             settings=settings,
             providers=configured,
             store=Store(TableClient(table), TABLE, now=clock.seconds),
-            files=Files(own_client("s3"), BUCKET),
-            queues=Queues(_client("sqs"), settings),
-            events=Events(_client("events")),
+            files=Files(short_client("s3"), BUCKET),
+            queues=Queues(short_client("sqs"), settings),
+            events=Events(short_client("events")),
             apis=Apis(configured, Keys(secrets), make),  # type: ignore[arg-type]  # a stand-in by shape
             now=clock.seconds,
             sleep=clock.sleep,
         )
         yield Cloud(services, simulator, clock, secrets, urls, urls["events"], make, table)
-
-
-@cache
-def _client(service: str) -> Any:
-    """One for all clouds, that no test listens at: a client takes as long to make as a step to run."""
-    return boto3.client(service, region_name=REGION)
-
-
-def own_client(service: str) -> Any:
-    """A client for a test that listens at it: the one for all, with listeners of its own."""
-    common = _client(service)
-    made = object.__new__(type(common))
-    made.__dict__ |= common.__dict__ | {"meta": copy(common.meta)}
-    made.meta.events = copy(common.meta.events)  # making a client takes botocore 15 ms
-    return made
 
 
 def _queue(name: str) -> str:

@@ -52,7 +52,7 @@ def raw_server(answer: Any) -> Iterator[RawServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield RawServer(f"http://127.0.0.1:{server.server_address[1]}", calls)

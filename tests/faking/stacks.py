@@ -43,7 +43,7 @@ def a_stack(
             """Nothing: tests are quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stacks)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:

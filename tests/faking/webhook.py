@@ -74,7 +74,7 @@ def receiving(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     made.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/hook"
     try:
         yield made

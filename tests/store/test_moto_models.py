@@ -6,8 +6,9 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 from faking import moto_models
+from faking.short_clients import short_client
 from moto import mock_aws
 
 BUCKET = "bucket"
@@ -15,9 +16,10 @@ OURS = ("Checksum", "EncodingType")  # what botocore asks for and looks at by it
 
 
 class Both:
-    """The same calls, of a client that is answered from the models and of one that is not, one after the other."""
+    """The same calls, of clients that are answered from the models and of one that is not, one after the other."""
 
     def __init__(self, service: str) -> None:
+        self.shortest = short_client(service)
         self.short = boto3.Session(region_name="us-east-1").client(service)
         self.long = boto3.Session(region_name="us-east-1").client(service)
         self.long.meta.events.unregister(f"before-call.{service}", moto_models.answer)
@@ -28,16 +30,18 @@ class Both:
         self.shortened -= 1
 
     def read(self, method: str, **arguments: Any) -> Any:
-        """What both say of a call that changes nothing."""
+        """What all say of a call that changes nothing."""
         long = _said(self.long, method, arguments)
+        assert _said(self.shortest, method, arguments) == long
         self.shortened += 1
         assert _said(self.short, method, arguments) == long
         return long
 
     def write(self, method: str, **arguments: Any) -> Any:
-        """What the shortened one says of a call; the other one says so of the same."""
+        """What the shortened one says of a call; the others say so of the same."""
         self.shortened += 1
         short = _said(self.short, method, arguments)
+        assert _kinds(_said(self.shortest, method, arguments)) == _kinds(short)
         assert _kinds(_said(self.long, method, arguments)) == _kinds(short)
         return short
 
@@ -99,6 +103,8 @@ def test_objects_are_read_as_from_moto(s3: Both, objects: dict[str, str], method
         s3.read(method, Bucket=BUCKET, Key=key)
         s3.read(method, Bucket=BUCKET, Key=key, VersionId=version)
     assert s3.shortened == 2 * len(objects) - 1  # who asks for what is deleted is refused by moto
+    assert s3.read(method, Bucket=BUCKET, Key="never there") in {"404", "NoSuchKey"}
+    assert s3.shortened == 2 * len(objects)
 
 
 @pytest.mark.parametrize("span", ["0-", "1-", "0-0", "1-1", "1-100", "2-2", "3-", "7-9", "-2"])
@@ -133,7 +139,19 @@ def test_what_is_put_is_read_by_moto_as_its_own(s3: Both) -> None:
     assert {**short, "VersionId": "", "LastModified": ""} == {**long, "VersionId": "", "LastModified": ""}
     s3.write("put_object", Key="short", **put)
     assert s3.shortened == 1
-    assert len(s3.long.list_object_versions(Bucket=BUCKET, Prefix="short")["Versions"]) == 3
+    assert len(s3.long.list_object_versions(Bucket=BUCKET, Prefix="short")["Versions"]) == 4
+
+
+def test_a_short_client_checks_arguments_and_is_heard_as_botocores_own(s3: Both) -> None:
+    with pytest.raises(ParamValidationError):
+        s3.shortest.put_object(Bucket=BUCKET, Key="key", Body=b"", ContentType=3)
+    with pytest.raises(ParamValidationError):
+        s3.shortest.put_object(Bucket=BUCKET, Key="key", Body=b"", Metadata={"name": "zwölf"})
+    heard: list[str] = []
+    s3.shortest.meta.events.register("before-call.s3", lambda event_name, **_: heard.append(event_name))
+    s3.shortest.put_object(Bucket=BUCKET, Key="key", Body=b"")
+    short_client("s3").put_object(Bucket=BUCKET, Key="key", Body=b"")
+    assert heard == ["before-call.s3.PutObject"]
 
 
 def test_a_first_write_is_the_only_one(s3: Both) -> None:
@@ -160,7 +178,7 @@ def test_messages_are_sent_and_received_as_with_moto(aws: None, attributes: dict
     sqs.write("send_message", QueueUrl=url, MessageBody="{}", MessageAttributes=attributes)
     sqs.write("send_message", QueueUrl=url, MessageBody="later", DelaySeconds=900)
     assert sqs.shortened == 3
-    short, long = sqs.long.receive_message(**receive)["Messages"]
+    short, _, long = sqs.long.receive_message(**receive)["Messages"]
     same = ("Body", "MD5OfBody", "MessageAttributes", "MD5OfMessageAttributes")
     assert [short.get(name) for name in same] == [long.get(name) for name in same]
     assert short.get("MessageAttributes", {}) == attributes
@@ -182,7 +200,7 @@ def test_messages_are_sent_by_ten_as_with_moto(aws: None) -> None:
         "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"
     )
     found = sqs.long.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["hops"])["Messages"]
-    assert [(each["Body"], each.get("MessageAttributes", {})) for each in found] == [("one", {}), ("two", hops)] * 2
+    assert [(each["Body"], each.get("MessageAttributes", {})) for each in found] == [("one", {}), ("two", hops)] * 3
 
 
 @pytest.mark.parametrize(("detail", "failed"), [('{"a": 1}', 0), ("no JSON", 1)])
@@ -198,6 +216,6 @@ def test_events_come_to_their_queue_as_with_moto(aws: None, detail: str, failed:
     assert events.shortened == 1
     found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
     bodies = [json.loads(each["Body"]) for each in found]
-    assert [(each["detail-type"], each["detail"]) for each in bodies] == [("Job Completed", {"a": 1})] * 2 * (
+    assert [(each["detail-type"], each["detail"]) for each in bodies] == [("Job Completed", {"a": 1})] * 3 * (
         1 - failed
     )

@@ -96,7 +96,7 @@ def web() -> Iterator[tuple[str, list[str]]]:
     """A server's address, and what it was asked for."""
     handler = type("Handler", (_Counting,), {"asked": []})
     server = http.server.HTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/schema.json", handler.asked
     server.shutdown()
     server.server_close()

@@ -215,29 +215,44 @@ MODELS = [
     "nobody-1",
 ]
 HOLDS_INPUT = ("/v1/responses", "/v1/embeddings")
+# Strategies are made here: one that is made for each draw takes longer to make than to draw from.
+inputs = texts | st.lists(texts, max_size=2)
+USUAL_ROUTES = [
+    ("/v1/chat/completions", "gpt-4o-mini"),
+    ("/v1/chat/completions", "gpt-4o-mini"),
+    (None, "claude-haiku-4-5"),
+    ("/v1/messages", "claude-haiku-4-5"),
+    ("/v1/responses", "gpt-5"),
+    ("/v1/embeddings", "text-embedding-3-small"),
+    (None, "claude-opus-4-6"),
+]
+usual_routes = st.sampled_from(USUAL_ROUTES)
+routes = st.sampled_from([*USUAL_ROUTES, ("/v1/chat/completions", "llama-3"), (None, "claude-sonnet-5-5")])
+simple = st.just(SIMPLE)
+simple_or_not = simple | messages
+
+
+def up_to_two(names: list[str]) -> st.SearchStrategy[list[str]]:
+    """None of these in two of three draws."""
+    name = st.sampled_from(names)
+    return st.one_of(st.just([]), st.just([]), st.lists(name, max_size=2, unique=True))
+
+
+usual_names, all_names = up_to_two(["metadata", "temperature", "user"]), up_to_two(sorted(plain))
 
 
 @st.composite
 def requests(draw: st.DrawFn, *, is_plain: bool = False) -> dict[str, Any]:
     """A line that can be sent, most often; a plain one is usual."""
-    url, model = draw(
-        st.sampled_from(
-            [("/v1/chat/completions", "gpt-4o-mini"), ("/v1/chat/completions", "gpt-4o-mini")]
-            + [(None, "claude-haiku-4-5"), ("/v1/messages", "claude-haiku-4-5"), ("/v1/responses", "gpt-5")]
-            + [("/v1/embeddings", "text-embedding-3-small"), (None, "claude-opus-4-6")]
-            + ([] if is_plain else [("/v1/chat/completions", "llama-3"), (None, "claude-sonnet-5-5")])
-        )
-    )
+    url, model = draw(usual_routes if is_plain else routes)
     body = {"model": model}
     if url in HOLDS_INPUT:
-        body["input"] = draw(texts | st.lists(texts, max_size=2))
+        body["input"] = draw(inputs)
     else:
-        body |= {"messages": draw(st.just(SIMPLE) if is_plain else st.just(SIMPLE) | messages)}
+        body |= {"messages": draw(simple if is_plain else simple_or_not)}
         if "claude" in model:
             body |= {"max_tokens": 9}
-    known = ["metadata", "temperature", "user"] if is_plain else sorted(plain)
-    names = draw(st.lists(st.sampled_from(known), max_size=draw(st.sampled_from([0, 0, 2])), unique=True))
-    body |= {name: draw(plain[name]) for name in names}
+    body |= {name: draw(plain[name]) for name in draw(usual_names if is_plain else all_names)}
     line = {"custom_id": draw(texts)}
     return line | ({"params": body} if url is None else {"method": "POST", "url": url, "body": body})
 
@@ -282,19 +297,26 @@ said = st.one_of(
 )
 
 
+some_request, plain_request = requests(), requests(is_plain=True)
+many_separators = st.sampled_from([(",", ":"), (", ", ": ")])
+few_said = st.sampled_from([st.just([])] * 6 + [st.lists(said, max_size=most) for most in (1, 2)])
+seldom = st.sampled_from([False] * 9 + [True])
+either = st.booleans()
+
+
 @st.composite
-def written(draw: st.DrawFn) -> bytes:
+def written_lines(draw: st.DrawFn) -> bytes:
     """A line as one of many writers has it, some of them careless."""
-    line = draw(requests())
-    for fault in draw(st.lists(said, max_size=draw(st.sampled_from([0] * 6 + [1, 2])))):
+    line = draw(some_request)
+    for fault in draw(draw(few_said)):
         line = fault(line)
-    separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
-    text = json.dumps(line, ensure_ascii=draw(st.booleans()), separators=separators).encode()
-    if draw(st.sampled_from([False] * 9 + [True])):
+    text = json.dumps(line, ensure_ascii=draw(either), separators=draw(many_separators)).encode()
+    if draw(seldom):
         text = draw(st.sampled_from(FAULTS))(text, draw(st.integers(0, len(text))))
     return text
 
 
+written = written_lines()
 # What may be wrong, or unusual, with how it is written: of a text and a place in it.
 FAULTS: list[Callable[[bytes, int], bytes]] = [
     lambda _, __: b"",
@@ -345,14 +367,18 @@ FAULTS: list[Callable[[bytes, int], bytes]] = [
 ]
 
 
+def few(lines: st.SearchStrategy[Any]) -> st.SearchStrategy[list[bytes]]:
+    return st.lists(lines.map(lambda line: json.dumps(line).encode()), min_size=1, max_size=3)
+
+
+few_plain, few_requests, few_written = few(plain_request), few(some_request), st.lists(written, min_size=1, max_size=3)
+
+
 @st.composite
 def files(draw: st.DrawFn) -> File:
     """Many lines, most of them usual: what is not stands between them at random places."""
-    is_plain = draw(st.integers(0, 3)) > 0
-    usual = draw(
-        st.lists(requests(is_plain=is_plain).map(lambda line: json.dumps(line).encode()), min_size=1, max_size=3)
-    )
-    others = draw(st.lists(written(), min_size=1, max_size=3))
+    usual = draw(few_plain if draw(st.integers(0, 3)) > 0 else few_requests)
+    others = draw(few_written)
     dice = random.Random(draw(st.integers(0, 2**32)))  # noqa: S311 - where lines stand is no secret
     share = draw(st.sampled_from([0.04, 0, 0.2]))
     lines = [dice.choice(others if dice.random() < share else usual) for _ in range(dice.randint(1, 140))]
@@ -432,13 +458,13 @@ USUAL += [json.dumps({"custom_id": "b", **ROUTES[0]}).replace(', "input": "Hi"',
 
 
 @settings(max_examples=1_000)
-@given(written(), st.integers(0, 3), st.sampled_from([None, "2026-10-21"]))
+@given(written, st.integers(0, 3), st.sampled_from([None, "2026-10-21"]))
 def test_a_block_says_of_each_line_what_is_said_of_it_alone(line: bytes, place: int, version: str | None) -> None:
     lines = [each.encode() for each in USUAL]
     read_at_once([*lines[:place], line, *lines[place:]], version)
 
 
-@given(requests(is_plain=True), st.integers(0, 500), st.integers(0, 3), st.booleans())
+@given(plain_request, st.integers(0, 500), st.integers(0, 3), st.booleans())
 @settings(max_examples=100)
 def test_no_fault_in_a_usual_line_is_passed_over(line: dict[str, Any], at: int, place: int, is_compact: Any) -> None:
     text = json.dumps(line, separators=(",", ":") if is_compact else None).encode()
