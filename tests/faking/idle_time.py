@@ -13,7 +13,7 @@ from batchdrop.aws.leases import Lease
 from batchdrop.aws.table_items import decode
 from batchdrop.batches.poll_schedule import plan_poll
 from batchdrop.states import BatchState
-from batchdrop.steps.poll import PATIENCE_SECONDS
+from batchdrop.steps.poll import OVERDUE_SECONDS
 
 from faking.moto_models import queue_in
 from faking.short_clients import REGION
@@ -72,5 +72,5 @@ def _is_polled(provider: str, cloud: "Cloud", at: int) -> bool:
         return False
     lease = cloud.table.items.get((f"LEASE#poll#{provider}", "LEASE"))
     read = Lease(name=provider, until=0) if lease is None else msgspec.convert({**decode(lease), "name": ""}, Lease)
-    overdue_after = cloud.services.providers[provider].window_hours * 3_600 + PATIENCE_SECONDS
+    overdue_after = cloud.services.providers[provider].window_hours * 3_600 + OVERDUE_SECONDS
     return bool(plan_poll(in_flight, read, overdue_after=overdue_after, now=at).asked)

@@ -280,8 +280,10 @@ _KNOWN: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the
     "DeleteObjects": (_delete_objects, "Bucket Delete"),
     "ReceiveMessage": (
         _receive_message,
-        "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds MessageAttributeNames AttributeNames"
-        " MessageSystemAttributeNames",
+        (
+            "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds MessageAttributeNames AttributeNames"
+            " MessageSystemAttributeNames"
+        ),
     ),
     "SendMessage": (_send_message, "QueueUrl MessageBody DelaySeconds MessageAttributes"),
     "SendMessageBatch": (_send_messages, "QueueUrl Entries"),
