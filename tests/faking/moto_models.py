@@ -263,8 +263,10 @@ _CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the
     "DeleteObjects": (_delete_objects, "Bucket Delete"),
     "ReceiveMessage": (
         _receive_message,
-        "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds MessageAttributeNames AttributeNames"
-        " MessageSystemAttributeNames",
+        (
+            "QueueUrl MaxNumberOfMessages VisibilityTimeout WaitTimeSeconds MessageAttributeNames "
+            "AttributeNames MessageSystemAttributeNames"
+        ),
     ),
     "SendMessage": (_send_message, "QueueUrl MessageBody DelaySeconds MessageAttributes"),
     "SendMessageBatch": (_send_messages, "QueueUrl Entries"),
