@@ -32,6 +32,7 @@ from batchdrop_console.access import Access
 from batchdrop_console.pages import Console, notify
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FEW_PROCESSES = ["--in-process-gpu", "--renderer-process-limit=1"]
 PHONE, DESK = {"width": 320, "height": 640}, {"width": 1180, "height": 900}
 SHOTS = os.environ.get("BATCHDROP_SCREENSHOTS")  # of a console that only reads, as it is by default
 WAIT = 180_000  # milliseconds: the machine may be busy
@@ -78,7 +79,7 @@ def chromium() -> Iterator[Browser]:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert found is not None, "There is no Chromium here: install it with `make chromium`."
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found)
+        browser = playwright.chromium.launch(executable_path=found, args=FEW_PROCESSES)
         yield browser
         browser.close()
 
