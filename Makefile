@@ -6,8 +6,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 PARALLEL := --numprocesses auto --dist worksteal
 UNIT := $(BIN)/pytest -m "not e2e and not exploration" $(PARALLEL)
-# Two processes with a local cloud each, and two that explore while these wait: tests/e2e/conftest.py has which test runs
-# on which cloud.
+# Two processes with a local cloud each, and two that explore while these wait: tests/e2e/conftest.py gives out the tests.
 E2E := tests/e2e tests/examples tests/infra tests/local_cloud tests/benchmarks
 WHOLE_JOBS := $(BIN)/pytest --numprocesses 4 --dist loadscope -m "e2e or exploration" $(E2E) tests/faults
 BROWSERS := chromium chromium-browser google-chrome
@@ -30,7 +29,7 @@ ARGS ?=
 STARTED := $(shell date +%s)
 say = printf '[%3d s] %s\n' "$$(( $$(date +%s) - $(STARTED) ))"
 
-.PHONY: setup chromium screenshots demo lint test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file pages docs lock synth bootstrap deploy smoke-paid clean
+.PHONY: setup chromium screenshots demo lint style types test test-unit coverage crash-test mutations faults bench bench-latency bench-memory bench-files big-file pages docs lock synth bootstrap deploy smoke-paid clean
 
 setup: .venv/.set-up .emulator/.set-up node_modules/.set-up
 
@@ -67,10 +66,14 @@ demo: setup
 	@$(BIN)/batchdrop demo
 	@$(say) "Done"
 
-lint: .venv/.set-up
+lint: style types
+
+style: .venv/.set-up
 	@$(say) "Style (ruff)"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
+
+types: .venv/.set-up
 	@$(say) "Types (mypy): a minute or two the first time"
 	@$(BIN)/mypy --no-error-summary
 
@@ -89,14 +92,15 @@ chromium:
 screenshots: setup chromium
 	@BATCHDROP_SCREENSHOTS=docs/console $(BIN)/pytest --quiet --numprocesses 0 tests/console/test_browser.py -k screenshot
 
-test: setup chromium lint
-	@$(say) "Unit tests"
-	@$(UNIT)
+# mypy has one processor busy, the unit tests all of them: side by side they end sooner. Make names the one that failed.
+test: setup chromium style
+	@$(MAKE) --no-print-directory --jobs 2 STARTED=$(STARTED) types test-unit
 	@$(say) "Tests of the deployed stack, on AWS's emulator, and whole jobs with faults anywhere"
 	@$(WHOLE_JOBS)
 	@$(say) "Done"
 
 test-unit: setup chromium
+	@$(say) "Unit tests"
 	@$(UNIT)
 
 # All but the deployed stack's tests, and which lines and branches of functions/ none of them runs; pyproject.toml has the floor.

@@ -25,11 +25,13 @@ COMMAND = Path(sys.executable).with_name("batchdrop")
 OUTSIDE = Path(__file__).with_name("outside.py")
 # Fixtures that end the cloud, or bring it up as another one. Their tests come last, by fixture: each change of the
 # cloud takes as long as several jobs.
-OTHER_CLOUDS = ("kept_key", "clone", "told", "enforcing", "proxy", "with_own", "elsewhere")
-# `make test` has four processes. Two have a cloud of their own: these files take half of the time, and all others share
-# the first cloud. The rest needs no cloud, or brings up its own, and goes where there is time.
-SECOND_CLOUD = {"test_deadline", "test_deployed", "test_notify", "test_policies", "test_restarts", "test_own_providers"}
-APART = {"test_benchmarks", "test_bundling"}
+OTHER_CLOUDS = ("with_own", "elsewhere", "told", "enforcing", "kept_key", "clone", "proxy")
+# `make test` has four processes, of which so many have a cloud; these give it up when no file is left that needs one.
+CLOUDS = 2
+# Files of the same other cloud, and of one that is ended: what the first leaves is what the next begins with.
+TOGETHER = {"test_notify": "enforcing", "test_deployed": "enforcing", "test_policies": "enforcing"}
+TOGETHER |= {"test_strangers": "ended", "test_readme": "ended"}
+APART = {"test_benchmarks", "test_bundling"}  # no cloud, or one of their own
 EXPLORATION = "tests/faults/"
 PATIENCE = 300  # seconds for an answer; milliseconds are enough on a machine that does nothing else
 GIVEN = ("endpoint", "region", "access_key_id", "secret_access_key", "bucket", "table", "simulator_url")
@@ -38,29 +40,53 @@ GIVEN = ("endpoint", "region", "access_key_id", "secret_access_key", "bucket", "
 Held = tuple[dict[str, Any], str]  # a row, and its value that says until when
 
 
+def scope_of(nodeid: str) -> str:
+    """What stays together on one process."""
+    path = nodeid.partition("::")[0]
+    return nodeid if path.startswith(EXPLORATION) else TOGETHER.get(Path(path).stem, Path(path).stem)
+
+
+def needs_cloud(scope: str) -> bool:
+    return scope not in APART and not scope.startswith(EXPLORATION)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         fixtures = getattr(item, "fixturenames", ())
         return next((at for at, name in enumerate(OTHER_CLOUDS, start=1) if name in fixtures), 0)
 
-    items.sort(key=place)
+    places: dict[str, int] = {}
+    for item in items:
+        scope = scope_of(item.nodeid)
+        places[scope] = max(places.get(scope, 0), place(item))
+    items.sort(key=lambda item: (item.nodeid.startswith(EXPLORATION), places[scope_of(item.nodeid)], place(item)))
 
 
 class ByCloud(LoadScopeScheduling):
-    """Keeps together what shares a cloud. xdist's groups would, but it does not find them with pytest 9.2.
+    """Gives each file that needs a cloud to a process that has one, as soon as it has time; all else, to any process.
 
-    What has most tests is given out first, so the clouds are; exploration, collected last, fills the time in which they
-    wait.
+    What is collected first is given out first: exploration, collected last, fills the time in which the clouds wait.
+    xdist's groups would keep files together, but it does not find them with pytest 9.2.
     """
 
+    def __init__(self, config: pytest.Config, log: Any) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
+
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        file = Path(path).stem
-        if path.startswith(EXPLORATION):
-            return nodeid  # for whichever process has nothing to do
-        if file in APART:
-            return file
-        return "second cloud" if file in SECOND_CLOUD else "first cloud"
+        return scope_of(nodeid)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        given = [scope for scope in self.workqueue if self._may_have(node, scope)]
+        if given:
+            self.workqueue.move_to_end(given[0], last=False)
+            super()._assign_work_unit(node)
+        else:
+            node.shutdown()
+
+    def _may_have(self, node: Any, scope: str) -> bool:
+        with_cloud = [each for each, had in self.assigned_work.items() if any(map(needs_cloud, had))]
+        return not needs_cloud(scope) or node in with_cloud or len(with_cloud) < CLOUDS
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -210,17 +236,22 @@ def enforcing(behind: Behind) -> Behind:
 
 
 @pytest.fixture
-def events(behind: Behind) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """A rule of somebody else's that sends batchdrop's events to a queue; what has come since."""
+def events(behind: Behind) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+    """A rule of somebody else's that sends batchdrop's events to a queue; those of files, once each file has one."""
     sqs, bus = behind.aws("sqs"), behind.aws("events")
     url = sqs.create_queue(QueueName="somebodys-queue")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     bus.put_rule(Name="somebodys-rule", EventPattern=json.dumps({"source": ["batchdrop"]}))
     bus.put_targets(Rule="somebodys-rule", Targets=[{"Id": "queue", "Arn": arn}])
 
-    def come() -> list[dict[str, Any]]:
-        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages", [])
-        return [json.loads(message["Body"]) for message in messages]
+    def come(*names: str) -> list[dict[str, Any]]:
+        keys, found = {f"input/{name}.jsonl" for name in names}, list[dict[str, Any]]()
+        deadline = time.monotonic() + PATIENCE
+        while keys != {event["detail"]["input"]["key"] for event in found} and time.monotonic() < deadline:
+            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5).get("Messages", [])
+            bodies = [json.loads(message["Body"]) for message in messages]
+            found += [event for event in bodies if event["detail"]["input"]["key"] in keys]
+        return found
 
     yield come
     bus.remove_targets(Rule="somebodys-rule", Ids=["queue"])

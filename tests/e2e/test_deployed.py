@@ -35,7 +35,7 @@ def read(body: bytes) -> list[dict[str, Any]]:
 
 
 def test_a_file_put_from_outside_comes_back_line_by_line_each_with_its_own_answer(
-    user: User, behind: "Behind", events: Callable[[], list[dict[str, Any]]]
+    user: User, behind: "Behind", events: Callable[..., list[dict[str, Any]]]
 ) -> None:
     dropped = lines(40, "outside")
     body = jsonl([*dropped[:20], b"", *dropped[20:]])
@@ -66,7 +66,7 @@ def test_a_file_put_from_outside_comes_back_line_by_line_each_with_its_own_answe
     (file,) = manifest["files"]["results"]
     assert (file["lines"], file["bytes"], file["first_line"], file["last_line"]) == (40, len(answered.results), 1, 41)
 
-    (event,) = events()
+    (event,) = events("outside")
     assert (event["source"], event["detail-type"]) == ("batchdrop", "Job Completed")
     detail = event["detail"]
     shared = ("job", "status", "reason", "retry_of", "input", "counts")
@@ -96,7 +96,7 @@ def test_ten_bad_lines_among_a_hundred_come_back_byte_for_byte(user: User) -> No
     places = range(4, 100, 10)
     for at, line in zip(places, bad, strict=True):
         dropped[at] = line
-    answered = user.run("mistakes", jsonl(dropped))
+    answered = user.run("ten-mistakes", jsonl(dropped))
     results, errors = read(answered.results), read(answered.errors)
 
     counts = answered.manifest["counts"]

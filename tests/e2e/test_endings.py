@@ -28,7 +28,7 @@ def no_uploads(behind: "Behind") -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_uploads")
 def test_a_batch_that_fails_each_time_ends_its_job_with_a_reason_and_no_other_job(
-    user: "User", behind: "Behind", events: Callable[[], list[dict[str, Any]]]
+    user: "User", behind: "Behind", events: Callable[..., list[dict[str, Any]]]
 ) -> None:
     alarms = len(logged(behind, "sweep", "JobsGivenUp"))
     dropped = [chat("is never sent"), claude("is answered")]
@@ -59,7 +59,11 @@ def test_a_batch_that_fails_each_time_ends_its_job_with_a_reason_and_no_other_jo
     assert (never_sent["error"]["code"], got(is_answered)) == ("submit_failed", wanted(dropped[1]))
     assert answered.failed == jsonl(dropped[:1])
     assert len(logged(behind, "sweep", "JobsGivenUp")) > alarms
-    assert ends(events, 2) == {job: ("Job Failed", reason), other.manifest["job"]: ("Job Completed", None)}
+    ends = [each["detail"] | {"kind": each["detail-type"]} for each in events("endless", "beside")]
+    assert {each["job"]: (each["kind"], each["reason"]) for each in ends} == {
+        job: ("Job Failed", reason),
+        other.manifest["job"]: ("Job Completed", None),
+    }
 
 
 def openai_batches(behind: "Behind") -> list[dict[str, Any]]:
@@ -87,12 +91,3 @@ def logged(behind: "Behind", step: str, *words: str) -> list[str]:
     """The lines of a step's log that hold all of these."""
     lines = behind.logs().get(step, "").splitlines()
     return [line for line in lines if all(word in line for word in words)]
-
-
-def ends(events: Callable[[], list[dict[str, Any]]], count: int) -> dict[str, tuple[str, str | None]]:
-    """How so many jobs ended, as their events say."""
-    found: dict[str, tuple[str, str | None]] = {}
-    deadline = time.monotonic() + PATIENCE
-    while len(found) < count and time.monotonic() < deadline:
-        found |= {event["detail"]["job"]: (event["detail-type"], event["detail"]["reason"]) for event in events()}
-    return found

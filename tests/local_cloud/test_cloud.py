@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from batchdrop.aws.store import Store
+from batchdrop.states import JobState
 
 import local_cloud
 from local_cloud import LocalCloud, emulator, processes
@@ -82,11 +83,12 @@ def test_every_version_of_a_key_becomes_a_job_of_its_own(state_dir: Path) -> Non
         for number in range(1, 6)
     ]
 
-    def taken() -> list[str | None]:
+    def completed() -> list[str | None]:
         days = [(datetime.now(UTC) - timedelta(days=back)).strftime("%Y%m%d") for back in range(2)]
-        return [job.version_id for job in store.recent_jobs(days) if job.key == "input/versions.jsonl"]
+        jobs = [job for job in store.recent_jobs(days) if job.key == "input/versions.jsonl"]
+        return [job.version_id for job in jobs if job.state is JobState.COMPLETED]
 
-    assert wait_until(lambda: sorted(map(str, taken())) == sorted(wrote), seconds=900), taken()
+    assert wait_until(lambda: sorted(map(str, completed())) == sorted(wrote), seconds=900), completed()
 
 
 def test_two_clouds_do_not_see_each_other(tmp_path: Path) -> None:
