@@ -8,8 +8,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial
-from types import SimpleNamespace
+from functools import cache, cached_property, partial
 from typing import Any, NamedTuple
 
 import boto3
@@ -34,7 +33,7 @@ class TableClient:
         self._table = table
         self._real = _client()
         self.exceptions = self._real.exceptions
-        self.meta = SimpleNamespace(events=HierarchicalEmitter())
+        self.meta = _Meta()
 
     def __getattr__(self, method: str) -> Any:
         operation = self._real.meta.method_to_api_mapping[method]
@@ -45,13 +44,23 @@ class TableClient:
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         sent = msgspec.json.decode(msgspec.json.encode(arguments))  # the caller's values stay the caller's
-        self.meta.events.emit(f"before-call.dynamodb.{operation}")
+        self._tell(f"before-call.dynamodb.{operation}")
         try:
             answer = self._table.call(operation, sent)
         except RefusedError as refused:
             raise self.exceptions.from_code(refused.code)(refused.answer(), operation) from None
-        self.meta.events.emit(f"after-call.dynamodb.{operation}", parsed=answer)
+        self._tell(f"after-call.dynamodb.{operation}", parsed=answer)
         return answer
+
+    def _tell(self, event: str, **told: Any) -> None:
+        if "events" in vars(self.meta):  # somebody has registered
+            self.meta.events.emit(event, **told)
+
+
+class _Meta:
+    @cached_property
+    def events(self) -> HierarchicalEmitter:
+        return HierarchicalEmitter()
 
 
 class _Pages(NamedTuple):

@@ -81,7 +81,6 @@ def history(trouble: Callable[[Cloud], None], metadata: dict[str, str], began: f
     ("trouble", "metadata"),
     [
         (hang, {DEADLINE: "2h"}),
-        (take_hours, {DEADLINE: "2h"}),
         (take_hours, {}),
         (lose_replies, {}),
         (be_out_of_order, {}),
