@@ -51,7 +51,7 @@ def refusal(schema: Any) -> str:
         ({"type": "array"}, 'must be a JSON Schema with "type": "object"'),
         (True, 'must be a JSON Schema with "type": "object"'),
         (an_object(title="x" * 40_000), "at most 32,768 are taken"),
-        (an_object(properties={"a": {"type": "strong"}}), 'no JSON Schema that is taken, at "/properties/a/type"'),
+        (an_object(properties={"a": {"type": "strong"}}), 'not a JSON Schema that is taken, at "/properties/a/type"'),
         (an_object(properties={"a": {"$ref": "#"}}), 'refers to itself by "$ref": "#"'),
         (an_object(properties={"a": {"$ref": "#/properties/a"}}), "refers to itself"),
         (an_object(properties={"a": {"$ref": "#/$defs/none"}}), "which is not in it"),
