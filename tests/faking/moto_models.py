@@ -1,7 +1,7 @@
 """The usual calls of S3, SQS and EventBridge, answered from moto's models: through its HTTP, each takes milliseconds.
 
-What is not usual is left to moto as a whole: errors, conditions that fail, pages, encryption, policies. The state is
-moto's in either case. A test holds each answer against moto's own.
+What is not usual is left to moto as a whole: most errors, conditions that fail, pages, encryption, policies. The state
+is moto's in either case. A test holds each answer against moto's own.
 """
 
 from collections.abc import Callable
@@ -44,12 +44,18 @@ def _keep_arguments(params: Arguments, context: dict[str, Any], **_: object) -> 
 
 def answer(model: Any, context: dict[str, Any], **_: object) -> tuple[_Http, dict[str, Any]] | None:
     """Stand before each call (`before-call`) of all clients that are made from now on; None lets moto answer."""
-    call, known = _CALLS.get(model.name, (None, ""))
-    arguments = context.get("arguments", {"unknown": True})
-    if call is None or not botocore_stubber.enabled or not arguments.keys() <= set(known.split()):
+    found = answer_of(model.name, context.get("arguments", {"unknown": True}), context["client_region"])
+    return None if found is None else (_Http(found["ResponseMetadata"]["HTTPStatusCode"]), found)
+
+
+def answer_of(operation: str, arguments: Arguments, region: str) -> Answer:
+    """What a client is answered; None where it is not usual."""
+    call, known = USUAL_CALLS.get(operation, (None, frozenset()))
+    if call is None or not botocore_stubber.enabled or not arguments.keys() <= known:
         return None
-    found = call(arguments, context["client_region"])
-    return None if found is None else (_Http(200), {"ResponseMetadata": {"HTTPStatusCode": 200}, **found})
+    found = call(arguments, region)
+    status = 404 if found is not None and "Error" in found else 200
+    return None if found is None else {"ResponseMetadata": {"HTTPStatusCode": status}, **found}
 
 
 # S3
@@ -75,7 +81,15 @@ def _usual_key(arguments: Arguments) -> FakeKey | None:
     return key if key is not None and key.response_dict.keys() <= _OF_USUAL_KEYS else None
 
 
+def _is_absent(arguments: Arguments) -> bool:
+    """Whether the bucket has no such key, and has none as usual buckets do."""
+    bucket = _usual_bucket(arguments["Bucket"])
+    return bucket is not None and "VersionId" not in arguments and arguments["Key"] not in bucket.keys
+
+
 def _head_object(arguments: Arguments, _region: str) -> Answer:
+    if _is_absent(arguments):
+        return {"Error": {"Code": "404", "Message": "Not Found"}}
     key = _usual_key(arguments)
     return None if key is None else _head(key)
 
@@ -93,6 +107,9 @@ def _head(key: FakeKey) -> dict[str, Any]:
 
 
 def _get_object(arguments: Arguments, _region: str) -> Answer:
+    if _is_absent(arguments):
+        named = {"Message": "The specified key does not exist.", "Key": arguments["Key"]}
+        return {"Error": {"Code": "NoSuchKey", **named}}
     key = _usual_key(arguments)
     if key is None:
         return None
@@ -253,7 +270,7 @@ def _put_events(arguments: Arguments, region: str) -> Answer:
     return {"FailedEntryCount": sum("ErrorCode" in each for each in entries), "Entries": entries}
 
 
-_CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the arguments that are known to each
+_KNOWN: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the arguments that are known to each
     "HeadObject": (_head_object, "Bucket Key VersionId"),
     "GetObject": (_get_object, "Bucket Key VersionId Range ChecksumMode"),
     "PutObject": (_put_object, "Bucket Key Body ContentType Metadata IfNoneMatch"),
@@ -272,6 +289,7 @@ _CALLS: dict[str, tuple[Callable[[Arguments, str], Answer], str]] = {  # and the
     "SendMessageBatch": (_send_messages, "QueueUrl Entries"),
     "PutEvents": (_put_events, "Entries"),
 }
+USUAL_CALLS = {name: (call, frozenset(known.split())) for name, (call, known) in _KNOWN.items()}
 
 # With each cloud moto registers 1,288 answers for `requests`, which nothing here uses, and spells what a queue has;
 # with each event it makes the parsers of its paths.

@@ -6,7 +6,7 @@ a word, so that a model counts as having a batch price only where the two differ
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ _MODELS = 1_000  # whose prices are remembered
 _BATCH = {"processing": "batch"}
 
 
+@cache  # a look at the installed packages takes a millisecond
 def source() -> str:
     """The list's name and version."""
     return f"genai-prices {version('genai-prices')}"
