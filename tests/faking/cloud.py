@@ -1,8 +1,6 @@
 """A whole batchdrop in one process: real steps on moto's S3, SQS and EventBridge, a table in memory, the simulator."""
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -277,17 +275,6 @@ def simulated_providers(text: str) -> Providers:
 
 
 @contextmanager
-def _files_in_memory() -> Iterator[None]:
-    """Let temporary files, of which a job makes dozens, lie in memory where the machine has a folder for that."""
-    before, in_memory = tempfile.tempdir, "/dev/shm"  # noqa: S108 - `tempfile` makes names that nobody guesses
-    tempfile.tempdir = in_memory if os.access(in_memory, os.W_OK) else before
-    try:
-        yield
-    finally:
-        tempfile.tempdir = before
-
-
-@contextmanager
 def cloud(
     providers: str | None = None,
     *,
@@ -313,7 +300,6 @@ def cloud(
         mock_aws(),
         table_in_memory(table),
         one_session(),
-        _files_in_memory(),
         Simulator(clock=clock, wait=clock.sleep) as simulator,
         httpx2.Client(transport=SimulatorTransport(simulator)) as http,
     ):
