@@ -202,8 +202,9 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     `endpoint_misses`, how often the address had no such call for its upload or its create.
 
     While its create is in doubt, `misses` counts the complete listings without it, `excluded` holds ids that were
-    proven to be others', and `adopted` says that its id was taken from a listing by its number of requests alone: the
-    token in the results is the proof. `account_id` tells which account the create was sent to.
+    proven to be others', and `newest_at` is the time after which others' alone were created. `adopted` says that its id
+    was taken from a listing by its number of requests alone: the token in the results is the proof. `account_id` tells
+    which account the create was sent to.
 
     `refused_as` is the kind of the provider's last refusal of it as a whole, `refused_key` the object in `work/` that
     holds what the provider said; `refusals` says how often it was refused for what passes. `blamed` counts the requests
@@ -257,6 +258,7 @@ class Batch(Row, frozen=True, kw_only=True, omit_defaults=True):
     create_by: int | None = None
     misses: int = 0
     excluded: tuple[str, ...] = ()
+    newest_at: int | None = None
     adopted: bool = False
     batch_id: str | None = None
     cancel_asked_at: int | None = None

@@ -73,6 +73,7 @@ class BatchChanges(RowChanges, total=False):
     create_by: int | None
     misses: int
     excluded: tuple[str, ...]
+    newest_at: int | None
     adopted: bool
     batch_id: str | None
     cancel_asked_at: int | None

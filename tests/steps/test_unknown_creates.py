@@ -1,11 +1,15 @@
 """Creates whose outcome is not known: found again, or proven never to have been; never repeated blindly."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
+from batchdrop.providers.interface import BatchApi, ProviderBatch
 from batchdrop.states import BatchState
 from batchdrop.steps.submit import submit_batch
 from faking.cloud import BUCKET, Cloud, jsonl
+from faking.cloud import cloud as new_cloud
 from faking.lines import chat, claude, got, wanted
 
 LINES = pytest.mark.parametrize(("line", "provider"), [(chat, "openai"), (claude, "anthropic")])
@@ -197,6 +201,52 @@ def test_a_doubt_that_outlives_its_intent_leaves_no_row_that_never_expires(cloud
     finish(cloud, job, lines)
     intents = [item for key, item in cloud.table.items.items() if key[1].startswith("INTENT#")]
     assert ["expires_at" in each for each in intents] == [True]
+
+
+class Relisted:
+    """A provider whose listings are changed on their way."""
+
+    def __init__(self, api: BatchApi, change: Callable[[Iterator[ProviderBatch]], Iterator[ProviderBatch]]) -> None:
+        self._api, self._change = api, change
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    def newest(self) -> Iterator[ProviderBatch]:
+        return self._change(self._api.newest())
+
+
+def create_beside_two_of_theirs(cloud: Cloud) -> None:
+    """A reply is lost, and until batches end after two hours, each of three may be ours."""
+    cloud.simulator.shape(provider="anthropic", seconds_to_complete=7_200)
+    for _ in range(2):
+        create_theirs(cloud, 2)
+    cloud.clock.sleep(10)
+    cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+    lines = [claude("one"), claude("two")]
+    finish(cloud, cloud.drop("input/x.jsonl", jsonl(lines)), lines)
+    charges = cloud.simulator.charges()["anthropic"]
+    assert (charges["batches"], charges["requests"], charges["calls"]["create"]) == (3, 6, 3)
+
+
+def test_a_create_in_doubt_is_paid_once_where_the_providers_clock_is_hours_ahead() -> None:
+    def ahead(listed: Iterator[ProviderBatch]) -> Iterator[ProviderBatch]:
+        for each in listed:
+            assert each.created_at is not None
+            yield msgspec.structs.replace(each, created_at=each.created_at + 5 * 3_600)
+
+    with new_cloud(wrap=lambda api: Relisted(api, ahead)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+        create_beside_two_of_theirs(cloud)
+
+
+def test_a_create_that_listings_show_after_the_grace_is_paid_once() -> None:
+    def late(listed: Iterator[ProviderBatch]) -> Iterator[ProviderBatch]:
+        ours, *theirs = sorted(listed, key=lambda each: each.created_at or 0, reverse=True)
+        return iter(theirs if cloud.clock.now < began + 3_600 else [ours, *theirs])
+
+    with new_cloud(wrap=lambda api: Relisted(api, late)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+        began = cloud.clock.now
+        create_beside_two_of_theirs(cloud)
 
 
 def test_a_doubt_that_no_listing_settles_raises_an_alarm(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,15 +82,17 @@ def _resolve(batch: Batch, api: BatchApi, services: Services) -> None:
     if named:
         _adopt(batch, named[0], services, is_proven=True)
     elif api.needs_upload:
-        _not_found(batch, api, services, excluded=batch.excluded)
+        _not_found(batch, api, services)
     else:
         _resolve_by_count(batch, listed, api, services)
 
 
 def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, services: Services) -> None:
     excluded, owner = list(batch.excluded), services.store.providers.owner
+    newest_at = _newest_at(batch, listed, services)
+    in_time = [each for each in listed if newest_at is None or (each.created_at or 0) <= newest_at]
     candidates = []
-    for each in listed:
+    for each in in_time:
         if each.requests != batch.requests or each.id in excluded or owner(batch.provider, each.id):
             continue
         proof = is_ours(each, batch.token, api)
@@ -99,37 +101,44 @@ def _resolve_by_count(batch: Batch, listed: list[ProviderBatch], api: BatchApi, 
         elif proof is True:
             _adopt(batch, each, services, is_proven=True)
             return
-        elif _is_in_time(each, batch):
+        else:
             candidates.append(each)
     if len(candidates) == 1:
         _adopt(batch, candidates[0], services, is_proven=False)
     elif candidates:
-        _check_later(batch, services, excluded=tuple(excluded))
+        _check_later(batch, services, excluded=tuple(excluded), newest_at=newest_at)
     else:
-        _resolve_by_results(batch, listed, api, services, excluded)
+        _resolve_by_results(batch, in_time, api, services, {"excluded": tuple(excluded), "newest_at": newest_at})
+
+
+def _newest_at(batch: Batch, listed: list[ProviderBatch], services: Services) -> int | None:
+    """Return up to when a batch that is ours was created; None while the grace lasts.
+
+    That is the end of the grace, or the newest batch of the first listing after it where the provider's clock is ahead
+    of ours. Others on the key may create batches after it without end.
+    """
+    end = (batch.create_by or 0) + GRACE
+    if batch.newest_at is not None or services.now() < end:
+        return batch.newest_at
+    return max([end + CLOCK_SKEW, *(each.created_at or 0 for each in listed)])
 
 
 def _resolve_by_results(
-    batch: Batch, listed: list[ProviderBatch], api: BatchApi, services: Services, excluded: list[str]
+    batch: Batch, listed: list[ProviderBatch], api: BatchApi, services: Services, notes: BatchChanges
 ) -> None:
     """Look for the batch among those that ended with fewer requests, some in each look: each costs a call."""
     smaller = (each for each in listed if each.requests != batch.requests and may_hold(each, batch.requests))
-    unknown = (each for each in smaller if each.id not in batch.excluded and _is_in_time(each, batch))
+    unknown = (each for each in smaller if each.id not in batch.excluded)
     foreign = (each for each in unknown if not services.store.providers.owner(batch.provider, each.id))
     for each in islice(foreign, _MOST_READ):
         if _is_proven(each, batch, api):
             _adopt(batch, each, services, is_proven=True)
             return
-        excluded.append(each.id)
+        notes["excluded"] = (*notes["excluded"], each.id)
     if next(foreign, None) is not None:
-        _check_later(batch, services, excluded=tuple(excluded))
+        _check_later(batch, services, **notes)
     else:
-        _not_found(batch, api, services, excluded=tuple(excluded))
-
-
-def _is_in_time(found: ProviderBatch, batch: Batch) -> bool:
-    """Whether a batch that proves nothing may be ours: others on the key may create batches of its size without end."""
-    return found.created_at is None or found.created_at <= (batch.create_by or 0) + GRACE + CLOCK_SKEW
+        _not_found(batch, api, services, **notes)
 
 
 def _is_proven(found: ProviderBatch, batch: Batch, api: BatchApi) -> bool:
@@ -216,16 +225,16 @@ def _adopt(batch: Batch, found: ProviderBatch, services: Services, *, is_proven:
     logger.warning("batch adopted", batch=batch.id, batch_id=found.id)
 
 
-def _not_found(batch: Batch, api: BatchApi, services: Services, *, excluded: tuple[str, ...]) -> None:
+def _not_found(batch: Batch, api: BatchApi, services: Services, **notes: Unpack[BatchChanges]) -> None:
     misses = batch.misses + 1
     if services.apis.account_id(batch.provider) != batch.account_id:
         # Another workspace, perhaps, whose listings say nothing of this create.
         logger.error("batch in doubt, and its provider's key, address or headers were changed", batch=batch.id)
         count(Alert.DOUBT_LASTS)
-        _check_later(batch, services, excluded=excluded)
+        _check_later(batch, services, **notes)
         return
     if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
-        _check_later(batch, services, misses=misses, excluded=excluded)
+        _check_later(batch, services, misses=misses, **notes)
         return
     if batch.input_file_id is not None:
         _delete_surely(batch.input_file_id, api)  # the fence: a create that is still under way finds no file
@@ -236,7 +245,8 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, *, excluded: tup
     # Later its row is gone, and a write would make one that never expires.
     is_kept = services.now() < (batch.intended_at or 0) + WINDOW_SECONDS
     also = (watch_intent(batch),) if is_kept else ()
-    back_to_waiting(batch, services, also=also, failures=batch.failures, input_file_id=None, excluded=())
+    over: BatchChanges = {"input_file_id": None, "excluded": (), "newest_at": None}
+    back_to_waiting(batch, services, also=also, failures=batch.failures, **over)
     logger.warning("batch was never created", batch=batch.id)
 
 
