@@ -2195,8 +2195,8 @@ MUTATIONS = (
     Mutation(
         "a create that never was does not end the count",
         "batches/unknown_creates.py",
-        "also=also, failures=batch.failures, input_file_id",
-        "also=also, input_file_id",
+        "also=also, failures=batch.failures, **over",
+        "also=also, **over",
         f"{_IN_A_ROW}test_looks_at_a_create_in_doubt_neither_fail_nor_end_the_count",
     ),
     Mutation(
