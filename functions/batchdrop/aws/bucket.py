@@ -212,7 +212,7 @@ class Files:
             return [each["Key"] for page in pages for each in page.get("Contents", [])]
 
     def stored(self, prefix: str) -> dict[str, Stored]:
-        """Yield the objects under a prefix, by key."""
+        """Return the objects under a prefix, by key."""
         with _meant(prefix):
             pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
             versions = [each for page in pages for each in page.get("Versions", []) if each["IsLatest"]]

@@ -72,7 +72,7 @@ class _Rows:
         self._hold(chunk[kept:])
 
     def end(self) -> Iterator[Piece]:
-        """Return the text since the last row as a piece, unless it may stand between two rows."""
+        """Yield the text since the last row as a piece, unless it may stand between two rows."""
         self._depth, self._in_string = 0, False
         yield from self._given(is_row=False)
 

@@ -260,7 +260,7 @@ def _spelled(path: str, table: dict[str, Any]) -> str:
 
 
 def _problems(provider: ProviderConfig, given: set[str]) -> dict[str, str | None]:
-    """Yield the problems that the types do not catch, by key; `given` holds the keys that are written in the file."""
+    """Return the problems that the types do not catch, by key; `given` holds the keys that are written in the file."""
     problems = {
         "base_url": describe_address_error(provider.base_url, provider.protocol),
         "price_address": provider.price_address and describe_address_error(provider.price_address, provider.protocol),

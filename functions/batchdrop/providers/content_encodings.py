@@ -76,7 +76,7 @@ def _decoded(chunks: Iterable[bytes], new: Callable[[bytes], Any]) -> Iterator[b
 
 
 def _drained(decoder: Any, data: bytes) -> Iterator[bytes]:  # noqa: ANN401 - zlib's or zstd's
-    """Return a decoder's output for some bytes, to the last of them or to the end of its member."""
+    """Yield a decoder's output for some bytes, to the last of them or to the end of its member."""
     yield decoder.decompress(data, _PIECE)
     while not decoder.eof and not decoder.needs_input:
         yield decoder.decompress(b"", _PIECE)
