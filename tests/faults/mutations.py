@@ -1473,6 +1473,13 @@ MUTATIONS = (
         f"{_UNKNOWN}test_a_create_in_doubt_is_paid_once_where_the_providers_clock_is_hours_ahead",
     ),
     Mutation(
+        "listings of another workspace do not settle which batches may be ours",
+        "batches/unknown_creates.py",
+        " or is_elsewhere:",
+        ":",
+        f"{_UNKNOWN}test_listings_of_another_workspace_do_not_settle_which_batches_may_be_ours",
+    ),
+    Mutation(
         "what was created up to the end of the grace may be ours, however late a listing shows it",
         "batches/unknown_creates.py",
         "max([end + CLOCK_SKEW, *(each.created_at or 0 for each in listed)])",

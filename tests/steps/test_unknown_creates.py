@@ -229,14 +229,33 @@ def create_beside_two_of_theirs(cloud: Cloud) -> None:
     assert (charges["batches"], charges["requests"], charges["calls"]["create"]) == (3, 6, 3)
 
 
-def test_a_create_in_doubt_is_paid_once_where_the_providers_clock_is_hours_ahead() -> None:
-    def ahead(listed: Iterator[ProviderBatch]) -> Iterator[ProviderBatch]:
-        for each in listed:
-            assert each.created_at is not None
-            yield msgspec.structs.replace(each, created_at=each.created_at + 5 * 3_600)
+def ahead(listed: Iterator[ProviderBatch]) -> Iterator[ProviderBatch]:
+    """By a clock that is five hours ahead of ours."""
+    for each in listed:
+        assert each.created_at is not None
+        yield msgspec.structs.replace(each, created_at=each.created_at + 5 * 3_600)
 
+
+def test_a_create_in_doubt_is_paid_once_where_the_providers_clock_is_hours_ahead() -> None:
     with new_cloud(wrap=lambda api: Relisted(api, ahead)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
         create_beside_two_of_theirs(cloud)
+
+
+def test_listings_of_another_workspace_do_not_settle_which_batches_may_be_ours() -> None:
+    with new_cloud(wrap=lambda api: Relisted(api, ahead)) as cloud:  # type: ignore[arg-type,return-value]  # it stands in by its methods
+        secret = cloud.services.providers["anthropic"].secret
+        cloud.simulator.shape(provider="anthropic", seconds_to_complete=20_000)
+        cloud.simulator.fault("reply_lost", provider="anthropic", operation="create")
+        lines = [claude("one"), claude("two")]
+        job = cloud.drop("input/x.jsonl", jsonl(lines))
+        cloud.deliver_all()
+        cloud.secrets.values[secret] = "sk-of-another-workspace"
+        for _ in range(10):
+            cloud.tick(600)
+            cloud.deliver_all()
+        cloud.secrets.values[secret] = "sk-simulated"
+        finish(cloud, job, lines)
+        assert cloud.simulator.charges()["anthropic"]["batches"] == 1
 
 
 def test_a_create_that_listings_show_after_the_grace_is_paid_once() -> None:

@@ -118,7 +118,8 @@ def _newest_at(batch: Batch, listed: list[ProviderBatch], services: Services) ->
     of ours. Others on the key may create batches after it without end.
     """
     end = (batch.create_by or 0) + GRACE
-    if batch.newest_at is not None or services.now() < end:
+    is_elsewhere = services.apis.account_id(batch.provider) != batch.account_id  # whose listings say nothing of it
+    if batch.newest_at is not None or services.now() < end or is_elsewhere:
         return batch.newest_at
     return max([end + CLOCK_SKEW, *(each.created_at or 0 for each in listed)])
 
