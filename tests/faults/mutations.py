@@ -2202,8 +2202,8 @@ MUTATIONS = (
     Mutation(
         "a create that never was does not end the count",
         "batches/unknown_creates.py",
-        "also=also, failures=batch.failures, **over",
-        "also=also, **over",
+        'over: BatchChanges = {"failures": batch.failures, ',
+        "over: BatchChanges = {",
         f"{_IN_A_ROW}test_looks_at_a_create_in_doubt_neither_fail_nor_end_the_count",
     ),
     Mutation(

@@ -235,7 +235,8 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **notes: Unpack[
         _check_later(batch, services, **notes)
         return
     if services.now() < (batch.create_by or 0) + GRACE or misses < _LISTINGS:
-        _check_later(batch, services, misses=misses, **notes)
+        notes["misses"] = misses
+        _check_later(batch, services, **notes)
         return
     if batch.input_file_id is not None:
         _delete_surely(batch.input_file_id, api)  # the fence: a create that is still under way finds no file
@@ -246,8 +247,8 @@ def _not_found(batch: Batch, api: BatchApi, services: Services, **notes: Unpack[
     # Later its row is gone, and a write would make one that never expires.
     is_kept = services.now() < (batch.intended_at or 0) + WINDOW_SECONDS
     also = (watch_intent(batch),) if is_kept else ()
-    over: BatchChanges = {"input_file_id": None, "excluded": (), "newest_at": None}
-    back_to_waiting(batch, services, also=also, failures=batch.failures, **over)
+    over: BatchChanges = {"failures": batch.failures, "input_file_id": None, "excluded": (), "newest_at": None}
+    back_to_waiting(batch, services, also=also, **over)
     logger.warning("batch was never created", batch=batch.id)
 
 
