@@ -1921,6 +1921,27 @@ MUTATIONS = (
     ),
     # Bytes
     Mutation(
+        "results have the order of their lines",
+        "outputs/assembly.py",
+        "text = _encoder.encode_lines(block.results)",
+        "text = _encoder.encode_lines(block.results[::-1])",
+        f"{_STEPS}test_whole_path.py::test_every_line_comes_back_in_its_place_with_its_own_answer",
+    ),
+    Mutation(
+        "results of the splits have the order of the file",
+        "outputs/manifest_builder.py",
+        "results = [sealed for part in parts for sealed in part.results]",
+        "results = [sealed for part in reversed(parts) for sealed in part.results]",
+        f"{_STEPS}test_whole_path.py::test_splits_of_any_size_give_the_same_results",
+    ),
+    Mutation(
+        "a ledger is never over its limit",
+        "aws/provider_items.py",
+        "{update.value(limit - cost)}",
+        "{update.value(limit)}",
+        "tests/store/test_moves.py::test_a_ledger_is_never_over_its_limit",
+    ),
+    Mutation(
         "a report is never overwritten",
         "outputs/manifest_builder.py",
         "stored = services.files.put_first_stored(key, page",
