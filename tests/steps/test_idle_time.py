@@ -14,6 +14,7 @@ from faking.moto_models import ACCOUNT
 from moto.s3.models import s3_backends
 
 KEY = "input/x.jsonl"
+HELD_UNTIL_TOO_OLD = {"batchdrop-budget-usd": "0.000001", "batchdrop-max-age": "4h"}
 
 _ID = re.compile(r"\d{8}T\d{6}Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-|[0-9a-f]{8,}")
 
@@ -86,6 +87,7 @@ def history(trouble: Callable[[Cloud], None], metadata: dict[str, str], began: f
         (be_out_of_order, {}),
         (refuse_the_key, {}),
         (fail_batches, {}),
+        (hang, HELD_UNTIL_TOO_OLD),
     ],
 )
 def test_a_job_ends_the_same_whether_ticks_that_change_nothing_run_or_not(
